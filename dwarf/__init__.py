@@ -1,0 +1,94 @@
+"""Durable workflows for Python: graphs of plain functions, kept in a database.
+
+This module holds the pure names: what a workflow is made of, and what can go wrong. The engine is in ``dwarf.engine``,
+hosts are in ``dwarf.hosts``, the notebook's tools in ``dwarf.notebook``.
+"""
+
+from __future__ import annotations
+
+from dwarf.errors import ConditionError as ConditionError
+from dwarf.errors import ConfigError as ConfigError
+from dwarf.errors import DwarfError as DwarfError
+from dwarf.errors import EngineClosed as EngineClosed
+from dwarf.errors import FlowCancelled as FlowCancelled
+from dwarf.errors import FlowFailed as FlowFailed
+from dwarf.errors import FlowInterrupted as FlowInterrupted
+from dwarf.errors import FlowNotFound as FlowNotFound
+from dwarf.errors import FlowStopped as FlowStopped
+from dwarf.errors import GraphError as GraphError
+from dwarf.errors import GraphNotFound as GraphNotFound
+from dwarf.errors import InterruptTimeout as InterruptTimeout
+from dwarf.errors import InvalidRequest as InvalidRequest
+from dwarf.errors import NotFound as NotFound
+from dwarf.errors import Parked as Parked
+from dwarf.errors import PromptNeedsHuman as PromptNeedsHuman
+from dwarf.errors import ReducerError as ReducerError
+from dwarf.errors import StateConflict as StateConflict
+from dwarf.errors import StateError as StateError
+from dwarf.errors import StepNotFound as StepNotFound
+from dwarf.errors import StorageError as StorageError
+from dwarf.errors import SubgraphFailed as SubgraphFailed
+from dwarf.errors import TaskError as TaskError
+from dwarf.errors import TaskNotFound as TaskNotFound
+from dwarf.errors import ThreadNotFound as ThreadNotFound
+from dwarf.errors import WaitTimeout as WaitTimeout
+from dwarf.workflow import END as END
+from dwarf.workflow import Flow as Flow
+from dwarf.workflow import FlowSummary as FlowSummary
+from dwarf.workflow import FlowUpdate as FlowUpdate
+from dwarf.workflow import Graph as Graph
+from dwarf.workflow import Limit as Limit
+from dwarf.workflow import Node as Node
+from dwarf.workflow import Outcome as Outcome
+from dwarf.workflow import Reducer as Reducer
+from dwarf.workflow import Status as Status
+from dwarf.workflow import Step as Step
+from dwarf.workflow import SubFlow as SubFlow
+from dwarf.workflow import Transition as Transition
+from dwarf.workflow import task as task
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "END",
+    "ConditionError",
+    "ConfigError",
+    "DwarfError",
+    "EngineClosed",
+    "Flow",
+    "FlowCancelled",
+    "FlowFailed",
+    "FlowInterrupted",
+    "FlowNotFound",
+    "FlowStopped",
+    "FlowSummary",
+    "FlowUpdate",
+    "Graph",
+    "GraphError",
+    "GraphNotFound",
+    "InterruptTimeout",
+    "InvalidRequest",
+    "Limit",
+    "Node",
+    "NotFound",
+    "Outcome",
+    "Parked",
+    "PromptNeedsHuman",
+    "Reducer",
+    "ReducerError",
+    "StateConflict",
+    "StateError",
+    "Status",
+    "Step",
+    "StepNotFound",
+    "StorageError",
+    "SubFlow",
+    "SubgraphFailed",
+    "TaskError",
+    "TaskNotFound",
+    "ThreadNotFound",
+    "Transition",
+    "WaitTimeout",
+    "__version__",
+    "task",
+]

@@ -1,0 +1,35 @@
+"""What a workflow is made of: pure types, without a database, a loop or a network."""
+
+from __future__ import annotations
+
+from dwarf.workflow.flow import Flow as Flow
+from dwarf.workflow.graph import END as END
+from dwarf.workflow.graph import Graph as Graph
+from dwarf.workflow.graph import Limit as Limit
+from dwarf.workflow.graph import Node as Node
+from dwarf.workflow.graph import Transition as Transition
+from dwarf.workflow.reducers import Reducer as Reducer
+from dwarf.workflow.results import FlowSummary as FlowSummary
+from dwarf.workflow.results import FlowUpdate as FlowUpdate
+from dwarf.workflow.results import Outcome as Outcome
+from dwarf.workflow.results import Step as Step
+from dwarf.workflow.results import SubFlow as SubFlow
+from dwarf.workflow.status import Status as Status
+from dwarf.workflow.tasks import task as task
+
+__all__ = [
+    "END",
+    "Flow",
+    "FlowSummary",
+    "FlowUpdate",
+    "Graph",
+    "Limit",
+    "Node",
+    "Outcome",
+    "Reducer",
+    "Status",
+    "Step",
+    "SubFlow",
+    "Transition",
+    "task",
+]

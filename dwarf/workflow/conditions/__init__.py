@@ -1,0 +1,53 @@
+"""The language of conditions: ``amount > 100 && !(status == 'paid') || roles.admin``.
+
+* Loosest first: ``||``, ``&&``, then comparisons ``== != < > <= >= =~ !~`` and ``!``; parentheses tightest.
+  Comparisons cannot be chained, and ``!`` takes a value or parentheses.
+* A value is a string in single quotes, double quotes or backticks (no escapes), a number, ``true`` or ``false``, or the
+  name of a field, with dots for the members of objects and for membership in arrays (``roles.admin``). A field comes
+  before the literal of the same spelling; what is neither is undefined.
+* Undefined, null, ``false``, ``0`` and ``""`` count as false; everything else as true, empty arrays and objects too.
+* ``==`` needs the same JSON type on both sides: ``5 == "5"`` is false. Arrays and objects equal nothing. ``<``, ``>``
+  order two numbers, or two strings by code points; anything else is false.
+* ``=~`` and ``!~`` search a string for a regular expression in RE2 syntax; both are false where a side is no string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from dwarf.errors import ConditionError
+from dwarf.workflow.conditions.evaluator import compile_expression
+from dwarf.workflow.conditions.parser import MAX_NESTING, parse_expression
+from dwarf.workflow.conditions.syntax import Expression
+from dwarf.workflow.jsontext import JSON
+
+__all__ = ["MAX_NESTING", "Condition", "parse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition that has been read and can be evaluated any number of times, from any thread."""
+
+    text: str
+    expression: Expression = field(compare=False, repr=False)
+    evaluate: Callable[[Mapping[str, JSON]], bool] = field(compare=False, repr=False)
+    """Whether the condition holds in a state. Terminates on any state; ConditionError only for a pattern from a field
+    that is no regular expression."""
+
+
+def parse(text: str) -> Condition:
+    """Read a condition and check all of it, literal patterns included. ConditionError says where it is wrong."""
+    if not isinstance(text, str):
+        raise ConditionError(f"a condition must be a string, not {type(text).__name__}", position=0)
+    return _parse(text)
+
+
+@lru_cache(maxsize=1024)
+def _parse(text: str) -> Condition:
+    expression = parse_expression(text)
+    try:
+        return Condition(text, expression, compile_expression(expression, text))
+    except RecursionError:
+        raise ConditionError("the parentheses are nested too deeply", expression=text, position=0) from None

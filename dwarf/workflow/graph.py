@@ -1,0 +1,378 @@
+"""The definition of a workflow: named nodes bound to tasks, and the transitions between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any, Self, TypeAlias
+
+from dwarf.workflow.parts import END as END
+from dwarf.workflow.parts import Limit as Limit
+from dwarf.workflow.parts import Node as Node
+from dwarf.workflow.parts import Transition as Transition
+from dwarf.workflow.parts import View, as_text
+from dwarf.workflow.reducers import Reducer
+
+__all__ = ["END", "Graph", "Limit", "Node", "Transition"]
+
+JSON: TypeAlias = Any
+Task: TypeAlias = Callable[..., Any]
+
+display_hook: Callable[[Graph], Mapping[str, Any]] | None = None
+"""Set by the notebook: given a graph, richer forms of it by MIME type, made without a network."""
+
+
+class Graph:
+    """A workflow definition. Every builder returns the graph, so calls chain. The first node added is the entry.
+
+    Building never refuses a wrong structure: ``validate`` reports all of it at once. Only arguments of a wrong type
+    raise (TypeError, or GraphError for text that cannot be stored). Transitions add the nodes they name: such a node's
+    URL is its name. The order of nodes and of transitions is kept and has a meaning.
+
+    A graph has no URL of its own: a host knows it by its name unless it is registered under another. Each flow keeps
+    the graph it was created with, as JSON.
+    """
+
+    name: str
+    entry: str
+
+    def __init__(
+        self, name: str, *, reducers: Mapping[str, Reducer | str] | None = None, entry: str | None = None
+    ) -> None:
+        self.name = as_text(name, "the name of a graph")
+        self.entry = "" if entry is None else as_text(entry, "the entry of a graph")
+        self._slots: list[_Slot] = []
+        self._first: dict[str, _Slot] = {}
+        self._edges: list[Transition] = []
+        self._marks: dict[str, None] = {}  # a set that keeps its order
+        self._reducers: dict[str, Reducer | str] | None = None
+        self._view: View | None = None
+        self._set_reducers(reducers)
+
+    # ------------------------------------------------------------ nodes
+
+    def add_node(
+        self, name: str, task: str | Task | None = None, *, fan_in: bool = False, limit: Limit | None = None
+    ) -> Self:
+        """Add a node, or bind a known one anew.
+
+        ``task`` is the URL that the host resolves, or a task function; without one, a new node's URL is its name. On a
+        known node the URL is replaced if a task is given, and its place, its transitions and its fan-in mark are kept.
+        ``limit`` defaults to the one the function was marked with. END is not a node: adding it does nothing.
+        """
+        name = as_text(name, "the name of a node")
+        if limit is not None and not isinstance(limit, Limit):
+            raise TypeError(f"the limit of a node must be a Limit, not {type(limit).__name__}")
+        url, function, own_limit = _resolve(name, task)
+        if name == END:
+            return self
+        slot = self._register(name)
+        if task is not None:
+            slot.url, slot.function, slot.limit = url, function, own_limit
+        if limit is not None:
+            slot.limit = limit
+        if fan_in:
+            self._marks[name] = None
+        self._view = None
+        return self
+
+    def set_fan_in(self, name: str) -> Self:
+        """Mark the node at which the branches of a fan-out meet. It may be added later."""
+        self._marks[as_text(name, "the name of a node")] = None
+        self._view = None
+        return self
+
+    def set_entry(self, name: str) -> Self:
+        """Let flows start at this node. It may be added later."""
+        self.entry = as_text(name, "the entry of a graph")
+        return self
+
+    def set_reducer(self, field: str, reducer: Reducer | str) -> Self:
+        """Combine the contributions to a state field by this reducer. An unknown name fails only when it is used."""
+        field, name = as_text(field, "the field of a reducer"), as_text(reducer, "a reducer")
+        if self._reducers is None:
+            self._reducers = {}
+        try:
+            self._reducers[field] = Reducer(name)
+        except ValueError:
+            self._reducers[field] = name
+        return self
+
+    # ------------------------------------------------------------ transitions
+
+    def add_transition(self, source: str, target: str, *, when: str | None = None) -> Self:
+        """Go from source to target, if ``when`` is true; always without one. Several true edges fan out."""
+        return self._connect(source, target, when=_condition(when))
+
+    def add_switch(self, source: str, arms: Mapping[str, str], *, default: str | None = None) -> Self:
+        """Go to the target of the first condition that is true, or to ``default``.
+
+        ``arms`` maps conditions to targets, in the order of trial. A second call appends arms; a default, which is the
+        arm "true", stays the last one, and a new default replaces it.
+        """
+        if not isinstance(arms, Mapping):
+            raise TypeError(f"the arms of a switch must map conditions to node names, not {type(arms).__name__}")
+        last = next((edge for edge in reversed(self._edges) if edge.source == source and edge.switch), None)
+        if last is not None and last.when == "true" and (arms or default is not None):
+            self._edges = [edge for edge in self._edges if edge is not last]
+        else:
+            last = None
+        for when, target in arms.items():
+            self._connect(source, target, when=_condition(when), switch=True)
+        if default is not None:
+            self._connect(source, default, when="true", switch=True)
+        elif last is not None:
+            self._edges.append(last)
+        return self
+
+    def add_for_each(self, source: str, target: str, *, items: str, item: str = "item") -> Self:
+        """Run target once per element of the list in the state field ``items``.
+
+        Each branch finds its element in the field ``item``, and beside it ``<item>Index`` and ``<item>Count``.
+        """
+        items, item = as_text(items, "the items of a for_each"), as_text(item, "the item of a for_each")
+        return self._connect(source, target, for_each=items, item=item or "item")
+
+    def add_fan_out(self, source: str, *targets: str) -> Self:
+        """Go from source to every target. Without targets nothing is added."""
+        for target in targets:
+            self._connect(source, target)
+        return self
+
+    def add_chain(self, *names: str) -> Self:
+        """Go from each name to the next. Fewer than two names add nothing."""
+        for source, target in pairwise(names):
+            self._connect(source, target)
+        return self
+
+    def add_goto(self, source: str, target: str) -> Self:
+        """Allow the task at source to go to target by ``flow.goto(target)``."""
+        return self._connect(source, target, goto=True)
+
+    def add_error_handler(self, source: str, handler: str) -> Self:
+        """Go to handler when the task at source raises. It finds the error in the state field ``onErr``."""
+        return self._connect(source, handler, on_error=True)
+
+    # ------------------------------------------------------------ reading
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes, in the order in which they were added."""
+        return self._index().nodes
+
+    @property
+    def transitions(self) -> tuple[Transition, ...]:
+        """The transitions, in the order in which they were added."""
+        return self._index().transitions
+
+    @property
+    def reducers(self) -> Mapping[str, Reducer | str]:
+        """The reducers by state field, read-only. A field without one is replaced."""
+        return MappingProxyType(self._reducers or {})
+
+    @property
+    def fan_in_marks(self) -> tuple[str, ...]:
+        """The names marked as fan-in, nodes or not, in the order of marking."""
+        return tuple(self._marks)
+
+    @property
+    def functions(self) -> Mapping[str, Task]:
+        """The functions given as tasks, by URL. They are no part of equality or of the JSON form."""
+        return MappingProxyType({slot.url: slot.function for slot in self._slots if slot.function is not None})
+
+    def bindings(self) -> Iterable[tuple[str, str, Task | None]]:
+        """Each node's name, URL and function, if it was given one."""
+        return ((slot.name, slot.url, slot.function) for slot in self._slots)
+
+    def transitions_from(self, name: str) -> tuple[Transition, ...]:
+        """The transitions that leave a node, in order; none where it is unknown."""
+        return self._index().outgoing.get(name, ())
+
+    def error_handler(self, name: str) -> str:
+        """The handler of a node's errors, or ""."""
+        return next((edge.target for edge in self.transitions_from(name) if edge.on_error), "")
+
+    def url_of(self, name: str) -> str:
+        """The URL of a node; "END" of END, and "" of an unknown name."""
+        if name == END:
+            return END
+        slot = self._first.get(name)
+        return slot.url if slot is not None else ""
+
+    def is_fan_in(self, name: str) -> bool:
+        """Whether the name is marked as fan-in."""
+        return name in self._marks
+
+    def is_fan_out_source(self, name: str) -> bool:
+        """Whether a node may open a fan-out: it has a for_each edge, or two that are not goto, on_error or switch."""
+        return name in self._index().sources
+
+    # ------------------------------------------------------------ checks and forms
+
+    def validate(self) -> Self:
+        """Check the whole definition. GraphError, whose ``problems`` list every fault found."""
+        from dwarf.workflow.validation import validate
+
+        validate(self)
+        return self
+
+    def to_json(self) -> dict[str, JSON]:
+        """The JSON form: name, entryPoint, tasks, transitions, reducers."""
+        from dwarf.workflow.graph_json import to_json
+
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON] | str | bytes) -> Self:
+        """Read the JSON form. Unknown keys are ignored; GraphError on the wrong shape. Nothing else is checked."""
+        from dwarf.workflow.graph_json import from_json
+
+        return from_json(cls, data)
+
+    def to_networkx(self) -> Any:
+        """A ``networkx.MultiDiGraph`` whose edge keys are the positions of the transitions."""
+        from dwarf.workflow.networks import to_networkx
+
+        return to_networkx(self)
+
+    def to_mermaid(self, *, direction: str = "TD", title: str = "", links: Mapping[str, str] | None = None) -> str:
+        """The text of a Mermaid diagram, invalid graphs included.
+
+        The direction is TD or LR, the title defaults to the graph's name, and ``links`` maps node names to addresses.
+        """
+        from dwarf.workflow.mermaid import GraphRenderer
+
+        return GraphRenderer(self, direction=direction, title=title, links=links).render()
+
+    def to_dot(self, *, rankdir: str = "LR") -> str:
+        """The text of a Graphviz drawing, from left to right or (TB) from top to bottom. No program is run."""
+        from dwarf.workflow.dot import to_dot
+
+        return to_dot(self, rankdir=rankdir)
+
+    def to_graphviz(self, *, rankdir: str = "LR") -> Any:
+        """The same drawing as a ``graphviz.Digraph``, to be styled at will. Needs the package graphviz."""
+        from dwarf.workflow.dot import to_graphviz
+
+        return to_graphviz(self, rankdir=rankdir)
+
+    # ------------------------------------------------------------ Python's own
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the definitions are equal. The functions behind the URLs do not count."""
+        if not isinstance(other, Graph):
+            return NotImplemented
+        return self is other or self._definition() == other._definition()
+
+    __hash__ = None  # type: ignore[assignment]  # a graph can be changed
+
+    def __copy__(self) -> Self:
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin._slots = [_Slot(slot.name, slot.url, slot.limit, slot.function) for slot in self._slots]
+        twin._first = {slot.name: slot for slot in reversed(twin._slots)}
+        twin._edges, twin._marks, twin._view = list(self._edges), dict(self._marks), None
+        twin._reducers = None if self._reducers is None else dict(self._reducers)
+        return twin
+
+    def __repr__(self) -> str:
+        nodes, edges = _count(len(self._slots), "node"), _count(len(self._edges), "transition")
+        return f"<Graph {self.name!r}: {nodes}, {edges}, entry {self.entry!r}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        bundle: dict[str, Any] = {"text/plain": repr(self)}
+        try:
+            bundle["text/vnd.mermaid"] = self.to_mermaid()
+            if display_hook is not None:
+                bundle.update(display_hook(self))
+        except Exception:  # noqa: BLE001, S110  a picture that fails must not fail the cell that shows it
+            pass
+        return {
+            kind: form
+            for kind, form in bundle.items()
+            if (not include or kind in include) and (not exclude or kind not in exclude)
+        }
+
+    # ------------------------------------------------------------ inner workings
+
+    def _connect(self, source: str, target: str, **marks: Any) -> Self:
+        source, target = as_text(source, "the source of a transition"), as_text(target, "the target of a transition")
+        for name in (source, target):
+            if name != END:
+                self._register(name)
+        self._edges.append(Transition(source, target, **marks))
+        self._view = None
+        return self
+
+    def _register(self, name: str) -> _Slot:
+        slot = self._first.get(name)
+        if slot is None:
+            slot = self._first[name] = _Slot(name, name)
+            self._slots.append(slot)
+            self.entry = self.entry or name
+            self._view = None
+        return slot
+
+    def _load(
+        self, entry: str, nodes: Sequence[Node], edges: Sequence[Transition], reducers: Mapping[str, str] | None
+    ) -> None:
+        """Take over a definition as it was read: here a node's name may occur twice, or be END."""
+        self.entry = entry
+        self._slots = [_Slot(node.name, node.url, node.limit) for node in nodes]
+        self._first = {slot.name: slot for slot in reversed(self._slots)}
+        self._edges = list(edges)
+        self._marks = {node.name: None for node in nodes if node.fan_in}
+        self._set_reducers(reducers)
+        self._view = None
+
+    def _set_reducers(self, reducers: Mapping[str, Reducer | str] | None) -> None:
+        """Replace the reducers. None and none at all differ in the JSON form only."""
+        if reducers is not None and not isinstance(reducers, Mapping):
+            raise TypeError(f"reducers must map state fields to reducers, not {type(reducers).__name__}")
+        self._reducers = None if reducers is None else {}
+        for field, reducer in (reducers or {}).items():
+            self.set_reducer(field, reducer)
+
+    def _definition(self) -> tuple[object, ...]:
+        view = self._index()
+        return self.name, self.entry, view.nodes, view.transitions, self._reducers or {}, frozenset(self._marks)
+
+    def _index(self) -> View:
+        if self._view is None:
+            nodes = tuple(Node(slot.name, slot.url, slot.name in self._marks, slot.limit) for slot in self._slots)
+            self._view = View(nodes, tuple(self._edges))
+        return self._view
+
+
+@dataclass(slots=True)
+class _Slot:
+    name: str
+    url: str
+    limit: Limit | None = None
+    function: Task | None = None
+
+
+def _resolve(name: str, task: str | Task | None) -> tuple[str, Task | None, Limit | None]:
+    """The URL, the function and the limit that a node's ``task`` argument stands for."""
+    if task is None:
+        return name, None, None
+    if isinstance(task, str):
+        return as_text(task, "the URL of a task"), None, None
+    if not callable(task):
+        raise TypeError(f"the task of a node must be a URL or a function, not {type(task).__name__}")
+    if not hasattr(task, "__dwarf_task__") and getattr(task, "__name__", "<lambda>") == "<lambda>":
+        return name, task, None  # a lambda or a callable object has no name of its own
+    from dwarf.workflow.tasks import mark_of
+
+    mark = mark_of(task)
+    return mark.url, task, mark.limit
+
+
+def _condition(when: str | None) -> str:
+    return "" if when is None else as_text(when, "a condition")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,165 @@
+"""Which fan-in closes which fan-out.
+
+A walk from the entry carries, for each node, the stack of fan-out sources that are open when the node is entered. An
+edge out of a source opens a frame, an edge into a fan-in closes the innermost one, or the source's own where the source
+leads to the fan-in directly. Jumps (goto, on_error) and switch arms leave the stack as it is. The engine and the
+validation share this one walk.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from dwarf.workflow.parts import END, shown
+
+if TYPE_CHECKING:
+    from dwarf.workflow.graph import Graph
+    from dwarf.workflow.parts import Transition
+
+__all__ = ["fan_in_map", "lineage_problems"]
+
+_EMPTY: Final = 0
+
+
+def fan_in_map(graph: Graph) -> dict[str, str]:
+    """The fan-in of each fan-out source that has one. Never raises, and skips over what is wrong with the graph."""
+    return _Walk(graph).run().fan_in_of
+
+
+def lineage_problems(graph: Graph) -> list[str]:
+    """What is wrong with the fan-outs and fan-ins of the nodes that the entry reaches, in the order of the walk."""
+    walk = _Walk(graph).run()
+    return [*walk.problems, *walk.unmatched()]
+
+
+class _Stacks:
+    """Stacks as numbers: equal stacks have equal numbers, whatever their height. 0 is the empty one."""
+
+    def __init__(self) -> None:
+        self._cells: list[tuple[int, str]] = [(_EMPTY, "")]
+        self._numbers: dict[tuple[int, str], int] = {}
+
+    def push(self, stack: int, owner: str) -> int:
+        cell = (stack, owner)
+        number = self._numbers.get(cell)
+        if number is None:
+            number = self._numbers[cell] = len(self._cells)
+            self._cells.append(cell)
+        return number
+
+    def pop(self, stack: int) -> tuple[int, str]:
+        """The stack below, and the owner of the frame that was on top."""
+        return self._cells[stack]
+
+    def describe(self, stack: int) -> str:
+        """The open sources from the outermost to the innermost, at most the last four of them."""
+        if stack == _EMPTY:
+            return "outside of any fan-out"
+        owners: list[str] = []
+        while stack != _EMPTY and len(owners) < 4:
+            stack, owner = self._cells[stack]
+            owners.append(repr(shown(owner)))
+        return "inside the fan-out of " + ("... " if stack != _EMPTY else "") + " > ".join(reversed(owners))
+
+
+class _Walk:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.label = f"graph {graph.name!r}"
+        self.stacks = _Stacks()
+        self.entered: dict[str, int] = {}
+        self.fan_in_of: dict[str, str] = {}
+        self.problems: list[str] = []
+
+    def run(self) -> _Walk:
+        graph = self.graph
+        self.entered[graph.entry] = _EMPTY
+        queue = deque([graph.entry])
+        while queue:
+            name = queue.popleft()
+            for edge in graph.transitions_from(name) if name != END else ():
+                following = self._follow(edge, self.entered[name])
+                if edge.target == END:
+                    if following != _EMPTY:
+                        self._end_inside(edge, following)
+                elif edge.target not in self.entered:
+                    self.entered[edge.target] = following
+                    queue.append(edge.target)
+                elif self.entered[edge.target] != following:
+                    self._two_stacks(edge, following)
+        return self
+
+    def _follow(self, edge: Transition, stack: int) -> int:
+        """The stack at the target of an edge, given the one at its source."""
+        source, target = edge.source, edge.target
+        opens = self.graph.is_fan_out_source(source)
+        if target != END and self.graph.is_fan_in(target):
+            if opens:
+                owner = source
+            elif stack == _EMPTY:
+                self._nothing_to_close(edge)
+                return stack
+            else:
+                stack, owner = self.stacks.pop(stack)
+            if self.fan_in_of.setdefault(owner, target) != target:
+                self._two_fan_ins(owner, target)
+            return stack
+        if opens and not (edge.goto or edge.on_error or edge.switch):
+            return self.stacks.push(stack, source)
+        return stack
+
+    def unmatched(self) -> list[str]:
+        """A problem for each source that the walk reached and for which it found no fan-in."""
+        found = []
+        for node in self.graph.nodes:
+            name = node.name
+            if self.graph.is_fan_out_source(name) and name in self.entered and name not in self.fan_in_of:
+                found.append(
+                    f"{self.label}: fan-out source {_quoted(name)} has no fan-in node downstream; mark the node where "
+                    f"its branches meet by set_fan_in{self._doubles(name)}"
+                )
+        return found
+
+    def _doubles(self, name: str) -> str:
+        """A hint where the source is one only because an edge was added more than once."""
+        edges = self.graph.transitions_from(name)
+        plain = [edge for edge in edges if not (edge.goto or edge.on_error or edge.switch or edge.for_each)]
+        if len(plain) > 1 and len(set(plain)) == 1 and not any(edge.for_each for edge in edges):
+            return f" (the transition to {_quoted(plain[0].target)} was added {len(plain)} times)"
+        return ""
+
+    def _nothing_to_close(self, edge: Transition) -> None:
+        self.problems.append(
+            f"{self.label}: the transition {_arrow(edge)} enters a fan-in node where there is no fan-out frame to pop; "
+            f"let it come from a branch of a fan-out, or do not mark {_quoted(edge.target)} as fan-in"
+        )
+
+    def _two_fan_ins(self, owner: str, target: str) -> None:
+        self.problems.append(
+            f"{self.label}: fan-out source {_quoted(owner)} has branches converging on different fan-in nodes, "
+            f"{_quoted(self.fan_in_of[owner])} and {_quoted(target)}; lead them all to one"
+        )
+
+    def _end_inside(self, edge: Transition, stack: int) -> None:
+        self.problems.append(
+            f"{self.label}: the transition {_arrow(edge)} leaves unpopped fan-out frames: it is "
+            f"{self.stacks.describe(stack)}; lead every branch to the fan-in node, and go to END from there"
+        )
+
+    def _two_stacks(self, edge: Transition, stack: int) -> None:
+        target = edge.target
+        self.problems.append(
+            f"{self.label}: node {_quoted(target)} is reached with two different lineage stacks: "
+            f"{self.stacks.describe(self.entered[target])}, and by {_arrow(edge)} {self.stacks.describe(stack)}; "
+            f"register an alias node with the same task for one of the two: "
+            f"add_node('another name', {self.graph.url_of(target)!r})"
+        )
+
+
+def _quoted(name: str) -> str:
+    return repr(shown(name))
+
+
+def _arrow(edge: Transition) -> str:
+    return f"{_quoted(edge.source)} -> {_quoted(edge.target)}"

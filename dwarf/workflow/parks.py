@@ -1,0 +1,155 @@
+"""The arithmetic and the value handling behind a flow's control calls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from dwarf.errors import InterruptTimeout, InvalidRequest, StateError, SubgraphFailed
+from dwarf.workflow.durations import MAX_MS, to_ms
+from dwarf.workflow.signals import Answer, Interrupt, Subgraph
+from dwarf.workflow.typeforms import fields_of
+from dwarf.workflow.values import from_json, to_json
+
+if TYPE_CHECKING:
+    from dwarf.workflow.graph import Graph
+
+JSON: TypeAlias = Any
+
+
+def make_interrupt(payload: Any, timeout: Any, default: Any) -> Interrupt:
+    """An Interrupt from the arguments of ``flow.interrupt``; Ellipsis for ``default`` means that there is none."""
+    timeout_ms = None if timeout is None else to_ms(timeout, "timeout")
+    if default is ...:
+        return Interrupt(_payload(payload), timeout_ms)
+    return Interrupt(_payload(payload), timeout_ms, to_json(default, field="default"), True)
+
+
+def _payload(payload: Any) -> dict[str, JSON]:
+    if payload is None:
+        return {}
+    if isinstance(payload, str):
+        payload = {"title": payload}
+    fields = fields_of(payload)
+    if fields is None:
+        raise StateError(
+            "the payload of an interrupt must be None, a title (str), a mapping, a dataclass or a model, "
+            f"not {type(payload).__name__}"
+        )
+    if fields.get("schema") is not None:
+        from dwarf.workflow.schemas import to_schema  # loaded by the first prompt that has a schema
+
+        fields["schema"] = to_schema(fields["schema"])
+    else:
+        fields.pop("schema", None)
+    return encode_fields(fields, "payload.")
+
+
+def encode_fields(fields: Mapping[str, Any], prefix: str = "", *, drop_none: bool = False) -> dict[str, JSON]:
+    """Each field as plain tagged JSON. StateError, naming the field after ``prefix``, for what cannot be kept."""
+    encoded: dict[str, JSON] = {}
+    for name, value in fields.items():
+        name = checked_name(name)
+        if value is not None or not drop_none:
+            encoded[name] = to_json(value, field=prefix + name)
+    return encoded
+
+
+def decode_fields(fields: Mapping[str, JSON]) -> dict[str, Any]:
+    """The user's own copy of each field, without the absent ones."""
+    return {name: from_json(value) for name, value in fields.items() if value is not None}
+
+
+def checked_name(name: object) -> str:
+    """A field name as a plain str. StateError unless it is a string, not empty, that can be encoded."""
+    if not isinstance(name, str):
+        raise StateError(f"a field name must be a string, not {type(name).__name__}")
+    if not name:
+        raise StateError("a field name must not be empty")
+    if not name.isascii():
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise StateError(f"field name {name!r} holds a lone surrogate, which no text encoding can keep") from None
+    return name if type(name) is str else str.__str__(name)
+
+
+def interrupt_result(answer: Answer, default: Any) -> Any:
+    """What ``flow.interrupt`` returns for a recorded answer."""
+    if not answer.timed_out:
+        return from_json(answer.value)
+    if default is ...:
+        raise InterruptTimeout("no answer came before the interrupt's time-out")
+    return default  # the task has got a default since it asked
+
+
+def make_subgraph(workflow: str | Graph, state: Any) -> Subgraph:
+    """A Subgraph from the arguments of ``flow.subgraph``."""
+    if isinstance(workflow, str):
+        if not workflow:
+            raise InvalidRequest("subgraph needs the name of a workflow, or a Graph")
+    else:
+        from dwarf.workflow.graph import Graph
+
+        if not isinstance(workflow, Graph):
+            raise InvalidRequest(f"subgraph needs the name of a workflow, or a Graph, not {type(workflow).__name__}")
+    fields = {} if state is None else fields_of(state)
+    if fields is None:
+        raise StateError(
+            f"the state of a subgraph must be a mapping, a dataclass or a model, not {type(state).__name__}"
+        )
+    return Subgraph(workflow, encode_fields(fields, "state.", drop_none=True))
+
+
+def subgraph_result(answer: Answer) -> dict[str, Any]:
+    """What ``flow.subgraph`` returns for a recorded answer; SubgraphFailed where the child did not complete."""
+    state = decode_fields(answer.value) if isinstance(answer.value, Mapping) else {}
+    if not answer.error and answer.status in ("", "completed"):
+        return state
+    from dwarf.workflow.results import Outcome
+    from dwarf.workflow.status import Status
+
+    status = Status(answer.status) if answer.status in {s.value for s in Status} else Status.FAILED
+    cancelled = status is Status.CANCELLED
+    outcome = Outcome(
+        flow_key=answer.flow_key,
+        status=Status.FAILED if status is Status.COMPLETED else status,
+        state=state,
+        error="" if cancelled else answer.error,
+        cancel_reason=answer.error if cancelled else "",
+    )
+    raise SubgraphFailed(answer.error or f"the child flow was {answer.status}", outcome)
+
+
+def backoff_ms(delay: Any, factor: Any, max_delay: Any, attempt: int) -> int:
+    """``delay * factor ** attempt`` in milliseconds, at most ``max_delay`` (None or 0: no bound).
+
+    A factor of zero or less means a constant delay.
+    """
+    delay_ms = to_ms(delay, "delay")
+    limit = (0 if max_delay is None else to_ms(max_delay, "max_delay")) or MAX_MS
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or math.isnan(factor):
+        raise InvalidRequest(f"factor must be a number, not {factor!r}")
+    if delay_ms == 0 or factor <= 0 or factor == 1 or attempt <= 0:
+        return min(delay_ms, limit)
+    try:
+        grown = delay_ms * float(factor) ** attempt
+    except OverflowError:
+        return limit
+    return limit if grown >= limit else round(grown)
+
+
+def checked_progress(done: Any, total: Any, message: Any) -> tuple[float, float | None, str]:
+    """The arguments of ``flow.progress``; InvalidRequest for numbers that are none, or negative."""
+    return _count(done, "done"), None if total is None else _count(total, "total"), str(message)
+
+
+def _count(value: Any, what: str) -> float:
+    try:
+        number = None if isinstance(value, (str, bytes, bool)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or not math.isfinite(number) or number < 0:
+        raise InvalidRequest(f"progress: {what} must be a number, zero or more, not {value!r}")
+    return number

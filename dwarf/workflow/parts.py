@@ -1,0 +1,125 @@
+"""The parts of a graph: nodes, transitions and limits, as plain values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from dwarf.errors import GraphError
+
+__all__ = ["END", "Limit", "Node", "Transition", "View", "as_text", "shown"]
+
+END: Final = "END"
+"""The terminal pseudo-node: a transition to it ends the flow. It is never a node itself."""
+
+_UNITS: Final = {"second": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
+_RATE: Final = re.compile(r"\s*([0-9]{1,9})\s*/\s*(second|minute|hour|day)\s*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """How much of a task may run, counted over all flows and replicas of one database.
+
+    At most ``concurrency`` steps at a time, and at most ``rate`` starts per period, written ``"60/minute"`` with the
+    periods second, minute, hour and day. ``key`` names a state field: then each value of that field has a limit of its
+    own. GraphError for a limit that cannot be read or that limits nothing.
+    """
+
+    concurrency: int | None = None
+    rate: str | None = None
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if self.concurrency is None and self.rate is None:
+            raise GraphError("a limit needs a concurrency, a rate, or both")
+        if self.concurrency is not None:
+            if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int):
+                raise TypeError(f"the concurrency of a limit must be an int, not {type(self.concurrency).__name__}")
+            if self.concurrency < 1:
+                raise GraphError(f"the concurrency of a limit must be at least 1, not {self.concurrency}")
+        as_text(self.key, "the key of a limit")
+        if self.rate is not None:
+            as_text(self.rate, "the rate of a limit")
+            count, _ = self.allowance or (0, 0)
+            if count < 1:
+                raise GraphError(
+                    f"{self.rate!r} is not a rate; write a count from 1 and a period, "
+                    "such as '60/minute' (second, minute, hour or day)"
+                )
+
+    @property
+    def allowance(self) -> tuple[int, int] | None:
+        """The rate as (starts, period in milliseconds), or None where there is none."""
+        match = _RATE.fullmatch(self.rate or "")
+        return (int(match[1]), _UNITS[match[2]]) if match else None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A place in a graph. ``name`` is its identity there, ``url`` what the host is asked to execute.
+
+    Several nodes may share a URL. ``fan_in`` marks the place where the branches of a fan-out meet.
+    """
+
+    name: str
+    url: str
+    fan_in: bool = False
+    limit: Limit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An edge of a graph, from node name to node name (or END).
+
+    ``when`` is its condition ("" means always). ``switch`` marks an arm of a switch, ``goto`` an edge taken only by
+    ``flow.goto``, ``on_error`` the way to an error handler. ``for_each`` names the state field with the list to fan out
+    over, and ``item`` the field in which each branch finds its element.
+    """
+
+    source: str
+    target: str
+    when: str = ""
+    switch: bool = False
+    goto: bool = False
+    on_error: bool = False
+    for_each: str = ""
+    item: str = ""
+
+
+@dataclass(slots=True)
+class View:
+    """The nodes and transitions of a graph as they are now, and what follows from them."""
+
+    nodes: tuple[Node, ...]
+    transitions: tuple[Transition, ...]
+    outgoing: dict[str, tuple[Transition, ...]] = field(init=False)
+    sources: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        outgoing: dict[str, list[Transition]] = {}
+        width: dict[str, int] = {}
+        for edge in self.transitions:
+            outgoing.setdefault(edge.source, []).append(edge)
+            if not (edge.goto or edge.on_error or edge.switch):
+                width[edge.source] = width.get(edge.source, 0) + (2 if edge.for_each else 1)
+        self.outgoing = {name: tuple(edges) for name, edges in outgoing.items()}
+        self.sources = frozenset(name for name, count in width.items() if count > 1)
+
+
+def as_text(value: object, what: str) -> str:
+    """``value`` as a plain str. TypeError for another type, GraphError for a lone surrogate, which cannot be stored."""
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a str, not {type(value).__name__}")
+    text = value if type(value) is str else str.__str__(value)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise GraphError(f"{what} holds a lone surrogate, which cannot be stored: {text[:80]!r}") from None
+    return text
+
+
+def shown(name: str) -> str:
+    """A name as people read it: without a leading ``scheme://``, unless nothing would be left."""
+    return name.partition("://")[2] or name

@@ -1,0 +1,165 @@
+"""What the engine tells about flows and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Self, TypeAlias
+
+from dwarf.errors import FlowCancelled, FlowFailed, FlowInterrupted, FlowStopped
+from dwarf.workflow.status import Status
+
+__all__ = ["NO_TIME", "FlowSummary", "FlowUpdate", "Outcome", "Step", "SubFlow"]
+
+JSON: TypeAlias = Any
+
+NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for a time that is not known, where one is always given otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How far a flow has come.
+
+    ``state`` is the final state, or that of the waiting step of an interrupted flow, or empty while the flow runs.
+    ``error`` is the text of the error of a failed flow.
+    """
+
+    flow_key: str = ""
+    status: Status = Status.RUNNING
+    state: Mapping[str, JSON] = field(default_factory=dict)
+    error: str = ""
+    interrupt_payload: Mapping[str, JSON] = field(default_factory=dict)
+    cancel_reason: str = ""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing happens until somebody acts: completed, failed, cancelled or interrupted."""
+        return self.status.stopped
+
+    def raise_for_status(self) -> Self:
+        """The outcome itself, unless the flow stopped before its end.
+
+        FlowFailed, whose text is the error, FlowCancelled (the reason) or FlowInterrupted (the title of the prompt).
+        A note on the error names the flow, without the secret part of its key.
+        """
+        stopped: FlowStopped
+        if self.status is Status.FAILED:
+            stopped = FlowFailed(self.error or "the flow failed", self)
+        elif self.status is Status.CANCELLED:
+            stopped = FlowCancelled(self.cancel_reason or "the flow was cancelled", self)
+        elif self.status is Status.INTERRUPTED:
+            title = self.interrupt_payload.get("title")
+            text = title if title and isinstance(title, str) else "the flow waits for an answer"
+            stopped = FlowInterrupted(text, self)
+        else:
+            return self
+        if self.flow_key:
+            stopped.add_note(f"flow {'-'.join(self.flow_key.split('-', 2)[:2])} is {self.status}")
+        raise stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a flow's history.
+
+    ``state``, ``changes`` and the neighbours' keys are there only where a single step was asked for. The ids of
+    predecessor and successor are 0 where there is none. ``progress`` is (done, total, message) as last reported.
+    """
+
+    key: str = ""
+    id: int = 0
+    depth: int = 0
+    ordinal: int = 0
+    node: str = ""
+    status: Status = Status.PENDING
+    attempt: int = 0
+    engine_id: int = 0
+    predecessor_id: int = 0
+    successor_id: int = 0
+    prev_key: str = ""
+    next_key: str = ""
+    state: Mapping[str, JSON] | None = None
+    changes: Mapping[str, JSON] | None = None
+    interrupt_payload: Mapping[str, JSON] | None = None
+    interrupt_deadline: datetime | None = None
+    progress: tuple[float, float | None, str] | None = None
+    parked: bool = False
+    error: str = ""
+    traceback: str = ""
+    sub_flows: Sequence[SubFlow] = ()
+    created_at: datetime = NO_TIME
+    started_at: datetime | None = None
+    updated_at: datetime = NO_TIME
+    not_before: datetime | None = None
+
+    @property
+    def sub_workflow_url(self) -> str:
+        """The URL of the last child's workflow, or ""."""
+        return self.sub_flows[-1].workflow_url if self.sub_flows else ""
+
+    @property
+    def sub_workflow_name(self) -> str:
+        """The name of the last child's workflow, or ""."""
+        return self.sub_flows[-1].workflow_name if self.sub_flows else ""
+
+    @property
+    def sub_steps(self) -> Sequence[Step]:
+        """The history of the last child; empty where there is none."""
+        return self.sub_flows[-1].steps if self.sub_flows else ()
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the step's task has been run at least once, as far as its status tells."""
+        return self.status is not Status.PENDING
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From the first start to the last change; None before the start and while the step is pending or running.
+
+        Retries, waits for answers and child flows are included.
+        """
+        if self.started_at is None or not self.status.stopped:
+            return None
+        return max(self.updated_at - self.started_at, timedelta())
+
+
+@dataclass(frozen=True, slots=True)
+class SubFlow:
+    """A child flow of a step."""
+
+    flow_key: str = ""
+    workflow_url: str = ""
+    workflow_name: str = ""
+    status: Status = Status.RUNNING
+    steps: Sequence[Step] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSummary:
+    """A flow in a listing. ``node`` is where it is, and empty during a fan-out."""
+
+    flow_key: str = ""
+    thread_key: str = ""
+    workflow_url: str = ""
+    workflow_name: str = ""
+    status: Status = Status.RUNNING
+    node: str = ""
+    error: str = ""
+    cancel_reason: str = ""
+    priority: int = 0
+    fairness_key: str = ""
+    trace_id: str = ""
+    is_subgraph: bool = False
+    created_at: datetime = NO_TIME
+    started_at: datetime | None = None
+    updated_at: datetime = NO_TIME
+
+
+@dataclass(frozen=True, slots=True)
+class FlowUpdate:
+    """What a watched flow looks like after a change."""
+
+    outcome: Outcome = field(default_factory=Outcome)
+    steps: Sequence[Step] = ()

@@ -1,0 +1,70 @@
+"""JSON schemas for prompts: made from types, and checked against answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import EnumMeta
+from typing import Any, TypeAlias
+
+from dwarf.errors import InvalidRequest, StateError
+from dwarf.workflow.schema_checks import check as check
+from dwarf.workflow.schema_checks import checked_schema
+from dwarf.workflow.schema_types import SchemaMaker, plain
+
+__all__ = ["check", "find_schema", "plain", "to_schema"]
+
+JSON: TypeAlias = Any
+
+
+def to_schema(spec: Any) -> dict[str, JSON]:
+    """A JSON schema, as plain JSON, from what a prompt may give as its schema.
+
+    That is a JSON schema (a mapping, in which types may stand for sub-schemas), a list of choices, or a type: a class
+    such as ``bool`` or ``date``, an Enum, ``Literal``, ``list[T]``, a Union, ``Annotated``, a dataclass, a TypedDict or
+    a pydantic model. InvalidRequest for anything else, and for a mapping that is no valid JSON schema.
+    """
+    if isinstance(spec, Mapping):
+        return checked_schema(_mapping(spec))
+    if isinstance(spec, (list, tuple, set, frozenset, range)):
+        return _choices(spec)
+    return SchemaMaker().root(spec)
+
+
+def _choices(choices: Any) -> dict[str, JSON]:
+    try:
+        values = [plain(choice) for choice in choices]
+    except StateError as error:
+        raise InvalidRequest(f"the choices of a prompt must be JSON values: {error}") from None
+    if not values:
+        raise InvalidRequest("the choices of a prompt must not be empty")
+    if isinstance(choices, (set, frozenset)):
+        values.sort(key=lambda value: (str(type(value)), str(value)))  # the same prompt each time
+    return {"enum": values}
+
+
+def _mapping(schema: Mapping[Any, Any]) -> dict[str, JSON]:
+    result: dict[str, JSON] = {}
+    for key, value in schema.items():
+        if not isinstance(key, str):
+            raise InvalidRequest(f"the keys of a JSON schema must be strings, not {type(key).__name__}")
+        result[key] = _member(value)
+    return result
+
+
+def _member(value: Any) -> JSON:
+    if isinstance(value, Mapping):
+        return _mapping(value)
+    if isinstance(value, EnumMeta):
+        return to_schema(value)
+    if isinstance(value, (list, tuple)):
+        return [_member(item) for item in value]
+    try:
+        return plain(value)
+    except StateError:
+        return SchemaMaker().root(value)  # a type in the place of a sub-schema
+
+
+def find_schema(payload: Any) -> dict[str, JSON] | None:
+    """The schema in an interrupt's payload, or None."""
+    schema = payload.get("schema") if isinstance(payload, Mapping) else None
+    return dict(schema) if isinstance(schema, Mapping) else None

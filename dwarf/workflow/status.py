@@ -1,0 +1,34 @@
+"""What a flow or a step is doing, or how it ended."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["Status"]
+
+
+class Status(StrEnum):
+    """The state of a flow or of one of its steps.
+
+    A flow is born running and is never pending. Completed, failed and cancelled are final.
+    """
+
+    PENDING = "pending"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing happens until somebody acts: completed, failed, cancelled or interrupted."""
+        return self is not Status.PENDING and self is not Status.RUNNING
+
+    @property
+    def terminal(self) -> bool:
+        """Whether this is for good: completed, failed or cancelled."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})

@@ -1,0 +1,15 @@
+"""Did you mean ...?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known names close to a wrong one, as ``"; did you mean 'x'?"``, or ""."""
+    from difflib import get_close_matches  # only errors need it
+
+    names = [candidate for candidate in known if isinstance(candidate, str)]
+    by_lower = {candidate.lower(): candidate for candidate in names}
+    matches = [by_lower[close] for close in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)]
+    return f"; did you mean {' or '.join(map(repr, matches))}?" if matches else ""

@@ -1,0 +1,188 @@
+"""Everything that can be wrong with a graph, found at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from dwarf.errors import ConditionError, GraphError
+from dwarf.workflow.conditions import parse
+from dwarf.workflow.lineage import lineage_problems
+from dwarf.workflow.networks import to_networkx
+from dwarf.workflow.parts import END, shown
+
+if TYPE_CHECKING:
+    from dwarf.workflow.graph import Graph, Task
+    from dwarf.workflow.parts import Transition
+
+__all__ = ["problems_of", "validate"]
+
+_LISTED: Final = 20
+
+
+def validate(graph: Graph) -> None:
+    """GraphError if anything is wrong. Its ``problems`` hold everything, its text the first of them."""
+    problems = problems_of(graph)
+    if len(problems) == 1:
+        raise GraphError(problems[0], problems)
+    if problems:
+        label = f"graph {graph.name!r}"
+        listed = [problem.removeprefix(f"{label}: ") for problem in problems[:_LISTED]]
+        lines = [f"{label} has {len(problems)} problems:", *listed]
+        if len(problems) > _LISTED:
+            lines.append(f"and {len(problems) - _LISTED} more")
+        raise GraphError("\n  - ".join(lines), problems)
+
+
+def problems_of(graph: Graph) -> list[str]:
+    """Every problem of a graph, each a sentence that names it: the graph, its nodes, transitions, ways, fan-outs."""
+    label = f"graph {graph.name!r}"
+    problems = [
+        f"{label}: {problem}"
+        for part in (_head, _nodes, _tasks, _entry, _marks, _edges, _mixed, _ways)
+        for problem in part(graph)
+    ]
+    if graph.url_of(graph.entry) and graph.entry != END:
+        problems += lineage_problems(graph)
+    return list(dict.fromkeys(problems))  # doubled transitions have the same fault
+
+
+def _head(graph: Graph) -> Iterator[str]:
+    if not graph.name:
+        yield "a graph name is required; give it one: Graph('name')"
+    if not graph.nodes:
+        yield "the graph has no tasks; add some with add_node or add_transition"
+
+
+def _nodes(graph: Graph) -> Iterator[str]:
+    seen: set[str] = set()
+    for node in graph.nodes:
+        if node.name == END:
+            yield "duplicate node 'END': the name is reserved for the end of the flow; rename the node"
+        elif node.name in seen:
+            yield f"duplicate node {_quoted(node.name)}; names must differ, but several nodes may share a task's URL"
+        seen.add(node.name)
+        if not node.name:
+            yield "a node named '' has no URL; give every node a name"
+        elif not node.url:
+            yield f"node {_quoted(node.name)} has no URL; bind it to a task with add_node"
+
+
+def _tasks(graph: Graph) -> Iterator[str]:
+    """Different functions under one URL: only one of them could ever run."""
+    bound: dict[str, tuple[str, Task]] = {}
+    for name, url, function in graph.bindings():
+        if function is None:
+            continue
+        first, known = bound.setdefault(url, (name, function))
+        if known != function and not _redefined(known, function):
+            yield (
+                f"nodes {_quoted(first)} and {_quoted(name)} are bound to different functions of one URL, {url!r}; "
+                "mark one of them with a URL of its own: @task(url=...)"
+            )
+
+
+def _redefined(known: Task, function: Task) -> bool:
+    """Whether these are an older and a newer state of the same function, as when a notebook's cell is run again."""
+    places = {(getattr(each, "__module__", None), getattr(each, "__qualname__", "<")) for each in (known, function)}
+    return len(places) == 1 and "<" not in places.pop()[1]
+
+
+def _entry(graph: Graph) -> Iterator[str]:
+    if graph.entry == END:
+        yield "the entry point is END, and the nodes are not reachable from entry point END; set_entry to a node"
+    elif graph.nodes and all(node.name != graph.entry for node in graph.nodes):
+        yield f"entry point {_quoted(graph.entry)} is not a registered node; add it, or set_entry to one that is"
+
+
+def _marks(graph: Graph) -> Iterator[str]:
+    known = {node.name for node in graph.nodes}
+    for name in graph.fan_in_marks:
+        if name == END:
+            yield "set_fan_in cannot mark END; mark the node before it"
+        elif name not in known:
+            yield f"set_fan_in references unknown node {_quoted(name)}; add it, or mark another"
+
+
+def _edges(graph: Graph) -> Iterator[str]:
+    known = {node.name for node in graph.nodes}
+    handled: set[str] = set()
+    for edge in graph.transitions:
+        arrow = f"transition {_quoted(edge.source)} -> {_quoted(edge.target)}"
+        for fault in _ends(edge, known):
+            yield f"{arrow}: {fault}"
+        for fault in _kinds(edge, handled):
+            yield f"{arrow} {fault}"
+        if edge.on_error:
+            handled.add(edge.source)
+        if edge.when:
+            try:
+                parse(edge.when)
+            except ConditionError as error:
+                reason = str(error).partition("\n")[0]  # the lines below it draw the position
+                yield f"{arrow} has invalid 'when' expression {edge.when!r}: {reason}"
+
+
+def _ends(edge: Transition, known: set[str]) -> Iterator[str]:
+    if edge.source == END:
+        yield "there is no way out of END; END is terminal"
+    elif edge.source not in known:
+        yield f"it is a transition from unknown node {_quoted(edge.source)}; add the node"
+    if edge.target != END and edge.target not in known:
+        yield f"it is a transition to unknown node {_quoted(edge.target)}; add the node"
+
+
+def _kinds(edge: Transition, handled: set[str]) -> Iterator[str]:
+    """Marks that exclude each other. ``handled`` are the nodes that have an error handler by an earlier transition."""
+    if edge.for_each and edge.goto:
+        yield "cannot combine forEach and withGoto; a goto leads to a single step"
+    if edge.item and not edge.for_each:
+        yield "has 'as' without 'forEach'; name the state field that holds the list: add_for_each(..., items='orders')"
+    if edge.on_error:
+        for other, key in ((edge.for_each, "forEach"), (edge.goto, "withGoto")):
+            if other:
+                yield f"cannot combine onError with {key}; add two transitions"
+        if edge.when:
+            yield "is an onError transition and cannot have a 'when'; let the handler decide, by a switch behind it"
+        if edge.source in handled:
+            yield f"is one of more than one onError transition of {_quoted(edge.source)}; a node has one error handler"
+    if edge.switch:
+        for other, key in ((edge.for_each, "forEach"), (edge.goto, "withGoto"), (edge.on_error, "onError")):
+            if other:
+                yield f"cannot combine switch with {key}; add two transitions"
+        if not edge.when:
+            yield "is a switch arm, and a switch requires a 'when' (use \"true\" for the default)"
+    if edge.on_error and edge.source == edge.target:
+        yield "is an onError transition to itself and would loop; use flow.retry in the task"
+
+
+def _mixed(graph: Graph) -> Iterator[str]:
+    switches = {edge.source: None for edge in graph.transitions if edge.switch}
+    for name in switches:
+        for edge in graph.transitions_from(name):
+            if not (edge.switch or edge.on_error or edge.goto):
+                yield (
+                    f"node {_quoted(name)} mixes switch with non-switch transitions (to {_quoted(edge.target)}); make "
+                    "that one an arm or the default of the switch, or branch at a node behind it"
+                )
+                break
+
+
+def _ways(graph: Graph) -> Iterator[str]:
+    import networkx as nx
+
+    names = {node.name: None for node in graph.nodes if node.name != END}
+    if graph.entry in names:
+        reached = nx.descendants(to_networkx(graph), graph.entry)
+        for name in names:
+            if name != graph.entry and name not in reached:
+                yield (
+                    f"node {_quoted(name)} is not reachable from entry point {_quoted(graph.entry)}; "
+                    "add a transition to it, or leave it out"
+                )
+    if names and all(edge.target != END for edge in graph.transitions):
+        yield "there is no transition to END; add one from the last node"
+
+
+def _quoted(name: str) -> str:
+    return repr(shown(name))

@@ -1,0 +1,171 @@
+"""From Python values to JSON: the walk over containers, and the tables of what else may be kept.
+
+A value that JSON has no form for becomes a tagged object, ``{"$dwarf": kind, "v": ...}``; some kinds add members beside
+``v``. An object of the user's with a member ``$dwarf`` of its own is wrapped: ``{"$dwarf": "dict", "v": {...}}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from math import isfinite, isnan
+from types import NoneType
+from typing import Any, Final
+
+from dwarf.workflow.jsontext import JSON
+
+__all__ = [
+    "ENCODERS",
+    "FALLBACKS",
+    "LONG",
+    "MAX_DEPTH",
+    "TAG",
+    "Encoder",
+    "Refused",
+    "TooDeep",
+    "encode",
+    "encode_dict",
+    "encode_float",
+    "encode_list",
+    "encode_str",
+    "shown",
+]
+
+TAG: Final = "$dwarf"
+MAX_DEPTH: Final = 500
+"""The deepest nesting of arrays and objects in a value's JSON form. All readers and writers of JSON here manage it."""
+
+LONG: Final = 16
+"""From this length on it pays to look at the types of an array's elements first, before the loop over them."""
+
+Encoder = Callable[[Any, int], JSON]
+"""Takes a value and the number of containers around it. Raises Refused."""
+
+
+class Refused(Exception):
+    """A value cannot be kept. ``path`` collects the way to it, innermost first, while the exception travels out."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.path: list[str] = []
+
+    def message(self, field: str) -> str:
+        steps = [field, *reversed(self.path)] if field else list(reversed(self.path))
+        way = "".join(steps[:12]) + ("..." if len(steps) > 12 else "")
+        text = f"field '{way.removeprefix('.')}': {self}" if way else str(self)
+        return text.encode(errors="backslashreplace").decode()  # a message must be printable, whatever the names
+
+
+class TooDeep(Refused):
+    """The nesting has no end in sight. Never to be passed over: the next attempt would go as deep again."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it is nested deeper than {MAX_DEPTH} levels, or contains itself")
+
+
+_AS_IS: Final = frozenset({int, bool, NoneType})
+
+ENCODERS: Final[dict[type, Encoder]] = {}
+"""By exact type."""
+
+FALLBACKS: Final[list[Callable[[Any, int], JSON]]] = []
+"""For every other type, in order: each returns NotImplemented for what is not its business."""
+
+
+def encode(value: Any, depth: int) -> JSON:
+    """The JSON form of any value, sharing no container with it."""
+    kind = type(value)
+    return value if kind in _AS_IS else ENCODERS.get(kind, _encode_other)(value, depth)
+
+
+def encode_dict(value: dict[Any, Any], depth: int) -> JSON:
+    """The JSON form of an object."""
+    if TAG in value:
+        members = _encode_members(value.items(), depth + 1)
+        return {TAG: "dict", "v": members}
+    return _encode_members(value.items(), depth)
+
+
+def _encode_members(items: Iterable[tuple[Any, Any]], depth: int) -> dict[str, JSON]:
+    if depth >= MAX_DEPTH:
+        raise TooDeep
+    result: dict[str, JSON] = {}
+    name: Any = ""
+    try:
+        for name, item in items:
+            if type(name) is not str or not name.isascii():
+                name = _encode_name(name)
+            kind = type(item)
+            if kind in _AS_IS or (kind is str and item.isascii()):
+                result[name] = item
+            else:
+                result[name] = ENCODERS.get(kind, _encode_other)(item, depth + 1)
+    except Refused as refusal:
+        refusal.path.append(f".{name:.60}" if isinstance(name, str) else f"[{shown(name)}]")
+        raise
+    return result
+
+
+def encode_list(items: Collection[Any], depth: int) -> list[JSON]:
+    """The JSON form of an array."""
+    if depth >= MAX_DEPTH:
+        raise TooDeep
+    if len(items) > LONG and _AS_IS.issuperset(map(type, items)):
+        return list(items)
+    result: list[JSON] = []
+    add = result.append
+    try:
+        for item in items:
+            kind = type(item)
+            if kind in _AS_IS or (kind is str and item.isascii()):
+                add(item)
+            else:
+                add(ENCODERS.get(kind, _encode_other)(item, depth + 1))
+    except Refused as refusal:
+        refusal.path.append(f"[{len(result)}]")
+        raise
+    return result
+
+
+def _encode_other(value: Any, depth: int) -> JSON:
+    for fallback in FALLBACKS:
+        result = fallback(value, depth)
+        if result is not NotImplemented:
+            return result
+    name = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    hint = "; make it a list first" if isinstance(value, Iterable) else ""
+    raise Refused(f"a value of type {name} cannot be kept in a state{hint}")
+
+
+def shown(value: Any) -> str:
+    """A short repr for messages, also of a value whose repr fails."""
+    try:
+        return f"{value!r:.60}"
+    except Exception:  # noqa: BLE001  a repr may raise anything
+        return f"<{type(value).__name__}>"
+
+
+def _encode_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise Refused(f"the keys of a mapping must be strings, not {type(name).__name__}")
+    return encode_str(name)
+
+
+def encode_str(value: str, depth: int = 0) -> str:
+    text = str.__str__(value)  # a plain str, also from a subclass with a __str__ of its own
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise Refused(f"the string has a lone surrogate at {error.start}, which has no JSON form") from None
+    return text
+
+
+def encode_float(value: float, depth: int = 0) -> float:
+    number = float.__float__(value)
+    if not isfinite(number):
+        name = "NaN" if isnan(number) else "infinity"
+        raise Refused(f"{name} cannot be kept in a state; use None or a string")
+    return number
+
+
+ENCODERS.update({dict: encode_dict, list: encode_list, str: encode_str, float: encode_float})

@@ -1,0 +1,174 @@
+"""The kinds of the standard library: dates and times, Decimal, UUID, bytes, paths, tuples, sets; and subclasses."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta, tzinfo
+from decimal import Decimal
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from dwarf.workflow.jsontext import JSON, dumps
+from dwarf.workflow.values.decoding import decode_list, decode_members
+from dwarf.workflow.values.encoding import TAG, Encoder, Refused, encode_dict, encode_float, encode_list, encode_str
+
+__all__ = ["BY_BASE", "BY_TYPE", "READERS"]
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+# ---------------------------------------------------------------- dates and times
+# The text is ISO 8601, so that conditions can compare it, with the name of the zone and the fold behind it where there
+# are any: 2024-10-27T02:30:00+01:00[Europe/Berlin][fold=1].
+_MOMENT: Final = re.compile(r"([^\[]*)(?:\[([^=\]]+)\])?(\[fold=1\])?")
+
+
+def _suffix(zone: tzinfo | None, fold: int) -> str:
+    key = zone.key if isinstance(zone, ZoneInfo) else None
+    return (f"[{key}]" if key else "") + ("[fold=1]" if fold else "")
+
+
+def _encode_datetime(value: datetime, depth: int) -> JSON:
+    return {TAG: "datetime", "v": datetime.isoformat(value) + _suffix(value.tzinfo, value.fold)}
+
+
+def _encode_time(value: time, depth: int) -> JSON:
+    return {TAG: "time", "v": time.isoformat(value) + _suffix(value.tzinfo, value.fold)}
+
+
+def _split(text: str) -> tuple[str, ZoneInfo | None, int]:
+    match = _MOMENT.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    iso, key, fold = match.groups()
+    try:
+        zone = ZoneInfo(key) if key else None
+    except (LookupError, ValueError, OSError):  # the zone is not known here: the offset in the text has to do
+        zone = None
+    return iso, zone, 1 if fold else 0
+
+
+def _decode_datetime(tag: dict[str, JSON]) -> datetime:
+    iso, zone, fold = _split(tag["v"])
+    moment = datetime.fromisoformat(iso).replace(fold=fold)
+    if zone is None:
+        return moment
+    local = moment.replace(tzinfo=zone)
+    # Where the rules of the zone have changed since, the moment counts, not what the clock on the wall showed.
+    return local if local.utcoffset() == moment.utcoffset() else moment.astimezone(zone)
+
+
+def _decode_time(tag: dict[str, JSON]) -> time:
+    iso, zone, fold = _split(tag["v"])
+    moment = time.fromisoformat(iso).replace(fold=fold)
+    return moment if zone is None else moment.replace(tzinfo=zone)
+
+
+# ---------------------------------------------------------------- other scalars
+def _encode_decimal(value: Decimal, depth: int) -> JSON:
+    if not Decimal.is_finite(value):
+        raise Refused(f"the Decimal {Decimal.__str__(value)} cannot be kept in a state; use None or a string")
+    return {TAG: "decimal", "v": Decimal.__str__(value)}
+
+
+def _encode_bytes(value: bytes | bytearray, depth: int) -> JSON:
+    kind = "bytes" if isinstance(value, bytes) else "bytearray"
+    return {TAG: kind, "v": base64.b64encode(value).decode()}
+
+
+def _decode_bytes(tag: dict[str, JSON]) -> bytes:
+    return base64.b64decode(tag["v"], validate=True)
+
+
+def _encode_path(value: PurePath, depth: int) -> JSON:
+    if isinstance(value, Path):
+        kind = "path"
+    else:
+        kind = "pure_windows_path" if isinstance(value, PureWindowsPath) else "pure_posix_path"
+    return {TAG: kind, "v": encode_str(value.as_posix())}
+
+
+# ---------------------------------------------------------------- containers
+def _encode_tuple(value: tuple[Any, ...], depth: int) -> JSON:
+    return {TAG: "tuple", "v": encode_list(value, depth + 1)}
+
+
+def _encode_set(value: set[Any] | frozenset[Any], depth: int) -> JSON:
+    """The elements in the order of their JSON texts, plain numbers and strings in their own: always the same."""
+    items = encode_list(value, depth + 1)
+    kinds = set(map(type, items))
+    if len(kinds) == 1 and kinds <= {str, int}:
+        items.sort()
+    else:
+        items.sort(key=dumps)
+    return {TAG: "frozenset" if isinstance(value, frozenset) else "set", "v": items}
+
+
+def _decode_set(make: Callable[[list[Any]], Any]) -> Callable[[dict[str, JSON]], Any]:
+    def read(tag: dict[str, JSON]) -> Any:
+        items = decode_list(tag["v"])
+        try:
+            return make(items)
+        except TypeError:  # an element whose class is gone is a dict now, which no set can hold
+            return items
+
+    return read
+
+
+def _encode_mapping(value: Mapping[Any, Any], depth: int) -> JSON:
+    return encode_dict(dict(value.items()), depth)
+
+
+BY_TYPE: Final[dict[type, Encoder]] = {
+    datetime: _encode_datetime,
+    date: lambda value, _depth: {TAG: "date", "v": date.isoformat(value)},
+    time: _encode_time,
+    timedelta: lambda value, _depth: {TAG: "timedelta", "v": value // _MICROSECOND},
+    Decimal: _encode_decimal,
+    UUID: lambda value, _depth: {TAG: "uuid", "v": UUID.__str__(value)},
+    bytes: _encode_bytes,
+    bytearray: _encode_bytes,
+    tuple: _encode_tuple,
+    set: _encode_set,
+    frozenset: _encode_set,
+    type(Path()): _encode_path,
+    PurePosixPath: _encode_path,
+    PureWindowsPath: _encode_path,
+}
+"""By exact type."""
+
+BY_BASE: Final[list[tuple[type, Encoder]]] = [
+    (str, encode_str),
+    (int, lambda value, _depth: int.__int__(value)),
+    (float, encode_float),
+    (tuple, _encode_tuple),
+    (list, encode_list),
+    (Mapping, _encode_mapping),
+    *((base, BY_TYPE[base]) for base in (datetime, date, time, timedelta, Decimal, UUID, bytes, bytearray)),
+    (set, _encode_set),
+    (frozenset, _encode_set),
+    (PurePath, _encode_path),
+]
+"""For subclasses, in this order: they come back as the class that is named here, or as plain JSON."""
+
+READERS: Final[dict[str, Callable[[dict[str, JSON]], Any]]] = {
+    "dict": lambda tag: decode_members(tag["v"]),
+    "tuple": lambda tag: tuple(decode_list(tag["v"])),
+    "set": _decode_set(set),
+    "frozenset": _decode_set(frozenset),
+    "datetime": _decode_datetime,
+    "date": lambda tag: date.fromisoformat(tag["v"]),
+    "time": _decode_time,
+    "timedelta": lambda tag: _MICROSECOND * tag["v"],
+    "decimal": lambda tag: Decimal(tag["v"]),
+    "uuid": lambda tag: UUID(tag["v"]),
+    "bytes": _decode_bytes,
+    "bytearray": lambda tag: bytearray(_decode_bytes(tag)),
+    "path": lambda tag: Path(tag["v"]),
+    "pure_posix_path": lambda tag: PurePosixPath(tag["v"]),
+    "pure_windows_path": lambda tag: PureWindowsPath(tag["v"]),
+}

@@ -1,0 +1,85 @@
+"""What `import dwarf` gives, loads and costs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dwarf
+import dwarf.errors
+
+HEAVY = (
+    "IPython", "aiosqlite", "anywidget", "asyncio", "ipywidgets", "jsonschema", "networkx", "numpy", "opentelemetry",
+    "pandas", "pydantic", "re2", "referencing", "sqlalchemy",
+)  # fmt: skip
+
+
+ROOT = Path(dwarf.__file__).parents[1]
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
+    )
+
+
+@pytest.mark.parametrize("statement", ["import dwarf", "import dwarf.workflow", "from dwarf import Graph, Flow, task"])
+def test_nothing_heavy_is_loaded(statement: str) -> None:
+    code = f"import sys; {statement}; print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert python("-c", code).stdout.strip() == "[]"
+
+
+def test_building_and_running_a_task_by_hand_stays_light() -> None:
+    code = f"""
+import sys
+from dwarf import END, Flow, Graph, Reducer, task
+
+@task
+def add(flow: Flow, n: int) -> dict:
+    return {{"n": n + 1}}
+
+Graph("g", reducers={{"n": Reducer.ADD}}).add_node("Add", add).add_transition("Add", END).to_json()
+flow = Flow({{"n": 1}})
+assert flow.get_as("n", int) == 1
+flow["x"] = [flow["n"], {{"a": 1.5}}]
+print([name for name in {HEAVY!r} if name in sys.modules])
+"""
+    assert python("-c", code).stdout.strip() == "[]"
+
+
+def test_it_takes_less_than_a_tenth_of_a_second() -> None:
+    """The least of some runs: a busy machine adds to each, and nothing takes away."""
+    times = []
+    for _ in range(5):
+        report = python("-X", "importtime", "-c", "import dwarf").stderr
+        (cumulative,) = re.findall(r"\|\s+(\d+) \| dwarf$", report, flags=re.MULTILINE)
+        times.append(int(cumulative) / 1000)
+    print(f"import dwarf: {min(times):.1f} ms at best, {max(times):.1f} ms at worst")
+    assert min(times) < 100
+
+
+def test_the_exported_names() -> None:
+    assert dwarf.__all__ == [
+        "END", "ConditionError", "ConfigError", "DwarfError", "EngineClosed", "Flow", "FlowCancelled", "FlowFailed",
+        "FlowInterrupted", "FlowNotFound", "FlowStopped", "FlowSummary", "FlowUpdate", "Graph", "GraphError",
+        "GraphNotFound", "InterruptTimeout", "InvalidRequest", "Limit", "Node", "NotFound", "Outcome", "Parked",
+        "PromptNeedsHuman", "Reducer", "ReducerError", "StateConflict", "StateError", "Status", "Step", "StepNotFound",
+        "StorageError", "SubFlow", "SubgraphFailed", "TaskError", "TaskNotFound", "ThreadNotFound", "Transition",
+        "WaitTimeout", "__version__", "task",
+    ]  # fmt: skip
+    assert set(dwarf.errors.__all__) <= set(dwarf.__all__)
+    assert all(hasattr(dwarf, name) for name in dwarf.__all__)
+
+
+def test_the_version() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+([ab.]\S+)?", dwarf.__version__)
+
+
+def test_a_star_import_brings_the_exported_names() -> None:
+    names: dict[str, object] = {}
+    exec("from dwarf import *", names)
+    assert set(dwarf.__all__) <= set(names)
