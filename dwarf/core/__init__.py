@@ -1,0 +1,1 @@
+"""What happens next? Pure decisions: no I/O, no clock, no randomness."""

@@ -1,0 +1,81 @@
+"""What happens next with a step whose task has run: the decisions that storage makes durable.
+
+Each decision is complete: ids, tokens and states are in it. Only what depends on rows that other steps write (is the
+cohort full, which flow waits for this one) is settled in the transaction, with the functions of ``fanin`` and
+``failure``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from dwarf.core.records import JSON, NewFlow, NewStep, State, StepRecord
+
+
+@dataclass(slots=True)
+class Advance:
+    """The step is completed. Successors are inserted, and arrivals are counted at a cohort."""
+
+    step: StepRecord
+    changes: State
+    successors: list[NewStep] = field(default_factory=list)
+    cohort_size: int = 0  # of the cohort this step opens
+    arrivals: int = 0  # branches that reach the fan-in by this step
+    cohort_id: int = 0  # where they arrive; the step's own id where it opened the cohort
+    fan_in: str = ""
+    delay_ms: int = 0
+    lease_fan_in: bool = False  # this replica has room for the fan-in step, if it fires here
+    error_routed: bool = False
+
+
+@dataclass(slots=True)
+class Complete:
+    """The step is completed and ends its flow."""
+
+    step: StepRecord
+    changes: State
+    final_state: State
+
+
+@dataclass(slots=True)
+class Fail:
+    """The step has failed. Its cohort, or its flow, takes the consequence."""
+
+    step: StepRecord
+    error: str
+    traceback: str = ""
+    changes: State | None = None  # of the attempt, where they are kept
+
+
+@dataclass(slots=True)
+class Retry:
+    """The step goes back to pending for another attempt."""
+
+    step: StepRecord
+    changes: State
+    delay_ms: int
+
+
+@dataclass(slots=True)
+class Ask:
+    """The step waits for an answer, and with it the flows above it."""
+
+    step: StepRecord
+    changes: State
+    payload: State
+    timeout_ms: int | None
+    default: JSON
+    has_default: bool
+
+
+@dataclass(slots=True)
+class Call:
+    """The step waits for a child flow."""
+
+    step: StepRecord
+    changes: State
+    child: NewFlow
+
+
+Decision: TypeAlias = Advance | Complete | Fail | Retry | Ask | Call

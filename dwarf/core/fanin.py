@@ -1,0 +1,38 @@
+"""How the branches of a cohort come together again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dwarf.core.carry import converged
+from dwarf.core.records import JSON, NewStep, Spawn, State, StepRecord
+from dwarf.core.step import Means, new_step
+from dwarf.workflow.algebra import fold, settle
+from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.reducers import Reducer
+
+
+def merge_cohort(spawn: Spawn, reducers: Mapping[str, Reducer | str]) -> dict[str, JSON]:
+    """The state of the spawn with its own changes and those of every completed member, in branch order.
+
+    ReducerError, naming reducer and field, where two values do not fit together.
+    """
+    deltas: list[State] = [spawn.changes]
+    deltas.extend(member.changes for member in spawn.members)
+    return settle(fold(spawn.state, deltas, reducers))
+
+
+def converge(spawn: Spawn, fan_in: str, last: StepRecord, means: Means, delay_ms: int, lease: bool) -> NewStep:
+    """The fan-in step of a settled cohort. ``last`` is the step that arrived last. ReducerError."""
+    plan = last.flow.plan
+    merged = merge_cohort(spawn, plan.reducers)
+    for name in plan.nodes[spawn.node].injected:
+        merged.pop(name, None)
+    literal, refs = converged(merged, spawn, plan.reducers)
+    depth = max([last.depth, *(member.depth for member in spawn.members)]) + 1
+    step = new_step(
+        last, fan_in, merged, dumps(literal), refs, means, lineage=spawn.lineage_id, ordinal=spawn.ordinal, depth=depth
+    )
+    step.delay_ms = delay_ms
+    step.leased = lease and delay_ms == 0
+    return step

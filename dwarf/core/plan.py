@@ -1,0 +1,84 @@
+"""A graph prepared for routing: edges by source, conditions parsed, fan-ins found. Made once per distinct graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dwarf.workflow.conditions import Condition, parse
+from dwarf.workflow.graph import Graph, Limit
+from dwarf.workflow.lineage import fan_in_map
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An ordinary edge: plain, conditional, or one branch per item."""
+
+    target: str
+    when: Condition | None
+    for_each: str
+    item: str
+
+
+@dataclass(slots=True)
+class NodePlan:
+    """What may follow one node."""
+
+    name: str
+    url: str
+    is_fan_in: bool
+    is_source: bool
+    limit: Limit | None
+    edges: list[Edge] = field(default_factory=list)
+    arms: list[tuple[Condition, str]] = field(default_factory=list)
+    gotos: set[str] = field(default_factory=set)
+    on_error: str = ""
+    injected: tuple[str, ...] = ()
+    only_target: str = ""  # the single unconditional successor, where routing needs no look at the state
+
+
+class Plan:
+    """A prepared graph. ConditionError where a condition cannot be read."""
+
+    __slots__ = ("entry", "fan_in_of", "graph", "name", "nodes", "reducers")
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.name = graph.name
+        self.entry = graph.entry
+        self.fan_in_of = fan_in_map(graph)
+        self.reducers = {name: reducer for name, reducer in graph.reducers.items() if reducer not in ("", "replace")}
+        self.nodes: dict[str, NodePlan] = {
+            node.name: NodePlan(
+                node.name, node.url or node.name, node.fan_in, graph.is_fan_out_source(node.name), node.limit
+            )
+            for node in graph.nodes
+        }
+        for transition in graph.transitions:
+            node = self.nodes.get(transition.source)
+            if node is None:
+                continue
+            if transition.goto:
+                node.gotos.add(transition.target)
+            elif transition.on_error:
+                node.on_error = node.on_error or transition.target
+            elif transition.switch:
+                node.arms.append((parse(transition.when), transition.target))
+            else:
+                when = parse(transition.when) if transition.when else None
+                node.edges.append(Edge(transition.target, when, transition.for_each, transition.item or "item"))
+                if transition.for_each:
+                    node.injected += _injected(transition.item or "item")
+        for node in self.nodes.values():
+            node.only_target = self._only_target(node)
+
+    def _only_target(self, node: NodePlan) -> str:
+        if node.is_source or node.arms or len(node.edges) != 1:
+            return ""
+        edge = node.edges[0]
+        target = self.nodes.get(edge.target)
+        plain = edge.when is None and not edge.for_each and target is not None and not target.is_fan_in
+        return edge.target if plain else ""
+
+
+def _injected(item: str) -> tuple[str, ...]:
+    return (item, f"{item}Index", f"{item}Count")

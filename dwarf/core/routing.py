@@ -1,0 +1,89 @@
+"""Which nodes follow a completed step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dwarf.core.plan import Edge, NodePlan
+from dwarf.core.records import JSON, State
+from dwarf.workflow.graph import END
+
+
+class RoutingError(Exception):
+    """The graph and the state lead nowhere: the step fails, and no error handler is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node to go to, with the fields that one item of a ``for_each`` adds to its state."""
+
+    target: str
+    injected: Mapping[str, JSON] | None = None
+
+
+@dataclass(slots=True)
+class Route:
+    """The candidates in order, END left out but remembered."""
+
+    candidates: list[Candidate]
+    ended: bool
+
+
+def route(node: NodePlan, view: State, *, goto: str = "", error_routed: bool = False) -> Route:
+    """The candidates after ``node``, for the state ``view``.
+
+    RoutingError where the graph and the state lead nowhere; ConditionError for a bad regular expression.
+    """
+    if node.only_target and not goto and not error_routed:
+        return Route([Candidate(node.only_target)], False)
+    if error_routed:
+        found = [Candidate(node.on_error)]
+    elif goto:
+        found = [_goto(node, goto)]
+    elif node.arms:
+        found = _switch(node, view)
+    else:
+        found = [candidate for edge in node.edges for candidate in _follow(edge, view)]
+    real = [candidate for candidate in found if candidate.target != END]
+    return Route(real, len(real) < len(found))
+
+
+def _goto(node: NodePlan, target: str) -> Candidate:
+    if target not in node.gotos:
+        raise RoutingError(
+            f"task {node.name!r} went to {target!r}, but the graph has no goto edge from {node.name!r} to {target!r}: "
+            f"add_goto({node.name!r}, {target!r})"
+        )
+    return Candidate(target)
+
+
+def _switch(node: NodePlan, view: State) -> list[Candidate]:
+    for condition, target in node.arms:
+        if condition.evaluate(view):
+            return [Candidate(target)]
+    return []
+
+
+def _follow(edge: Edge, view: State) -> list[Candidate]:
+    if edge.when is not None and not edge.when.evaluate(view):
+        return []
+    if not edge.for_each:
+        return [Candidate(edge.target)]
+    items = _items(edge, view)
+    item, index, count = edge.item, f"{edge.item}Index", f"{edge.item}Count"
+    return [
+        Candidate(edge.target, {item: element, index: position, count: len(items)})
+        for position, element in enumerate(items)
+    ]
+
+
+def _items(edge: Edge, view: State) -> list[JSON]:
+    value = view.get(edge.for_each)
+    if value is None:
+        return []
+    if isinstance(value, dict) and value.get("$dwarf") in ("tuple", "set", "frozenset"):
+        value = value.get("v")
+    if not isinstance(value, list):
+        raise RoutingError(f"for_each field {edge.for_each!r} is not an array")
+    return value

@@ -1,0 +1,220 @@
+"""What happens next with a step whose task has run: the pure decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from dwarf.core.carry import after, carried
+from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry
+from dwarf.core.plan import NodePlan
+from dwarf.core.records import JSON, FlowRecord, NewFlow, NewStep, State, StepRecord
+from dwarf.core.routing import Candidate, Route, RoutingError, route
+from dwarf.errors import ConditionError, ReducerError
+from dwarf.workflow.algebra import fold, overlay, settle
+from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.signals import Control, Interrupt
+from dwarf.workflow.signals import Retry as RetrySignal
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The task returned, or parked."""
+
+    control: Control
+    changes: State
+    child: NewFlow | None = None  # prepared by the engine where the task has called a subgraph
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The task raised. ``fields`` is what an error handler reads as ``onErr``."""
+
+    error: str
+    traceback: str
+    fields: State
+
+
+Attempt: TypeAlias = Returned | Raised
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a decision takes from outside: fresh ids and tokens, and whether this replica can run a task at once."""
+
+    next_id: Callable[[], int]
+    token: Callable[[], str]
+    room: Callable[[str], bool]
+
+
+def no_room(url: str) -> bool:
+    """The room of one who runs nothing."""
+    del url
+    return False
+
+
+def decide(step: StepRecord, attempt: Attempt, means: Means) -> Decision:
+    """The decision about a step whose task has run."""
+    if isinstance(attempt, Raised):
+        if not step.flow.plan.nodes[step.node].on_error:
+            return Fail(step, attempt.error, attempt.traceback)
+        # an error voids what this attempt wrote; what earlier attempts and parks have stored stays
+        return onward(step, overlay(step.changes, {"onErr": attempt.fields}), means, error_routed=True)
+    control = attempt.control
+    if control.problem:
+        return Fail(step, control.problem)
+    park = control.park
+    if park is None:
+        return onward(step, attempt.changes, means, goto=control.goto, delay_ms=control.delay_ms)
+    if isinstance(park, Interrupt):
+        return Ask(step, attempt.changes, park.payload, park.timeout_ms, park.default, park.has_default)
+    if isinstance(park, RetrySignal):
+        return Retry(step, attempt.changes, park.delay_ms + control.delay_ms)
+    if attempt.child is None:
+        return Fail(step, "the child flow could not be prepared")
+    return Call(step, attempt.changes, attempt.child)
+
+
+def onward(
+    step: StepRecord, changes: State, means: Means, *, goto: str = "", delay_ms: int = 0, error_routed: bool = False
+) -> Decision:
+    """The decision about a step that is completed with ``changes``: where the graph leads from there."""
+    node = step.flow.plan.nodes[step.node]
+    merged = after(step.state, changes)
+    try:
+        found = route(node, merged, goto=goto, error_routed=error_routed)
+        return _Turn(step, node, changes, merged, means, delay_ms, error_routed).take(found, bool(goto))
+    except (RoutingError, ConditionError, ReducerError) as error:
+        return Fail(step, str(error), "", changes)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One completed step on its way onward."""
+
+    step: StepRecord
+    node: NodePlan
+    changes: State
+    merged: State  # the state with the changes written over it
+    means: Means
+    delay_ms: int
+    error_routed: bool
+
+    def take(self, found: Route, by_goto: bool) -> Decision:
+        """Choose between the ways on, in the order of precedence."""
+        node, step = self.node, self.step
+        width = len(found.candidates)
+        if node.is_source:
+            fan_in = step.flow.plan.fan_in_of.get(node.name, "")
+            straight = width == 1 and found.candidates[0].target == fan_in
+            if fan_in and (straight or (width == 0 and not found.ended)):
+                return self._converge(fan_in)
+        if width:
+            spawns = node.is_source and not self.error_routed and not by_goto
+            return self._advance(found.candidates, spawns)
+        if step.lineage_id:
+            raise RoutingError(
+                f"task {node.name!r} is inside a fan-out cohort but matched no onward transition; "
+                "every branch must reach a fan-in node"
+            )
+        return Complete(step, self.changes, self._reduced())
+
+    def _reduced(self) -> dict[str, JSON]:
+        return settle(fold(self.step.state, [self.changes], self.step.flow.plan.reducers))
+
+    def _converge(self, fan_in: str) -> Advance:
+        """A fan-out without branches: its fan-in runs at once, in the source's own lineage."""
+        step = self.step
+        merged = self._reduced()
+        made = [name for name in self.changes if name in step.flow.plan.reducers]
+        literal, refs = carried(merged, step, self.changes, 1, made)
+        successor = self._successor(fan_in, merged, dumps(literal), refs, step.lineage_id, step.ordinal)
+        return Advance(step, self.changes, [successor], error_routed=self.error_routed)
+
+    def _advance(self, candidates: list[Candidate], spawns: bool) -> Advance:
+        step, nodes = self.step, self.step.flow.plan.nodes
+        decision = Advance(step, self.changes, delay_ms=self.delay_ms, error_routed=self.error_routed)
+        forward = [candidate for candidate in candidates if not nodes[candidate.target].is_fan_in]
+        if spawns:
+            decision.cohort_size = len(candidates)
+        if len(forward) < len(candidates):
+            self._arrive(decision, candidates, len(candidates) - len(forward), spawns)
+        if forward:
+            decision.successors = self._branches(forward, spawns)
+        elif not self.delay_ms:
+            decision.lease_fan_in = self.means.room(nodes[decision.fan_in].url)
+        return decision
+
+    def _arrive(self, decision: Advance, candidates: list[Candidate], arrivals: int, spawns: bool) -> None:
+        step, nodes = self.step, self.step.flow.plan.nodes
+        fan_in = next(candidate.target for candidate in candidates if nodes[candidate.target].is_fan_in)
+        if not spawns and not step.lineage_id:
+            raise RoutingError(
+                f"task {step.node!r} reached the fan-in node {fan_in!r} but is not part of a fan-out cohort"
+            )
+        decision.arrivals = arrivals
+        decision.cohort_id = step.step_id if spawns else step.lineage_id
+        decision.fan_in = fan_in
+
+    def _branches(self, candidates: list[Candidate], spawns: bool) -> list[NewStep]:
+        step = self.step
+        literal, refs = carried(self.merged, step, self.changes, len(candidates))
+        shared = dumps(literal)
+        lineage = step.step_id if spawns else step.lineage_id
+        branches: list[NewStep] = []
+        for position, candidate in enumerate(candidates):
+            state, stored, own_refs = self.merged, shared, refs
+            if candidate.injected is not None:
+                state = {**state, **candidate.injected}
+                stored = dumps({**literal, **candidate.injected})
+                own_refs = {name: anchor for name, anchor in refs.items() if name not in candidate.injected}
+            ordinal = position if spawns else step.ordinal
+            branches.append(self._successor(candidate.target, state, stored, own_refs, lineage, ordinal))
+        return branches
+
+    def _successor(
+        self, node: str, state: State, stored: str, refs: dict[str, int], lineage: int, ordinal: int
+    ) -> NewStep:
+        step = new_step(self.step, node, state, stored, refs, self.means, lineage=lineage, ordinal=ordinal)
+        step.delay_ms = self.delay_ms
+        step.leased = not self.delay_ms and self.means.room(step.url)
+        return step
+
+
+def new_step(
+    step: StepRecord,
+    node: str,
+    state: State,
+    stored: str,
+    refs: dict[str, int],
+    means: Means,
+    *,
+    lineage: int,
+    ordinal: int,
+    depth: int | None = None,
+) -> NewStep:
+    """A successor of ``step`` at ``node``."""
+    return NewStep(
+        step.flow,
+        means.next_id(),
+        means.token(),
+        node,
+        step.depth + 1 if depth is None else depth,
+        state,
+        stored,
+        refs,
+        lineage,
+        ordinal,
+        step.step_id,
+        0,
+        False,
+    )
+
+
+def first_step(flow: FlowRecord, initial: State, depth: int, means: Means) -> NewStep:
+    """The entry step of a new flow."""
+    stored = dumps(dict(initial))
+    return NewStep(
+        flow, means.next_id(), means.token(), flow.plan.entry, depth, initial, stored, {}, 0, 0, 0, 0, leased=False
+    )

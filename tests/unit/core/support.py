@@ -1,0 +1,71 @@
+"""Steps and means for tests of pure decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+from dwarf import Graph
+from dwarf.core.plan import Plan
+from dwarf.core.records import FlowRecord, StepRecord
+from dwarf.core.step import Means, Returned
+from dwarf.workflow.signals import Answer, Control, Park
+
+
+def means(room: bool = True) -> Means:
+    """Ids from 1000 up, tokens that tell their number, room for everything or nothing."""
+    ids, tokens = count(1000), count()
+    return Means(lambda: next(ids), lambda: f"token{next(tokens)}", lambda url: room)
+
+
+def flow_of(graph: Graph, *, flow_id: int = 7) -> FlowRecord:
+    """A root flow of a graph."""
+    return FlowRecord(
+        1, flow_id, "f" * 16, graph.name, Plan(graph), "hash", {}, 0, 0, flow_id, 100, "", 1.0, 60_000, 0, 0
+    )
+
+
+def step_at(
+    graph: Graph,
+    node: str,
+    state: Mapping[str, Any] | None = None,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    lineage: int = 0,
+    ordinal: int = 0,
+    depth: int = 1,
+    step_id: int = 50,
+    refs: Mapping[str, int] | None = None,
+    answers: tuple[Answer, ...] = (),
+) -> StepRecord:
+    """A leased step at a node."""
+    return StepRecord(
+        flow_of(graph),
+        step_id,
+        "s" * 16,
+        node,
+        depth,
+        dict(state or {}),
+        dict(refs or {}),
+        dict(changes or {}),
+        0,
+        lineage,
+        ordinal,
+        answers,
+        1,
+        0,
+        0,
+    )
+
+
+def returned(
+    changes: Mapping[str, Any] | None = None,
+    *,
+    goto: str = "",
+    delay_ms: int = 0,
+    park: Park | None = None,
+    problem: str = "",
+) -> Returned:
+    """What a task gave back."""
+    return Returned(Control(goto, delay_ms, park, problem), dict(changes or {}))
