@@ -1,0 +1,183 @@
+"""Named places where a test makes the engine fail, stand still, or lose a signal.
+
+In production ``active`` is None, and all that a seam costs is a look at it::
+
+    if seams.active is not None:
+        await seams.active.arrive("beforeCommit")
+
+The seams, each with the scopes it tells (a task's URL, a workflow's, a flow's key, the kind of a decision):
+
+==================  ============================================================================================
+loadGraph           before the host is asked for a graph (workflow)
+executeTask         before the host runs a task (task)
+afterTask           when a task has ended, before its outcome is decided (task)
+afterClaim          when steps are leased, before they start (tasks)
+beforeCommit        before the transaction of a group of outcomes (tasks, kinds)
+commit              in that transaction, when all is written; on the database's thread (tasks, kinds)
+afterCommit         when the group is durable, before anybody is told (tasks, kinds)
+beforeRecovery      before leases are taken back
+recoveryDone        after a pass of recovery
+awaitParked         before somebody begins to wait for a flow to stop (flow)
+dropStop            a signal that a flow has stopped, to be lost (flow id)
+dropDoorbell        a signal that work is due, to be lost
+==================  ============================================================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+__all__ = ["Checkpoint", "InjectedFault", "Seams", "installed"]
+
+LONGEST_HOLD_S = 60.0
+
+
+class InjectedFault(Exception):
+    """What a fault raises where the test gives no error of its own."""
+
+
+class Checkpoint:
+    """A seam at which the first to come stands still until it is released."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._arrived: Future[None] = Future()
+        self._released: Future[None] = Future()
+
+    async def arrived(self) -> None:
+        """Wait until somebody stands here."""
+        await asyncio.shield(asyncio.wrap_future(self._arrived))
+
+    def release(self) -> None:
+        """Let it go on. Once is enough."""
+        if not self._released.done():
+            self._released.set_result(None)
+
+    def _hold(self) -> Future[None]:
+        self._arrived.set_result(None)
+        return self._released
+
+
+class Seams:
+    """What a test has armed. Everything may be called from any thread.
+
+    A name is that of a seam, or ``seam:scope``. What is armed first is used first.
+    """
+
+    def __init__(self) -> None:
+        self.passed: Counter[str] = Counter()  # how often each seam, and each seam:scope, was come to
+        self._faults: dict[str, deque[Callable[[], BaseException]]] = {}
+        self._checkpoints: dict[str, deque[Checkpoint]] = {}
+        self._losses: Counter[str] = Counter()
+        self._watchers: list[tuple[str, int, Future[None]]] = []
+        self._armed: list[Checkpoint] = []
+        self._lock = threading.Lock()
+
+    # ------------------------------------------------------------------ for tests
+
+    def fault(self, name: str, error: Callable[[], BaseException] = InjectedFault, *, times: int = 1) -> None:
+        """Raise ``error()`` the next times somebody comes to a seam."""
+        with self._lock:
+            self._faults.setdefault(name, deque()).extend([error] * times)
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """Hold the next one that comes to a seam."""
+        checkpoint = Checkpoint(name)
+        with self._lock:
+            self._checkpoints.setdefault(name, deque()).append(checkpoint)
+            self._armed.append(checkpoint)
+        return checkpoint
+
+    def lose(self, name: str, *, times: int = 1) -> None:
+        """Lose the next signals of a seam."""
+        with self._lock:
+            self._losses[name] += times
+
+    async def seen(self, name: str, times: int = 1) -> None:
+        """Wait until somebody has come to a seam, or to a seam:scope, this often since the installation."""
+        future: Future[None] = Future()
+        with self._lock:
+            if self.passed[name] >= times:
+                return
+            self._watchers.append((name, times, future))
+        await asyncio.shield(asyncio.wrap_future(future))
+
+    def release_all(self) -> None:
+        """Disarm everything, and let go whoever stands still."""
+        with self._lock:
+            self._faults.clear()
+            self._checkpoints.clear()
+            self._losses.clear()
+            armed, self._armed = self._armed, []
+        for checkpoint in armed:
+            checkpoint.release()
+
+    # ------------------------------------------------------------------ at the seams
+
+    def hit(self, seam: str, scopes: Iterable[object] = ()) -> None:
+        """Come to a seam on a thread that may be blocked."""
+        held, error = self._come(seam, scopes)
+        if held is not None:
+            held.result(LONGEST_HOLD_S)
+        if error is not None:
+            raise error
+
+    async def arrive(self, seam: str, scopes: Iterable[object] = ()) -> None:
+        """Come to a seam on an event loop."""
+        held, error = self._come(seam, scopes)
+        if held is not None:
+            await asyncio.shield(asyncio.wrap_future(held))
+        if error is not None:
+            raise error
+
+    def lost(self, seam: str, scopes: Iterable[object] = ()) -> bool:
+        """Whether the signal that is about to be given is to be lost."""
+        with self._lock:
+            for name in self._count(seam, scopes):
+                if self._losses[name] > 0:
+                    self._losses[name] -= 1
+                    return True
+        return False
+
+    def _come(self, seam: str, scopes: Iterable[object]) -> tuple[Future[None] | None, BaseException | None]:
+        with self._lock:
+            names = self._count(seam, scopes)
+            checkpoint = next(
+                (self._checkpoints[name].popleft() for name in names if self._checkpoints.get(name)), None
+            )
+            fault = next((self._faults[name].popleft() for name in names if self._faults.get(name)), None)
+        held = None if checkpoint is None else checkpoint._hold()
+        return held, None if fault is None else fault()
+
+    def _count(self, seam: str, scopes: Iterable[object]) -> list[str]:
+        names = [seam, *(f"{seam}:{scope}" for scope in dict.fromkeys(scopes))]
+        self.passed.update(names)
+        waiting = []
+        for name, count, future in self._watchers:
+            if self.passed[name] >= count:
+                future.set_result(None)
+            else:
+                waiting.append((name, count, future))
+        self._watchers = waiting
+        return names
+
+
+active: Seams | None = None
+
+
+@contextmanager
+def installed() -> Iterator[Seams]:
+    """Have seams until the end of the block; whatever stands still is let go then."""
+    global active  # noqa: PLW0603 - one look at a variable of the module is all that production pays
+    before, active = active, Seams()
+    own = active
+    try:
+        yield own
+    finally:
+        active = before
+        own.release_all()

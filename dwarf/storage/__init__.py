@@ -1,0 +1,1 @@
+"""How is it kept? The only room that knows SQL."""

@@ -1,0 +1,101 @@
+"""Many decisions, one transaction.
+
+Order of locks: own steps, then spawns and callers, then flows, then inserts. A decision whose own row is fenced out
+drops out of the group and takes nobody with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, delete, select
+
+from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry
+from dwarf.core.records import NewStep
+from dwarf.storage.cohorts import Arrival, Arrivals, gather, settle_cohorts
+from dwarf.storage.effects import Effects
+from dwarf.storage.ending import end_flow, fail_flow
+from dwarf.storage.expressions import ZERO, in_ids
+from dwarf.storage.outcomes import write_own_rows
+from dwarf.storage.script import Execute, Fetch, Script, Statement
+from dwarf.storage.tables import flows, steps
+from dwarf.storage.waits import interrupt_upward
+from dwarf.workflow.status import Status
+
+CHILDREN = Statement(
+    "children_of_step",
+    select(flows.c.flow_id).where(flows.c.parent_step_id == bindparam("id"), flows.c.parent_step_id > ZERO),
+)
+GRANDCHILDREN = Statement(
+    "children_of_flows",
+    select(flows.c.flow_id).where(in_ids(flows.c.parent_flow_id, "ids"), flows.c.parent_flow_id > ZERO),
+)
+DROP_STEPS = Statement("drop_steps", delete(steps).where(in_ids(steps.c.flow_id, "ids")))
+DROP_FLOWS = Statement("drop_flows", delete(flows).where(in_ids(flows.c.flow_id, "ids")))
+
+
+def commit_decisions(decisions: Sequence[Decision], effects: Effects) -> Script[list[bool]]:
+    """Write decisions; answer which landed. The rows they add are left in ``effects``."""
+    landed = yield from write_own_rows(decisions, effects.now)
+    arrivals: Arrivals = {}
+    done = [decision for decision, ok in zip(decisions, landed, strict=True) if ok]
+    for decision in done:
+        effects.moved.add(decision.step.flow.root_flow_id)
+        _count_arrivals(decision, arrivals)
+    yield from settle_cohorts(arrivals, effects)
+    for decision in done:
+        yield from _consequences(decision, effects)
+    return landed
+
+
+def _count_arrivals(decision: Decision, arrivals: Arrivals) -> None:
+    step = decision.step
+    if isinstance(decision, Advance) and decision.arrivals:
+        own = decision.cohort_id == step.step_id
+        size = decision.cohort_size if own else 0
+        if not own or decision.arrivals >= size:
+            gather(arrivals, Arrival(decision.cohort_id, decision.arrivals, 0, decision, size))
+    elif isinstance(decision, Fail) and step.lineage_id:
+        gather(arrivals, Arrival(step.lineage_id, 1, 1, decision))
+
+
+def _consequences(decision: Decision, effects: Effects) -> Script[None]:
+    flow = decision.step.flow
+    match decision:
+        case Advance():
+            for successor in decision.successors:
+                effects.add_step(successor)
+        case Complete():
+            yield from end_flow(flow, Status.COMPLETED, decision.final_state, effects)
+        case Fail() if not decision.step.lineage_id:
+            yield from fail_flow(flow, decision.error, effects)
+        case Retry():
+            if any(answer.kind == "subgraph" for answer in decision.step.answers):
+                yield from _drop_children(decision.step.step_id)
+            if not decision.delay_ms:
+                effects.work_due = True
+        case Ask():
+            yield from interrupt_upward(flow, effects)
+        case Call():
+            effects.graphs.setdefault(decision.child.record.graph_hash, decision.child.graph_body)
+            effects.add_flow(decision.child)
+
+
+def _drop_children(step_id: int) -> Script[None]:
+    """Delete the child flows of a step that starts over, with everything under them."""
+    found = [row[0] for row in (yield Fetch(CHILDREN, {"id": step_id}))]
+    level = found
+    while level:
+        level = [row[0] for row in (yield Fetch(GRANDCHILDREN, {"ids": level}))]
+        found.extend(level)
+    if found:
+        yield Execute(DROP_STEPS, {"ids": found})
+        yield Execute(DROP_FLOWS, {"ids": found})
+
+
+def handed_over(decision: Decision, leased: dict[int, list[NewStep]]) -> list[NewStep]:
+    """The steps that this replica starts now because of a decision. ``leased`` holds new steps by predecessor."""
+    steps_now = leased.get(decision.step.step_id, [])
+    if isinstance(decision, Call) and decision.child.entry.leased:
+        return [*steps_now, decision.child.entry]
+    return steps_now

@@ -1,0 +1,73 @@
+"""What a transaction has brought about: rows to insert at its end, and what to tell the engine after the commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
+from dwarf.core.step import Means
+from dwarf.storage.rows import GRAPH_KNOWN, INSERT_FLOW, INSERT_GRAPH, INSERT_STEP, flow_row, step_row
+from dwarf.storage.script import Fetch, InsertMany, Script
+from dwarf.workflow.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes: the identity of a replica on one shard, and what its decisions take from outside."""
+
+    shard: int
+    engine_id: int
+    margin_ms: int
+    means: Means
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A flow that has stopped. ``final_state`` where it is at hand."""
+
+    flow_id: int
+    status: Status
+    final_state: State | None = None
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Effects:
+    """Gathered while a transaction runs."""
+
+    writer: Writer
+    now: int
+    steps: list[NewStep] = field(default_factory=list)
+    flows: list[NewFlow] = field(default_factory=list)
+    graphs: dict[str, str] = field(default_factory=dict)
+    stops: list[Stop] = field(default_factory=list)
+    moved: set[int] = field(default_factory=set)  # root flows in which something visible has changed
+    work_due: bool = False  # a step became pending that a supply scan can claim at once
+
+    def add_flow(self, flow: NewFlow) -> None:
+        """Insert a flow with its first step."""
+        self.flows.append(flow)
+        self.add_step(flow.entry)
+
+    def add_step(self, step: NewStep) -> None:
+        """Insert a step."""
+        self.steps.append(step)
+        if not step.leased:
+            self.work_due = True
+
+    def stopped(self, flow: FlowRecord, status: Status, final_state: State | None = None, error: str = "") -> None:
+        """Tell whoever waits for a flow."""
+        self.stops.append(Stop(flow.flow_id, status, final_state, error))
+        self.moved.add(flow.root_flow_id)
+
+    def insert(self) -> Script[None]:
+        """Insert what was added, last in the transaction."""
+        writer = self.writer
+        for graph_hash, body in self.graphs.items():
+            if not (yield Fetch(GRAPH_KNOWN, {"graph_hash": graph_hash})):
+                yield InsertMany(INSERT_GRAPH, [{"graph_hash": graph_hash, "body": body}])
+        if self.flows:
+            yield InsertMany(INSERT_FLOW, [flow_row(flow, self.now, writer.engine_id) for flow in self.flows])
+        if self.steps:
+            rows = [step_row(step, self.now, writer.engine_id, writer.margin_ms) for step in self.steps]
+            yield InsertMany(INSERT_STEP, rows)

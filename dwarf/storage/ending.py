@@ -1,0 +1,176 @@
+"""Ending a flow: its status and final state, and the news for the step that called it, in one transaction."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, case, literal_column, select, update
+
+from dwarf.core.failure import Tail, relevant_tails, stopped_state
+from dwarf.core.keys import format_key
+from dwarf.core.records import FlowRecord, Member, Spawn, State
+from dwarf.storage.effects import Effects
+from dwarf.storage.expressions import flag_is, status_is
+from dwarf.storage.refs import fetch_anchors
+from dwarf.storage.rows import object_text, read_object, restore
+from dwarf.storage.script import Execute, Fetch, Row, Script, Statement
+from dwarf.storage.tables import flows, steps
+from dwarf.workflow.jsontext import dumps, loads
+from dwarf.workflow.signals import Answer
+from dwarf.workflow.status import Status
+
+DISPOSABLE_GRACE_MS = 60_000
+
+END_FLOW = Statement(
+    "end_flow",
+    update(flows)
+    .where(
+        flows.c.flow_id == bindparam("id"),
+        status_is(flows.c.status, Status.RUNNING, Status.INTERRUPTED),
+    )
+    .values(
+        status=bindparam("new_status"),
+        final_state=bindparam("new_final_state"),
+        error=bindparam("new_error"),
+        cancel_reason=bindparam("new_reason"),
+        updated_at=bindparam("now"),
+        delete_after_ms=bindparam("new_delete_after"),
+    ),
+)
+CALLER = Statement(
+    "caller_answers",
+    select(steps.c.answers).where(
+        steps.c.step_id == bindparam("id"),
+        flag_is(steps.c.parked, 1),
+        status_is(steps.c.status, Status.RUNNING, Status.INTERRUPTED),
+    ),
+)
+REVIVE = Statement(
+    "revive_caller",
+    update(steps)
+    .where(
+        steps.c.step_id == bindparam("id"),
+        flag_is(steps.c.parked, 1),
+        status_is(steps.c.status, Status.RUNNING, Status.INTERRUPTED),
+    )
+    .values(
+        status=literal_column("'pending'"),
+        parked=literal_column("0"),
+        lease_expires=literal_column("0"),
+        answers=bindparam("new_answers"),
+        updated_at=bindparam("now"),
+    ),
+)
+TAILS = Statement(
+    "tails",
+    select(
+        steps.c.step_id,
+        steps.c.lineage_id,
+        case((status_is(steps.c.status, Status.COMPLETED), 1), else_=0),
+        steps.c.state,
+        steps.c.refs,
+        steps.c.changes,
+    )
+    .where(steps.c.flow_id == bindparam("flow"), flag_is(steps.c.successor_id, 0))
+    .order_by(steps.c.step_id),
+)
+SPAWN = Statement(
+    "spawn",
+    select(
+        steps.c.step_id,
+        steps.c.node,
+        steps.c.depth,
+        steps.c.lineage_id,
+        steps.c.ordinal,
+        steps.c.state,
+        steps.c.refs,
+        steps.c.changes,
+    ).where(steps.c.step_id == bindparam("id")),
+)
+MEMBERS = Statement(
+    "members",
+    select(steps.c.step_id, steps.c.depth, steps.c.changes)
+    .where(
+        steps.c.lineage_id == bindparam("id"),
+        flag_is(steps.c.parked, 0),
+        status_is(steps.c.status, Status.COMPLETED),
+        steps.c.lineage_id > literal_column("0"),
+    )
+    .order_by(steps.c.ordinal, steps.c.depth, steps.c.step_id),
+)
+
+
+def end_flow(
+    flow: FlowRecord, status: Status, final_state: State, effects: Effects, *, error: str = "", reason: str = ""
+) -> Script[bool]:
+    """Give a flow its last status. False when another write ended it first."""
+    disposable = status is Status.COMPLETED and flow.delete_on_completion
+    matched = yield Execute(
+        END_FLOW,
+        {
+            "id": flow.flow_id,
+            "new_status": status.value,
+            "new_final_state": object_text(final_state),
+            "new_error": error,
+            "new_reason": reason,
+            "now": effects.now,
+            "new_delete_after": DISPOSABLE_GRACE_MS if disposable else 0,
+        },
+    )
+    if not matched:
+        return False
+    effects.stopped(flow, status, final_state, error)
+    if flow.parent_step_id and status is not Status.CANCELLED:
+        yield from _tell_caller(flow, status, final_state, error, effects)
+    return True
+
+
+def _tell_caller(flow: FlowRecord, status: Status, final_state: State, error: str, effects: Effects) -> Script[None]:
+    rows = yield Fetch(CALLER, {"id": flow.parent_step_id})
+    if not rows:
+        return
+    key = format_key(flow.shard, flow.flow_id, flow.token)
+    answer = Answer("subgraph", dict(final_state), error=error, flow_key=key, status=status.value)
+    answers = (loads(rows[0][0]) if rows[0][0] else []) + [answer.to_json()]
+    yield Execute(REVIVE, {"id": flow.parent_step_id, "new_answers": dumps(answers), "now": effects.now})
+    effects.work_due = True
+
+
+def fail_flow(flow: FlowRecord, error: str, effects: Effects) -> Script[None]:
+    """Fail a flow with what its completed steps have left."""
+    final_state = yield from left_over(flow)
+    yield from end_flow(flow, Status.FAILED, final_state, effects, error=error)
+
+
+def left_over(flow: FlowRecord) -> Script[dict[str, object]]:
+    """The final state of a flow that stops before its end."""
+    rows = yield Fetch(TAILS, {"flow": flow.flow_id})
+    if not rows:
+        return {}
+    anchors = yield from fetch_anchors(anchor for row in rows for anchor in read_object(row[4]).values())
+    tails = relevant_tails(
+        [
+            Tail(row[0], row[1], bool(row[2]), restore(row[3], read_object(row[4]), anchors), read_object(row[5]))
+            for row in rows
+        ]
+    )
+    spawns: list[Spawn] = []
+    lineage = tails[0].lineage_id
+    while lineage:
+        spawn = yield from load_spawn(lineage, with_members=not spawns)
+        spawns.append(spawn)
+        lineage = spawn.lineage_id
+    return stopped_state(flow.plan, tails, spawns)
+
+
+def load_spawn(step_id: int, *, with_members: bool) -> Script[Spawn]:
+    """The source of a cohort, with what its completed members have changed."""
+    rows: list[Row] = yield Fetch(SPAWN, {"id": step_id})
+    found, node, depth, lineage_id, ordinal, state, refs_text, changes = rows[0]
+    refs = read_object(refs_text)
+    anchors = yield from fetch_anchors(refs.values())
+    members: list[Member] = []
+    if with_members:
+        rows = yield Fetch(MEMBERS, {"id": step_id})
+        members = [Member(row[0], row[1], read_object(row[2])) for row in rows]
+    return Spawn(
+        found, node, depth, lineage_id, ordinal, restore(state, refs, anchors), refs, read_object(changes), members
+    )

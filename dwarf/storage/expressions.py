@@ -1,0 +1,121 @@
+"""The few SQL expressions that each dialect spells in its own way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, literal_column
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.sql.visitors import InternalTraversal
+from sqlalchemy.types import UserDefinedType
+
+from dwarf.workflow.status import Status
+
+ZERO: ColumnElement[int] = literal_column("0")  # in the SQL, so that partial indexes serve a comparison with it
+
+
+class now_ms(ColumnElement[int]):  # noqa: N801 - reads as a SQL function
+    """The database's clock as epoch milliseconds."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(now_ms, "sqlite")
+def _now_sqlite(element: now_ms, compiler: SQLCompiler, **kw: Any) -> str:
+    if getattr(compiler.dialect, "shifted_clock", False):
+        return "dwarf_now_ms()"  # a function of the connection: the time moved by a test's clock
+    return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)"
+
+
+@compiles(now_ms, "postgresql")
+def _now_postgresql(element: now_ms, compiler: SQLCompiler, **kw: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+@compiles(now_ms, "mysql")
+@compiles(now_ms, "mariadb")
+def _now_mysql(element: now_ms, compiler: SQLCompiler, **kw: Any) -> str:
+    return "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)"
+
+
+@compiles(now_ms, "mssql")
+def _now_mssql(element: now_ms, compiler: SQLCompiler, **kw: Any) -> str:
+    return "DATEDIFF_BIG(MILLISECOND, '1970-01-01', SYSUTCDATETIME())"
+
+
+class IdList(UserDefinedType[Any]):
+    """The type of a parameter that is a whole list of ids."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **kw: Any) -> str:
+        return "BIGINT[]"
+
+
+class in_ids(ColumnElement[bool]):  # noqa: N801 - reads as a SQL operator
+    """``column IN ids``, where the ids are one parameter: a list of integers of any length.
+
+    One parameter keeps one statement text for every length.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+    __visit_name__ = "in_ids"
+    _traverse_internals: Any = [  # noqa: RUF012 - as SQLAlchemy declares it
+        ("column", InternalTraversal.dp_clauseelement),
+        ("bind", InternalTraversal.dp_clauseelement),
+    ]
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        self.column = column
+        self.bind: BindParameter[Any] = BindParameter(name, type_=IdList(), required=True)
+
+    def self_group(self, against: OperatorType | None = None) -> in_ids:
+        """Itself: the ``= 1`` that is put behind a boolean on some dialects would keep indexes from being used."""
+        return self
+
+
+def _in_ids(element: in_ids, compiler: SQLCompiler, pattern: str, **kw: Any) -> str:
+    return pattern.format(
+        column=compiler.process(element.column, **kw),
+        ids=compiler.process(element.bind, **kw),
+    )
+
+
+@compiles(in_ids, "sqlite")
+def _in_sqlite(element: in_ids, compiler: SQLCompiler, **kw: Any) -> str:
+    return _in_ids(element, compiler, "{column} IN (SELECT value FROM json_each({ids}))", **kw)
+
+
+@compiles(in_ids, "postgresql")
+def _in_postgresql(element: in_ids, compiler: SQLCompiler, **kw: Any) -> str:
+    return _in_ids(element, compiler, "{column} = ANY(CAST({ids} AS BIGINT[]))", **kw)
+
+
+@compiles(in_ids, "mysql")
+@compiles(in_ids, "mariadb")
+def _in_mysql(element: in_ids, compiler: SQLCompiler, **kw: Any) -> str:
+    pattern = "{column} IN (SELECT id FROM JSON_TABLE({ids}, '$[*]' COLUMNS (id BIGINT PATH '$')) AS ids)"
+    return _in_ids(element, compiler, pattern, **kw)
+
+
+@compiles(in_ids, "mssql")
+def _in_mssql(element: in_ids, compiler: SQLCompiler, **kw: Any) -> str:
+    return _in_ids(element, compiler, "{column} IN (SELECT CAST(value AS BIGINT) FROM OPENJSON({ids}))", **kw)
+
+
+def status_is(column: ColumnElement[Any], *statuses: Status) -> ColumnElement[bool]:
+    """``column IN statuses`` with the statuses written into the SQL, so that partial indexes serve it."""
+    if len(statuses) == 1:
+        return column == literal_column(f"'{statuses[0].value}'")
+    return column.in_([literal_column(f"'{status.value}'") for status in statuses])
+
+
+def flag_is(column: ColumnElement[Any], value: int) -> ColumnElement[bool]:
+    """``column = value`` with the value written into the SQL, so that partial indexes serve it."""
+    return column == literal_column(str(value))

@@ -1,0 +1,152 @@
+"""What a database's error means for the work at hand, whatever the dialect.
+
+``Contention`` is rerun, ``Unavailable`` is waited out, ``PayloadRefused`` fails the step that brought the data, and
+a plain ``StorageError`` is unknown.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from typing import Literal
+
+from dwarf.errors import DwarfError, StorageError
+
+Kind = Literal["contention", "unavailable", "payload", "duplicate", "unknown"]
+
+
+class Contention(StorageError):
+    """Another transaction was in the way. The whole transaction can be run again."""
+
+
+class Unavailable(StorageError):
+    """The database cannot be reached or cannot write now. It says nothing about the data."""
+
+
+class PayloadRefused(StorageError):
+    """The database refused these data, and would again. ``duplicate``: a unique key is taken."""
+
+    def __init__(self, message: str, *, duplicate: bool = False) -> None:
+        super().__init__(message)
+        self.duplicate = duplicate
+
+
+def can_be_undone(error: DwarfError) -> bool:
+    """Whether the transaction can go on without the part that raised this error."""
+    return isinstance(error, PayloadRefused) or not isinstance(error, StorageError)
+
+
+# Codes by dialect, most telling first. PostgreSQL: five characters of SQLSTATE, or its class of two. SQLite: the
+# primary result code, the low byte of an extended one. MySQL and SQL Server: the server's error number.
+_CODES: dict[str, dict[Kind, frozenset[int | str]]] = {
+    "sqlite": {
+        "contention": frozenset({5, 6}),  # BUSY, LOCKED
+        "unavailable": frozenset({7, 8, 10, 13, 14, 15}),  # NOMEM, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL
+        "duplicate": frozenset({1555, 2067, 2579}),  # primary key, unique, row id: extended codes
+        "payload": frozenset({18, 19, 20}),  # TOOBIG, CONSTRAINT, MISMATCH
+    },
+    "postgresql": {
+        "contention": frozenset({"40001", "40P01", "55P03"}),
+        "unavailable": frozenset({"08", "53", "57P01", "57P02", "57P03", "25006"}),
+        "duplicate": frozenset({"23505"}),
+        "payload": frozenset({"22", "23", "54"}),
+    },
+    "mysql": {
+        "contention": frozenset({1205, 1213}),
+        "unavailable": frozenset({1021, 1040, 1114, 1290, 1792, 2002, 2003, 2006, 2013, 2055}),
+        "duplicate": frozenset({1062, 1586}),
+        "payload": frozenset({1048, 1153, 1264, 1366, 1406, 1451, 1452, 3819, 4025}),
+    },
+    "mssql": {
+        "contention": frozenset({1205, 1222, 3960}),
+        "unavailable": frozenset({233, 701, 1105, 9002, 10053, 10054, 40613}),
+        "duplicate": frozenset({2601, 2627}),
+        "payload": frozenset({515, 547, 2628, 8115, 8152}),
+    },
+}
+
+_WORDS: dict[Kind, str] = {
+    "contention": "another transaction is in the way",
+    "unavailable": "the database is not available",
+    "payload": "the database refused the data",
+    "duplicate": "a unique key is taken",
+    "unknown": "the database failed",
+}
+
+_SECRETS = re.compile(r"""'[^']*'|"[^"]*"|\([^()]*\)=\([^()]*\)|//[^@\s/]*@""")
+_LONGEST = 200  # characters of the driver's own words
+
+
+def classify(error: BaseException, dialect: str, statement: str = "") -> StorageError:
+    """The error to raise for a driver's error. Its text holds no data, and its cause is the driver's error."""
+    kind = _kind(error, dialect)
+    where = f" ({statement})" if statement else ""
+    message = f"{_WORDS[kind]}{where}: {_sanitised(error)}"
+    result: StorageError
+    if kind == "contention":
+        result = Contention(message)
+    elif kind == "unavailable":
+        result = Unavailable(message)
+    elif kind in ("payload", "duplicate"):
+        result = PayloadRefused(message, duplicate=kind == "duplicate")
+    else:
+        result = StorageError(message)
+    result.__cause__ = error
+    return result
+
+
+def _kind(error: BaseException, dialect: str) -> Kind:
+    original = getattr(error, "orig", None) or error
+    for code in _codes_of(original, dialect):
+        for kind, codes in _CODES[dialect].items():
+            if code in codes:
+                return kind
+    if getattr(error, "connection_invalidated", False) or _connection_lost(original):
+        return "unavailable"
+    if isinstance(original, (OverflowError, TypeError, ValueError)):
+        return "payload"  # the driver could not encode a value
+    if isinstance(original, sqlite3.Error) and str(original).startswith("Error binding parameter"):
+        return "payload"
+    return "unknown"
+
+
+def _codes_of(error: BaseException, dialect: str) -> Iterator[int | str]:
+    """The error's codes as the tables have them, the most particular first."""
+    if dialect == "sqlite":
+        code = getattr(error, "sqlite_errorcode", None)
+        if isinstance(code, int):
+            yield from (code, code & 0xFF)
+        elif isinstance(error, sqlite3.DataError):
+            yield sqlite3.SQLITE_TOOBIG  # the driver's own check of a length, which sets no code
+        return
+    state = getattr(error, "sqlstate", None)
+    if dialect == "postgresql":
+        if isinstance(state, str):
+            yield from (state, state[:2])
+        return
+    if error.args and isinstance(error.args[0], int):
+        yield error.args[0]
+    if dialect == "mssql":
+        for number in re.findall(r"\((\d+)\)", " ".join(map(str, error.args))):
+            yield int(number)
+
+
+def _connection_lost(error: BaseException) -> bool:
+    if isinstance(error, (OSError, EOFError)):  # refused, reset, timed out, unresolved
+        return True
+    text = str(error)
+    if any(str(part).startswith("08") for part in error.args[:1]):  # ODBC's SQLSTATE class of connections
+        return True
+    return "connection is closed" in text or "connection was closed" in text
+
+
+def _sanitised(error: BaseException) -> str:
+    """The first line of a driver's message without quoted text, which may be data, and without control characters."""
+    original = getattr(error, "orig", None) or error
+    lines = str(original).splitlines() or [""]
+    text = _SECRETS.sub("…", lines[0])
+    text = "".join(character if character.isprintable() else " " for character in text).strip()
+    name = getattr(original, "sqlite_errorname", None) or getattr(original, "sqlstate", None)
+    label = f"{type(original).__name__}" + (f" {name}" if name else "")
+    return f"{label}: {text[:_LONGEST]}" if text else label

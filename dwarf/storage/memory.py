@@ -1,0 +1,158 @@
+"""Databases in memory: private, or shared by the engines of one process under one name."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from typing import TypeVar
+
+from dwarf.errors import ConfigError, EngineClosed
+from dwarf.storage.database import Clock
+from dwarf.storage.migrations import migrate
+from dwarf.storage.script import Script
+from dwarf.storage.sqlite import connect, dialect_for
+from dwarf.storage.sqlite_session import Observer, SqliteSession
+from dwarf.storage.worker import Worker
+
+T = TypeVar("T")
+
+_named: dict[str, _Store] = {}
+_entry = threading.Lock()  # over _named, and the users and engine ids of a store
+
+
+class _Store:
+    """One connection on one thread: it holds the data, and serves reads and writes in turn."""
+
+    def __init__(self, clock: Clock | None) -> None:
+        self.clock = clock
+        self.users: list[MemoryDatabase] = []
+        self.ids = count(1)
+        self.live_ids: set[int] = set()
+        self.worker = Worker("dwarf-memory")
+        self.session = SqliteSession(self._connect, dialect_for(clock), lasting=True)
+        self._prepared = False
+
+    def prepare(self) -> None:
+        """Make the schema, the first time. Runs on the thread."""
+        if not self._prepared:
+            self.session.write(partial(migrate, MemoryDatabase.dialect))
+            self._prepared = True
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = connect(":memory:", self.clock)
+        connection.execute("PRAGMA temp_store=MEMORY")
+        return connection
+
+
+class MemoryDatabase:
+    """One engine's way to a database in memory.
+
+    The data live while a database of the same name is open; without a name they are this object's own.
+    """
+
+    dialect = "sqlite"
+
+    def __init__(self, name: str | None = None, *, clock: Clock | None = None) -> None:
+        self.name = name
+        self._clock = clock
+        self._store: _Store | None = None
+        self._others_wrote = False
+        self._engine_ids: set[int] = set()
+
+    @property
+    def observer(self) -> Observer | None:
+        """Called with (statement name, rows) for each statement of every user, on the database's thread."""
+        return self._running().session.observer
+
+    @observer.setter
+    def observer(self, observer: Observer | None) -> None:
+        self._running().session.observer = observer
+
+    async def open(self) -> None:
+        """Join the database of this name, or make it. ConfigError when it runs by another clock."""
+        if self._store is None:
+            store = self._join()
+            try:
+                await store.worker.call(store.prepare)
+            except BaseException:
+                await self.aclose()
+                raise
+
+    async def aclose(self) -> None:
+        """Finish what was handed in. The last user's close drops the data."""
+        store, self._store = self._store, None
+        if store is None:
+            return
+        with _entry:
+            store.live_ids -= self._engine_ids
+            store.users.remove(self)
+            last = not store.users
+            if last and self.name is not None:
+                del _named[self.name]
+        if last:
+            await store.worker.aclose(store.session.close)
+        else:
+            with suppress(EngineClosed):  # the last user closed meanwhile
+                await store.worker.call(lambda: None)
+
+    async def write(self, script: Callable[[], Script[T]]) -> T:
+        """Run a script as one transaction. A cancelled caller does not stop it."""
+        store = self._running()
+        return await store.worker.call(partial(self._write, store, script))
+
+    async def read(self, script: Callable[[], Script[T]]) -> T:
+        """Run a script between two writes. A write in it is refused."""
+        store = self._running()
+        return await store.worker.call(partial(store.session.read, script))
+
+    async def changed(self) -> bool:
+        """Whether another user has committed since the last call."""
+        self._running()
+        if self._others_wrote:
+            self._others_wrote = False
+            return True
+        return False
+
+    async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:
+        """The next number, or the wanted one, that no open database holds."""
+        store = self._running()
+        with _entry:
+            if wanted in store.live_ids:
+                raise ConfigError(f"the engine id {wanted} is in use on this database")
+            engine_id = wanted or next(number for number in store.ids if number not in store.live_ids)
+            store.live_ids.add(engine_id)
+            self._engine_ids.add(engine_id)
+        return engine_id, True
+
+    async def dead_engine_ids(self, engine_ids: set[int]) -> set[int]:
+        """Those of the ids that no open database holds."""
+        return {engine_id for engine_id in engine_ids if engine_id not in self._running().live_ids}
+
+    def _running(self) -> _Store:
+        if self._store is None:
+            raise EngineClosed("the database is not open")
+        return self._store
+
+    def _join(self) -> _Store:
+        with _entry:
+            store = _named.get(self.name) if self.name is not None else None
+            if store is None:
+                store = _Store(self._clock)
+                if self.name is not None:
+                    _named[self.name] = store
+            elif store.clock is not self._clock:
+                raise ConfigError(f"the database {self.name!r} in memory is open with another clock")
+            store.users.append(self)
+        self._store = store
+        return store
+
+    def _write(self, store: _Store, script: Callable[[], Script[T]]) -> T:
+        result = store.session.write(script)
+        for user in tuple(store.users):
+            if user is not self:
+                user._others_wrote = True
+        return result

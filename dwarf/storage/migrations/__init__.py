@@ -1,0 +1,59 @@
+"""The schema's versions: one folder of numbered SQL files per dialect, applied in order and never changed.
+
+File ``0000`` makes the table of versions where it is missing and runs each time. A statement ends with a semicolon
+at the end of a line.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from sqlalchemy import bindparam, insert, select, text
+
+from dwarf.errors import ConfigError
+from dwarf.storage import tables
+from dwarf.storage.script import Execute, Fetch, Now, Script, Statement
+
+APPLIED = Statement("schema_versions", select(tables.migrations.c.version))
+RECORD = Statement(
+    "record_schema_version",
+    insert(tables.migrations).values(version=bindparam("version"), applied_at=bindparam("applied_at")),
+)
+
+
+def migrate(dialect: str) -> Script[int]:
+    """Bring the schema to this code's version, in the script's own transaction, and answer that version.
+
+    ConfigError when a later version of this package has been here before.
+    """
+    preparation, *versions = _statements(dialect)
+    for statement in preparation[1]:
+        yield Execute(statement, {})
+    rows = yield Fetch(APPLIED, {})
+    applied = {row[0] for row in rows}
+    latest: int = versions[-1][0]
+    if applied and max(applied) > latest:
+        raise ConfigError(
+            f"the database has schema version {max(applied)}, and this version of dwarf knows {latest}: upgrade dwarf"
+        )
+    for version, statements in versions:
+        if version not in applied:
+            for statement in statements:
+                yield Execute(statement, {})
+            now = yield Now()
+            yield Execute(RECORD, {"version": version, "applied_at": now})
+    return latest
+
+
+@cache
+def _statements(dialect: str) -> list[tuple[int, list[Statement]]]:
+    folder = files(__name__) / dialect
+    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
+    return [(int(name[:4]), _split(name, (folder / name).read_text("utf-8"))) for name in names]
+
+
+def _split(name: str, script: str) -> list[Statement]:
+    lines = [line for line in script.splitlines() if not line.startswith("--")]
+    parts = "\n".join(lines).split(";\n")
+    return [Statement(name[:-4], text(part.strip().removesuffix(";"))) for part in parts if part.strip()]

@@ -1,0 +1,5 @@
+CREATE TABLE IF NOT EXISTS dwarf_migrations (
+    version INTEGER NOT NULL,
+    applied_at BIGINT DEFAULT 0 NOT NULL,
+    PRIMARY KEY (version)
+);

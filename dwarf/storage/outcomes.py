@@ -1,0 +1,116 @@
+"""The fenced write of a step's own row, one statement for each kind of decision.
+
+Each matches only while this replica holds the lease. A decision whose row is not matched has been fenced out: the step
+was cancelled, or another replica owns it now. It then writes nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, literal_column, update
+
+from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry
+from dwarf.storage.expressions import flag_is, status_is
+from dwarf.storage.rows import object_text
+from dwarf.storage.script import Script, Statement, UpdateEach
+from dwarf.storage.tables import steps
+from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.status import Status
+
+
+def _fenced(name: str, *columns: str, status: Status | None, **fixed: Any) -> Statement:
+    values: dict[str, Any] = {column: bindparam(f"new_{column}") for column in ("updated_at", *columns)}
+    values.update(fixed)
+    if status is not None:
+        values["status"] = literal_column(f"'{status.value}'")
+    return Statement(
+        name,
+        update(steps)
+        .where(
+            steps.c.step_id == bindparam("id"),
+            status_is(steps.c.status, Status.RUNNING),
+            flag_is(steps.c.parked, 0),
+            steps.c.lease_seq == bindparam("seq"),
+        )
+        .values(values),
+    )
+
+
+_NONE: ColumnElement[Any] = literal_column("''")
+_ZERO: ColumnElement[Any] = literal_column("0")
+
+FINISH = _fenced("finish_step", "changes", "successor_id", "cohort_size", "cohort_arrivals", status=Status.COMPLETED)
+FAIL = _fenced("fail_step", "error", "traceback", status=Status.FAILED)
+FAIL_KEEPING = _fenced("fail_step_keeping", "error", "traceback", "changes", status=Status.FAILED)
+RETRY = _fenced(
+    "retry_step",
+    "changes",
+    "attempt",
+    "not_before",
+    status=Status.PENDING,
+    answers=_NONE,
+    progress=_NONE,
+    lease_expires=_ZERO,
+)
+ASK = _fenced("ask_step", "changes", "interrupt", "interrupt_deadline", status=Status.INTERRUPTED, crashes=_ZERO)
+CALL = _fenced("call_step", "changes", status=None, parked=literal_column("1"), crashes=_ZERO)
+
+
+def write_own_rows(decisions: Sequence[Decision], now: int) -> Script[list[bool]]:
+    """Write every decision's own row; answer which of them landed."""
+    landed = [False] * len(decisions)
+    batches: dict[Statement, list[tuple[int, dict[str, Any]]]] = {}
+    for position, decision in enumerate(decisions):
+        statement, values = _own_row(decision, now)
+        batches.setdefault(statement, []).append((position, values))
+    for statement, rows in batches.items():
+        flags = yield UpdateEach(statement, [values for _, values in rows])
+        for (position, _), flag in zip(rows, flags, strict=True):
+            landed[position] = flag
+    return landed
+
+
+def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
+    step = decision.step
+    row: dict[str, Any] = {"id": step.step_id, "seq": step.lease_seq, "new_updated_at": now}
+    match decision:
+        case Advance():
+            row["new_changes"] = object_text(decision.changes)
+            row["new_successor_id"] = decision.successors[0].step_id if decision.successors else 0
+            row["new_cohort_size"] = decision.cohort_size
+            own = decision.arrivals if decision.cohort_id == step.step_id else 0
+            row["new_cohort_arrivals"] = own
+            return FINISH, row
+        case Complete():
+            row["new_changes"] = object_text(decision.changes)
+            row["new_successor_id"] = row["new_cohort_size"] = row["new_cohort_arrivals"] = 0
+            return FINISH, row
+        case Fail():
+            row["new_error"] = decision.error
+            row["new_traceback"] = decision.traceback
+            if decision.changes is None:
+                return FAIL, row
+            row["new_changes"] = object_text(decision.changes)
+            return FAIL_KEEPING, row
+        case Retry():
+            row["new_changes"] = object_text(decision.changes)
+            row["new_attempt"] = step.attempt + 1
+            row["new_not_before"] = now + decision.delay_ms
+            return RETRY, row
+        case Ask():
+            row["new_changes"] = object_text(decision.changes)
+            row["new_interrupt"] = dumps(_interrupt(decision))
+            row["new_interrupt_deadline"] = 0 if decision.timeout_ms is None else now + decision.timeout_ms
+            return ASK, row
+        case Call():
+            row["new_changes"] = object_text(decision.changes)
+            return CALL, row
+
+
+def _interrupt(decision: Ask) -> dict[str, Any]:
+    stored: dict[str, Any] = {"payload": decision.payload}
+    if decision.has_default:
+        stored["default"] = decision.default
+    return stored

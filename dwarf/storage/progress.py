@@ -1,0 +1,33 @@
+"""Writing down how far running tasks have come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, update
+
+from dwarf.storage.expressions import flag_is, status_is
+from dwarf.storage.script import Now, Script, Statement, UpdateEach
+from dwarf.storage.tables import steps
+from dwarf.workflow.status import Status
+
+PROGRESS = Statement(
+    "step_progress",
+    update(steps)
+    .where(
+        steps.c.step_id == bindparam("id"),
+        status_is(steps.c.status, Status.RUNNING),
+        flag_is(steps.c.parked, 0),
+        steps.c.lease_seq == bindparam("seq"),
+    )
+    .values(progress=bindparam("new_progress"), updated_at=bindparam("now")),
+)
+
+
+def write_progress(reports: Sequence[tuple[int, int, str]]) -> Script[None]:
+    """Keep progress on running steps: (step id, lease, JSON text) each. Steps that moved on are left alone."""
+    now = yield Now()
+    yield UpdateEach(
+        PROGRESS,
+        [{"id": step_id, "seq": seq, "new_progress": text, "now": now} for step_id, seq, text in reports],
+    )

@@ -1,0 +1,67 @@
+"""Taking back the leases of owners that are gone."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, literal_column, select, update
+
+from dwarf.storage.expressions import flag_is, in_ids, status_is
+from dwarf.storage.script import Execute, Fetch, Now, Script, Statement
+from dwarf.storage.tables import steps
+from dwarf.workflow.status import Status
+
+_LEASED = (status_is(steps.c.status, Status.RUNNING), flag_is(steps.c.parked, 0))
+_REWIND = {
+    "status": literal_column("'pending'"),
+    "lease_expires": literal_column("0"),
+    "crashes": steps.c.crashes + literal_column("1"),
+    "updated_at": bindparam("now"),
+}
+
+EXPIRED = Statement(
+    "recover_expired", update(steps).where(steps.c.lease_expires <= bindparam("now"), *_LEASED).values(_REWIND)
+)
+ABANDONED = Statement(
+    "recover_abandoned", update(steps).where(in_ids(steps.c.engine_id, "engine_ids"), *_LEASED).values(_REWIND)
+)
+OWNERS = Statement("lease_owners", select(steps.c.engine_id).where(*_LEASED).distinct())
+RELEASE = Statement(
+    "release_lease",
+    update(steps)
+    .where(
+        steps.c.step_id == bindparam("id"),
+        steps.c.lease_seq == bindparam("seq"),
+        *_LEASED,
+    )
+    .values(
+        status=literal_column("'pending'"),
+        lease_expires=literal_column("0"),
+        crashes=steps.c.crashes + bindparam("crashed"),
+        updated_at=bindparam("now"),
+    ),
+)
+
+
+def recover_expired() -> Script[int]:
+    """Steps whose lease has run out become pending again. How many."""
+    now = yield Now()
+    count = yield Execute(EXPIRED, {"now": now})
+    return int(count)
+
+
+def recover_abandoned(engine_ids: list[int]) -> Script[int]:
+    """Steps leased to engines that are known to be dead become pending again at once. How many."""
+    now = yield Now()
+    count = yield Execute(ABANDONED, {"now": now, "engine_ids": engine_ids})
+    return int(count)
+
+
+def lease_owners() -> Script[set[int]]:
+    """The engine ids that hold leases now."""
+    rows = yield Fetch(OWNERS, {})
+    return {row[0] for row in rows}
+
+
+def release_lease(step_id: int, lease_seq: int, *, crashed: bool = False) -> Script[None]:
+    """Give a step back that was claimed and not run to an outcome. ``crashed``: this counts towards its limit."""
+    now = yield Now()
+    yield Execute(RELEASE, {"id": step_id, "seq": lease_seq, "crashed": int(crashed), "now": now})

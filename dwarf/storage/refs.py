@@ -1,0 +1,26 @@
+"""Reading fields that are stored with another step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import select
+
+from dwarf.core.records import State
+from dwarf.storage.expressions import in_ids
+from dwarf.storage.rows import read_object
+from dwarf.storage.script import Fetch, Script, Statement
+from dwarf.storage.tables import steps
+
+ANCHORS = Statement(
+    "anchors", select(steps.c.step_id, steps.c.state, steps.c.changes).where(in_ids(steps.c.step_id, "ids"))
+)
+
+
+def fetch_anchors(anchor_ids: Iterable[int]) -> Script[dict[int, State]]:
+    """What each anchor holds: its changes over its own stored state."""
+    wanted = sorted(set(anchor_ids))
+    if not wanted:
+        return {}
+    rows = yield Fetch(ANCHORS, {"ids": wanted})
+    return {step_id: {**read_object(state), **read_object(changes)} for step_id, state, changes in rows}

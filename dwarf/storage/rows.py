@@ -1,0 +1,181 @@
+"""Between rows and records: insert parameters, and the columns a claim reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, insert, literal_column, select
+
+from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
+from dwarf.storage.script import Row, Statement
+from dwarf.storage.tables import flows, graphs, steps
+from dwarf.workflow.jsontext import dumps, loads
+from dwarf.workflow.status import Status
+
+_EMPTY: ColumnElement[Any] = literal_column("''")
+_STEP_BINDS = (
+    "step_id flow_id token depth node task_url state refs status time_budget_ms lineage_id ordinal predecessor_id "
+    "priority fairness_key fairness_weight not_before lease_expires lease_seq engine_id created_at started_at "
+    "updated_at"
+).split()
+_FLOW_BINDS = (
+    "flow_id token workflow_url workflow_name graph_hash baggage status parent_flow_id parent_step_id root_flow_id "
+    "forked_from_step thread_id thread_token trace_parent delete_on_completion priority fairness_key fairness_weight "
+    "time_budget_ms engine_id idempotency_key request_hash created_at started_at updated_at"
+).split()
+
+INSERT_STEP = Statement(
+    "insert_step",
+    insert(steps).values(
+        {
+            **{name: bindparam(name) for name in _STEP_BINDS},
+            **dict.fromkeys(("changes", "error", "traceback", "answers", "interrupt", "progress"), _EMPTY),
+        }
+    ),
+)
+INSERT_FLOW = Statement(
+    "insert_flow",
+    insert(flows).values(
+        {
+            **{name: bindparam(name) for name in _FLOW_BINDS},
+            **dict.fromkeys(("final_state", "error", "cancel_reason"), _EMPTY),
+        }
+    ),
+)
+INSERT_GRAPH = Statement(
+    "insert_graph", insert(graphs).values(graph_hash=bindparam("graph_hash"), body=bindparam("body"))
+)
+GRAPH_KNOWN = Statement(
+    "graph_known", select(graphs.c.graph_hash).where(graphs.c.graph_hash == bindparam("graph_hash"))
+)
+
+
+def object_text(value: Mapping[str, Any]) -> str:
+    """A JSON object as it is stored: nothing for the empty one."""
+    return dumps(value) if value else ""
+
+
+def read_object(text: str | None) -> dict[str, Any]:
+    """A stored JSON object."""
+    return loads(text) if text else {}
+
+
+def step_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[str, Any]:
+    """The parameters of INSERT_STEP."""
+    flow = step.flow
+    leased = step.leased
+    return {
+        "step_id": step.step_id,
+        "flow_id": flow.flow_id,
+        "token": step.token,
+        "depth": step.depth,
+        "node": step.node,
+        "task_url": step.url,
+        "state": step.stored,
+        "refs": object_text(step.refs),
+        "status": Status.RUNNING.value if leased else Status.PENDING.value,
+        "time_budget_ms": flow.time_budget_ms,
+        "lineage_id": step.lineage_id,
+        "ordinal": step.ordinal,
+        "predecessor_id": step.predecessor_id,
+        "priority": flow.priority,
+        "fairness_key": flow.fairness_key,
+        "fairness_weight": flow.fairness_weight,
+        "not_before": now + step.delay_ms,
+        "lease_expires": now + flow.time_budget_ms + margin_ms if leased else 0,
+        "lease_seq": 1 if leased else 0,
+        "engine_id": engine_id,
+        "created_at": now,
+        "started_at": now if leased else 0,
+        "updated_at": now,
+    }
+
+
+def flow_row(flow: NewFlow, now: int, engine_id: int) -> dict[str, Any]:
+    """The parameters of INSERT_FLOW."""
+    record = flow.record
+    return {
+        "flow_id": record.flow_id,
+        "token": record.token,
+        "workflow_url": record.workflow_url,
+        "workflow_name": record.plan.name,
+        "graph_hash": record.graph_hash,
+        "baggage": object_text(record.baggage),
+        "status": Status.RUNNING.value,
+        "parent_flow_id": record.parent_flow_id,
+        "parent_step_id": record.parent_step_id,
+        "root_flow_id": record.root_flow_id,
+        "forked_from_step": flow.forked_from_step,
+        "thread_id": record.thread_id,
+        "thread_token": record.thread_token,
+        "trace_parent": record.trace_parent,
+        "delete_on_completion": int(record.delete_on_completion),
+        "priority": record.priority,
+        "fairness_key": record.fairness_key,
+        "fairness_weight": record.fairness_weight,
+        "time_budget_ms": record.time_budget_ms,
+        "engine_id": engine_id,
+        "idempotency_key": flow.idempotency_key,
+        "request_hash": flow.request_hash,
+        "created_at": now,
+        "started_at": now,
+        "updated_at": now,
+    }
+
+
+FLOW_COLUMNS = (
+    flows.c.flow_id,
+    flows.c.token,
+    flows.c.workflow_url,
+    flows.c.graph_hash,
+    flows.c.baggage,
+    flows.c.parent_flow_id,
+    flows.c.parent_step_id,
+    flows.c.root_flow_id,
+    flows.c.priority,
+    flows.c.fairness_key,
+    flows.c.fairness_weight,
+    flows.c.time_budget_ms,
+    flows.c.created_at,
+    flows.c.updated_at,
+    flows.c.thread_id,
+    flows.c.thread_token,
+    flows.c.trace_parent,
+    flows.c.delete_on_completion,
+    flows.c.status,
+)
+
+
+def flow_record(shard: int, row: Row, plan: Any) -> FlowRecord:
+    """A record from a row of FLOW_COLUMNS."""
+    return FlowRecord(
+        shard,
+        row[0],
+        row[1],
+        row[2],
+        plan,
+        row[3],
+        read_object(row[4]),
+        row[5],
+        row[6],
+        row[7],
+        row[8],
+        row[9],
+        row[10],
+        row[11],
+        row[12],
+        row[13],
+        row[14],
+        row[15],
+        row[16],
+        bool(row[17]),
+    )
+
+
+def restore(stored: str, refs: Mapping[str, int], anchors: Mapping[int, State]) -> dict[str, Any]:
+    """A step's whole input: the stored part and the fields its anchors hold."""
+    state: dict[str, Any] = loads(stored) if stored else {}
+    for name, anchor in refs.items():
+        state[name] = anchors[anchor][name]
+    return state

@@ -1,0 +1,88 @@
+"""A database operation as a script: a generator that yields requests and is sent their answers.
+
+A script never touches a driver, so the same one runs on a thread that owns a SQLite connection and, statement by
+statement, on an asynchronous driver. One script is one transaction. It may be run again from the top when the
+database reports contention, so it is started from a factory and keeps no state outside itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from sqlalchemy.sql import ClauseElement
+
+T = TypeVar("T")
+
+Params: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = tuple[Any, ...]
+
+
+class Statement:
+    """One SQL statement, written in SQLAlchemy Core and compiled once per dialect.
+
+    Build it at module level. ``name`` identifies it in golden files, errors and statement counts.
+    """
+
+    __slots__ = ("clause", "compiled", "name")
+
+    def __init__(self, name: str, clause: ClauseElement) -> None:
+        self.name = name
+        self.clause = clause
+        self.compiled: dict[str, Any] = {}  # by dialect; kept by ``compiling``
+
+    def __repr__(self) -> str:
+        return f"Statement({self.name!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Ask for the database's clock, in epoch milliseconds; a test's virtual clock may move it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Run a query, or a write with RETURNING, and answer its rows as a list of tuples."""
+
+    statement: Statement
+    params: Params
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Run one write and answer the number of rows it matched."""
+
+    statement: Statement
+    params: Params
+
+
+@dataclass(frozen=True, slots=True)
+class InsertMany:
+    """Insert many rows with one statement. The answer is None."""
+
+    statement: Statement
+    rows: Sequence[Params]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateEach:
+    """Run one write for each row of parameters and answer, in order, whether it matched a row."""
+
+    statement: Statement
+    rows: Sequence[Params]
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """Run a nested script under a savepoint.
+
+    The answer is ``(result, None)``, or ``(None, error)`` with the savepoint rolled back where the script raised a
+    DwarfError or was refused by the database for its payload. Contention and lost connections are not caught.
+    """
+
+    script: Callable[[], Script[Any]]
+
+
+Request: TypeAlias = Now | Fetch | Execute | InsertMany | UpdateEach | Guarded
+Script: TypeAlias = Generator[Request, Any, T]

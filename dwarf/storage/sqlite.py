@@ -1,0 +1,184 @@
+"""A database in an SQLite file: writes on one thread of its own, reads on connections beside it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from dwarf.errors import ConfigError, EngineClosed, StorageError
+from dwarf.storage.compiling import SHIFTED_SQLITE
+from dwarf.storage.database import Clock
+from dwarf.storage.migrations import migrate
+from dwarf.storage.script import Script
+from dwarf.storage.slots import EngineSlots
+from dwarf.storage.sqlite_readers import Readers
+from dwarf.storage.sqlite_session import Observer, SqliteSession
+from dwarf.storage.worker import Worker
+
+T = TypeVar("T")
+Durability = Literal["full", "relaxed"]
+
+_CLOSING_PATIENCE = 2.0  # seconds in which a write that meets others is still tried again while closing
+_STATEMENT_CACHE = 256
+_SETTINGS = (
+    "foreign_keys=OFF",
+    "temp_store=MEMORY",
+    "cache_size=-16384",  # kibibytes
+    "journal_size_limit=67108864",  # bytes: a log that a long read has let grow shrinks again
+)
+_NOT_WAL = (
+    "the database '{path}' cannot use SQLite's write-ahead log (journal_mode is {mode!r}). It does not work on network "
+    "file systems, nor in read-only directories. Put the file on a local disk, or use a database server"
+)
+
+
+def connect(database: str, clock: Clock | None) -> sqlite3.Connection:
+    """A connection in autocommit mode, whose thread may change between calls."""
+    connection = sqlite3.connect(
+        database, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENT_CACHE
+    )
+    if clock is not None:
+        register_clock(connection, clock)
+    return connection
+
+
+def register_clock(connection: sqlite3.Connection, clock: Clock) -> None:
+    """Give a connection the function that stands for the database's clock where a test moves it."""
+    connection.create_function("dwarf_now_ms", 0, lambda: time.time_ns() // 1_000_000 + clock.offset_ms)
+
+
+def dialect_for(clock: Clock | None) -> str:
+    """The name under which statements are compiled."""
+    return "sqlite" if clock is None else SHIFTED_SQLITE
+
+
+class SqliteDatabase:
+    """One SQLite file. Several processes, and several of these in one process, may use the file together.
+
+    ConfigError at once when there can be no file at the path.
+
+    ``durability``: ``full`` flushes every commit to the disk; ``relaxed`` may lose the last commits, and nothing
+    else, when the power fails.
+    """
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path, *, durability: Durability = "full", clock: Clock | None = None) -> None:
+        self.path = path.absolute()  # a later change of the working directory does not move it
+        _check_place(self.path)
+        self._durability = durability
+        self._clock = clock
+        self._session = SqliteSession(self._connect, dialect_for(clock), lasting=False)
+        self._slots = EngineSlots(self.path)
+        self._worker: Worker | None = None
+        self._readers: Readers | None = None
+        self._data_version = 0
+
+    @property
+    def observer(self) -> Observer | None:
+        """Called with (statement name, rows) for each statement, on the database's threads: for tests and counts."""
+        return self._session.observer
+
+    @observer.setter
+    def observer(self, observer: Observer | None) -> None:
+        self._session.observer = observer
+        if self._readers is not None:
+            self._readers.observer = observer
+
+    async def open(self) -> None:
+        """Connect and migrate. ConfigError when the file cannot serve as a database."""
+        if self._worker is not None:
+            return
+        self._session.give_up_at = None
+        self._worker = Worker("dwarf-sqlite")
+        try:
+            await self._worker.call(self._open)
+        except BaseException:
+            await self.aclose()
+            raise
+        self._readers = Readers(self.path, self._clock)
+        self._readers.observer = self._session.observer
+
+    async def aclose(self) -> None:
+        """Finish what was handed in, release the engine id, and disconnect."""
+        worker, self._worker = self._worker, None
+        readers, self._readers = self._readers, None
+        self._session.give_up_at = time.monotonic() + _CLOSING_PATIENCE
+        try:
+            if readers is not None:
+                await readers.aclose()
+        finally:
+            if worker is not None:
+                await worker.aclose(self._close)
+
+    async def write(self, script: Callable[[], Script[T]]) -> T:
+        """Run a script as one transaction. A cancelled caller does not stop it."""
+        return await self._running().call(partial(self._session.write, script))
+
+    async def read(self, script: Callable[[], Script[T]]) -> T:
+        """Run a script on one snapshot, beside the writes."""
+        if self._readers is None:
+            self._running()
+        assert self._readers is not None
+        return await self._readers.read(script)
+
+    async def changed(self) -> bool:
+        """Whether another connection has committed since the last call."""
+        return await self._running().call(self._changed)
+
+    async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:
+        """Take the lowest free slot of the file, or the wanted one. Its former owner is dead."""
+        return await self._running().call(partial(self._slots.claim, wanted)), True
+
+    async def dead_engine_ids(self, engine_ids: set[int]) -> set[int]:
+        """Those of the ids whose slot nobody holds. This engine holds them until the next call."""
+        return await self._running().call(partial(self._slots.dead, engine_ids))
+
+    def _running(self) -> Worker:
+        if self._worker is None:
+            raise EngineClosed("the database is not open")
+        return self._worker
+
+    def _open(self) -> None:
+        _check_place(self.path)
+        try:
+            self._session.open()
+        except StorageError as error:
+            if getattr(error.__cause__, "sqlite_errorname", "") == "SQLITE_NOTADB":
+                raise ConfigError(f"'{self.path}' is not an SQLite database") from error
+            raise
+        self._session.write(partial(migrate, self.dialect))
+        self._data_version = self._session.data_version()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = connect(str(self.path), self._clock)
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            if mode != "wal":
+                raise ConfigError(_NOT_WAL.format(path=self.path, mode=mode))
+            level = "FULL" if self._durability == "full" else "NORMAL"
+            for setting in (f"synchronous={level}", *_SETTINGS):
+                connection.execute(f"PRAGMA {setting}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _close(self) -> None:
+        self._session.close()
+        self._slots.release()
+
+    def _changed(self) -> bool:
+        before, self._data_version = self._data_version, self._session.data_version()
+        return self._data_version != before
+
+
+def _check_place(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise ConfigError(f"the directory '{path.parent}' of the database '{path}' does not exist; create it first")
+    if path.is_dir():
+        raise ConfigError(f"'{path}' is a directory; name a file in it")

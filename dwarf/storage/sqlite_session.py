@@ -1,0 +1,243 @@
+"""Scripts on one SQLite connection of the standard library, from first request to commit, on one thread."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import select
+
+from dwarf.errors import DwarfError, StorageError
+from dwarf.storage.compiling import Compiled, compiled
+from dwarf.storage.expressions import now_ms
+from dwarf.storage.failures import Contention, Unavailable, can_be_undone, classify
+from dwarf.storage.script import Execute, Fetch, Guarded, InsertMany, Now, Row, Script, Statement, UpdateEach
+
+T = TypeVar("T")
+Observer = Callable[[str, int], None]
+
+NOW = Statement("now", select(now_ms()))
+_FETCH_NOW = Fetch(NOW, {})
+# What the driver raises by itself: the database's errors, and those of turning a Python value into a column's.
+DRIVER_ERRORS = (sqlite3.Error, OverflowError, UnicodeError, orjson.JSONEncodeError)
+
+logger = logging.getLogger(__name__)
+
+_WORTH_A_WORD = 10.0  # seconds of waiting for others after which the log tells
+_FIRST_PAUSE, _PAUSE_GROWTH, _LONGEST_PAUSE = 0.0002, 1.3, 0.005  # seconds
+
+
+class SqliteSession:
+    """A connection and the transactions on it. It is used by one thread at a time.
+
+    ``observer``, where set, is called with the name of every statement and its number of rows, and with ``begin``,
+    ``commit`` and ``rollback``.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], dialect: str, *, lasting: bool) -> None:
+        """``lasting``: the connection holds the only copy of the data, so it is never replaced by a new one."""
+        self.observer: Observer | None = None
+        self.give_up_at: float | None = None  # by time.monotonic(); from then on contention is not waited out
+        self._connect = connect
+        self._dialect = dialect
+        self._lasting = lasting
+        self._connection: sqlite3.Connection | None = None
+        self._cursor: sqlite3.Cursor | None = None
+        self._perform: dict[type, Callable[[Any], Any]] = {
+            Now: self._now,
+            Fetch: self._fetch,
+            Execute: self._execute,
+            InsertMany: self._insert_many,
+            UpdateEach: self._update_each,
+            Guarded: self._guarded,
+        }
+
+    def write(self, script: Callable[[], Script[T]]) -> T:
+        """Run a script as one write transaction, again and again while others are in the way."""
+        return self._persist(lambda: self._transaction("BEGIN IMMEDIATE", script, "COMMIT"))
+
+    def read(self, script: Callable[[], Script[T]]) -> T:
+        """Run a script on one snapshot. A write in it is refused."""
+        return self._persist(lambda: self._snapshot(script))
+
+    def connection(self) -> sqlite3.Connection:
+        """The connection, made when there is none."""
+        if self._connection is None:
+            try:
+                self._connection = self._connect()
+            except DRIVER_ERRORS as error:
+                raise classify(error, "sqlite", "connect") from error
+            self._cursor = self._connection.cursor()
+        return self._connection
+
+    def open(self) -> None:
+        """Connect. Another process that opens the same file is waited for."""
+        self._persist(self.connection)
+
+    def close(self) -> None:
+        """Disconnect. What was not committed is gone."""
+        connection, self._connection, self._cursor = self._connection, None, None
+        if connection is not None:
+            connection.close()
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed."""
+        return self._persist(self._data_version)
+
+    def _data_version(self) -> int:
+        try:
+            return int(self.connection().execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error as error:
+            raise classify(error, "sqlite", "data_version") from error
+
+    def _persist(self, attempt: Callable[[], T]) -> T:
+        pause, patience = _FIRST_PAUSE, time.monotonic() + _WORTH_A_WORD
+        while True:
+            try:
+                return attempt()
+            except Contention:
+                now = time.monotonic()
+                if self.give_up_at is not None and now >= self.give_up_at:
+                    raise
+                if now >= patience:
+                    patience = math.inf
+                    logger.warning("still waiting for another program that keeps the database locked")
+            # SQLite's own busy handler is off: its pauses are neither random nor cut short by a close.
+            time.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(_LONGEST_PAUSE, pause * _PAUSE_GROWTH)
+
+    def _snapshot(self, script: Callable[[], Script[T]]) -> T:
+        if not self._lasting:
+            return self._transaction("BEGIN", script, "ROLLBACK")
+        connection = self.connection()  # it serves the writes too
+        connection.execute("PRAGMA query_only=1")
+        try:
+            return self._transaction("BEGIN", script, "ROLLBACK")
+        finally:
+            connection.execute("PRAGMA query_only=0")
+
+    def _transaction(self, begin: str, script: Callable[[], Script[T]], end: str) -> T:
+        self.connection()
+        try:
+            self._control(begin)
+            result = self._drive(script())
+            self._control(end)
+        except BaseException as error:
+            # A file that failed may have been moved, or be back on another mount: the next attempt opens it anew.
+            if not self._roll_back() or isinstance(error, Unavailable):
+                self._give_up()
+            raise
+        return result
+
+    def _roll_back(self) -> bool:
+        """End the transaction, if SQLite has not ended it by itself; whether that went well."""
+        if self._connection is not None and self._connection.in_transaction:
+            try:
+                self._control("ROLLBACK")
+            except StorageError:
+                return False
+        return True
+
+    def _give_up(self) -> None:
+        if not self._lasting:
+            self.close()
+
+    def _control(self, sql: str) -> None:
+        assert self._cursor is not None
+        try:
+            self._cursor.execute(sql)
+        except sqlite3.Error as error:
+            raise classify(error, "sqlite", sql.lower()) from error
+        if self.observer is not None:
+            self.observer(sql.partition(" ")[0].lower(), 0)
+
+    def _drive(self, script: Script[T]) -> T:
+        perform = self._perform
+        answer: Any = None
+        try:
+            while True:
+                request = script.send(answer)
+                answer = perform.get(type(request), _refuse)(request)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            script.close()
+
+    def _run(self, statement: Statement) -> tuple[sqlite3.Cursor, Compiled]:
+        assert self._cursor is not None
+        return self._cursor, statement.compiled.get(self._dialect) or compiled(statement, self._dialect)
+
+    def _observe(self, statement: Statement, rows: int) -> None:
+        if self.observer is not None:
+            self.observer(statement.name, rows)
+
+    def _now(self, request: Now) -> int:
+        return int(self._fetch(_FETCH_NOW)[0][0])
+
+    def _fetch(self, request: Fetch) -> list[Row]:
+        cursor, sql = self._run(request.statement)
+        try:
+            rows = cursor.execute(sql.sql, sql.parameters(request.params)).fetchall()
+        except DRIVER_ERRORS as error:
+            raise classify(error, "sqlite", request.statement.name) from error
+        self._observe(request.statement, len(rows))
+        return rows
+
+    def _execute(self, request: Execute) -> int:
+        cursor, sql = self._run(request.statement)
+        try:
+            cursor.execute(sql.sql, sql.parameters(request.params))
+        except DRIVER_ERRORS as error:
+            raise classify(error, "sqlite", request.statement.name) from error
+        self._observe(request.statement, 1)
+        return self._matched(cursor)
+
+    def _insert_many(self, request: InsertMany) -> None:
+        cursor, sql = self._run(request.statement)
+        try:
+            cursor.executemany(sql.sql, map(sql.parameters, request.rows))
+        except DRIVER_ERRORS as error:
+            raise classify(error, "sqlite", request.statement.name) from error
+        self._observe(request.statement, len(request.rows))
+
+    def _update_each(self, request: UpdateEach) -> list[bool]:
+        cursor, sql = self._run(request.statement)
+        text, parameters, execute = sql.sql, sql.parameters, cursor.execute
+        flags = []
+        try:
+            for row in request.rows:
+                count = execute(text, parameters(row)).rowcount
+                flags.append(count > 0 or (count < 0 and self._matched(cursor) > 0))
+        except DRIVER_ERRORS as error:
+            raise classify(error, "sqlite", request.statement.name) from error
+        self._observe(request.statement, len(request.rows))
+        return flags
+
+    def _matched(self, cursor: sqlite3.Cursor) -> int:
+        """The rows a write matched. The driver does not count where the text begins with WITH."""
+        count = cursor.rowcount
+        return count if count >= 0 else int(self.connection().execute("SELECT changes()").fetchone()[0])
+
+    def _guarded(self, request: Guarded) -> tuple[Any, DwarfError | None]:
+        self._control("SAVEPOINT guarded")  # nested ones share the name: SQLite takes the innermost
+        try:
+            result = self._drive(request.script())
+        except DwarfError as error:
+            if not can_be_undone(error):
+                raise
+            self._control("ROLLBACK TO guarded")
+            self._control("RELEASE guarded")
+            return None, error
+        self._control("RELEASE guarded")
+        return result, None
+
+
+def _refuse(request: object) -> None:
+    raise TypeError(f"a script yields requests, not {type(request).__name__}")

@@ -1,0 +1,193 @@
+"""The tables. Times are epoch milliseconds by the database's clock; payloads are JSON text, never a JSON type.
+
+Ids are given by the engine from blocks it reserves in ``ids``, so a decision is complete before it is written.
+Partial indexes hold only live rows: finished rows leave them, and history may grow without slowing the work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Unicode,
+    UnicodeText,
+    text,
+)
+from sqlalchemy.dialects import mssql, mysql
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData()
+
+LongText: TypeEngine[Any] = (
+    UnicodeText().with_variant(mysql.LONGTEXT(), "mysql", "mariadb").with_variant(mssql.NVARCHAR(None), "mssql")
+)
+# Names and keys compare by their code points everywhere: two servers' defaults ignore case and accents.
+_MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+_MSSQL_COLLATION = "Latin1_General_100_BIN2"
+
+
+def _unicode(length: int) -> TypeEngine[Any]:
+    return Unicode(length).with_variant(mssql.NVARCHAR(length, collation=_MSSQL_COLLATION), "mssql")
+
+
+def _id(name: str, **options: Any) -> Column[Any]:
+    return Column(name, BigInteger().with_variant(Integer(), "sqlite"), nullable=False, **options)
+
+
+def _big(name: str, default: str = "0") -> Column[Any]:
+    return Column(name, BigInteger, nullable=False, server_default=text(default))
+
+
+def _int(name: str, default: str = "0") -> Column[Any]:
+    return Column(name, Integer, nullable=False, server_default=text(default))
+
+
+def _flag(name: str) -> Column[Any]:
+    return Column(name, SmallInteger, nullable=False, server_default=text("0"))
+
+
+def _string(name: str, length: int, default: str | None = "''") -> Column[Any]:
+    return Column(name, _unicode(length), nullable=False, server_default=None if default is None else text(default))
+
+
+def _payload(name: str) -> Column[Any]:
+    return Column(name, LongText, nullable=False)
+
+
+def _partial(condition: str) -> dict[str, Any]:
+    where = text(condition)
+    return {"sqlite_where": where, "postgresql_where": where, "mssql_where": where}
+
+
+ids = Table(
+    "dwarf_ids",
+    metadata,
+    Column("kind", _unicode(16), primary_key=True),
+    _big("next_id", "1"),
+    **_MYSQL,
+)
+
+graphs = Table(
+    "dwarf_graphs",
+    metadata,
+    Column("graph_hash", _unicode(64), primary_key=True),
+    _payload("body"),
+    **_MYSQL,
+)
+
+flows = Table(
+    "dwarf_flows",
+    metadata,
+    _id("flow_id", primary_key=True, autoincrement=False),
+    _string("token", 16, None),
+    _string("workflow_url", 512, None),
+    _string("workflow_name", 512, None),
+    _string("graph_hash", 64, None),
+    _payload("baggage"),
+    _string("status", 16, None),
+    _big("parent_flow_id"),
+    _big("parent_step_id"),
+    _big("root_flow_id"),
+    _big("forked_from_step"),
+    _big("thread_id"),
+    _string("thread_token", 16),
+    _string("trace_parent", 128),
+    _flag("delete_on_completion"),
+    _int("delete_after_ms"),
+    _payload("final_state"),
+    _payload("error"),
+    _payload("cancel_reason"),
+    _int("priority", "100"),
+    _string("fairness_key", 256),
+    Column("fairness_weight", Float(53), nullable=False, server_default=text("1")),
+    _int("time_budget_ms"),
+    _big("engine_id"),
+    Column("idempotency_key", _unicode(256), nullable=True),
+    _string("request_hash", 64),
+    _big("created_at"),
+    _big("started_at"),
+    _big("updated_at"),
+    Index("dwarf_flows_root", "root_flow_id"),
+    Index("dwarf_flows_parent", "parent_step_id", **_partial("parent_step_id > 0")),
+    Index("dwarf_flows_parent_flow", "parent_flow_id", **_partial("parent_flow_id > 0")),
+    Index("dwarf_flows_status", "status", "updated_at"),
+    Index("dwarf_flows_url", "workflow_url", mysql_length=191),
+    Index("dwarf_flows_thread", "thread_id", "flow_id"),
+    Index("dwarf_flows_doomed", "delete_after_ms", **_partial("delete_after_ms > 0")),
+    Index("dwarf_flows_key", "idempotency_key", unique=True, **_partial("idempotency_key IS NOT NULL")),
+    **_MYSQL,
+)
+
+steps = Table(
+    "dwarf_steps",
+    metadata,
+    _id("step_id", primary_key=True, autoincrement=False),
+    _big("flow_id"),
+    _string("token", 16, None),
+    _int("depth"),
+    _string("node", 512, None),
+    _string("task_url", 512, None),
+    _payload("state"),  # the input, less the fields named in refs
+    _payload("refs"),  # {field: id of the step that holds its value}
+    _payload("changes"),  # the output, tombstones included
+    _string("status", 16, None),
+    _payload("error"),
+    _payload("traceback"),
+    _int("time_budget_ms"),
+    _int("attempt"),
+    _big("lineage_id"),  # the spawn of the innermost cohort; 0 on the trunk
+    _int("cohort_size"),
+    _int("cohort_arrivals"),
+    _int("cohort_failures"),
+    _int("ordinal"),
+    _big("predecessor_id"),
+    _big("successor_id"),
+    _int("priority", "100"),
+    _string("fairness_key", 256),
+    Column("fairness_weight", Float(53), nullable=False, server_default=text("1")),
+    _payload("answers"),  # the parks of this execution that are over, in order
+    _payload("interrupt"),  # the park that waits for an answer: payload and default
+    _big("interrupt_deadline"),
+    _flag("parked"),
+    _big("not_before"),
+    _big("lease_expires"),
+    _big("lease_seq"),
+    _int("crashes"),  # claims that ended without an outcome
+    _big("engine_id"),
+    _payload("progress"),
+    _big("created_at"),
+    _big("started_at"),
+    _big("updated_at"),
+    Index("dwarf_steps_flow", "flow_id", "step_id"),
+    Index("dwarf_steps_cohort", "lineage_id", **_partial("lineage_id > 0")),
+    Index(
+        "dwarf_steps_due",
+        "priority",
+        "created_at",
+        "step_id",
+        "not_before",
+        **_partial("status = 'pending' AND parked = 0"),
+    ),
+    Index("dwarf_steps_later", "not_before", **_partial("status = 'pending' AND parked = 0")),
+    Index("dwarf_steps_leased", "lease_expires", **_partial("status = 'running' AND parked = 0")),
+    Index(
+        "dwarf_steps_deadline", "interrupt_deadline", **_partial("status = 'interrupted' AND interrupt_deadline > 0")
+    ),
+    **_MYSQL,
+)
+
+migrations = Table(
+    "dwarf_migrations",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    _big("applied_at"),
+    **_MYSQL,
+)
