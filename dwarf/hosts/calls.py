@@ -1,0 +1,120 @@
+"""One call of a function in a thread, with a carrier of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from dwarf.workflow.binding import Binding
+from dwarf.workflow.flow import Flow
+
+
+class ThreadCall:
+    """Calls a task in a thread and brings its outcome to the loop as data.
+
+    The function works on a detached carrier: if nobody waits for it any more, all that it still writes is lost.
+    """
+
+    __slots__ = (
+        "_abandoned", "_binding", "_context", "_done", "_error", "_latest", "_loop", "_on_end", "_receiver", "_result",
+        "carrier",
+    )  # fmt: skip
+
+    def __init__(self, binding: Binding, flow: Flow, on_end: Callable[[], None]) -> None:
+        """To be made on the loop. ``on_end`` is called in the thread as soon as the function has ended."""
+        self._binding = binding
+        self._loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[None] = self._loop.create_future()
+        self._context = contextvars.copy_context()
+        self._on_end = on_end
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._abandoned = False
+        self._receiver = flow._on_progress
+        self._latest: tuple[float, float | None, str] | None = None
+        self.carrier = flow.fork_carrier(None if self._receiver is None else self._progress)
+
+    # ------------------------------------------------------------------ in the thread
+
+    def run(self) -> None:
+        """Call the function. Never raises."""
+        try:
+            self._result = self._context.run(self._invoke)
+        except BaseException as error:  # noqa: BLE001 - all that a task raises is its outcome
+            self._error = error
+        self._on_end()
+        try:
+            self._loop.call_soon_threadsafe(self._deliver)
+        except RuntimeError:  # the loop is closed: nobody waits
+            self._discard()
+
+    def _invoke(self) -> Any:
+        args, kwargs = self._binding.call_arguments(self.carrier)
+        result = self._binding.function(*args, **kwargs)
+        if inspect.isawaitable(result):
+            return result
+        self._binding.store_result(self.carrier, result)
+        return None
+
+    def _progress(self, done: float, total: float | None, message: str) -> None:
+        # a tight loop in the thread must not flood the event loop: only the latest report waits for it
+        waiting = self._latest is not None
+        self._latest = (done, total, message)
+        if not waiting:
+            self._loop.call_soon_threadsafe(self._show)
+
+    # ------------------------------------------------------------------ on the loop
+
+    async def outcome(self) -> Any:
+        """Wait for the end; the awaitable that the function returned, or None. Raises what the function raised."""
+        try:
+            await self._done
+        except asyncio.CancelledError:
+            self._abandoned = True
+            if self._done.done() and not self._done.cancelled():
+                self._discard()
+            raise
+        error, self._error = self._error, None
+        if error is None:
+            return self._result
+        try:
+            raise _portable(error, self._binding.url)
+        finally:
+            del error  # its traceback holds this frame
+
+    def _deliver(self) -> None:
+        if self._done.done():
+            self._discard()
+        else:
+            self._done.set_result(None)
+
+    def _discard(self) -> None:
+        close = getattr(self._result, "close", None)
+        if inspect.iscoroutine(self._result) and close is not None:
+            close()  # else Python warns that it was never awaited
+        self._result = self._error = None
+
+    def _show(self) -> None:
+        latest, self._latest = self._latest, None
+        if latest is not None and self._receiver is not None and not self._abandoned:
+            try:
+                self._receiver(*latest)
+            except Exception:  # noqa: BLE001, S110 - showing progress must not fail the work
+                pass
+
+
+def _portable(error: BaseException, url: str) -> BaseException:
+    """The error itself, or what stands for one that no coroutine can raise."""
+    if not isinstance(error, StopIteration):
+        return error
+    stand_in = RuntimeError(quoted(f"task {url!r} raised StopIteration", error))
+    stand_in.__cause__ = error
+    return stand_in
+
+
+def quoted(text: str, error: BaseException) -> str:
+    """A text, followed by what an error says, if it says anything."""
+    return f"{text}: {error}" if str(error) else text

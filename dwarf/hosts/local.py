@@ -1,0 +1,208 @@
+"""A host for the graphs and task functions of this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from types import MappingProxyType
+from typing import Any, TypeAlias, TypeVar, overload
+
+from dwarf.errors import ConfigError, GraphNotFound, TaskNotFound
+from dwarf.hosts.calls import ThreadCall, quoted
+from dwarf.hosts.protocol import Host
+from dwarf.hosts.threads import DaemonThreads, Slots
+from dwarf.workflow.durations import Seconds, to_ms
+from dwarf.workflow.flow import Flow
+from dwarf.workflow.graph import Graph
+from dwarf.workflow.parts import Limit
+from dwarf.workflow.suggest import did_you_mean
+from dwarf.workflow.tasks import Binding, mark_of, valid_url
+from dwarf.workflow.tasks import task as mark_task
+from dwarf.workflow.unwrap import only_parked
+
+JSON: TypeAlias = Any
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MAX_THREADS = 32
+
+
+class LocalHost(Host):
+    """Graphs and task functions of this process.
+
+    Coroutine functions run on the engine's loop, all others in threads (at most ``max_threads``, 32 by default), with
+    the caller's context variables. Registering a name again replaces it, also while flows run: the next step to be
+    executed finds the new function. Registering is legal from any thread.
+    """
+
+    on_free: Callable[[], None] | None
+    """Called, on the loop that executed a task, when its thread is free again; see also ``listen_free``."""
+
+    def __init__(self, *, max_threads: int | None = None) -> None:
+        limit = _MAX_THREADS if max_threads is None else max_threads
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise ConfigError(f"max_threads must be an integer from 1, not {max_threads!r}")
+        self.on_free = None
+        self._tasks: dict[str, Binding] = {}
+        self._graphs: dict[str, Graph] = {}
+        self._slots = Slots(limit)
+        self._threads = DaemonThreads()
+        self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
+
+    def __repr__(self) -> str:
+        return f"<LocalHost: {len(self._graphs)} graphs, {len(self._tasks)} tasks>"
+
+    # ------------------------------------------------------------------ registering
+
+    @overload
+    def task(self, function: F) -> F: ...
+    @overload
+    def task(self, *, url: str | None = None, limit: Limit | None = None) -> Callable[[F], F]: ...
+    def task(self, function: Any = None, *, url: str | None = None, limit: Limit | None = None) -> Any:
+        """Mark a function as ``dwarf.task`` does, register it here, and return it unchanged."""
+        if function is None:
+            return partial(self._task, url=url, limit=limit)
+        return self._task(function, url, limit)
+
+    def _task(self, function: Any, url: str | None, limit: Limit | None) -> Any:
+        mark_task(url=url, limit=limit)(function)
+        self.add_task(mark_of(function).url, function)
+        return function
+
+    def add_task(self, url: str, function: Callable[..., Any]) -> None:
+        """Register a function, or anything callable, as the task of a URL. ConfigError where it cannot be one."""
+        url = valid_url(url)
+        if not callable(function):
+            raise ConfigError(f"the task {url!r} must be a function, not {type(function).__name__}")
+        self._tasks[url] = Binding(function, url)
+
+    def add_graph(self, graph: Graph, *, url: str | None = None) -> None:
+        """Register a graph under its name, or another URL, and the functions on its nodes as tasks."""
+        if not isinstance(graph, Graph):
+            raise ConfigError(f"add_graph needs a Graph, not {type(graph).__name__}")
+        url = valid_url(graph.name if url is None else url)
+        for task_url, function in graph.functions.items():
+            self.add_task(task_url, function)
+        self._graphs[url] = graph
+
+    @property
+    def functions(self) -> Mapping[str, Callable[..., Any]]:
+        """The registered task functions by URL, as of now."""
+        return MappingProxyType({url: binding.function for url, binding in self._tasks.copy().items()})
+
+    @property
+    def graphs(self) -> Mapping[str, Graph]:
+        """The registered graphs by URL, as of now."""
+        return MappingProxyType(self._graphs.copy())
+
+    # ------------------------------------------------------------------ for the engine
+
+    async def load_graph(self, url: str, baggage: Mapping[str, JSON]) -> Graph:
+        """The graph registered under this URL. GraphNotFound where there is none."""
+        graph = self._graphs.get(url)
+        if graph is None:
+            hint = did_you_mean(url, self._graphs)
+            raise GraphNotFound(f"this host knows no graph {url!r}{hint or '; register it with host.add_graph'}")
+        for task_url, function in graph.functions.items():
+            if task_url not in self._tasks:  # put on the graph after it was registered
+                self.add_task(task_url, function)
+        return graph
+
+    async def execute_task(self, url: str, flow: Flow) -> None:
+        """Run a task. TaskNotFound where there is none; Parked where it parked; else whatever it raises."""
+        binding = self._tasks.get(url)
+        if binding is None:
+            hint = did_you_mean(url, self._tasks) or "."
+            raise TaskNotFound(f"this host knows no task {url!r}{hint} Is the cell that defines it run?")
+        try:
+            if binding.is_async:
+                args, kwargs = binding.call_arguments(flow)
+                binding.store_result(flow, await binding.function(*args, **kwargs))
+            else:
+                await self._in_thread(binding, flow)
+        except asyncio.CancelledError as error:
+            runner = asyncio.current_task()
+            if runner is None or runner.cancelling():
+                raise
+            raise RuntimeError(quoted(f"task {url!r} raised CancelledError", error)) from error
+        except BaseExceptionGroup as group:
+            parked = only_parked(group)
+            if parked is None:
+                raise
+            raise parked from None
+
+    def admits(self, url: str) -> bool:
+        """Whether the task could start at once: False for a function that needs a thread while all are taken."""
+        binding = self._tasks.get(url)
+        return binding is None or binding.is_async or self._slots.free > 0
+
+    def needs_thread(self, url: str) -> bool:
+        """Whether the task of this URL runs in a thread."""
+        binding = self._tasks.get(url)
+        return binding is not None and not binding.is_async
+
+    @property
+    def free_threads(self) -> int:
+        """How many more functions could start in threads now."""
+        return self._slots.free
+
+    def listen_free(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called, on the loop that runs now, whenever a thread becomes free; returns how to stop it."""
+        entry = (asyncio.get_running_loop(), listener)
+        self._listeners.append(entry)
+
+        def stop() -> None:
+            if entry in self._listeners:
+                self._listeners.remove(entry)
+
+        return stop
+
+    # ------------------------------------------------------------------ threads
+
+    async def _in_thread(self, binding: Binding, flow: Flow) -> None:
+        await self._slots.acquire()
+        freed = partial(self._freed, asyncio.get_running_loop())
+        call = ThreadCall(binding, flow, freed)
+        try:
+            self._threads.run(call.run)
+        except BaseException:  # no thread can be started
+            freed()
+            raise
+        try:
+            result = await call.outcome()
+            if result is not None:
+                binding.store_result(call.carrier, await result)
+        except BaseException as error:
+            if only_parked(error) is not None:
+                flow.adopt(call.carrier)  # what it wrote before it parked is kept
+            raise
+        flow.adopt(call.carrier)
+
+    def _freed(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._slots.release()
+        listeners = list(self._listeners)
+        if self.on_free is not None:
+            listeners.append((loop, self.on_free))
+        for listening_loop, listener in listeners:
+            with suppress(RuntimeError):  # a closed loop listens no more
+                listening_loop.call_soon_threadsafe(listener)
+
+    def close(self) -> None:
+        """End the idle threads. Running functions go on, and the host can still be used."""
+        self._threads.end_idle()
+
+    async def aclose(self, *, grace: Seconds | None = None) -> None:
+        """Wait until no function runs in a thread, at most ``grace``, then end the idle threads."""
+        freed = asyncio.Event()
+        stop = self.listen_free(freed.set)
+        try:
+            async with asyncio.timeout(None if grace is None else to_ms(grace, "grace") / 1000):
+                while self._slots.taken:
+                    await freed.wait()
+                    freed.clear()
+        except TimeoutError:
+            pass
+        finally:
+            stop()
+            self.close()
