@@ -1,0 +1,12 @@
+"""The engine: it runs flows, keeps them, and answers for them."""
+
+from __future__ import annotations
+
+from dwarf.engine.config import Codec as Codec
+from dwarf.engine.config import Shard as Shard
+from dwarf.engine.config import ShardInfo as ShardInfo
+from dwarf.engine.config import Timing as Timing
+from dwarf.engine.engine import Engine as Engine
+from dwarf.engine.handle import FlowHandle as FlowHandle
+
+__all__ = ["Codec", "Engine", "FlowHandle", "Shard", "ShardInfo", "Timing"]

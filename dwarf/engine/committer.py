@@ -1,0 +1,328 @@
+"""Group commit: while one transaction is in flight the next group gathers. There is no timer.
+
+Decisions of finished steps and the calls of the API go into one transaction each time. Decisions are grouped; each
+call runs under a savepoint, so that one refused call takes nobody with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from dwarf import seams
+from dwarf.core.decision import Advance, Complete, Decision, Fail
+from dwarf.core.records import NewFlow, NewStep
+from dwarf.engine.ids import IdsExhausted, IdSource
+from dwarf.errors import DwarfError, EngineClosed
+from dwarf.storage.commit import commit_decisions, handed_over
+from dwarf.storage.creates import create_flow, reserve
+from dwarf.storage.database import Database
+from dwarf.storage.effects import Effects, Stop, Writer
+from dwarf.storage.failures import Contention, Unavailable
+from dwarf.storage.script import Guarded, Now, Script
+
+T = TypeVar("T")
+LARGEST_GROUP = 512
+
+logger = logging.getLogger("dwarf.engine")
+
+
+@dataclass(slots=True, eq=False)
+class DecisionJob:
+    """A decision, and who waits for it. The answer: the steps handed over, or None where it was fenced out."""
+
+    decision: Decision
+    done: asyncio.Future[tuple[list[NewStep], int] | None]
+
+
+@dataclass(slots=True, eq=False)
+class CreateJob:
+    """A new flow. The answer is its key. Its first step may be leased: then it is started after the commit."""
+
+    flow: NewFlow
+    done: asyncio.Future[str]
+
+
+@dataclass(slots=True, eq=False)
+class CallJob:
+    """An operation of the API, as a script. The answer is what it returns."""
+
+    call: Callable[[Effects], Script[Any]]
+    done: asyncio.Future[Any]
+
+
+Job: TypeAlias = DecisionJob | CreateJob | CallJob
+
+
+@dataclass(slots=True)
+class Committed:
+    """What a group has brought about."""
+
+    now: int
+    results: list[tuple[Any, BaseException | None]] = field(default_factory=list)
+    stops: list[Stop] = field(default_factory=list)
+    moved: set[int] = field(default_factory=set)
+    work_due: bool = False
+    blocks: list[tuple[IdSource, int, int]] = field(default_factory=list)
+    graphs: set[str] = field(default_factory=set)
+
+
+class Listener(Protocol):
+    """Who is told after a commit."""
+
+    def committed(self, group: Committed) -> None:
+        """A group is durable."""
+        ...
+
+    def begin(self, entry: NewStep, now: int) -> None:
+        """Start the first step of a new flow, for which a place was taken."""
+        ...
+
+    def leave(self, entry: NewStep) -> None:
+        """Give up the place of a first step: its flow was not inserted."""
+        ...
+
+
+class Committer:
+    """The one writer of a shard's outcomes in this process."""
+
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer,
+        ids: Sequence[IdSource],
+        listener: Listener,
+        ladder: Sequence[float],
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._ids = ids
+        self._listener = listener
+        self._ladder = ladder
+        self._jobs: list[Job] = []
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self._known_graphs: set[str] = set()
+
+    def start(self) -> None:
+        """Begin to commit."""
+        self._task = asyncio.create_task(self._run(), name="dwarf-committer")
+
+    async def aclose(self) -> None:
+        """Commit what was handed in, then stop."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be written."""
+        return not self._jobs
+
+    async def decide(self, decision: Decision) -> tuple[list[NewStep], int] | None:
+        """Make a decision durable. The steps handed over and the time, or None where it was fenced out."""
+        done: asyncio.Future[tuple[list[NewStep], int] | None] = asyncio.get_running_loop().create_future()
+        self._submit(DecisionJob(decision, done))
+        return await done
+
+    async def create(self, flow: NewFlow) -> str:
+        """Insert a flow; its key, or that of the flow its idempotency key has made before."""
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._submit(CreateJob(flow, done))
+        return await done
+
+    async def call(self, call: Callable[[Effects], Script[T]]) -> T:
+        """Run an operation in the next transaction. Its DwarfError, or StorageError."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._submit(CallJob(call, done))
+        return await done
+
+    async def reserve(self, count: int) -> None:
+        """Have ``count`` ids of each kind at hand."""
+        for source in self._ids:
+            wanted = source.wanted(count)
+            if wanted:
+                first = await self._database.write(lambda kind=source.kind, n=wanted: reserve(kind, n))  # type: ignore[misc]
+                source.add(first, wanted)
+
+    def _submit(self, job: Job) -> None:
+        if self._closing and not isinstance(job, DecisionJob):
+            raise EngineClosed("the engine is closing")
+        self._jobs.append(job)
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            # one turn of the loop, so that everything that is ready now shares the transaction
+            await asyncio.sleep(0)
+            group, self._jobs = self._jobs[:LARGEST_GROUP], self._jobs[LARGEST_GROUP:]
+            if not self._jobs:
+                self._wake.clear()
+            if group:
+                await self._commit(group)
+            elif self._closing:
+                return
+
+    async def _commit(self, group: list[Job]) -> None:
+        try:
+            if seams.active is not None:
+                await seams.active.arrive("beforeCommit", _scopes(group))
+            committed = await self._write(group)
+            if seams.active is not None:
+                await seams.active.arrive("afterCommit", _scopes(group))
+        except (Unavailable, Contention) as error:
+            for job in group:
+                self._give_up(job, error)
+        except DwarfError as error:
+            if len(group) > 1:
+                for job in group:
+                    await self._commit([job])
+            else:
+                await self._refused(group[0], error)
+        except Exception as error:
+            # a fault of ours in the script: tell whoever waits, and go on with the others
+            logger.exception("a group could not be committed")
+            for job in group:
+                self._give_up(job, error)
+        else:
+            self._settle(group, committed)
+
+    async def _write(self, group: list[Job]) -> Committed:
+        """Write a group, trying again while the database is away."""
+        pauses = iter(self._ladder)
+        while True:
+            try:
+                return await self._database.write(lambda: self._script(group))
+            except IdsExhausted:
+                await self.reserve(2 * LARGEST_GROUP)
+            except (Unavailable, Contention) as error:
+                pause = next(pauses, None)
+                if pause is None:
+                    raise
+                logger.warning("the database did not take a write, next try in %s s: %s", pause, error)
+                await asyncio.sleep(pause)
+
+    async def _refused(self, job: Job, error: DwarfError) -> None:
+        """A single job that the database did not take."""
+        if isinstance(job, DecisionJob) and not isinstance(job.decision, Fail) and not isinstance(error, EngineClosed):
+            # the payload is at fault: fail the step without it
+            job.decision = Fail(job.decision.step, f"the outcome could not be stored: {error}")
+            await self._commit([job])
+        else:
+            self._give_up(job, error)
+
+    def _settle(self, group: list[Job], committed: Committed) -> None:
+        for source, first, count in committed.blocks:
+            source.add(first, count)
+        self._known_graphs |= committed.graphs
+        self._listener.committed(committed)
+        for job, (result, error) in zip(group, committed.results, strict=True):
+            if error is not None:
+                self._give_up(job, error)
+                continue
+            if isinstance(job, CreateJob) and job.flow.entry.leased:
+                if result == job.flow.key:
+                    self._listener.begin(job.flow.entry, committed.now)
+                else:
+                    self._listener.leave(job.flow.entry)
+            if not job.done.done():
+                job.done.set_result(result)
+
+    def _give_up(self, job: Job, error: BaseException) -> None:
+        if isinstance(job, CreateJob) and job.flow.entry.leased:
+            self._listener.leave(job.flow.entry)
+        if not job.done.done():
+            job.done.set_exception(error)
+
+    def _script(self, group: list[Job]) -> Script[Committed]:
+        now = yield Now()
+        committed = Committed(now)
+        results: dict[Job, tuple[Any, BaseException | None]] = {}
+        decided = [job for job in group if isinstance(job, DecisionJob)]
+        if decided:
+            yield from self._decisions(decided, committed, results)
+        creating = Effects(self._writer, now)
+        for job in group:
+            if isinstance(job, CreateJob):
+                results[job] = yield from _apart(partial(create_flow, job.flow, creating), job.flow.idempotency_key)
+        yield from self._flush(creating, committed)
+        for job in group:
+            if isinstance(job, CallJob):
+                effects = Effects(self._writer, now)
+                results[job] = yield from _apart(partial(job.call, effects), len(group) > 1)
+                if results[job][1] is None:
+                    yield from self._flush(effects, committed)
+        for source in self._ids:
+            wanted = source.wanted()
+            if wanted:
+                first = yield from reserve(source.kind, wanted)
+                committed.blocks.append((source, first, wanted))
+        committed.results = [results[job] for job in group]
+        if seams.active is not None:
+            seams.active.hit("commit", _scopes(group))
+        return committed
+
+    def _decisions(
+        self,
+        jobs: list[DecisionJob],
+        committed: Committed,
+        results: dict[Job, tuple[Any, BaseException | None]],
+    ) -> Script[None]:
+        effects = Effects(self._writer, committed.now)
+        landed = yield from commit_decisions([job.decision for job in jobs], effects)
+        yield from self._flush(effects, committed)
+        leased: dict[int, list[NewStep]] = {}
+        for step in effects.steps:
+            if step.leased and step.predecessor_id:
+                leased.setdefault(step.predecessor_id, []).append(step)
+        for job, ok in zip(jobs, landed, strict=True):
+            results[job] = ((handed_over(job.decision, leased), committed.now) if ok else None, None)
+
+    def _flush(self, effects: Effects, committed: Committed) -> Script[None]:
+        for known in self._known_graphs & effects.graphs.keys():
+            del effects.graphs[known]
+        committed.graphs.update(effects.graphs)
+        yield from effects.insert()
+        committed.stops.extend(effects.stops)
+        committed.moved |= effects.moved
+        committed.work_due = committed.work_due or effects.work_due
+
+
+def _apart(script: Callable[[], Script[Any]], guard: object) -> Script[tuple[Any, BaseException | None]]:
+    """Run a job's script: under a savepoint where its failure must not undo the others."""
+    if guard:
+        answer: tuple[Any, BaseException | None] = yield Guarded(script)
+        return answer
+    return (yield from script()), None
+
+
+def _scopes(group: Sequence[Job]) -> list[str]:
+    """What a seam tells of a group: the tasks whose outcomes are in it, and what kinds of outcomes and calls."""
+    scopes: list[str] = []
+    for job in group:
+        if isinstance(job, DecisionJob):
+            step = job.decision.step
+            scopes += (step.flow.plan.nodes[step.node].url, type(job.decision).__name__)
+        else:
+            scopes.append("create" if isinstance(job, CreateJob) else "call")
+    return scopes
+
+
+def status_of(decision: Decision) -> str:
+    """The word for a decision in logs and counts."""
+    match decision:
+        case Advance():
+            return "error_routed" if decision.error_routed else "completed"
+        case Complete():
+            return "completed"
+        case Fail():
+            return "failed"
+        case _:
+            return {"Retry": "retried", "Ask": "interrupted", "Call": "subgraph"}[type(decision).__name__]

@@ -1,0 +1,191 @@
+"""The engine's settings, checked when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+from dwarf.errors import ConfigError, InvalidRequest
+from dwarf.workflow.durations import Seconds, to_ms
+from dwarf.workflow.status import Status
+
+Durability: TypeAlias = Literal["full", "relaxed"]
+
+DEFAULT_WORKERS = 256
+DEFAULT_TIME_BUDGET_S = 120
+DEFAULT_PRIORITY = 100
+DEFAULT_MAX_CRASHES = 20
+MAX_INT32 = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One database of the fleet. Keys name it by ``index`` (1 or more), so an index keeps its database for ever.
+
+    A cordoned shard is given no new threads; everything on it goes on.
+    """
+
+    index: int
+    url: str
+    virtual_cpus: int = field(default=2, kw_only=True)
+    cordoned: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not _is_int(self.index) or self.index < 1:
+            raise ConfigError(f"a shard's index is a whole number from 1 up, not {self.index!r}")
+        if not isinstance(self.url, str) or not self.url:
+            raise ConfigError("a shard needs the url of its database")
+        if not _is_int(self.virtual_cpus) or self.virtual_cpus < 0:
+            raise ConfigError("a shard's virtual_cpus is a whole number, 0 or more")
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """The state of one shard. ``error`` is empty where it answered; ``latency_ms`` is that of a trivial query."""
+
+    index: int
+    error: str = ""
+    latency_ms: float = 0.0
+    cordoned: bool = False
+    flows: Mapping[Status, int] = field(default_factory=dict)
+    steps: Mapping[Status, int] = field(default_factory=dict)
+    replicas: int = 0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Cadences, for tests and experts. Durations are seconds or timedelta.
+
+    ``lease_margin`` is added to a step's time budget for its lease; ``recovery`` is how often leases are looked at
+    whose owner is gone; ``sweep`` and ``reap`` are how often repairs are sought and deleted flows are removed;
+    ``retry_ladder`` holds the pauses between tries to write an outcome while the database is away.
+    """
+
+    lease_margin: Seconds = field(default=30, kw_only=True)
+    recovery: Seconds = field(default=5, kw_only=True)
+    sweep: Seconds = field(default=60, kw_only=True)
+    reap: Seconds = field(default=60, kw_only=True)
+    retry_ladder: Sequence[Seconds] = field(default=(1, 2, 4), kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name in ("lease_margin", "recovery", "sweep", "reap"):
+            if _milliseconds(getattr(self, name), name) < 1:
+                raise ConfigError(f"{name} must be positive")
+        object.__setattr__(self, "retry_ladder", tuple(self.retry_ladder))
+        for pause in self.retry_ladder:
+            _milliseconds(pause, "retry_ladder")
+
+
+class Codec(Protocol):
+    """Turns stored payloads into something else and back: encryption, compression."""
+
+    def encode(self, data: bytes) -> bytes:
+        """What is stored for ``data``."""
+        ...
+
+    def decode(self, data: bytes) -> bytes:
+        """The inverse of ``encode``."""
+        ...
+
+
+@dataclass
+class Settings:
+    """What ``Engine`` was given, checked. ``time_budget_ms`` and ``default_priority`` may be tuned while it runs."""
+
+    shards: tuple[Shard, ...]
+    workers: int
+    time_budget_ms: int
+    default_priority: int
+    engine_id: int | None
+    durability: Durability
+    max_crashes: int | None
+    timing: Timing
+
+    @property
+    def margin_ms(self) -> int:
+        """What a lease has beyond the time budget."""
+        return to_ms(self.timing.lease_margin, "lease_margin")
+
+
+def read_settings(
+    url: str | None,
+    shards: Iterable[Shard] | None,
+    *,
+    workers: int | None,
+    time_budget: Seconds,
+    default_priority: int,
+    engine_id: int | None,
+    durability: str,
+    max_crashes: int | None,
+    timing: Timing | None,
+) -> Settings:
+    """Check the engine's arguments. ConfigError names the one that is wrong."""
+    if workers is not None and (not _is_int(workers) or workers < 0):
+        raise ConfigError(f"workers is a whole number, 0 or more, not {workers!r}")
+    if engine_id is not None and (not _is_int(engine_id) or not 1 <= engine_id < 2**63):
+        raise ConfigError(f"engine_id is a positive 63-bit number, not {engine_id!r}")
+    if durability not in ("full", "relaxed"):
+        raise ConfigError(f"durability is 'full' or 'relaxed', not {durability!r}")
+    if max_crashes is not None and (not _is_int(max_crashes) or max_crashes < 1):
+        raise ConfigError(f"max_crashes is a whole number from 1 up, or None, not {max_crashes!r}")
+    try:
+        budget = check_time_budget(time_budget)
+        priority = check_default_priority(default_priority)
+    except InvalidRequest as error:
+        raise ConfigError(str(error)) from None
+    return Settings(
+        shards=_read_shards(url, shards),
+        workers=DEFAULT_WORKERS if workers is None else workers,
+        time_budget_ms=budget,
+        default_priority=priority,
+        engine_id=engine_id,
+        durability="relaxed" if durability == "relaxed" else "full",
+        max_crashes=max_crashes,
+        timing=timing or Timing(),
+    )
+
+
+def check_time_budget(value: Seconds) -> int:
+    """A time budget in milliseconds, 1 or more. InvalidRequest."""
+    milliseconds = to_ms(value, "time_budget")
+    if milliseconds < 1 or milliseconds > MAX_INT32 or _below_a_millisecond(value):
+        raise InvalidRequest("time_budget must be at least a millisecond and at most 24 days")
+    return milliseconds
+
+
+def check_default_priority(value: object) -> int:
+    """A priority that may be a default: 1 up to 2**31 - 1. InvalidRequest."""
+    if not _is_int(value) or not 1 <= value <= MAX_INT32:  # type: ignore[operator]
+        raise InvalidRequest(f"default_priority is a whole number from 1 to {MAX_INT32}, not {value!r}")
+    return int(value)  # type: ignore[call-overload,no-any-return]
+
+
+def _read_shards(url: str | None, shards: Iterable[Shard] | None) -> tuple[Shard, ...]:
+    if shards is None:
+        return (Shard(1, url or "sqlite://"),)
+    if url is not None:
+        raise ConfigError("give either one url or shards, not both")
+    known = tuple(shards)
+    if not known:
+        raise ConfigError("shards is empty: give at least one Shard")
+    for what in ("index", "url"):
+        values = [getattr(shard, what) for shard in known]
+        if len(set(values)) < len(values):
+            raise ConfigError(f"two shards have the same {what}")
+    return tuple(sorted(known, key=lambda shard: shard.index))
+
+
+def _milliseconds(value: Seconds, what: str) -> int:
+    try:
+        return to_ms(value, what)
+    except InvalidRequest as error:
+        raise ConfigError(str(error)) from None
+
+
+def _below_a_millisecond(value: Seconds) -> bool:
+    return isinstance(value, (int, float)) and value < 0.001
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,198 @@
+"""One flow, as the engine's users hold it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Generator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from dwarf import seams
+from dwarf.core.keys import Key, parse_key
+from dwarf.engine.replica import Replica
+from dwarf.errors import InvalidRequest, StepNotFound, WaitTimeout
+from dwarf.storage.cancels import cancel_flow
+from dwarf.storage.effects import Stop
+from dwarf.storage.history import read_history, read_interrupts
+from dwarf.storage.reads import read_fingerprint, read_graph, read_outcome, read_root
+from dwarf.storage.waits import answer_overdue, answer_step
+from dwarf.workflow.durations import Seconds, to_ms
+from dwarf.workflow.graph import Graph
+from dwarf.workflow.results import FlowUpdate, Outcome, Step
+from dwarf.workflow.status import Status
+from dwarf.workflow.values import state_from_json, to_json
+
+if TYPE_CHECKING:
+    from dwarf.engine.engine import Engine
+
+WATCH_PAUSE_S = 0.05
+
+
+class FlowHandle(Awaitable[Outcome]):
+    """One flow, by its key. Making a handle does no I/O; awaiting it waits until the flow has stopped.
+
+    Every call raises InvalidRequest for a malformed key, FlowNotFound for one that names no flow, and EngineClosed
+    when the engine is not started.
+    """
+
+    __slots__ = ("_engine", "_fresh", "_parsed", "key")
+
+    def __init__(self, engine: Engine, key: str, *, fresh: int | None = None) -> None:
+        self.key = key
+        self._engine = engine
+        self._parsed = parse_key(key)
+        self._fresh = fresh  # the waiters' generation at the creation of the flow by this engine
+
+    def __repr__(self) -> str:
+        return f"<FlowHandle {self._parsed.shard}-{self._parsed.id}>"
+
+    def __await__(self) -> Generator[Any, None, Outcome]:
+        return self.outcome().__await__()
+
+    async def outcome(self, *, timeout: Seconds | None = None) -> Outcome:
+        """Wait until the flow has stopped: completed, failed, cancelled, or interrupted.
+
+        Without a time-out this waits without limit. WaitTimeout when ``timeout`` passes first; the flow goes on.
+        """
+        try:
+            async with asyncio.timeout(_seconds(timeout)):
+                return await self._stopped()
+        except TimeoutError:
+            raise WaitTimeout(f"the flow has not stopped within {timeout} s; it goes on", self.key) from None
+
+    async def poll(self, *, timeout: Seconds) -> Outcome:
+        """Like ``outcome``, but a time-out returns the outcome of the flow as it runs."""
+        with suppress(WaitTimeout):
+            return await self.outcome(timeout=timeout)
+        return await self.snapshot()
+
+    async def snapshot(self) -> Outcome:
+        """The flow's outcome as of now."""
+        replica, key = self._place()
+        outcome, _ = await replica.database.read(lambda: read_outcome(key))
+        return outcome
+
+    async def fingerprint(self) -> tuple[str, Status]:
+        """A text that changes with every visible change of the flow, and its status."""
+        replica, key = self._place()
+        return await replica.database.read(lambda: read_fingerprint(key))
+
+    async def interrupts(self) -> Sequence[Step]:
+        """The steps that wait for an answer, in the whole tree of the flow, oldest first."""
+        replica, key = self._place()
+        return await replica.database.read(lambda: read_interrupts(key))
+
+    async def resume(self, data: Any = None, *, step: str | Step | None = None) -> None:
+        """Answer an interrupt: the oldest one, or that of ``step`` (a Step or its key).
+
+        ``data`` is what ``flow.interrupt`` then returns, any value a state can hold; none gives ``{}``. Where the
+        interrupt has a schema the answer must fit it. StateConflict when nothing waits there; InvalidRequest for an
+        answer that does not fit, or the key of a child flow; StateError for a value that cannot be kept.
+        """
+        replica, key = self._place()
+        value = {} if data is None else to_json(data, field="answer")
+        chosen = None if step is None else self._step_key(step)
+        await replica.committer.call(
+            lambda effects: answer_step(
+                key.id, key.token, None if chosen is None else (chosen.id, chosen.token), value, effects
+            )
+        )
+
+    async def cancel(self, reason: str = "") -> None:
+        """Cancel the flow with everything under it. A task that runs is not stopped; its result is discarded.
+
+        StateConflict when the flow has ended already; InvalidRequest for the key of a child flow.
+        """
+        replica, key = self._place()
+        text = reason.strip()
+        await replica.committer.call(
+            lambda effects: cancel_flow(key.id, key.token, text, effects, replica.plans.plan_of)
+        )
+
+    async def history(self) -> Sequence[Step]:
+        """The steps of the flow by depth and id, without their states. A step that called child flows holds them."""
+        replica, key = self._place()
+        return await replica.database.read(lambda: read_history(key))
+
+    async def graph(self) -> Graph:
+        """The graph the flow is frozen on."""
+        replica, key = self._place()
+        return Graph.from_json(await replica.database.read(lambda: read_graph(key)))
+
+    async def to_mermaid(self, *, direction: str = "TD", title: str = "") -> str:
+        """The executed steps as Mermaid text. No keys are in it."""
+        from dwarf.workflow.mermaid_history import FlowRenderer
+
+        return FlowRenderer(await self.history(), direction=direction, title=title).render()
+
+    async def watch(self) -> AsyncIterator[FlowUpdate]:
+        """One update for each visible change, until the flow has ended. Changes that come together share one."""
+        replica, key = self._place()
+        changed = asyncio.Event()
+        root = await replica.database.read(lambda: read_root(key))
+        stop = replica.watch(root, changed)
+        seen = ""
+        try:
+            while True:
+                changed.clear()
+                print_, _ = await replica.database.read(lambda: read_fingerprint(key))
+                if print_ != seen:
+                    seen = print_
+                    outcome, _ = await replica.database.read(lambda: read_outcome(key))
+                    steps = await replica.database.read(lambda: read_history(key))
+                    yield FlowUpdate(outcome=outcome, steps=tuple(steps))
+                    if outcome.status.terminal:
+                        return
+                    await asyncio.sleep(WATCH_PAUSE_S)
+                await changed.wait()
+                replica = self._engine._replica(key.shard)
+        finally:
+            stop()
+
+    async def _stopped(self) -> Outcome:
+        replica, key = self._place()
+        while True:
+            with replica.waiters.waiting(key.id) as future:
+                if seams.active is not None:
+                    await seams.active.arrive("awaitParked", [self.key])
+                stop = None
+                if self._fresh is not None and self._fresh == replica.waiters.generation:
+                    # made here, and every stop since is known here: there is no need to look
+                    stop = replica.waiters.recent(key.id) or await future
+                if stop is not None and stop.final_state is not None and stop.status is not Status.CANCELLED:
+                    return self._outcome_of(stop)
+                outcome, overdue = await replica.database.read(lambda: read_outcome(key))
+                if outcome.stopped and not overdue:
+                    return outcome
+                if overdue:
+                    await replica.committer.call(answer_overdue)
+                else:
+                    await future
+
+    def _outcome_of(self, stop: Stop) -> Outcome:
+        return Outcome(
+            flow_key=self.key,
+            status=stop.status,
+            state=state_from_json(stop.final_state or {}),
+            error=stop.error.strip(),
+        )
+
+    def _step_key(self, step: str | Step) -> Key:
+        key = parse_key(step.key if isinstance(step, Step) else step, "step key")
+        if key.shard != self._parsed.shard:
+            raise StepNotFound("step not found: it is on another shard than the flow")
+        return key
+
+    def _place(self) -> tuple[Replica, Key]:
+        return self._engine._replica(self._parsed.shard), self._parsed
+
+
+def _seconds(timeout: Seconds | None) -> float | None:
+    if timeout is None:
+        return None
+    try:
+        return to_ms(timeout, "timeout") / 1000
+    except InvalidRequest:
+        if isinstance(timeout, (int, float)) and timeout < 0:
+            return 0.0
+        raise

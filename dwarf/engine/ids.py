@@ -1,0 +1,46 @@
+"""Row ids and tokens. Ids come from blocks that are reserved in the database, so a decision needs no round trip."""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+
+FIRST_BLOCK = 64
+LARGEST_BLOCK = 8192
+
+
+class IdsExhausted(Exception):
+    """No id is at hand. Reserve more and decide again: decisions have no side effects."""
+
+
+class IdSource:
+    """The ids of one kind on one shard. ``take`` may be called from any thread."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._ids: deque[int] = deque()
+        self._block = FIRST_BLOCK
+
+    def take(self) -> int:
+        """The next id. IdsExhausted when the block is used up."""
+        try:
+            return self._ids.popleft()
+        except IndexError:
+            raise IdsExhausted from None
+
+    def wanted(self, count: int = 0) -> int:
+        """How many ids to reserve now, so that ``count`` are at hand and more to spare; 0 for none."""
+        at_hand = len(self._ids)
+        if at_hand >= max(count, self._block // 2):
+            return 0
+        return max(self._block, count)
+
+    def add(self, first: int, count: int) -> None:
+        """Take in a reserved block. The next one is larger, as this one was used up."""
+        self._ids.extend(range(first, first + count))
+        self._block = min(self._block * 2, LARGEST_BLOCK)
+
+
+def new_token() -> str:
+    """The secret part of a key: 64 random bits as 16 hexadecimal digits."""
+    return secrets.token_hex(8)

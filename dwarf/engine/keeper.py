@@ -1,0 +1,120 @@
+"""Keeping a shard in order: leases of dead owners taken back, waiters woken by what other processes do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from dwarf import seams
+from dwarf.errors import DwarfError, EngineClosed
+from dwarf.storage.reads import read_statuses
+from dwarf.storage.recovery import lease_owners, recover_abandoned, recover_expired
+from dwarf.storage.waits import answer_overdue
+from dwarf.workflow.durations import to_ms
+
+if TYPE_CHECKING:
+    from dwarf.engine.replica import Replica
+
+logger = logging.getLogger("dwarf.engine")
+
+QUICKEST_LOOK_S = 0.05
+SLOWEST_LOOK_S = 0.25
+
+
+class Keeper:
+    """The loops of one shard that do not run steps."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin."""
+        timing = self._replica.settings.timing
+        self._tasks = [
+            asyncio.create_task(self._every(to_ms(timing.recovery, "recovery") / 1000, self._recover)),
+            asyncio.create_task(self._look_around(), name="dwarf-lookout"),
+        ]
+
+    async def aclose(self) -> None:
+        """End the loops."""
+        self._closing.set()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def take_back(self, own: set[int]) -> None:
+        """Take back the leases of owners that are known to be dead: at once, whatever their leases say."""
+        database = self._replica.database
+        owners = await database.read(lease_owners)
+        others = owners - {self._replica.engine_id}
+        # nobody can take a dead owner's id until the next call, so no new owner's leases are mistaken for old ones
+        dead = (owners & own) | await database.dead_engine_ids(others)
+        if dead:
+            count = await database.write(lambda: recover_abandoned(sorted(dead)))
+            await database.dead_engine_ids(set())
+            self._recovered(count, "their owner is gone")
+
+    async def _recover(self) -> None:
+        if seams.active is not None:
+            await seams.active.arrive("beforeRecovery")
+        await self.take_back(set())
+        self._recovered(await self._replica.database.write(recover_expired), "their lease ran out")
+        await self._replica.committer.call(answer_overdue)
+        if seams.active is not None:
+            await seams.active.arrive("recoveryDone")
+
+    def _recovered(self, count: int, why: str) -> None:
+        if count:
+            logger.warning("shard %s: %s steps are run again, %s", self._replica.shard, count, why)
+            self._replica.shared.wake_all()
+
+    async def _every(self, pause: float, action: Callable[[], Awaitable[None]]) -> None:
+        while not self._closing.is_set():
+            await asyncio.sleep(pause)
+            try:
+                await action()
+            except EngineClosed:
+                return
+            except DwarfError as error:
+                logger.error("a repair failed and is tried again in %s s: %s", pause, error)
+            except Exception:
+                logger.exception("a repair failed")
+
+    async def _look_around(self) -> None:
+        """See what other processes do: their new work, and the flows they stop.
+
+        The cost does not grow with the number of those who wait.
+        """
+        replica = self._replica
+        pause = QUICKEST_LOOK_S
+        while not self._closing.is_set():
+            await asyncio.sleep(pause if replica.waiters.flow_ids or replica.watched else SLOWEST_LOOK_S)
+            pause = min(SLOWEST_LOOK_S, pause * 1.5)
+            try:
+                if await replica.database.changed():
+                    await self._elsewhere()
+                    pause = QUICKEST_LOOK_S
+            except EngineClosed:
+                return
+            except DwarfError as error:
+                logger.error("looking at the database failed: %s", error)
+
+    async def _elsewhere(self) -> None:
+        """Another process has committed something."""
+        replica = self._replica
+        replica.waiters.unsure()
+        replica.dispatcher.wake()
+        replica.announce(replica.watched)
+        waited_for = replica.waiters.flow_ids
+        if not waited_for:
+            return
+        statuses = await replica.database.read(lambda: read_statuses(waited_for))
+        for flow_id in waited_for:
+            known = statuses.get(flow_id)
+            if known is None or known[1].stopped:
+                replica.waiters.release(flow_id)

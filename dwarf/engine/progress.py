@@ -1,0 +1,64 @@
+"""Progress that running tasks report: gathered in memory, written to their steps at most twice a second."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TypeAlias
+
+from dwarf.core.records import StepRecord
+from dwarf.errors import DwarfError
+from dwarf.storage.database import Database
+from dwarf.storage.progress import write_progress
+from dwarf.workflow.jsontext import dumps
+
+PAUSE_S = 0.5
+
+Reporter: TypeAlias = Callable[[float, "float | None", str], None]
+logger = logging.getLogger("dwarf.engine")
+
+
+class ProgressBook:
+    """The latest progress of each step in flight on one shard. Tasks report from the loop and from threads."""
+
+    def __init__(self, database: Database, on_written: Callable[[set[int]], None]) -> None:
+        self._database = database
+        self._on_written = on_written
+        self._loop = asyncio.get_running_loop()
+        self._latest: dict[int, tuple[StepRecord, tuple[float, float | None, str]]] = {}
+        self._flush: asyncio.Task[None] | None = None
+
+    def reporter(self, step: StepRecord) -> Reporter:
+        """What ``flow.progress`` of one step calls."""
+
+        def report(done: float, total: float | None, message: str) -> None:
+            self._latest[step.step_id] = (step, (done, total, message))
+            if self._flush is None:
+                self._loop.call_soon_threadsafe(self._begin)
+
+        return report
+
+    def _begin(self) -> None:
+        if self._flush is None:
+            self._flush = asyncio.create_task(self._write(), name="dwarf-progress")
+
+    async def _write(self) -> None:
+        try:
+            while self._latest:
+                latest, self._latest = self._latest, {}
+                rows = [(step.step_id, step.lease_seq, dumps(list(seen))) for step, seen in latest.values()]
+                await self._database.write(lambda rows=rows: write_progress(rows))  # type: ignore[misc]
+                self._on_written({step.flow.root_flow_id for step, _ in latest.values()})
+                await asyncio.sleep(PAUSE_S)
+        except DwarfError as error:
+            logger.warning("progress could not be written: %s", error)
+        finally:
+            self._flush = None
+
+    async def aclose(self) -> None:
+        """Stop writing. Progress is best effort."""
+        self._latest.clear()
+        if self._flush is not None:
+            self._flush.cancel()
+            await asyncio.wait({self._flush})

@@ -1,0 +1,302 @@
+"""One shard as this process serves it: its database, its committer, its loops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from dwarf import seams
+from dwarf.core.decision import Decision
+from dwarf.core.keys import correlation_id
+from dwarf.core.records import FlowRecord, NewFlow, NewStep, StepRecord
+from dwarf.core.step import Means, first_step, no_room
+from dwarf.engine.committer import Committed, Committer, status_of
+from dwarf.engine.config import Settings
+from dwarf.engine.dispatcher import Dispatcher
+from dwarf.engine.ids import IdSource, new_token
+from dwarf.engine.keeper import Keeper
+from dwarf.engine.plans import Frozen, PlanCache
+from dwarf.engine.progress import ProgressBook
+from dwarf.engine.runner import Runner, started
+from dwarf.engine.slots import Admission, Slots
+from dwarf.engine.waiters import Waiters
+from dwarf.engine.watchdog import Watchdog
+from dwarf.errors import ConfigError, GraphNotFound
+from dwarf.storage.database import Database
+from dwarf.storage.effects import Writer
+from dwarf.workflow.durations import to_ms
+from dwarf.workflow.flow import Flow
+from dwarf.workflow.graph import Graph
+
+logger = logging.getLogger("dwarf.engine")
+
+
+class Clock(Protocol):
+    """A clock that a test moves."""
+
+    offset_ms: int
+
+    def jump(self, milliseconds: int) -> None:
+        """Move on, because nothing else can run until then."""
+        ...
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a function after each move. Returns how to stop it."""
+        ...
+
+
+class Shared:
+    """What the shards of one engine have in common."""
+
+    def __init__(self, host: Any, settings: Settings, clock: Clock | None) -> None:
+        self.host = host
+        self.settings = settings
+        self.clock = clock
+        self.plans = PlanCache()
+        self.admission = Admission(host)
+        self.watchdog = Watchdog()
+        self.draining = False
+        self.wakers: list[Callable[[], None]] = []
+        self.slots = Slots(settings.workers, self.wake_all)
+        self.track_reads = False
+        self.on_lost_write: Callable[[str, list[str]], None] | None = None
+
+    def wake_all(self) -> None:
+        """Have every shard look for work."""
+        for wake in self.wakers:
+            wake()
+
+
+class Replica:
+    """One shard in this process."""
+
+    def __init__(self, shared: Shared, shard: int, database: Database) -> None:
+        self.shared = shared
+        self.shard = shard
+        self.database = database
+        self.host = shared.host
+        self.settings = shared.settings
+        self.plans = shared.plans
+        self.slots = shared.slots
+        self.admission = shared.admission
+        self.watchdog = shared.watchdog
+        self.track_reads = shared.track_reads
+        self.flow_ids = IdSource("flow")
+        self.step_ids = IdSource("step")
+        self.waiters = Waiters()
+        self.engine_id = 0
+        self._changes: dict[int, set[asyncio.Event]] = {}
+
+    @property
+    def draining(self) -> bool:
+        """Whether the engine starts no more steps."""
+        return self.shared.draining
+
+    async def start(self) -> None:
+        """Open the database, take back what a former life of this engine left, and begin to work."""
+        await self.database.open()
+        self.engine_id, proves_dead = await self.database.claim_engine_id(self.settings.engine_id or 0)
+        writer = Writer(
+            self.shard,
+            self.engine_id,
+            self.settings.margin_ms,
+            Means(self.step_ids.take, new_token, no_room),
+        )
+        ladder = [to_ms(pause, "retry_ladder") / 1000 for pause in self.settings.timing.retry_ladder]
+        self.committer = Committer(self.database, writer, (self.flow_ids, self.step_ids), self, ladder)
+        self.progress = ProgressBook(self.database, self.announce)
+        self.runner = Runner(self)
+        self.dispatcher = Dispatcher(self)
+        self.keeper = Keeper(self)
+        await self.committer.reserve(1)
+        await self.keeper.take_back({self.engine_id} if proves_dead else set())
+        self.committer.start()
+        self.keeper.start()
+        if self.settings.workers:
+            self.shared.wakers.append(self.dispatcher.wake)
+            self.dispatcher.start()
+
+    async def stop_taking(self) -> None:
+        """Claim nothing more."""
+        await self.dispatcher.aclose()
+
+    async def abort(self) -> None:
+        """Undo a start that did not succeed, as far as it came."""
+        if hasattr(self, "keeper"):
+            await self.dispatcher.aclose()
+            await self.aclose()
+        else:
+            await self.database.aclose()
+
+    async def aclose(self) -> None:
+        """Stop the loops, release who waits, and disconnect. The steps in flight are over."""
+        await self.keeper.aclose()
+        await self.progress.aclose()
+        await self.committer.aclose()
+        self.waiters.close()
+        for events in self._changes.values():
+            for event in events:
+                event.set()
+        await self.database.aclose()
+
+    # ------------------------------------------------------------------ after a commit
+
+    def committed(self, group: Committed) -> None:
+        """A group is durable: wake who waits, and look for work that became due."""
+        for stop in group.stops:
+            if seams.active is None or not seams.active.lost("dropStop", [stop.flow_id]):
+                self.waiters.stopped(stop)
+            if logger.isEnabledFor(logging.INFO):
+                logger.info(
+                    "flow %s is %s",
+                    correlation_id(self.shard, stop.flow_id),
+                    stop.status,
+                    extra={"dwarf_flow": correlation_id(self.shard, stop.flow_id), "dwarf_status": str(stop.status)},
+                )
+        if group.work_due and (seams.active is None or not seams.active.lost("dropDoorbell")):
+            self.dispatcher.wake()
+        if self._changes:
+            self.announce(group.moved)
+
+    def offer(self, flow: NewFlow) -> None:
+        """Take a place for the first step of a new flow, unless others wait for one."""
+        entry = flow.entry
+        if self.draining or self.dispatcher.backlogged or not self.slots.take():
+            return
+        entry.leased = self.admission.take(entry.url)
+        if not entry.leased:
+            self.slots.give()
+
+    def begin(self, entry: NewStep, now: int) -> None:
+        """Run the first step of a new flow, for which a place was taken."""
+        self.runner.launch(started(entry, now))
+
+    def leave(self, entry: NewStep) -> None:
+        """The first step of a new flow will not run: its place is free again."""
+        self.admission.begun(entry.url)
+        self.slots.give()
+
+    def announce(self, roots: set[int]) -> None:
+        """Something visible has changed in these trees."""
+        for root in roots:
+            for event in self._changes.get(root, ()):
+                event.set()
+
+    @property
+    def watched(self) -> set[int]:
+        """The trees that somebody watches."""
+        return set(self._changes)
+
+    def watch(self, root: int, event: asyncio.Event) -> Callable[[], None]:
+        """Have an event set at each change in a tree. Returns how to stop it."""
+        group = self._changes.setdefault(root, set())
+        group.add(event)
+
+        def stop() -> None:
+            group.discard(event)
+            if not group and self._changes.get(root) is group:
+                del self._changes[root]
+
+        return stop
+
+    # ------------------------------------------------------------------ making flows
+
+    async def load_graph(self, workflow: str | Graph, baggage: Mapping[str, Any]) -> tuple[str, Graph]:
+        """The URL and the graph of a workflow. GraphNotFound, or what the host raises."""
+        return await load_graph(self.host, workflow, baggage)
+
+    def new_flow(
+        self,
+        url: str,
+        frozen: Frozen,
+        initial: Mapping[str, Any],
+        *,
+        baggage: Mapping[str, Any],
+        priority: int,
+        fairness_key: str,
+        fairness_weight: float,
+        time_budget_ms: int,
+        caller: StepRecord | None = None,
+        thread: tuple[int, str] | None = None,
+        delete_on_completion: bool = False,
+        idempotency_key: str | None = None,
+        request_hash: str = "",
+    ) -> NewFlow:
+        """A new flow, ready to be inserted. Ids must be at hand."""
+        flow_id, token = self.flow_ids.take(), new_token()
+        thread_id, thread_token = thread or (flow_id, token)
+        record = FlowRecord(
+            self.shard,
+            flow_id,
+            token,
+            url,
+            frozen.plan,
+            frozen.graph_hash,
+            baggage,
+            caller.flow.flow_id if caller else 0,
+            caller.step_id if caller else 0,
+            caller.flow.root_flow_id if caller else flow_id,
+            priority,
+            fairness_key,
+            fairness_weight,
+            time_budget_ms,
+            0,
+            0,
+            thread_id,
+            thread_token,
+            "",
+            delete_on_completion,
+        )
+        means = Means(self.step_ids.take, new_token, no_room)
+        entry = first_step(record, initial, caller.depth + 1 if caller else 1, means)
+        return NewFlow(record, frozen.body, entry, initial, idempotency_key, request_hash)
+
+    # ------------------------------------------------------------------ around a task
+
+    def after_task(self, flow: Flow, url: str) -> None:
+        """A task has returned."""
+        if self.track_reads and self.shared.on_lost_write is not None:
+            lost = flow.lost_writes()
+            if lost:
+                self.shared.on_lost_write(url, lost)
+
+    def log_decision(self, step: StepRecord, decision: Decision, landed: bool) -> None:
+        """One line for each outcome, where somebody reads them."""
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug(
+                "step %s of flow %s is %s",
+                step.node,
+                correlation_id(self.shard, step.flow.flow_id),
+                status_of(decision) if landed else "fenced out",
+            )
+
+
+async def load_graph(host: Any, workflow: str | Graph, baggage: Mapping[str, Any]) -> tuple[str, Graph]:
+    """The URL and the graph of a workflow given by name or as a graph. Functions on a graph are registered."""
+    if isinstance(workflow, Graph):
+        register(host, workflow)
+        return workflow.name, workflow
+    if seams.active is not None:
+        await seams.active.arrive("loadGraph", [workflow])
+    graph: Graph | None = await host.load_graph(workflow, baggage)
+    if graph is None:
+        raise GraphNotFound(f"the host has no workflow {workflow!r}")
+    return workflow, graph
+
+
+def register(host: Any, graph: Graph) -> None:
+    """Register the functions on a graph's nodes. ConfigError where the host takes none."""
+    if not graph.functions:
+        return
+    add_task = getattr(host, "add_task", None)
+    if add_task is None:
+        raise ConfigError(
+            f"the graph {graph.name!r} has functions on its nodes, but {type(host).__name__} cannot take them: "
+            "name the tasks by their urls, or use a LocalHost"
+        )
+    known = getattr(host, "functions", {})
+    for url, function in graph.functions.items():
+        if known.get(url) is not function:
+            add_task(url, function)

@@ -1,0 +1,107 @@
+"""Checking what a caller asks for when it creates a flow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from dwarf.engine.config import MAX_INT32, Settings, check_time_budget
+from dwarf.errors import InvalidRequest, StateError
+from dwarf.workflow.durations import Seconds
+from dwarf.workflow.graph import Graph
+from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.parks import encode_fields
+from dwarf.workflow.typeforms import fields_of
+
+MAX_KEY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOptions:
+    """How a flow is to run, with every default filled in."""
+
+    priority: int
+    fairness_key: str
+    fairness_weight: float
+    time_budget_ms: int
+    baggage: Mapping[str, Any]
+    delete_on_completion: bool
+    idempotency_key: str | None
+
+
+def read_options(
+    settings: Settings,
+    *,
+    priority: int,
+    fairness_key: str,
+    fairness_weight: float,
+    time_budget: Seconds | None,
+    baggage: Mapping[str, Any] | None,
+    delete_on_completion: bool,
+    idempotency_key: str,
+) -> CreateOptions:
+    """Check the options of create. InvalidRequest names the one that is wrong."""
+    if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= MAX_INT32:
+        raise InvalidRequest(f"priority is a whole number from 1 to {MAX_INT32} (0: the default), not {priority!r}")
+    if isinstance(fairness_weight, bool) or not isinstance(fairness_weight, (int, float)):
+        raise InvalidRequest("fairness_weight is a number")
+    if not math.isfinite(fairness_weight) or fairness_weight < 0:
+        raise InvalidRequest("fairness_weight is a positive number (0: the default, 1)")
+    return CreateOptions(
+        priority=priority or settings.default_priority,
+        fairness_key=_text(fairness_key, "fairness_key"),
+        fairness_weight=float(fairness_weight) or 1.0,
+        time_budget_ms=settings.time_budget_ms if time_budget is None else check_time_budget(time_budget),
+        baggage=_baggage(baggage),
+        delete_on_completion=bool(delete_on_completion),
+        idempotency_key=_text(idempotency_key, "idempotency_key") or None,
+    )
+
+
+def read_workflow(workflow: object) -> str | Graph:
+    """The workflow asked for: a name, or a Graph. InvalidRequest for anything else."""
+    if isinstance(workflow, Graph):
+        return workflow
+    if not isinstance(workflow, str):
+        raise InvalidRequest(f"a workflow is given by its name or as a Graph, not as {type(workflow).__name__}")
+    if not workflow.strip():
+        raise InvalidRequest("the name of the workflow is empty")
+    return workflow
+
+
+def read_state(state: Any) -> dict[str, Any]:
+    """An initial state as plain JSON. InvalidRequest where it is no object; StateError for a value in it."""
+    if state is None:
+        return {}
+    fields = fields_of(state)
+    if fields is None:
+        raise InvalidRequest(f"a state is a mapping, a dataclass or a model, not {type(state).__name__}")
+    return encode_fields(fields, drop_none=True)
+
+
+def request_hash(workflow_url: str, state: Mapping[str, Any]) -> str:
+    """What a second create with the same idempotency key is compared by: the workflow's URL and the state."""
+    text = dumps([workflow_url, sorted(state.items())])
+    return sha256(text.encode("utf-8")).hexdigest()
+
+
+def _baggage(baggage: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if baggage is None:
+        return {}
+    if not isinstance(baggage, Mapping):
+        raise InvalidRequest(f"baggage is a mapping, not {type(baggage).__name__}")
+    try:
+        return encode_fields(baggage, "baggage.", drop_none=True)
+    except StateError as error:
+        raise InvalidRequest(f"baggage cannot be kept: {error}") from error
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{what} is a string, not {type(value).__name__}")
+    if len(value) > MAX_KEY:
+        raise InvalidRequest(f"{what} has at most {MAX_KEY} characters")
+    return value

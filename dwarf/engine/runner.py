@@ -1,0 +1,308 @@
+"""Running one leased step: its task, the decision about it, and the step that follows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from dwarf import seams
+from dwarf.core.decision import Decision
+from dwarf.core.keys import correlation_id, format_key
+from dwarf.core.records import NewFlow, NewStep, StepRecord
+from dwarf.core.step import Attempt, Means, Raised, Returned, decide
+from dwarf.engine.ids import IdsExhausted, new_token
+from dwarf.engine.slots import Room
+from dwarf.errors import DwarfError, EngineClosed, Parked, StorageError
+from dwarf.storage.failures import Contention, Unavailable
+from dwarf.storage.recovery import release_lease
+from dwarf.workflow.errors_json import error_fields, error_text, traceback_text
+from dwarf.workflow.flow import Flow
+from dwarf.workflow.signals import Subgraph, control_of
+from dwarf.workflow.unwrap import only_parked
+
+if TYPE_CHECKING:
+    from dwarf.engine.replica import Replica
+
+logger = logging.getLogger("dwarf.engine")
+
+
+class Abandoned(Exception):
+    """The step is left to whoever takes its lease next."""
+
+
+class Runner:
+    """Runs the steps of one shard that this replica holds."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._attempting: set[asyncio.Task[None]] = set()  # those inside a task, which a drain may cancel
+        self._giving_up = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step runs."""
+        return bool(self._tasks)
+
+    def launch(self, step: StepRecord) -> None:
+        """Run a step for which a place was taken."""
+        task = asyncio.create_task(self._run(step), name=f"dwarf-step-{step.step_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def drain(self, grace: float | None) -> None:
+        """Wait for the steps in flight; after ``grace`` seconds cancel them and give their leases back."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=grace)
+        self._giving_up = True
+        for task in tuple(self._attempting):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def _run(self, step: StepRecord) -> None:
+        """Run a step and, in the same place, those that follow it."""
+        replica = self._replica
+        current: StepRecord | None = step
+        try:
+            while current is not None:
+                current = self._continue(await self._run_one(current))
+        except Abandoned:
+            pass
+        except Exception:
+            logger.exception("step %s could not be processed", correlation_id(replica.shard, step.flow.flow_id))
+        finally:
+            replica.slots.give()
+
+    def _continue(self, following: list[StepRecord]) -> StepRecord | None:
+        """Start the steps that follow: one in the place of the step which is over, the others beside it."""
+        for other in following[1:]:
+            self.launch(other)
+        return following[0] if following else None
+
+    async def _run_one(self, step: StepRecord) -> list[StepRecord]:
+        """Run a step to its outcome. The steps handed over, for which places are taken."""
+        replica = self._replica
+        replica.admission.begun(step.flow.plan.nodes[step.node].url)
+        attempt = await self._attempt_or_release(step)
+        room = Room(replica.slots, replica.admission, not replica.draining)
+        try:
+            decision = await self._decide(step, attempt, room)
+            handed = await self._commit(step, decision)
+        except BaseException:
+            room.give_back()
+            raise
+        if handed is None:
+            room.give_back()
+            return []
+        following = [started(new, handed[1]) for new in handed[0]]
+        if replica.draining:
+            for new in following:
+                await self._release(new)
+            following = []
+        room.settle(len(following))
+        return following
+
+    async def _attempt_or_release(self, step: StepRecord) -> Attempt:
+        current = asyncio.current_task()
+        assert current is not None
+        self._attempting.add(current)
+        try:
+            return await self._attempt(step)
+        except asyncio.CancelledError:
+            # not by us: the loop is ending, or a task cancels its own runner, which must not go on for ever
+            await asyncio.shield(self._release(step, crashed=not self._giving_up))
+            raise
+        finally:
+            self._attempting.discard(current)
+
+    async def _attempt(self, step: StepRecord) -> Attempt:
+        replica = self._replica
+        limit = replica.settings.max_crashes
+        if limit is not None and step.crashes >= limit:
+            text = f"the step was given up: {step.crashes} runs ended without an outcome, as when their process dies"
+            return Raised(text, "", {"error": text, "statusCode": 500})
+        flow = self._flow(step)
+        url = step.flow.plan.nodes[step.node].url
+        error = await self._execute(url, flow, step)
+        if seams.active is not None:
+            await seams.active.arrive("afterTask", [url])
+        if error is not None:
+            return Raised(error_text(error), traceback_text(error), error_fields(error))
+        control = control_of(flow)
+        if isinstance(control.park, Subgraph) and not control.problem:
+            child = await self._child(step, control.park)
+            if isinstance(child, str):
+                control.problem = child
+                return Returned(control, flow.raw_changes)
+            return Returned(control, flow.raw_changes, child)
+        return Returned(control, flow.raw_changes)
+
+    def _flow(self, step: StepRecord) -> Flow:
+        flow = step.flow
+        return Flow(
+            step.state,
+            step.changes,
+            key=format_key(flow.shard, flow.flow_id, flow.token),
+            step_key=format_key(flow.shard, step.step_id, step.token),
+            node=step.node,
+            attempt=step.attempt,
+            created_at_ms=flow.created_at,
+            updated_at_ms=flow.updated_at,
+            step_created_at_ms=step.created_at,
+            baggage=flow.baggage,
+            answers=step.answers,
+            claimed_at_ms=step.claimed_at,
+            on_progress=self._replica.progress.reporter(step),
+            track_reads=self._replica.track_reads,
+        )
+
+    async def _execute(self, url: str, flow: Flow, step: StepRecord) -> BaseException | None:
+        """Run the task; the error it ended with, if any. A park is no error."""
+        budget = step.flow.time_budget_ms / 1000
+        timer = asyncio.timeout(budget)
+        runner = asyncio.current_task()
+        try:
+            with self._replica.watchdog.running(url):
+                async with timer:
+                    if seams.active is not None:
+                        await seams.active.arrive("executeTask", [url])
+                    await self._replica.host.execute_task(url, flow)
+        except GeneratorExit as error:
+            if not _runs(runner):  # a loop that is gone closes what it leaves behind: nothing can be awaited any more
+                raise
+            return error
+        except Parked:
+            pass
+        except BaseExceptionGroup as group:
+            if only_parked(group) is None:
+                return group
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            return error
+        except TimeoutError as error:
+            if timer.expired():
+                return TimeoutError(f"the task exceeded its time budget of {budget:g} s")
+            return error
+        except BaseException as error:  # noqa: BLE001
+            # whatever a task raises is its own error, KeyboardInterrupt and SystemExit included
+            return error
+        try:
+            self._replica.after_task(flow, url)
+        except Warning as error:  # where warnings are errors, this one is the task's
+            return error
+        return None
+
+    async def _child(self, step: StepRecord, call: Subgraph) -> NewFlow | str:
+        """Prepare the child flow a task has called, or say why it cannot be had."""
+        replica = self._replica
+        flow = step.flow
+        try:
+            async with asyncio.timeout(flow.time_budget_ms / 1000):
+                url, graph = await replica.load_graph(call.workflow, flow.baggage)
+            frozen = replica.plans.freeze(graph)
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            return "loading the graph of the child flow was cancelled"
+        except Exception as error:  # noqa: BLE001 - a host may raise anything; the step fails with its text
+            return error_text(error)
+        while True:
+            try:
+                return replica.new_flow(
+                    url,
+                    frozen,
+                    call.state,
+                    baggage=flow.baggage,
+                    priority=flow.priority,
+                    fairness_key=flow.fairness_key,
+                    fairness_weight=flow.fairness_weight,
+                    time_budget_ms=flow.time_budget_ms,
+                    caller=step,
+                )
+            except IdsExhausted:  # also by others, while this one waited for more
+                await replica.committer.reserve(64)
+
+    async def _decide(self, step: StepRecord, attempt: Attempt, room: Room) -> Decision:
+        replica = self._replica
+        means = Means(replica.step_ids.take, new_token, room)
+        wanted = 16
+        while True:
+            try:
+                decision = decide(step, attempt, means)
+            except IdsExhausted:
+                # deciding has no effects, so it is done again with more ids at hand
+                room.give_back()
+                wanted *= 8
+                await replica.committer.reserve(wanted)
+                continue
+            if isinstance(attempt, Returned) and attempt.child is not None:
+                entry = attempt.child.entry
+                entry.leased = room(entry.url)
+            return decision
+
+    async def _commit(self, step: StepRecord, decision: Decision) -> tuple[list[NewStep], int] | None:
+        """Commit a decision. The write is tried again as long as the lease lasts; the task is not run again for it."""
+        replica = self._replica
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + (step.flow.time_budget_ms + replica.settings.margin_ms) / 1000
+        while True:
+            try:
+                handed = await replica.committer.decide(decision)
+            except (Unavailable, Contention):
+                if loop.time() >= give_up or replica.draining:
+                    logger.error(
+                        "the outcome of a step could not be stored; its lease will run out and it will run again (%s)",
+                        correlation_id(replica.shard, step.flow.flow_id),
+                    )
+                    raise Abandoned from None
+            except DwarfError as error:
+                logger.error("a step failed because its outcome could not be stored: %s", error)
+                raise Abandoned from error
+            else:
+                replica.log_decision(step, decision, handed is not None)
+                return handed
+
+    async def _release(self, step: StepRecord, *, crashed: bool = False) -> None:
+        """Give a step back that this replica will not finish."""
+        try:
+            await self._replica.database.write(lambda: release_lease(step.step_id, step.lease_seq, crashed=crashed))
+        except (StorageError, EngineClosed) as error:
+            logger.warning("a lease could not be given back; it will run out: %s", error)
+
+
+def started(new: NewStep, now: int) -> StepRecord:
+    """A new step that this replica runs at once."""
+    return StepRecord(
+        new.flow,
+        new.step_id,
+        new.token,
+        new.node,
+        new.depth,
+        new.state,
+        new.refs,
+        {},
+        0,
+        new.lineage_id,
+        new.ordinal,
+        (),
+        1,
+        now,
+        now,
+    )
+
+
+def _runs(task: asyncio.Task[Any] | None) -> bool:
+    """Whether this is the asyncio task that runs now."""
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:
+        return False
+
+
+def _is_cancelled() -> bool:
+    """Whether the engine itself cancels the running step, rather than a task raising CancelledError."""
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0

@@ -1,0 +1,124 @@
+"""How many tasks may be in flight in this replica, over all its shards, and how many of them need a thread."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+
+class Slots:
+    """A count of free places. It belongs to the engine's loop."""
+
+    def __init__(self, limit: int, on_free: Callable[[], None]) -> None:
+        self.limit = limit
+        self.free = limit
+        self._on_free = on_free
+
+    @property
+    def taken(self) -> int:
+        """Tasks in flight, and places reserved for steps that are about to start."""
+        return self.limit - self.free
+
+    def take(self, count: int = 1) -> int:
+        """Take up to ``count`` places; how many were there."""
+        got = min(count, self.free)
+        self.free -= got
+        return got
+
+    def give(self, count: int = 1) -> None:
+        """Give places back."""
+        if count:
+            self.free += count
+            self._on_free()
+
+
+class Admission:
+    """Which tasks can start at once.
+
+    A task that needs a thread is admitted only while one is free: its lease must not run while it queues. Threads
+    promised to steps that are about to start are counted until they start.
+    """
+
+    def __init__(self, host: Any) -> None:
+        self._free_threads: Callable[[], int] = lambda: int(host.free_threads)
+        self._needs_thread: Callable[[str], bool] | None = getattr(host, "needs_thread", None)
+        self._promised: Counter[str] = Counter()
+        self._total = 0
+
+    def take(self, url: str) -> bool:
+        """Promise a start to a task; False where its thread is not to be had."""
+        if self._needs_thread is None or not self._needs_thread(url):
+            return True
+        if self._free_threads() <= self._total:
+            return False
+        self.promise(url)
+        return True
+
+    def promise(self, url: str) -> None:
+        """Count a task that is about to start, where it needs a thread."""
+        if self._needs_thread is not None and self._needs_thread(url):
+            self._promised[url] += 1
+            self._total += 1
+
+    def begun(self, url: str) -> None:
+        """A promised task starts, or will not."""
+        if self._promised[url] > 0:
+            self._promised[url] -= 1
+            self._total -= 1
+
+    def survey(self) -> Callable[[str], bool]:
+        """A function that says of one due step after the other whether it must be left for later."""
+        needs_thread = self._needs_thread
+        if needs_thread is None:
+            return _never
+        free = self._free_threads() - self._total
+
+        def busy(url: str) -> bool:
+            nonlocal free
+            if not needs_thread(url):
+                return False
+            free -= 1
+            return free < 0
+
+        return busy
+
+
+class Room:
+    """The places one decision may use: that of the step which is over, and free ones."""
+
+    def __init__(self, slots: Slots, admission: Admission, open_: bool = True) -> None:
+        self._slots = slots
+        self._admission = admission
+        self._open = open_
+        self._urls: list[str] = []
+        self._extra = 0
+
+    def __call__(self, url: str) -> bool:
+        """Take a place for a step that runs ``url``; False where there is none."""
+        if not self._open or (self._urls and not self._slots.free) or not self._admission.take(url):
+            return False
+        if self._urls:
+            self._extra += self._slots.take()
+        self._urls.append(url)
+        return True
+
+    def give_back(self) -> None:
+        """Give up every place but that of the step which is over: the decision did not land, or is made again."""
+        for url in self._urls:
+            self._admission.begun(url)
+        self._urls.clear()
+        extra, self._extra = self._extra, 0
+        self._slots.give(extra)
+
+    def settle(self, started: int) -> None:
+        """After the commit: ``started`` steps use places; a fan-in that did not fire leaves its own."""
+        for url in self._urls[started:]:
+            self._admission.begun(url)
+        unused = max(0, self._extra - max(0, started - 1))
+        self._slots.give(unused)
+
+
+def _never(url: str) -> bool:
+    del url
+    return False

@@ -1,0 +1,17 @@
+"""What the scenarios of the engine share, beside the fixtures of every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from dwarf import seams as test_seams
+from dwarf.seams import Seams
+
+
+@pytest.fixture
+def seams() -> Iterator[Seams]:
+    """Faults and checkpoints in the engine, for this test."""
+    with test_seams.installed() as installed:
+        yield installed

@@ -1,0 +1,124 @@
+"""What every test shares."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from dwarf.engine import Engine
+    from dwarf.hosts import LocalHost
+    from dwarf.testing import VirtualClock
+    from tests.support.workflows import Running
+
+STRICT = os.environ.get("DWARF_CI", "0") == "1"
+DATABASES = ("memory", "file")  # what a test with the fixture `engine` or `running` is run on
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Use the fixtures of `dwarf.testing` also where the package is not installed and so has no entry point."""
+    if not config.pluginmanager.has_plugin("dwarf"):
+        config.pluginmanager.register(import_module("dwarf.testing.plugin"), "dwarf")
+
+
+def _refuse_skip(report: Any) -> None:
+    if STRICT and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which DWARF_CI=1 forbids: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
+    """With DWARF_CI=1 nothing may be left out: a skipped test fails."""
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[Any]:
+    """The same for a whole module that skips itself."""
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+# ---------------------------------------------------------------- engines
+
+
+@pytest.fixture
+def host() -> Iterator[LocalHost]:
+    """An empty host."""
+    from dwarf.hosts import LocalHost
+
+    host = LocalHost()
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """A virtual clock. A test that asks for it gets engines that run by it."""
+    from dwarf.testing import VirtualClock
+
+    return VirtualClock()
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The kind of database of a test; `engine_for_test` makes its databases there."""
+    kind: str = request.param
+    if kind == "file":
+        # two slashes more than the three of a URL would be a host
+        monkeypatch.setenv("DWARF_TEST_URL", f"sqlite:///{tmp_path}/{{name}}-{{shard}}.db")
+    else:
+        monkeypatch.delenv("DWARF_TEST_URL", raising=False)
+    return kind
+
+
+@pytest.fixture
+def running(request: pytest.FixtureRequest, database: str, host: LocalHost) -> Running:
+    """Start an engine: `async with running(workers=2) as engine`. All of one test share one database.
+
+    When the block ends, the database must keep every invariant, and the engine must leave nothing behind.
+    """
+    from dwarf.testing import engine_for_test
+    from tests.support.invariants import check_invariants
+
+    test = re.sub(r"\W+", "-", request.node.name)
+    clock = request.getfixturevalue("clock") if "clock" in request.fixturenames else None
+
+    @asynccontextmanager
+    async def run(**settings: Any) -> AsyncIterator[Engine]:
+        before = asyncio.all_tasks()
+        engine = engine_for_test(test, settings.pop("host", host), clock=settings.pop("clock", clock), **settings)
+        await engine.start()
+        shared = engine._shared
+        assert shared is not None
+        try:
+            yield engine
+            if engine._started:
+                await check_invariants(engine)
+        finally:
+            await engine.aclose()
+        assert shared.slots.taken == 0, "a place for a task was not given back"
+        left = {task for task in asyncio.all_tasks() - before if task.get_name().startswith("dwarf-")}
+        assert not left, f"the engine left tasks behind: {left}"
+
+    return run
+
+
+@pytest.fixture
+async def engine(running: Running) -> AsyncIterator[Engine]:
+    """A running engine on a database of the test's own, closed and checked at the end."""
+    async with running() as engine:
+        yield engine
