@@ -1,0 +1,69 @@
+"""``python -m tests.benchmarks [--scale N] [workload ...]`` prints a table of the engine on a SQLite file.
+
+WAL, synchronous=FULL, one process. Rates vary with the machine and its other load; the ratios to the raw commits of the
+same run, and the counts of transactions and statements per step, vary little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from dwarf.engine import Engine
+from dwarf.hosts import LocalHost
+from tests.benchmarks.raw import batched_rows, single_commits
+from tests.benchmarks.workloads import WORKLOADS, Measured
+
+
+async def measure(name: str, scale: int, folder: Path) -> tuple[Measured, Counter[str], float]:
+    """Run one workload on a fresh file: its figures, its statements, its CPU seconds."""
+    counts: Counter[str] = Counter()
+    url = f"sqlite:///{folder / name}.db"
+    async with Engine(LocalHost(), url, workers=0 if name == "create" else None) as engine:
+        await WORKLOADS[name](engine, 1)
+        database = engine._replicas[1].database
+        database.observer = lambda statement, rows: counts.update((statement,))  # type: ignore[attr-defined]
+        cpu = time.process_time()
+        measured = await WORKLOADS[name](engine, scale)
+        return measured, counts, time.process_time() - cpu
+
+
+def row(name: str, measured: Measured, counts: Counter[str], cpu: float, raw: float) -> str:
+    """One line of the table."""
+    rate = measured.steps / measured.seconds
+    statements = sum(counts.values()) - counts["begin"] - counts["commit"] - counts["rollback"]
+    return (
+        f"{name:<10} {rate:>9,.0f} {measured.flows / measured.seconds:>9,.0f} {rate / raw:>7.2f} "
+        f"{measured.percentile(0.5):>8.2f} {measured.percentile(0.99):>8.2f} {cpu / measured.steps * 1e6:>9.0f} "
+        f"{counts['commit'] / measured.steps:>8.3f} {statements / measured.steps:>8.3f}"
+    )
+
+
+HEAD = (
+    f"{'workload':<10} {'steps/s':>9} {'flows/s':>9} {'x raw':>7} {'p50 ms':>8} {'p99 ms':>8} {'CPU us/st':>9} "
+    f"{'txn/st':>8} {'stmt/st':>8}"
+)
+
+
+def main() -> None:
+    """Measure what was asked for, or everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], help="default: all of them")
+    parser.add_argument("--scale", type=int, default=8, help="how much of each (default 8)")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print(HEAD)
+        for name in chosen.workloads or WORKLOADS:
+            before = single_commits(Path(folder) / "raw.db")
+            measured, counts, cpu = asyncio.run(measure(name, chosen.scale, Path(folder)))
+            raw = (before + single_commits(Path(folder) / "raw.db")) / 2
+            print(row(name, measured, counts, cpu, raw), f"  raw commits/s {raw:,.0f}", flush=True)
+        print(f"raw rows/s in commits of 64: {batched_rows(Path(folder) / 'raw.db'):,.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""What is measured: each workload makes its graph, runs it, and says how many steps that took."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from dwarf import END, Flow, Graph, Status
+from dwarf.engine import Engine
+
+PAD = "x" * 200
+
+
+@dataclass
+class Measured:
+    """The figures of one run of a workload: seconds, steps, and the latency of each flow in seconds."""
+
+    steps: int = 0
+    flows: int = 0
+    seconds: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+
+    def percentile(self, share: float) -> float:
+        """A percentile of the latencies, in milliseconds."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000 if ordered else 0.0
+
+
+Workload = Callable[[Engine, int], Awaitable[Measured]]
+
+
+async def count_up(flow: Flow) -> None:
+    """A trivial task."""
+    flow["n"] = flow.get("n", 0) + 1
+
+
+def chain_of(length: int, name: str = "chain") -> Graph:
+    """A chain of trivial tasks."""
+    nodes = [f"N{index}" for index in range(length)]
+    graph = Graph(name)
+    for node in nodes:
+        graph.add_node(node, count_up)
+    return graph.add_chain(*nodes, END)
+
+
+async def flows_at_once(
+    engine: Engine, graph: Graph, state: dict[str, object], flows: int, at_once: int, steps: int
+) -> Measured:
+    """Run ``flows`` flows, ``at_once`` at a time; each must complete."""
+    measured = Measured(steps=flows * steps, flows=flows)
+    gate = asyncio.Semaphore(at_once)
+
+    async def one() -> None:
+        async with gate:
+            begun = time.perf_counter()
+            outcome = await engine.run(graph, state)
+            measured.latencies.append(time.perf_counter() - begun)
+            if outcome.status is not Status.COMPLETED:
+                raise AssertionError(outcome.error)
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(flows)))
+    measured.seconds = time.perf_counter() - begun
+    return measured
+
+
+async def chain(engine: Engine, scale: int) -> Measured:
+    """10 trivial steps, 64 flows at once."""
+    return await flows_at_once(engine, chain_of(10), {"pad": PAD}, 64 * scale, 64, 10)
+
+
+async def latency(engine: Engine, scale: int) -> Measured:
+    """5 trivial steps, one flow at a time."""
+    return await flows_at_once(engine, chain_of(5, "latency"), {"pad": PAD}, 20 * scale, 1, 5)
+
+
+async def real(engine: Engine, scale: int) -> Measured:
+    """10 tasks of 5 to 15 ms, 256 flows at once."""
+
+    async def work(flow: Flow) -> None:
+        await asyncio.sleep(random.uniform(0.005, 0.015))
+
+    graph = Graph("real")
+    nodes = [f"N{index}" for index in range(10)]
+    for node in nodes:
+        graph.add_node(node, work)
+    return await flows_at_once(engine, graph.add_chain(*nodes, END), {"pad": PAD}, 64 * scale, 256, 10)
+
+
+def _fan(name: str) -> Graph:
+    async def split(flow: Flow) -> None:
+        pass
+
+    async def work(flow: Flow, item: int) -> None:
+        flow["out"] = [item]
+
+    async def join(flow: Flow) -> None:
+        flow["count"] = len(flow["out"])
+
+    graph = Graph(name, reducers={"out": "append"})
+    graph.add_node("Split", split).add_node("Work", work).add_node("Join", join, fan_in=True)
+    return graph.add_for_each("Split", "Work", items="items").add_chain("Work", "Join", END)
+
+
+async def fan_out(engine: Engine, scale: int) -> Measured:
+    """1 to 50 to 1, 8 flows at once."""
+    return await flows_at_once(engine, _fan("fan-out"), {"items": list(range(50))}, 8 * scale, 8, 52)
+
+
+async def wide(engine: Engine, scale: int) -> Measured:
+    """1 to 10,000 to 1."""
+    width = 10_000
+    return await flows_at_once(engine, _fan("wide"), {"items": list(range(width))}, max(1, scale // 8), 1, width + 2)
+
+
+async def carry(engine: Engine, scale: int) -> Measured:
+    """200 KB of state through 20 steps, 8 flows at once."""
+    return await flows_at_once(engine, chain_of(20, "carry"), {"big": "y" * 200_000}, 8 * scale, 8, 20)
+
+
+async def subgraph(engine: Engine, scale: int) -> Measured:
+    """Child flows 10 deep, 8 at once. A caller counts as two executions, one before and one after its child."""
+    inner = chain_of(1, "depth-0")
+    for depth in range(1, 11):
+
+        async def call(flow: Flow, below: Graph = inner) -> None:
+            flow.update(flow.subgraph(below, {"pad": PAD}))
+
+        call.__name__ = f"call_{depth}"
+        inner = Graph(f"depth-{depth}").add_node("Call", call).add_transition("Call", END)
+    return await flows_at_once(engine, inner, {"pad": PAD}, 8 * scale, 8, 21)
+
+
+async def prompt(engine: Engine, scale: int) -> Measured:
+    """Interrupt, resume, complete, one at a time. The latency is from the answer to the end."""
+
+    async def ask(flow: Flow) -> None:
+        flow["answer"] = flow.interrupt({"title": "go on?"})
+
+    graph = Graph("prompt").add_node("Ask", ask).add_node("Then", count_up).add_chain("Ask", "Then", END)
+    measured = Measured(steps=20 * scale * 3, flows=20 * scale)
+    begun = time.perf_counter()
+    for _ in range(20 * scale):
+        handle = await engine.create(graph, {"pad": PAD})
+        await handle
+        answered = time.perf_counter()
+        await handle.resume("yes")
+        outcome = await handle
+        measured.latencies.append(time.perf_counter() - answered)
+        if outcome.state.get("answer") != "yes":
+            raise AssertionError(outcome)
+    measured.seconds = time.perf_counter() - begun
+    return measured
+
+
+async def create(engine: Engine, scale: int) -> Measured:
+    """Flows created in bulk, not run: give this an engine without workers."""
+    count = 500 * scale
+    begun = time.perf_counter()
+    handles = await engine.create_many(chain_of(1, "create"), ({"pad": PAD, "n": n} for n in range(count)))
+    return Measured(steps=len(handles), flows=len(handles), seconds=time.perf_counter() - begun)
+
+
+WORKLOADS: dict[str, Workload] = {
+    "chain": chain,
+    "fan-out": fan_out,
+    "wide": wide,
+    "latency": latency,
+    "prompt": prompt,
+    "carry": carry,
+    "subgraph": subgraph,
+    "create": create,
+    "real": real,
+}
