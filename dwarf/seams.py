@@ -5,7 +5,7 @@ In production ``active`` is None, and all that a seam costs is a look at it::
     if seams.active is not None:
         await seams.active.arrive("beforeCommit")
 
-The seams, each with the scopes it tells (a task's URL, a workflow's, a flow's key, the kind of a decision):
+The seams, each with the scopes it tells. A kind is that of a decision in lower case, or "create" or "operation":
 
 ==================  ============================================================================================
 loadGraph           before the host is asked for a graph (workflow)

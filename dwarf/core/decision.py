@@ -27,6 +27,7 @@ class Advance:
     delay_ms: int = 0
     lease_fan_in: bool = False  # this replica has room for the fan-in step, if it fires here
     error_routed: bool = False
+    route: str = ""  # see ``routing.route_text``
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Complete:
     step: StepRecord
     changes: State
     final_state: State
+    route: str = ""
 
 
 @dataclass(slots=True)

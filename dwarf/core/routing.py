@@ -30,6 +30,22 @@ class Route:
     ended: bool
 
 
+_BY_ERROR = "error"
+_BY_GOTO = "goto:"
+
+
+def route_text(goto: str, error_routed: bool) -> str:
+    """How a step was left, as it is kept with the step: nothing where its edges alone decided."""
+    if error_routed:
+        return _BY_ERROR
+    return f"{_BY_GOTO}{goto}" if goto else ""
+
+
+def read_route(text: str) -> tuple[str, bool]:
+    """The goto target, or none, and whether an error handler took over."""
+    return (text.removeprefix(_BY_GOTO), False) if text.startswith(_BY_GOTO) else ("", text == _BY_ERROR)
+
+
 def route(node: NodePlan, view: State, *, goto: str = "", error_routed: bool = False) -> Route:
     """The candidates after ``node``, for the state ``view``.
 

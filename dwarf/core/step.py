@@ -10,7 +10,7 @@ from dwarf.core.carry import after, carried
 from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry
 from dwarf.core.plan import NodePlan
 from dwarf.core.records import JSON, FlowRecord, NewFlow, NewStep, State, StepRecord
-from dwarf.core.routing import Candidate, Route, RoutingError, route
+from dwarf.core.routing import Candidate, Route, RoutingError, route, route_text
 from dwarf.errors import ConditionError, ReducerError
 from dwarf.workflow.algebra import fold, overlay, settle
 from dwarf.workflow.jsontext import dumps
@@ -84,9 +84,11 @@ def onward(
     merged = after(step.state, changes)
     try:
         found = route(node, merged, goto=goto, error_routed=error_routed)
-        return _Turn(step, node, changes, merged, means, delay_ms, error_routed).take(found, bool(goto))
+        decision = _Turn(step, node, changes, merged, means, delay_ms, error_routed).take(found, bool(goto))
     except (RoutingError, ConditionError, ReducerError) as error:
         return Fail(step, str(error), "", changes)
+    decision.route = route_text(goto, error_routed)
+    return decision
 
 
 @dataclass(slots=True)
@@ -101,7 +103,7 @@ class _Turn:
     delay_ms: int
     error_routed: bool
 
-    def take(self, found: Route, by_goto: bool) -> Decision:
+    def take(self, found: Route, by_goto: bool) -> Advance | Complete:
         """Choose between the ways on, in the order of precedence."""
         node, step = self.node, self.step
         width = len(found.candidates)

@@ -146,10 +146,21 @@ class Committer:
     async def reserve(self, count: int) -> None:
         """Have ``count`` ids of each kind at hand."""
         for source in self._ids:
-            wanted = source.wanted(count)
-            if wanted:
-                first = await self._database.write(lambda kind=source.kind, n=wanted: reserve(kind, n))  # type: ignore[misc]
-                source.add(first, wanted)
+            await self._reserve(source, count)
+
+    async def take(self, source: IdSource, count: int) -> list[int]:
+        """``count`` ids of one kind, however many that are."""
+        while True:
+            try:
+                return source.take_many(count)
+            except IdsExhausted:
+                await self._reserve(source, count)
+
+    async def _reserve(self, source: IdSource, count: int) -> None:
+        wanted = source.wanted(count)
+        if wanted:
+            first = await self._database.write(lambda: reserve(source.kind, wanted))
+            source.add(first, wanted)
 
     def _submit(self, job: Job) -> None:
         if self._closing and not isinstance(job, DecisionJob):
@@ -309,9 +320,9 @@ def _scopes(group: Sequence[Job]) -> list[str]:
     for job in group:
         if isinstance(job, DecisionJob):
             step = job.decision.step
-            scopes += (step.flow.plan.nodes[step.node].url, type(job.decision).__name__)
+            scopes += (step.flow.plan.nodes[step.node].url, type(job.decision).__name__.lower())
         else:
-            scopes.append("create" if isinstance(job, CreateJob) else "call")
+            scopes.append("create" if isinstance(job, CreateJob) else "operation")
     return scopes
 
 

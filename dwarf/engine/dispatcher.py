@@ -83,7 +83,7 @@ class Dispatcher:
         for step in claimed.steps:
             self._replica.admission.promise(step.flow.plan.nodes[step.node].url)
             self._replica.runner.launch(step)
-        slots.free += room - found
+        slots.give(room - found)
         self.backlogged = found == room
         if not found and not self._wake.is_set():
             await self._rest(claimed)
@@ -121,6 +121,7 @@ class Dispatcher:
         if clock is None or claimed.next_due is None or claimed.next_due <= claimed.now:
             return False
         if replica.slots.taken or not replica.committer.idle:
+            replica.slots.ask()
             return False
         clock.jump(claimed.next_due - claimed.now)
         return True

@@ -28,6 +28,17 @@ class IdSource:
         except IndexError:
             raise IdsExhausted from None
 
+    def take_many(self, count: int) -> list[int]:
+        """``count`` ids, ascending within a block. IdsExhausted when there are fewer; none is then used up."""
+        taken: list[int] = []
+        try:
+            for _ in range(count):
+                taken.append(self._ids.popleft())
+        except IndexError:
+            self._ids.extendleft(reversed(taken))
+            raise IdsExhausted from None
+        return taken
+
     def wanted(self, count: int = 0) -> int:
         """How many ids to reserve now, so that ``count`` are at hand and more to spare; 0 for none."""
         at_hand = len(self._ids)

@@ -21,6 +21,7 @@ logger = logging.getLogger("dwarf.engine")
 
 QUICKEST_LOOK_S = 0.05
 SLOWEST_LOOK_S = 0.25
+ANYWAY_S = 1.0  # a signal inside this process that was lost is made up for within this time
 
 
 class Keeper:
@@ -91,25 +92,31 @@ class Keeper:
         The cost does not grow with the number of those who wait.
         """
         replica = self._replica
-        pause = QUICKEST_LOOK_S
+        clock = asyncio.get_running_loop().time
+        pause, anyway = QUICKEST_LOOK_S, clock() + ANYWAY_S
         while not self._closing.is_set():
             await asyncio.sleep(pause if replica.waiters.flow_ids or replica.watched else SLOWEST_LOOK_S)
             pause = min(SLOWEST_LOOK_S, pause * 1.5)
             try:
-                if await replica.database.changed():
-                    await self._elsewhere()
+                elsewhere = await replica.database.changed()
+                if elsewhere:
                     pause = QUICKEST_LOOK_S
+                    replica.waiters.unsure()
+                    replica.dispatcher.wake()
+                    replica.announce(replica.watched)
+                if elsewhere or clock() >= anyway:
+                    anyway = clock() + ANYWAY_S
+                    await self._release_stopped()
             except EngineClosed:
                 return
             except DwarfError as error:
                 logger.error("looking at the database failed: %s", error)
+            except Exception:
+                logger.exception("looking at the database failed")
 
-    async def _elsewhere(self) -> None:
-        """Another process has committed something."""
+    async def _release_stopped(self) -> None:
+        """Wake those whose flow has stopped, or is gone."""
         replica = self._replica
-        replica.waiters.unsure()
-        replica.dispatcher.wake()
-        replica.announce(replica.watched)
         waited_for = replica.waiters.flow_ids
         if not waited_for:
             return

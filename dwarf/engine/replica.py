@@ -20,6 +20,7 @@ from dwarf.engine.keeper import Keeper
 from dwarf.engine.plans import Frozen, PlanCache
 from dwarf.engine.progress import ProgressBook
 from dwarf.engine.runner import Runner, started
+from dwarf.engine.schedule import Scheduler
 from dwarf.engine.slots import Admission, Slots
 from dwarf.engine.waiters import Waiters
 from dwarf.engine.watchdog import Watchdog
@@ -62,6 +63,11 @@ class Shared:
         self.slots = Slots(settings.workers, self.wake_all)
         self.track_reads = False
         self.on_lost_write: Callable[[str, list[str]], None] | None = None
+
+    def thread_free(self) -> None:
+        """A thread has become free."""
+        if self.admission.was_refused():
+            self.wake_all()
 
     def wake_all(self) -> None:
         """Have every shard look for work."""
@@ -110,6 +116,7 @@ class Replica:
         self.runner = Runner(self)
         self.dispatcher = Dispatcher(self)
         self.keeper = Keeper(self)
+        self.scheduler = Scheduler(self)
         await self.committer.reserve(1)
         await self.keeper.take_back({self.engine_id} if proves_dead else set())
         self.committer.start()
@@ -117,15 +124,18 @@ class Replica:
         if self.settings.workers:
             self.shared.wakers.append(self.dispatcher.wake)
             self.dispatcher.start()
+            self.shared.wakers.append(self.scheduler.wake)
+            self.scheduler.start()
 
     async def stop_taking(self) -> None:
         """Claim nothing more."""
+        await self.scheduler.aclose()
         await self.dispatcher.aclose()
 
     async def abort(self) -> None:
         """Undo a start that did not succeed, as far as it came."""
         if hasattr(self, "keeper"):
-            await self.dispatcher.aclose()
+            await self.stop_taking()
             await self.aclose()
         else:
             await self.database.aclose()

@@ -61,6 +61,25 @@ def read_options(
     )
 
 
+def read_schedule_options(name: object, settings: Settings, options: Mapping[str, Any]) -> CreateOptions:
+    """Check the name and the create options of a schedule. InvalidRequest."""
+    if not _text(name, "name"):
+        raise InvalidRequest("a schedule needs a name")
+    allowed = {
+        "priority": 0,
+        "fairness_key": "",
+        "fairness_weight": 0.0,
+        "time_budget": None,
+        "baggage": None,
+        "delete_on_completion": False,
+    }
+    unknown = sorted(set(options) - set(allowed))
+    if unknown:
+        raise InvalidRequest(f"a schedule takes no {', '.join(unknown)}; it takes {', '.join(allowed)}")
+    given: dict[str, Any] = {**allowed, **options}
+    return read_options(settings, **given, idempotency_key="")
+
+
 def read_workflow(workflow: object) -> str | Graph:
     """The workflow asked for: a name, or a Graph. InvalidRequest for anything else."""
     if isinstance(workflow, Graph):

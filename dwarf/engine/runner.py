@@ -271,6 +271,8 @@ class Runner:
             await self._replica.database.write(lambda: release_lease(step.step_id, step.lease_seq, crashed=crashed))
         except (StorageError, EngineClosed) as error:
             logger.warning("a lease could not be given back; it will run out: %s", error)
+        else:
+            self._replica.dispatcher.wake()
 
 
 def started(new: NewStep, now: int) -> StepRecord:

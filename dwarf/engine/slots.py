@@ -13,6 +13,7 @@ class Slots:
     def __init__(self, limit: int, on_free: Callable[[], None]) -> None:
         self.limit = limit
         self.free = limit
+        self._starved = False  # somebody found no place
         self._on_free = on_free
 
     @property
@@ -24,12 +25,18 @@ class Slots:
         """Take up to ``count`` places; how many were there."""
         got = min(count, self.free)
         self.free -= got
+        self._starved = self._starved or not got
         return got
 
+    def ask(self) -> None:
+        """Be told when a place is given back, as if none had been found."""
+        self._starved = True
+
     def give(self, count: int = 1) -> None:
-        """Give places back."""
-        if count:
-            self.free += count
+        """Give places back. Whoever found none is told."""
+        self.free += count
+        if self._starved and self.free:
+            self._starved = False
             self._on_free()
 
 
@@ -45,12 +52,14 @@ class Admission:
         self._needs_thread: Callable[[str], bool] | None = getattr(host, "needs_thread", None)
         self._promised: Counter[str] = Counter()
         self._total = 0
+        self._refused = False
 
     def take(self, url: str) -> bool:
         """Promise a start to a task; False where its thread is not to be had."""
         if self._needs_thread is None or not self._needs_thread(url):
             return True
         if self._free_threads() <= self._total:
+            self._refused = True
             return False
         self.promise(url)
         return True
@@ -67,6 +76,11 @@ class Admission:
             self._promised[url] -= 1
             self._total -= 1
 
+    def was_refused(self) -> bool:
+        """Whether a task was left for want of a thread since this was last asked."""
+        refused, self._refused = self._refused, False
+        return refused
+
     def survey(self) -> Callable[[str], bool]:
         """A function that says of one due step after the other whether it must be left for later."""
         needs_thread = self._needs_thread
@@ -79,6 +93,7 @@ class Admission:
             if not needs_thread(url):
                 return False
             free -= 1
+            self._refused = self._refused or free < 0
             return free < 0
 
         return busy

@@ -53,7 +53,11 @@ SPOIL = Statement(
 FIRST_ERROR = Statement(
     "first_error",
     select(steps.c.error)
-    .where(steps.c.flow_id == bindparam("flow"), status_is(steps.c.status, Status.FAILED), steps.c.error != "")
+    .where(
+        steps.c.flow_id == bindparam("flow"),
+        status_is(steps.c.status, Status.FAILED, Status.CANCELLED),  # a fork says of a cancelled branch what it lacks
+        steps.c.error != "",
+    )
     .order_by(steps.c.step_id)
     .limit(1),
 )

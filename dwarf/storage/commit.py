@@ -37,15 +37,19 @@ DROP_FLOWS = Statement("drop_flows", delete(flows).where(in_ids(flows.c.flow_id,
 def commit_decisions(decisions: Sequence[Decision], effects: Effects) -> Script[list[bool]]:
     """Write decisions; answer which landed. The rows they add are left in ``effects``."""
     landed = yield from write_own_rows(decisions, effects.now)
+    yield from follow_up([decision for decision, ok in zip(decisions, landed, strict=True) if ok], effects)
+    return landed
+
+
+def follow_up(done: Sequence[Decision], effects: Effects) -> Script[None]:
+    """What follows from decisions whose own rows are written: arrivals, ends of flows, new steps and flows."""
     arrivals: Arrivals = {}
-    done = [decision for decision, ok in zip(decisions, landed, strict=True) if ok]
     for decision in done:
         effects.moved.add(decision.step.flow.root_flow_id)
         _count_arrivals(decision, arrivals)
     yield from settle_cohorts(arrivals, effects)
     for decision in done:
         yield from _consequences(decision, effects)
-    return landed
 
 
 def _count_arrivals(decision: Decision, arrivals: Arrivals) -> None:
@@ -72,9 +76,9 @@ def _consequences(decision: Decision, effects: Effects) -> Script[None]:
         case Retry():
             if any(answer.kind == "subgraph" for answer in decision.step.answers):
                 yield from _drop_children(decision.step.step_id)
-            if not decision.delay_ms:
-                effects.work_due = True
+            effects.work_due = True
         case Ask():
+            effects.work_due = effects.work_due or decision.timeout_ms is not None
             yield from interrupt_upward(flow, effects)
         case Call():
             effects.graphs.setdefault(decision.child.record.graph_hash, decision.child.graph_body)

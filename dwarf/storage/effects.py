@@ -42,7 +42,7 @@ class Effects:
     graphs: dict[str, str] = field(default_factory=dict)
     stops: list[Stop] = field(default_factory=list)
     moved: set[int] = field(default_factory=set)  # root flows in which something visible has changed
-    work_due: bool = False  # a step became pending that a supply scan can claim at once
+    work_due: bool = False  # a step became pending, or a moment is new at which something is due
 
     def add_flow(self, flow: NewFlow) -> None:
         """Insert a flow with its first step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, case, literal_column, select, update
 
+from dwarf.core.answers import with_answer
 from dwarf.core.failure import Tail, relevant_tails, stopped_state
 from dwarf.core.keys import format_key
 from dwarf.core.records import FlowRecord, Member, Spawn, State
@@ -37,7 +38,7 @@ END_FLOW = Statement(
 )
 CALLER = Statement(
     "caller_answers",
-    select(steps.c.answers).where(
+    select(steps.c.answers, steps.c.changes).where(
         steps.c.step_id == bindparam("id"),
         flag_is(steps.c.parked, 1),
         status_is(steps.c.status, Status.RUNNING, Status.INTERRUPTED),
@@ -129,7 +130,8 @@ def _tell_caller(flow: FlowRecord, status: Status, final_state: State, error: st
         return
     key = format_key(flow.shard, flow.flow_id, flow.token)
     answer = Answer("subgraph", dict(final_state), error=error, flow_key=key, status=status.value)
-    answers = (loads(rows[0][0]) if rows[0][0] else []) + [answer.to_json()]
+    known, changes = rows[0]
+    answers = with_answer(loads(known) if known else [], answer, read_object(changes))
     yield Execute(REVIVE, {"id": flow.parent_step_id, "new_answers": dumps(answers), "now": effects.now})
     effects.work_due = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, literal_column
+from sqlalchemy import BigInteger, Boolean, Unicode, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -119,3 +119,57 @@ def status_is(column: ColumnElement[Any], *statuses: Status) -> ColumnElement[bo
 def flag_is(column: ColumnElement[Any], value: int) -> ColumnElement[bool]:
     """``column = value`` with the value written into the SQL, so that partial indexes serve it."""
     return column == literal_column(str(value))
+
+
+class contains(ColumnElement[bool]):  # noqa: N801 - reads as a SQL function
+    """Whether a text contains another, literally and whatever the case. ``search_terms`` makes the parameters.
+
+    SQLite folds the case of ASCII only: where ``unicode`` is set it is asked by a pattern that names both cases.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+    _traverse_internals: Any = [  # noqa: RUF012 - as SQLAlchemy declares it
+        ("column", InternalTraversal.dp_clauseelement),
+        ("like", InternalTraversal.dp_clauseelement),
+        ("glob", InternalTraversal.dp_clauseelement),
+        ("unicode", InternalTraversal.dp_boolean),
+    ]
+
+    def __init__(self, column: ColumnElement[Any], *, unicode: bool) -> None:
+        self.column = column
+        self.like: BindParameter[Any] = BindParameter("search_like", type_=Unicode(), required=True)
+        self.glob: BindParameter[Any] = BindParameter("search_glob", type_=Unicode(), required=True)
+        self.unicode = unicode
+
+    def self_group(self, against: OperatorType | None = None) -> contains:
+        """Itself: it needs no parentheses between OR and AND, and no ``= 1``."""
+        return self
+
+
+@compiles(contains)
+def _contains(element: contains, compiler: SQLCompiler, **kw: Any) -> str:
+    column, like = compiler.process(element.column, **kw), compiler.process(element.like, **kw)
+    return f"LOWER({column}) LIKE LOWER({like}) ESCAPE '~'"
+
+
+@compiles(contains, "sqlite")
+def _contains_sqlite(element: contains, compiler: SQLCompiler, **kw: Any) -> str:
+    column = compiler.process(element.column, **kw)
+    if element.unicode:
+        return f"({column}) GLOB {compiler.process(element.glob, **kw)}"
+    return f"({column}) LIKE {compiler.process(element.like, **kw)} ESCAPE '~'"
+
+
+def search_terms(text: str) -> dict[str, str]:
+    """The parameters of ``contains``."""
+    literal = "".join(f"~{character}" if character in "~%_[" else character for character in text)
+    return {"search_like": f"%{literal}%", "search_glob": f"*{''.join(map(_either_case, text))}*"}
+
+
+def _either_case(character: str) -> str:
+    if character in "*?[":
+        return f"[{character}]"
+    cases = {character, character.lower(), character.upper(), character.upper().lower()}
+    forms = sorted(form for form in cases if len(form) == 1)
+    return f"[{''.join(forms)}]" if len(forms) > 1 else character

@@ -41,7 +41,9 @@ def _fenced(name: str, *columns: str, status: Status | None, **fixed: Any) -> St
 _NONE: ColumnElement[Any] = literal_column("''")
 _ZERO: ColumnElement[Any] = literal_column("0")
 
-FINISH = _fenced("finish_step", "changes", "successor_id", "cohort_size", "cohort_arrivals", status=Status.COMPLETED)
+FINISH = _fenced(
+    "finish_step", "changes", "successor_id", "cohort_size", "cohort_arrivals", "route", status=Status.COMPLETED
+)
 FAIL = _fenced("fail_step", "error", "traceback", status=Status.FAILED)
 FAIL_KEEPING = _fenced("fail_step_keeping", "error", "traceback", "changes", status=Status.FAILED)
 RETRY = _fenced(
@@ -82,10 +84,12 @@ def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
             row["new_cohort_size"] = decision.cohort_size
             own = decision.arrivals if decision.cohort_id == step.step_id else 0
             row["new_cohort_arrivals"] = own
+            row["new_route"] = decision.route
             return FINISH, row
         case Complete():
             row["new_changes"] = object_text(decision.changes)
             row["new_successor_id"] = row["new_cohort_size"] = row["new_cohort_arrivals"] = 0
+            row["new_route"] = decision.route
             return FINISH, row
         case Fail():
             row["new_error"] = decision.error

@@ -2,6 +2,7 @@
 
 Ids are given by the engine from blocks it reserves in ``ids``, so a decision is complete before it is written.
 Partial indexes hold only live rows: finished rows leave them, and history may grow without slowing the work.
+Long columns stand last, so that a scan of the short ones does not read them.
 """
 
 from __future__ import annotations
@@ -75,6 +76,14 @@ ids = Table(
     **_MYSQL,
 )
 
+facts = Table(
+    "dwarf_facts",
+    metadata,
+    Column("name", _unicode(32), primary_key=True),  # "database": a random text that names this database
+    _string("value", 64, None),
+    **_MYSQL,
+)
+
 graphs = Table(
     "dwarf_graphs",
     metadata,
@@ -91,7 +100,6 @@ flows = Table(
     _string("workflow_url", 512, None),
     _string("workflow_name", 512, None),
     _string("graph_hash", 64, None),
-    _payload("baggage"),
     _string("status", 16, None),
     _big("parent_flow_id"),
     _big("parent_step_id"),
@@ -101,10 +109,7 @@ flows = Table(
     _string("thread_token", 16),
     _string("trace_parent", 128),
     _flag("delete_on_completion"),
-    _int("delete_after_ms"),
-    _payload("final_state"),
-    _payload("error"),
-    _payload("cancel_reason"),
+    _int("delete_after_ms"),  # doomed: removed this long after the last change of the status
     _int("priority", "100"),
     _string("fairness_key", 256),
     Column("fairness_weight", Float(53), nullable=False, server_default=text("1")),
@@ -115,13 +120,20 @@ flows = Table(
     _big("created_at"),
     _big("started_at"),
     _big("updated_at"),
+    _payload("error"),
+    _payload("cancel_reason"),
+    _payload("baggage"),
+    _payload("final_state"),
     Index("dwarf_flows_root", "root_flow_id"),
     Index("dwarf_flows_parent", "parent_step_id", **_partial("parent_step_id > 0")),
-    Index("dwarf_flows_parent_flow", "parent_flow_id", **_partial("parent_flow_id > 0")),
-    Index("dwarf_flows_status", "status", "updated_at"),
-    Index("dwarf_flows_url", "workflow_url", mysql_length=191),
+    # newest first: of the roots or of one parent, of all, by status, by workflow
+    Index("dwarf_flows_newest", "parent_flow_id", "created_at", "flow_id"),
+    Index("dwarf_flows_all", "created_at", "flow_id"),
+    Index("dwarf_flows_status", "status", "parent_flow_id", "created_at", "flow_id"),
+    Index("dwarf_flows_url", "workflow_url", "parent_flow_id", "created_at", "flow_id"),
+    Index("dwarf_flows_name", "workflow_name", "parent_flow_id", "created_at", "flow_id"),
     Index("dwarf_flows_thread", "thread_id", "flow_id"),
-    Index("dwarf_flows_doomed", "delete_after_ms", **_partial("delete_after_ms > 0")),
+    Index("dwarf_flows_doomed", "delete_after_ms", "updated_at", **_partial("delete_after_ms > 0")),
     Index("dwarf_flows_key", "idempotency_key", unique=True, **_partial("idempotency_key IS NOT NULL")),
     **_MYSQL,
 )
@@ -135,12 +147,7 @@ steps = Table(
     _int("depth"),
     _string("node", 512, None),
     _string("task_url", 512, None),
-    _payload("state"),  # the input, less the fields named in refs
-    _payload("refs"),  # {field: id of the step that holds its value}
-    _payload("changes"),  # the output, tombstones included
     _string("status", 16, None),
-    _payload("error"),
-    _payload("traceback"),
     _int("time_budget_ms"),
     _int("attempt"),
     _big("lineage_id"),  # the spawn of the innermost cohort; 0 on the trunk
@@ -148,13 +155,12 @@ steps = Table(
     _int("cohort_arrivals"),
     _int("cohort_failures"),
     _int("ordinal"),
+    _string("route", 520),  # how it was left: '' by its edges, "error", or "goto:" and the node
     _big("predecessor_id"),
     _big("successor_id"),
     _int("priority", "100"),
     _string("fairness_key", 256),
     Column("fairness_weight", Float(53), nullable=False, server_default=text("1")),
-    _payload("answers"),  # the parks of this execution that are over, in order
-    _payload("interrupt"),  # the park that waits for an answer: payload and default
     _big("interrupt_deadline"),
     _flag("parked"),
     _big("not_before"),
@@ -162,11 +168,19 @@ steps = Table(
     _big("lease_seq"),
     _int("crashes"),  # claims that ended without an outcome
     _big("engine_id"),
-    _payload("progress"),
     _big("created_at"),
     _big("started_at"),
     _big("updated_at"),
-    Index("dwarf_steps_flow", "flow_id", "step_id"),
+    _payload("progress"),
+    _payload("error"),
+    _payload("traceback"),
+    _payload("answers"),  # the parks of this execution that are over, in order
+    _payload("interrupt"),  # the park that waits for an answer: payload and default
+    _payload("refs"),  # {field: id of the step that holds its value}
+    _payload("changes"),  # the output, tombstones included
+    _payload("state"),  # the input, less the fields named in refs
+    # with the status: which steps of a wide flow wait, and how many there are of each, without reading rows
+    Index("dwarf_steps_flow", "flow_id", "status", "lineage_id", "step_id"),
     Index("dwarf_steps_cohort", "lineage_id", **_partial("lineage_id > 0")),
     Index(
         "dwarf_steps_due",
@@ -181,6 +195,25 @@ steps = Table(
     Index(
         "dwarf_steps_deadline", "interrupt_deadline", **_partial("status = 'interrupted' AND interrupt_deadline > 0")
     ),
+    **_MYSQL,
+)
+
+schedules = Table(
+    "dwarf_schedules",
+    metadata,
+    Column("name", _unicode(256), primary_key=True),
+    _string("definition_hash", 64, None),
+    _string("workflow_url", 512, None),
+    _string("graph_hash", 64),
+    _string("cron", 256),
+    _big("every_ms"),
+    _string("timezone", 64, None),
+    _payload("state"),
+    _payload("options"),
+    _flag("catch_up"),
+    _flag("paused"),
+    _big("next_at"),
+    Index("dwarf_schedules_next", "next_at"),
     **_MYSQL,
 )
 

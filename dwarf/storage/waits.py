@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, exists, literal_column, select, update
 
+from dwarf.core.answers import with_answer
 from dwarf.core.records import FlowRecord
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, StepNotFound
 from dwarf.storage.effects import Effects, Stop
@@ -103,6 +104,7 @@ OVERDUE = Statement(
     .order_by(steps.c.interrupt_deadline, steps.c.step_id)
     .limit(TIMEOUTS_AT_ONCE),
 )
+WRITTEN = Statement("written_so_far", select(steps.c.changes).where(steps.c.step_id == bindparam("id")))
 RESUMABLE = Statement(
     "resumable_flow",
     select(flows.c.token, flows.c.status, flows.c.parent_flow_id).where(flows.c.flow_id == bindparam("id")),
@@ -184,7 +186,8 @@ def _addressed(leaves: list[Leaf], step: tuple[int, str] | None) -> Iterator[Lea
 
 
 def _wake(leaf: Leaf, answer: Answer, effects: Effects) -> Script[None]:
-    answers = [*leaf.answers, answer.to_json()]
+    written = yield Fetch(WRITTEN, {"id": leaf.step_id})
+    answers = with_answer(leaf.answers, answer, read_object(written[0][0] if written else ""))
     now = effects.now
     if not (yield Execute(RESUME_STEP, {"id": leaf.step_id, "new_answers": dumps(answers), "now": now})):
         raise StateConflict("the step was answered, or ended, by somebody else")

@@ -140,9 +140,8 @@ async def test_a_deadline_in_a_child_flow(engine: Engine, clock: VirtualClock) -
     assert (await flow).state == {"child": {"answer": "nobody"}}
 
 
-async def test_a_deadline_passes_while_no_engine_runs(running: Running, clock: VirtualClock, database: str) -> None:
-    if database == "memory":
-        pytest.skip("a database in memory ends with its last engine")
+@pytest.mark.parametrize("database", ["file"], indirect=True)
+async def test_a_deadline_passes_while_no_engine_runs(running: Running, clock: VirtualClock) -> None:
     graph = alone(asking(timeout=HOUR, default="nobody"))
     async with running() as engine:
         flow = await engine.create(graph)

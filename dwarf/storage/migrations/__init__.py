@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from secrets import token_hex
 
 from sqlalchemy import bindparam, insert, select, text
 
 from dwarf.errors import ConfigError
 from dwarf.storage import tables
-from dwarf.storage.script import Execute, Fetch, Now, Script, Statement
+from dwarf.storage.script import Execute, Fetch, InsertMany, Now, Script, Statement
 
 APPLIED = Statement("schema_versions", select(tables.migrations.c.version))
 RECORD = Statement(
     "record_schema_version",
     insert(tables.migrations).values(version=bindparam("version"), applied_at=bindparam("applied_at")),
 )
+IDENTITY = Statement("database_identity", select(tables.facts.c.value).where(tables.facts.c.name == "database"))
+NAME_IT = Statement("name_database", insert(tables.facts).values(name="database", value=bindparam("text")))
 
 
 def migrate(dialect: str) -> Script[int]:
@@ -43,7 +46,15 @@ def migrate(dialect: str) -> Script[int]:
                 yield Execute(statement, {})
             now = yield Now()
             yield Execute(RECORD, {"version": version, "applied_at": now})
+    if not (yield Fetch(IDENTITY, {})):
+        yield InsertMany(NAME_IT, [{"text": token_hex(16)}])
     return latest
+
+
+def read_identity() -> Script[str]:
+    """A random text that names this database, and no other."""
+    rows = yield Fetch(IDENTITY, {})
+    return str(rows[0][0])
 
 
 @cache

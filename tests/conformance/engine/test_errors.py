@@ -330,7 +330,7 @@ async def test_e28_cancelled_step_is_not_retried(host: LocalHost, engine: Engine
     await gate.reached()
     await handle.cancel("enough")
     gate.open()
-    await seams.seen("afterCommit:Retry")
+    await seams.seen("afterCommit:retry")
     assert await query(engine, "SELECT status, attempt FROM dwarf_steps") == [("cancelled", 0)]
     assert (await handle).cancel_reason == "enough"
     assert runs == [0]

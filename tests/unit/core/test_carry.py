@@ -11,7 +11,6 @@ from dwarf import END, Graph
 from dwarf.core.carry import INLINE_TOTAL, after, carried, converged
 from dwarf.core.records import Member, Spawn
 from dwarf.workflow.algebra import overlay, settle
-
 from tests.unit.core.support import step_at
 
 GRAPH = Graph("g").add_chain("A", "B", END)

@@ -9,7 +9,6 @@ from dwarf.core.failure import Tail, relevant_tails, stopped_state
 from dwarf.core.fanin import converge
 from dwarf.core.plan import Plan
 from dwarf.core.records import Member, Spawn
-
 from tests.unit.core.support import means, step_at
 
 

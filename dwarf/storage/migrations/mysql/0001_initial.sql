@@ -1,10 +1,15 @@
+CREATE TABLE dwarf_facts (
+    name VARCHAR(32) NOT NULL,
+    value VARCHAR(64) NOT NULL,
+    PRIMARY KEY (name)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
 CREATE TABLE dwarf_flows (
     flow_id BIGINT NOT NULL,
     token VARCHAR(16) NOT NULL,
     workflow_url VARCHAR(512) NOT NULL,
     workflow_name VARCHAR(512) NOT NULL,
     graph_hash VARCHAR(64) NOT NULL,
-    baggage LONGTEXT NOT NULL,
     status VARCHAR(16) NOT NULL,
     parent_flow_id BIGINT NOT NULL DEFAULT 0,
     parent_step_id BIGINT NOT NULL DEFAULT 0,
@@ -15,9 +20,6 @@ CREATE TABLE dwarf_flows (
     trace_parent VARCHAR(128) NOT NULL DEFAULT '',
     delete_on_completion SMALLINT NOT NULL DEFAULT 0,
     delete_after_ms INTEGER NOT NULL DEFAULT 0,
-    final_state LONGTEXT NOT NULL,
-    error LONGTEXT NOT NULL,
-    cancel_reason LONGTEXT NOT NULL,
     priority INTEGER NOT NULL DEFAULT 100,
     fairness_key VARCHAR(256) NOT NULL DEFAULT '',
     fairness_weight FLOAT(53) NOT NULL DEFAULT 1,
@@ -28,24 +30,32 @@ CREATE TABLE dwarf_flows (
     created_at BIGINT NOT NULL DEFAULT 0,
     started_at BIGINT NOT NULL DEFAULT 0,
     updated_at BIGINT NOT NULL DEFAULT 0,
+    error LONGTEXT NOT NULL,
+    cancel_reason LONGTEXT NOT NULL,
+    baggage LONGTEXT NOT NULL,
+    final_state LONGTEXT NOT NULL,
     PRIMARY KEY (flow_id)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
-CREATE INDEX dwarf_flows_doomed ON dwarf_flows (delete_after_ms);
+CREATE INDEX dwarf_flows_all ON dwarf_flows (created_at, flow_id);
+
+CREATE INDEX dwarf_flows_doomed ON dwarf_flows (delete_after_ms, updated_at);
 
 CREATE UNIQUE INDEX dwarf_flows_key ON dwarf_flows (idempotency_key);
 
-CREATE INDEX dwarf_flows_parent ON dwarf_flows (parent_step_id);
+CREATE INDEX dwarf_flows_name ON dwarf_flows (workflow_name, parent_flow_id, created_at, flow_id);
 
-CREATE INDEX dwarf_flows_parent_flow ON dwarf_flows (parent_flow_id);
+CREATE INDEX dwarf_flows_newest ON dwarf_flows (parent_flow_id, created_at, flow_id);
+
+CREATE INDEX dwarf_flows_parent ON dwarf_flows (parent_step_id);
 
 CREATE INDEX dwarf_flows_root ON dwarf_flows (root_flow_id);
 
-CREATE INDEX dwarf_flows_status ON dwarf_flows (status, updated_at);
+CREATE INDEX dwarf_flows_status ON dwarf_flows (status, parent_flow_id, created_at, flow_id);
 
 CREATE INDEX dwarf_flows_thread ON dwarf_flows (thread_id, flow_id);
 
-CREATE INDEX dwarf_flows_url ON dwarf_flows (workflow_url(191));
+CREATE INDEX dwarf_flows_url ON dwarf_flows (workflow_url, parent_flow_id, created_at, flow_id);
 
 CREATE TABLE dwarf_graphs (
     graph_hash VARCHAR(64) NOT NULL,
@@ -59,6 +69,24 @@ CREATE TABLE dwarf_ids (
     PRIMARY KEY (kind)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
+CREATE TABLE dwarf_schedules (
+    name VARCHAR(256) NOT NULL,
+    definition_hash VARCHAR(64) NOT NULL,
+    workflow_url VARCHAR(512) NOT NULL,
+    graph_hash VARCHAR(64) NOT NULL DEFAULT '',
+    cron VARCHAR(256) NOT NULL DEFAULT '',
+    every_ms BIGINT NOT NULL DEFAULT 0,
+    timezone VARCHAR(64) NOT NULL,
+    state LONGTEXT NOT NULL,
+    options LONGTEXT NOT NULL,
+    catch_up SMALLINT NOT NULL DEFAULT 0,
+    paused SMALLINT NOT NULL DEFAULT 0,
+    next_at BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (name)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX dwarf_schedules_next ON dwarf_schedules (next_at);
+
 CREATE TABLE dwarf_steps (
     step_id BIGINT NOT NULL,
     flow_id BIGINT NOT NULL DEFAULT 0,
@@ -66,12 +94,7 @@ CREATE TABLE dwarf_steps (
     depth INTEGER NOT NULL DEFAULT 0,
     node VARCHAR(512) NOT NULL,
     task_url VARCHAR(512) NOT NULL,
-    state LONGTEXT NOT NULL,
-    refs LONGTEXT NOT NULL,
-    changes LONGTEXT NOT NULL,
     status VARCHAR(16) NOT NULL,
-    error LONGTEXT NOT NULL,
-    traceback LONGTEXT NOT NULL,
     time_budget_ms INTEGER NOT NULL DEFAULT 0,
     attempt INTEGER NOT NULL DEFAULT 0,
     lineage_id BIGINT NOT NULL DEFAULT 0,
@@ -79,13 +102,12 @@ CREATE TABLE dwarf_steps (
     cohort_arrivals INTEGER NOT NULL DEFAULT 0,
     cohort_failures INTEGER NOT NULL DEFAULT 0,
     ordinal INTEGER NOT NULL DEFAULT 0,
+    route VARCHAR(520) NOT NULL DEFAULT '',
     predecessor_id BIGINT NOT NULL DEFAULT 0,
     successor_id BIGINT NOT NULL DEFAULT 0,
     priority INTEGER NOT NULL DEFAULT 100,
     fairness_key VARCHAR(256) NOT NULL DEFAULT '',
     fairness_weight FLOAT(53) NOT NULL DEFAULT 1,
-    answers LONGTEXT NOT NULL,
-    interrupt LONGTEXT NOT NULL,
     interrupt_deadline BIGINT NOT NULL DEFAULT 0,
     parked SMALLINT NOT NULL DEFAULT 0,
     not_before BIGINT NOT NULL DEFAULT 0,
@@ -93,10 +115,17 @@ CREATE TABLE dwarf_steps (
     lease_seq BIGINT NOT NULL DEFAULT 0,
     crashes INTEGER NOT NULL DEFAULT 0,
     engine_id BIGINT NOT NULL DEFAULT 0,
-    progress LONGTEXT NOT NULL,
     created_at BIGINT NOT NULL DEFAULT 0,
     started_at BIGINT NOT NULL DEFAULT 0,
     updated_at BIGINT NOT NULL DEFAULT 0,
+    progress LONGTEXT NOT NULL,
+    error LONGTEXT NOT NULL,
+    traceback LONGTEXT NOT NULL,
+    answers LONGTEXT NOT NULL,
+    interrupt LONGTEXT NOT NULL,
+    refs LONGTEXT NOT NULL,
+    changes LONGTEXT NOT NULL,
+    state LONGTEXT NOT NULL,
     PRIMARY KEY (step_id)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
@@ -106,7 +135,7 @@ CREATE INDEX dwarf_steps_deadline ON dwarf_steps (interrupt_deadline);
 
 CREATE INDEX dwarf_steps_due ON dwarf_steps (priority, created_at, step_id, not_before);
 
-CREATE INDEX dwarf_steps_flow ON dwarf_steps (flow_id, step_id);
+CREATE INDEX dwarf_steps_flow ON dwarf_steps (flow_id, status, lineage_id, step_id);
 
 CREATE INDEX dwarf_steps_later ON dwarf_steps (not_before);
 

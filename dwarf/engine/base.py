@@ -1,0 +1,197 @@
+"""The engine's life: made, started, drained, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from logging import Logger
+from types import TracebackType
+from typing import Any, Literal, Self
+from zlib import crc32
+
+from dwarf.engine.config import (
+    Codec,
+    Shard,
+    Timing,
+    check_default_priority,
+    check_time_budget,
+    read_settings,
+)
+from dwarf.engine.replica import Clock, Replica, Shared
+from dwarf.errors import ConfigError, EngineClosed, FlowNotFound, InvalidRequest, StateConflict
+from dwarf.storage.opening import open_database
+from dwarf.workflow.durations import Seconds, to_ms
+from dwarf.workflow.host import Host
+
+_UNSET: Any = object()
+
+
+class EngineBase:
+    """What every operation of the engine stands on: its settings, its shards, and whether it runs."""
+
+    def __init__(
+        self,
+        host: Host,
+        url: str | None = None,
+        *,
+        shards: Iterable[Shard] | None = None,
+        workers: int | None = None,
+        max_connections: int | None = None,
+        time_budget: Seconds = 120,
+        default_priority: int = 100,
+        engine_id: int | None = None,
+        durability: Literal["full", "relaxed"] = "full",
+        retention: Mapping[Any, Seconds] | None = None,
+        max_crashes: int | None = 20,
+        codec: Codec | None = None,
+        timing: Timing | None = None,
+        logger: Logger | None = None,
+        meter_provider: Any = None,
+        tracer_provider: Any = None,
+    ) -> None:
+        if host is None or not hasattr(host, "execute_task") or not hasattr(host, "load_graph"):
+            raise ConfigError("the engine needs a host with load_graph and execute_task, such as LocalHost()")
+        self._settings = read_settings(
+            url,
+            shards,
+            workers=workers,
+            time_budget=time_budget,
+            default_priority=default_priority,
+            engine_id=engine_id,
+            durability=durability,
+            max_crashes=max_crashes,
+            timing=timing,
+        )
+        self._host = host
+        self._clock: Clock | None = None
+        self._on_lost_write: Any = None
+        self._shared: Shared | None = None
+        self._replicas: dict[int, Replica] = {}
+        self._started = False
+        self._stop_listening: list[Callable[[], None]] = []
+        for shard in self._settings.shards:
+            open_database(shard.url, durability=self._settings.durability)  # a wrong URL shows on this line
+
+    def __repr__(self) -> str:
+        state = "running" if self._started else "not started"
+        return f"<Engine: {len(self._settings.shards)} shard(s), {state}>"
+
+    # ------------------------------------------------------------------ lifecycle
+
+    async def start(self) -> None:
+        """Open and migrate the databases, take back what a dead predecessor left, and run. StateConflict if running."""
+        if self._shared is not None:
+            raise StateConflict("the engine is started already")
+        shared = self._shared = Shared(self._host, self._settings, self._clock)
+        shared.track_reads = self._on_lost_write is not None
+        shared.on_lost_write = self._on_lost_write
+        opened: dict[int, Replica] = {}
+        try:
+            for shard in self._settings.shards:
+                database = open_database(shard.url, durability=self._settings.durability, clock=self._clock)
+                replica = Replica(shared, shard.index, database)
+                opened[shard.index] = replica
+                await replica.start()
+        except BaseException:
+            for replica in opened.values():
+                await replica.abort()
+            self._shared = None
+            raise
+        shared.watchdog.start()
+        listen = getattr(self._host, "listen_free", None)
+        self._stop_listening = [] if listen is None else [listen(shared.thread_free)]
+        if self._clock is not None:
+            loop = asyncio.get_running_loop()
+            self._stop_listening.append(self._clock.listen(partial(_wake_from_thread, loop, shared)))
+        self._replicas = opened
+        self._started = True
+
+    async def aclose(self, *, grace: Seconds | None = None) -> None:
+        """Stop: claim nothing more, wait for the tasks in flight (at most ``grace``), and disconnect.
+
+        Tasks that still run after ``grace`` are cancelled and their steps given back. Those who wait for flows get
+        EngineClosed; the flows stay in the database. Closing twice does nothing.
+        """
+        shared = self._shared
+        if shared is None or shared.draining:
+            return
+        limit = None if grace is None else to_ms(grace, "grace") / 1000
+        self._started = False
+        shared.draining = True
+        replicas = list(self._replicas.values())
+        try:
+            for replica in replicas:
+                await replica.stop_taking()
+            await asyncio.gather(*(replica.runner.drain(limit) for replica in replicas))
+        finally:
+            for replica in replicas:
+                await replica.aclose()
+            shared.watchdog.close()
+            for stop in self._stop_listening:
+                stop()
+            self._replicas = {}
+            self._shared = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, et: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def tune(
+        self, *, time_budget: Seconds = _UNSET, default_priority: int = _UNSET, max_connections: int = _UNSET
+    ) -> None:
+        """Change settings of a running engine, for flows created from now on.
+
+        InvalidRequest for a bad value; every setting is then left as it was.
+        """
+        budget = None if time_budget is _UNSET else check_time_budget(time_budget)
+        priority = None if default_priority is _UNSET else check_default_priority(default_priority)
+        if max_connections is not _UNSET and (
+            not isinstance(max_connections, int) or isinstance(max_connections, bool) or max_connections < 1
+        ):
+            raise InvalidRequest("max_connections is a whole number from 1 up")
+        if budget is not None:
+            self._settings.time_budget_ms = budget
+        if priority is not None:
+            self._settings.default_priority = priority
+
+    # ------------------------------------------------------------------ inside
+
+    def _for_test(self, clock: Any, on_lost_write: Any) -> None:
+        """Settings that only tests have; before the start."""
+        self._clock = clock
+        self._on_lost_write = on_lost_write
+
+    def _check_running(self) -> None:
+        if not self._started:
+            raise EngineClosed("the engine is not started: use `async with Engine(...)`, or await engine.start()")
+
+    def _replica(self, shard: int) -> Replica:
+        self._check_running()
+        replica = self._replicas.get(shard)
+        if replica is None:
+            raise FlowNotFound("flow not found: the engine has no such shard")
+        return replica
+
+    def _place(self, idempotency_key: str | None) -> int:
+        """The shard of a new flow: by the key, over all shards; else at random in proportion to capacity."""
+        shards = self._settings.shards
+        if idempotency_key is not None:
+            return shards[crc32(idempotency_key.encode()) % len(shards)].index
+        open_shards = [shard for shard in shards if not shard.cordoned]
+        if not open_shards:
+            raise EngineClosed("every shard is cordoned: no new thread can be placed")
+        if len(open_shards) == 1:
+            return open_shards[0].index
+        weights = [745 if shard.virtual_cpus <= 2 else 450 * shard.virtual_cpus for shard in open_shards]
+        return random.choices(open_shards, weights)[0].index
+
+
+def _wake_from_thread(loop: asyncio.AbstractEventLoop, shared: Shared) -> None:
+    loop.call_soon_threadsafe(shared.wake_all)

@@ -1,0 +1,186 @@
+"""Schedules: kept, listed, paused, and fired once per tick by whichever replica comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
+
+from dwarf.core.records import NewFlow
+from dwarf.core.ticks import Rhythm
+from dwarf.errors import NotFound
+from dwarf.storage.claims import GRAPH
+from dwarf.storage.creates import create_flow
+from dwarf.storage.effects import Effects
+from dwarf.storage.expressions import flag_is
+from dwarf.storage.rows import object_text, read_object
+from dwarf.storage.script import Execute, Fetch, InsertMany, Now, Row, Script, Statement
+from dwarf.storage.tables import schedules
+
+_COLUMNS = (
+    schedules.c.name,
+    schedules.c.definition_hash,
+    schedules.c.workflow_url,
+    schedules.c.graph_hash,
+    schedules.c.cron,
+    schedules.c.every_ms,
+    schedules.c.timezone,
+    schedules.c.state,
+    schedules.c.options,
+    schedules.c.catch_up,
+    schedules.c.paused,
+    schedules.c.next_at,
+)
+_ACTIVE = flag_is(schedules.c.paused, 0)
+
+INSERT = Statement("insert_schedule", insert(schedules).values({column: bindparam(column.name) for column in _COLUMNS}))
+UPDATE = Statement(
+    "update_schedule",
+    update(schedules)
+    .where(schedules.c.name == bindparam("of_name"))
+    .values({column: bindparam(f"new_{column.name}") for column in _COLUMNS if column.name not in ("name", "paused")}),
+)
+ONE = Statement("one_schedule", select(*_COLUMNS).where(schedules.c.name == bindparam("of_name")))
+ALL = Statement("all_schedules", select(*_COLUMNS).order_by(schedules.c.name))
+DUE = Statement(
+    "due_schedules",
+    select(*_COLUMNS).where(schedules.c.next_at <= bindparam("now"), _ACTIVE).order_by(schedules.c.next_at).limit(100),
+)
+NEXT = Statement("next_schedule", select(func.min(schedules.c.next_at)).where(_ACTIVE))
+MOVE = Statement(
+    "move_schedule",
+    update(schedules)
+    .where(schedules.c.name == bindparam("of_name"), schedules.c.next_at == bindparam("from_tick"), _ACTIVE)
+    .values(next_at=bindparam("new_next_at")),
+)
+PAUSE = Statement(
+    "pause_schedule",
+    update(schedules).where(schedules.c.name == bindparam("of_name")).values(paused=literal_column("1")),
+)
+UNPAUSE = Statement(
+    "resume_schedule",
+    update(schedules)
+    .where(schedules.c.name == bindparam("of_name"), flag_is(schedules.c.paused, 1))
+    .values(paused=literal_column("0"), next_at=bindparam("new_next_at")),
+)
+DELETE = Statement("delete_schedule", delete(schedules).where(schedules.c.name == bindparam("of_name")))
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRecord:
+    """A schedule as it is kept. ``graph_hash`` is empty where the host is asked for the workflow at each tick."""
+
+    name: str
+    definition_hash: str
+    workflow_url: str
+    graph_hash: str
+    rhythm: Rhythm
+    state: dict[str, Any]
+    options: dict[str, Any]
+    catch_up: bool
+    paused: bool
+    next_at: int
+
+
+def put_schedule(record: ScheduleRecord, graph_body: str, effects: Effects) -> Script[ScheduleRecord]:
+    """Keep a schedule. One of the same name and definition is left as it is; another definition replaces it."""
+    known = yield Fetch(ONE, {"of_name": record.name})
+    if known and known[0][1] == record.definition_hash:
+        return _record(known[0])
+    if record.graph_hash:
+        effects.graphs[record.graph_hash] = graph_body
+    row = {
+        "name": record.name,
+        "definition_hash": record.definition_hash,
+        "workflow_url": record.workflow_url,
+        "graph_hash": record.graph_hash,
+        "cron": record.rhythm.cron,
+        "every_ms": record.rhythm.every_ms,
+        "timezone": record.rhythm.timezone,
+        "state": object_text(record.state),
+        "options": object_text(record.options),
+        "catch_up": int(record.catch_up),
+        "paused": 0,
+        "next_at": record.next_at,
+    }
+    if known:
+        changed = {f"new_{name}": value for name, value in row.items() if name not in ("name", "paused")}
+        yield Execute(UPDATE, {**changed, "of_name": record.name})
+    else:
+        yield InsertMany(INSERT, [row])
+    return record
+
+
+def read_now() -> Script[int]:
+    """The database's time."""
+    now = yield Now()
+    return int(now)
+
+
+def list_schedules() -> Script[list[ScheduleRecord]]:
+    """Every schedule, by name."""
+    return [_record(row) for row in (yield Fetch(ALL, {}))]
+
+
+def one_schedule(name: str) -> Script[tuple[ScheduleRecord, int]]:
+    """A schedule, and the time. NotFound."""
+    rows = yield Fetch(ONE, {"of_name": name})
+    if not rows:
+        raise NotFound(f"there is no schedule {name!r}")
+    now = yield Now()
+    return _record(rows[0]), now
+
+
+def due_schedules() -> Script[tuple[list[ScheduleRecord], int, int | None]]:
+    """The schedules to fire, the time, and when the next one is due after them."""
+    now = yield Now()
+    rows = yield Fetch(DUE, {"now": now})
+    following = (yield Fetch(NEXT, {}))[0][0]
+    return [_record(row) for row in rows], now, following
+
+
+def read_graph_body(graph_hash: str) -> Script[str]:
+    """The text of a frozen graph."""
+    return str((yield Fetch(GRAPH, {"graph_hash": graph_hash}))[0][0])
+
+
+def fire_schedule(name: str, tick: int, next_at: int, flows: Sequence[NewFlow], effects: Effects) -> Script[bool]:
+    """Move a schedule on and create the flows of its ticks. False, and nothing done, where another was faster."""
+    if not (yield Execute(MOVE, {"of_name": name, "from_tick": tick, "new_next_at": next_at})):
+        return False
+    for flow in flows:
+        yield from create_flow(flow, effects)
+    return True
+
+
+def pause_schedule(name: str) -> Script[None]:
+    """Fire no more. NotFound."""
+    if not (yield Execute(PAUSE, {"of_name": name})):
+        raise NotFound(f"there is no schedule {name!r}")
+
+
+def resume_schedule(name: str, next_at: int) -> Script[None]:
+    """Fire again, from ``next_at`` on. A schedule that is not paused is left as it is."""
+    yield Execute(UNPAUSE, {"of_name": name, "new_next_at": next_at})
+
+
+def delete_schedule(name: str) -> Script[None]:
+    """Forget a schedule. Its flows stay. Deleting twice does nothing."""
+    yield Execute(DELETE, {"of_name": name})
+
+
+def _record(row: Row) -> ScheduleRecord:
+    return ScheduleRecord(
+        name=row[0],
+        definition_hash=row[1],
+        workflow_url=row[2],
+        graph_hash=row[3],
+        rhythm=Rhythm(row[4], row[5], row[6]),
+        state=read_object(row[7]),
+        options=read_object(row[8]),
+        catch_up=bool(row[9]),
+        paused=bool(row[10]),
+        next_at=row[11],
+    )

@@ -1,0 +1,101 @@
+"""Tasks and graphs that are defined anew while flows wait: what happens in a notebook all day."""
+
+from __future__ import annotations
+
+from dwarf import END, Flow, Graph
+from dwarf.engine import Engine
+from dwarf.hosts import LocalHost
+from tests.support.workflows import Running, install, names
+
+
+async def test_the_next_step_finds_the_new_function(engine: Engine, host: LocalHost) -> None:
+    async def wait(flow: Flow) -> None:
+        flow.interrupt()
+
+    install(host, Graph("g").add_chain("Ask", "After", END), Ask=wait)
+
+    @host.task(url="After")
+    async def old(flow: Flow) -> None:
+        flow["version"] = "old"
+
+    flow = await engine.create("g")
+    await flow
+
+    @host.task(url="After")
+    def new(flow: Flow) -> None:  # a sync function now
+        flow["version"] = "new"
+
+    await flow.resume()
+    assert (await flow).state == {"version": "new"}
+
+
+async def test_the_task_that_waits_is_replayed_with_its_new_body(engine: Engine, host: LocalHost) -> None:
+    @host.task
+    async def Ask(flow: Flow) -> None:
+        flow["answer"] = ["old", flow.interrupt()]
+
+    host.add_graph(Graph("g").add_transition("Ask", END))
+    flow = await engine.create("g")
+    await flow
+
+    @host.task(url="Ask")
+    async def better(flow: Flow) -> None:
+        flow["answer"] = ["new", flow.interrupt()]
+
+    await flow.resume(1)
+    assert (await flow).state == {"answer": ["new", 1]}
+
+
+async def test_a_flow_keeps_the_graph_it_was_created_with(engine: Engine, host: LocalHost) -> None:
+    async def wait(flow: Flow) -> None:
+        flow.interrupt()
+
+    install(host, Graph("g").add_chain("Ask", "Old", END), Ask=wait)
+    flow = await engine.create("g")
+    await flow
+    install(host, Graph("g").add_chain("Ask", "New", END))
+    await flow.resume()
+    await flow
+    assert names(await flow.history()) == ["Ask", "Old"]
+    assert [node.name for node in (await flow.graph()).nodes] == ["Ask", "Old"]
+    later = await engine.create("g")
+    assert [node.name for node in (await later.graph()).nodes] == ["Ask", "New"]
+
+
+async def test_a_graph_object_that_is_changed_is_frozen_anew(engine: Engine, host: LocalHost) -> None:
+    graph = install(host, Graph("g").add_transition("A", END))
+    install(host, Graph("names-of-the-tasks").add_chain("A", "B", END))
+    first = await engine.create(graph)
+    await first
+    graph.add_error_handler("A", "B").add_transition("B", END)
+    second = await engine.create(graph)
+    await second
+    assert [node.name for node in (await first.graph()).nodes] == ["A"]
+    assert [node.name for node in (await second.graph()).nodes] == ["A", "B"]
+
+
+async def test_a_restarted_engine_goes_on_with_new_functions(running: Running, host: LocalHost) -> None:
+    async def wait(flow: Flow) -> None:
+        flow["answer"] = flow.interrupt({"title": "before the restart"})
+
+    install(host, Graph("g").add_chain("Ask", "After", END), Ask=wait)
+    async with running(workers=0):  # keeps a database in memory alive
+        async with running() as engine:
+            flow = await engine.create("g")
+            await flow
+        other = LocalHost()
+
+        @other.task
+        async def Ask(flow: Flow) -> None:
+            flow["answer"] = f"new: {flow.interrupt()}"
+
+        @other.task
+        async def After(flow: Flow) -> None:
+            flow["after"] = True
+
+        async with running(host=other) as engine:
+            again = engine.flow(flow.key)
+            assert (await again).interrupt_payload == {"title": "before the restart"}
+            await again.resume("hello")
+            assert (await again).state == {"answer": "new: hello", "after": True}
+        other.close()
