@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from dwarf.errors import StateError
 from dwarf.workflow.jsontext import JSON
-from dwarf.workflow.values import classes, foreign, stdlib
+from dwarf.workflow.values import classes, foreign, stdlib, tables
 from dwarf.workflow.values.decoding import CODECS, DECODERS, decode, decode_members
 from dwarf.workflow.values.encoding import ENCODERS, FALLBACKS, MAX_DEPTH, TAG, Refused, encode, shown
 
@@ -95,5 +95,7 @@ def _encode_subclass(value: Any, depth: int) -> JSON:
 
 
 ENCODERS.update(stdlib.BY_TYPE)
-FALLBACKS.extend((_encode_registered, foreign.encode_foreign, classes.encode_instance, _encode_subclass))
-DECODERS.update(stdlib.READERS | classes.READERS | {"numpy": foreign.decode_numpy})
+FALLBACKS.extend(
+    (_encode_registered, tables.encode_table, foreign.encode_foreign, classes.encode_instance, _encode_subclass)
+)
+DECODERS.update(stdlib.READERS | classes.READERS | tables.READERS | {"numpy": foreign.decode_numpy})

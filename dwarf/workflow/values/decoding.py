@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from dwarf.errors import StateError
 from dwarf.workflow.jsontext import JSON
 from dwarf.workflow.values.encoding import LONG, TAG
 
@@ -70,6 +71,8 @@ def _decode_tag(value: dict[str, JSON]) -> Any:
         if decoder is not None:
             try:
                 return decoder(value)
+            except StateError:
+                raise  # what is missing to read it is said
             except _UNREADABLE:
                 pass
     # Written by a newer version, or from outside: the plain object is the best that can be given.

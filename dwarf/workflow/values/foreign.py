@@ -1,4 +1,4 @@
-"""numpy scalars, and the refusal of arrays and frames.
+"""numpy scalars, and the refusal of what has no form of its own.
 
 Nothing is imported to encode: whoever has such a value has imported its module.
 """
@@ -21,8 +21,8 @@ _MOMENT: Final = re.compile(r"(?:datetime64|timedelta64)(?:\[[A-Za-z0-9]+\])?")
 _NAT: Final = -(2**63)
 
 _ADVICE: Final = {
-    "DataFrame": "a frame cannot be kept in a state: convert it with .to_dict('records')",
-    "Series": "a series cannot be kept in a state: convert it with .tolist()",
+    "DataFrame": "this frame cannot be kept in a state: convert it with .to_pandas() or .to_dicts()",
+    "Series": "this series cannot be kept in a state: convert it with .to_pandas() or .to_list()",
     "Index": "an index cannot be kept in a state: convert it with .tolist()",
     "Timestamp": "a pandas Timestamp cannot be kept in a state: convert it with .to_pydatetime()",
     "Timedelta": "a pandas Timedelta cannot be kept in a state: convert it with .to_pytimedelta()",
@@ -32,12 +32,10 @@ _ADVICE: Final = {
 
 
 def encode_foreign(value: Any, depth: int) -> JSON:
-    """numpy scalars by their dtype; arrays, frames and pandas' own scalars are refused with advice."""
+    """numpy scalars by their dtype; pandas' own scalars and other libraries' frames are refused with advice."""
     numpy = sys.modules.get("numpy")
     if isinstance(value, getattr(numpy, "generic", ())):
         return _encode_numpy(value)
-    if isinstance(value, getattr(numpy, "ndarray", ())):
-        raise Refused("an array cannot be kept in a state: convert it with .tolist()")
     for base in type(value).__mro__:
         if base.__module__.partition(".")[0] in ("pandas", "polars") and base.__name__ in _ADVICE:
             raise Refused(_ADVICE[base.__name__])
