@@ -1,0 +1,7 @@
+"""``python -m dwarf.cli`` is ``dwarf``."""
+
+import sys
+
+from dwarf.cli import main
+
+sys.exit(main())

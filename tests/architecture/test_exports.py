@@ -1,0 +1,29 @@
+"""The public names, pinned: taking one away or adding one is a decision, and shows up in a review of this file."""
+
+from __future__ import annotations
+
+import dwarf
+import dwarf.errors
+
+PURE_NAMES = set(
+    "END Flow FlowSummary FlowUpdate Graph Limit Node Outcome Reducer Status Step SubFlow Transition task".split()
+)
+
+
+def test_the_root_exports_the_pure_names() -> None:
+    assert set(dwarf.__all__) - set(dwarf.errors.__all__) == PURE_NAMES | {"__version__"}
+
+
+def test_every_export_exists() -> None:
+    missing = [name for name in dwarf.__all__ if not hasattr(dwarf, name)]
+    assert not missing
+    assert len(set(dwarf.__all__)) == len(dwarf.__all__)
+
+
+def test_every_error_is_exported_by_its_module() -> None:
+    defined = {
+        name
+        for name, value in vars(dwarf.errors).items()
+        if isinstance(value, type) and issubclass(value, BaseException)
+    }
+    assert defined == set(dwarf.errors.__all__)

@@ -1,0 +1,69 @@
+"""Who may import whom, and how little `import dwarf` loads. docs/architecture.md has the table."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+from tests.architecture.repository import PACKAGE, ROOT, relative
+
+HEAVY = frozenset(
+    "IPython aiosqlite anywidget graphviz ipywidgets jsonschema matplotlib networkx numpy opentelemetry "
+    "pandas pyarrow pydantic re2 sqlalchemy".split()
+)
+LIGHT_ROOMS = [PACKAGE / "__init__.py", PACKAGE / "errors.py", *sorted((PACKAGE / "workflow").rglob("*.py"))]
+MOST_MILLISECONDS = 100
+
+
+def test_the_rooms_keep_the_import_rule(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
+    assert status == 0, capsys.readouterr().out
+
+
+def imported_at_once(body: list[ast.stmt]) -> Iterator[str]:
+    """The modules that are imported when the module is, not later inside a function nor only for the type checker."""
+    for node in body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            yield from imported_at_once(node.orelse)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for block in ("body", "orelse", "finalbody"):
+                yield from imported_at_once(getattr(node, block, []))
+            for handler in getattr(node, "handlers", []):
+                yield from imported_at_once(handler.body)
+
+
+@pytest.mark.parametrize("path", LIGHT_ROOMS, ids=relative)
+def test_heavy_modules_are_imported_where_they_are_used(path: Path) -> None:
+    names = {name.partition(".")[0] for name in imported_at_once(ast.parse(path.read_text(encoding="utf-8")).body)}
+    assert not names & HEAVY
+
+
+def test_importing_dwarf_loads_nothing_heavy() -> None:
+    code = "import sys, json, dwarf; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert "dwarf" in loaded
+    assert not loaded & HEAVY
+
+
+def test_importing_dwarf_is_quick() -> None:
+    def measure() -> float:
+        command = [sys.executable, "-X", "importtime", "-c", "import dwarf"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        line = next(line for line in done.stderr.splitlines() if line.endswith("| dwarf"))
+        return int(line.split("|")[1]) / 1000
+
+    # The best of several: other work on the machine only ever adds.
+    assert min(measure() for _ in range(5)) < MOST_MILLISECONDS
