@@ -15,8 +15,12 @@ afterClaim          when steps are leased, before they start (tasks)
 beforeCommit        before the transaction of a group of outcomes (tasks, kinds)
 commit              in that transaction, when all is written; on the database's thread (tasks, kinds)
 afterCommit         when the group is durable, before anybody is told (tasks, kinds)
+beforeCopy          when a flow that has ended is read, before its copy is written
 beforeRecovery      before leases are taken back
 recoveryDone        after a pass of recovery
+beforeReap          before deleted flows are removed
+dropFlows           in a transaction that removes flows, between their steps and them; on the database's thread
+reapDone            after a pass of removing
 awaitParked         before somebody begins to wait for a flow to stop (flow)
 dropStop            a signal that a flow has stopped, to be lost (flow id)
 dropDoorbell        a signal that work is due, to be lost

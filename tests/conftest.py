@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.servers import fresh_database, servers
+
 if TYPE_CHECKING:
     from dwarf.engine import Engine
     from dwarf.hosts import LocalHost
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from tests.support.workflows import Running
 
 STRICT = os.environ.get("DWARF_CI", "0") == "1"
-DATABASES = ("memory", "file")  # what a test with the fixture `engine` or `running` is run on
+# What a test with the fixture `engine` or `running` is run on: SQLite, and the servers there are.
+DATABASES = ("memory", "file", *servers())
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,6 +55,20 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[Any]:
     return report
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A virtual clock moves the database's own time, which only SQLite lets it do."""
+    left_out = [item for item in items if _needs_sqlite(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not _needs_sqlite(item)]
+
+
+def _needs_sqlite(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    on_server = callspec is not None and callspec.params.get("database") in servers()
+    return on_server and "clock" in getattr(item, "fixturenames", ())
+
+
 # ---------------------------------------------------------------- engines
 
 
@@ -74,15 +91,20 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture(params=DATABASES)
-def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The kind of database of a test; `engine_for_test` makes its databases there."""
     kind: str = request.param
+    if kind in servers():
+        with fresh_database(kind) as url:
+            monkeypatch.setenv("DWARF_TEST_URL", url)
+            yield kind
+        return
     if kind == "file":
         # two slashes more than the three of a URL would be a host
         monkeypatch.setenv("DWARF_TEST_URL", f"sqlite:///{tmp_path}/{{name}}-{{shard}}.db")
     else:
         monkeypatch.delenv("DWARF_TEST_URL", raising=False)
-    return kind
+    yield kind
 
 
 @pytest.fixture
@@ -94,7 +116,7 @@ def running(request: pytest.FixtureRequest, database: str, host: LocalHost) -> R
     from dwarf.testing import engine_for_test
     from tests.support.invariants import check_invariants
 
-    test = re.sub(r"\W+", "-", request.node.name)
+    test = re.sub(r"\W+", "-", request.node.name)[:100]
     clock = request.getfixturevalue("clock") if "clock" in request.fixturenames else None
 
     @asynccontextmanager
@@ -109,7 +131,7 @@ def running(request: pytest.FixtureRequest, database: str, host: LocalHost) -> R
             if engine._started:
                 await check_invariants(engine)
         finally:
-            await engine.aclose()
+            await engine.aclose(grace=10)  # a test that failed may have left its tasks waiting
         assert shared.slots.taken == 0, "a place for a task was not given back"
         left = {task for task in asyncio.all_tasks() - before if task.get_name().startswith("dwarf-")}
         assert not left, f"the engine left tasks behind: {left}"

@@ -34,5 +34,5 @@ def converge(spawn: Spawn, fan_in: str, last: StepRecord, means: Means, delay_ms
         last, fan_in, merged, dumps(literal), refs, means, lineage=spawn.lineage_id, ordinal=spawn.ordinal, depth=depth
     )
     step.delay_ms = delay_ms
-    step.leased = lease and delay_ms == 0
+    step.leased = lease and delay_ms == 0 and not step.limit_name
     return step

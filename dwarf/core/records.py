@@ -79,6 +79,8 @@ class NewStep:
     predecessor_id: int
     delay_ms: int
     leased: bool  # inserted running, leased to this replica, and handed over after the commit
+    limit_name: str = ""
+    limit_rule: str = ""
 
     @property
     def url(self) -> str:
@@ -97,6 +99,7 @@ class NewFlow:
     idempotency_key: str | None = None
     request_hash: str = ""
     forked_from_step: int = 0
+    note: Any = None  # the engine's own, on the start of the flow; not stored
 
     @property
     def key(self) -> str:

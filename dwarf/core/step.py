@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from dwarf.core.carry import after, carried
 from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry
+from dwarf.core.limits import limit_of
 from dwarf.core.plan import NodePlan
 from dwarf.core.records import JSON, FlowRecord, NewFlow, NewStep, State, StepRecord
 from dwarf.core.routing import Candidate, Route, RoutingError, route, route_text
@@ -144,7 +145,7 @@ class _Turn:
             self._arrive(decision, candidates, len(candidates) - len(forward), spawns)
         if forward:
             decision.successors = self._branches(forward, spawns)
-        elif not self.delay_ms:
+        elif not self.delay_ms and nodes[decision.fan_in].limit is None:
             decision.lease_fan_in = self.means.room(nodes[decision.fan_in].url)
         return decision
 
@@ -180,7 +181,7 @@ class _Turn:
     ) -> NewStep:
         step = new_step(self.step, node, state, stored, refs, self.means, lineage=lineage, ordinal=ordinal)
         step.delay_ms = self.delay_ms
-        step.leased = not self.delay_ms and self.means.room(step.url)
+        step.leased = not self.delay_ms and not step.limit_name and self.means.room(step.url)
         return step
 
 
@@ -197,6 +198,7 @@ def new_step(
     depth: int | None = None,
 ) -> NewStep:
     """A successor of ``step`` at ``node``."""
+    plan = step.flow.plan.nodes[node]
     return NewStep(
         step.flow,
         means.next_id(),
@@ -211,12 +213,29 @@ def new_step(
         step.step_id,
         0,
         False,
+        *limit_of(plan.limit, plan.url, state),
     )
 
 
 def first_step(flow: FlowRecord, initial: State, depth: int, means: Means) -> NewStep:
     """The entry step of a new flow."""
     stored = dumps(dict(initial))
+    plan = flow.plan.nodes[flow.plan.entry]
+    limit_name, limit_rule = limit_of(plan.limit, plan.url, initial)
     return NewStep(
-        flow, means.next_id(), means.token(), flow.plan.entry, depth, initial, stored, {}, 0, 0, 0, 0, leased=False
+        flow,
+        means.next_id(),
+        means.token(),
+        plan.name,
+        depth,
+        initial,
+        stored,
+        {},
+        0,
+        0,
+        0,
+        0,
+        False,
+        limit_name,
+        limit_rule,
     )

@@ -11,16 +11,20 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from zlib import crc32
 
+from dwarf.engine.census import Census
 from dwarf.engine.config import (
     Codec,
     Shard,
     Timing,
+    check_codec,
     check_default_priority,
     check_time_budget,
     read_settings,
 )
+from dwarf.engine.observing import Telemetry
 from dwarf.engine.replica import Clock, Replica, Shared
 from dwarf.errors import ConfigError, EngineClosed, FlowNotFound, InvalidRequest, StateConflict
+from dwarf.storage.database import Database
 from dwarf.storage.opening import open_database
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.host import Host
@@ -63,7 +67,12 @@ class EngineBase:
             durability=durability,
             max_crashes=max_crashes,
             timing=timing,
+            retention=retention,
+            max_connections=max_connections,
         )
+        self._codec = check_codec(codec)
+        self._telemetry = Telemetry(logger, meter_provider, tracer_provider)
+        self._census: Census | None = None
         self._host = host
         self._clock: Clock | None = None
         self._on_lost_write: Any = None
@@ -72,7 +81,7 @@ class EngineBase:
         self._started = False
         self._stop_listening: list[Callable[[], None]] = []
         for shard in self._settings.shards:
-            open_database(shard.url, durability=self._settings.durability)  # a wrong URL shows on this line
+            self._database(shard)  # a wrong URL shows on this line
 
     def __repr__(self) -> str:
         state = "running" if self._started else "not started"
@@ -84,14 +93,14 @@ class EngineBase:
         """Open and migrate the databases, take back what a dead predecessor left, and run. StateConflict if running."""
         if self._shared is not None:
             raise StateConflict("the engine is started already")
-        shared = self._shared = Shared(self._host, self._settings, self._clock)
+        self._telemetry.open()
+        shared = self._shared = Shared(self._host, self._settings, self._clock, self._telemetry)
         shared.track_reads = self._on_lost_write is not None
         shared.on_lost_write = self._on_lost_write
         opened: dict[int, Replica] = {}
         try:
             for shard in self._settings.shards:
-                database = open_database(shard.url, durability=self._settings.durability, clock=self._clock)
-                replica = Replica(shared, shard.index, database)
+                replica = Replica(shared, shard.index, self._database(shard, self._clock))
                 opened[shard.index] = replica
                 await replica.start()
         except BaseException:
@@ -105,6 +114,8 @@ class EngineBase:
         if self._clock is not None:
             loop = asyncio.get_running_loop()
             self._stop_listening.append(self._clock.listen(partial(_wake_from_thread, loop, shared)))
+        self._census = Census(self._telemetry, shared, opened)
+        self._census.start()
         self._replicas = opened
         self._started = True
 
@@ -126,6 +137,8 @@ class EngineBase:
                 await replica.stop_taking()
             await asyncio.gather(*(replica.runner.drain(limit) for replica in replicas))
         finally:
+            if self._census is not None:
+                await self._census.aclose()
             for replica in replicas:
                 await replica.aclose()
             shared.watchdog.close()
@@ -146,7 +159,7 @@ class EngineBase:
     def tune(
         self, *, time_budget: Seconds = _UNSET, default_priority: int = _UNSET, max_connections: int = _UNSET
     ) -> None:
-        """Change settings of a running engine, for flows created from now on.
+        """Change settings of a running engine: the first two for flows created from now on, connections at once.
 
         InvalidRequest for a bad value; every setting is then left as it was.
         """
@@ -160,8 +173,22 @@ class EngineBase:
             self._settings.time_budget_ms = budget
         if priority is not None:
             self._settings.default_priority = priority
+        if max_connections is not _UNSET:
+            self._settings.max_connections = max_connections
+            for replica in self._replicas.values():
+                replica.database.resize(max_connections)
 
     # ------------------------------------------------------------------ inside
+
+    def _database(self, shard: Shard, clock: Clock | None = None) -> Database:
+        settings = self._settings
+        return open_database(
+            shard.url,
+            durability=settings.durability,
+            clock=clock,
+            max_connections=settings.max_connections,
+            codec=self._codec,
+        )
 
     def _for_test(self, clock: Any, on_lost_write: Any) -> None:
         """Settings that only tests have; before the start."""

@@ -7,28 +7,29 @@ call runs under a savepoint, so that one refused call takes nobody with it.
 from __future__ import annotations
 
 import asyncio
-import logging
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from dwarf import seams
-from dwarf.core.decision import Advance, Complete, Decision, Fail
+from dwarf.core.decision import Decision, Fail
 from dwarf.core.records import NewFlow, NewStep
 from dwarf.engine.ids import IdsExhausted, IdSource
-from dwarf.errors import DwarfError, EngineClosed
+from dwarf.engine.observing import Observing
+from dwarf.errors import DwarfError, EngineClosed, StorageError
 from dwarf.storage.commit import commit_decisions, handed_over
 from dwarf.storage.creates import create_flow, reserve
 from dwarf.storage.database import Database
 from dwarf.storage.effects import Effects, Stop, Writer
-from dwarf.storage.failures import Contention, Unavailable
+from dwarf.storage.failures import Contention, PayloadRefused, Unavailable
 from dwarf.storage.script import Guarded, Now, Script
 
 T = TypeVar("T")
 LARGEST_GROUP = 512
-
-logger = logging.getLogger("dwarf.engine")
 
 
 @dataclass(slots=True, eq=False)
@@ -69,10 +70,17 @@ class Committed:
     work_due: bool = False
     blocks: list[tuple[IdSource, int, int]] = field(default_factory=list)
     graphs: set[str] = field(default_factory=set)
+    decided: list[tuple[Decision, tuple[list[NewStep], int] | None]] = field(default_factory=list)
+    flows: list[NewFlow] = field(default_factory=list)
+    resumed: list[int] = field(default_factory=list)
+    written: Counter[tuple[str, str]] | None = None  # sizes of payloads by workflow and column, where they are wanted
+    seconds: float = 0.0  # of the transaction
 
 
 class Listener(Protocol):
-    """Who is told after a commit."""
+    """Who is told after a commit, and what the committer reports to."""
+
+    observing: Observing
 
     def committed(self, group: Committed) -> None:
         """A group is durable."""
@@ -107,6 +115,7 @@ class Committer:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._draining = asyncio.Event()
         self._known_graphs: set[str] = set()
 
     def start(self) -> None:
@@ -124,6 +133,11 @@ class Committer:
     def idle(self) -> bool:
         """Whether nothing waits to be written."""
         return not self._jobs
+
+    @property
+    def queued(self) -> int:
+        """How much waits for the next transaction."""
+        return len(self._jobs)
 
     async def decide(self, decision: Decision) -> tuple[list[NewStep], int] | None:
         """Make a decision durable. The steps handed over and the time, or None where it was fenced out."""
@@ -189,19 +203,15 @@ class Committer:
             if seams.active is not None:
                 await seams.active.arrive("afterCommit", _scopes(group))
         except (Unavailable, Contention) as error:
+            self._listener.observing.database_error(error)
             for job in group:
                 self._give_up(job, error)
-        except DwarfError as error:
+        except Exception as error:  # noqa: BLE001 - one bad job must not take the others with it, nor end the loop
             if len(group) > 1:
                 for job in group:
                     await self._commit([job])
             else:
                 await self._refused(group[0], error)
-        except Exception as error:
-            # a fault of ours in the script: tell whoever waits, and go on with the others
-            logger.exception("a group could not be committed")
-            for job in group:
-                self._give_up(job, error)
         else:
             self._settle(group, committed)
 
@@ -210,21 +220,40 @@ class Committer:
         pauses = iter(self._ladder)
         while True:
             try:
-                return await self._database.write(lambda: self._script(group))
+                began = time.monotonic()
+                committed = await self._database.write(lambda: self._script(group))
+                committed.seconds = time.monotonic() - began
+                return committed
             except IdsExhausted:
                 await self.reserve(2 * LARGEST_GROUP)
             except (Unavailable, Contention) as error:
                 pause = next(pauses, None)
-                if pause is None:
+                if pause is None or self._draining.is_set():
                     raise
-                logger.warning("the database did not take a write, next try in %s s: %s", pause, error)
-                await asyncio.sleep(pause)
+                self._listener.observing.write_retried(pause, error)
+                await self.pause(pause)
 
-    async def _refused(self, job: Job, error: DwarfError) -> None:
-        """A single job that the database did not take."""
-        if isinstance(job, DecisionJob) and not isinstance(job.decision, Fail) and not isinstance(error, EngineClosed):
-            # the payload is at fault: fail the step without it
-            job.decision = Fail(job.decision.step, f"the outcome could not be stored: {error}")
+    async def pause(self, seconds: float) -> None:
+        """Wait before another try, but not while the engine drains."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._draining.wait()
+
+    def drain(self) -> None:
+        """The engine is closing: tries that failed are not put off any more."""
+        self._draining.set()
+
+    async def _refused(self, job: Job, error: Exception) -> None:
+        """A single job that the database did not take, though it is there."""
+        observing = self._listener.observing
+        observing.database_error(error)
+        if not isinstance(error, DwarfError):
+            observing.fault("a transaction failed by a fault in its script", error)
+        known = isinstance(error, PayloadRefused) or not isinstance(error, (StorageError, EngineClosed))
+        if known and isinstance(job, DecisionJob) and not isinstance(job.decision, Fail):
+            # what it brings is at fault: fail the step without it
+            observing.write_failed(job.decision.step, error)
+            job.decision = Fail(job.decision.step, unstorable(error))
             await self._commit([job])
         else:
             self._give_up(job, error)
@@ -254,19 +283,19 @@ class Committer:
 
     def _script(self, group: list[Job]) -> Script[Committed]:
         now = yield Now()
-        committed = Committed(now)
+        committed = Committed(now, written=Counter() if self._listener.observing.metrics.active else None)
         results: dict[Job, tuple[Any, BaseException | None]] = {}
         decided = [job for job in group if isinstance(job, DecisionJob)]
         if decided:
             yield from self._decisions(decided, committed, results)
-        creating = Effects(self._writer, now)
+        creating = Effects(self._writer, now, written=committed.written)
         for job in group:
             if isinstance(job, CreateJob):
                 results[job] = yield from _apart(partial(create_flow, job.flow, creating), job.flow.idempotency_key)
         yield from self._flush(creating, committed)
         for job in group:
             if isinstance(job, CallJob):
-                effects = Effects(self._writer, now)
+                effects = Effects(self._writer, now, written=committed.written)
                 results[job] = yield from _apart(partial(job.call, effects), len(group) > 1)
                 if results[job][1] is None:
                     yield from self._flush(effects, committed)
@@ -286,7 +315,7 @@ class Committer:
         committed: Committed,
         results: dict[Job, tuple[Any, BaseException | None]],
     ) -> Script[None]:
-        effects = Effects(self._writer, committed.now)
+        effects = Effects(self._writer, committed.now, written=committed.written)
         landed = yield from commit_decisions([job.decision for job in jobs], effects)
         yield from self._flush(effects, committed)
         leased: dict[int, list[NewStep]] = {}
@@ -294,13 +323,17 @@ class Committer:
             if step.leased and step.predecessor_id:
                 leased.setdefault(step.predecessor_id, []).append(step)
         for job, ok in zip(jobs, landed, strict=True):
-            results[job] = ((handed_over(job.decision, leased), committed.now) if ok else None, None)
+            handed = (handed_over(job.decision, leased), committed.now) if ok else None
+            committed.decided.append((job.decision, handed))
+            results[job] = (handed, None)
 
     def _flush(self, effects: Effects, committed: Committed) -> Script[None]:
         for known in self._known_graphs & effects.graphs.keys():
             del effects.graphs[known]
         committed.graphs.update(effects.graphs)
         yield from effects.insert()
+        committed.flows.extend(effects.flows)
+        committed.resumed.extend(effects.resumed)
         committed.stops.extend(effects.stops)
         committed.moved |= effects.moved
         committed.work_due = committed.work_due or effects.work_due
@@ -314,6 +347,11 @@ def _apart(script: Callable[[], Script[Any]], guard: object) -> Script[tuple[Any
     return (yield from script()), None
 
 
+def unstorable(error: Exception) -> str:
+    """The text of a step that fails because its outcome could not be stored."""
+    return f"the outcome could not be stored: {error}"
+
+
 def _scopes(group: Sequence[Job]) -> list[str]:
     """What a seam tells of a group: the tasks whose outcomes are in it, and what kinds of outcomes and calls."""
     scopes: list[str] = []
@@ -324,16 +362,3 @@ def _scopes(group: Sequence[Job]) -> list[str]:
         else:
             scopes.append("create" if isinstance(job, CreateJob) else "operation")
     return scopes
-
-
-def status_of(decision: Decision) -> str:
-    """The word for a decision in logs and counts."""
-    match decision:
-        case Advance():
-            return "error_routed" if decision.error_routed else "completed"
-        case Complete():
-            return "completed"
-        case Fail():
-            return "failed"
-        case _:
-            return {"Retry": "retried", "Ask": "interrupted", "Call": "subgraph"}[type(decision).__name__]

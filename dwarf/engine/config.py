@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from dwarf.errors import ConfigError, InvalidRequest
+from dwarf.storage.coding import Codec as Codec
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.status import Status
 
@@ -77,18 +78,6 @@ class Timing:
             _milliseconds(pause, "retry_ladder")
 
 
-class Codec(Protocol):
-    """Turns stored payloads into something else and back: encryption, compression."""
-
-    def encode(self, data: bytes) -> bytes:
-        """What is stored for ``data``."""
-        ...
-
-    def decode(self, data: bytes) -> bytes:
-        """The inverse of ``encode``."""
-        ...
-
-
 @dataclass
 class Settings:
     """What ``Engine`` was given, checked. ``time_budget_ms`` and ``default_priority`` may be tuned while it runs."""
@@ -101,6 +90,13 @@ class Settings:
     durability: Durability
     max_crashes: int | None
     timing: Timing
+    retention: Mapping[Status, int] = field(default_factory=dict)  # milliseconds
+    max_connections: int | None = None
+
+    @property
+    def suspect_at(self) -> int:
+        """How often a step may lose its process before it is run apart from others that have lost theirs."""
+        return DEFAULT_MAX_CRASHES // 2 if self.max_crashes is None else max(1, self.max_crashes // 2)
 
     @property
     def margin_ms(self) -> int:
@@ -119,12 +115,16 @@ def read_settings(
     durability: str,
     max_crashes: int | None,
     timing: Timing | None,
+    retention: Mapping[Any, Seconds] | None = None,
+    max_connections: int | None = None,
 ) -> Settings:
     """Check the engine's arguments. ConfigError names the one that is wrong."""
     if workers is not None and (not _is_int(workers) or workers < 0):
         raise ConfigError(f"workers is a whole number, 0 or more, not {workers!r}")
     if engine_id is not None and (not _is_int(engine_id) or not 1 <= engine_id < 2**63):
         raise ConfigError(f"engine_id is a positive 63-bit number, not {engine_id!r}")
+    if max_connections is not None and (not _is_int(max_connections) or max_connections < 1):
+        raise ConfigError(f"max_connections is a whole number from 1 up, not {max_connections!r}")
     if durability not in ("full", "relaxed"):
         raise ConfigError(f"durability is 'full' or 'relaxed', not {durability!r}")
     if max_crashes is not None and (not _is_int(max_crashes) or max_crashes < 1):
@@ -143,6 +143,8 @@ def read_settings(
         durability="relaxed" if durability == "relaxed" else "full",
         max_crashes=max_crashes,
         timing=timing or Timing(),
+        retention=_read_retention(retention),
+        max_connections=max_connections,
     )
 
 
@@ -154,11 +156,37 @@ def check_time_budget(value: Seconds) -> int:
     return milliseconds
 
 
+def check_codec(codec: Codec | None) -> Codec | None:
+    """A codec, or none. ConfigError."""
+    if codec is not None and not all(callable(getattr(codec, name, None)) for name in ("encode", "decode")):
+        raise ConfigError(f"a codec has the methods encode and decode, which {type(codec).__name__} has not")
+    return codec
+
+
 def check_default_priority(value: object) -> int:
     """A priority that may be a default: 1 up to 2**31 - 1. InvalidRequest."""
     if not _is_int(value) or not 1 <= value <= MAX_INT32:  # type: ignore[operator]
         raise InvalidRequest(f"default_priority is a whole number from 1 to {MAX_INT32}, not {value!r}")
     return int(value)  # type: ignore[call-overload,no-any-return]
+
+
+def _read_retention(retention: object) -> Mapping[Status, int]:
+    if retention is None:
+        return {}
+    if not isinstance(retention, Mapping):
+        raise ConfigError(f"retention is a mapping from status to age, not {type(retention).__name__}")
+    known: dict[Status, int] = {}
+    for name, age in retention.items():
+        try:
+            status = Status(name)
+        except ValueError:
+            raise ConfigError(f"retention has no status {name!r}: it is one of {', '.join(Status)}") from None
+        if not status.stopped:
+            raise ConfigError(
+                f"retention cannot be for flows that are {status}: only those that have stopped are deleted"
+            )
+        known[status] = _milliseconds(age, f"retention[{status.value!r}]")
+    return known
 
 
 def _read_shards(url: str | None, shards: Iterable[Shard] | None) -> tuple[Shard, ...]:

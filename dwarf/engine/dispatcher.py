@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dwarf import seams
-from dwarf.errors import DwarfError, EngineClosed
+from dwarf.core.fairness import Pressure, Shares
+from dwarf.core.records import FlowRecord
+from dwarf.errors import EngineClosed
 from dwarf.storage.claims import Claimed, claim_due
+from dwarf.storage.supply import look
 from dwarf.storage.waits import answer_overdue
 
 if TYPE_CHECKING:
     from dwarf.engine.replica import Replica
 
-logger = logging.getLogger("dwarf.engine")
-
 LARGEST_CLAIM = 256
 LONGEST_WAIT_S = 5.0
+LOOK_AGAIN_S = 0.1  # how old the knowledge of what waits may be
 AFTER_FAULT_S = 1.0
 
 
@@ -30,6 +32,8 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._closing = False
         self.backlogged = True  # due steps may wait for a place
+        self._pressure: Pressure | None = None  # what waits, as far as known
+        self._shares = Shares()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -40,6 +44,15 @@ class Dispatcher:
     def wake(self) -> None:
         """Look for work now."""
         self._wake.set()
+
+    def may_hand_over(self, flow: FlowRecord) -> bool:
+        """Whether a running flow may go straight on to its next step, or has to let others go first."""
+        return not self._shares.must_yield(flow.priority, flow.fairness_key, flow.fairness_weight, self._pressure)
+
+    def begun(self, flow: FlowRecord) -> None:
+        """A step of this flow starts."""
+        if self._pressure is not None:
+            self._shares.start(flow.fairness_key, flow.fairness_weight)
 
     async def aclose(self) -> None:
         """Claim nothing more."""
@@ -54,21 +67,15 @@ class Dispatcher:
                 await self._cycle()
             except EngineClosed:
                 return
-            except DwarfError as error:
-                logger.error("looking for work failed, next try in %s s: %s", AFTER_FAULT_S, error)
-                await self._sleep(AFTER_FAULT_S)
-            except Exception:
-                logger.exception("looking for work failed")
+            except Exception as error:  # noqa: BLE001 - the loop must not end
+                self._replica.observing.fault("looking for work failed, next try in %s s", error, AFTER_FAULT_S)
                 await self._sleep(AFTER_FAULT_S)
 
     async def _cycle(self) -> None:
         slots = self._replica.slots
         room = slots.take(LARGEST_CLAIM)
         if not room:
-            self.backlogged = True
-            self._wake.clear()
-            if not slots.free:
-                await self._wake.wait()
+            await self._full()
             return
         self._wake.clear()
         try:
@@ -83,14 +90,31 @@ class Dispatcher:
         for step in claimed.steps:
             self._replica.admission.promise(step.flow.plan.nodes[step.node].url)
             self._replica.runner.launch(step)
+        self._replica.announce({step.flow.root_flow_id for step in claimed.steps})
         slots.give(room - found)
         self.backlogged = found == room
-        if not found and not self._wake.is_set():
+        if not self.backlogged:
+            self._pressure = None
+            self._shares.reset()
+        if not found and not self._wake.is_set() and not self._replica.admission.overlooked():
             await self._rest(claimed)
+
+    async def _full(self) -> None:
+        """Every place is taken: see what waits, so that no chain of steps keeps its place for ever."""
+        self.backlogged = True
+        self._wake.clear()
+        if self._replica.slots.free:
+            return
+        self._pressure = await self._replica.database.read(lambda: look((), (), self._replica.settings.suspect_at))
+        if self._pressure is None:
+            await self._wake.wait()
+        else:
+            await self._sleep(LOOK_AGAIN_S)
 
     async def _claim(self, room: int) -> Claimed:
         replica = self._replica
-        return await replica.database.write(
+        began = time.monotonic()
+        claimed = await replica.database.write(
             lambda: claim_due(
                 room,
                 replica.admission.survey(),
@@ -98,8 +122,13 @@ class Dispatcher:
                 engine_id=replica.engine_id,
                 margin_ms=replica.settings.margin_ms,
                 plan_of=replica.plans.plan_of,
+                random=replica.shared.random,
+                suspect_at=replica.settings.suspect_at,
+                alone=not replica.shared.suspects,
             )
         )
+        replica.observing.claimed(claimed, time.monotonic() - began)
+        return claimed
 
     async def _rest(self, claimed: Claimed) -> None:
         """Nothing can be started now: wait for a reason to look again."""

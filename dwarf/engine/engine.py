@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 from dwarf.core.keys import parse_key
 from dwarf.core.ticks import read_rhythm
-from dwarf.engine.base import EngineBase
+from dwarf.engine.forking import fork_at, read_changes, read_target
 from dwarf.engine.handle import FlowHandle
 from dwarf.engine.ids import IdsExhausted
+from dwarf.engine.moving import exported, imported
+from dwarf.engine.overview import Overview
 from dwarf.engine.plans import Frozen
 from dwarf.engine.replica import load_graph
 from dwarf.engine.requests import (
@@ -19,10 +21,10 @@ from dwarf.engine.requests import (
     read_schedule_options,
     read_state,
     read_workflow,
-    request_hash,
+    request_text,
 )
 from dwarf.engine.schedule import Schedule, schedule_record
-from dwarf.errors import InvalidRequest, ThreadNotFound
+from dwarf.errors import InvalidRequest, StepNotFound, ThreadNotFound
 from dwarf.storage.creates import thread_of
 from dwarf.storage.history import read_step
 from dwarf.storage.scheduling import list_schedules, put_schedule, read_now
@@ -33,13 +35,14 @@ from dwarf.workflow.results import Outcome, Step
 _UNSET: Any = object()
 
 
-class Engine(EngineBase):
+class Engine(Overview):
     """Runs flows. ``async with Engine(host, url)`` migrates the database, starts, and drains at the end.
 
     ``url`` is a SQLAlchemy URL or a plain one ("sqlite:///flows.db"; "sqlite://" or none for memory); ``shards`` names
     several databases instead. ``workers`` is the most tasks in flight; with 0 this engine creates, waits and answers,
     but runs nothing. ``time_budget`` (seconds or timedelta) bounds each call of a task. ``max_crashes`` is how often a
-    step may lose its process before it fails; None for no limit. ConfigError names a setting that is wrong.
+    step may lose its process before it fails, None for no limit; from half of that such steps are run one at a time,
+    so that one which kills its process does not take others along. ConfigError names a setting that is wrong.
     """
 
     # ------------------------------------------------------------------ flows
@@ -123,8 +126,32 @@ class Engine(EngineBase):
         """One step with its input state, its changes, and the keys of its neighbours. StepNotFound."""
         self._check_running()
         key = parse_key(step_key, "step key")
-        replica = self._replica(key.shard)
+        replica = self._replicas.get(key.shard)
+        if replica is None:
+            raise StepNotFound("step not found: the engine has no such shard")
         return await replica.database.read(lambda: read_step(key))
+
+    async def fork(
+        self,
+        step: str | Step,
+        changes: Mapping[str, Any] | Any = None,
+        *,
+        at: Literal["input", "after"] = "input",
+        keep_answers: int = 0,
+    ) -> FlowHandle:
+        """Copy a flow that has ended, and go on in the copy at one of its steps. The flow itself is left as it is.
+
+        With ``at="input"`` the step's task runs again; ``changes`` are laid over its input, and None deletes a field.
+        ``keep_answers`` is how many of its answers are kept, of interrupts and subgraphs in the order of the calls.
+        With ``at="after"`` the step's result stands, ``changes`` are laid over it, and routing goes on from there.
+        What came after the step is left out, branches beside it are kept. In a child flow, the steps that wait for it
+        get its new result. StepNotFound; StateConflict where the flow has not ended, or the step has no result to go
+        on from; InvalidRequest, StateError for wrong arguments.
+        """
+        self._check_running()
+        target, given = read_target(at, keep_answers), read_changes(changes)
+        key = parse_key(step.key if isinstance(step, Step) else step, "step key")
+        return FlowHandle(self, await fork_at(self._replica(key.shard), key, target, given))
 
     # ------------------------------------------------------------------ schedules
 
@@ -159,7 +186,8 @@ class Engine(EngineBase):
         replica = self._replica(self._place(name))
         given = read_state(state)
         now = await replica.database.read(read_now)
-        record = schedule_record(name, url, frozen, rhythm, given, options, bool(catch_up), now)
+        hashed = replica.database.payloads.hashed
+        record = schedule_record(name, url, frozen, rhythm, given, options, bool(catch_up), now, hashed)
         body = frozen.body if frozen else ""
         kept = await replica.committer.call(lambda effects: put_schedule(record, body, effects))
         replica.scheduler.wake()
@@ -172,6 +200,32 @@ class Engine(EngineBase):
         for replica in self._replicas.values():
             found += [Schedule(replica, record) for record in await replica.database.read(list_schedules)]
         return sorted(found, key=lambda schedule: schedule.name)
+
+    # ------------------------------------------------------------------ from one database to another
+
+    async def export_flows(self, *flow_keys: str) -> AsyncIterator[str]:
+        """Flows that have stopped, with everything under them, as lines of JSON without their line ends.
+
+        Payloads are in plain text in them, whatever the codec; keys are not. A branch that still runs beside one that
+        waits is begun anew where the flow is imported. InvalidRequest, also for the key of a child flow; FlowNotFound;
+        StateConflict for a flow that runs or is being deleted.
+        """
+        self._check_running()
+        async for line in exported(flow_keys, self._replica):
+            yield line
+
+    async def import_flows(self, lines: Iterable[str] | AsyncIterable[str]) -> list[FlowHandle]:
+        """Create flows from the lines of ``export_flows``, in their order; they have new keys and threads of their own.
+
+        What waits in them can be answered here, and what has completed can be forked and continued. The graphs are in
+        the lines, the tasks are the host's. Each flow arrives whole or not at all, and none before all lines have been
+        read and checked. Import only what you trust: it may name any class as the type of a value, and any task of the
+        host. InvalidRequest names the first line that is wrong.
+        """
+        self._check_running()
+        assert self._shared is not None
+        keys = await imported(lines, self._shared.plans, lambda: self._replica(self._place(None)))
+        return [FlowHandle(self, key) for key in keys]
 
     # ------------------------------------------------------------------ inside
 
@@ -199,6 +253,7 @@ class Engine(EngineBase):
         thread: tuple[int, str] | None,
     ) -> FlowHandle:
         replica = self._replica(place or self._place(options.idempotency_key))
+        hashed = replica.database.payloads.hashed
         while True:
             try:
                 flow = replica.new_flow(
@@ -213,7 +268,7 @@ class Engine(EngineBase):
                     thread=thread,
                     delete_on_completion=options.delete_on_completion,
                     idempotency_key=options.idempotency_key,
-                    request_hash=request_hash(url, state) if options.idempotency_key else "",
+                    request_hash=hashed(request_text(url, state)) if options.idempotency_key else "",
                 )
                 break
             except IdsExhausted:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Generator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Generator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dwarf import seams
 from dwarf.core.keys import Key, parse_key
+from dwarf.engine.forking import next_turn, read_changes, repair
 from dwarf.engine.replica import Replica
 from dwarf.errors import InvalidRequest, StepNotFound, WaitTimeout
 from dwarf.storage.cancels import cancel_flow
+from dwarf.storage.deleting import delete_flow
 from dwarf.storage.effects import Stop
 from dwarf.storage.history import read_history, read_interrupts
 from dwarf.storage.reads import read_fingerprint, read_graph, read_outcome, read_root
@@ -109,8 +111,42 @@ class FlowHandle(Awaitable[Outcome]):
             lambda effects: cancel_flow(key.id, key.token, text, effects, replica.plans.plan_of)
         )
 
+    async def delete(self) -> None:
+        """Delete the flow with everything under it. It is no longer listed from now on, and is removed a little later.
+
+        One that waits for an answer is cancelled. Deleting again does nothing. StateConflict when the flow is running;
+        InvalidRequest for the key of a child flow.
+        """
+        replica, key = self._place()
+        await replica.committer.call(lambda effects: delete_flow(key.id, key.token, effects))
+
+    async def retry_failed(self, changes: Mapping[str, Any] | Any = None) -> FlowHandle:
+        """Copy a flow that has failed or was cancelled, and run what was stopped again, in every branch at once.
+
+        ``changes`` are laid over the input of each step that runs again; None deletes a field. Branches that came to
+        their end are kept, and are merged with the others as usual. Where a child flow was stopped, the copy goes on
+        inside it. A step that failed starts over; one that was cancelled keeps the answers it had. StateConflict when
+        nothing has failed, or the flow has not ended; InvalidRequest for the key of a child flow.
+        """
+        replica, key = self._place()
+        return FlowHandle(self._engine, await repair(replica, key, read_changes(changes)))
+
+    async def continue_with(self, state: Mapping[str, Any] | Any = None) -> FlowHandle:
+        """Create the next flow of this one's thread: a further turn of the same graph, with the same options.
+
+        It begins with the final state of the thread's latest flow, forks left aside, into which ``state`` is merged by
+        the graph's reducers; None deletes a field without one. Of several calls at once, one succeeds. StateConflict
+        when the latest flow has not completed; InvalidRequest for the key of a child flow; ThreadNotFound when every
+        flow of the thread is being deleted.
+        """
+        replica, key = self._place()
+        return FlowHandle(self._engine, await next_turn(replica, key, read_changes(state, "the fields of a state")))
+
     async def history(self) -> Sequence[Step]:
-        """The steps of the flow by depth and id, without their states. A step that called child flows holds them."""
+        """The steps of the flow by depth and id, without their states. A step that called child flows holds them.
+
+        FlowNotFound when the flow is being deleted, too.
+        """
         replica, key = self._place()
         return await replica.database.read(lambda: read_history(key))
 
@@ -139,7 +175,7 @@ class FlowHandle(Awaitable[Outcome]):
                 if print_ != seen:
                     seen = print_
                     outcome, _ = await replica.database.read(lambda: read_outcome(key))
-                    steps = await replica.database.read(lambda: read_history(key))
+                    steps = await replica.database.read(lambda: read_history(key, deleted_too=True))
                     yield FlowUpdate(outcome=outcome, steps=tuple(steps))
                     if outcome.status.terminal:
                         return
@@ -156,7 +192,7 @@ class FlowHandle(Awaitable[Outcome]):
                 if seams.active is not None:
                     await seams.active.arrive("awaitParked", [self.key])
                 stop = None
-                if self._fresh is not None and self._fresh == replica.waiters.generation:
+                if replica.waiters.knows_since(self._fresh):
                     # made here, and every stop since is known here: there is no need to look
                     stop = replica.waiters.recent(key.id) or await future
                 if stop is not None and stop.final_state is not None and stop.status is not Status.CANCELLED:

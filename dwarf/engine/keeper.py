@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dwarf import seams
-from dwarf.errors import DwarfError, EngineClosed
+from dwarf.engine.reaper import reap
+from dwarf.errors import EngineClosed
 from dwarf.storage.reads import read_statuses
 from dwarf.storage.recovery import lease_owners, recover_abandoned, recover_expired
 from dwarf.storage.waits import answer_overdue
@@ -16,8 +17,6 @@ from dwarf.workflow.durations import to_ms
 
 if TYPE_CHECKING:
     from dwarf.engine.replica import Replica
-
-logger = logging.getLogger("dwarf.engine")
 
 QUICKEST_LOOK_S = 0.05
 SLOWEST_LOOK_S = 0.25
@@ -31,12 +30,14 @@ class Keeper:
         self._replica = replica
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = asyncio.Event()
+        self._doubtful = False  # flows may have stopped of which nothing was heard
 
     def start(self) -> None:
         """Begin."""
         timing = self._replica.settings.timing
         self._tasks = [
             asyncio.create_task(self._every(to_ms(timing.recovery, "recovery") / 1000, self._recover)),
+            asyncio.create_task(self._every(to_ms(timing.reap, "reap") / 1000, partial(reap, self._replica))),
             asyncio.create_task(self._look_around(), name="dwarf-lookout"),
         ]
 
@@ -58,20 +59,21 @@ class Keeper:
         if dead:
             count = await database.write(lambda: recover_abandoned(sorted(dead)))
             await database.dead_engine_ids(set())
-            self._recovered(count, "their owner is gone")
+            self._recovered(count, "owner_gone")
 
     async def _recover(self) -> None:
         if seams.active is not None:
             await seams.active.arrive("beforeRecovery")
         await self.take_back(set())
-        self._recovered(await self._replica.database.write(recover_expired), "their lease ran out")
+        self._recovered(await self._replica.database.write(recover_expired), "lease_expired")
         await self._replica.committer.call(answer_overdue)
         if seams.active is not None:
             await seams.active.arrive("recoveryDone")
 
-    def _recovered(self, count: int, why: str) -> None:
+    def _recovered(self, count: int, reason: str) -> None:
         if count:
-            logger.warning("shard %s: %s steps are run again, %s", self._replica.shard, count, why)
+            self._replica.observing.recovered(count, reason)
+            self._replica.announce(self._replica.watched)
             self._replica.shared.wake_all()
 
     async def _every(self, pause: float, action: Callable[[], Awaitable[None]]) -> None:
@@ -81,10 +83,8 @@ class Keeper:
                 await action()
             except EngineClosed:
                 return
-            except DwarfError as error:
-                logger.error("a repair failed and is tried again in %s s: %s", pause, error)
-            except Exception:
-                logger.exception("a repair failed")
+            except Exception as error:  # noqa: BLE001 - the loop must not end
+                self._replica.observing.fault("a repair failed, next try in %s s", error, pause)
 
     async def _look_around(self) -> None:
         """See what other processes do: their new work, and the flows they stop.
@@ -102,26 +102,40 @@ class Keeper:
                 if elsewhere:
                     pause = QUICKEST_LOOK_S
                     replica.waiters.unsure()
+                if elsewhere or (elsewhere is None and not replica.database.told):
                     replica.dispatcher.wake()
+                if elsewhere is not False:
                     replica.announce(replica.watched)
-                if elsewhere or clock() >= anyway:
-                    anyway = clock() + ANYWAY_S
-                    await self._release_stopped()
+                untold = elsewhere is None and not replica.database.told
+                if elsewhere or untold or self._doubtful or clock() >= anyway:
+                    anyway, self._doubtful = clock() + ANYWAY_S, False
+                    if await self._release_stopped():
+                        pause = QUICKEST_LOOK_S
             except EngineClosed:
                 return
-            except DwarfError as error:
-                logger.error("looking at the database failed: %s", error)
-            except Exception:
-                logger.exception("looking at the database failed")
+            except Exception as error:  # noqa: BLE001 - the loop must not end
+                replica.observing.fault("looking at the database failed", error)
 
-    async def _release_stopped(self) -> None:
-        """Wake those whose flow has stopped, or is gone."""
+    def heard(self, work_due: bool, stopped: Collection[int] | None) -> None:
+        """The news of another process have come by themselves."""
+        replica = self._replica
+        if work_due and replica.settings.workers:
+            replica.dispatcher.wake()
+        if stopped is None:
+            replica.waiters.unsure()
+            self._doubtful = True
+        else:
+            replica.waiters.stopped_elsewhere(stopped)
+        replica.announce(replica.watched)
+
+    async def _release_stopped(self) -> bool:
+        """Wake those whose flow has stopped, or is gone. Whether there were any."""
         replica = self._replica
         waited_for = replica.waiters.flow_ids
         if not waited_for:
-            return
+            return False
         statuses = await replica.database.read(lambda: read_statuses(waited_for))
-        for flow_id in waited_for:
-            known = statuses.get(flow_id)
-            if known is None or known[1].stopped:
-                replica.waiters.release(flow_id)
+        gone = [flow_id for flow_id in waited_for if flow_id not in statuses or statuses[flow_id][1].stopped]
+        for flow_id in gone:
+            replica.waiters.release(flow_id)
+        return bool(gone)

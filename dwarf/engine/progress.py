@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
 from dwarf.core.records import StepRecord
 from dwarf.errors import DwarfError
+from dwarf.observe.logs import Log
 from dwarf.storage.database import Database
 from dwarf.storage.progress import write_progress
 from dwarf.workflow.jsontext import dumps
@@ -16,14 +16,14 @@ from dwarf.workflow.jsontext import dumps
 PAUSE_S = 0.5
 
 Reporter: TypeAlias = Callable[[float, "float | None", str], None]
-logger = logging.getLogger("dwarf.engine")
 
 
 class ProgressBook:
     """The latest progress of each step in flight on one shard. Tasks report from the loop and from threads."""
 
-    def __init__(self, database: Database, on_written: Callable[[set[int]], None]) -> None:
+    def __init__(self, database: Database, on_written: Callable[[set[int]], None], log: Log) -> None:
         self._database = database
+        self._log = log
         self._on_written = on_written
         self._loop = asyncio.get_running_loop()
         self._latest: dict[int, tuple[StepRecord, tuple[float, float | None, str]]] = {}
@@ -52,7 +52,7 @@ class ProgressBook:
                 self._on_written({step.flow.root_flow_id for step, _ in latest.values()})
                 await asyncio.sleep(PAUSE_S)
         except DwarfError as error:
-            logger.warning("progress could not be written: %s", error)
+            self._log.warning("progress could not be written: %s", error)
         finally:
             self._flush = None
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
+from random import Random
 from typing import Any, Protocol
 
 from dwarf import seams
-from dwarf.core.decision import Decision
-from dwarf.core.keys import correlation_id
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, StepRecord
 from dwarf.core.step import Means, first_step, no_room
-from dwarf.engine.committer import Committed, Committer, status_of
+from dwarf.engine.committer import Committed, Committer
 from dwarf.engine.config import Settings
 from dwarf.engine.dispatcher import Dispatcher
 from dwarf.engine.ids import IdSource, new_token
 from dwarf.engine.keeper import Keeper
+from dwarf.engine.observing import Observing, Telemetry
 from dwarf.engine.plans import Frozen, PlanCache
 from dwarf.engine.progress import ProgressBook
 from dwarf.engine.runner import Runner, started
@@ -30,8 +29,6 @@ from dwarf.storage.effects import Writer
 from dwarf.workflow.durations import to_ms
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
-
-logger = logging.getLogger("dwarf.engine")
 
 
 class Clock(Protocol):
@@ -51,16 +48,19 @@ class Clock(Protocol):
 class Shared:
     """What the shards of one engine have in common."""
 
-    def __init__(self, host: Any, settings: Settings, clock: Clock | None) -> None:
+    def __init__(self, host: Any, settings: Settings, clock: Clock | None, telemetry: Telemetry) -> None:
         self.host = host
         self.settings = settings
         self.clock = clock
+        self.telemetry = telemetry
         self.plans = PlanCache()
-        self.admission = Admission(host)
-        self.watchdog = Watchdog()
+        self.admission = Admission(host, self.wake_all)
+        self.watchdog = Watchdog(telemetry.log)
         self.draining = False
+        self.random = Random()
         self.wakers: list[Callable[[], None]] = []
         self.slots = Slots(settings.workers, self.wake_all)
+        self.suspects: set[tuple[int, int]] = set()  # steps in flight that have often lost their process
         self.track_reads = False
         self.on_lost_write: Callable[[str, list[str]], None] | None = None
 
@@ -88,6 +88,8 @@ class Replica:
         self.slots = shared.slots
         self.admission = shared.admission
         self.watchdog = shared.watchdog
+        self.observing = Observing(shared.telemetry, shard, self.settings.margin_ms)
+        self.log = shared.telemetry.log
         self.track_reads = shared.track_reads
         self.flow_ids = IdSource("flow")
         self.step_ids = IdSource("step")
@@ -110,13 +112,14 @@ class Replica:
             self.settings.margin_ms,
             Means(self.step_ids.take, new_token, no_room),
         )
-        ladder = [to_ms(pause, "retry_ladder") / 1000 for pause in self.settings.timing.retry_ladder]
-        self.committer = Committer(self.database, writer, (self.flow_ids, self.step_ids), self, ladder)
-        self.progress = ProgressBook(self.database, self.announce)
+        self.pauses = [to_ms(pause, "retry_ladder") / 1000 for pause in self.settings.timing.retry_ladder]
+        self.committer = Committer(self.database, writer, (self.flow_ids, self.step_ids), self, self.pauses)
+        self.progress = ProgressBook(self.database, self.announce, self.log)
         self.runner = Runner(self)
         self.dispatcher = Dispatcher(self)
         self.keeper = Keeper(self)
         self.scheduler = Scheduler(self)
+        self.database.listen(self.keeper.heard)
         await self.committer.reserve(1)
         await self.keeper.take_back({self.engine_id} if proves_dead else set())
         self.committer.start()
@@ -129,6 +132,7 @@ class Replica:
 
     async def stop_taking(self) -> None:
         """Claim nothing more."""
+        self.committer.drain()
         await self.scheduler.aclose()
         await self.dispatcher.aclose()
 
@@ -158,22 +162,21 @@ class Replica:
         for stop in group.stops:
             if seams.active is None or not seams.active.lost("dropStop", [stop.flow_id]):
                 self.waiters.stopped(stop)
-            if logger.isEnabledFor(logging.INFO):
-                logger.info(
-                    "flow %s is %s",
-                    correlation_id(self.shard, stop.flow_id),
-                    stop.status,
-                    extra={"dwarf_flow": correlation_id(self.shard, stop.flow_id), "dwarf_status": str(stop.status)},
-                )
+        self.observing.committed(group)
         if group.work_due and (seams.active is None or not seams.active.lost("dropDoorbell")):
             self.dispatcher.wake()
         if self._changes:
             self.announce(group.moved)
+        if self.database.told:
+            # what this replica takes up itself at once is no news
+            work = group.work_due and (self.dispatcher.backlogged or not self.settings.workers)
+            if work or group.stops:
+                self.database.tell(work, [stop.flow_id for stop in group.stops])
 
     def offer(self, flow: NewFlow) -> None:
         """Take a place for the first step of a new flow, unless others wait for one."""
         entry = flow.entry
-        if self.draining or self.dispatcher.backlogged or not self.slots.take():
+        if self.draining or self.dispatcher.backlogged or entry.limit_name or not self.slots.take():
             return
         entry.leased = self.admission.take(entry.url)
         if not entry.leased:
@@ -261,7 +264,9 @@ class Replica:
         )
         means = Means(self.step_ids.take, new_token, no_room)
         entry = first_step(record, initial, caller.depth + 1 if caller else 1, means)
-        return NewFlow(record, frozen.body, entry, initial, idempotency_key, request_hash)
+        flow = NewFlow(record, frozen.body, entry, initial, idempotency_key, request_hash)
+        self.observing.new_flow(flow, caller)
+        return flow
 
     # ------------------------------------------------------------------ around a task
 
@@ -272,16 +277,6 @@ class Replica:
             if lost:
                 self.shared.on_lost_write(url, lost)
 
-    def log_decision(self, step: StepRecord, decision: Decision, landed: bool) -> None:
-        """One line for each outcome, where somebody reads them."""
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug(
-                "step %s of flow %s is %s",
-                step.node,
-                correlation_id(self.shard, step.flow.flow_id),
-                status_of(decision) if landed else "fenced out",
-            )
-
 
 async def load_graph(host: Any, workflow: str | Graph, baggage: Mapping[str, Any]) -> tuple[str, Graph]:
     """The URL and the graph of a workflow given by name or as a graph. Functions on a graph are registered."""
@@ -290,9 +285,11 @@ async def load_graph(host: Any, workflow: str | Graph, baggage: Mapping[str, Any
         return workflow.name, workflow
     if seams.active is not None:
         await seams.active.arrive("loadGraph", [workflow])
-    graph: Graph | None = await host.load_graph(workflow, baggage)
+    graph: Any = await host.load_graph(workflow, baggage)
     if graph is None:
         raise GraphNotFound(f"the host has no workflow {workflow!r}")
+    if not isinstance(graph, Graph):
+        raise ConfigError(f"the host's load_graph({workflow!r}) answered with a {type(graph).__name__}, not a Graph")
     return workflow, graph
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 from dwarf.engine.config import MAX_INT32, Settings, check_time_budget
@@ -101,10 +100,9 @@ def read_state(state: Any) -> dict[str, Any]:
     return encode_fields(fields, drop_none=True)
 
 
-def request_hash(workflow_url: str, state: Mapping[str, Any]) -> str:
+def request_text(workflow_url: str, state: Mapping[str, Any]) -> str:
     """What a second create with the same idempotency key is compared by: the workflow's URL and the state."""
-    text = dumps([workflow_url, sorted(state.items())])
-    return sha256(text.encode("utf-8")).hexdigest()
+    return dumps([workflow_url, sorted(state.items())])
 
 
 def _baggage(baggage: Mapping[str, Any] | None) -> Mapping[str, Any]:

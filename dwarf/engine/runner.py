@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dwarf import seams
-from dwarf.core.decision import Decision
+from dwarf.core.decision import Decision, Fail
 from dwarf.core.keys import correlation_id, format_key
 from dwarf.core.records import NewFlow, NewStep, StepRecord
 from dwarf.core.step import Attempt, Means, Raised, Returned, decide
+from dwarf.engine.committer import unstorable
 from dwarf.engine.ids import IdsExhausted, new_token
 from dwarf.engine.slots import Room
-from dwarf.errors import DwarfError, EngineClosed, Parked, StorageError
+from dwarf.errors import EngineClosed, Parked, StorageError
 from dwarf.storage.failures import Contention, Unavailable
 from dwarf.storage.recovery import release_lease
 from dwarf.workflow.errors_json import error_fields, error_text, traceback_text
@@ -23,8 +23,6 @@ from dwarf.workflow.unwrap import only_parked
 
 if TYPE_CHECKING:
     from dwarf.engine.replica import Replica
-
-logger = logging.getLogger("dwarf.engine")
 
 
 class Abandoned(Exception):
@@ -47,6 +45,8 @@ class Runner:
 
     def launch(self, step: StepRecord) -> None:
         """Run a step for which a place was taken."""
+        if step.crashes >= self._replica.settings.suspect_at:
+            self._replica.shared.suspects.add((self._replica.shard, step.step_id))
         task = asyncio.create_task(self._run(step), name=f"dwarf-step-{step.step_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -64,16 +64,32 @@ class Runner:
     async def _run(self, step: StepRecord) -> None:
         """Run a step and, in the same place, those that follow it."""
         replica = self._replica
+        observing = replica.observing
         current: StepRecord | None = step
         try:
             while current is not None:
-                current = self._continue(await self._run_one(current))
+                if observing.active:
+                    with observing.attempt(current):
+                        following = await self._run_one(current)
+                else:
+                    following = await self._run_one(current)
+                self._clear(step)
+                current = self._continue(following)
         except Abandoned:
             pass
-        except Exception:
-            logger.exception("step %s could not be processed", correlation_id(replica.shard, step.flow.flow_id))
+        except Exception as error:  # noqa: BLE001 - the engine goes on with the others
+            flow = correlation_id(replica.shard, step.flow.flow_id)
+            observing.fault("a step of flow %s could not be processed", error, flow, flow=flow)
         finally:
+            self._clear(step)
             replica.slots.give()
+
+    def _clear(self, step: StepRecord) -> None:
+        """A step that was run apart from others is over."""
+        shared = self._replica.shared
+        if shared.suspects and (self._replica.shard, step.step_id) in shared.suspects:
+            shared.suspects.remove((self._replica.shard, step.step_id))
+            shared.wake_all()
 
     def _continue(self, following: list[StepRecord]) -> StepRecord | None:
         """Start the steps that follow: one in the place of the step which is over, the others beside it."""
@@ -85,8 +101,10 @@ class Runner:
         """Run a step to its outcome. The steps handed over, for which places are taken."""
         replica = self._replica
         replica.admission.begun(step.flow.plan.nodes[step.node].url)
+        replica.dispatcher.begun(step.flow)
         attempt = await self._attempt_or_release(step)
-        room = Room(replica.slots, replica.admission, not replica.draining)
+        open_ = not replica.draining and replica.dispatcher.may_hand_over(step.flow)
+        room = Room(replica.slots, replica.admission, open_)
         try:
             decision = await self._decide(step, attempt, room)
             handed = await self._commit(step, decision)
@@ -122,10 +140,12 @@ class Runner:
         limit = replica.settings.max_crashes
         if limit is not None and step.crashes >= limit:
             text = f"the step was given up: {step.crashes} runs ended without an outcome, as when their process dies"
+            replica.observing.poisoned(step)
             return Raised(text, "", {"error": text, "statusCode": 500})
         flow = self._flow(step)
         url = step.flow.plan.nodes[step.node].url
         error = await self._execute(url, flow, step)
+        replica.observing.task_ended(step, error)
         if seams.active is not None:
             await seams.active.arrive("afterTask", [url])
         if error is not None:
@@ -161,7 +181,9 @@ class Runner:
     async def _execute(self, url: str, flow: Flow, step: StepRecord) -> BaseException | None:
         """Run the task; the error it ended with, if any. A park is no error."""
         budget = step.flow.time_budget_ms / 1000
-        timer = asyncio.timeout(budget)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + budget
+        timer = asyncio.timeout_at(deadline)
         runner = asyncio.current_task()
         try:
             with self._replica.watchdog.running(url):
@@ -183,12 +205,12 @@ class Runner:
                 raise
             return error
         except TimeoutError as error:
-            if timer.expired():
-                return TimeoutError(f"the task exceeded its time budget of {budget:g} s")
-            return error
+            return _late(budget) if timer.expired() else error
         except BaseException as error:  # noqa: BLE001
             # whatever a task raises is its own error, KeyboardInterrupt and SystemExit included
             return error
+        if not timer.expired() and loop.time() >= deadline:
+            return _late(budget)  # it has blocked the loop, so that nothing could stop it
         try:
             self._replica.after_task(flow, url)
         except Warning as error:  # where warnings are errors, this one is the task's
@@ -240,37 +262,49 @@ class Runner:
                 continue
             if isinstance(attempt, Returned) and attempt.child is not None:
                 entry = attempt.child.entry
-                entry.leased = room(entry.url)
+                entry.leased = not entry.limit_name and room(entry.url)
             return decision
 
     async def _commit(self, step: StepRecord, decision: Decision) -> tuple[list[NewStep], int] | None:
-        """Commit a decision. The write is tried again as long as the lease lasts; the task is not run again for it."""
+        """Commit a decision. The write is tried again as long as the lease lasts; the task is not run again for it.
+
+        An error that tells nothing is given as many tries as an outage at once; then the step fails with its text.
+        """
         replica = self._replica
         loop = asyncio.get_running_loop()
         give_up = loop.time() + (step.flow.time_budget_ms + replica.settings.margin_ms) / 1000
+        pauses = iter(replica.pauses)
         while True:
             try:
                 handed = await replica.committer.decide(decision)
-            except (Unavailable, Contention):
+            except (Unavailable, Contention) as error:
                 if loop.time() >= give_up or replica.draining:
-                    logger.error(
-                        "the outcome of a step could not be stored; its lease will run out and it will run again (%s)",
-                        correlation_id(replica.shard, step.flow.flow_id),
-                    )
-                    raise Abandoned from None
-            except DwarfError as error:
-                logger.error("a step failed because its outcome could not be stored: %s", error)
-                raise Abandoned from error
+                    await self._abandon(step, error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the step must not stay leased for nothing
+                pause = next(pauses, None)
+                if replica.draining or (pause is None and isinstance(decision, Fail)):
+                    await self._abandon(step, error)
+                if pause is not None:
+                    await replica.committer.pause(pause)
+                else:
+                    replica.observing.write_failed(step, error)
+                    decision = Fail(step, unstorable(error))
             else:
-                replica.log_decision(step, decision, handed is not None)
                 return handed
+
+    async def _abandon(self, step: StepRecord, error: Exception) -> NoReturn:
+        """Leave a step to another run, because its outcome cannot be stored."""
+        self._replica.observing.write_abandoned(step, error)
+        await self._release(step, crashed=not self._replica.draining)
+        raise Abandoned from error
 
     async def _release(self, step: StepRecord, *, crashed: bool = False) -> None:
         """Give a step back that this replica will not finish."""
         try:
             await self._replica.database.write(lambda: release_lease(step.step_id, step.lease_seq, crashed=crashed))
         except (StorageError, EngineClosed) as error:
-            logger.warning("a lease could not be given back; it will run out: %s", error)
+            self._replica.observing.database_error(error)
+            self._replica.log.warning("a lease could not be given back; it will run out: %s", error)
         else:
             self._replica.dispatcher.wake()
 
@@ -302,6 +336,10 @@ def _runs(task: asyncio.Task[Any] | None) -> bool:
         return asyncio.current_task() is task
     except RuntimeError:
         return False
+
+
+def _late(budget: float) -> TimeoutError:
+    return TimeoutError(f"the task exceeded its time budget of {budget:g} s")
 
 
 def _is_cancelled() -> bool:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from dwarf.core.records import NewFlow
@@ -31,8 +30,6 @@ from dwarf.workflow.jsontext import dumps
 
 if TYPE_CHECKING:
     from dwarf.engine.replica import Replica
-
-logger = logging.getLogger("dwarf.engine")
 
 LONGEST_WAIT_S = 5.0
 
@@ -134,8 +131,8 @@ class Scheduler:
                 wait = await self._fire_due()
             except EngineClosed:
                 return
-            except Exception:
-                logger.exception("firing schedules failed, next try in %s s", LONGEST_WAIT_S)
+            except Exception as error:  # noqa: BLE001 - the loop must not end
+                self._replica.observing.fault("firing schedules failed, next try in %s s", error, LONGEST_WAIT_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
@@ -156,7 +153,7 @@ class Scheduler:
             lambda effects: fire_schedule(record.name, record.next_at, following, flows, effects)
         )
         if fired and flows:
-            logger.info("schedule %r has fired %s time(s)", record.name, len(flows))
+            self._replica.log.info("schedule %r has fired %s time(s)", record.name, len(flows))
 
     async def _flow(self, record: ScheduleRecord) -> NewFlow:
         replica = self._replica
@@ -198,12 +195,11 @@ def schedule_record(
     options: CreateOptions,
     catch_up: bool,
     now: int,
+    hashed: Callable[[str], str],
 ) -> ScheduleRecord:
     """A new schedule. Its hash covers the whole definition, so that asking for the same again changes nothing."""
     kept = asdict(options)
     graph_hash = frozen.graph_hash if frozen else ""
     definition = dumps([url, graph_hash, asdict(rhythm), sorted(state.items()), sorted(kept.items()), catch_up])
-    digest = sha256(definition.encode()).hexdigest()
-    return ScheduleRecord(
-        name, digest, url, graph_hash, rhythm, state, kept, catch_up, paused=False, next_at=next_tick(rhythm, now)
-    )
+    digest, first = hashed(definition), next_tick(rhythm, now)
+    return ScheduleRecord(name, digest, url, graph_hash, rhythm, state, kept, catch_up, paused=False, next_at=first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -47,7 +47,8 @@ class Admission:
     promised to steps that are about to start are counted until they start.
     """
 
-    def __init__(self, host: Any) -> None:
+    def __init__(self, host: Any, on_free: Callable[[], None]) -> None:
+        self._on_free = on_free
         self._free_threads: Callable[[], int] = lambda: int(host.free_threads)
         self._needs_thread: Callable[[str], bool] | None = getattr(host, "needs_thread", None)
         self._promised: Counter[str] = Counter()
@@ -71,15 +72,26 @@ class Admission:
             self._total += 1
 
     def begun(self, url: str) -> None:
-        """A promised task starts, or will not."""
+        """A promised task starts."""
         if self._promised[url] > 0:
             self._promised[url] -= 1
             self._total -= 1
+
+    def given_up(self, urls: Iterable[str]) -> None:
+        """Promised tasks will not start. Whoever found no thread is told."""
+        for url in urls:
+            self.begun(url)
+        if self.overlooked():
+            self._on_free()
 
     def was_refused(self) -> bool:
         """Whether a task was left for want of a thread since this was last asked."""
         refused, self._refused = self._refused, False
         return refused
+
+    def overlooked(self) -> bool:
+        """Whether a task was left for want of a thread that has become free meanwhile."""
+        return self._refused and self._free_threads() > self._total and self.was_refused()
 
     def survey(self) -> Callable[[str], bool]:
         """A function that says of one due step after the other whether it must be left for later."""
@@ -120,16 +132,14 @@ class Room:
 
     def give_back(self) -> None:
         """Give up every place but that of the step which is over: the decision did not land, or is made again."""
-        for url in self._urls:
-            self._admission.begun(url)
-        self._urls.clear()
+        urls, self._urls = self._urls, []
+        self._admission.given_up(urls)
         extra, self._extra = self._extra, 0
         self._slots.give(extra)
 
     def settle(self, started: int) -> None:
         """After the commit: ``started`` steps use places; a fan-in that did not fire leaves its own."""
-        for url in self._urls[started:]:
-            self._admission.begun(url)
+        self._admission.given_up(self._urls[started:])
         unused = max(0, self._extra - max(0, started - 1))
         self._slots.give(unused)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from dwarf.errors import EngineClosed
 from dwarf.storage.effects import Stop
+from dwarf.workflow.status import Status
 
 REMEMBERED = 4096
+_ELSEWHERE = Stop(0, Status.RUNNING)  # only a look at the database can tell how
 
 
 class Waiters:
@@ -18,9 +19,10 @@ class Waiters:
 
     def __init__(self) -> None:
         self._waiting: dict[int, set[asyncio.Future[Stop | None]]] = {}
-        self._recent: OrderedDict[int, Stop] = OrderedDict()
+        self._recent: dict[int, Stop] = {}
+        self._former: dict[int, Stop] = {}  # what ``_recent`` was before it was full
         self._closed = False
-        self.generation = 0  # while it stands, ``recent`` knows every stop
+        self.generation = 0
 
     @property
     def flow_ids(self) -> set[int]:
@@ -29,7 +31,11 @@ class Waiters:
 
     def recent(self, flow_id: int) -> Stop | None:
         """The last stop of a flow, where it was in this process and a short while ago."""
-        return self._recent.get(flow_id)
+        return self._recent.get(flow_id) or self._former.get(flow_id)
+
+    def knows_since(self, generation: int | None) -> bool:
+        """Whether ``recent`` knows every stop since the generation was this one."""
+        return generation is not None and self.generation - generation <= 1
 
     @contextmanager
     def waiting(self, flow_id: int) -> Iterator[asyncio.Future[Stop | None]]:
@@ -48,15 +54,33 @@ class Waiters:
 
     def stopped(self, stop: Stop) -> None:
         """A flow has stopped by a commit of this process."""
-        self._recent[stop.flow_id] = stop
-        if len(self._recent) > REMEMBERED:
-            self._recent.popitem(last=False)
-            self.unsure()
+        self._remember(stop.flow_id, stop)
         self.release(stop.flow_id, stop)
+
+    def stopped_elsewhere(self, flow_ids: Iterable[int]) -> None:
+        """Flows have stopped by a commit of another process."""
+        for flow_id in flow_ids:
+            if flow_id in self._waiting:
+                self.release(flow_id)
+            else:
+                self._remember(flow_id, _ELSEWHERE)
+
+    def _remember(self, flow_id: int, stop: Stop) -> None:
+        if len(self._recent) >= REMEMBERED:
+            self._recent, self._former = {}, self._recent
+            self.generation += 1
+        self._recent[flow_id] = stop
+
+    def gone(self, flow_ids: Iterable[int]) -> None:
+        """Flows have been removed: who waits for one is to find that out."""
+        for flow_id in flow_ids:
+            if self._recent.pop(flow_id, None) is not None or self._former.pop(flow_id, None) is not None:
+                self.unsure()
+            self.release(flow_id)
 
     def unsure(self) -> None:
         """Flows may have stopped that ``recent`` does not know of."""
-        self.generation += 1
+        self.generation += 2
 
     def release(self, flow_id: int, stop: Stop | None = None) -> None:
         """Wake everybody who waits for a flow."""

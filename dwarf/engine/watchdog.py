@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-logger = logging.getLogger("dwarf.engine")
+from dwarf.observe.logs import Log
 
 BEAT_S = 0.25
 PATIENCE_S = 1.0
@@ -23,7 +22,9 @@ class Watchdog:
     A task that blocks the loop cannot be stopped. Its name and where it stands go to the log, once for each time.
     """
 
-    def __init__(self, patience: float = PATIENCE_S) -> None:
+    def __init__(self, log: Log, patience: float = PATIENCE_S) -> None:
+        self.on_beat: Callable[[float], None] | None = None  # called with how late the loop came to the beat
+        self._log = log
         self._patience = patience
         self._running: dict[object, str] = {}
         self._beat = 0.0
@@ -48,6 +49,10 @@ class Watchdog:
         if self._timer is not None:
             self._timer.cancel()
 
+    def names(self) -> list[str]:
+        """The tasks in flight, each as often as it is. May be called from any thread."""
+        return list(self._running.copy().values())
+
     @contextmanager
     def running(self, name: str) -> Iterator[None]:
         """A task is in flight."""
@@ -62,6 +67,8 @@ class Watchdog:
 
     def _tick(self) -> None:
         self._beat = time.monotonic()
+        if self.on_beat is not None and self._timer is not None and self._loop is not None:
+            self.on_beat(max(0.0, self._loop.time() - self._timer.when()))
         if self._running and not self._closing.is_set() and self._loop is not None:
             self._timer = self._loop.call_later(BEAT_S, self._tick)
             self._active.set()
@@ -83,9 +90,9 @@ class Watchdog:
 
     def _report(self, late: float) -> None:
         frame = sys._current_frames().get(self._loop_thread)
-        names = sorted(set(self._running.copy().values()))
+        names = sorted(set(self.names()))
         where = "".join(traceback.format_stack(frame)[-6:]) if frame is not None else ""
-        logger.warning(
+        self._log.warning(
             "the engine's loop has stood still for %.1f s; a task blocks it (in flight: %s). Make it an ordinary "
             "function, which runs in a thread, or await instead of blocking. It stands at:\n%s",
             late,

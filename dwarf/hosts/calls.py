@@ -23,7 +23,7 @@ class ThreadCall:
         "carrier",
     )  # fmt: skip
 
-    def __init__(self, binding: Binding, flow: Flow, on_end: Callable[[], None]) -> None:
+    def __init__(self, binding: Binding, flow: Flow, on_end: Callable[[ThreadCall], None]) -> None:
         """To be made on the loop. ``on_end`` is called in the thread as soon as the function has ended."""
         self._binding = binding
         self._loop = asyncio.get_running_loop()
@@ -37,6 +37,11 @@ class ThreadCall:
         self._latest: tuple[float, float | None, str] | None = None
         self.carrier = flow.fork_carrier(None if self._receiver is None else self._progress)
 
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for the end any more."""
+        return self._abandoned
+
     # ------------------------------------------------------------------ in the thread
 
     def run(self) -> None:
@@ -45,7 +50,7 @@ class ThreadCall:
             self._result = self._context.run(self._invoke)
         except BaseException as error:  # noqa: BLE001 - all that a task raises is its outcome
             self._error = error
-        self._on_end()
+        self._on_end(self)
         try:
             self._loop.call_soon_threadsafe(self._deliver)
         except RuntimeError:  # the loop is closed: nobody waits

@@ -48,6 +48,7 @@ class LocalHost(Host):
         self._graphs: dict[str, Graph] = {}
         self._slots = Slots(limit)
         self._threads = DaemonThreads()
+        self._calls: set[ThreadCall] = set()
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
 
     def __repr__(self) -> str:
@@ -147,6 +148,11 @@ class LocalHost(Host):
         """How many more functions could start in threads now."""
         return self._slots.free
 
+    @property
+    def overrun_threads(self) -> int:
+        """How many threads run a function whose result nobody waits for any more. May be asked from any thread."""
+        return sum(call.abandoned for call in self._calls.copy())
+
     def listen_free(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Have a function called, on the loop that runs now, whenever a thread becomes free; returns how to stop it."""
         entry = (asyncio.get_running_loop(), listener)
@@ -165,9 +171,10 @@ class LocalHost(Host):
         freed = partial(self._freed, asyncio.get_running_loop())
         call = ThreadCall(binding, flow, freed)
         try:
+            self._calls.add(call)
             self._threads.run(call.run)
         except BaseException:  # no thread can be started
-            freed()
+            freed(call)
             raise
         try:
             result = await call.outcome()
@@ -179,7 +186,8 @@ class LocalHost(Host):
             raise
         flow.adopt(call.carrier)
 
-    def _freed(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _freed(self, loop: asyncio.AbstractEventLoop, call: ThreadCall) -> None:
+        self._calls.discard(call)
         self._slots.release()
         listeners = list(self._listeners)
         if self.on_free is not None:

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, literal_column, select, update
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import bindparam, literal_column, or_, select, update
 
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.storage.claims import PlanOf, load_plan
 from dwarf.storage.effects import Effects
 from dwarf.storage.ending import end_flow, left_over
-from dwarf.storage.expressions import ZERO, in_ids, status_is
+from dwarf.storage.expressions import in_ids, status_is
 from dwarf.storage.rows import FLOW_COLUMNS, flow_record
-from dwarf.storage.script import Execute, Fetch, Script, Statement
+from dwarf.storage.script import Execute, Fetch, Row, Script, Statement
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.status import Status
 
 TARGET = Statement("cancel_target", select(*FLOW_COLUMNS).where(flows.c.flow_id == bindparam("id")))
-LIVE_CHILDREN = Statement(
-    "live_children",
-    select(*FLOW_COLUMNS).where(
-        in_ids(flows.c.parent_flow_id, "ids"),
-        flows.c.parent_flow_id > ZERO,
-        status_is(flows.c.status, Status.RUNNING, Status.INTERRUPTED),
+_LIVE_FLOW = status_is(flows.c.status, Status.RUNNING, Status.INTERRUPTED)
+_LIVE_STEP = status_is(steps.c.status, Status.PENDING, Status.RUNNING, Status.INTERRUPTED)
+LIVE_TREE = Statement(
+    "live_tree", select(*FLOW_COLUMNS).where(flows.c.root_flow_id == bindparam("root"), _LIVE_FLOW)
+)
+LIVE_BELOW = Statement(
+    "live_below_roots",
+    select(flows.c.flow_id, flows.c.parent_flow_id).where(
+        in_ids(flows.c.root_flow_id, "ids"), or_(_LIVE_FLOW, in_ids(flows.c.flow_id, "ids"))
     ),
+)
+LIVE_STEP = Statement(
+    "live_step",
+    select(steps.c.step_id)
+    .join(flows, flows.c.flow_id == steps.c.flow_id)
+    .where(in_ids(flows.c.root_flow_id, "ids"), _LIVE_STEP)
+    .limit(1),
 )
 CANCEL_STEPS = Statement(
     "cancel_steps",
     update(steps)
-    .where(
-        in_ids(steps.c.flow_id, "ids"),
-        status_is(steps.c.status, Status.PENDING, Status.RUNNING, Status.INTERRUPTED),
-    )
+    .where(in_ids(steps.c.flow_id, "ids"), _LIVE_STEP)
     .values(
         status=literal_column("'cancelled'"),
         parked=literal_column("0"),
@@ -46,16 +55,48 @@ def cancel_flow(flow_id: int, token: str, reason: str, effects: Effects, plan_of
         raise FlowNotFound("flow not found")
     if rows[0][5]:
         raise InvalidRequest("a child flow is cancelled with its root flow: use the root flow's key")
-    if Status(rows[0][18]).terminal:
-        raise StateConflict(f"the flow is {rows[0][18]} already")
-    tree = list(rows)
-    level = rows
-    while level:
-        level = yield Fetch(LIVE_CHILDREN, {"ids": [row[0] for row in level]})
-        tree.extend(level)
-    yield Execute(CANCEL_STEPS, {"ids": [row[0] for row in tree], "now": effects.now})
-    for row in reversed(tree):
+    status = Status(rows[0][18])
+    if not status.terminal:
+        yield from end_steps([flow_id], effects.now)
+        status = Status((yield Fetch(TARGET, {"id": flow_id}))[0][18])  # it may have come to its end meanwhile
+    if status.terminal:
+        raise StateConflict(f"the flow is {status} already")
+    tree = yield Fetch(LIVE_TREE, {"root": flow_id})
+    for row in _deepest_first(tree, 5):
         plan = yield from load_plan(row[3], plan_of)
         record = flow_record(effects.writer.shard, row, plan)
         final_state = yield from left_over(record)
         yield from end_flow(record, Status.CANCELLED, final_state, effects, reason=reason)
+
+
+def end_steps(roots: Sequence[int], now: int) -> Script[None]:
+    """Cancel every live step in the trees of some roots. Afterwards nothing in them can move, and nothing be added.
+
+    The statement waits for a step that somebody else is writing. That one may then be over, with a successor or a child
+    flow that was not there when the statement began: so it is done again until no live step is to be seen. Whoever is
+    still at work has written a step that is seen as live, so then there is nobody.
+    """
+    while True:
+        below = yield Fetch(LIVE_BELOW, {"ids": roots})
+        # a child that ends writes upward, to its caller: the same order here keeps the two from a deadlock
+        for level in _levels(below, 1):
+            yield Execute(CANCEL_STEPS, {"ids": sorted(row[0] for row in level), "now": now})
+        if not (yield Fetch(LIVE_STEP, {"ids": roots})):
+            return
+
+
+def _deepest_first(rows: Sequence[Row], parent: int) -> Iterator[Row]:
+    for level in _levels(rows, parent):
+        yield from level
+
+
+def _levels(rows: Sequence[Row], parent: int) -> list[list[Row]]:
+    """Flows by depth, deepest first. A row begins with the flow's id; ``parent`` is the position of its parent's."""
+    children: dict[int, list[Row]] = {}
+    known = {row[0] for row in rows}
+    levels: list[list[Row]] = [[row for row in rows if row[parent] not in known]]
+    for row in rows:
+        children.setdefault(row[parent], []).append(row)
+    while levels[-1]:
+        levels.append([child for row in levels[-1] for child in children.get(row[0], ())])
+    return levels[-2::-1]

@@ -2,68 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, literal_column, select, update
+from sqlalchemy import BigInteger, bindparam, case, func, literal_column, select, update
 
 from dwarf.core.plan import Plan
 from dwarf.core.records import FlowRecord, StepRecord
-from dwarf.storage.expressions import flag_is, in_ids, status_is
+from dwarf.storage.expressions import in_ids, status_is
+from dwarf.storage.limits import Admitted, admit
 from dwarf.storage.refs import fetch_anchors
 from dwarf.storage.rows import FLOW_COLUMNS, flow_record, read_object, restore
 from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement
+from dwarf.storage.supply import ANY_CRASHES, DUE, PENDING, find_due
 from dwarf.storage.tables import flows, graphs, steps
 from dwarf.workflow.jsontext import loads
 from dwarf.workflow.signals import Answer
 from dwarf.workflow.status import Status
 
-_PENDING = (status_is(steps.c.status, Status.PENDING), flag_is(steps.c.parked, 0))
-_DUE = (*_PENDING, steps.c.not_before <= bindparam("now"), steps.c.lease_expires <= bindparam("now"))
-
-DUE = Statement(
-    "due_steps",
-    select(steps.c.step_id, steps.c.task_url)
-    .where(*_DUE)
-    .order_by(steps.c.priority, steps.c.created_at, steps.c.step_id)
-    .limit(bindparam("limit")),
+NEXT_DUE = Statement(
+    "next_due", select(func.min(steps.c.not_before)).where(*PENDING, steps.c.not_before > bindparam("now"))
 )
-NEXT_DUE = Statement("next_due", select(func.min(steps.c.not_before)).where(*_PENDING))
 NEXT_DEADLINE = Statement(
     "next_deadline",
     select(func.min(steps.c.interrupt_deadline)).where(
         status_is(steps.c.status, Status.INTERRUPTED), steps.c.interrupt_deadline > literal_column("0")
     ),
 )
-CLAIM = Statement(
-    "claim_steps",
+_NOW = bindparam("now", type_=BigInteger)  # it would take the type of what is added to it
+_CLAIMED = (
+    steps.c.step_id,
+    steps.c.flow_id,
+    steps.c.token,
+    steps.c.node,
+    steps.c.depth,
+    steps.c.state,
+    steps.c.refs,
+    steps.c.changes,
+    steps.c.attempt,
+    steps.c.lineage_id,
+    steps.c.ordinal,
+    steps.c.answers,
+    steps.c.lease_seq,
+    steps.c.created_at,
+    steps.c.crashes,
+)
+_LEASE = (
     update(steps)
-    .where(in_ids(steps.c.step_id, "ids"), *_DUE)
+    .where(in_ids(steps.c.step_id, "ids"), *DUE)
     .values(
         status=literal_column("'running'"),
-        lease_expires=bindparam("now") + steps.c.time_budget_ms + bindparam("margin"),
+        lease_expires=_NOW + steps.c.time_budget_ms + bindparam("margin"),
         lease_seq=steps.c.lease_seq + literal_column("1"),
         engine_id=bindparam("new_engine_id"),
-        started_at=case((steps.c.started_at == literal_column("0"), bindparam("now")), else_=steps.c.started_at),
-        updated_at=bindparam("now"),
+        started_at=case((steps.c.started_at == literal_column("0"), _NOW), else_=steps.c.started_at),
+        updated_at=_NOW,
     )
-    .returning(
-        steps.c.step_id,
-        steps.c.flow_id,
-        steps.c.token,
-        steps.c.node,
-        steps.c.depth,
-        steps.c.state,
-        steps.c.refs,
-        steps.c.changes,
-        steps.c.attempt,
-        steps.c.lineage_id,
-        steps.c.ordinal,
-        steps.c.answers,
-        steps.c.lease_seq,
-        steps.c.created_at,
-        steps.c.crashes,
+)
+# Where it is done in turn, ``find_due`` has locked the rows: nobody else can have leased them.
+CLAIM = Statement(
+    "claim_steps",
+    _LEASE.returning(*_CLAIMED),
+    in_turn=(
+        _LEASE,
+        select(*_CLAIMED).where(
+            in_ids(steps.c.step_id, "ids"),
+            status_is(steps.c.status, Status.RUNNING),
+            steps.c.engine_id == bindparam("new_engine_id"),
+            steps.c.updated_at == _NOW,
+        ),
     ),
 )
 FLOWS = Statement("claimed_flows", select(*FLOW_COLUMNS).where(in_ids(flows.c.flow_id, "ids")))
@@ -82,13 +91,16 @@ PlanOf = Callable[[str, str | None], "Plan | None"]
 class Claimed:
     """The steps taken, in the order they were due, and when the next work is due if there was too little.
 
-    ``next_due`` and ``next_deadline`` are epoch milliseconds, or None where nothing waits for a time.
+    ``next_due`` and ``next_deadline`` are epoch milliseconds, or None where nothing waits for a time. ``lost`` were
+    taken by somebody else first. ``read`` has the workflow of each step, and the sizes of its state, changes, answers.
     """
 
     now: int
     steps: list[StepRecord]
     next_due: int | None = None
     next_deadline: int | None = None
+    lost: int = 0
+    read: Sequence[tuple[str, int, int, int]] = ()
 
 
 def claim_due(
@@ -99,29 +111,66 @@ def claim_due(
     engine_id: int,
     margin_ms: int,
     plan_of: PlanOf,
+    random: Random,
+    suspect_at: int = ANY_CRASHES,
+    alone: bool = True,
 ) -> Script[Claimed]:
     """Lease up to ``limit`` due steps. ``busy(url)`` says of a task that it cannot be started now.
 
     ``plan_of(graph_hash, body)`` prepares a graph, or answers None where it does not know the hash and was given no
-    body.
+    body. Steps that have lost their process ``suspect_at`` times are run one at a time, so that the one which kills
+    it does not take the others along; ``alone`` says that none of them runs here now.
     """
     now = yield Now()
-    found = (yield Fetch(DUE, {"now": now, "limit": limit})) if limit > 0 else []
-    wanted = [step_id for step_id, url in found if not busy(url)]
+    wanted, again = yield from _choose(limit, busy, now, random, suspect_at, alone)
     if not wanted:
-        due = (yield Fetch(NEXT_DUE, {}))[0][0]
+        due = (yield Fetch(NEXT_DUE, {"now": now}))[0][0]
+        due = again if due is None or (again is not None and again < due) else due
         deadline = (yield Fetch(NEXT_DEADLINE, {}))[0][0]
         return Claimed(now, [], due, deadline)
     rows = yield Fetch(
         CLAIM,
         {"ids": wanted, "now": now, "margin": margin_ms, "new_engine_id": engine_id},
     )
+    lost = len(wanted) - len(rows)
     rank = {step_id: position for position, step_id in enumerate(wanted)}
     rows.sort(key=lambda row: rank[row[0]])
     owners = yield from _owners({row[1] for row in rows}, shard, plan_of)
     rows = yield from _without_ended(rows, owners, now)
     anchors = yield from fetch_anchors(anchor for row in rows for anchor in read_object(row[6]).values())
-    return Claimed(now, [_record(row, owners[row[1]][0], anchors, now) for row in rows])
+    read = [(owners[row[1]][0].workflow_url, len(row[5]), len(row[7]), len(row[11])) for row in rows]
+    return Claimed(now, [_record(row, owners[row[1]][0], anchors, now) for row in rows], lost=lost, read=read)
+
+
+def _choose(
+    limit: int, busy: Callable[[str], bool], now: int, random: Random, suspect_at: int, alone: bool
+) -> Script[tuple[list[int], int | None]]:
+    """The due steps to lease, and when a limit that holds others back has room again."""
+    admitted = Admitted()
+    free: dict[int, None] = {}
+    shut: set[str] = set()  # tasks that cannot be started now
+    calm = ANY_CRASHES if alone else suspect_at
+    found = (yield from find_due(limit, now, (), (), random, calm)) if limit > 0 else []
+    while True:
+        limited: list[tuple[int, str, str]] = []
+        for step_id, url, name, rule, crashes in found:
+            if step_id in free or crashes >= calm:
+                continue
+            if url in shut or busy(url):
+                shut.add(url)
+                continue
+            if crashes >= suspect_at:
+                calm = suspect_at
+            if name:
+                limited.append((step_id, name, rule))
+            else:
+                free[step_id] = None
+        if limited:
+            yield from admit(limited, now, admitted)
+        if len(found) < limit or len(free) + len(admitted.step_ids) >= limit:
+            return [*admitted.step_ids, *free][:limit], admitted.again
+        # steps that cannot start, for want of a thread or over their limit, must not hide those behind them
+        found = yield from find_due(limit, now, admitted.full, sorted(shut), random, calm)
 
 
 def _owners(flow_ids: Collection[int], shard: int, plan_of: PlanOf) -> Script[dict[int, tuple[FlowRecord, str]]]:

@@ -17,16 +17,19 @@ from dwarf.storage.script import Execute, Fetch, Script, Statement
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
 
-ARRIVE = Statement(
-    "arrive",
+_SPAWN = steps.c.step_id == bindparam("id")
+_COUNTS = (steps.c.cohort_size, steps.c.cohort_arrivals, steps.c.cohort_failures, steps.c.lineage_id)
+_COUNTED = (
     update(steps)
-    .where(steps.c.step_id == bindparam("id"))
+    .where(_SPAWN)
     .values(
         cohort_arrivals=steps.c.cohort_arrivals + bindparam("arrivals"),
         cohort_failures=steps.c.cohort_failures + bindparam("failures"),
     )
-    .returning(steps.c.cohort_size, steps.c.cohort_arrivals, steps.c.cohort_failures, steps.c.lineage_id),
 )
+# It locks the spawn until the commit, so arrivals are counted one after the other. Members are read after it: the one
+# that fills the cohort then sees all the others, which are committed.
+ARRIVE = Statement("arrive", _COUNTED.returning(*_COUNTS), in_turn=(_COUNTED, select(*_COUNTS).where(_SPAWN)))
 LINK_MEMBERS = Statement(
     "link_members",
     update(steps)
@@ -89,7 +92,8 @@ def gather(arrivals: Arrivals, found: Arrival) -> None:
 def settle_cohorts(arrivals: Arrivals, effects: Effects) -> Script[None]:
     """Count the arrivals, and carry the consequences outward until nothing is left to settle."""
     while arrivals:
-        arrival = arrivals.pop(next(iter(arrivals)))
+        # by id, and mostly from the inside outward: two transactions lock the same spawns in the same order
+        arrival = arrivals.pop(max(arrivals))
         if arrival.size:
             full, failures, outer = arrival.arrivals >= arrival.size, 0, arrival.by.step.lineage_id
         else:

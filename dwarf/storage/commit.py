@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, select
 
 from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry
 from dwarf.core.records import NewStep
 from dwarf.storage.cohorts import Arrival, Arrivals, gather, settle_cohorts
+from dwarf.storage.deleting import drop_flows
 from dwarf.storage.effects import Effects
 from dwarf.storage.ending import end_flow, fail_flow
 from dwarf.storage.expressions import ZERO, in_ids
 from dwarf.storage.outcomes import write_own_rows
-from dwarf.storage.script import Execute, Fetch, Script, Statement
-from dwarf.storage.tables import flows, steps
+from dwarf.storage.script import Fetch, Script, Statement
+from dwarf.storage.tables import flows
 from dwarf.storage.waits import interrupt_upward
 from dwarf.workflow.status import Status
 
@@ -30,13 +31,11 @@ GRANDCHILDREN = Statement(
     "children_of_flows",
     select(flows.c.flow_id).where(in_ids(flows.c.parent_flow_id, "ids"), flows.c.parent_flow_id > ZERO),
 )
-DROP_STEPS = Statement("drop_steps", delete(steps).where(in_ids(steps.c.flow_id, "ids")))
-DROP_FLOWS = Statement("drop_flows", delete(flows).where(in_ids(flows.c.flow_id, "ids")))
 
 
 def commit_decisions(decisions: Sequence[Decision], effects: Effects) -> Script[list[bool]]:
     """Write decisions; answer which landed. The rows they add are left in ``effects``."""
-    landed = yield from write_own_rows(decisions, effects.now)
+    landed = yield from write_own_rows(decisions, effects.now, effects.written)
     yield from follow_up([decision for decision, ok in zip(decisions, landed, strict=True) if ok], effects)
     return landed
 
@@ -46,6 +45,8 @@ def follow_up(done: Sequence[Decision], effects: Effects) -> Script[None]:
     arrivals: Arrivals = {}
     for decision in done:
         effects.moved.add(decision.step.flow.root_flow_id)
+        if decision.step.flow.plan.nodes[decision.step.node].limit is not None:
+            effects.work_due = True  # there may be room under the limit again
         _count_arrivals(decision, arrivals)
     yield from settle_cohorts(arrivals, effects)
     for decision in done:
@@ -93,8 +94,7 @@ def _drop_children(step_id: int) -> Script[None]:
         level = [row[0] for row in (yield Fetch(GRANDCHILDREN, {"ids": level}))]
         found.extend(level)
     if found:
-        yield Execute(DROP_STEPS, {"ids": found})
-        yield Execute(DROP_FLOWS, {"ids": found})
+        yield from drop_flows(found)
 
 
 def handed_over(decision: Decision, leased: dict[int, list[NewStep]]) -> list[NewStep]:

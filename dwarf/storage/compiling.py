@@ -22,6 +22,8 @@ from dwarf.storage.script import Params, Statement
 
 DIALECTS: tuple[str, ...] = ("sqlite", "postgresql", "mysql", "mssql")
 SHIFTED_SQLITE = "sqlite+shift"  # SQLite with its clock moved by a test; see expressions.now_ms
+QUEUEING_MYSQL = "mysql+queue"  # MariaDB before 10.6, which cannot skip rows that others have locked
+_LISTS_AS_THEY_ARE = ("postgresql", "mysql", QUEUEING_MYSQL)  # the others take JSON text
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ def dialect_of(name: str) -> Dialect:
         SHIFTED_SQLITE: _ShiftedSqlite,
         "postgresql": PGDialect_asyncpg,
         "mysql": MySQLDialect_asyncmy,
+        QUEUEING_MYSQL: MySQLDialect_asyncmy,
         "mssql": partial(MSDialect_pyodbc, paramstyle="qmark"),
     }
     return makers[name]()
@@ -60,7 +63,10 @@ def compiled(statement: Statement, dialect: str) -> Compiled:
 
 def golden(statement: Statement) -> dict[str, str]:
     """The SQL text in every dialect, as it is sent."""
-    return {dialect: compiled(statement, dialect).sql for dialect in DIALECTS}
+    texts = {dialect: compiled(statement, dialect).sql for dialect in DIALECTS}
+    if statement.in_turn is not None:
+        texts["mysql"] = ";\n".join(compiled(part, "mysql").sql for part in statement.in_turn)
+    return texts
 
 
 def _compile(statement: Statement, dialect: str) -> Compiled:
@@ -78,7 +84,10 @@ def _compile(statement: Statement, dialect: str) -> Compiled:
     values = result.construct_params(_check=False)
     constants = {name: values[name] for name in names if not result.binds[name].required}
     lists = [index for index, name in enumerate(names) if isinstance(result.binds[name].type, IdList)]
-    return Compiled(sql, _parameters(names, constants, () if dialect == "postgresql" else lists))
+    if dialect == QUEUEING_MYSQL:
+        sql = sql.replace(" SKIP LOCKED", "")
+    as_json = () if dialect in _LISTS_AS_THEY_ARE else lists
+    return Compiled(sql, _parameters(names, constants, as_json))
 
 
 def _no_parameters(row: Params) -> tuple[Any, ...]:

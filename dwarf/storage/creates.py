@@ -11,12 +11,10 @@ from dwarf.storage.effects import Effects
 from dwarf.storage.script import Fetch, Script, Statement
 from dwarf.storage.tables import flows, ids
 
+_OF_KIND = ids.c.kind == bindparam("of_kind")
+_RESERVED = update(ids).where(_OF_KIND).values(next_id=ids.c.next_id + bindparam("count"))
 RESERVE = Statement(
-    "reserve_ids",
-    update(ids)
-    .where(ids.c.kind == bindparam("of_kind"))
-    .values(next_id=ids.c.next_id + bindparam("count"))
-    .returning(ids.c.next_id),
+    "reserve_ids", _RESERVED.returning(ids.c.next_id), in_turn=(_RESERVED, select(ids.c.next_id).where(_OF_KIND))
 )
 BY_KEY = Statement(
     "flow_by_idempotency_key",

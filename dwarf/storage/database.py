@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Collection
+from typing import Protocol, TypeAlias, TypeVar
 
+from dwarf.storage.payloads import Payloads
 from dwarf.storage.script import Script
 
 T = TypeVar("T")
+
+Heard: TypeAlias = Callable[[bool, "Collection[int] | None"], None]
+"""Told of others: whether work is due, and the flows that stopped; None for flows that are not named."""
 
 
 class Clock(Protocol):
@@ -28,6 +32,7 @@ class Database(Protocol):
     """
 
     dialect: str
+    payloads: Payloads  # how large values and the codec are dealt with; set before it is opened
 
     async def open(self) -> None:
         """Connect and migrate. Safe when several processes open one database together."""
@@ -45,8 +50,25 @@ class Database(Protocol):
         """Run a script that only reads, on one consistent snapshot. It sees every write that was answered before."""
         ...
 
-    async def changed(self) -> bool:
-        """Whether somebody else has committed since the last call; True where that cannot be told cheaply."""
+    async def changed(self) -> bool | None:
+        """Whether somebody else has committed since the last call; None where only a look can tell."""
+        ...
+
+    @property
+    def told(self) -> bool:
+        """Whether the news of others come by themselves now, so that looking is only a precaution."""
+        ...
+
+    def listen(self, heard: Heard) -> None:
+        """Have a function called, on this event loop, with the news of others, where they come by themselves."""
+        ...
+
+    def tell(self, work_due: bool, stopped: Collection[int]) -> None:
+        """Let others know of a commit, soon and without waiting, where that is possible. It may be lost."""
+        ...
+
+    def resize(self, max_connections: int) -> None:
+        """Change the number of connections, where it is limited."""
         ...
 
     async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:
@@ -58,4 +80,8 @@ class Database(Protocol):
 
     async def dead_engine_ids(self, engine_ids: set[int]) -> set[int]:
         """Those of the ids whose owner is known to be dead."""
+        ...
+
+    async def living(self) -> int | None:
+        """How many engines have the database open, this one included; None where that is not known."""
         ...

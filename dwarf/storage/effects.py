@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
@@ -29,6 +30,7 @@ class Stop:
     status: Status
     final_state: State | None = None
     error: str = ""
+    workflow: str = ""  # its URL, where the flow has ended
 
 
 @dataclass(slots=True)
@@ -43,6 +45,8 @@ class Effects:
     stops: list[Stop] = field(default_factory=list)
     moved: set[int] = field(default_factory=set)  # root flows in which something visible has changed
     work_due: bool = False  # a step became pending, or a moment is new at which something is due
+    resumed: list[int] = field(default_factory=list)  # flows that were interrupted and run again
+    written: Counter[tuple[str, str]] | None = None  # sizes of payloads by workflow and column, where they are wanted
 
     def add_flow(self, flow: NewFlow) -> None:
         """Insert a flow with its first step."""
@@ -57,7 +61,7 @@ class Effects:
 
     def stopped(self, flow: FlowRecord, status: Status, final_state: State | None = None, error: str = "") -> None:
         """Tell whoever waits for a flow."""
-        self.stops.append(Stop(flow.flow_id, status, final_state, error))
+        self.stops.append(Stop(flow.flow_id, status, final_state, error, flow.workflow_url))
         self.moved.add(flow.root_flow_id)
 
     def insert(self) -> Script[None]:
@@ -71,3 +75,6 @@ class Effects:
         if self.steps:
             rows = [step_row(step, self.now, writer.engine_id, writer.margin_ms) for step in self.steps]
             yield InsertMany(INSERT_STEP, rows)
+            if self.written is not None:
+                for step in self.steps:
+                    self.written[step.flow.workflow_url, "state"] += len(step.stored)

@@ -100,13 +100,54 @@ def _in_postgresql(element: in_ids, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(in_ids, "mysql")
 @compiles(in_ids, "mariadb")
 def _in_mysql(element: in_ids, compiler: SQLCompiler, **kw: Any) -> str:
-    pattern = "{column} IN (SELECT id FROM JSON_TABLE({ids}, '$[*]' COLUMNS (id BIGINT PATH '$')) AS ids)"
-    return _in_ids(element, compiler, pattern, **kw)
+    # the driver writes the list into the text: a subquery in an UPDATE would have MariaDB read, and lock, every row
+    return _in_ids(element, compiler, "{column} IN {ids}", **kw)
 
 
 @compiles(in_ids, "mssql")
 def _in_mssql(element: in_ids, compiler: SQLCompiler, **kw: Any) -> str:
     return _in_ids(element, compiler, "{column} IN (SELECT CAST(value AS BIGINT) FROM OPENJSON({ids}))", **kw)
+
+
+class NameList(IdList):
+    """The type of a parameter that is a whole list of short texts."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **kw: Any) -> str:
+        return "TEXT[]"
+
+
+class in_names(in_ids):  # noqa: N801 - reads as a SQL operator
+    """``column IN names``, where the names are one parameter: a list of texts of any length."""
+
+    inherit_cache = True
+    __visit_name__ = "in_names"
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        super().__init__(column, name)
+        self.bind = BindParameter(name, type_=NameList(), required=True)
+
+
+@compiles(in_names, "sqlite")
+def _names_sqlite(element: in_names, compiler: SQLCompiler, **kw: Any) -> str:
+    return _in_sqlite(element, compiler, **kw)
+
+
+@compiles(in_names, "postgresql")
+def _names_postgresql(element: in_names, compiler: SQLCompiler, **kw: Any) -> str:
+    return _in_ids(element, compiler, "{column} = ANY(CAST({ids} AS TEXT[]))", **kw)
+
+
+@compiles(in_names, "mysql")
+@compiles(in_names, "mariadb")
+def _names_mysql(element: in_names, compiler: SQLCompiler, **kw: Any) -> str:
+    return _in_mysql(element, compiler, **kw)
+
+
+@compiles(in_names, "mssql")
+def _names_mssql(element: in_names, compiler: SQLCompiler, **kw: Any) -> str:
+    return _in_ids(element, compiler, "{column} IN (SELECT value FROM OPENJSON({ids}))", **kw)
 
 
 def status_is(column: ColumnElement[Any], *statuses: Status) -> ColumnElement[bool]:
@@ -121,6 +162,27 @@ def flag_is(column: ColumnElement[Any], value: int) -> ColumnElement[bool]:
     return column == literal_column(str(value))
 
 
+class unindexed(ColumnElement[Any]):  # noqa: N801 - reads as a SQL function
+    """A column, of which SQLite shall not use an index: it knows no statistics, and another index is better."""
+
+    inherit_cache = True
+    _traverse_internals: Any = [("column", InternalTraversal.dp_clauseelement)]  # noqa: RUF012 - as above
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        self.column = column
+        self.type = column.type
+
+
+@compiles(unindexed)
+def _unindexed(element: unindexed, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.column, **kw)
+
+
+@compiles(unindexed, "sqlite")
+def _unindexed_sqlite(element: unindexed, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"+{compiler.process(element.column, **kw)}"
+
+
 class contains(ColumnElement[bool]):  # noqa: N801 - reads as a SQL function
     """Whether a text contains another, literally and whatever the case. ``search_terms`` makes the parameters.
 
@@ -131,15 +193,15 @@ class contains(ColumnElement[bool]):  # noqa: N801 - reads as a SQL function
     inherit_cache = True
     _traverse_internals: Any = [  # noqa: RUF012 - as SQLAlchemy declares it
         ("column", InternalTraversal.dp_clauseelement),
-        ("like", InternalTraversal.dp_clauseelement),
-        ("glob", InternalTraversal.dp_clauseelement),
+        ("like_pattern", InternalTraversal.dp_clauseelement),
+        ("glob_pattern", InternalTraversal.dp_clauseelement),
         ("unicode", InternalTraversal.dp_boolean),
     ]
 
     def __init__(self, column: ColumnElement[Any], *, unicode: bool) -> None:
         self.column = column
-        self.like: BindParameter[Any] = BindParameter("search_like", type_=Unicode(), required=True)
-        self.glob: BindParameter[Any] = BindParameter("search_glob", type_=Unicode(), required=True)
+        self.like_pattern: BindParameter[Any] = BindParameter("search_like", type_=Unicode(), required=True)
+        self.glob_pattern: BindParameter[Any] = BindParameter("search_glob", type_=Unicode(), required=True)
         self.unicode = unicode
 
     def self_group(self, against: OperatorType | None = None) -> contains:
@@ -149,7 +211,7 @@ class contains(ColumnElement[bool]):  # noqa: N801 - reads as a SQL function
 
 @compiles(contains)
 def _contains(element: contains, compiler: SQLCompiler, **kw: Any) -> str:
-    column, like = compiler.process(element.column, **kw), compiler.process(element.like, **kw)
+    column, like = compiler.process(element.column, **kw), compiler.process(element.like_pattern, **kw)
     return f"LOWER({column}) LIKE LOWER({like}) ESCAPE '~'"
 
 
@@ -157,8 +219,8 @@ def _contains(element: contains, compiler: SQLCompiler, **kw: Any) -> str:
 def _contains_sqlite(element: contains, compiler: SQLCompiler, **kw: Any) -> str:
     column = compiler.process(element.column, **kw)
     if element.unicode:
-        return f"({column}) GLOB {compiler.process(element.glob, **kw)}"
-    return f"({column}) LIKE {compiler.process(element.like, **kw)} ESCAPE '~'"
+        return f"({column}) GLOB {compiler.process(element.glob_pattern, **kw)}"
+    return f"({column}) LIKE {compiler.process(element.like_pattern, **kw)} ESCAPE '~'"
 
 
 def search_terms(text: str) -> dict[str, str]:

@@ -48,15 +48,19 @@ _CODES: dict[str, dict[Kind, frozenset[int | str]]] = {
     },
     "postgresql": {
         "contention": frozenset({"40001", "40P01", "55P03"}),
-        "unavailable": frozenset({"08", "53", "57P01", "57P02", "57P03", "25006"}),
+        # 25P03, 25P04, 57P05: sessions that the server has ended because they stood still
+        "unavailable": frozenset({"08", "53", "57", "58", "25006", "25P03", "25P04"}),
         "duplicate": frozenset({"23505"}),
         "payload": frozenset({"22", "23", "54"}),
     },
     "mysql": {
-        "contention": frozenset({1205, 1213}),
-        "unavailable": frozenset({1021, 1040, 1114, 1290, 1792, 2002, 2003, 2006, 2013, 2055}),
+        "contention": frozenset({1020, 1205, 1213, 1412}),
+        "unavailable": frozenset(
+            {1021, 1030, 1037, 1038, 1040, 1041, 1047, 1053, 1114, 1135, 1152, 1158, 1159, 1160, 1161}
+            | {1203, 1226, 1290, 1317, 1792, 1836, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031}
+        ),
         "duplicate": frozenset({1062, 1586}),
-        "payload": frozenset({1048, 1153, 1264, 1366, 1406, 1451, 1452, 3819, 4025}),
+        "payload": frozenset({1048, 1153, 1264, 1300, 1366, 1406, 1451, 1452, 3819, 4025}),
     },
     "mssql": {
         "contention": frozenset({1205, 1222, 3960}),
@@ -65,6 +69,9 @@ _CODES: dict[str, dict[Kind, frozenset[int | str]]] = {
         "payload": frozenset({515, 547, 2628, 8115, 8152}),
     },
 }
+
+# asyncpg: the schema has changed under a prepared statement, which is prepared anew the next time.
+_STALE_PLANS = frozenset({"InvalidCachedStatementError", "OutdatedSchemaCacheError"})
 
 _WORDS: dict[Kind, str] = {
     "contention": "another transaction is in the way",
@@ -98,6 +105,8 @@ def classify(error: BaseException, dialect: str, statement: str = "") -> Storage
 
 def _kind(error: BaseException, dialect: str) -> Kind:
     original = getattr(error, "orig", None) or error
+    if type(original).__name__ in _STALE_PLANS:
+        return "contention"
     for code in _codes_of(original, dialect):
         for kind, codes in _CODES[dialect].items():
             if code in codes:

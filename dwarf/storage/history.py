@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from dwarf.core.keys import Key, format_key
-from dwarf.errors import StepNotFound
+from dwarf.errors import FlowNotFound, StepNotFound
 from dwarf.storage.expressions import flag_is, status_is
 from dwarf.storage.reads import FLOW, found
 from dwarf.storage.refs import fetch_anchors
@@ -81,12 +81,18 @@ ONE_STEP = Statement(
     "one_step",
     select(*_COLUMNS, steps.c.state, steps.c.refs, steps.c.changes).where(steps.c.step_id == bindparam("id")),
 )
+DOOM = Statement("doom_of_root", select(flows.c.delete_after_ms).where(flows.c.flow_id == bindparam("root")))
 ROOT_OF = Statement("root_of", select(flows.c.root_flow_id).where(flows.c.flow_id == bindparam("id")))
 
 
-def read_history(key: Key) -> Script[list[Step]]:
-    """The steps of a flow by depth and id, each with the child flows it called, whole."""
+def read_history(key: Key, *, deleted_too: bool = False) -> Script[list[Step]]:
+    """The steps of a flow by depth and id, each with the child flows it called, whole.
+
+    FlowNotFound when the flow is being deleted, unless ``deleted_too`` is set.
+    """
     row = found((yield Fetch(FLOW, {"id": key.id})), key)
+    if not deleted_too and (yield Fetch(DOOM, {"root": row[5]}))[0][0]:
+        raise FlowNotFound("flow not found: it is being deleted")
     tree = yield from _read_tree(key.shard, row[5])
     return tree.history(key.id)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import TypeVar
 
 from dwarf.errors import ConfigError, EngineClosed
-from dwarf.storage.database import Clock
+from dwarf.storage.database import Clock, Heard
 from dwarf.storage.migrations import migrate
+from dwarf.storage.payloads import Payloads
 from dwarf.storage.script import Script
 from dwarf.storage.sqlite import connect, dialect_for
 from dwarf.storage.sqlite_session import Observer, SqliteSession
@@ -58,6 +59,7 @@ class MemoryDatabase:
 
     def __init__(self, name: str | None = None, *, clock: Clock | None = None) -> None:
         self.name = name
+        self.payloads = Payloads()
         self._clock = clock
         self._store: _Store | None = None
         self._others_wrote = False
@@ -73,11 +75,12 @@ class MemoryDatabase:
         self._running().session.observer = observer
 
     async def open(self) -> None:
-        """Join the database of this name, or make it. ConfigError when it runs by another clock."""
+        """Join the database of this name, or make it. ConfigError when it has another clock, or another codec."""
         if self._store is None:
             store = self._join()
             try:
                 await store.worker.call(store.prepare)
+                await store.worker.call(partial(store.session.write, self.payloads.prepare))
             except BaseException:
                 await self.aclose()
                 raise
@@ -102,12 +105,12 @@ class MemoryDatabase:
     async def write(self, script: Callable[[], Script[T]]) -> T:
         """Run a script as one transaction. A cancelled caller does not stop it."""
         store = self._running()
-        return await store.worker.call(partial(self._write, store, script))
+        return await store.worker.call(partial(self._write, store, self.payloads.through(script)))
 
     async def read(self, script: Callable[[], Script[T]]) -> T:
         """Run a script between two writes. A write in it is refused."""
         store = self._running()
-        return await store.worker.call(partial(store.session.read, script))
+        return await store.worker.call(partial(store.session.read, self.payloads.through(script)))
 
     async def changed(self) -> bool:
         """Whether another user has committed since the last call."""
@@ -116,6 +119,20 @@ class MemoryDatabase:
             self._others_wrote = False
             return True
         return False
+
+    @property
+    def told(self) -> bool:
+        """False: ``changed`` is asked."""
+        return False
+
+    def listen(self, heard: Heard) -> None:
+        """Nothing comes by itself."""
+
+    def tell(self, work_due: bool, stopped: Collection[int]) -> None:
+        """The others see it for themselves."""
+
+    def resize(self, max_connections: int) -> None:
+        """There is one connection that writes."""
 
     async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:
         """The next number, or the wanted one, that no open database holds."""
@@ -131,6 +148,10 @@ class MemoryDatabase:
     async def dead_engine_ids(self, engine_ids: set[int]) -> set[int]:
         """Those of the ids that no open database holds."""
         return {engine_id for engine_id in engine_ids if engine_id not in self._running().live_ids}
+
+    async def living(self) -> int | None:
+        """How many have it open."""
+        return len(self._running().users)
 
     def _running(self) -> _Store:
         if self._store is None:

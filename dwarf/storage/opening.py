@@ -9,7 +9,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from dwarf.errors import ConfigError
+from dwarf.storage.coding import Codec
 from dwarf.storage.memory import MemoryDatabase
+from dwarf.storage.payloads import Payloads
 from dwarf.storage.sqlite import Durability, SqliteDatabase
 
 if TYPE_CHECKING:
@@ -17,23 +19,38 @@ if TYPE_CHECKING:
 
 _FORMS = (
     'use "sqlite:///file.db" for a file (four slashes for an absolute path), "sqlite://" for a database in memory, '
-    'or "sqlite:///file:NAME?mode=memory" for one in memory that engines of this process share'
+    '"sqlite:///file:NAME?mode=memory" for one in memory that engines of this process share, or '
+    '"postgresql://user@host/name", "mysql://user@host/name" or "mariadb://user@host/name" for a server'
 )
-_SERVERS = {
-    "postgresql": "PostgreSQL",
-    "postgres": "PostgreSQL",
-    "mysql": "MySQL",
-    "mariadb": "MariaDB",
-    "mssql": "SQL Server",
+_SERVERS = {  # the driver that is used, and the extra of this package that brings it
+    "postgresql": ("asyncpg", "postgresql"),
+    "postgres": ("asyncpg", "postgresql"),
+    "mysql": ("asyncmy", "mysql"),
+    "mariadb": ("asyncmy", "mysql"),
 }
 _MEMORY_OPTIONS = {"mode", "cache", "uri"}
 
 
-def open_database(url: str | None, *, durability: Durability = "full", clock: Clock | None = None) -> Database:
+def open_database(
+    url: str | None,
+    *,
+    durability: Durability = "full",
+    clock: Clock | None = None,
+    max_connections: int | None = None,
+    codec: Codec | None = None,
+) -> Database:
     """The database that a URL names, not yet open. None is a private one in memory.
 
-    ConfigError, which never shows a password, when there is no such kind of database or it cannot be there.
+    ``max_connections`` bounds the connections to a server; ``codec`` encodes what is stored. ConfigError, which never
+    shows a password, when there is no such kind of database, it cannot be there, or its driver is not installed.
     """
+    database = _database(url, durability, clock, max_connections)
+    if codec is not None:
+        database.payloads = Payloads(codec)
+    return database
+
+
+def _database(url: str | None, durability: Durability, clock: Clock | None, max_connections: int | None) -> Database:
     if durability not in ("full", "relaxed"):
         raise ConfigError(f'durability is "full" or "relaxed", not {durability!r}')
     if url is None:
@@ -41,7 +58,11 @@ def open_database(url: str | None, *, durability: Durability = "full", clock: Cl
     parsed = _parse(url)
     backend = parsed.get_backend_name()
     if backend in _SERVERS:
-        raise ConfigError(f"{_SERVERS[backend]} is not supported by this version; {_FORMS}")
+        if clock is not None:
+            raise ConfigError("a virtual clock needs SQLite: a server has its own time")
+        return _server(parsed, durability, max_connections)
+    if backend == "mssql":
+        raise ConfigError(f"SQL Server cannot be used yet: its statements are compiled but not run; {_FORMS}")
     if parsed.drivername not in ("sqlite", "sqlite+aiosqlite", "sqlite+pysqlite"):
         raise ConfigError(f"unknown kind of database {parsed.drivername!r}; {_FORMS}")
     if parsed.host or parsed.username or parsed.password or parsed.port:
@@ -55,6 +76,25 @@ def _parse(url: str) -> URL:
     except (ArgumentError, ValueError, TypeError, AttributeError):
         # Not even the text is shown, and the cause neither: there may be a password in it.
         raise ConfigError(f"this is not a database URL; {_FORMS}") from None
+
+
+def _server(url: URL, durability: Durability, max_connections: int | None) -> Database:
+    backend = url.get_backend_name()
+    driver, extra = _SERVERS[backend]
+    if url.drivername not in (backend, f"{backend}+{driver}"):
+        raise ConfigError(f"{backend} is reached by {driver}: write {backend}:// or {backend}+{driver}://")
+    try:
+        if extra == "postgresql":
+            from dwarf.storage.postgresql import PostgresDatabase
+
+            return PostgresDatabase(url, durability=durability, max_connections=max_connections)
+        from dwarf.storage.mysql import MysqlDatabase
+
+        return MysqlDatabase(url, durability=durability, max_connections=max_connections)
+    except ImportError as error:
+        if error.name != driver:
+            raise
+        raise ConfigError(f'{driver}, the driver for {backend}, is not installed: pip install "dwarf[{extra}]"') from None
 
 
 def _sqlite(url: URL, durability: Durability, clock: Clock | None) -> Database:

@@ -6,6 +6,7 @@ was cancelled, or another replica owns it now. It then writes nothing more.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,6 +41,7 @@ def _fenced(name: str, *columns: str, status: Status | None, **fixed: Any) -> St
 
 _NONE: ColumnElement[Any] = literal_column("''")
 _ZERO: ColumnElement[Any] = literal_column("0")
+_PAYLOADS = ("changes", "interrupt")
 
 FINISH = _fenced(
     "finish_step", "changes", "successor_id", "cohort_size", "cohort_arrivals", "route", status=Status.COMPLETED
@@ -60,18 +62,38 @@ ASK = _fenced("ask_step", "changes", "interrupt", "interrupt_deadline", status=S
 CALL = _fenced("call_step", "changes", status=None, parked=literal_column("1"), crashes=_ZERO)
 
 
-def write_own_rows(decisions: Sequence[Decision], now: int) -> Script[list[bool]]:
-    """Write every decision's own row; answer which of them landed."""
+def write_own_rows(
+    decisions: Sequence[Decision], now: int, written: Counter[tuple[str, str]] | None = None
+) -> Script[list[bool]]:
+    """Write every decision's own row; answer which of them landed. ``written`` gathers the sizes of their payloads."""
     landed = [False] * len(decisions)
     batches: dict[Statement, list[tuple[int, dict[str, Any]]]] = {}
     for position, decision in enumerate(decisions):
         statement, values = _own_row(decision, now)
         batches.setdefault(statement, []).append((position, values))
     for statement, rows in batches.items():
+        rows.sort(key=_step_id)  # every transaction locks steps in this order
         flags = yield UpdateEach(statement, [values for _, values in rows])
-        for (position, _), flag in zip(rows, flags, strict=True):
+        for (position, values), flag in zip(rows, flags, strict=True):
             landed[position] = flag
+            if written is not None and flag:
+                for column in _PAYLOADS:
+                    written[decisions[position].step.flow.workflow_url, column] += len(values.get(f"new_{column}", ""))
     return landed
+
+
+def _step_id(row: tuple[int, dict[str, Any]]) -> int:
+    step_id: int = row[1]["id"]
+    return step_id
+
+
+def own_columns(decision: Decision) -> dict[str, Any]:
+    """What a decision that ends its step writes on the step's row, by column; not the time."""
+    _, values = _own_row(decision, 0)
+    status = Status.FAILED if isinstance(decision, Fail) else Status.COMPLETED
+    written = {name.removeprefix("new_"): value for name, value in values.items() if name.startswith("new_")}
+    written.pop("updated_at")
+    return {**written, "status": status.value}
 
 
 def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:

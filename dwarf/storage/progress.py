@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, select, update
 
-from dwarf.storage.expressions import flag_is, status_is
-from dwarf.storage.script import Now, Script, Statement, UpdateEach
+from dwarf.storage.expressions import flag_is, in_ids, status_is
+from dwarf.storage.script import Lock, Now, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
 
@@ -22,12 +22,26 @@ PROGRESS = Statement(
     )
     .values(progress=bindparam("new_progress"), updated_at=bindparam("now")),
 )
+# a step that is locked is about to be over
+FREE = Statement(
+    "free_steps",
+    select(steps.c.step_id)
+    .where(in_ids(steps.c.step_id, "ids"))
+    .order_by(steps.c.step_id)
+    .with_for_update(skip_locked=True),
+)
 
 
 def write_progress(reports: Sequence[tuple[int, int, str]]) -> Script[None]:
     """Keep progress on running steps: (step id, lease, JSON text) each. Steps that moved on are left alone."""
     now = yield Now()
+    free: list[Row] | None = yield Lock(FREE, {"ids": [step_id for step_id, _, _ in reports]})
+    wanted = None if free is None else {row[0] for row in free}
     yield UpdateEach(
         PROGRESS,
-        [{"id": step_id, "seq": seq, "new_progress": text, "now": now} for step_id, seq, text in reports],
+        [
+            {"id": step_id, "seq": seq, "new_progress": text, "now": now}
+            for step_id, seq, text in reports
+            if wanted is None or step_id in wanted
+        ],
     )

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy import bindparam, case, func, literal_column, select
 
 from dwarf.core.keys import Key
 from dwarf.errors import FlowNotFound
@@ -89,9 +89,17 @@ STATUSES = Statement(
     "flow_statuses",
     select(flows.c.flow_id, flows.c.token, flows.c.status).where(in_ids(flows.c.flow_id, "ids")),
 )
+_MOVED_TO = (Status.RUNNING, Status.INTERRUPTED, Status.COMPLETED)
 MOVEMENT = Statement(
     "flow_movement",
-    select(func.count(), func.max(steps.c.updated_at), func.sum(func.length(steps.c.progress)))
+    # the newest moment alone would miss what happens within one millisecond
+    select(
+        func.count(),
+        func.max(steps.c.updated_at),
+        func.sum(func.length(steps.c.progress)),
+        func.sum(steps.c.lease_seq + steps.c.attempt),
+        *(func.sum(case((status_is(steps.c.status, status), 1), else_=0)) for status in _MOVED_TO),
+    )
     .select_from(steps.join(flows, flows.c.flow_id == steps.c.flow_id))
     .where(flows.c.root_flow_id == bindparam("root")),
 )
@@ -171,8 +179,8 @@ def read_statuses(flow_ids: Collection[int]) -> Script[dict[int, tuple[str, Stat
 def read_fingerprint(key: Key) -> Script[tuple[str, Status]]:
     """A digest that changes with every visible change in the flow's tree, and the flow's status."""
     row = found((yield Fetch(FLOW, {"id": key.id})), key)
-    count, newest, progress = (yield Fetch(MOVEMENT, {"root": row[5]}))[0]
-    text = f"{row[1]}|{count}|{newest}|{progress}"
+    moved = (yield Fetch(MOVEMENT, {"root": row[5]}))[0]
+    text = "|".join(map(str, (row[1], *moved)))
     return sha256(text.encode()).hexdigest(), Status(row[1])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import bindparam, literal_column, select, update
 
 from dwarf.storage.expressions import flag_is, in_ids, status_is
-from dwarf.storage.script import Execute, Fetch, Now, Script, Statement
+from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
 
@@ -17,12 +17,11 @@ _REWIND = {
     "updated_at": bindparam("now"),
 }
 
-EXPIRED = Statement(
-    "recover_expired", update(steps).where(steps.c.lease_expires <= bindparam("now"), *_LEASED).values(_REWIND)
-)
-ABANDONED = Statement(
-    "recover_abandoned", update(steps).where(in_ids(steps.c.engine_id, "engine_ids"), *_LEASED).values(_REWIND)
-)
+# A step that is locked is being written: it is not abandoned, or somebody else is just taking it back.
+_FREE = select(steps.c.step_id).where(*_LEASED).with_for_update(skip_locked=True)
+EXPIRED = Statement("recover_expired", _FREE.where(steps.c.lease_expires <= bindparam("now")))
+ABANDONED = Statement("recover_abandoned", _FREE.where(in_ids(steps.c.engine_id, "engine_ids")))
+REWIND = Statement("rewind_steps", update(steps).where(in_ids(steps.c.step_id, "ids"), *_LEASED).values(_REWIND))
 OWNERS = Statement("lease_owners", select(steps.c.engine_id).where(*_LEASED).distinct())
 RELEASE = Statement(
     "release_lease",
@@ -44,15 +43,20 @@ RELEASE = Statement(
 def recover_expired() -> Script[int]:
     """Steps whose lease has run out become pending again. How many."""
     now = yield Now()
-    count = yield Execute(EXPIRED, {"now": now})
-    return int(count)
+    return (yield from _rewind((yield Fetch(EXPIRED, {"now": now})), now))
 
 
 def recover_abandoned(engine_ids: list[int]) -> Script[int]:
     """Steps leased to engines that are known to be dead become pending again at once. How many."""
     now = yield Now()
-    count = yield Execute(ABANDONED, {"now": now, "engine_ids": engine_ids})
-    return int(count)
+    return (yield from _rewind((yield Fetch(ABANDONED, {"engine_ids": engine_ids})), now))
+
+
+def _rewind(found: list[Row], now: int) -> Script[int]:
+    if not found:
+        return 0
+    count: int = yield Execute(REWIND, {"ids": [row[0] for row in found], "now": now})
+    return count
 
 
 def lease_owners() -> Script[set[int]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, insert, literal_column, select
 
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
+from dwarf.storage.cutting import with_source
 from dwarf.storage.script import Row, Statement
 from dwarf.storage.tables import flows, graphs, steps
 from dwarf.workflow.jsontext import dumps, loads
@@ -16,6 +18,7 @@ from dwarf.workflow.status import Status
 _EMPTY: ColumnElement[Any] = literal_column("''")
 _STEP_BINDS = (
     "step_id flow_id token depth node task_url state refs status time_budget_ms lineage_id ordinal predecessor_id "
+    "limit_name limit_rule "
     "priority fairness_key fairness_weight not_before lease_expires lease_seq engine_id created_at started_at "
     "updated_at"
 ).split()
@@ -53,7 +56,7 @@ GRAPH_KNOWN = Statement(
 
 def object_text(value: Mapping[str, Any]) -> str:
     """A JSON object as it is stored: nothing for the empty one."""
-    return dumps(value) if value else ""
+    return with_source(dumps(value), lambda: value) if value else ""
 
 
 def read_object(text: str | None) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def step_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[st
         "depth": step.depth,
         "node": step.node,
         "task_url": step.url,
-        "state": step.stored,
+        "state": with_source(step.stored, partial(_stored, step)),
         "refs": object_text(step.refs),
         "status": Status.RUNNING.value if leased else Status.PENDING.value,
         "time_budget_ms": flow.time_budget_ms,
@@ -85,11 +88,18 @@ def step_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[st
         "not_before": now + step.delay_ms,
         "lease_expires": now + flow.time_budget_ms + margin_ms if leased else 0,
         "lease_seq": 1 if leased else 0,
+        "limit_name": step.limit_name,
+        "limit_rule": step.limit_rule,
         "engine_id": engine_id,
         "created_at": now,
         "started_at": now if leased else 0,
         "updated_at": now,
     }
+
+
+def _stored(step: NewStep) -> dict[str, Any]:
+    """The part of a new step's state that is stored with it."""
+    return {name: value for name, value in step.state.items() if name not in step.refs}
 
 
 def flow_row(flow: NewFlow, now: int, engine_id: int) -> dict[str, Any]:

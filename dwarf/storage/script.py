@@ -22,15 +22,28 @@ Row: TypeAlias = tuple[Any, ...]
 class Statement:
     """One SQL statement, written in SQLAlchemy Core and compiled once per dialect.
 
-    Build it at module level. ``name`` identifies it in golden files, errors and statement counts.
+    Build it at module level. ``name`` identifies it in golden files, errors and statement counts. ``in_turn`` stands
+    for an UPDATE with RETURNING where a dialect has none: the UPDATE alone, then the query of its rows. The parameters
+    are those of the whole; the query must find the same rows after the update as the update did. ``raw``: large values
+    are read and written as the names of their blobs; see ``payloads``.
     """
 
-    __slots__ = ("clause", "compiled", "name")
+    __slots__ = ("clause", "compiled", "in_turn", "layout", "name", "raw")
 
-    def __init__(self, name: str, clause: ClauseElement) -> None:
+    def __init__(
+        self,
+        name: str,
+        clause: ClauseElement,
+        in_turn: tuple[ClauseElement, ClauseElement] | None = None,
+        *,
+        raw: bool = False,
+    ) -> None:
         self.name = name
         self.clause = clause
+        self.in_turn = None if in_turn is None else tuple(Statement(name, part) for part in in_turn)
+        self.raw = raw
         self.compiled: dict[str, Any] = {}  # by dialect; kept by ``compiling``
+        self.layout: Any = None  # where its payloads are; kept by ``layouts``
 
     def __repr__(self) -> str:
         return f"Statement({self.name!r})"
@@ -44,6 +57,17 @@ class Now:
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """Run a query, or a write with RETURNING, and answer its rows as a list of tuples."""
+
+    statement: Statement
+    params: Params
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Lock rows by a query that ends in FOR UPDATE, and answer them; None where writers take turns anyway.
+
+    A statement sees what was committed before it began. So what a lock protects is read by a later statement.
+    """
 
     statement: Statement
     params: Params
@@ -84,5 +108,5 @@ class Guarded:
     script: Callable[[], Script[Any]]
 
 
-Request: TypeAlias = Now | Fetch | Execute | InsertMany | UpdateEach | Guarded
+Request: TypeAlias = Now | Fetch | Lock | Execute | InsertMany | UpdateEach | Guarded
 Script: TypeAlias = Generator[Request, Any, T]

@@ -6,7 +6,8 @@ ends. The files stay: removing one would let two engines lock two files of the s
 
 from __future__ import annotations
 
-from itertools import count
+import glob
+from itertools import count as numbers
 from pathlib import Path
 from typing import Protocol
 
@@ -32,7 +33,7 @@ class EngineSlots:
 
         ConfigError when the wanted one is taken.
         """
-        for slot in [wanted] if wanted else count(1):
+        for slot in [wanted] if wanted else numbers(1):
             lock = self._take(slot)
             if lock is not None:
                 self._own[slot] = lock
@@ -54,6 +55,20 @@ class EngineSlots:
             }
         )
         return set(self._buried)
+
+    def living(self) -> int:
+        """How many slots are held by engines, this one's included."""
+        count = len(self._own)
+        for path in self._stem.parent.glob(f"{glob.escape(self._stem.name)}-engine-*.lock"):
+            number = path.stem.rpartition("-")[2]
+            if not number.isdecimal() or int(number) in self._own or int(number) in self._buried:
+                continue
+            lock = self._take(int(number))
+            if lock is None:
+                count += 1
+            else:
+                lock.release()
+        return count
 
     def release(self) -> None:
         """Give every slot back."""

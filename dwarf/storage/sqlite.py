@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from dwarf.errors import ConfigError, EngineClosed, StorageError
 from dwarf.storage.compiling import SHIFTED_SQLITE
-from dwarf.storage.database import Clock
+from dwarf.storage.database import Clock, Heard
 from dwarf.storage.migrations import migrate
+from dwarf.storage.payloads import Payloads
 from dwarf.storage.script import Script
 from dwarf.storage.slots import EngineSlots
 from dwarf.storage.sqlite_readers import Readers
@@ -70,6 +71,7 @@ class SqliteDatabase:
     def __init__(self, path: Path, *, durability: Durability = "full", clock: Clock | None = None) -> None:
         self.path = path.absolute()  # a later change of the working directory does not move it
         _check_place(self.path)
+        self.payloads = Payloads()
         self._durability = durability
         self._clock = clock
         self._session = SqliteSession(self._connect, dialect_for(clock), lasting=False)
@@ -88,6 +90,11 @@ class SqliteDatabase:
         self._session.observer = observer
         if self._readers is not None:
             self._readers.observer = observer
+
+    @property
+    def contentions(self) -> int:
+        """How often a write met another program's, and was tried again."""
+        return self._session.contentions
 
     async def open(self) -> None:
         """Connect and migrate. ConfigError when the file cannot serve as a database."""
@@ -117,18 +124,32 @@ class SqliteDatabase:
 
     async def write(self, script: Callable[[], Script[T]]) -> T:
         """Run a script as one transaction. A cancelled caller does not stop it."""
-        return await self._running().call(partial(self._session.write, script))
+        return await self._running().call(partial(self._session.write, self.payloads.through(script)))
 
     async def read(self, script: Callable[[], Script[T]]) -> T:
         """Run a script on one snapshot, beside the writes."""
         if self._readers is None:
             self._running()
         assert self._readers is not None
-        return await self._readers.read(script)
+        return await self._readers.read(self.payloads.through(script))
 
     async def changed(self) -> bool:
         """Whether another connection has committed since the last call."""
         return await self._running().call(self._changed)
+
+    @property
+    def told(self) -> bool:
+        """False: ``changed`` is asked."""
+        return False
+
+    def listen(self, heard: Heard) -> None:
+        """Nothing comes by itself."""
+
+    def tell(self, work_due: bool, stopped: Collection[int]) -> None:
+        """The others see it for themselves."""
+
+    def resize(self, max_connections: int) -> None:
+        """There is one connection that writes."""
 
     async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:
         """Take the lowest free slot of the file, or the wanted one. Its former owner is dead."""
@@ -137,6 +158,10 @@ class SqliteDatabase:
     async def dead_engine_ids(self, engine_ids: set[int]) -> set[int]:
         """Those of the ids whose slot nobody holds. This engine holds them until the next call."""
         return await self._running().call(partial(self._slots.dead, engine_ids))
+
+    async def living(self) -> int | None:
+        """How many engines hold a slot of the file."""
+        return await self._running().call(self._slots.living)
 
     def _running(self) -> Worker:
         if self._worker is None:
@@ -152,6 +177,7 @@ class SqliteDatabase:
                 raise ConfigError(f"'{self.path}' is not an SQLite database") from error
             raise
         self._session.write(partial(migrate, self.dialect))
+        self._session.write(self.payloads.prepare)
         self._data_version = self._session.data_version()
 
     def _connect(self) -> sqlite3.Connection:
@@ -178,7 +204,11 @@ class SqliteDatabase:
 
 
 def _check_place(path: Path) -> None:
-    if not path.parent.is_dir():
+    try:
+        in_directory, is_directory = path.parent.is_dir(), path.is_dir()
+    except OSError as error:  # a name that is too long, a directory that may not be searched
+        raise ConfigError(f"there can be no database at '{path}': {error.strerror}") from error
+    if not in_directory:
         raise ConfigError(f"the directory '{path.parent}' of the database '{path}' does not exist; create it first")
-    if path.is_dir():
+    if is_directory:
         raise ConfigError(f"'{path}' is a directory; name a file in it")

@@ -17,7 +17,7 @@ from dwarf.errors import DwarfError, StorageError
 from dwarf.storage.compiling import Compiled, compiled
 from dwarf.storage.expressions import now_ms
 from dwarf.storage.failures import Contention, Unavailable, can_be_undone, classify
-from dwarf.storage.script import Execute, Fetch, Guarded, InsertMany, Now, Row, Script, Statement, UpdateEach
+from dwarf.storage.script import Execute, Fetch, Guarded, InsertMany, Lock, Now, Row, Script, Statement, UpdateEach
 
 T = TypeVar("T")
 Observer = Callable[[str, int], None]
@@ -43,6 +43,7 @@ class SqliteSession:
     def __init__(self, connect: Callable[[], sqlite3.Connection], dialect: str, *, lasting: bool) -> None:
         """``lasting``: the connection holds the only copy of the data, so it is never replaced by a new one."""
         self.observer: Observer | None = None
+        self.contentions = 0  # how often another program was in the way
         self.give_up_at: float | None = None  # by time.monotonic(); from then on contention is not waited out
         self._connect = connect
         self._dialect = dialect
@@ -52,6 +53,7 @@ class SqliteSession:
         self._perform: dict[type, Callable[[Any], Any]] = {
             Now: self._now,
             Fetch: self._fetch,
+            Lock: _locked_already,
             Execute: self._execute,
             InsertMany: self._insert_many,
             UpdateEach: self._update_each,
@@ -102,6 +104,7 @@ class SqliteSession:
             try:
                 return attempt()
             except Contention:
+                self.contentions += 1
                 now = time.monotonic()
                 if self.give_up_at is not None and now >= self.give_up_at:
                     raise
@@ -237,6 +240,10 @@ class SqliteSession:
             return None, error
         self._control("RELEASE guarded")
         return result, None
+
+
+def _locked_already(request: Lock) -> None:
+    """Whoever writes has the whole database."""
 
 
 def _refuse(request: object) -> None:

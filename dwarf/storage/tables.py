@@ -27,11 +27,22 @@ from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
 
-LongText: TypeEngine[Any] = (
-    UnicodeText().with_variant(mysql.LONGTEXT(), "mysql", "mariadb").with_variant(mssql.NVARCHAR(None), "mssql")
-)
+
+class Payload(UnicodeText):
+    """The type of columns with texts of any length, which a codec may turn into something else in the database.
+
+    ``parts``: which parts of the JSON text in it may be kept as blobs, where they are large; see ``cutting``.
+    """
+
+    def __init__(self, parts: str = "") -> None:
+        super().__init__()
+        self.parts = parts
+
+
 # Names and keys compare by their code points everywhere: two servers' defaults ignore case and accents.
 _MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+# Rows of these die young: history must not keep PostgreSQL from clearing them away and counting anew.
+_BUSY = {"postgresql_with": "autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02"}
 _MSSQL_COLLATION = "Latin1_General_100_BIN2"
 
 
@@ -59,13 +70,20 @@ def _string(name: str, length: int, default: str | None = "''") -> Column[Any]:
     return Column(name, _unicode(length), nullable=False, server_default=None if default is None else text(default))
 
 
-def _payload(name: str) -> Column[Any]:
-    return Column(name, LongText, nullable=False)
+def _payload(name: str, parts: str = "") -> Column[Any]:
+    long = Payload(parts).with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+    return Column(name, long.with_variant(mssql.NVARCHAR(None), "mssql"), nullable=False)
 
 
-def _partial(condition: str) -> dict[str, Any]:
+def _partial(condition: str, *instead: str) -> dict[str, Any]:
+    """An index of some rows. ``instead`` are columns that lead it where there are none of that kind: on MySQL."""
     where = text(condition)
-    return {"sqlite_where": where, "postgresql_where": where, "mssql_where": where}
+    return {
+        "sqlite_where": where,
+        "postgresql_where": where,
+        "mssql_where": where,
+        "info": {"mysql_leading": instead},
+    }
 
 
 ids = Table(
@@ -81,6 +99,14 @@ facts = Table(
     metadata,
     Column("name", _unicode(32), primary_key=True),  # "database": a random text that names this database
     _string("value", 64, None),
+    **_MYSQL,
+)
+
+secrets = Table(
+    "dwarf_secrets",
+    metadata,
+    Column("name", _unicode(32), primary_key=True),  # "blobs": the key of the hashes that name blobs
+    _payload("value"),
     **_MYSQL,
 )
 
@@ -122,8 +148,8 @@ flows = Table(
     _big("updated_at"),
     _payload("error"),
     _payload("cancel_reason"),
-    _payload("baggage"),
-    _payload("final_state"),
+    _payload("baggage", "members"),
+    _payload("final_state", "members"),
     Index("dwarf_flows_root", "root_flow_id"),
     Index("dwarf_flows_parent", "parent_step_id", **_partial("parent_step_id > 0")),
     # newest first: of the roots or of one parent, of all, by status, by workflow
@@ -135,6 +161,7 @@ flows = Table(
     Index("dwarf_flows_thread", "thread_id", "flow_id"),
     Index("dwarf_flows_doomed", "delete_after_ms", "updated_at", **_partial("delete_after_ms > 0")),
     Index("dwarf_flows_key", "idempotency_key", unique=True, **_partial("idempotency_key IS NOT NULL")),
+    info=_BUSY,
     **_MYSQL,
 )
 
@@ -166,6 +193,8 @@ steps = Table(
     _big("not_before"),
     _big("lease_expires"),
     _big("lease_seq"),
+    _string("limit_name", 64),  # what the step shares its limit under; empty without one
+    _string("limit_rule", 64),
     _int("crashes"),  # claims that ended without an outcome
     _big("engine_id"),
     _big("created_at"),
@@ -174,27 +203,53 @@ steps = Table(
     _payload("progress"),
     _payload("error"),
     _payload("traceback"),
-    _payload("answers"),  # the parks of this execution that are over, in order
-    _payload("interrupt"),  # the park that waits for an answer: payload and default
+    _payload("answers", "answers"),  # the parks of this execution that are over, in order
+    _payload("interrupt", "interrupt"),  # the park that waits for an answer: payload and default
     _payload("refs"),  # {field: id of the step that holds its value}
-    _payload("changes"),  # the output, tombstones included
-    _payload("state"),  # the input, less the fields named in refs
+    _payload("changes", "members"),  # the output, tombstones included
+    _payload("state", "members"),  # the input, less the fields named in refs
     # with the status: which steps of a wide flow wait, and how many there are of each, without reading rows
     Index("dwarf_steps_flow", "flow_id", "status", "lineage_id", "step_id"),
     Index("dwarf_steps_cohort", "lineage_id", **_partial("lineage_id > 0")),
     Index(
         "dwarf_steps_due",
         "priority",
+        "fairness_key",
         "created_at",
         "step_id",
         "not_before",
-        **_partial("status = 'pending' AND parked = 0"),
+        **_partial("status = 'pending' AND parked = 0", "status", "parked"),
     ),
-    Index("dwarf_steps_later", "not_before", **_partial("status = 'pending' AND parked = 0")),
-    Index("dwarf_steps_leased", "lease_expires", **_partial("status = 'running' AND parked = 0")),
     Index(
-        "dwarf_steps_deadline", "interrupt_deadline", **_partial("status = 'interrupted' AND interrupt_deadline > 0")
+        "dwarf_steps_limited",
+        "limit_name",
+        **_partial("limit_name <> '' AND status = 'running' AND parked = 0", "status", "parked"),
     ),
+    Index("dwarf_steps_later", "not_before", **_partial("status = 'pending' AND parked = 0", "status", "parked")),
+    Index("dwarf_steps_leased", "lease_expires", **_partial("status = 'running' AND parked = 0", "status", "parked")),
+    Index(
+        "dwarf_steps_deadline",
+        "interrupt_deadline",
+        **_partial("status = 'interrupted' AND interrupt_deadline > 0", "status"),
+    ),
+    info=_BUSY,
+    **_MYSQL,
+)
+
+blobs = Table(
+    "dwarf_blobs",
+    metadata,
+    Column("blob_hash", _unicode(64), primary_key=True),
+    _payload("body"),  # the JSON text of one value
+    **_MYSQL,
+)
+
+blob_refs = Table(
+    "dwarf_blob_refs",
+    metadata,
+    _id("flow_id", primary_key=True, autoincrement=False),
+    Column("blob_hash", _unicode(64), primary_key=True),
+    Index("dwarf_blob_refs_hash", "blob_hash"),
     **_MYSQL,
 )
 
@@ -214,6 +269,24 @@ schedules = Table(
     _flag("paused"),
     _big("next_at"),
     Index("dwarf_schedules_next", "next_at"),
+    **_MYSQL,
+)
+
+limit_gates = Table(
+    "dwarf_limit_gates",
+    metadata,
+    Column("limit_name", _unicode(64), primary_key=True),
+    _flag("turn"),
+    **_MYSQL,
+)
+
+limit_starts = Table(
+    "dwarf_limit_starts",
+    metadata,
+    _string("limit_name", 64, None),
+    _big("step_id"),
+    _big("started_at"),
+    Index("dwarf_limit_starts_name", "limit_name", "started_at"),
     **_MYSQL,
 )
 

@@ -14,7 +14,7 @@ from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, StepNotFou
 from dwarf.storage.effects import Effects, Stop
 from dwarf.storage.expressions import flag_is, status_is
 from dwarf.storage.rows import read_object
-from dwarf.storage.script import Execute, Fetch, Row, Script, Statement
+from dwarf.storage.script import Execute, Fetch, Lock, Row, Script, Statement
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.schemas import check, find_schema
@@ -64,6 +64,11 @@ RESUME_FLOW = Statement(
         ~exists().where(steps.c.flow_id == flows.c.flow_id, status_is(steps.c.status, Status.INTERRUPTED)),
     )
     .values(status=literal_column("'running'"), updated_at=bindparam("now")),
+)
+# Whether another step of a flow still waits is asked under the lock of the flow, which whoever asks takes too: of two
+# answers at once, the later one sees the earlier.
+LOCK_FLOW = Statement(
+    "lock_flow", select(flows.c.flow_id).where(flows.c.flow_id == bindparam("id")).with_for_update()
 )
 RESUME_CALLER = Statement(
     "resume_caller",
@@ -155,23 +160,27 @@ def answer_step(
         raise InvalidRequest("a child flow is answered through its root flow's key, or by the step's key")
     if rows[0][1] != Status.INTERRUPTED:
         raise StateConflict(f"the flow is {rows[0][1]}: it does not wait for an answer")
-    leaves = [_leaf(row) for row in (yield Fetch(LEAVES, {"root": flow_id}))]
-    chosen = next(_addressed(leaves, step), None)
-    if chosen is None:
-        raise StateConflict("the flow is not paused at an interrupt" if step is None else "the step does not wait")
-    schema = find_schema(chosen.payload)
-    if schema is not None:
-        check(value, schema)
-    yield from _wake(chosen, Answer("interrupt", value), effects)
+    woken = False
+    while not woken:
+        leaves = [_leaf(row) for row in (yield Fetch(LEAVES, {"root": flow_id}))]
+        chosen = next(_addressed(leaves, step), None)
+        if chosen is None:
+            raise StateConflict("the flow is not paused at an interrupt" if step is None else "the step does not wait")
+        schema = find_schema(chosen.payload)
+        if schema is not None:
+            check(value, schema)
+        # where somebody else has just answered it, this answer is for the next one that waits, if any step will do
+        woken = yield from _wake(chosen, Answer("interrupt", value), effects)
 
 
 def answer_overdue(effects: Effects) -> Script[int]:
     """Give every interrupt whose deadline has passed its default, or a time-out. Answers how many."""
     rows = yield Fetch(OVERDUE, {"now": effects.now})
+    count = 0
     for row in rows:
         leaf = _leaf(row)
-        yield from _wake(leaf, answer_on_timeout(leaf.interrupt), effects)
-    return len(rows)
+        count += yield from _wake(leaf, answer_on_timeout(leaf.interrupt), effects)
+    return count
 
 
 def _addressed(leaves: list[Leaf], step: tuple[int, str] | None) -> Iterator[Leaf]:
@@ -185,19 +194,26 @@ def _addressed(leaves: list[Leaf], step: tuple[int, str] | None) -> Iterator[Lea
             yield leaf
 
 
-def _wake(leaf: Leaf, answer: Answer, effects: Effects) -> Script[None]:
+def _wake(leaf: Leaf, answer: Answer, effects: Effects) -> Script[bool]:
+    """Give a step its answer. False where it does not wait any more."""
     written = yield Fetch(WRITTEN, {"id": leaf.step_id})
     answers = with_answer(leaf.answers, answer, read_object(written[0][0] if written else ""))
     now = effects.now
     if not (yield Execute(RESUME_STEP, {"id": leaf.step_id, "new_answers": dumps(answers), "now": now})):
-        raise StateConflict("the step was answered, or ended, by somebody else")
+        return False
     effects.work_due = True
     effects.moved.add(leaf.root_flow_id)
     flow_id, parent_flow, caller = leaf.flow_id, leaf.parent_flow_id, leaf.parent_step_id
-    while (yield Execute(RESUME_FLOW, {"id": flow_id, "now": now})) and caller:
+    yield Lock(LOCK_FLOW, {"id": flow_id})
+    while (yield Execute(RESUME_FLOW, {"id": flow_id, "now": now})):
+        effects.resumed.append(flow_id)
+        if not caller:
+            break
         yield Execute(RESUME_CALLER, {"id": caller, "now": now})
         flow_id = parent_flow
+        yield Lock(LOCK_FLOW, {"id": flow_id})
         parent_flow, caller = (yield Fetch(PARENT, {"id": flow_id}))[0]
+    return True
 
 
 def _leaf(row: Row) -> Leaf:

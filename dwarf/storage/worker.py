@@ -9,7 +9,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
-from dwarf.errors import EngineClosed
+from dwarf.errors import DwarfError, EngineClosed
 
 T = TypeVar("T")
 
@@ -84,4 +84,6 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
 
 def _report(error: BaseException | None) -> None:
     if error is not None:
-        logger.warning("a database operation failed after its caller had gone", exc_info=error)
+        # the text of an error that is not ours may hold data
+        text = str(error) if isinstance(error, DwarfError) else type(error).__name__
+        logger.warning("a database operation failed after its caller had gone: %s", text)

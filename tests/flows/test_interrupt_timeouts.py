@@ -63,9 +63,7 @@ async def test_an_answer_after_the_deadline_is_too_late(engine: Engine, clock: V
 
 async def test_answer_and_deadline_race(engine: Engine, clock: VirtualClock) -> None:
     """Whoever comes first wins, the other is told, and the flow ends in either case."""
-    flows = await asyncio.gather(
-        *(engine.create(alone(asking(timeout=HOUR, default="nobody"))) for _ in range(20))
-    )
+    flows = await asyncio.gather(*(engine.create(alone(asking(timeout=HOUR, default="nobody"))) for _ in range(20)))
     await asyncio.gather(*flows)
     clock.advance(HOUR + 1)
     results = await asyncio.gather(*(flow.resume("somebody") for flow in flows), return_exceptions=True)
@@ -171,7 +169,13 @@ async def test_hundreds_of_deadlines_at_once(engine: Engine, clock: VirtualClock
 
 
 @pytest.mark.parametrize("timeout", [0, 0.001])
-async def test_a_tiny_timeout_passes_at_once(engine: Engine, timeout: float) -> None:
-    outcome = await engine.run(alone(asking(timeout=timeout, default="nobody")), timeout=10)
+async def test_a_tiny_timeout(engine: Engine, timeout: float) -> None:
+    flow = await engine.create(alone(asking(timeout=timeout, default="nobody")))
+    updates = [update async for update in flow.watch()]
+    assert updates[-1].outcome.status is Status.COMPLETED
+    assert updates[-1].outcome.state == {"answer": "nobody"}
+
+
+async def test_a_timeout_of_nothing_is_never_seen_as_a_question(engine: Engine) -> None:
+    outcome = await engine.run(alone(asking(timeout=0, default="nobody")), timeout=10)
     assert outcome.status is Status.COMPLETED
-    assert outcome.state == {"answer": "nobody"}

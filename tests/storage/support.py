@@ -15,6 +15,7 @@ from dwarf.storage.database import Database
 from dwarf.storage.opening import open_database
 from dwarf.storage.script import Execute, Fetch, Row, Script, Statement
 from dwarf.storage.tables import graphs, ids
+from tests.support.servers import fresh_database
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,6 +59,18 @@ def counters() -> Script[dict[str, int]]:
     """Every counter the tests have made."""
     rows: list[Row] = yield Fetch(COUNTERS, {})
     return {row[0]: row[1] for row in rows}
+
+
+@contextmanager
+def url_of(kind: str, folder: Path) -> Iterator[str]:
+    """The URL of an empty database: a file, in memory, or on a server of that kind."""
+    if kind == "memory":
+        yield "sqlite://"
+    elif kind == "file":
+        yield f"sqlite:///{folder}/flows.db"
+    else:
+        with fresh_database(kind) as url:
+            yield url
 
 
 @asynccontextmanager

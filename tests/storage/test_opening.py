@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from dwarf.errors import ConfigError
 from dwarf.storage.memory import MemoryDatabase
 from dwarf.storage.opening import open_database
+from dwarf.storage.server import ServerDatabase
 from dwarf.storage.sqlite import SqliteDatabase
+from dwarf.testing import VirtualClock
 from tests.storage.support import adding, child, counters, opened
 
 
@@ -48,20 +51,61 @@ def test_memory(url: str | None, name: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "kind"),
+    ("url", "shown"),
     [
-        ("postgresql://me:s3cret@host/flows", "PostgreSQL"),
-        ("postgresql+asyncpg://me:s3cret@host/flows", "PostgreSQL"),
-        ("postgres://me:s3cret@host/flows", "PostgreSQL"),
-        ("mysql://me:s3cret@host/flows", "MySQL"),
-        ("mariadb+asyncmy://me:s3cret@host/flows", "MySQL|MariaDB"),
-        ("mssql+aioodbc://me:s3cret@host/flows?driver=x", "SQL Server"),
+        ("postgresql://me:s3cret@host:1/flows", "postgresql://me:***@host:1/flows"),
+        ("postgresql+asyncpg://me:s3cret@host/flows?sslmode=require", "postgresql+asyncpg://me:***@host/flows"),
+        ("postgres://me@host/flows?password=s3cret", "postgres://me@host/flows"),
+        ("mysql://me:s3cret@host/flows", "mysql://me:***@host/flows"),
+        ("mariadb://me:s3cret@host/flows", "mariadb://me:***@host/flows"),
+        ("mysql+asyncmy://me:s3cret@host/flows?ssl=true", "mysql+asyncmy://me:***@host/flows"),
+        ("mariadb+asyncmy://me:s3cret@host/flows", "mariadb+asyncmy://me:***@host/flows"),
     ],
 )
-def test_servers_are_not_there_yet(url: str, kind: str) -> None:
-    with pytest.raises(ConfigError, match=f"({kind}) is not supported by this version") as caught:
+def test_a_server_is_named_without_its_password(url: str, shown: str) -> None:
+    database = open_database(url, max_connections=3)
+    assert isinstance(database, ServerDatabase)
+    assert shown in repr(database)
+    assert "s3cret" not in repr(database)
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("postgresql+psycopg://me:s3cret@host/flows", r"asyncpg.*postgresql\+asyncpg://"),
+        ("mysql+aiomysql://me:s3cret@host/flows", r"asyncmy.*mysql\+asyncmy://"),
+        ("mssql+aioodbc://me:s3cret@host/flows?driver=x", "SQL Server.*compiled but not run"),
+        ("mysql://me:s3cret@host", "names no database"),
+        ("mysql://me:s3cret@host/flows?colour=red", "no option colour"),
+        ("mysql://me:s3cret@host/flows?ssl_colour=red", "no option ssl_colour"),
+        ("mysql://me:s3cret@host/flows?connect_timeout=s3cret", "connect_timeout.*whole number"),
+        ("postgresql://me:s3cret@host/flows?command_timeout=s3cret", "command_timeout.*whole number"),
+    ],
+)
+def test_a_server_that_cannot_be_used_so_is_refused(url: str, wrong: str) -> None:
+    with pytest.raises(ConfigError, match=wrong) as caught:
         open_database(url)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["postgresql://host/flows", "mysql://host/flows"])
+def test_a_server_keeps_its_own_time(url: str) -> None:
+    with pytest.raises(ConfigError, match="virtual clock needs SQLite"):
+        open_database(url, clock=VirtualClock())
+
+
+@pytest.mark.parametrize(
+    ("url", "driver", "extra"),
+    [("postgresql://host/flows", "asyncpg", "postgresql"), ("mariadb://host/flows", "asyncmy", "mysql")],
+)
+def test_a_missing_driver_is_named_with_its_extra(
+    url: str, driver: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, driver, None)
+    for module in ("postgresql", "mysql", "listening"):
+        monkeypatch.delitem(sys.modules, f"dwarf.storage.{module}", raising=False)
+    with pytest.raises(ConfigError, match=rf'{driver}.*pip install "dwarf\[{extra}\]"'):
+        open_database(url)
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,23 @@ from dwarf.storage.expressions import in_ids
 from dwarf.storage.failures import PayloadRefused
 from dwarf.storage.script import Execute, Fetch, Guarded, InsertMany, Now, Script, Statement, UpdateEach
 from dwarf.storage.tables import graphs, ids
-from tests.storage.support import ADD, KEEP, KEPT, RAISE, adding, counters, observed, opened, raising
+from tests.storage.support import ADD, KEEP, KEPT, RAISE, adding, counters, observed, opened, raising, url_of
+from tests.support.servers import servers
 
 
-@pytest.fixture(params=["file", "memory"])
+KINDS = ["file", "memory", *servers()]
+
+
+@pytest.fixture(params=KINDS)
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
-    url = f"sqlite:///{tmp_path}/flows.db" if request.param == "file" else "sqlite://"
-    async with opened(url) as database:
+    with url_of(request.param, tmp_path) as url:
+        async with opened(url) as database:
+            yield database
+
+
+@pytest.fixture
+async def file(tmp_path: Path) -> AsyncIterator[Any]:
+    async with opened(f"sqlite:///{tmp_path}/flows.db") as database:
         yield database
 
 
@@ -156,6 +166,7 @@ async def test_many_of_nothing_is_nothing(database: Any) -> None:
     assert await database.write(script) == (None, [])
 
 
+@pytest.mark.parametrize("database", [kind for kind in KINDS if kind != "mariadb"], indirect=True)  # it has none
 async def test_rows_are_counted_also_behind_a_with(database: Any) -> None:
     statement = Statement(
         "with_update",
@@ -231,10 +242,10 @@ async def test_a_value_the_database_cannot_hold_is_the_datas_fault(database: Any
     assert await database.read(lambda: (yield Fetch(KEPT, {}))) == []
 
 
-async def test_a_value_that_is_too_long_is_the_datas_fault(database: Any) -> None:
+async def test_a_value_that_is_too_long_is_the_datas_fault(file: Any) -> None:
     too_long = Statement("too_long", text("INSERT INTO dwarf_graphs VALUES ('a', zeroblob(1000000001))"))
     with pytest.raises(PayloadRefused, match="TOOBIG"):
-        await database.write(lambda: (yield Execute(too_long, {})))
+        await file.write(lambda: (yield Execute(too_long, {})))
 
 
 async def test_integers_of_64_bits_are_exact(database: Any) -> None:

@@ -33,13 +33,8 @@ def migrate(dialect: str) -> Script[int]:
     preparation, *versions = _statements(dialect)
     for statement in preparation[1]:
         yield Execute(statement, {})
-    rows = yield Fetch(APPLIED, {})
-    applied = {row[0] for row in rows}
     latest: int = versions[-1][0]
-    if applied and max(applied) > latest:
-        raise ConfigError(
-            f"the database has schema version {max(applied)}, and this version of dwarf knows {latest}: upgrade dwarf"
-        )
+    applied = yield from _applied(latest)
     for version, statements in versions:
         if version not in applied:
             for statement in statements:
@@ -49,6 +44,24 @@ def migrate(dialect: str) -> Script[int]:
     if not (yield Fetch(IDENTITY, {})):
         yield InsertMany(NAME_IT, [{"text": token_hex(16)}])
     return latest
+
+
+def is_current(dialect: str) -> Script[bool]:
+    """Whether the schema has this code's version and is complete. ConfigError as for ``migrate``."""
+    latest: int = _statements(dialect)[-1][0]
+    applied = yield from _applied(latest)
+    identity = yield Fetch(IDENTITY, {})
+    return latest in applied and bool(identity)
+
+
+def _applied(latest: int) -> Script[set[int]]:
+    rows = yield Fetch(APPLIED, {})
+    applied = {row[0] for row in rows}
+    if applied and max(applied) > latest:
+        raise ConfigError(
+            f"the database has schema version {max(applied)}, and this version of dwarf knows {latest}: upgrade dwarf"
+        )
+    return applied
 
 
 def read_identity() -> Script[str]:

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 
-from sqlalchemy import Table
+from sqlalchemy import Index, Table
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from dwarf.storage.compiling import dialect_of
@@ -28,9 +28,26 @@ def _statements(name: str) -> Iterator[str]:
     dialect = dialect_of(name)
     tables: list[Table] = [table for table in metadata.sorted_tables if table is not migrations]
     for table in tables:
-        yield _tidy(str(CreateTable(table).compile(dialect=dialect)))
-        for index in sorted(table.indexes, key=lambda index: index.name or ""):
+        indexes = sorted(table.indexes, key=lambda index: index.name or "")
+        created = str(CreateTable(table).compile(dialect=dialect))
+        if name == "mysql":  # no transaction there undoes half a migration: a table comes with its indexes, or not
+            head, end, options = created.rpartition("\n)")
+            created = ",\n    ".join([head.rstrip(), *map(_key, indexes)]) + end + options
+            indexes = []
+        elif name == "postgresql" and table.info:
+            created = f"{created.rstrip()} WITH ({table.info['postgresql_with']})"
+        yield _tidy(created)
+        for index in indexes:
             yield _tidy(str(CreateIndex(index).compile(dialect=dialect)))
+
+
+def mysql_columns(index: Index) -> list[str]:
+    """The columns of an index on MySQL, which has no partial ones."""
+    return [*index.info.get("mysql_leading", ()), *(column.name for column in index.columns)]
+
+
+def _key(index: Index) -> str:
+    return f"{'UNIQUE ' if index.unique else ''}KEY {index.name} ({', '.join(mysql_columns(index))})"
 
 
 def _tidy(ddl: str) -> str:

@@ -230,7 +230,9 @@ async def test_e24_loop_by_the_error_handler(host: LocalHost, engine: Engine) ->
     async def Handler(flow: Flow) -> None:
         flow["attempts"] = flow.get("attempts", 0) + 1
 
-    graph = Graph("g").add_transition("Work", END).add_error_handler("Work", "Handler").add_transition("Handler", "Work")
+    graph = (
+        Graph("g").add_transition("Work", END).add_error_handler("Work", "Handler").add_transition("Handler", "Work")
+    )
     handle = await engine.create(graph)
     assert (await handle).state["finalAttempts"] == 3
     history = await handle.history()

@@ -50,9 +50,7 @@ def ends(host: LocalHost) -> list[dict[str, Any]]:
     return seen
 
 
-async def test_e30_every_branch_is_seen_at_the_end(
-    host: LocalHost, engine: Engine, ends: list[dict[str, Any]]
-) -> None:
+async def test_e30_every_branch_is_seen_at_the_end(host: LocalHost, engine: Engine, ends: list[dict[str, Any]]) -> None:
     @host.task
     async def A(flow: Flow) -> None:
         flow["mark"] = "a"
@@ -80,9 +78,7 @@ async def test_e31_add_append_union(host: LocalHost, engine: Engine, ends: list[
     assert outcome.state == {"total": 60, "tags": ["b", "c", "d"], "seen": ["x", "y", "z"]}
 
 
-async def test_e32_min_max_and_or_concat_merge(
-    host: LocalHost, engine: Engine, ends: list[dict[str, Any]]
-) -> None:
+async def test_e32_min_max_and_or_concat_merge(host: LocalHost, engine: Engine, ends: list[dict[str, Any]]) -> None:
     host.add_task("B", writing(lo=5, hi=5, all=True, any=False, text="a", map={"k1": 1}))
     host.add_task("C", writing(lo=2, hi=8, all=True, any=False, text="b", map={"k2": 2}))
     host.add_task("D", writing(lo=9, hi=3, all=False, any=True, text="c", map={"k1": 9}))

@@ -194,7 +194,9 @@ async def test_e66_interrupt_five_levels_deep(host: LocalHost, engine: Engine) -
     await handle.cancel("enough")
     assert (await handle).cancel_reason == "enough"
     rows = await query(
-        engine, "SELECT status, cancel_reason FROM dwarf_flows WHERE root_flow_id = :id", id=int(handle.key.split("-")[1])
+        engine,
+        "SELECT status, cancel_reason FROM dwarf_flows WHERE root_flow_id = :id",
+        id=int(handle.key.split("-")[1]),
     )
     assert rows == [("cancelled", "enough")] * 6
 
@@ -210,9 +212,7 @@ def with_child(host: LocalHost, child: Graph) -> Graph:
     return Graph("parent").add_transition("Call", END)
 
 
-async def test_e67_failed_branch_waits_for_an_interrupted_one(
-    host: LocalHost, engine: Engine, asks: list[Any]
-) -> None:
+async def test_e67_failed_branch_waits_for_an_interrupted_one(host: LocalHost, engine: Engine, asks: list[Any]) -> None:
     @host.task
     async def Bad(flow: Flow) -> None:
         raise RuntimeError("bad branch")

@@ -173,9 +173,7 @@ async def test_e80_child_with_a_failed_branch_waits_for_the_others(host: LocalHo
 
 
 @pytest.mark.parametrize("last", ["failing", "completing"])
-async def test_e81_waiting_for_a_child_that_fails(
-    host: LocalHost, engine: Engine, seams: Seams, last: str
-) -> None:
+async def test_e81_waiting_for_a_child_that_fails(host: LocalHost, engine: Engine, seams: Seams, last: str) -> None:
     gate = Gate()
 
     @host.task

@@ -43,7 +43,11 @@ async def test_e91_waiting_for_what_has_ended_or_is_not_there(host: LocalHost, e
     assert await engine.flow(handle.key).outcome(timeout=0.5) == outcome
     wrong = handle.key[:-1] + ("0" if handle.key[-1] != "0" else "1")
     for key in (UNKNOWN, wrong, "2-1-0123456789abcdef"):
-        for call in (engine.flow(key).outcome(timeout=5), engine.flow(key).poll(timeout=5), engine.flow(key).snapshot()):
+        for call in (
+            engine.flow(key).outcome(timeout=5),
+            engine.flow(key).poll(timeout=5),
+            engine.flow(key).snapshot(),
+        ):
             with pytest.raises(FlowNotFound):
                 await call
     for key in ("", "1", "1-2", "x-1-abc", "0-1-abc", "1-1_0-abc", "1-99999999999999999999-abc", "-1-2-abc"):
@@ -93,9 +97,7 @@ async def test_e92_poll_returns_the_running_outcome(host: LocalHost, engine: Eng
     assert (await handle.poll(timeout=10)).status is Status.COMPLETED
 
 
-async def test_e93_lost_signal_only_delays_the_wake(
-    host: LocalHost, engine: Engine, seams: Seams, gate: Gate
-) -> None:
+async def test_e93_lost_signal_only_delays_the_wake(host: LocalHost, engine: Engine, seams: Seams, gate: Gate) -> None:
     handle = await engine.create(waiting())
     seams.lose(f"dropStop:{handle.key.split('-')[1]}")
     by_creator = asyncio.create_task(handle.outcome(timeout=5))

@@ -1,3 +1,16 @@
+CREATE TABLE dwarf_blob_refs (
+    flow_id BIGINT NOT NULL,
+    blob_hash VARCHAR(64) NOT NULL,
+    PRIMARY KEY (flow_id, blob_hash),
+    KEY dwarf_blob_refs_hash (blob_hash)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE dwarf_blobs (
+    blob_hash VARCHAR(64) NOT NULL,
+    body LONGTEXT NOT NULL,
+    PRIMARY KEY (blob_hash)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
 CREATE TABLE dwarf_facts (
     name VARCHAR(32) NOT NULL,
     value VARCHAR(64) NOT NULL,
@@ -34,28 +47,18 @@ CREATE TABLE dwarf_flows (
     cancel_reason LONGTEXT NOT NULL,
     baggage LONGTEXT NOT NULL,
     final_state LONGTEXT NOT NULL,
-    PRIMARY KEY (flow_id)
+    PRIMARY KEY (flow_id),
+    KEY dwarf_flows_all (created_at, flow_id),
+    KEY dwarf_flows_doomed (delete_after_ms, updated_at),
+    UNIQUE KEY dwarf_flows_key (idempotency_key),
+    KEY dwarf_flows_name (workflow_name, parent_flow_id, created_at, flow_id),
+    KEY dwarf_flows_newest (parent_flow_id, created_at, flow_id),
+    KEY dwarf_flows_parent (parent_step_id),
+    KEY dwarf_flows_root (root_flow_id),
+    KEY dwarf_flows_status (status, parent_flow_id, created_at, flow_id),
+    KEY dwarf_flows_thread (thread_id, flow_id),
+    KEY dwarf_flows_url (workflow_url, parent_flow_id, created_at, flow_id)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
-
-CREATE INDEX dwarf_flows_all ON dwarf_flows (created_at, flow_id);
-
-CREATE INDEX dwarf_flows_doomed ON dwarf_flows (delete_after_ms, updated_at);
-
-CREATE UNIQUE INDEX dwarf_flows_key ON dwarf_flows (idempotency_key);
-
-CREATE INDEX dwarf_flows_name ON dwarf_flows (workflow_name, parent_flow_id, created_at, flow_id);
-
-CREATE INDEX dwarf_flows_newest ON dwarf_flows (parent_flow_id, created_at, flow_id);
-
-CREATE INDEX dwarf_flows_parent ON dwarf_flows (parent_step_id);
-
-CREATE INDEX dwarf_flows_root ON dwarf_flows (root_flow_id);
-
-CREATE INDEX dwarf_flows_status ON dwarf_flows (status, parent_flow_id, created_at, flow_id);
-
-CREATE INDEX dwarf_flows_thread ON dwarf_flows (thread_id, flow_id);
-
-CREATE INDEX dwarf_flows_url ON dwarf_flows (workflow_url, parent_flow_id, created_at, flow_id);
 
 CREATE TABLE dwarf_graphs (
     graph_hash VARCHAR(64) NOT NULL,
@@ -67,6 +70,19 @@ CREATE TABLE dwarf_ids (
     kind VARCHAR(16) NOT NULL,
     next_id BIGINT NOT NULL DEFAULT 1,
     PRIMARY KEY (kind)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE dwarf_limit_gates (
+    limit_name VARCHAR(64) NOT NULL,
+    turn SMALLINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (limit_name)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE dwarf_limit_starts (
+    limit_name VARCHAR(64) NOT NULL,
+    step_id BIGINT NOT NULL DEFAULT 0,
+    started_at BIGINT NOT NULL DEFAULT 0,
+    KEY dwarf_limit_starts_name (limit_name, started_at)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE dwarf_schedules (
@@ -82,10 +98,15 @@ CREATE TABLE dwarf_schedules (
     catch_up SMALLINT NOT NULL DEFAULT 0,
     paused SMALLINT NOT NULL DEFAULT 0,
     next_at BIGINT NOT NULL DEFAULT 0,
-    PRIMARY KEY (name)
+    PRIMARY KEY (name),
+    KEY dwarf_schedules_next (next_at)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
-CREATE INDEX dwarf_schedules_next ON dwarf_schedules (next_at);
+CREATE TABLE dwarf_secrets (
+    name VARCHAR(32) NOT NULL,
+    value LONGTEXT NOT NULL,
+    PRIMARY KEY (name)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE dwarf_steps (
     step_id BIGINT NOT NULL,
@@ -113,6 +134,8 @@ CREATE TABLE dwarf_steps (
     not_before BIGINT NOT NULL DEFAULT 0,
     lease_expires BIGINT NOT NULL DEFAULT 0,
     lease_seq BIGINT NOT NULL DEFAULT 0,
+    limit_name VARCHAR(64) NOT NULL DEFAULT '',
+    limit_rule VARCHAR(64) NOT NULL DEFAULT '',
     crashes INTEGER NOT NULL DEFAULT 0,
     engine_id BIGINT NOT NULL DEFAULT 0,
     created_at BIGINT NOT NULL DEFAULT 0,
@@ -126,19 +149,14 @@ CREATE TABLE dwarf_steps (
     refs LONGTEXT NOT NULL,
     changes LONGTEXT NOT NULL,
     state LONGTEXT NOT NULL,
-    PRIMARY KEY (step_id)
+    PRIMARY KEY (step_id),
+    KEY dwarf_steps_cohort (lineage_id),
+    KEY dwarf_steps_deadline (status, interrupt_deadline),
+    KEY dwarf_steps_due (status, parked, priority, fairness_key, created_at, step_id, not_before),
+    KEY dwarf_steps_flow (flow_id, status, lineage_id, step_id),
+    KEY dwarf_steps_later (status, parked, not_before),
+    KEY dwarf_steps_leased (status, parked, lease_expires),
+    KEY dwarf_steps_limited (status, parked, limit_name)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
-
-CREATE INDEX dwarf_steps_cohort ON dwarf_steps (lineage_id);
-
-CREATE INDEX dwarf_steps_deadline ON dwarf_steps (interrupt_deadline);
-
-CREATE INDEX dwarf_steps_due ON dwarf_steps (priority, created_at, step_id, not_before);
-
-CREATE INDEX dwarf_steps_flow ON dwarf_steps (flow_id, status, lineage_id, step_id);
-
-CREATE INDEX dwarf_steps_later ON dwarf_steps (not_before);
-
-CREATE INDEX dwarf_steps_leased ON dwarf_steps (lease_expires);
 
 INSERT INTO dwarf_ids (kind, next_id) VALUES ('flow', 1), ('step', 1);

@@ -1,3 +1,17 @@
+CREATE TABLE dwarf_blob_refs (
+    flow_id INTEGER NOT NULL,
+    blob_hash VARCHAR(64) NOT NULL,
+    PRIMARY KEY (flow_id, blob_hash)
+);
+
+CREATE INDEX dwarf_blob_refs_hash ON dwarf_blob_refs (blob_hash);
+
+CREATE TABLE dwarf_blobs (
+    blob_hash VARCHAR(64) NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (blob_hash)
+);
+
 CREATE TABLE dwarf_facts (
     name VARCHAR(32) NOT NULL,
     value VARCHAR(64) NOT NULL,
@@ -69,6 +83,20 @@ CREATE TABLE dwarf_ids (
     PRIMARY KEY (kind)
 );
 
+CREATE TABLE dwarf_limit_gates (
+    limit_name VARCHAR(64) NOT NULL,
+    turn SMALLINT DEFAULT 0 NOT NULL,
+    PRIMARY KEY (limit_name)
+);
+
+CREATE TABLE dwarf_limit_starts (
+    limit_name VARCHAR(64) NOT NULL,
+    step_id BIGINT DEFAULT 0 NOT NULL,
+    started_at BIGINT DEFAULT 0 NOT NULL
+);
+
+CREATE INDEX dwarf_limit_starts_name ON dwarf_limit_starts (limit_name, started_at);
+
 CREATE TABLE dwarf_schedules (
     name VARCHAR(256) NOT NULL,
     definition_hash VARCHAR(64) NOT NULL,
@@ -86,6 +114,12 @@ CREATE TABLE dwarf_schedules (
 );
 
 CREATE INDEX dwarf_schedules_next ON dwarf_schedules (next_at);
+
+CREATE TABLE dwarf_secrets (
+    name VARCHAR(32) NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (name)
+);
 
 CREATE TABLE dwarf_steps (
     step_id INTEGER NOT NULL,
@@ -113,6 +147,8 @@ CREATE TABLE dwarf_steps (
     not_before BIGINT DEFAULT 0 NOT NULL,
     lease_expires BIGINT DEFAULT 0 NOT NULL,
     lease_seq BIGINT DEFAULT 0 NOT NULL,
+    limit_name VARCHAR(64) DEFAULT '' NOT NULL,
+    limit_rule VARCHAR(64) DEFAULT '' NOT NULL,
     crashes INTEGER DEFAULT 0 NOT NULL,
     engine_id BIGINT DEFAULT 0 NOT NULL,
     created_at BIGINT DEFAULT 0 NOT NULL,
@@ -133,12 +169,14 @@ CREATE INDEX dwarf_steps_cohort ON dwarf_steps (lineage_id) WHERE lineage_id > 0
 
 CREATE INDEX dwarf_steps_deadline ON dwarf_steps (interrupt_deadline) WHERE status = 'interrupted' AND interrupt_deadline > 0;
 
-CREATE INDEX dwarf_steps_due ON dwarf_steps (priority, created_at, step_id, not_before) WHERE status = 'pending' AND parked = 0;
+CREATE INDEX dwarf_steps_due ON dwarf_steps (priority, fairness_key, created_at, step_id, not_before) WHERE status = 'pending' AND parked = 0;
 
 CREATE INDEX dwarf_steps_flow ON dwarf_steps (flow_id, status, lineage_id, step_id);
 
 CREATE INDEX dwarf_steps_later ON dwarf_steps (not_before) WHERE status = 'pending' AND parked = 0;
 
 CREATE INDEX dwarf_steps_leased ON dwarf_steps (lease_expires) WHERE status = 'running' AND parked = 0;
+
+CREATE INDEX dwarf_steps_limited ON dwarf_steps (limit_name) WHERE limit_name <> '' AND status = 'running' AND parked = 0;
 
 INSERT INTO dwarf_ids (kind, next_id) VALUES ('flow', 1), ('step', 1);

@@ -1,0 +1,120 @@
+"""What gauges show: read from memory when an exporter asks, and from the databases now and then in the background."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from dwarf.engine.observing import Telemetry
+from dwarf.errors import DwarfError, EngineClosed
+from dwarf.observe.metrics import Reading
+from dwarf.storage.census import Band, read_bands
+
+if TYPE_CHECKING:
+    from dwarf.engine.replica import Replica, Shared
+
+EVERY_S = 15.0
+MOST_TIME = 0.05  # of it may go into reading a database
+MOST_BANDS = 64  # the best ones are shown
+
+NOTHING = Band(0, 0.0, 0)
+
+
+class Census:
+    """The gauges of one engine. An exporter's thread reads them, so nothing here waits or changes while it is read."""
+
+    def __init__(self, telemetry: Telemetry, shared: Shared, replicas: Mapping[int, Replica]) -> None:
+        self._metrics = telemetry.metrics
+        self._shared = shared
+        self._replicas = dict(replicas)
+        self._bands: dict[int, Band] = {}
+        self._contentions: dict[int, int] = {}
+        self._stops: list[Callable[[], None]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, where anybody measures."""
+        metrics, host = self._metrics, self._shared.host
+        if not metrics.active:
+            return
+        self._stops = [
+            metrics.source("steps_pending", lambda: self._by_priority(lambda band: band.pending)),
+            metrics.source("steps_oldest_pending_age_seconds", lambda: self._by_priority(lambda band: band.oldest_s)),
+            metrics.source("steps_fairness_keys", lambda: self._by_priority(lambda band: band.fairness_keys)),
+            metrics.source("commit_queue_depth", self._queues),
+            metrics.source("tasks_in_flight", self._in_flight),
+            metrics.source("task_concurrency_running", self._by_url),
+        ]
+        if hasattr(host, "overrun_threads"):
+            self._stops.append(metrics.source("sync_threads_overrun", lambda: [((), host.overrun_threads)], host))
+        self._shared.watchdog.on_beat = lambda late: metrics.record("event_loop_lag_seconds", late)
+        self._task = asyncio.create_task(self._run(), name="dwarf-census")
+
+    async def aclose(self) -> None:
+        """End."""
+        for stop in self._stops:
+            stop()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def refresh(self) -> None:
+        """Read the databases. One that does not answer is left out."""
+        bands: dict[int, Band] = {}
+        for replica in self._replicas.values():
+            self._count_contentions(replica)
+            try:
+                found = await replica.database.read(read_bands)
+            except EngineClosed:
+                return
+            except DwarfError as error:
+                replica.observing.database_error(error)
+                continue
+            for priority, band in found.items():
+                known = bands.get(priority, NOTHING)
+                bands[priority] = Band(
+                    known.pending + band.pending,
+                    max(known.oldest_s, band.oldest_s),
+                    known.fairness_keys + band.fairness_keys,
+                )
+        # a priority that has nothing left says so, rather than staying as it was
+        known_before = dict.fromkeys(self._bands, NOTHING)
+        self._bands = dict(sorted((known_before | bands).items())[:MOST_BANDS])
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                await self.refresh()
+            except Exception as error:  # noqa: BLE001 - measuring must not end by a fault
+                self._shared.telemetry.log.fault("counting what is due failed", error)
+            await asyncio.sleep(max(EVERY_S, (loop.time() - began) / MOST_TIME))
+
+    def _count_contentions(self, replica: Replica) -> None:
+        """What a database waited out by itself is known only as a number."""
+        now = int(getattr(replica.database, "contentions", 0))
+        new = now - self._contentions.get(replica.shard, 0)
+        self._contentions[replica.shard] = now
+        if new > 0:
+            self._metrics.count("db_errors", new, str(replica.shard), "contention")
+
+    # ------------------------------------------------------------------ in the exporter's thread
+
+    def _by_priority(self, value: Callable[[Band], float]) -> Iterable[Reading]:
+        return [((str(priority),), value(band)) for priority, band in self._bands.items()]
+
+    def _queues(self) -> Iterable[Reading]:
+        return [((str(shard),), replica.committer.queued) for shard, replica in self._replicas.items()]
+
+    def _in_flight(self) -> Iterable[Reading]:
+        needs_thread = getattr(self._shared.host, "needs_thread", None)
+        counts = {"async": 0, "sync": 0}
+        for url in self._shared.watchdog.names():
+            counts["sync" if needs_thread is not None and needs_thread(url) else "async"] += 1
+        return [((kind,), count) for kind, count in counts.items()]
+
+    def _by_url(self) -> Iterable[Reading]:
+        return [((url,), count) for url, count in Counter(self._shared.watchdog.names()).items()]

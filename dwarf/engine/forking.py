@@ -1,0 +1,116 @@
+"""Forks and further turns: new flows made from flows that have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from dwarf import seams
+from dwarf.core.fork import Role, Target
+from dwarf.core.keys import Key
+from dwarf.core.records import FlowRecord, NewFlow, State
+from dwarf.core.step import Means, no_room
+from dwarf.engine.ids import IdsExhausted, new_token
+from dwarf.engine.plans import Frozen
+from dwarf.engine.replica import Replica
+from dwarf.errors import InvalidRequest
+from dwarf.storage.copying import Copier
+from dwarf.storage.forking import Copy, Origin, read_for_fork, read_for_repair, write_copy
+from dwarf.storage.threads import continue_thread
+from dwarf.workflow.parks import encode_fields
+from dwarf.workflow.typeforms import fields_of
+
+_ROLES = {"input": Role.AGAIN, "after": Role.AFTER}
+
+
+def read_changes(changes: Any, what: str = "changes") -> dict[str, Any]:
+    """Fields to lay over a state, as plain JSON; None deletes. InvalidRequest for what is no object; StateError."""
+    if changes is None:
+        return {}
+    fields = fields_of(changes)
+    if fields is None:
+        raise InvalidRequest(f"{what} are a mapping, a dataclass or a model, not {type(changes).__name__}")
+    return encode_fields(fields)
+
+
+def read_target(at: str, keep_answers: int) -> Target:
+    """How to go on at a step. InvalidRequest."""
+    role = _ROLES.get(at) if isinstance(at, str) else None
+    if role is None:
+        raise InvalidRequest(f'at is "input" (run the step again) or "after" (keep its result), not {at!r}')
+    if not isinstance(keep_answers, int) or isinstance(keep_answers, bool) or keep_answers < 0:
+        raise InvalidRequest(f"keep_answers is a whole number from 0 up, not {keep_answers!r}")
+    if keep_answers and role is Role.AFTER:
+        raise InvalidRequest('keep_answers is for at="input": after a step, all of its answers stand')
+    return Target(role, keep_answers)
+
+
+async def fork_at(replica: Replica, key: Key, target: Target, changes: Mapping[str, Any]) -> str:
+    """A copy of a flow that goes on at one step; its key."""
+    origin = await replica.database.read(lambda: read_for_fork(key, target, replica.plans.plan_of))
+    return await _copy(replica, origin, changes)
+
+
+async def repair(replica: Replica, key: Key, changes: Mapping[str, Any]) -> str:
+    """A copy of a flow that goes on wherever the flow was stopped; its key."""
+    origin = await replica.database.read(lambda: read_for_repair(key, replica.plans.plan_of))
+    return await _copy(replica, origin, changes)
+
+
+async def next_turn(replica: Replica, key: Key, additions: Mapping[str, Any]) -> str:
+    """A further turn of a flow's thread; its key."""
+    make = partial(_turn, replica)
+    flow = await replica.committer.call(
+        lambda effects: continue_thread(key, additions, make, effects, replica.plans.plan_of)
+    )
+    return flow.key
+
+
+async def _copy(replica: Replica, origin: Origin, changes: State) -> str:
+    flow_ids = await replica.committer.take(replica.flow_ids, len(origin.flows))
+    step_ids = await replica.committer.take(replica.step_ids, len(origin.steps))
+    copier = Copier(
+        origin,
+        changes,
+        flow_ids,
+        step_ids,
+        shard=replica.shard,
+        engine_id=replica.engine_id,
+        token=new_token,
+    )
+    copy = copier.copy()
+    if origin.routed is not None:
+        await _route_on(replica, copier, copy)
+    if seams.active is not None:
+        await seams.active.arrive("beforeCopy")
+    span = replica.observing.new_copy(copy.flows, copy.root_id)
+    await replica.committer.call(lambda effects: write_copy(copy, effects))
+    replica.observing.copied(copy.flows, span)
+    return copier.key
+
+
+async def _route_on(replica: Replica, copier: Copier, copy: Copy) -> None:
+    means = Means(replica.step_ids.take, new_token, no_room)
+    wanted = 16
+    while True:
+        try:
+            copier.route_on(copy, means)
+            return
+        except IdsExhausted:
+            wanted *= 8
+            await replica.committer.reserve(wanted)
+
+
+def _turn(replica: Replica, base: FlowRecord, state: State) -> NewFlow:
+    return replica.new_flow(
+        base.workflow_url,
+        Frozen(base.graph_hash, "", base.plan),
+        state,
+        baggage=base.baggage,
+        priority=base.priority,
+        fairness_key=base.fairness_key,
+        fairness_weight=base.fairness_weight,
+        time_budget_ms=base.time_budget_ms,
+        thread=(base.thread_id, base.thread_token),
+    )

@@ -1,0 +1,129 @@
+"""What the engine tells about all flows together, and how flows are deleted by the many."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from dwarf.engine.base import EngineBase
+from dwarf.engine.config import ShardInfo
+from dwarf.engine.query import FlowQuery, read_query, source_of
+from dwarf.engine.replica import Replica
+from dwarf.errors import InvalidRequest
+from dwarf.storage.counting import count_rows, read_time
+from dwarf.storage.deleting import ROOTS_AT_ONCE, mark, purge_candidates
+from dwarf.storage.recovery import lease_owners
+from dwarf.workflow.durations import Seconds
+from dwarf.workflow.status import Status
+
+MOST_PURGED = 4096
+PATIENCE_S = 10.0  # for a shard to tell how it is
+
+
+class Overview(EngineBase):
+    """The operations that are about many flows."""
+
+    def flows(
+        self,
+        *,
+        status: Status | str | None = None,
+        workflow_url: str = "",
+        workflow_name: str = "",
+        thread: str = "",
+        node: str = "",
+        fairness_key: str = "",
+        priority: int = 0,
+        older_than: Seconds | None = None,
+        newer_than: Seconds | None = None,
+        shard: int = 0,
+        search: str = "",
+        include_subgraphs: bool = False,
+        limit: int | None = None,
+    ) -> FlowQuery:
+        """Flows, newest first: ``async for summary in engine.flows(status="failed")``, or page by page with ``pages``.
+
+        All filters must hold; what is left out does not filter. ``thread`` is the key of any flow of the thread;
+        ``node`` is where a flow is now, or was last; ``older_than`` and ``newer_than`` are about the last change of
+        the status; ``search`` is a literal text, in whatever case, in the URL or the name of the workflow, the node,
+        the error, the reason of the cancel, or the key of the flow. Children are listed with ``include_subgraphs``,
+        deleted flows never. The keys in the summaries grant access to the flows.
+
+        InvalidRequest for a wrong filter or an unknown shard, ThreadNotFound when the list is read.
+        """
+        self._check_running()
+        query = read_query(
+            self._settings,
+            {
+                "status": status,
+                "workflow_url": workflow_url,
+                "workflow_name": workflow_name,
+                "thread": thread,
+                "node": node,
+                "fairness_key": fairness_key,
+                "priority": priority,
+                "older_than": older_than,
+                "newer_than": newer_than,
+                "shard": shard,
+                "search": search,
+                "include_subgraphs": include_subgraphs,
+                "limit": limit,
+            },
+        )
+        return FlowQuery(self, query)
+
+    async def purge(self, **filters: Any) -> int:
+        """Delete the flows that fit, those first created first, at most 4,096 a call. How many; 0 when there are none.
+
+        Takes the filters of ``flows``, at least one that is about the flows themselves, and no ``include_subgraphs``:
+        flows are deleted with their children. Those that run are left out; those that wait for an answer are cancelled.
+        They are no longer listed from now on, and are removed a little later. InvalidRequest, ThreadNotFound.
+        """
+        self._check_running()
+        query = read_query(self._settings, filters)
+        if query.filters.include_subgraphs:
+            raise InvalidRequest("purge deletes flows with their children: leave include_subgraphs out")
+        if not query.narrow:
+            raise InvalidRequest("purge needs a filter, such as status or older_than: it does not delete everything")
+        wanted = min(query.limit or MOST_PURGED, MOST_PURGED)
+        listing = FlowQuery(self, query)
+        narrowed = await listing.resolved()
+        count = 0
+        for replica in listing.replicas():
+            candidates = partial(purge_candidates, narrowed, source_of(replica), wanted - count)
+            found = await replica.database.read(candidates)
+            for start in range(0, len(found), ROOTS_AT_ONCE):
+                count += await replica.committer.call(partial(mark, found[start : start + ROOTS_AT_ONCE]))
+            if count >= wanted:
+                break
+        return count
+
+    async def shards(self) -> Sequence[ShardInfo]:
+        """How each shard is, by index. One that does not answer has an ``error`` and no counts.
+
+        Counted are children too, and deleted flows until they are removed.
+        """
+        self._check_running()
+        cordoned = {shard.index for shard in self._settings.shards if shard.cordoned}
+        replicas = self._replicas.values()
+        return await asyncio.gather(*(_shard_info(replica, replica.shard in cordoned) for replica in replicas))
+
+
+async def _shard_info(replica: Replica, cordoned: bool) -> ShardInfo:
+    database = replica.database
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            begun = time.perf_counter()
+            await database.read(read_time)
+            latency = (time.perf_counter() - begun) * 1000
+            flows, steps = await database.read(count_rows)
+            living = await database.living()
+            if living is None:
+                living = len((await database.read(lease_owners)) | {replica.engine_id})
+    except TimeoutError:
+        return ShardInfo(replica.shard, error=f"no answer within {PATIENCE_S:g} s", cordoned=cordoned)
+    except Exception as error:  # noqa: BLE001 - the others are to be told of whatever is wrong with this one
+        return ShardInfo(replica.shard, error=str(error) or type(error).__name__, cordoned=cordoned)
+    return ShardInfo(replica.shard, latency_ms=latency, cordoned=cordoned, flows=flows, steps=steps, replicas=living)

@@ -1,0 +1,251 @@
+"""Lists of flows: what a caller may ask for, and how the answers of several shards become one list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dwarf.core.keys import Key, parse_key
+from dwarf.engine.config import MAX_INT32, Settings
+from dwarf.engine.cursors import Cursor, read_cursor
+from dwarf.errors import DwarfError, InvalidRequest, ThreadNotFound
+from dwarf.storage.filters import Filters
+from dwarf.storage.listing import Before, Listed, read_page, read_thread
+from dwarf.storage.migrations import read_identity
+from dwarf.storage.searching import Source
+from dwarf.workflow.durations import to_ms
+from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.results import FlowSummary
+from dwarf.workflow.status import Status
+from dwarf.workflow.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from dwarf.engine.base import EngineBase
+    from dwarf.engine.replica import Replica
+
+T = TypeVar("T")
+LARGEST_PAGE = 10_000
+FIRST_BATCH, LATER_BATCH = 100, 1000  # flows read at a time by a plain iteration
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A checked question. ``thread`` is not resolved yet; ``shard`` 0 is all of them."""
+
+    filters: Filters
+    thread: Key | None
+    shard: int
+    limit: int | None
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the flows themselves are filtered, not only where they are or how many."""
+        return self.filters.narrow or self.thread is not None
+
+    def text(self) -> str:
+        """A text that differs where the question does."""
+        known = self.filters
+        values = [getattr(known, name) for name in Filters.__dataclass_fields__]
+        return dumps([*values, str(self.thread or ""), self.shard, self.limit])
+
+
+class FlowQuery(AsyncIterator[FlowSummary]):
+    """Flows, newest first. Made by ``Engine.flows``; nothing is read before it is iterated.
+
+    ``async for summary in query`` goes through all of them, ``pages`` through one page after the other. Each
+    ``async for`` begins anew. Flows that are created meanwhile are not met, and none is met twice.
+    """
+
+    def __init__(self, engine: EngineBase, query: Query) -> None:
+        self._engine = engine
+        self._query = query
+        self._filters: Filters | None = None  # with the thread resolved
+        self._identity = ""
+        self._iterator: AsyncIterator[FlowSummary] | None = None
+
+    def __aiter__(self) -> AsyncIterator[FlowSummary]:  # noqa: PYI034 - each loop begins anew
+        return self._walk()
+
+    async def __anext__(self) -> FlowSummary:
+        if self._iterator is None:
+            self._iterator = self._walk()
+        return await anext(self._iterator)
+
+    async def _walk(self) -> AsyncIterator[FlowSummary]:
+        last: Cursor | None = None
+        size = FIRST_BATCH
+        while True:
+            found, last = await self._page(last, size)
+            for flow in found:
+                yield flow.summary
+            if last is None:
+                return
+            size = LATER_BATCH
+
+    def pages(self, size: int = 100, cursor: str = "") -> AsyncIterator[tuple[list[FlowSummary], str]]:
+        """Pages of at most ``size`` flows, each with the cursor behind it; the last one's is empty.
+
+        A cursor, given to ``pages`` of a query with the same filters, goes on from there: in another process too, and
+        after any time. There is always a first page, which may be empty. InvalidRequest for a wrong size, and for a
+        cursor of another query or another database, or a text that is none.
+        """
+        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= LARGEST_PAGE:
+            raise InvalidRequest(f"the size of a page is a whole number from 1 to {LARGEST_PAGE}, not {size!r}")
+        return self._pages(size, cursor)
+
+    async def _pages(self, size: int, cursor: str) -> AsyncIterator[tuple[list[FlowSummary], str]]:
+        identity = await self._database_identity()
+        text = self._query.text()
+        last = read_cursor(cursor, identity, text) if cursor != "" else None
+        while True:
+            found, last = await self._page(last, size)
+            yield [flow.summary for flow in found], "" if last is None else last.text(identity, text)
+            if last is None:
+                return
+
+    async def _page(self, last: Cursor | None, size: int) -> tuple[list[Listed], Cursor | None]:
+        """The flows below a place, over all shards, and the place behind them; None where there are no more."""
+        listed = 0 if last is None else last.listed
+        limit = self._query.limit
+        if limit is not None:
+            size = min(size, limit - listed)
+        filters = await self.resolved()
+        replicas = self.replicas()
+        parts = await _each(replicas, lambda replica: _read(replica, filters, last, size + 1))
+        found = sorted((flow for part in parts for flow in part), key=lambda flow: flow[:3], reverse=True)
+        page, more = found[:size], len(found) > size
+        if not more or not page or listed + len(page) == limit:
+            return page, None
+        return page, Cursor(*page[-1][:3], listed + len(page))
+
+    def replicas(self) -> list[Replica]:
+        """The shards that are asked, by index. EngineClosed."""
+        self._engine._check_running()
+        shard = self._query.shard if self._query.thread is None else self._query.thread.shard
+        return [replica for replica in self._engine._replicas.values() if shard in (0, replica.shard)]
+
+    async def resolved(self) -> Filters:
+        """The filters, with the thread looked up. ThreadNotFound."""
+        if self._filters is None:
+            self._filters = await self._resolve()
+        return self._filters
+
+    async def _resolve(self) -> Filters:
+        key = self._query.thread
+        if key is None:
+            return self._query.filters
+        self._engine._check_running()
+        replica = self._engine._replicas.get(key.shard)
+        if replica is None:
+            raise ThreadNotFound("thread not found: the engine has no such shard")
+        thread_id = await replica.database.read(lambda: read_thread(key))
+        return replace(self._query.filters, thread_id=thread_id)
+
+    async def _database_identity(self) -> str:
+        """That of the first shard, which all replicas have in common."""
+        self._engine._check_running()
+        if not self._identity:
+            first = self._engine._replicas[min(self._engine._replicas)]
+            self._identity = await first.database.read(read_identity)
+        return self._identity
+
+
+async def _each(replicas: Iterable[Replica], call: Callable[[Replica], Coroutine[Any, Any, T]]) -> list[T]:
+    """Ask every shard at once. The error of the first one that failed, with a note that names it."""
+    asked = list(replicas)
+    answers = await asyncio.gather(*map(call, asked), return_exceptions=True)
+    for replica, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, DwarfError):
+            answer.add_note(f"on shard {replica.shard}")
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers  # type: ignore[return-value]
+
+
+async def _read(replica: Replica, filters: Filters, last: Cursor | None, limit: int) -> Sequence[Listed]:
+    before = None
+    if last is not None:
+        # flows of one moment and one id on several shards stand in the order of the shards, descending
+        before = Before(last.created_at, last.flow_id + (replica.shard < last.shard))
+    return await replica.database.read(partial(read_page, filters, source_of(replica), before, limit))
+
+
+def source_of(replica: Replica) -> Source:
+    """A shard, for those who look for flows in it."""
+    return Source(replica.shard, replica.plans.plan_of, replica.database.payloads.coded)
+
+
+def read_query(settings: Settings, given: dict[str, Any]) -> Query:
+    """Check the arguments of ``flows``. InvalidRequest names the one that is wrong."""
+    for name in given.keys() - _READERS.keys():
+        raise InvalidRequest(f"there is no filter {name!r}{did_you_mean(name, _READERS)}")
+    values = {name: _READERS[name](name, value) for name, value in given.items()}
+    thread, shard, limit = (values.pop(name, None) for name in ("thread", "shard", "limit"))
+    if shard and shard not in {known.index for known in settings.shards}:
+        raise InvalidRequest(f"the engine has no shard {shard}")
+    ages = {f"{name}_ms": values.pop(f"{name}_than", 0) for name in ("older", "newer")}
+    return Query(Filters(**values, **ages), thread, shard or 0, limit)
+
+
+def _status(name: str, value: object) -> Status | None:
+    if value is None or value == "":
+        return None
+    try:
+        return Status(value)  # type: ignore[arg-type]
+    except ValueError:
+        known = ", ".join(Status)
+        raise InvalidRequest(f"status is one of {known}, not {value!r}") from None
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{name} is a string, not {type(value).__name__}")
+    if not value.isprintable() and ("\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
+        raise InvalidRequest(f"{name} has a character that no text in the database has")
+    return value
+
+
+def _thread(name: str, value: object) -> Key | None:
+    return None if value in ("", None) else parse_key(value, "thread key")
+
+
+def _number(name: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_INT32:
+        raise InvalidRequest(f"{name} is a whole number from 1 to {MAX_INT32} (0: no filter), not {value!r}")
+    return value
+
+
+def _age(name: str, value: Any) -> int:
+    return 0 if value is None else to_ms(value, name)
+
+
+def _flag(name: str, value: object) -> bool:
+    return bool(value)
+
+
+def _limit(name: str, value: object) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InvalidRequest(f"limit is a whole number from 1 up, or None for no limit, not {value!r}")
+    return value
+
+
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "status": _status,
+    "workflow_url": _text,
+    "workflow_name": _text,
+    "thread": _thread,
+    "node": _text,
+    "fairness_key": _text,
+    "priority": _number,
+    "older_than": _age,
+    "newer_than": _age,
+    "shard": _number,
+    "search": _text,
+    "include_subgraphs": _flag,
+    "limit": _limit,
+}

@@ -1,0 +1,29 @@
+"""How many flows and steps a database holds."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from dwarf.storage.script import Fetch, Now, Script, Statement
+from dwarf.storage.tables import flows, steps
+from dwarf.workflow.status import Status
+
+FLOWS = Statement("count_flows", select(flows.c.status, func.count()).group_by(flows.c.status).order_by(flows.c.status))
+STEPS = Statement("count_steps", select(steps.c.status, func.count()).group_by(steps.c.status).order_by(steps.c.status))
+
+Counts = dict[Status, int]
+
+
+def count_rows() -> Script[tuple[Counts, Counts]]:
+    """Flows and steps by status, every status named; children, and flows that are about to be removed, included."""
+    counted = []
+    for statement in (FLOWS, STEPS):
+        rows = dict((yield Fetch(statement, {})))
+        counted.append({status: int(rows.get(status.value, 0)) for status in Status})
+    return counted[0], counted[1]
+
+
+def read_time() -> Script[int]:
+    """The database's clock: the least there is to ask."""
+    now: int = yield Now()
+    return now

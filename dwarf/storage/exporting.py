@@ -1,0 +1,121 @@
+"""Reading a flow with its whole tree, to carry it to another database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, select
+
+from dwarf.core.keys import Key, parse_key
+from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
+from dwarf.storage.blobs import read_blobs
+from dwarf.storage.claims import GRAPH
+from dwarf.storage.cutting import Gaps, may_hold_blobs
+from dwarf.storage.forking import FLOW_PLACE, ORIGIN_FLOWS
+from dwarf.storage.lines import FLOW_COLUMNS, STEP_COLUMNS, line_of, line_with
+from dwarf.storage.script import Fetch, Script, Statement
+from dwarf.storage.tables import Payload, flows, steps
+from dwarf.workflow.jsontext import dumps, loads
+from dwarf.workflow.status import Status
+
+TREE_ROWS = Statement(
+    "tree_rows",
+    select(*steps.columns)
+    .join(flows, flows.c.flow_id == steps.c.flow_id)
+    .where(flows.c.root_flow_id == bindparam("root"))
+    .order_by(steps.c.step_id),
+    raw=True,
+)
+
+_FLOW_NAMES = tuple(column.name for column in flows.columns)
+_STEP_NAMES = tuple(column.name for column in steps.columns)
+_PARTS = {
+    column.name: column.type.parts
+    for column in (*flows.columns, *steps.columns)
+    if isinstance(column.type, Payload) and column.type.parts
+}
+
+
+@dataclass(slots=True)
+class Exported:
+    """A tree as lines, and what they refer to: graphs by their hashes, and the names of blobs."""
+
+    graphs: dict[str, str]
+    blobs: list[str]
+    lines: list[str]
+
+
+def read_export(key: Key) -> Script[Exported]:
+    """A flow that has stopped, with everything under it. FlowNotFound, InvalidRequest (a child flow), StateConflict."""
+    place = yield Fetch(FLOW_PLACE, {"id": key.id})
+    if not place or place[0][0] != key.token:
+        raise FlowNotFound("flow not found")
+    if place[0][1]:
+        raise InvalidRequest("a child flow is exported with its root flow: use the root flow's key")
+    rows = yield Fetch(ORIGIN_FLOWS, {"root": key.id})
+    found = [dict(zip(_FLOW_NAMES, row, strict=True)) for row in rows]
+    root = next((flow for flow in found if flow["flow_id"] == key.id), None)
+    if root is None or root["delete_after_ms"]:
+        raise StateConflict("the flow is being deleted")
+    if not Status(root["status"]).stopped:
+        raise StateConflict(f"the flow is {root['status']}: only a flow that has stopped can be exported")
+    rows = yield Fetch(TREE_ROWS, {"root": key.id})
+    known = [dict(zip(_STEP_NAMES, row, strict=True)) for row in rows]
+    graphs: dict[str, str] = {}
+    for flow in found:
+        graph_hash = flow["graph_hash"]
+        if graph_hash not in graphs:
+            graphs[graph_hash] = (yield Fetch(GRAPH, {"graph_hash": graph_hash}))[0][0]
+    blobs = {name for row in (*found, *known) for name in _blobs_of(row)}
+    return Exported(graphs, sorted(blobs), list(_lines(root, found, known)))
+
+
+def graph_line(graph_hash: str, body: str) -> str:
+    """A graph as a line."""
+    return line_with({"kind": "graph", "hash": graph_hash}, {"graph": body})
+
+
+def read_blob_line(name: str) -> Script[str]:
+    """A large value as a line. StateConflict where it is gone with the last flow that had it."""
+    bodies = yield from read_blobs([name])
+    if name not in bodies:
+        raise StateConflict("the flow is being deleted")
+    return line_with({"kind": "blob", "hash": name}, {"value": bodies[name]})
+
+
+def _blobs_of(row: Mapping[str, Any]) -> Iterator[str]:
+    for name, parts in _PARTS.items():
+        text = row.get(name)
+        if text and may_hold_blobs(text):
+            yield from Gaps(loads(text), parts).names
+
+
+def _lines(
+    root: Mapping[str, Any], found: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]]
+) -> Iterator[str]:
+    children: dict[int, list[Mapping[str, Any]]] = {}
+    for flow in found:
+        children.setdefault(flow["parent_flow_id"], []).append(flow)
+    order = [root]
+    for flow in order:
+        order.extend(children.get(flow["flow_id"], ()))
+        yield line_of("flow", FLOW_COLUMNS, flow)
+    count = 0
+    for step in known:
+        count += 1
+        answers = _without_tokens(step["answers"])
+        yield line_of("step", STEP_COLUMNS, {**step, "answers": answers})
+    yield dumps({"kind": "end", "flows": len(order), "steps": count})
+
+
+def _without_tokens(text: str) -> str:
+    """Answers that name child flows by their ids alone: keys give access."""
+    if '"flowKey"' not in text:
+        return text
+    answers = loads(text)
+    for answer in answers:
+        if answer.get("flowKey"):
+            answer["flowKey"] = str(parse_key(answer["flowKey"]).id)
+    return dumps(answers)

@@ -1,0 +1,142 @@
+"""Connections to one database server: how many, and who gets the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, Protocol, TypeVar
+
+from dwarf.errors import EngineClosed
+
+DEFAULT_LIMIT = 5
+IDLE_LIMIT_S = 120.0  # a connection that was not needed for so long is closed
+_KEPT_FOR_WRITES = 2
+
+
+class Pooled(Protocol):
+    """What the pool knows of a connection."""
+
+    idle_since: float
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is connected and outside a transaction."""
+        ...
+
+    async def close(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+Link = TypeVar("Link", bound=Pooled)
+
+
+class Pool(Generic[Link]):
+    """At most ``limit`` connections in use at once.
+
+    Writes are let in before reads, and reads leave some places to them; else who came first goes first. Waiting has no
+    limit in time: a full pool is no fault of the database. The connection used last is used next, so that what a burst
+    has opened grows old and is closed.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Link]], limit: int) -> None:
+        self.limit = limit
+        self._connect = connect
+        self._idle: list[Link] = []
+        self._busy = 0
+        self._reading = 0
+        self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}  # by "writes"
+        self._closed = False
+
+    async def take(self, *, writes: bool) -> Link:
+        """A connection, when there is one to be had; it is given back with ``give``. EngineClosed."""
+        await self._enter(writes)
+        try:
+            while self._idle:
+                link = self._idle.pop()
+                if link.usable:
+                    return link
+                link.kill()
+            return await self._connect()
+        except BaseException:
+            self._leave(writes)
+            raise
+
+    def give(self, link: Link, *, writes: bool) -> None:
+        """Give a connection back. One that is in doubt is dropped."""
+        if self._closed or not link.usable:
+            link.kill()
+        else:
+            link.idle_since = time.monotonic()
+            self._idle.append(link)
+        self._leave(writes)
+
+    def replace(self, link: Link) -> None:
+        """Drop a connection, and with it the idle ones: they are likely to be as dead."""
+        link.kill()
+        while self._idle:
+            self._idle.pop().kill()
+
+    async def trim(self) -> None:
+        """Close connections that have not been needed for a while."""
+        oldest = time.monotonic() - IDLE_LIMIT_S
+        while self._idle and self._idle[0].idle_since < oldest:
+            await self._idle.pop(0).close()
+
+    def resize(self, limit: int) -> None:
+        """Change the limit. Connections above it leave as they are given back."""
+        self.limit = limit
+        self._admit()
+
+    async def aclose(self) -> None:
+        """Refuse whoever waits, and disconnect what is idle; what is in use is dropped when it is given back."""
+        self._closed = True
+        for queue in self._waiting.values():
+            while queue:
+                waiter = queue.popleft()
+                if not waiter.done():
+                    waiter.set_exception(EngineClosed("the database is closed"))
+        while self._idle:
+            await self._idle.pop().close()
+
+    # ------------------------------------------------------------------ places
+
+    def _has_room(self, writes: bool) -> bool:
+        if self._busy >= self.limit:
+            return False
+        return writes or self._reading < max(1, self.limit - _KEPT_FOR_WRITES)
+
+    def _occupy(self, writes: bool) -> None:
+        self._busy += 1
+        self._reading += not writes
+
+    def _leave(self, writes: bool) -> None:
+        self._busy -= 1
+        self._reading -= not writes
+        self._admit()
+
+    async def _enter(self, writes: bool) -> None:
+        if self._closed:
+            raise EngineClosed("the database is closed")
+        if self._has_room(writes) and not self._waiting[True] and (writes or not self._waiting[False]):
+            self._occupy(writes)
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[writes].append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._leave(writes)  # let in and cancelled in the same moment
+            raise
+
+    def _admit(self) -> None:
+        for writes in (True, False):
+            queue = self._waiting[writes]
+            while queue and self._has_room(writes):
+                waiter = queue.popleft()
+                if not waiter.done():
+                    self._occupy(writes)
+                    waiter.set_result(None)

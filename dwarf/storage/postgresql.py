@@ -1,0 +1,242 @@
+"""PostgreSQL, by way of asyncpg."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import Any
+
+import asyncpg
+from sqlalchemy.engine import URL
+
+from dwarf.errors import ConfigError
+from dwarf.storage.batches import Batch, insert_batch, update_batch
+from dwarf.storage.compiling import compiled
+from dwarf.storage.database import Heard
+from dwarf.storage.failures import Contention, classify
+from dwarf.storage.link import Link, Transaction
+from dwarf.storage.listening import Listener
+from dwarf.storage.migrations import migrate
+from dwarf.storage.script import Params, Row, Statement
+from dwarf.storage.server import Durability, ServerDatabase
+
+OLDEST = (13, 0)
+CONNECT_TIMEOUT_S = 10.0
+COMMAND_TIMEOUT_S = 120.0  # far beyond what a statement takes: the server, or the way to it, is gone
+_STATEMENT_CACHE = 512
+# Each statement has an index to go by; what the planner believes of a table that grows must not lead it to scan.
+_SETTINGS = (
+    "SET default_transaction_isolation = 'read committed'",
+    "SET lock_timeout = '30s'",
+    "SET idle_in_transaction_session_timeout = '60s'",  # the locks of a process that stands still are let go
+    "SET enable_seqscan = off",
+    "SET jit = off",
+)
+_MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(hashtext(current_schema()), hashtext('dwarf migration'))"
+_NUMBERS = {
+    "timeout": "timeout",
+    "connect_timeout": "timeout",
+    "command_timeout": "command_timeout",
+    "statement_cache_size": "statement_cache_size",
+    "prepared_statement_cache_size": "statement_cache_size",
+}
+# No text of PostgreSQL holds a NUL. It is written as two characters, of which the first is no character of any text.
+_MARK = "\U0010ffff"
+_REFUSALS = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ClientConfigurationError,
+)
+
+
+class PostgresLink(Link):
+    """One connection of asyncpg, which prepares each statement once."""
+
+    family = "postgresql"
+    errors = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)
+    begin_write = "BEGIN"
+    begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+    def __init__(self, connection: asyncpg.Connection[Any]) -> None:
+        super().__init__()
+        self._connection = connection
+        version = connection.get_server_version()
+        self.version = (version.major, version.minor)
+
+    @property
+    def usable(self) -> bool:
+        return not self._connection.is_closed() and not self._connection.is_in_transaction()
+
+    async def control(self, sql: str) -> None:
+        await self._connection.execute(sql)
+
+    async def fetch(self, statement: Statement, params: Params) -> list[Row]:
+        sql = statement.compiled.get("postgresql") or compiled(statement, "postgresql")
+        records = await self._connection.fetch(sql.sql, *_sendable(sql.parameters(params)))
+        return [_received(tuple(record)) for record in records]
+
+    async def execute(self, statement: Statement, params: Params) -> int:
+        sql = statement.compiled.get("postgresql") or compiled(statement, "postgresql")
+        return _matched(await self._connection.execute(sql.sql, *_sendable(sql.parameters(params))))
+
+    async def insert_many(self, statement: Statement, rows: Sequence[Params]) -> None:
+        batch = insert_batch(statement)
+        if batch is not None:
+            await self._connection.execute(batch.sql, *_columns(batch, rows))
+        else:
+            for row in rows:
+                await self.execute(statement, row)
+
+    async def update_each(self, statement: Statement, rows: Sequence[Params]) -> list[bool]:
+        batch = update_batch(statement, rows) if len(rows) > 1 else None
+        if batch is None:
+            return [await self.execute(statement, row) > 0 for row in rows]
+        flags = [False] * len(rows)
+        for record in await self._connection.fetch(batch.sql, *_columns(batch, rows)):
+            flags[record[0] - 1] = True
+        return flags
+
+    async def close(self) -> None:
+        try:
+            await self._connection.close(timeout=CONNECT_TIMEOUT_S)
+        except self.errors:
+            self.kill()
+
+    def kill(self) -> None:
+        self._connection.terminate()
+
+
+class PostgresDatabase(ServerDatabase):
+    """A PostgreSQL database, or one schema of it: the first of the search path."""
+
+    dialect = "postgresql"
+
+    def __init__(
+        self, url: URL, *, durability: Durability = "full", max_connections: int | None = None
+    ) -> None:
+        super().__init__(url, durability=durability, max_connections=max_connections)
+        self._dsn, self._options = read_url(url)
+        self._heard: Heard | None = None
+        self._listener: Listener | None = None
+
+    async def open(self) -> None:
+        """Connect and migrate. ConfigError where the server refuses the user, has no such database, or is too old."""
+        await super().open()
+        if self._listener is None:
+            self._listener = Listener(self._driver, self._pass_on)
+
+    async def aclose(self) -> None:
+        """Finish what was handed in, and disconnect."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            await listener.aclose()
+        await super().aclose()
+
+    @property
+    def told(self) -> bool:
+        return self._listener is not None and self._listener.told
+
+    def listen(self, heard: Heard) -> None:
+        self._heard = heard
+
+    def tell(self, work_due: bool, stopped: Collection[int]) -> None:
+        if self._listener is not None:
+            self._listener.tell(work_due, stopped)
+
+    async def living(self) -> int | None:
+        """How many listen, this one included."""
+        return None if self._listener is None else self._listener.living
+
+    def _pass_on(self, work_due: bool, stopped: Collection[int] | None) -> None:
+        if self._heard is not None:
+            self._heard(work_due, stopped)
+
+    async def _connect(self) -> Link:
+        return PostgresLink(await self._driver())
+
+    async def _driver(self) -> asyncpg.Connection[Any]:
+        settings = [*_SETTINGS, *(["SET synchronous_commit = off"] if self._durability == "relaxed" else [])]
+        try:
+            connection = await asyncpg.connect(self._dsn, **self._options)
+            try:
+                await connection.execute("; ".join(settings))
+            except BaseException:
+                connection.terminate()
+                raise
+        except PostgresLink.errors as error:
+            raise classify(error, "postgresql", "connect") from error
+        return connection
+
+    def _is_refusal(self, error: BaseException | None) -> bool:
+        return isinstance(error, _REFUSALS)
+
+    async def _migrate(self, link: Link) -> None:
+        assert isinstance(link, PostgresLink)
+        if link.version < OLDEST:
+            raise ConfigError(f"{self._name} is PostgreSQL {link.version[0]}: 13 is the oldest that can be used")
+        while True:
+            try:
+                run = Transaction(link, None, final=True)
+                await run.run(partial(migrate, self.dialect), writes=True, first=_MIGRATION_LOCK)
+                return
+            except Contention:
+                await asyncio.sleep(0)  # another has migrated for as long as a lock is waited for
+
+
+def read_url(url: URL) -> tuple[str, dict[str, Any]]:
+    """The URL as asyncpg takes it, and what is said apart from it. Options that are not known go to the server."""
+    query = dict(url.query)
+    options: dict[str, Any] = {
+        "timeout": CONNECT_TIMEOUT_S,
+        "command_timeout": COMMAND_TIMEOUT_S,
+        "statement_cache_size": _STATEMENT_CACHE,
+        "max_cached_statement_lifetime": 0,
+    }
+    for name, own in _NUMBERS.items():
+        if name in query:
+            options[own] = _number(name, query.pop(name))
+    if "ssl" in query:
+        query.setdefault("sslmode", query.pop("ssl"))
+    query.setdefault("application_name", "dwarf")
+    plain = url.set(drivername="postgresql", query=query)
+    return plain.render_as_string(hide_password=False), options
+
+
+def _number(name: str, value: object) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise ConfigError(f"the option {name} of the database URL is a whole number") from None
+
+
+def _sendable(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    for value in values:
+        if type(value) is str and ("\0" in value or _MARK in value):
+            return tuple(_escaped(value) if type(value) is str else value for value in values)
+    return values
+
+
+def _columns(batch: Batch, rows: Sequence[Params]) -> list[tuple[Any, ...]]:
+    return [_sendable(column) if type(column[0]) is str else column for column in batch.columns(rows)]
+
+
+def _escaped(text: str) -> str:
+    return text.replace(_MARK, f"{_MARK}1").replace("\0", f"{_MARK}0")
+
+
+def _received(row: Row) -> Row:
+    for value in row:
+        if type(value) is str and _MARK in value:
+            return tuple(_restored(value) if type(value) is str else value for value in row)
+    return row
+
+
+def _restored(text: str) -> str:
+    return text.replace(f"{_MARK}0", "\0").replace(f"{_MARK}1", _MARK)
+
+
+def _matched(status: str) -> int:
+    """The number of rows in "UPDATE 3", "INSERT 0 3"."""
+    count = status.rpartition(" ")[2]
+    return int(count) if count.isdigit() else 0

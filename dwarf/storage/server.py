@@ -1,0 +1,258 @@
+"""A database server as one engine uses it: connections, transactions, and what is done about failures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Coroutine
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+from sqlalchemy.engine import URL
+
+from dwarf.errors import ConfigError, EngineClosed, StorageError
+from dwarf.storage.database import Heard
+from dwarf.storage.failures import Contention, PayloadRefused, Unavailable
+from dwarf.storage.link import Link, Observer, Transaction
+from dwarf.storage.migrations import is_current
+from dwarf.storage.payloads import Payloads
+from dwarf.storage.pool import DEFAULT_LIMIT, Pool
+from dwarf.storage.script import Script
+
+T = TypeVar("T")
+Durability = Literal["full", "relaxed"]
+
+logger = logging.getLogger(__name__)
+
+CLOSING_PATIENCE_S = 5.0  # in which what was handed in is finished while closing
+_WORTH_A_WORD_S = 10.0  # of waiting for others, after which the log tells
+_FIRST_PAUSE_S, _PAUSE_GROWTH, _LONGEST_PAUSE_S = 0.002, 2.0, 0.25
+_RACES = 3  # times that a taken unique key is taken for a race with another transaction
+
+
+class ServerDatabase(ABC):
+    """One database on a server. Its connections belong to the event loop that opens it; other loops ask that one.
+
+    ``max_connections`` bounds the connections that this process uses at once for its transactions. One that is held for
+    every commit is among them.
+    """
+
+    dialect: str
+
+    def __init__(self, url: URL, *, durability: Durability = "full", max_connections: int | None = None) -> None:
+        self._name = url.set(query={}, password=None).render_as_string()  # what errors may show
+        self.payloads = Payloads()
+        self.observer: Observer | None = None
+        self.contentions = 0  # how often other transactions were in the way
+        self._durability = durability
+        self._limit = max_connections or DEFAULT_LIMIT
+        self._pool: Pool[Link] | None = None
+        self._running: set[asyncio.Task[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing = False
+        self._give_up_at = math.inf  # by time.monotonic(); from then on contention is not waited out
+
+    # ------------------------------------------------------------------ what a driver adds
+
+    @abstractmethod
+    async def _connect(self) -> Link:
+        """A new connection, prepared. What the driver raises is classified."""
+
+    @abstractmethod
+    def _is_refusal(self, error: BaseException | None) -> bool:
+        """Whether a driver's error in connecting is one that waiting does not mend."""
+
+    @abstractmethod
+    async def _migrate(self, link: Link) -> None:
+        """Bring the schema up to date, alone among all processes. ConfigError for a server that is too old."""
+
+    # ------------------------------------------------------------------ opening and closing
+
+    async def open(self) -> None:
+        """Connect and migrate. ConfigError where the server refuses the user or has no such database."""
+        if self._pool is not None:
+            return
+        self._closing, self._give_up_at = False, math.inf
+        self._loop = asyncio.get_running_loop()
+        pool = self._pool = Pool(self._connected, self._limit)
+        try:
+            link = await pool.take(writes=True)
+            try:
+                await self._prepare(link)
+            except BaseException:
+                link.kill()
+                raise
+            finally:
+                pool.give(link, writes=True)
+            await self._persist(self.payloads.prepare, writes=True)
+        except BaseException as error:
+            await self.aclose()
+            if isinstance(error, Unavailable) and self._is_refusal(error.__cause__):
+                raise ConfigError(f"{self._name} cannot be used: {error}") from None
+            raise
+
+    async def _connected(self) -> Link:
+        """A new connection. Whatever is in the way, it is no fault of the data: Unavailable."""
+        try:
+            return await self._connect()
+        except Unavailable:
+            raise
+        except StorageError as error:
+            raise Unavailable(str(error)) from error.__cause__
+
+    async def _prepare(self, link: Link) -> None:
+        # a schema that is up to date is only looked at: who has no right to change it can use it
+        try:
+            current = await Transaction(link, None, final=True).run(partial(is_current, self.dialect), writes=False)
+        except (Unavailable, Contention):
+            raise
+        except StorageError:
+            current = False  # there is no table of versions yet
+        if not current:
+            await self._migrate(link)
+
+    async def aclose(self) -> None:
+        """Finish what was handed in, and disconnect."""
+        if self._pool is None or self._closing:
+            return
+        self._closing = True
+        self._give_up_at = time.monotonic() + CLOSING_PATIENCE_S
+        if self._running:
+            _, late = await asyncio.wait(set(self._running), timeout=2 * CLOSING_PATIENCE_S)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+        await self._pool.aclose()
+        self._pool = None
+
+    def resize(self, max_connections: int) -> None:
+        """Change the number of connections."""
+        self._limit = max_connections
+        if self._pool is not None:
+            self._pool.resize(max_connections)
+
+    # ------------------------------------------------------------------ scripts
+
+    async def write(self, script: Callable[[], Script[T]]) -> T:
+        """Run a script as one transaction. A cancelled caller does not stop it."""
+        return await self._shielded(self._persist(self.payloads.through(script), writes=True))
+
+    async def read(self, script: Callable[[], Script[T]]) -> T:
+        """Run a script on one snapshot. A write in it is refused."""
+        return await self._shielded(self._persist(self.payloads.through(script), writes=False))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._name}>"
+
+    async def changed(self) -> bool | None:
+        """None: only a look can tell."""
+        if self._pool is None or self._closing:
+            raise EngineClosed("the database is not open")
+        await self._pool.trim()
+        return None
+
+    @property
+    def told(self) -> bool:
+        """Whether the news of others come by themselves at this moment."""
+        return False
+
+    def listen(self, heard: Heard) -> None:
+        """Nothing is heard here."""
+
+    def tell(self, work_due: bool, stopped: Collection[int]) -> None:
+        """Nobody is told."""
+
+    async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:
+        """A random id, or the wanted one: whoever is given an id by its operator has no living twin."""
+        if self._pool is None or self._closing:
+            raise EngineClosed("the database is not open")
+        return wanted or secrets.randbelow(2**63 - 1) + 1, bool(wanted)
+
+    async def dead_engine_ids(self, engine_ids: set[int]) -> set[int]:
+        """None is known to be dead: leases run out."""
+        return set()
+
+    async def living(self) -> int | None:
+        """None: nobody is counted."""
+        return None
+
+    async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run to the end, also when the caller is cancelled: no connection is left in the middle of anything."""
+        if self._pool is None or self._closing:
+            work.close()
+            raise EngineClosed("the database is not open")
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and loop is not self._loop:
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._shielded(work), self._loop))
+        task = loop.create_task(_settled(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            result, error = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_report)
+            raise
+        if error is not None:
+            raise error
+        return result  # type: ignore[return-value] # there is one where there is no error
+
+    async def _persist(self, script: Callable[[], Script[T]], *, writes: bool) -> T:
+        """Run a script again and again while others are in the way."""
+        pause, races, patience = _FIRST_PAUSE_S, 0, time.monotonic() + _WORTH_A_WORD_S
+        while True:
+            try:
+                return await self._attempt(script, writes=writes, final=races >= _RACES)
+            except PayloadRefused as error:
+                if not error.duplicate or races >= _RACES or not writes:
+                    raise
+                self.contentions += 1
+                races += 1  # it is committed: there is nothing to wait for
+                continue
+            except Contention:
+                self.contentions += 1
+                now = time.monotonic()
+                if now >= self._give_up_at:
+                    raise
+                if now >= patience:
+                    patience = math.inf
+                    logger.warning("still waiting for other transactions that are in the way")
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(_LONGEST_PAUSE_S, pause * _PAUSE_GROWTH)
+
+    async def _attempt(self, script: Callable[[], Script[T]], *, writes: bool, final: bool) -> T:
+        pool = self._pool
+        assert pool is not None
+        while True:
+            link = await pool.take(writes=writes)
+            run = Transaction(link, self.observer, final=final)
+            try:
+                return await run.run(script, writes=writes)
+            except Unavailable:
+                # an idle connection that the server has dropped says nothing about the server: take a new one
+                stale = link.served and not run.begun
+                pool.replace(link)
+                if not stale:
+                    raise
+            finally:
+                pool.give(link, writes=writes)
+
+
+async def _settled(work: Coroutine[Any, Any, T]) -> tuple[T | None, BaseException | None]:
+    """The result or the error, as a value: not every error can be raised out of a task."""
+    try:
+        return await work, None
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+        return None, error
+
+
+def _report(task: asyncio.Task[tuple[Any, BaseException | None]]) -> None:
+    if not task.cancelled() and task.result()[1] is not None:
+        logger.warning("a database operation failed after its caller had gone", exc_info=task.result()[1])

@@ -1,0 +1,67 @@
+"""Threads: flows that follow each other, each beginning with what the one before has left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import bindparam, select
+
+from dwarf.core.keys import Key
+from dwarf.core.records import FlowRecord, NewFlow, State
+from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, ThreadNotFound
+from dwarf.storage.claims import PlanOf, load_plan
+from dwarf.storage.creates import THREAD
+from dwarf.storage.effects import Effects
+from dwarf.storage.expressions import ZERO
+from dwarf.storage.rows import FLOW_COLUMNS, flow_record, read_object
+from dwarf.storage.script import Fetch, Lock, Script, Statement
+from dwarf.storage.tables import flows
+from dwarf.workflow.algebra import fold, settle
+from dwarf.workflow.status import Status
+
+LOCK_TURN = Statement(
+    "lock_turn", select(flows.c.flow_id).where(flows.c.flow_id == bindparam("id")).with_for_update()
+)
+_TURNS = (
+    flows.c.thread_id == bindparam("thread"),
+    flows.c.parent_flow_id == ZERO,
+    flows.c.forked_from_step == ZERO,
+    flows.c.delete_after_ms == ZERO,
+)
+_LATEST = (flows.c.created_at.desc(), flows.c.flow_id.desc())  # ids alone are not in order over several engines
+LATEST_TURN = Statement("latest_turn", select(flows.c.flow_id).where(*_TURNS).order_by(*_LATEST).limit(1))
+BASE = Statement(
+    "turn_to_continue", select(*FLOW_COLUMNS, flows.c.final_state).where(*_TURNS).order_by(*_LATEST).limit(1)
+)
+
+NextTurn = Callable[[FlowRecord, State], NewFlow]
+
+
+def continue_thread(key: Key, additions: State, make: NextTurn, effects: Effects, plan_of: PlanOf) -> Script[NewFlow]:
+    """Add a turn to the thread of a root flow. ``make`` makes it from the latest turn and the state it begins with.
+
+    Forks are no turns. FlowNotFound; InvalidRequest for a child flow; ThreadNotFound where no turn is left;
+    StateConflict where the latest has not completed; ReducerError where an addition does not fit its reducer.
+    """
+    rows = yield Fetch(THREAD, {"id": key.id})
+    if not rows or rows[0][0] != key.token:
+        raise FlowNotFound("flow not found")
+    _, thread_id, _, parent = rows[0]
+    if parent:
+        raise InvalidRequest("a child flow belongs to no thread: continue its root flow")
+    rows = yield Fetch(LATEST_TURN, {"thread": thread_id})
+    if rows:
+        # of two that continue a thread at once, the second waits here, and then finds the turn of the first
+        yield Lock(LOCK_TURN, {"id": rows[0][0]})
+        rows = yield Fetch(BASE, {"thread": thread_id})
+    if not rows:
+        raise ThreadNotFound("no flow is left in the thread that could be continued")
+    *columns, status, final_state = rows[0]
+    if status != Status.COMPLETED:
+        raise StateConflict(f"the latest flow of the thread is {status}: only a completed one can be continued")
+    plan = yield from load_plan(columns[3], plan_of)
+    base = flow_record(effects.writer.shard, (*columns, status), plan)
+    state = settle(fold(read_object(final_state), [additions], plan.reducers))
+    flow = make(base, state)
+    effects.add_flow(flow)
+    return flow

@@ -1,0 +1,156 @@
+"""A process with an engine, driven by lines of JSON: requests come in, answers and events go out.
+
+``python -m tests.crash.workers.engine '{"path": ..., "ledger": ..., "holding": false, ...}'``
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from dwarf import seams
+from dwarf.engine import Engine, Timing
+from dwarf.workflow.results import Outcome, Step
+from tests.crash.workers.flows import build
+from tests.support.invariants import check_invariants
+
+
+def say(**line: Any) -> None:
+    """Send a line."""
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+class Worker:
+    """One engine and the operations that may be asked of it."""
+
+    def __init__(self, engine: Engine, released: asyncio.Event, armed: seams.Seams) -> None:
+        self._engine = engine
+        self._released = released
+        self._seams = armed
+        self._watching: set[asyncio.Task[None]] = set()
+
+    async def create(self, workflow: str, state: dict[str, Any], **options: Any) -> str:
+        """A new flow's key."""
+        return (await self._engine.create(workflow, state, **options)).key
+
+    async def create_many(self, workflow: str, states: list[dict[str, Any]]) -> list[str]:
+        """The keys of new flows."""
+        return [handle.key for handle in await self._engine.create_many(workflow, states)]
+
+    async def outcome(self, key: str) -> dict[str, Any]:
+        """What a flow has come to, once it has stopped."""
+        return _plain(await self._engine.flow(key).outcome())
+
+    async def outcomes(self, keys: list[str]) -> list[dict[str, Any]]:
+        """The same of many, once all have stopped."""
+        return [_plain(outcome) for outcome in await asyncio.gather(*(self._engine.flow(key) for key in keys))]
+
+    async def history(self, key: str) -> list[dict[str, Any]]:
+        """The steps of a flow."""
+        return [_step(step) for step in await self._engine.flow(key).history()]
+
+    async def until(self, keys: list[str], node: str, status: str) -> None:
+        """Wait until a node of each flow, or of a child of it, has a status."""
+        for key in keys:
+            async for update in self._engine.flow(key).watch():
+                if any(step.node == node and step.status == status for step in _all(update.steps)):
+                    break
+
+    async def resume(self, key: str, answer: Any) -> None:
+        """Answer a flow."""
+        await self._engine.flow(key).resume(answer)
+
+    async def cancel(self, key: str) -> None:
+        """Cancel a flow."""
+        await self._engine.flow(key).cancel()
+
+    async def release(self) -> None:
+        """Let the tasks go that hold."""
+        self._released.set()
+
+    async def freeze(self, seam: str) -> None:
+        """Stand still at a seam, and say so then."""
+        checkpoint = self._seams.checkpoint(seam)
+
+        async def watch() -> None:
+            await checkpoint.arrived()
+            say(event="frozen", what=seam)
+
+        self._watching.add(asyncio.create_task(watch()))
+
+    async def seen(self, seam: str, times: int) -> None:
+        """Wait until a seam was passed so often since the start."""
+        await self._seams.seen(seam, times)
+
+    async def check(self) -> None:
+        """Check the invariants of the database."""
+        await check_invariants(self._engine)
+
+    async def engine_id(self) -> int:
+        """The slot of this engine."""
+        return self._engine._replicas[1].engine_id
+
+
+def _all(steps: Any) -> list[Step]:
+    found = list(steps)
+    for step in found:
+        found.extend(step.sub_steps)
+    return found
+
+
+def _plain(outcome: Outcome) -> dict[str, Any]:
+    return {"status": str(outcome.status), "state": dict(outcome.state), "error": outcome.error}
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "key": step.key,
+        "node": step.node,
+        "status": str(step.status),
+        "attempt": step.attempt,
+        "children": len(step.sub_flows),
+    }
+
+
+async def main(path: str, ledger: str, *, holding: bool = False, freeze: str = "", **settings: Any) -> None:
+    """Run until told to end."""
+    host, released = build(Path(ledger), holding, lambda node: say(event="holding", what=node))
+    timing = Timing(recovery=settings.pop("recovery", 0.25), lease_margin=settings.pop("lease_margin", 30))
+    requests: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(requests.put_nowait, line)
+        loop.call_soon_threadsafe(requests.put_nowait, "")
+
+    with seams.installed() as armed:
+        engine = Engine(host, f"sqlite:///{path}", timing=timing, **settings)
+        worker = Worker(engine, released, armed)
+        if freeze:
+            await worker.freeze(freeze)
+        async with engine:
+            say(event="started", what="")
+            threading.Thread(target=read, daemon=True).start()
+            async with asyncio.TaskGroup() as group:
+                while line := await requests.get():
+                    group.create_task(answer(worker, json.loads(line)))
+
+
+async def answer(worker: Worker, request: dict[str, Any]) -> None:
+    """Do what is asked and send the result."""
+    try:
+        result = await getattr(worker, request["do"])(**request["arguments"])
+    except Exception as error:
+        say(id=request["id"], error=f"{type(error).__name__}: {error}")
+    else:
+        say(id=request["id"], result=result)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(**json.loads(sys.argv[1])))

@@ -1,0 +1,115 @@
+"""The workflows that crashing processes run. Every execution of a task leaves a line in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from dwarf import END, Flow, Graph
+from dwarf.hosts import LocalHost
+
+
+class Ledger:
+    """A file of executions: step key, node, attempt, process, nonce. A line survives its process."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def note(self, flow: Flow) -> str:
+        """Write down an execution; its nonce."""
+        nonce = secrets.token_hex(4)
+        os.write(self._file, f"{flow.step_key} {flow.node} {flow.attempt} {os.getpid()} {nonce}\n".encode())
+        return nonce
+
+
+def build(ledger: Path, holding: bool, tell: Callable[[str], None]) -> tuple[LocalHost, asyncio.Event]:
+    """A host with all workflows. In a process that is ``holding``, the tasks Hold wait for the event."""
+    host, book, released = LocalHost(), Ledger(ledger), asyncio.Event()
+
+    def effect(flow: Flow) -> None:
+        flow["nonces"] = [*flow.get("nonces", []), book.note(flow)]
+        flow["count"] = flow.get("count", 0) + 1
+
+    async def hold(flow: Flow) -> None:
+        if holding:
+            tell(flow.node)
+            await released.wait()
+
+    @host.task
+    async def Step(flow: Flow) -> None:
+        effect(flow)
+
+    @host.task
+    def Threaded(flow: Flow) -> None:
+        effect(flow)
+
+    @host.task
+    async def Hold(flow: Flow) -> None:
+        effect(flow)
+        await hold(flow)
+
+    @host.task
+    async def Sleep(flow: Flow) -> None:
+        effect(flow)
+        flow.delay(flow["delay"])
+
+    @host.task
+    async def Ask(flow: Flow) -> None:
+        answer = flow.interrupt("go on?")
+        effect(flow)
+        flow["answer"] = answer
+
+    @host.task
+    async def Call(flow: Flow) -> None:
+        result = flow.subgraph(flow.get("child", "holding"), {"delay": flow.get("delay", 0)})
+        effect(flow)
+        flow["child_count"] = result["count"]
+
+    @host.task
+    async def Poison(flow: Flow) -> None:
+        effect(flow)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @host.task
+    async def Split(flow: Flow) -> None:
+        book.note(flow)
+
+    @host.task
+    async def Work(flow: Flow, item: int) -> None:
+        book.note(flow)
+        flow["out"] = [item]
+        flow["worked"] = 1
+        if item == flow.get("held", -1):
+            await hold(flow)
+
+    @host.task
+    async def Join(flow: Flow) -> None:
+        book.note(flow)
+
+    for graph in _graphs():
+        host.add_graph(graph)
+    return host, released
+
+
+def _graphs() -> list[Graph]:
+    def chain(name: str, *tasks: str) -> Graph:
+        graph = Graph(name)
+        names = [f"N{position}" for position in range(1, len(tasks) + 1)]
+        for node, task in zip(names, tasks, strict=True):
+            graph.add_node(node, task)
+        return graph.add_chain(*names, END)
+
+    fan = Graph("fan", reducers={"out": "append", "worked": "add"}).add_for_each("Split", "Work", items="items")
+    return [
+        chain("steps", "Step", "Threaded", "Step"),
+        chain("holding", "Step", "Hold", "Step"),
+        chain("sleeping", "Sleep", "Step"),
+        chain("asking", "Step", "Ask", "Step"),
+        chain("calling", "Step", "Call", "Step"),
+        chain("poison", "Poison"),
+        fan.add_chain("Work", "Join", END).set_fan_in("Join"),
+    ]

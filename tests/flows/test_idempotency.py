@@ -1,0 +1,124 @@
+"""Creating a flow under a key: twice is once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dwarf import END, Flow, Graph, Status
+from dwarf.engine import Engine
+from dwarf.errors import InvalidRequest, StateConflict
+from tests.support.invariants import query
+from tests.support.workflows import Running
+
+
+def counted(ran: list[str]) -> Graph:
+    async def work(flow: Flow) -> None:
+        ran.append(flow.key)
+
+    return Graph("work").add_node("Work", work).add_transition("Work", END)
+
+
+async def test_the_same_request_returns_the_same_flow(engine: Engine) -> None:
+    ran: list[str] = []
+    graph = counted(ran)
+    first = await engine.create(graph, {"n": 1, "m": [1, 2]}, idempotency_key="order-1")
+    again = await engine.create(graph, {"m": [1, 2], "n": 1}, idempotency_key="order-1")
+    assert again.key == first.key
+    await first
+    late = await engine.create(graph, {"n": 1, "m": [1, 2]}, idempotency_key="order-1")
+    assert late.key == first.key
+    assert (await late).status is Status.COMPLETED
+    assert ran == [first.key]
+    other = await engine.create(graph, {"n": 1, "m": [1, 2]}, idempotency_key="order-2")
+    assert other.key != first.key
+
+
+async def test_another_request_is_a_conflict(engine: Engine) -> None:
+    ran: list[str] = []
+    first = await engine.create(counted(ran), {"n": 1}, idempotency_key="order-1")
+    with pytest.raises(StateConflict, match="order-1"):
+        await engine.create(counted(ran), {"n": 2}, idempotency_key="order-1")
+    with pytest.raises(StateConflict, match="order-1"):
+        await engine.create(Graph("other").add_transition("A", END), {"n": 1}, idempotency_key="order-1")
+    await first
+    assert ran == [first.key]
+
+
+async def test_the_graph_may_have_changed_meanwhile(engine: Engine) -> None:
+    ran: list[str] = []
+    graph = counted(ran)
+    first = await engine.create(graph, {"n": 1}, idempotency_key="order-1")
+    await first
+    changed = counted(ran).add_error_handler("Work", "Handler").add_transition("Handler", END)
+    again = await engine.create(changed, {"n": 1}, idempotency_key="order-1")
+    assert again.key == first.key
+
+
+async def test_concurrent_creates_make_one_flow(engine: Engine) -> None:
+    ran: list[str] = []
+    graph = counted(ran)
+    flows = await asyncio.gather(*(engine.create(graph, {"n": 1}, idempotency_key="order-1") for _ in range(50)))
+    assert len({flow.key for flow in flows}) == 1
+    outcomes = await asyncio.gather(*flows)
+    assert {outcome.status for outcome in outcomes} == {Status.COMPLETED}
+    assert ran == [flows[0].key]
+
+
+async def test_concurrent_creates_with_different_states(engine: Engine) -> None:
+    ran: list[str] = []
+    graph = counted(ran)
+    results = await asyncio.gather(
+        *(engine.create(graph, {"n": n % 2}, idempotency_key="order-1") for n in range(20)), return_exceptions=True
+    )
+    made = {result.key for result in results if not isinstance(result, BaseException)}
+    refused = [result for result in results if isinstance(result, BaseException)]
+    assert len(made) == 1
+    assert [type(error) for error in refused] == [StateConflict] * 10
+    assert await query(engine, "SELECT COUNT(*) FROM dwarf_flows") == [(1,)]
+
+
+async def test_concurrent_creates_from_two_engines(running: Running) -> None:
+    ran: list[str] = []
+    graph = counted(ran)
+    async with running() as one, running() as two:
+        flows = await asyncio.gather(
+            *(engine.create(graph, {"n": n}, idempotency_key=f"order-{n}") for n in range(20) for engine in (one, two))
+        )
+        await asyncio.gather(*flows)
+        assert await query(one, "SELECT COUNT(*) FROM dwarf_flows") == [(20,)]
+    assert sorted(ran) == sorted({flow.key for flow in flows})
+
+
+async def test_many_at_once(engine: Engine) -> None:
+    ran: list[str] = []
+    graph = counted(ran)
+    states = [{"n": n} for n in range(10)]
+    keys = [f"row-{n}" for n in range(10)]
+    first = await engine.create_many(graph, states, idempotency_keys=keys)
+    again = await engine.create_many(graph, states, idempotency_keys=keys)
+    assert [flow.key for flow in again] == [flow.key for flow in first]
+    await asyncio.gather(*first)
+    assert len(ran) == 10
+    with pytest.raises(InvalidRequest, match="10 states"):
+        await engine.create_many(graph, states, idempotency_keys=keys[:3])
+
+
+async def test_the_same_key_twice_in_one_call(engine: Engine) -> None:
+    flows = await engine.create_many(counted([]), [{"n": 1}] * 3, idempotency_keys=["same"] * 3)
+    assert len({flow.key for flow in flows}) == 1
+
+
+async def test_a_thousand_at_once(engine: Engine) -> None:
+    ran: list[str] = []
+    flows = await engine.create_many(counted(ran), ({"n": n} for n in range(1000)))
+    outcomes = await asyncio.gather(*flows)
+    assert [outcome.state["n"] for outcome in outcomes] == list(range(1000))
+    assert sorted(ran) == sorted(flow.key for flow in flows)
+
+
+async def test_keys_that_look_alike(engine: Engine) -> None:
+    keys = ["a", "A", "ä", "a ", " a", "a\x00", "ａ", "%", "_", "'"]
+    flows = [await engine.create(counted([]), {}, idempotency_key=key) for key in keys]
+    assert len({flow.key for flow in flows}) == len(keys)

@@ -1,0 +1,427 @@
+"""Every instrument of the table is used, says what the table says, and means it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from dwarf import END, Flow, Graph, Status, seams
+from dwarf.engine import Engine, Timing, dispatcher, watchdog
+from dwarf.engine.observing import Telemetry
+from dwarf.hosts import LocalHost
+from dwarf.observe.instruments import INSTRUMENTS
+from dwarf.observe.memory import MetricRecord, Recorder
+from dwarf.observe.metrics import metrics_of
+from dwarf.storage.claims import Claimed, claim_due
+from dwarf.storage.failures import PayloadRefused, Unavailable
+from dwarf.storage.script import Execute, Script, Statement
+from tests.observe.tools import chain, measured, nothing, replica_of, series, until, value
+from tests.support.workflows import Gate, Running
+
+DECLARED = {instrument.name: instrument for instrument in INSTRUMENTS}
+
+
+class Strict(Recorder):
+    """A recorder that holds everything against the table whenever it is looked at."""
+
+    def metrics(self) -> list[MetricRecord]:
+        rows = super().metrics()
+        for row in rows:
+            instrument = DECLARED[row.name]
+            assert row.labels.keys() == set(instrument.labels)
+            assert all(isinstance(label, str) for label in row.labels.values())
+            assert row.unit == instrument.unit
+            assert (row.count is None) == (instrument.kind != "histogram")
+            assert tuple(row.bounds) == instrument.buckets
+        return rows
+
+
+@pytest.fixture
+def recorder() -> Iterator[Strict]:
+    """Providers in memory, whose metrics must be those of the table."""
+    recorder = Strict()
+    yield recorder
+    recorder.metrics()
+    recorder.close()
+
+
+def sql(words: str) -> Script[int]:
+    return (yield Execute(Statement("by hand", text(words)), {}))
+
+
+async def by_hand(engine: Engine, words: str) -> None:
+    await replica_of(engine).database.write(lambda: sql(words))
+
+
+async def test_flows_and_steps_are_counted_by_what_became_of_them(running: Running, recorder: Recorder) -> None:
+    async def broken(flow: Flow) -> None:
+        raise ValueError("no")
+
+    async def flaky(flow: Flow) -> None:
+        if not flow.attempt:
+            flow.retry()
+
+    inner = chain("Inner", Deep=nothing)
+
+    async def call(flow: Flow) -> None:
+        flow.subgraph(inner, {})
+
+    async def ask(flow: Flow) -> None:
+        flow.interrupt()
+
+    routed = Graph("Routed").add_node("Broken", broken).add_node("Mend", nothing)
+    routed.add_error_handler("Broken", "Mend").add_chain("Mend", END)
+    async with running(**measured(recorder)) as engine:
+        await engine.run(chain("Flaky", Flaky=flaky, After=nothing))
+        await engine.run(chain("Outer", Call=call))
+        await engine.run(chain("Broken", Broken=broken))
+        await engine.run(routed)
+        flow = await engine.create(chain("Ask", Ask=ask))
+        await flow
+        await flow.cancel()
+    assert value(recorder, "flows_started", "Flaky", "1") == 1
+    assert value(recorder, "flows_started", "Inner", "1") == 1
+    assert {labels[:2]: row.value for labels, row in series(recorder, "flows_terminated").items()} == {
+        ("Flaky", "completed"): 1,
+        ("Outer", "completed"): 1,
+        ("Inner", "completed"): 1,
+        ("Broken", "failed"): 1,
+        ("Routed", "completed"): 1,
+        ("Ask", "cancelled"): 1,
+    }
+    executed = {labels[:2]: row.value for labels, row in series(recorder, "steps_executed").items()}
+    assert executed == {
+        ("Flaky", "retried"): 1,
+        ("Flaky", "completed"): 1,
+        ("After", "completed"): 1,
+        ("Call", "subgraph"): 1,
+        ("Call", "completed"): 1,
+        ("Deep", "completed"): 1,
+        ("Broken", "failed"): 1,
+        ("Broken", "error_routed"): 1,
+        ("Mend", "completed"): 1,
+        ("Ask", "interrupted"): 1,
+    }
+    claimed, handed = value(recorder, "steps_claimed", "1"), value(recorder, "steps_handed_over", "1")
+    assert claimed + handed == sum(executed.values())
+    assert handed >= 3
+    assert value(recorder, "task_duration_seconds", "Flaky") == 2
+    assert value(recorder, "lease_remaining_seconds") == sum(executed.values())
+    assert 100 < series(recorder, "lease_remaining_seconds")[()].value <= 150
+    assert value(recorder, "db_phase_seconds", "exit") == sum(executed.values())
+    assert value(recorder, "db_phase_seconds", "enter") >= 1
+    groups = series(recorder, "commit_group_size")[("1",)]
+    assert groups.count == value(recorder, "commit_duration_seconds", "1")
+    assert groups.count is not None
+    assert groups.value * groups.count >= sum(executed.values())
+
+
+async def test_a_fork_counts_as_started(running: Running, recorder: Recorder) -> None:
+    async with running(**measured(recorder)) as engine:
+        flow = await engine.create(chain("Chain", First=nothing, Second=nothing))
+        await flow
+        await (await engine.fork((await flow.history())[1]))
+        await (await flow.continue_with())
+    assert value(recorder, "flows_started", "Chain", "1") == 3
+    assert value(recorder, "flows_terminated", "Chain", "completed", "1") == 3
+
+
+async def test_payload_is_counted_in_both_directions(running: Running, recorder: Recorder) -> None:
+    async def write(flow: Flow) -> None:
+        flow["big"] = "x" * 1000
+
+    async def ask(flow: Flow) -> None:
+        flow.interrupt({"title": "y" * 500})
+
+    async with running(**measured(recorder)) as engine:
+        flow = await engine.create(chain("Write", Write=write, Ask=ask), {"pad": "z" * 300})
+        await flow
+        await flow.resume("w" * 200)
+        await flow
+    for key, column, least, most in (
+        ("state_write_bytes", "state", 300, 2500),
+        ("state_write_bytes", "changes", 1000, 2500),
+        ("state_write_bytes", "interrupt", 500, 700),
+        ("state_read_bytes", "state", 1, 2500),
+        ("state_read_bytes", "answers", 200, 400),
+    ):
+        assert least <= value(recorder, key, "Write", column) <= most, (key, column)
+
+
+async def test_a_result_that_comes_too_late_is_counted(running: Running, recorder: Recorder) -> None:
+    gate = Gate()
+
+    async def slow(flow: Flow) -> None:
+        await gate.wait()
+
+    async with running(**measured(recorder)) as engine:
+        flow = await engine.create(chain("Slow", Slow=slow))
+        await gate.reached()
+        await flow.cancel()
+        gate.open()
+    assert value(recorder, "steps_fenced", "Slow", "1") == 1
+    assert series(recorder, "steps_executed") == {}
+    assert value(recorder, "lease_remaining_seconds") == 0
+
+
+async def test_steps_taken_back_are_counted_by_the_reason(running: Running, recorder: Recorder) -> None:
+    gate, runs = Gate(), []
+
+    async def slow(flow: Flow) -> None:
+        runs.append(flow.attempt)
+        if len(runs) < 3:
+            await gate.wait()
+
+    async with running(**measured(recorder)) as engine:
+        flow = await engine.create(chain("Slow", Slow=slow))
+        await gate.reached()
+        await by_hand(engine, "UPDATE dwarf_steps SET lease_expires = 1")
+        await replica_of(engine).keeper._recover()
+        await gate.reached(2)
+        await by_hand(engine, "UPDATE dwarf_steps SET engine_id = 999")
+        await replica_of(engine).keeper.take_back({999})
+        assert (await flow).status is Status.COMPLETED
+        gate.open()
+    assert value(recorder, "steps_recovered", "lease_expired") == 1
+    assert value(recorder, "steps_recovered", "owner_gone") == 1
+    assert value(recorder, "steps_fenced", "Slow", "1") == 2
+
+
+async def test_a_step_that_kills_its_process_is_counted(running: Running, recorder: Recorder, host: LocalHost) -> None:
+    host.add_graph(chain("Deadly", Deadly=nothing))
+    async with running(workers=0) as creator:
+        flow = await creator.create("Deadly")
+        await by_hand(creator, "UPDATE dwarf_steps SET crashes = 3")
+        async with running(max_crashes=3, **measured(recorder)) as engine:
+            assert (await engine.flow(flow.key)).status is Status.FAILED
+    assert value(recorder, "steps_poisoned", "Deadly") == 1
+
+
+@pytest.fixture
+def armed() -> Any:
+    with seams.installed() as armed:
+        yield armed
+
+
+async def test_writes_that_need_several_tries_are_counted(
+    running: Running, recorder: Recorder, armed: seams.Seams
+) -> None:
+    armed.fault("commit:complete", lambda: Unavailable("away"), times=2)
+    armed.fault("beforeRecovery", lambda: Unavailable("away"))
+    async with running(timing=Timing(retry_ladder=(0, 0, 0), recovery=0.01), **measured(recorder)) as engine:
+        await engine.run(chain("Chain", Only=nothing))
+        await armed.seen("recoveryDone")
+    assert value(recorder, "steps_write_retried", "1") == 2
+    assert value(recorder, "db_errors", "1", "unavailable") == 3
+
+
+async def test_an_outcome_that_is_refused_is_counted(running: Running, recorder: Recorder, armed: seams.Seams) -> None:
+    armed.fault("commit:complete", lambda: PayloadRefused("too big"))
+    async with running(**measured(recorder)) as engine:
+        outcome = await engine.run(chain("Chain", Only=nothing))
+    assert outcome.status is Status.FAILED
+    assert value(recorder, "steps_write_failed", "Only") == 1
+    assert value(recorder, "steps_executed", "Only", "failed", "1") == 1
+    assert value(recorder, "steps_executed", "Only", "completed", "1") == 0
+    assert value(recorder, "db_errors", "1", "payload") == 1
+
+
+async def test_an_outcome_that_is_given_up_is_counted(running: Running, recorder: Recorder, armed: seams.Seams) -> None:
+    armed.fault("commit:complete", lambda: Unavailable("away"), times=10_000)
+    timing = Timing(retry_ladder=(), lease_margin=0.05)
+    async with running(timing=timing, time_budget=0.05, **measured(recorder)) as engine:
+        flow = await engine.create(chain("Chain", Only=nothing))
+        await until(lambda: value(recorder, "steps_write_abandoned", "Only"))
+        armed.release_all()
+        await flow
+    assert value(recorder, "db_errors", "1", "unavailable") >= 1
+
+
+async def test_a_claim_that_comes_too_late_is_counted(
+    running: Running, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losing(*arguments: Any, **named: Any) -> Script[Claimed]:
+        claimed = yield from claim_due(*arguments, **named)
+        return Claimed(claimed.now, claimed.steps, claimed.next_due, claimed.next_deadline, lost=2, read=claimed.read)
+
+    monkeypatch.setattr(dispatcher, "claim_due", losing)
+    async with running(**measured(recorder)):
+        await until(lambda: value(recorder, "steps_claim_lost", "1"))
+    assert value(recorder, "steps_claim_lost", "1") % 2 == 0
+
+
+async def test_the_lag_of_the_loop_is_measured_while_tasks_run(
+    running: Running, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "BEAT_S", 0.005)
+    gate = Gate()
+
+    async def slow(flow: Flow) -> None:
+        await gate.wait()
+
+    async with running(**measured(recorder)) as engine:
+        assert value(recorder, "event_loop_lag_seconds") == 0
+        flow = await engine.create(chain("Slow", Slow=slow))
+        await until(lambda: value(recorder, "event_loop_lag_seconds") >= 3)
+        gate.open()
+        await flow
+    assert 0 <= series(recorder, "event_loop_lag_seconds")[()].value < 5
+
+
+async def test_what_runs_now_is_shown_by_kind_and_name(running: Running, recorder: Recorder) -> None:
+    gate, held = Gate(), threading.Event()
+
+    async def on_the_loop(flow: Flow) -> None:
+        await gate.wait()
+
+    def in_a_thread(flow: Flow) -> None:
+        held.wait(30)
+
+    async with running(**measured(recorder)) as engine:
+        flows = [await engine.create(chain("Loop", Loop=on_the_loop)) for _ in range(3)]
+        flows += [await engine.create(chain("Thread", Thread=in_a_thread)) for _ in range(2)]
+        await until(lambda: value(recorder, "tasks_in_flight", "sync") == 2)
+        await gate.reached(3)
+        assert value(recorder, "tasks_in_flight", "async") == 3
+        assert value(recorder, "task_concurrency_running", "on_the_loop") == 3
+        assert value(recorder, "task_concurrency_running", "in_a_thread") == 2
+        gate.open()
+        held.set()
+        for flow in flows:
+            await flow
+        assert value(recorder, "tasks_in_flight", "async") == value(recorder, "tasks_in_flight", "sync") == 0
+        assert series(recorder, "task_concurrency_running") == {}
+        assert value(recorder, "sync_threads_overrun") == 0
+
+
+async def test_a_thread_over_its_time_is_shown_until_it_ends(
+    running: Running, recorder: Recorder, host: LocalHost
+) -> None:
+    held = threading.Event()
+
+    def hangs(flow: Flow) -> None:
+        held.wait(30)
+
+    async with running(**measured(recorder)) as engine, running(**measured(recorder)):
+        outcome = await engine.run(chain("Hangs", Hangs=hangs), time_budget=0.02)
+        assert outcome.status is Status.FAILED
+        assert value(recorder, "sync_threads_overrun") == 1  # the engines share the host
+        held.set()
+        await until(lambda: value(recorder, "sync_threads_overrun") == 0)
+        assert host.overrun_threads == 0
+
+
+async def test_what_waits_is_shown_by_priority(running: Running, recorder: Recorder, host: LocalHost) -> None:
+    host.add_graph(chain("Chain", Only=nothing))
+    async with running(workers=0, **measured(recorder)) as engine:
+        census = engine._census
+        assert census is not None
+        for number in range(6):
+            await engine.create("Chain", priority=1 + number % 2, fairness_key=f"tenant {number % 3}")
+        await by_hand(engine, "UPDATE dwarf_steps SET updated_at = updated_at - 60000, not_before = 0 WHERE priority = 1")
+        await census.refresh()
+        assert {labels: row.value for labels, row in series(recorder, "steps_pending").items()} == {
+            ("1",): 3,
+            ("2",): 3,
+        }
+        assert value(recorder, "steps_fairness_keys", "1") == 3
+        assert 60 <= value(recorder, "steps_oldest_pending_age_seconds", "1") < 70
+        assert value(recorder, "steps_oldest_pending_age_seconds", "2") < 10
+        await by_hand(engine, "UPDATE dwarf_steps SET not_before = 9000000000000 WHERE priority = 1")
+        await census.refresh()
+        assert value(recorder, "steps_pending", "1") == 0
+        assert ("1",) in series(recorder, "steps_pending")
+        assert value(recorder, "steps_pending", "2") == 3
+    assert series(recorder, "steps_pending") == {}
+
+
+async def test_the_queue_of_the_committer_is_shown(running: Running, recorder: Recorder, armed: seams.Seams) -> None:
+    held = armed.checkpoint("beforeCommit")
+    async with running(**measured(recorder)) as engine:
+        first = asyncio.create_task(engine.create(chain("Chain", Only=nothing)))
+        await held.arrived()
+        second = asyncio.create_task(engine.create(chain("Chain", Only=nothing)))
+        await until(lambda: value(recorder, "commit_queue_depth", "1") == 1)
+        held.release()
+        await asyncio.gather(first, second)
+        await until(lambda: value(recorder, "commit_queue_depth", "1") == 0)
+
+
+@asynccontextmanager
+async def on_one_file(path: Path, recorder: Recorder) -> AsyncIterator[tuple[Engine, Engine]]:
+    host, url = LocalHost(), f"sqlite:///{path / 'flows.db'}"
+    async with Engine(host, url, **measured(recorder)) as one, Engine(host, url, **measured(recorder)) as two:
+        yield one, two
+
+
+async def test_engines_that_share_a_provider_add_up(tmp_path: Path, recorder: Recorder) -> None:
+    gate = Gate()
+
+    async def slow(flow: Flow) -> None:
+        await gate.wait()
+
+    async with on_one_file(tmp_path, recorder) as (one, two):
+        flows = [await engine.create(chain("Slow", Slow=slow)) for engine in (one, two)]
+        await gate.reached(2)
+        assert value(recorder, "tasks_in_flight", "async") == 2
+        gate.open()
+        for flow in flows:
+            await flow
+        assert value(recorder, "flows_started", "Slow", "1") == 2
+
+
+async def test_two_programs_in_each_others_way_are_counted(tmp_path: Path, recorder: Recorder) -> None:
+    import sqlite3
+
+    async with on_one_file(tmp_path, recorder) as (one, _):
+        other = sqlite3.connect(tmp_path / "flows.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        creating = asyncio.create_task(one.create(chain("Chain", Only=nothing)))
+        await until(lambda: replica_of(one).database.contentions > 2)
+        other.execute("ROLLBACK")
+        other.close()
+        await creating
+        assert one._census is not None
+        await one._census.refresh()
+        assert value(recorder, "db_errors", "1", "contention") > 2
+
+
+async def test_a_shard_that_does_not_answer_is_left_out(
+    running: Running, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(workers=0, **measured(recorder)) as engine:
+        await engine.create(chain("Chain", Only=nothing))
+        census = engine._census
+        assert census is not None
+        await census.refresh()
+
+        async def away(script: Any) -> Any:
+            raise Unavailable("away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(replica_of(engine).database, "read", away)
+            await census.refresh()
+        assert value(recorder, "db_errors", "1", "unavailable") == 1
+
+
+def test_the_same_provider_has_the_same_metrics() -> None:
+    recorder = Recorder()
+    assert metrics_of(recorder.meter_provider) is metrics_of(recorder.meter_provider)
+    assert metrics_of(recorder.meter_provider).active
+    telemetry = Telemetry(None, recorder.meter_provider, recorder.tracer_provider)
+    assert not telemetry.metrics.active
+    telemetry.open()
+    assert telemetry.metrics is metrics_of(recorder.meter_provider)
+    recorder.close()
+
+
+def test_every_instrument_is_looked_at_above() -> None:
+    page = Path(__file__).read_text(encoding="utf-8")
+    assert [instrument.key for instrument in INSTRUMENTS if f'"{instrument.key}"' not in page] == []
