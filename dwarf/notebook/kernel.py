@@ -1,0 +1,37 @@
+"""Where do we run: in a notebook's kernel, in a terminal's IPython, or in a plain program?"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+__all__ = ["current_cell", "in_kernel", "in_terminal_ipython", "on_main_thread", "shell"]
+
+
+def shell() -> Any:
+    """IPython's shell, or None. IPython is not imported for the question."""
+    module = sys.modules.get("IPython")
+    get = getattr(module, "get_ipython", None)
+    return get() if get is not None else None
+
+
+def in_kernel() -> bool:
+    """Whether the code runs in a Jupyter kernel, whatever front end is behind it."""
+    return getattr(shell(), "kernel", None) is not None
+
+
+def in_terminal_ipython() -> bool:
+    """Whether the code runs in an IPython that has no kernel, and so no front end that shows pictures."""
+    return shell() is not None and not in_kernel()
+
+
+def on_main_thread() -> bool:
+    """Whether this is the thread that runs cells, and in most kernels handles clicks."""
+    return threading.current_thread() is threading.main_thread()
+
+
+def current_cell() -> object:
+    """Something that tells one execution of a cell from another; None outside IPython."""
+    here = shell()
+    return None if here is None else getattr(here, "execution_count", None)

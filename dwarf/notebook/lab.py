@@ -1,0 +1,334 @@
+"""What is a lab? An engine on a thread of its own, its host, and the runs that were started or found through it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from weakref import WeakValueDictionary
+
+from dwarf.errors import ConfigError, EngineClosed
+from dwarf.hosts import Host, LocalHost
+from dwarf.notebook import kernel
+from dwarf.notebook.answers import Answers
+from dwarf.notebook.follow import Following
+from dwarf.notebook.frames import flows_frame, prompts_frame
+from dwarf.notebook.loop import LabLoop, at_exit
+from dwarf.notebook.prompt import Prompt
+from dwarf.notebook.run import Run
+from dwarf.notebook.waiting import wait_blocking
+from dwarf.workflow.durations import Seconds, to_ms
+from dwarf.workflow.graph import Graph
+from dwarf.workflow.parts import Limit
+from dwarf.workflow.results import Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dwarf.engine import Engine, FlowHandle
+
+__all__ = ["Lab", "current_lab"]
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_log = logging.getLogger("dwarf.notebook")
+_labs: dict[str, Lab] = {}
+
+_HOME = Path(".dwarf")
+_EXIT_GRACE = 2.0  # seconds for tasks in flight when the process ends
+
+
+class Lab:
+    """An engine on its own thread, with the face of a notebook.
+
+    ``url``: nothing for the SQLite file ``.dwarf/flows.db`` in the working directory, a path, ``"memory"`` for a
+    throw-away one, or any URL an Engine takes. Making a Lab again for the same place in the same process returns the
+    running one; ConfigError where it would need other options. ``answers``: see Answers; without it, the variable
+    DWARF_ANSWERS. ``prompt_grace``: how long an awaited prompt may stay unseen by any front end. Everything else goes
+    to the Engine.
+    """
+
+    engine: Engine
+    host: Host
+
+    def __new__(
+        cls,
+        url: str | os.PathLike[str] | None = None,
+        *,
+        host: Host | None = None,
+        workers: int | None = None,
+        answers: Any = None,
+        prompt_grace: Seconds = 10,
+        **engine_settings: Any,
+    ) -> Self:
+        place, engine_url = _place(url)
+        options = {**engine_settings, "host": host, "workers": workers}
+        options["answers"] = None if answers is None else Answers(answers)
+        given = {name: value for name, value in options.items() if value is not None}
+        running = _labs.get(place)
+        if running is not None and running._loop.running:
+            running._must_match(given)
+            return running  # type: ignore[return-value]
+        made = super().__new__(cls)
+        made._open(place, engine_url, given, to_ms(prompt_grace, "prompt_grace") / 1000)
+        _labs[place] = made
+        return made
+
+    def _open(self, place: str, engine_url: str, given: Mapping[str, Any], prompt_grace: float) -> None:
+        from dwarf.engine import Engine
+
+        settings = dict(given)
+        self.prompt_grace = prompt_grace
+        self._place = place
+        self._given = given
+        self._answers: Answers = settings.pop("answers", None) or Answers()
+        self.host = settings.pop("host", None) or LocalHost()
+        self._graphs: dict[str, Graph] = {}
+        self._followings: WeakValueDictionary[str, Following] = WeakValueDictionary()
+        self._watching: set[asyncio.Task[None]] = set()
+        self._adopting = asyncio.Lock()  # a flow has one Following, whoever asks for it at the same time
+        _prepare(place)
+        self.engine = Engine(self.host, engine_url, **settings)
+        self._loop = LabLoop()
+        try:
+            self.call(self.engine.start())
+        except BaseException:
+            self._loop.stop()
+            raise
+        at_exit(self._at_exit)
+        if kernel.in_kernel():
+            threading.Thread(target=_warm_up, name="dwarf-warm-up", daemon=True).start()
+
+    def _must_match(self, given: Mapping[str, Any]) -> None:
+        for name, value in given.items():
+            known = self._given.get(name, self.host if name == "host" else None)
+            if known is not value and known != value:
+                raise ConfigError(
+                    f"a Lab for {self._place} is running with {name}={known!r}; to run it with "
+                    f"{name}={value!r}, close it first: lab.close()"
+                )
+
+    # ------------------------------------------------------------ definitions
+
+    @overload
+    def task(self, function: F) -> F: ...
+    @overload
+    def task(self, *, url: str | None = None, limit: Limit | None = None) -> Callable[[F], F]: ...
+    def task(self, function: Any = None, *, url: str | None = None, limit: Limit | None = None) -> Any:
+        """Make a function a task of this lab. Defining it again replaces it, also for flows that are running."""
+        host = self._local_host()
+        return host.task(url=url, limit=limit) if function is None else host.task(function)
+
+    def graph(self, name: str, **graph_options: Any) -> Graph:
+        """A new graph, known to this lab under its name; making it again replaces it for flows started later."""
+        graph = Graph(name, **graph_options)
+        self._local_host().add_graph(graph)
+        self._graphs[name] = graph
+        return graph
+
+    def _local_host(self) -> LocalHost:
+        if not isinstance(self.host, LocalHost):
+            raise ConfigError(
+                f"tasks and graphs are defined where the host runs; this lab's is a {type(self.host).__name__}"
+            )
+        return self.host
+
+    # ------------------------------------------------------------ flows
+
+    def start(
+        self,
+        workflow: str | Graph,
+        state: Mapping[str, Any] | Any = None,
+        *,
+        key: str = "",
+        show: bool = True,
+        **create_options: Any,
+    ) -> Run:
+        """Start a flow and return at once. The same ``key`` gives the flow it started before, also after a restart."""
+        for graph in self._graphs.values():
+            self._local_host().add_graph(graph)  # functions put on its nodes since it was made
+        if key:
+            create_options["idempotency_key"] = key
+        return self.adopt(lambda: self.engine.create(workflow, state, **create_options), show=show)
+
+    def run(self, workflow: str | Graph, state: Mapping[str, Any] | Any = None, *, key: str = "", **same: Any) -> Run:
+        """``start``, to be awaited on the spot: ``outcome = await lab.run(...)``."""
+        return self.start(workflow, state, key=key, **same)
+
+    def get(self, flow_key: str) -> Run:
+        """The run of a flow that was started anywhere on this database. FlowNotFound where there is none."""
+        return self.adopt(lambda: _just(self.engine.flow(flow_key)), show=False)
+
+    def flows(self, **filters: Any) -> pd.DataFrame:
+        """A table of the flows, newest first; the filters are those of Engine.flows."""
+
+        async def read() -> list[Any]:
+            return [summary async for summary in self.engine.flows(**filters)]
+
+        return flows_frame(self.call(read()))
+
+    def prompts(self, **filters: Any) -> pd.DataFrame:
+        """A table of every prompt that waits, oldest flow last; the filters are those of Engine.flows."""
+
+        async def read() -> list[tuple[str, Prompt]]:
+            found = []
+            async for summary in self.engine.flows(**{**filters, "status": "interrupted"}):
+                steps = await self.engine.flow(summary.flow_key).interrupts()
+                found += [(summary.workflow_name, Prompt(step, summary.flow_key, self._send)) for step in steps]
+            return found
+
+        return prompts_frame(self.call(read()))
+
+    def close(self) -> None:
+        """Stop the engine, after the tasks in flight. The flows stay in the database; another Lab goes on with them."""
+        self._close(None)
+
+    # ------------------------------------------------------------ for the runs of this lab
+
+    def adopt(self, make: Callable[[], Awaitable[FlowHandle]], *, show: bool) -> Run:
+        """The Run of a flow whose handle is made on the lab's loop."""
+        run = Run(self, self.call(self._follow(make)))
+        if show and kernel.in_kernel():
+            run.show()
+        return run
+
+    async def _follow(self, make: Callable[[], Awaitable[FlowHandle]]) -> Following:
+        handle = await make()
+        async with self._adopting:
+            known = self._followings.get(handle.key)
+            if known is not None and not known.lost:
+                return known
+            following = Following(self.engine, handle, self._answers, self._send)
+            await following.open()
+            self._followings[handle.key] = following
+        if not following.ended.done():
+            watching = asyncio.create_task(following.run(), name="dwarf-follow")
+            self._watching.add(watching)
+            watching.add_done_callback(self._watching.discard)
+        return following
+
+    def _send(self, prompt: Prompt, value: Any) -> None:
+        async def send() -> None:
+            following = self._followings.get(prompt.flow_key)
+            if following is not None:
+                await following.answer(value, prompt)
+            else:
+                await self.engine.flow(prompt.flow_key).resume(value, step=prompt.key)
+
+        self.call(send())
+
+    def call(self, coroutine: Awaitable[T]) -> T:
+        """Run something on the lab's loop and wait for what it gives."""
+        if self.on_loop and isinstance(coroutine, Coroutine):
+            coroutine.close()
+        self.refuse_on_loop("this call")
+        return wait_blocking(self.submit(coroutine))
+
+    def submit(self, coroutine: Awaitable[T]) -> Future[T]:
+        """Run something on the lab's loop; a concurrent Future of what it gives."""
+        try:
+            return self._loop.submit(_as_coroutine(coroutine))
+        except RuntimeError as fault:
+            raise EngineClosed(f"this Lab is closed; Lab({self._place!r}) opens it again") from fault
+
+    @property
+    def on_loop(self) -> bool:
+        """Whether the caller runs on the lab's own loop, as async tasks do."""
+        return self._loop.is_current
+
+    def refuse_on_loop(self, what: str) -> None:
+        """RuntimeError where waiting would stop the loop that is waited for."""
+        if self.on_loop:
+            raise RuntimeError(f"{what} would wait for the loop it runs on; in a task use the flow and `await`")
+
+    async def ended(self, following: Following) -> Outcome:
+        """Wait for the end of a flow, on the lab's loop."""
+        return await asyncio.wrap_future(following.ended)
+
+    # ------------------------------------------------------------ the end
+
+    def _close(self, grace: float | None) -> None:
+        if _labs.get(self._place) is self:
+            del _labs[self._place]
+        if not self._loop.running:
+            return
+        try:
+            self.call(self.engine.aclose(grace=grace))
+        finally:
+            self._loop.stop()
+
+    def _at_exit(self) -> None:
+        try:
+            self._close(_EXIT_GRACE)
+        except Exception:  # noqa: BLE001  the process ends; leases are recovered by the next one
+            _log.debug("the lab did not close cleanly", exc_info=True)
+
+    def __repr__(self) -> str:
+        return f"<Lab {self._place}{'' if self._loop.running else ', closed'}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def current_lab() -> Lab:
+    """The Lab made last that is running; where there is none, the one of the working directory."""
+    running = [lab for lab in _labs.values() if lab._loop.running]
+    return running[-1] if running else Lab()
+
+
+def _place(url: str | os.PathLike[str] | None) -> tuple[str, str]:
+    """What tells one lab from another, and the engine's URL for it."""
+    text = os.fspath(_HOME / "flows.db") if url is None else os.fspath(url)
+    if text == "memory":
+        return text, "sqlite://"
+    if "://" in text:
+        return text, text
+    path = Path(text).expanduser().resolve()
+    return str(path), f"sqlite:///{path.as_posix()}"
+
+
+def _prepare(place: str) -> None:
+    """Make the folder of a database file; one of our own tells git to leave it alone."""
+    if place == "memory" or "://" in place:
+        return
+    folder = Path(place).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    ignore = folder / ".gitignore"
+    if folder.name == _HOME.name and not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+
+
+def _warm_up() -> None:
+    """Import what the first prompt and the first picture need, while the reader is still writing tasks."""
+    from contextlib import suppress
+
+    with suppress(Exception):  # whoever needs it will see the fault
+        from dwarf.notebook.live import widget_class
+        from dwarf.workflow.schemas import check
+
+        check(True, {"type": "boolean"})
+        widget_class()
+
+
+async def _just(value: T) -> T:
+    return value
+
+
+def _as_coroutine(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    async def run() -> T:
+        return await awaitable
+
+    return awaitable if isinstance(awaitable, Coroutine) else run()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_labs.clear)  # a child process has none of the threads

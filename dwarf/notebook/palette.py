@@ -1,0 +1,84 @@
+"""What does each state look like? Words, colours and icons, in one table shared by the static and the live pictures.
+
+A state is told three times, by word, by icon and by colour, so none of them has to be seen. The colours are chosen for
+dark text on a light card; pictures bring that card with them and so look the same in light and dark themes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "CARD",
+    "EDGE",
+    "EDGES",
+    "EDGE_TAKEN",
+    "FAINT",
+    "HAIR",
+    "INK",
+    "LOOKS",
+    "MUTED",
+    "ON_ERROR",
+    "ON_ERROR_EDGE",
+    "Look",
+    "look_of",
+]
+
+INK = "#0f172a"
+MUTED = "#475569"
+FAINT = "#94a3b8"
+HAIR = "#e2e8f0"
+CARD = "#ffffff"
+EDGE = "#94a3b8"
+EDGE_TAKEN = "#334155"
+ON_ERROR = "#b91c1c"
+EDGES = ("#cbd5e1", EDGE_TAKEN)  # not taken, taken
+ON_ERROR_EDGE = ("#fca5a5", ON_ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a state is drawn: ``fill`` and ``line`` of its card, ``ink`` of its words and icon, ``glyph`` an SVG path."""
+
+    key: str
+    word: str
+    sign: str
+    fill: str
+    line: str
+    ink: str
+    glyph: str
+
+
+def _looks(*looks: Look) -> dict[str, Look]:
+    return {look.key: look for look in looks}
+
+
+_CHECK = "M-3.6 0.3L-1.1 2.9L3.6 -2.7"
+_CROSS = "M-2.8 -2.8L2.8 2.8M2.8 -2.8L-2.8 2.8"
+_PLAY = "M-1.9 -3.2L3.3 0L-1.9 3.2Z"
+_QUESTION = "M-2.4 -1.7C-2.4 -4.9 2.6 -4.8 2.6 -1.8C2.6 -0.2 0.1 0 0.1 1.6M0.1 4L0.1 4.1"
+_CLOCK = "M0 -3.9L0 0.3L2.6 1.8"
+_BAR = "M-3.4 0L3.4 0"
+_AGAIN = "M3 -2.1A3.7 3.7 0 1 0 3.6 1M3.3 -4.5L3.1 -2L0.6 -2.2"
+_MARK = "M0 -4.2V0.8M0 4V4.1"
+_NESTED = "M-3.4 -3.4H1.2V1.2H-3.4ZM-0.6 3.6H3.6V-0.6"
+
+# "sign" is the icon in plain text.
+LOOKS = _looks(
+    Look("idle", "not reached", "·", "#ffffff", "#cbd5e1", "#64748b", ""),
+    Look("pending", "pending", "○", "#f8fafc", "#94a3b8", "#475569", _CLOCK),
+    Look("delayed", "delayed", "◷", "#f8fafc", "#94a3b8", "#475569", _CLOCK),
+    Look("running", "running", "▶", "#eff6ff", "#2563eb", "#1d4ed8", _PLAY),
+    Look("nested", "in subgraph", "▣", "#eff6ff", "#2563eb", "#1d4ed8", _NESTED),
+    Look("retrying", "retrying", "↻", "#fff7ed", "#ea580c", "#c2410c", _AGAIN),
+    Look("interrupted", "waiting for an answer", "?", "#fffbeb", "#d97706", "#b45309", _QUESTION),
+    Look("completed", "completed", "✔", "#f0fdf4", "#16a34a", "#15803d", _CHECK),
+    Look("handled", "error handled", "!", "#fff7ed", "#ea580c", "#c2410c", _MARK),
+    Look("failed", "failed", "✘", "#fef2f2", "#dc2626", "#b91c1c", _CROSS),
+    Look("cancelled", "cancelled", "–", "#f1f5f9", "#64748b", "#475569", _BAR),
+)
+
+
+def look_of(key: str) -> Look:
+    """The look of a state by its key; an unknown one looks idle."""
+    return LOOKS.get(key, LOOKS["idle"])

@@ -1,0 +1,259 @@
+"""What can be done with one flow in a notebook? Look at it, wait for it, answer it, look back, branch off."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dwarf.errors import InvalidRequest, PromptNeedsHuman
+from dwarf.notebook import kernel
+from dwarf.notebook.frames import cohort_frame, history_frame
+from dwarf.notebook.picture import draw_run
+from dwarf.notebook.timeline import draw_timeline
+from dwarf.notebook.waiting import wait_async, wait_blocking
+from dwarf.workflow.durations import Seconds, to_ms
+from dwarf.workflow.graph import Graph
+from dwarf.workflow.results import Outcome, Step
+from dwarf.workflow.status import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dwarf.notebook.follow import Following
+    from dwarf.notebook.lab import Lab
+    from dwarf.notebook.live import RunView
+    from dwarf.notebook.prompt import Prompt
+    from dwarf.notebook.svg import Svg
+
+__all__ = ["Run"]
+
+_log = logging.getLogger("dwarf.notebook")
+
+
+class Run:
+    """One flow in the notebook. Shown, it is a live picture with its prompts; finished, a still one that a saved
+    notebook keeps. ``await run`` and ``run.wait()`` both give the Outcome; neither raises for a flow that failed."""
+
+    def __init__(self, lab: Lab, following: Following) -> None:
+        self._lab = lab
+        self._following = following
+        self._views: list[RunView] = []
+        self._shown_in: object = None
+        self._asked_at: float | None = None
+
+    # ------------------------------------------------------------ what it is
+
+    @property
+    def key(self) -> str:
+        """The flow's key, by which any process with the same database finds it: ``lab.get(key)``."""
+        return self._following.handle.key
+
+    @property
+    def status(self) -> Status:
+        """The status as last seen; it follows the flow within a fraction of a second."""
+        outcome = self._following.outcome
+        return outcome.status if outcome is not None else Status.RUNNING
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The outcome, once the flow has ended for good."""
+        outcome = self._following.outcome
+        return outcome if outcome is not None and outcome.status.terminal else None
+
+    @property
+    def graph(self) -> Graph:
+        """The graph as frozen on the flow."""
+        graph = self._following.graph
+        return graph if graph is not None else Graph("")
+
+    # ------------------------------------------------------------ waiting
+
+    def wait(self, timeout: Seconds | None = None) -> Outcome:
+        """Wait here until the flow has ended. WaitTimeout after ``timeout``; the flow goes on.
+
+        PromptNeedsHuman where a prompt waits that could not be answered meanwhile: in a cell, which blocks the clicks,
+        or in a program that would wait for ever.
+        """
+        self._lab.refuse_on_loop("run.wait()")
+        seconds = None if timeout is None else to_ms(timeout, "timeout") / 1000
+
+        def check() -> None:
+            self._check_blocked(for_ever=seconds is None)
+
+        outcome = wait_blocking(
+            self._following.ended, seconds, check=check, what=f"the flow {self._name!r}", flow_key=self.key
+        )
+        self._settle_views()
+        return outcome
+
+    def __await__(self) -> Generator[Any, None, Outcome]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> Outcome:
+        if self._lab.on_loop:
+            return await self._lab.ended(self._following)
+        self._asked_at = None
+        outcome = await wait_async(self._following.ended, check=self._check_awaiting)
+        self._settle_views()
+        return outcome
+
+    def _check_blocked(self, *, for_ever: bool) -> None:
+        if not kernel.on_main_thread() or not self._following.unanswered:
+            return
+        if kernel.in_kernel():
+            raise PromptNeedsHuman(
+                f"{self._question()}, and this cell would keep the click from being handled. Use `await run` "
+                "instead of run.wait(), or answer in another cell with run.answer(...)."
+            )
+        if for_ever:
+            raise PromptNeedsHuman(f"{self._question()}. {_ADVICE} To wait for somebody else's answer, give a timeout.")
+
+    def _check_awaiting(self) -> None:
+        if not self._following.unanswered:
+            self._asked_at = None
+            return
+        if kernel.in_terminal_ipython():
+            raise PromptNeedsHuman(f"{self._question()}, and a terminal shows no form. {_ADVICE}")
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+            if not kernel.in_kernel():
+                _log.warning("%s. %s", self._question(), _ADVICE)
+            elif not self._views:
+                self.show()
+        if not kernel.in_kernel() or any(view.ready for view in self._views):
+            return
+        if time.monotonic() - self._asked_at > self._lab.prompt_grace:
+            raise PromptNeedsHuman(f"{self._question()}, and no front end shows it. {_ADVICE}")
+
+    def _question(self) -> str:
+        card = self._following.unanswered[0]
+        wrong = f" ({card.error})" if card.error else ""
+        return f"the flow waits for an answer to {card.prompt.title!r}, put by {card.prompt.node!r}{wrong}"
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The final state; waits for it. FlowFailed or FlowCancelled where there is none."""
+        return dict(self.wait().raise_for_status().state)
+
+    # ------------------------------------------------------------ looking back
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The steps so far, in the order of the history."""
+        self._lab.call(self._following.read())
+        return self._following.steps
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """A table with one row for each step: node, status, attempt, depth, started, finished, duration, error, ..."""
+        return history_frame(self.steps)
+
+    def state_at(self, step: str | Step) -> dict[str, Any]:
+        """The state a step began with; ``step`` may be its key, or a node for that node's last step."""
+        found = self._lab.call(self._lab.engine.step(self._step_key(step)))
+        return dict(found.state or {})
+
+    def cohort(self, node: str) -> pd.DataFrame:
+        """A table with one row for each branch of a fan-out at this node: its item, what it wrote, and how it went."""
+        steps = self._lab.call(self._following.full_steps(node))
+        names = [each.name for each in self.graph.nodes]
+        if not steps and node not in names:
+            raise InvalidRequest(f"there is no node {node!r}; the nodes are {', '.join(names)}")
+        return cohort_frame(steps, self._item_of(node, steps))
+
+    def _item_of(self, node: str, steps: Sequence[Step]) -> str:
+        """The state field that holds the element of a branch at this node."""
+        edges = [each for each in self.graph.transitions if each.for_each]
+        items = [each.item for each in edges if each.target == node] or [each.item for each in edges]
+        held = [item for item in items for step in steps[:1] if step.state is not None and f"{item}Index" in step.state]
+        return (held or items or ["item"])[0]
+
+    def picture(self) -> Svg:
+        """The graph with the run's colours, as a still picture."""
+        self._lab.call(self._following.read())
+        seen = self._following
+        return draw_run(self.graph, seen.steps, seen.outcome, asked=seen.asked, notes=seen.notes)
+
+    def timeline(self) -> Svg:
+        """The steps as bars over time."""
+        return draw_timeline(self.steps, title=self._name, asked=self._following.asked)
+
+    # ------------------------------------------------------------ answering
+
+    @property
+    def prompts(self) -> Sequence[Prompt]:
+        """The prompts that wait now, oldest first."""
+        self._lab.call(self._following.refresh())
+        return self._following.prompts
+
+    def answer(self, value: Any = None, *, prompt: str | Prompt | None = None) -> None:
+        """Answer the oldest prompt, or the one of this key, title or node. A wrong answer changes nothing."""
+        self._lab.call(self._following.answer(value, prompt))
+
+    # ------------------------------------------------------------ acting
+
+    def cancel(self, reason: str = "") -> None:
+        """End the flow and its subgraphs."""
+        self._lab.call(self._following.handle.cancel(reason))
+
+    def fork(
+        self, step: str | Step, changes: Mapping[str, Any] | None = None, *, show: bool = True, **same: Any
+    ) -> Run:
+        """A new flow that goes on from a step of this one, with changes laid over its state. See Engine.fork."""
+        key = self._step_key(step)
+        return self._lab.adopt(lambda: self._lab.engine.fork(key, changes, **same), show=show)
+
+    def retry_failed(self, changes: Mapping[str, Any] | None = None, *, show: bool = True) -> Run:
+        """A new flow in which what failed is run again."""
+        return self._lab.adopt(lambda: self._following.handle.retry_failed(changes), show=show)
+
+    def continue_with(self, state: Mapping[str, Any] | None = None, *, show: bool = True) -> Run:
+        """The next flow of this one's thread, which begins with its final state."""
+        return self._lab.adopt(lambda: self._following.handle.continue_with(state), show=show)
+
+    def _step_key(self, step: str | Step) -> str:
+        if isinstance(step, Step):
+            return step.key
+        if step not in {node.name for node in self.graph.nodes}:
+            return step
+        found = [each for each in self.steps if each.node == step]
+        if not found:
+            raise InvalidRequest(f"the flow has not reached the node {step!r}")
+        return max(found, key=lambda each: each.id).key
+
+    # ------------------------------------------------------------ showing
+
+    def show(self) -> None:
+        """Display the run under this cell: live while it runs, still when it has ended."""
+        from dwarf.notebook.live import RunView
+
+        self._shown_in = kernel.current_cell()
+        view = RunView(self._following, self._lab.submit)
+        view.show()
+        self._views.append(view)
+
+    def _settle_views(self) -> None:
+        for view in self._views:
+            view.settle()
+
+    def _ipython_display_(self) -> None:
+        if self._shown_in is None or self._shown_in != kernel.current_cell():
+            self.show()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return dict(self.picture()._repr_mimebundle_())
+
+    def __repr__(self) -> str:
+        return f"<Run {self._name!r}: {self.status}>"
+
+    @property
+    def _name(self) -> str:
+        return self.graph.name or "flow"
+
+
+_ADVICE = (
+    "Answer with run.answer(...), or beforehand with Lab(answers={...}) or the variable DWARF_ANSWERS, "
+    'such as {"*": "default"}.'
+)

@@ -1,0 +1,59 @@
+"""How do graphs and outcomes come to display well? By a hook of the Graph, and formatters in IPython."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+from dwarf.notebook.kernel import shell
+from dwarf.notebook.picture import draw_graph
+from dwarf.notebook.words import brief
+from dwarf.workflow import graph as graph_module
+from dwarf.workflow.graph import Graph
+from dwarf.workflow.results import Outcome
+
+__all__ = ["graph_bundle", "install", "outcome_bundle"]
+
+
+def graph_bundle(graph: Graph) -> Mapping[str, Any]:
+    """A graph as a picture and a line of text. It never raises: what cannot be drawn is told in words."""
+    try:
+        return {"image/svg+xml": str(draw_graph(graph)), "text/plain": repr(graph)}
+    except Exception:  # noqa: BLE001  a display that fails would fail the cell
+        return {"text/plain": repr(graph)}
+
+
+def outcome_bundle(outcome: Outcome) -> Mapping[str, str]:
+    """An outcome as a short table: a state may hold far more than a reader wants to scroll past."""
+    lines = [(name, brief(value, 100)) for name, value in outcome.state.items()]
+    told = outcome.error or outcome.cancel_reason
+    head = f"{outcome.status}: {told}" if told else str(outcome.status)
+    width = max((len(name) for name, _ in lines), default=0)
+    plain = "\n".join([head, *(f"  {name:<{width}}  {text}" for name, text in lines)])
+    left = "style='text-align:left'"
+    cells = [f"<th {left}>{html.escape(name)}</th><td {left}>{html.escape(text)}</td>" for name, text in lines]
+    rows = "".join(f"<tr>{cell}</tr>" for cell in cells)
+    return {"text/plain": plain, "text/html": f"<b>{html.escape(head)}</b><table>{rows}</table>"}
+
+
+def install() -> None:
+    """Set the hook, and where IPython runs the formatters.
+
+    The one of graphs gives the picture only: front ends that find Mermaid text beside it would take that instead, and
+    draw a larger and poorer picture with a script.
+    """
+    graph_module.display_hook = graph_bundle
+    here = shell()
+    formatter = getattr(getattr(here, "display_formatter", None), "mimebundle_formatter", None)
+    if formatter is not None:
+        formatter.for_type(Graph, _formatted)
+        formatter.for_type(Outcome, _formatted_outcome)
+
+
+def _formatted(graph: Graph, include: Any = None, exclude: Any = None) -> Mapping[str, Any]:
+    return graph_bundle(graph)
+
+
+def _formatted_outcome(outcome: Outcome, include: Any = None, exclude: Any = None) -> Mapping[str, str]:
+    return outcome_bundle(outcome)

@@ -1,0 +1,253 @@
+// Cards that ask the reader. A card is built once for each question, so that a half-typed answer is never lost;
+// what is shown comes in through textContent and properties only, so that names and payloads stay text.
+
+function make(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null) continue;
+    if (name.includes("-") || name === "role" || name === "for") node.setAttribute(name, value);
+    else node[name] = value;
+  }
+  node.append(...children);
+  return node;
+}
+
+let lastId = 0;
+
+function localTime(text) {
+  const moment = new Date(text);
+  if (Number.isNaN(moment.getTime())) return "";
+  return new Date(moment.getTime() - moment.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+}
+
+function choiceField(field) {
+  const node = make("select", { className: "dwarf-input" });
+  if (!field.required || field.value === null) node.append(make("option", { value: "", textContent: "" }));
+  field.options.forEach(([label, value], place) => {
+    const chosen = JSON.stringify(value) === JSON.stringify(field.value);
+    node.append(make("option", { value: String(place), textContent: label, selected: chosen }));
+  });
+  return { node, read: () => (node.value === "" ? undefined : field.options[Number(node.value)][1]) };
+}
+
+function choicesField(field) {
+  const taken = new Set((Array.isArray(field.value) ? field.value : []).map((value) => JSON.stringify(value)));
+  const node = make("div", { className: "dwarf-choices", role: "group", "aria-label": field.label });
+  const boxes = field.options.map(([label, value]) => {
+    const box = make("input", { type: "checkbox", checked: taken.has(JSON.stringify(value)) });
+    node.append(make("label", {}, box, " " + label));
+    return [box, value];
+  });
+  return { node, read: () => boxes.filter(([box]) => box.checked).map(([, value]) => value) };
+}
+
+function numberField(field) {
+  const whole = field.kind === "integer";
+  const input = make("input", { type: "number", className: "dwarf-input", step: whole ? "1" : "any", value: field.value ?? "" });
+  if (field.min !== null) input.min = field.min;
+  if (field.max !== null) input.max = field.max;
+  const read = () => (input.value === "" ? undefined : Number(input.value));
+  if (field.min === null || field.max === null || !(field.max > field.min)) return { node: input, read };
+  const slider = make("input", {
+    type: "range", min: field.min, max: field.max, step: whole ? "1" : String((field.max - field.min) / 100),
+    value: field.value ?? field.min, tabIndex: -1, "aria-hidden": "true",
+  });
+  slider.addEventListener("input", () => { input.value = slider.value; });
+  input.addEventListener("input", () => { if (input.value !== "") slider.value = input.value; });
+  const range = make("span", { className: "dwarf-range", textContent: `${field.min} to ${field.max}` });
+  return { node: make("span", { className: "dwarf-number" }, input, slider, range), read, main: input };
+}
+
+function areaField(field) {
+  const code = field.kind === "json";
+  const node = make("textarea", { className: "dwarf-input", rows: 3, value: field.value ?? "", spellcheck: !code });
+  const read = () => {
+    const text = node.value;
+    if (text.trim() === "") return code || !field.required ? undefined : text;
+    if (code) {
+      try { return JSON.parse(text); } catch (fault) { throw new Error(`${field.label || "the answer"} is not JSON: ${fault.message}`); }
+    }
+    return text;
+  };
+  return { node, read };
+}
+
+function freeField(field) {
+  const { node } = areaField({ ...field, kind: "area" });
+  const read = () => {
+    const text = node.value.trim();
+    if (text === "") return undefined;
+    try { return JSON.parse(text); } catch { return node.value; }
+  };
+  return { node, read };
+}
+
+const INPUT_TYPES = { date: "date", time: "time", datetime: "datetime-local", email: "email", url: "url", password: "password" };
+
+function inputField(field) {
+  const node = make("input", { type: INPUT_TYPES[field.kind] ?? "text", className: "dwarf-input" });
+  if (field.kind === "password") node.autocomplete = "off";
+  else node.value = field.kind === "datetime" && field.value ? localTime(field.value) : field.value ?? "";
+  if (field.length) node.maxLength = field.length;
+  if (field.pattern) node.pattern = `.*(?:${field.pattern}).*`;
+  const read = () => {
+    if (node.value === "") return field.required && field.kind === "text" ? "" : undefined;
+    if (field.kind === "datetime") return new Date(node.value).toISOString();
+    return field.kind === "time" && node.value.length === 5 ? node.value + ":00" : node.value;
+  };
+  return { node, read };
+}
+
+function checkField(field) {
+  const node = make("input", { type: "checkbox", checked: Boolean(field.value) });
+  return { node, read: () => node.checked };
+}
+
+function fieldFor(field) {
+  if (field.kind === "choice") return choiceField(field);
+  if (field.kind === "choices") return choicesField(field);
+  if (field.kind === "boolean") return checkField(field);
+  if (field.kind === "integer" || field.kind === "number") return numberField(field);
+  if (field.kind === "area" || field.kind === "json") return areaField(field);
+  if (field.kind === "free") return freeField(field);
+  return inputField(field);
+}
+
+function answerOf(form, inputs, fallback) {
+  if (!inputs.length) return fallback;
+  if (form.single) {
+    const value = inputs[0].read();
+    return value === undefined ? null : value;
+  }
+  const answer = {};
+  for (const input of inputs) {
+    const value = input.read();
+    if (value !== undefined) answer[input.field.name] = value;
+    else if (input.field.nullable) answer[input.field.name] = null;
+  }
+  return answer;
+}
+
+function buildFields(form) {
+  const rows = [];
+  const inputs = form.fields.map((field) => {
+    const input = { field, ...fieldFor(field) };
+    const target = input.main ?? input.node;
+    target.id = `dwarf-field-${++lastId}`;
+    target.required = field.required && !["boolean", "choices", "free"].includes(field.kind);
+    const label = make("label", { textContent: field.label, for: target.id, className: "dwarf-label" });
+    const side = make("div", { className: "dwarf-value" }, input.node);
+    if (field.help) {
+      const help = make("div", { className: "dwarf-help", textContent: field.help, id: target.id + "-help" });
+      target.setAttribute("aria-describedby", help.id);
+      side.append(help);
+    }
+    if (!field.label) target.setAttribute("aria-label", "answer");
+    rows.push(make("div", { className: field.label ? "dwarf-row" : "dwarf-row dwarf-wide" }, ...(field.label ? [label] : []), side));
+    return input;
+  });
+  return { rows, inputs };
+}
+
+// One card. `send` hands an answer over; `update` shows what has become of it.
+function buildCard(prompt, send) {
+  const id = `dwarf-card-${++lastId}`;
+  const root = make("section", { className: "dwarf-card", role: "group", "aria-labelledby": id });
+  root.dataset.lmSuppressShortcuts = "true"; // keys typed here are the form's, not commands of the notebook
+  const title = make("div", { className: "dwarf-question", textContent: prompt.title, id });
+  const where = make("span", { className: "dwarf-where", textContent: prompt.node });
+  const clock = make("span", { className: "dwarf-clock" });
+  const context = make("div", { className: "dwarf-context" });
+  for (const [name, value] of prompt.context) {
+    if (name) context.append(make("div", { textContent: name, className: "dwarf-name" }));
+    context.append(make("div", { textContent: value, className: name ? "dwarf-fact" : "dwarf-about" }));
+  }
+  const form = make("form", { noValidate: false });
+  const { rows, inputs } = buildFields(prompt.form);
+  const error = make("div", { className: "dwarf-error", role: "alert" });
+  const wait = make("div", { className: "dwarf-wait" });
+  let timer = 0;
+  let busy = false;
+  const setBusy = (value) => {
+    busy = value;
+    buttons.forEach((button) => { button.disabled = value; });
+    clearTimeout(timer);
+    wait.textContent = "";
+    if (value) timer = setTimeout(() => { wait.textContent = "The kernel is busy: the answer goes in when it is free."; }, 3000);
+  };
+  const give = (fallback) => {
+    if (busy || (inputs.length && !form.reportValidity())) return;
+    error.textContent = "";
+    let answer;
+    try { answer = answerOf(prompt.form, inputs, fallback); } catch (fault) { error.textContent = fault.message; return; }
+    setBusy(true);
+    send(answer);
+  };
+  const buttons = prompt.form.buttons.map(([label, value, style], place) => {
+    const kind = inputs.length && place === 0 ? "submit" : "button";
+    const button = make("button", { type: kind, textContent: label, className: `dwarf-button ${style ? "dwarf-" + style : ""}` });
+    if (kind === "button") button.addEventListener("click", () => give(value));
+    return button;
+  });
+  form.addEventListener("submit", (event) => { event.preventDefault(); give(null); });
+  form.addEventListener("keydown", (event) => {
+    // JupyterLab keeps a browser from submitting a form by the Enter key, so it is done here
+    const inField = event.target.tagName === "INPUT" && event.target.type !== "checkbox";
+    if (event.key === "Enter" && inputs.length && (inField || event.ctrlKey || event.metaKey)) { event.preventDefault(); give(null); }
+  });
+  form.append(...rows, make("div", { className: "dwarf-buttons" }, ...buttons, wait), error);
+  const head = make("div", { className: "dwarf-head" }, title, where, clock);
+  root.append(head, ...(context.childElementCount ? [context] : []), form);
+  let seen = 0;
+  return {
+    root,
+    clock(now) {
+      if (prompt.deadline && root.isConnected) clock.textContent = `${shortTime(Math.max(prompt.deadline - now, 0))} left`;
+    },
+    update(fresh) {
+      if (fresh.faults !== seen) {
+        seen = fresh.faults;
+        setBusy(false);
+        error.textContent = fresh.error;
+        (inputs[0]?.main ?? inputs[0]?.node)?.focus?.();
+      }
+      if (fresh.closed) {
+        clearTimeout(timer);
+        root.classList.add("dwarf-closed");
+        root.replaceChildren(make("span", { className: "dwarf-mark", textContent: "✔", "aria-hidden": "true" }), title,
+          make("span", { className: "dwarf-answer", textContent: fresh.closed }));
+      }
+    },
+  };
+}
+
+// Keeps the cards in `box` in step with the list of prompts.
+function cardKeeper(box, send) {
+  const cards = new Map();
+  return {
+    show(prompts) {
+      for (const prompt of prompts) {
+        if (!cards.has(prompt.id)) {
+          const card = buildCard(prompt, (value) => send({ type: "answer", id: prompt.id, value }));
+          cards.set(prompt.id, card);
+          box.append(card.root);
+        }
+        cards.get(prompt.id).update(prompt);
+      }
+      const known = new Set(prompts.map((prompt) => prompt.id));
+      for (const [id, card] of cards) {
+        if (!known.has(id)) { card.root.remove(); cards.delete(id); }
+      }
+    },
+    tick(now) { cards.forEach((card) => card.clock(now)); },
+  };
+}
+
+// As seconds_text in words.py.
+function shortTime(seconds) {
+  const value = Math.max(seconds, 0);
+  if (value < 0.9995) return `${Math.round(value * 1000)} ms`;
+  if (value < 99.95) return `${value.toFixed(1)} s`;
+  if (value < 5400) return `${(value / 60).toFixed(1)} min`;
+  return value < 129600 ? `${(value / 3600).toFixed(1)} h` : `${(value / 86400).toFixed(1)} d`;
+}

@@ -1,0 +1,43 @@
+"""How are times and values said? Short, and the same in pictures, cards and tables."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+__all__ = ["brief", "duration_text", "plural", "seconds_text"]
+
+
+def seconds_text(seconds: float) -> str:
+    """``820 ms``, ``4.2 s``, ``1.3 min``, ``2.5 h``, ``3.1 d``; a negative duration reads as none."""
+    seconds = max(seconds, 0.0)
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 129_600 else f"{seconds / 86_400:.1f} d"
+
+
+def duration_text(duration: timedelta | None) -> str:
+    """A duration in words, or nothing for None."""
+    return "" if duration is None else seconds_text(duration.total_seconds())
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 step``, ``2 steps``, ``10,000 steps``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def brief(value: Any, length: int = 80) -> str:
+    """A value on one line: text as it is, anything else as JSON, cut to ``length`` characters."""
+    if isinstance(value, str):
+        text = " ".join(value[: length * 4].split())
+    else:
+        try:
+            text = json.dumps(value, ensure_ascii=False, default=str)
+        except (TypeError, ValueError):
+            text = str(value)
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

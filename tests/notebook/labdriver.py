@@ -1,0 +1,239 @@
+"""Drives a real JupyterLab in headless Chromium: a private server, one notebook, what a reader does with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--no-first-run",
+]
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page, seen or not
+}
+
+
+class LabServer:
+    """A JupyterLab of its own, without a token, with settings and run-time files in a folder of its own."""
+
+    def __init__(
+        self, root: Path, scratch: Path, *, theme: str = "JupyterLab Light", env: Mapping[str, str] | None = None
+    ):
+        self.root, self.scratch = root, scratch
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        for plugin, values in {**SETTINGS, "apputils-extension/themes": {"theme": theme}}.items():
+            file = scratch / "settings" / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(values))
+        self.env = {
+            **os.environ,
+            "JUPYTERLAB_SETTINGS_DIR": str(scratch / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(scratch / "workspaces"),
+            "JUPYTER_CONFIG_DIR": str(scratch / "config"),
+            "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+            "IPYTHONDIR": str(scratch / "ipython"),
+            **(env or {}),
+        }
+
+    def __enter__(self) -> LabServer:
+        port = self.url.rsplit(":", 1)[1]
+        options = [
+            f"--port={port}",
+            "--no-browser",
+            "--allow-root",
+            "--expose-app-in-browser",
+            "--ServerApp.port_retries=0",
+        ]
+        options += [
+            "--IdentityProvider.token=",
+            "--ServerApp.disable_check_xsrf=True",
+            f"--ServerApp.root_dir={self.root}",
+        ]
+        self.log = (self.scratch / "server.log").open("w")
+        command = [sys.executable, "-m", "jupyterlab", *options]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT, env=self.env)
+        limit = time.monotonic() + 60
+        while time.monotonic() < limit:
+            assert self.process.poll() is None, (self.scratch / "server.log").read_text()
+            with suppress(OSError):
+                self.ask("GET", "/api/status")
+                self.ask("GET", "/api/kernelspecs")
+                return self
+            time.sleep(0.2)
+        raise TimeoutError("JupyterLab has not started")
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # kernels first: a server that is ended leaves them behind
+            for each in self.ask("GET", "/api/kernels"):
+                self.ask("DELETE", f"/api/kernels/{each['id']}")
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(15)
+        self.log.close()
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            text = reply.read()
+        return json.loads(text) if text else None
+
+
+class LabPage:
+    """One notebook, open in the browser; cells are counted among the code cells, from 0."""
+
+    def __init__(self, server: LabServer, page: Any, notebook: str, kernel: str = "python3") -> None:
+        self.server, self.page = server, page
+        # a session that exists already keeps JupyterLab from asking for a kernel
+        session = {"path": notebook, "name": notebook, "type": "notebook", "kernel": {"name": kernel}}
+        self.kernel = server.ask("POST", "/api/sessions", session)["kernel"]["id"]
+        page.goto(f"{server.url}/doc/tree/{notebook}?reset")
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        page.wait_for_function(
+            """async () => {
+                const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;
+                if (!context?.isReady || context.session?.kernel?.connectionStatus !== 'connected') return false;
+                await context.session.kernel.info;
+                return context.session.kernel.status === 'idle';
+            }""",
+            timeout=60_000,
+            polling=100,
+        )
+        page.wait_for_timeout(300)
+
+    def run_all(self, timeout: float = 60) -> None:
+        """Start running all cells, and return when the first has ended.
+
+        On a slow machine a late dialog may swallow the command, or a late change of the kernel's connection take it
+        back; so it is given until the first cell has been run.
+        """
+        limit = time.monotonic() + timeout
+        while time.monotonic() < limit:
+            while self.page.locator(".jp-Dialog").count():
+                self.page.keyboard.press("Escape")
+                self.page.wait_for_timeout(200)
+            self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
+            begun = time.monotonic()
+            while self.prompt(0) == "[*]:" or (self.prompt(0) == "[ ]:" and time.monotonic() < begun + 5):
+                if time.monotonic() > limit:
+                    break
+                self.page.wait_for_timeout(100)
+            if self.prompt(0) not in ("[ ]:", "[*]:"):
+                return
+        raise TimeoutError("the first cell has not been run")
+
+    def run_cell(self, number: int, *, wait: bool = True) -> None:
+        """Run one cell."""
+        before = self.prompt(number)
+        self.page.evaluate(
+            """(number) => {
+                const notebook = window.jupyterapp.shell.currentWidget.content;
+                const code = notebook.widgets.filter((cell) => cell.model.type === 'code')[number];
+                notebook.activeCellIndex = notebook.widgets.indexOf(code);
+                notebook.deselectAll();
+                window.jupyterapp.commands.execute('notebook:run-cell');
+            }""",
+            number,
+        )
+        limit = time.monotonic() + 10
+        while self.prompt(number) == before and time.monotonic() < limit:
+            self.page.wait_for_timeout(50)
+        if wait:
+            self.wait_cell(number)
+
+    def cell(self, number: int) -> Any:
+        return self.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+
+    def find_cell(self, text: str) -> int:
+        """The number of the first cell whose source has this text."""
+        cells = self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea-editor")
+        for number in range(cells.count()):
+            if text in cells.nth(number).inner_text():
+                return number
+        raise LookupError(text)
+
+    def prompt(self, number: int) -> str:
+        return str(self.cell(number).locator(".jp-InputPrompt").first.inner_text())
+
+    def output(self, number: int) -> str:
+        area = self.cell(number).locator(".jp-OutputArea")
+        return str(area.first.inner_text()) if area.count() else ""
+
+    def wait_cell(self, number: int, timeout: float = 60) -> None:
+        limit = time.monotonic() + timeout
+        while not re.match(r"\[\d+\]:", self.prompt(number)):
+            assert time.monotonic() < limit, f"cell {number} is {self.prompt(number)}:\n{self.output(number)}"
+            self.page.wait_for_timeout(50)
+
+    def wait_all(self, timeout: float = 120) -> None:
+        for number in range(self.page.locator(".jp-Notebook .jp-CodeCell").count()):
+            self.wait_cell(number, timeout)
+
+    def errors(self) -> list[str]:
+        found = self.page.locator(
+            '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"], .jp-RenderedText'
+        )
+        return [text for text in found.all_inner_texts() if "Traceback" in text]
+
+    def report(self) -> None:
+        """Print what the cells show, for a test that has failed, and keep a picture of the page."""
+        for number in range(self.page.locator(".jp-Notebook .jp-CodeCell").count()):
+            print(f"cell {number} {self.prompt(number)}\n{self.output(number)[-1500:]}")
+        self.shot(self.server.scratch / "failed.png")
+        print(f"see {self.server.scratch}/failed.png")
+
+    def interrupt(self) -> None:
+        self.server.ask("POST", f"/api/kernels/{self.kernel}/interrupt")
+
+    def save(self) -> None:
+        self.page.evaluate("async () => { await window.jupyterapp.commands.execute('docmanager:save') }")
+
+    def shot(self, path: Path, number: int | None = None) -> None:
+        """A picture of the window, or of one cell."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number is None:
+            self.page.screenshot(path=str(path))
+        else:
+            self.cell(number).screenshot(path=str(path))
+
+
+@contextmanager
+def lab_page(
+    root: Path, scratch: Path, notebook: str, *, height: int = 1200, kernel: str = "python3", **server: Any
+) -> Iterator[LabPage]:
+    """A server and a page that shows a notebook of the folder ``root``."""
+    from playwright.sync_api import sync_playwright
+
+    with LabServer(root, scratch, **server) as running, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            lab = LabPage(running, browser.new_page(viewport={"width": 1200, "height": height}), notebook, kernel)
+            try:
+                yield lab
+            except BaseException:
+                lab.report()
+                raise
+        finally:
+            browser.close()

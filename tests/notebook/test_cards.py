@@ -1,0 +1,266 @@
+"""The JavaScript of the cards and of the picture, in a browser, with a model made by hand in place of a kernel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dwarf.notebook.follow import Card
+from dwarf.notebook.live import asset, describe_card, describe_node, theme
+from dwarf.notebook.picture import draw_views
+from dwarf.notebook.prompt import Prompt
+from dwarf.notebook.views import FlowView, NodeView, node_views
+from dwarf.workflow.schemas import to_schema
+from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
+from tests.notebook.samples import at, step, survey_graph, survey_steps
+from tests.notebook.test_forms import Review
+
+pytestmark = pytest.mark.browser
+
+MODEL = """
+const listeners = {};
+const sent = [];
+const state = STATE;
+window.model = {
+  get: (name) => state[name],
+  on: (names, call) => names.split(" ").forEach((name) => (listeners[name] ??= []).push(call)),
+  off: () => {},
+  send: (message) => sent.push(message),
+};
+window.put = (name, value) => { state[name] = value; (listeners["change:" + name] ?? []).forEach((call) => call()); };
+window.sent = sent;
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield made
+        made.close()
+
+
+class View:
+    """The widget in a page of its own."""
+
+    def __init__(self, browser: Any, cards: list[Card], **traits: Any) -> None:
+        self.page = browser.new_page(viewport={"width": 900, "height": 1000})
+        self.faults: list[str] = []
+        self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
+        state = {
+            "theme": theme(),
+            "svg": "",
+            "nodes": [],
+            "taken": "",
+            "flow": {},
+            "cards": [describe_card(card) for card in cards],
+        }
+        script = f"{asset('card.js')}\n{asset('run.js')}".replace("export default", "window.widget =")
+        model = MODEL.replace("STATE", json.dumps(state | traits).replace("</", "<\\/"))
+        start = "window.widget.render({ model: window.model, el: document.body });"
+        self.page.set_content(f"<style>{asset('dwarf.css')}</style><body></body>")
+        self.page.add_script_tag(content=f"{{\n{script}\n{model}\n{start}\n}}")
+        self.card = self.page.locator(".dwarf-card").first
+
+    def put(self, name: str, value: Any) -> None:
+        self.page.evaluate("([name, value]) => window.put(name, value)", [name, value])
+
+    @property
+    def answers(self) -> list[Any]:
+        return [message["value"] for message in self.page.evaluate("() => window.sent") if message["type"] == "answer"]
+
+    def press(self, label: str) -> None:
+        self.card.get_by_role("button", name=label, exact=True).click()
+
+
+def card(spec: Any = None, **payload: Any) -> Card:
+    if spec is not None:
+        payload["schema"] = to_schema(spec)
+    asked = step(7, "Ask", "interrupted", 0, 3, interrupt_payload={"title": "Well?", **payload})
+    return Card(Prompt(asked, "1-1-x", lambda *_: None), 0)
+
+
+def test_it_says_that_it_is_seen(browser: Any) -> None:
+    view = View(browser, [])
+    assert view.page.evaluate("() => window.sent") == [{"type": "ready"}]
+
+
+def test_approve_and_reject(browser: Any) -> None:
+    view = View(browser, [card(bool)])
+    view.press("Reject")
+    assert view.answers == [False]
+    assert view.card.get_by_role("button", name="Approve").is_disabled()  # once
+
+
+def test_a_choice_is_one_click(browser: Any) -> None:
+    view = View(browser, [card(["fast", {"slow": 1}])])
+    view.page.get_by_role("button").nth(1).click()
+    assert view.answers == [{"slow": 1}]
+
+
+def test_a_number_keeps_its_bounds_and_its_slider(browser: Any) -> None:
+    view = View(browser, [card({"type": "integer", "minimum": 5, "maximum": 60, "title": "Threshold"}, default=20)])
+    field = view.page.get_by_label("Threshold")
+    assert field.input_value() == "20"
+    field.fill("3")
+    view.press("Send")
+    assert view.answers == []  # refused by the browser already
+    field.fill("41")
+    assert view.page.locator("input[type=range]").input_value() == "41"
+    field.press("Enter")
+    assert view.answers == [41]
+
+
+def test_a_model_is_filled_by_keyboard(browser: Any) -> None:
+    view = View(browser, [card(Review)])
+    view.page.get_by_label("score").fill("4")
+    view.page.get_by_label("comment").fill("well done")
+    view.page.get_by_label("due").fill("2026-12-24")
+    view.page.get_by_label("token").fill("hunter2")
+    view.page.get_by_label("urgent").check()
+    view.page.get_by_label("b", exact=True).check()
+    assert view.page.get_by_label("token").get_attribute("type") == "password"
+    view.page.get_by_label("comment").press("Control+Enter")
+    (answer,) = view.answers
+    assert answer["score"] == 4
+    assert answer["verdict"] == "accept"
+    assert answer["due"] == "2026-12-24"
+    assert answer["token"] == "hunter2"
+    assert answer["urgent"] is True
+    assert answer["tags"] == ["b"]
+    assert Review.model_validate(answer).comment == "well done"
+
+
+def test_what_is_left_empty_is_left_out(browser: Any) -> None:
+    view = View(browser, [card(Review)])
+    view.page.get_by_label("score").fill("1")
+    view.press("Send")
+    (answer,) = view.answers
+    assert answer["comment"] is None
+    assert Review.model_validate(answer).due is None
+
+
+def test_json_is_read_and_its_faults_are_told(browser: Any) -> None:
+    view = View(browser, [card({"type": "array", "items": {"type": "object"}, "title": "Rows"})])
+    view.page.get_by_label("Rows").fill("[{")
+    view.press("Send")
+    assert "Rows is not JSON" in view.card.get_by_role("alert").inner_text()
+    view.page.get_by_label("Rows").fill('[{"a": 1}]')
+    view.press("Send")
+    assert view.answers == [[{"a": 1}]]
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"), [("plain words", "plain words"), ('{"a": 1}', {"a": 1}), ("7", 7), ("", None)]
+)
+def test_without_a_schema_text_or_json_goes(browser: Any, typed: str, answer: Any) -> None:
+    view = View(browser, [card()])
+    view.page.locator("textarea").fill(typed)
+    view.press("Send")
+    assert view.answers == [answer]
+
+
+def test_a_refusal_keeps_what_was_typed(browser: Any) -> None:
+    asked = card({"type": "string", "title": "Name"})
+    view = View(browser, [asked])
+    view.page.get_by_label("Name").fill("bob")
+    view.press("Send")
+    for _ in range(2):  # the same words twice are two refusals
+        asked.refuse("'bob' is <b>taken</b>")
+        view.put("cards", [describe_card(asked)])
+        assert view.card.get_by_role("alert").inner_text() == "'bob' is <b>taken</b>"
+        assert view.page.get_by_label("Name").input_value() == "bob"
+        assert view.page.get_by_label("Name").evaluate("node => node === document.activeElement")
+        view.press("Send")
+    assert view.answers == ["bob", "bob", "bob"]
+
+
+def test_a_card_closes_when_it_is_answered_anywhere(browser: Any) -> None:
+    asked = card(bool)
+    view = View(browser, [asked])
+    asked.closed = "answered elsewhere"
+    view.put("cards", [describe_card(asked)])
+    assert view.page.get_by_role("button").count() == 0
+    assert view.card.inner_text().split() == ["✔", "Well?", "answered", "elsewhere"]
+
+
+def test_payloads_stay_text(browser: Any) -> None:
+    evil = '<img src=x onerror="window.evil = 1">'
+    schema = {"type": "string", "title": evil, "description": evil}
+    view = View(browser, [card(schema, title=evil, description=evil, note=evil, default=evil)])
+    assert view.page.locator("img").count() == 0
+    assert view.page.evaluate("() => window.evil") is None
+    assert view.card.get_by_text(evil).count() >= 3
+    assert not view.faults
+
+
+def test_the_page_is_understood_without_eyes(browser: Any) -> None:
+    view = View(browser, [card(Review)])
+    group = view.page.get_by_role("group", name="Well?")
+    assert group.count() == 1
+    unnamed = view.page.evaluate(
+        """() => [...document.querySelectorAll('.dwarf-card :is(input, select, textarea, button)')]
+            .filter((node) => node.getAttribute('aria-hidden') !== 'true')
+            .filter((node) => !(node.labels?.length || node.textContent.trim() || node.getAttribute('aria-label')))
+            .map((node) => node.outerHTML)"""
+    )
+    assert unnamed == []
+
+
+def picture_traits(stage: str) -> dict[str, Any]:
+    graph, steps = survey_graph(), survey_steps(stage)
+    views = node_views(steps, now=at(5))
+    return {
+        "svg": str(draw_views(graph, FlowView("running"), {}, set(), now=0.0, live=True)),
+        "nodes": [describe_node(views.get(node.name, NodeView())) for node in graph.nodes],
+        "taken": "1" * 4 + "0" * 4,
+        "flow": {
+            "state": "running",
+            "began": at(0).timestamp(),
+            "ended": 0,
+            "steps": 25,
+            "error": "",
+            "now": at(5).timestamp(),
+        },
+    }
+
+
+def test_the_picture_follows(browser: Any) -> None:
+    view = View(browser, [], **picture_traits("measuring"))
+    node = view.page.locator("[data-node]").nth(1)
+    assert node.get_attribute("data-state") == "running"
+    assert node.locator('[data-part="line"]').text_content() == "12 of 24"
+    assert node.locator('[data-part="bar"] rect').count() == 3
+    assert "running" in view.page.locator('[data-part="flow"]').text_content()
+    assert view.page.get_by_role("status").inner_text() == "running"
+    traits = picture_traits("asking")
+    view.put("nodes", traits["nodes"])
+    view.put("flow", traits["flow"] | {"state": "interrupted", "error": "<b>x</b>"})
+    assert node.get_attribute("data-state") == "completed"
+    asked = view.page.locator('[data-state="interrupted"]')
+    assert asked.locator('[data-part="line"]').text_content() == "waiting for an answer"
+    assert asked.locator('[data-part="asked"]').get_attribute("display") == "inline"
+    assert view.page.locator(".dwarf-fault").inner_text() == "<b>x</b>"
+    assert not view.faults
+
+
+def test_clocks_run_by_themselves(browser: Any) -> None:
+    traits = picture_traits("measuring")
+    traits["nodes"][0] |= {"state": "running", "line": ["running", "", at(4).timestamp(), 0]}
+    traits["nodes"][2] |= {"state": "retrying", "line": ["retrying", "attempt 2", 0, at(65).timestamp()]}
+    view = View(browser, [], **traits)
+    line = view.page.locator('[data-node="0"] [data-part="line"]')
+    first = line.text_content()
+    assert first.startswith("running · ")
+    assert 1 <= float(first.split()[2]) < 3
+    view.page.wait_for_function(
+        "([selector, text]) => document.querySelector(selector).textContent !== text",
+        arg=['[data-node="0"] [data-part="line"]', first],
+    )
+    assert float(line.text_content().split()[2]) > float(first.split()[2])
+    assert view.page.locator('[data-node="2"] [data-part="line"]').text_content().startswith("retrying in 5")

@@ -1,0 +1,185 @@
+"""Forms from schemas, and the words of an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field, SecretStr
+
+from dwarf import InvalidRequest
+from dwarf.notebook.forms import answer_text, context_of, form_of, has_secret
+from dwarf.notebook.prompt import Prompt
+from dwarf.workflow.schemas import to_schema
+from tests.notebook.samples import at, step
+
+
+def form(spec: Any, **payload: Any) -> dict[str, Any]:
+    return form_of(payload, to_schema(spec))
+
+
+def fields(spec: Any, **payload: Any) -> dict[str, dict[str, Any]]:
+    return {field["name"]: field for field in form(spec, **payload)["fields"]}
+
+
+def test_a_bool_is_approved_or_rejected() -> None:
+    assert form(bool)["buttons"] == [["Approve", True, "yes"], ["Reject", False, "no"]]
+    assert form(bool)["fields"] == []
+
+
+def test_a_few_choices_are_buttons_and_the_default_stands_out() -> None:
+    made = form(["fast", "slow"], default="slow")
+    assert made["buttons"] == [["fast", "fast", ""], ["slow", "slow", "main"]]
+    assert form(Literal[1, 2])["buttons"] == [["1", 1, ""], ["2", 2, ""]]
+
+
+def test_many_choices_are_a_list() -> None:
+    (field,) = form([f"option {index}" for index in range(9)])["fields"]
+    assert field["kind"] == "choice"
+    assert field["options"][3] == ["option 3", "option 3"]
+
+
+def test_titled_choices_show_their_titles() -> None:
+    schema = {"oneOf": [{"const": "eur", "title": "Euro"}, {"const": "usd", "title": "US dollar"}]}
+    assert form(schema)["buttons"] == [["Euro", "eur", ""], ["US dollar", "usd", ""]]
+
+
+def test_a_number_has_bounds_and_a_default() -> None:
+    made = form({"type": "integer", "minimum": 5, "exclusiveMaximum": 61, "title": "Threshold"}, default=20)
+    (field,) = made["fields"]
+    assert made["single"]
+    assert (field["kind"], field["min"], field["max"], field["value"]) == ("integer", 5, 60, 20)
+    assert field["label"] == "Threshold"
+    assert field["required"]
+
+
+class Review(BaseModel):
+    verdict: Literal["accept", "revise"] = "accept"
+    score: int = Field(ge=1, le=5, description="five is best")
+    comment: str | None = Field(default=None, max_length=2000)
+    due: date | None = None
+    token: SecretStr | None = None
+    tags: list[Literal["a", "b", "c"]] = []
+    urgent: bool = False
+    extra: dict[str, int] = {}
+
+
+def test_a_model_is_a_row_for_each_field() -> None:
+    found = fields(Review)
+    assert {name: field["kind"] for name, field in found.items()} == {
+        "verdict": "choice",
+        "score": "integer",
+        "comment": "area",
+        "due": "date",
+        "token": "password",
+        "tags": "choices",
+        "urgent": "boolean",
+        "extra": "json",
+    }
+    assert found["score"]["required"]
+    assert found["score"]["help"] == "five is best"
+    assert not found["comment"]["required"]
+    assert found["comment"]["nullable"]
+    assert found["verdict"]["value"] == "accept"
+
+
+@dataclass
+class Address:
+    street: str
+    number: int = 1
+
+
+def test_a_dataclass_is_a_form_and_a_default_fills_it() -> None:
+    found = fields(Address, default={"street": "Main", "number": 7})
+    assert (found["street"]["value"], found["number"]["value"]) == ("Main", 7)
+
+
+def test_without_a_schema_any_answer_goes() -> None:
+    made = form_of({"title": "Anything?"}, None)
+    assert made["fields"][0]["kind"] == "free"
+    assert made["single"]
+
+
+def test_what_no_field_can_hold_is_json() -> None:
+    (field,) = form({"type": "array", "items": {"type": "object"}}, default=[{"a": 1}])["fields"]
+    assert field["kind"] == "json"
+    assert '"a": 1' in field["value"]
+
+
+def test_references_are_followed_and_cycles_are_no_trap() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/loop"}},
+        "$defs": {"loop": {"$ref": "#/$defs/loop"}},
+    }
+    assert form_of({}, schema)["fields"][0]["kind"] == "json"
+
+
+def test_secrets_are_masked_wherever_they_are() -> None:
+    schema = to_schema(Review)
+    assert has_secret(schema)
+    assert "hunter2" not in answer_text({"token": "hunter2", "score": 3}, schema)
+    assert has_secret({"type": "string", "format": "password"})
+    assert not has_secret(to_schema(Address))
+    shown = form_of({"default": {"token": "hunter2"}}, schema)
+    assert "hunter2" not in str(shown)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "approved"),
+        (False, "rejected"),
+        (20, "20"),
+        ("fast", "fast"),
+        ({"a": 1, "b": "x"}, "a: 1, b: x"),
+        (None, "null"),
+    ],
+)
+def test_answers_in_words(value: Any, text: str) -> None:
+    assert answer_text(value, None) == text
+
+
+def test_the_rest_of_a_payload_is_context() -> None:
+    payload = {"title": "Pay?", "schema": {}, "default": True, "amount": 1240, "lines": [1, 2], "description": "soon"}
+    assert context_of(payload) == [["amount", "1240"], ["lines", "[1, 2]"]]
+
+
+def waiting(payload: dict[str, Any]) -> Prompt:
+    return Prompt(step(7, "Ask", "interrupted", 0, 3, interrupt_payload=payload), "1-1-x", sent.append2)
+
+
+class _Sent(list[Any]):
+    def append2(self, prompt: Prompt, value: Any) -> None:
+        self.append((prompt.key, value))
+
+
+sent = _Sent()
+
+
+def test_a_prompt_tells_what_it_asks() -> None:
+    prompt = waiting({"title": "Pay?", "schema": {"type": "boolean"}, "amount": 3, "description": "It is due."})
+    assert (prompt.title, prompt.node, prompt.key, prompt.flow_key) == ("Pay?", "Ask", "1-7-secret", "1-1-x")
+    assert prompt.schema == {"type": "boolean"}
+    assert prompt.waiting_since == at(3)
+    assert prompt.context() == [["", "It is due."], ["amount", "3"]]
+    assert waiting({}).title == "Ask"
+    assert waiting({"schema": {"title": "An address"}}).title == "An address"
+
+
+def test_an_answer_is_checked_before_it_is_sent() -> None:
+    sent.clear()
+    prompt = waiting({"schema": {"type": "integer", "minimum": 5}})
+    with pytest.raises(InvalidRequest, match="5"):
+        prompt.answer(3)
+    assert not sent
+    prompt.answer(8)
+    assert sent == [("1-7-secret", 8)]
+
+
+def test_a_prompt_shows_itself_safely() -> None:
+    shown = waiting({"title": "<script>x</script>", "a": "<b>"})._repr_mimebundle_()
+    assert "<script>" not in shown["text/html"]
+    assert "<b>" not in shown["text/html"].replace("<p><b>", "")

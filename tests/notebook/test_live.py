@@ -1,0 +1,211 @@
+"""The live view: what it sends, how often, and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dwarf.notebook import live
+from dwarf.notebook.answers import Answers
+from dwarf.notebook.follow import Card, Following
+from dwarf.notebook.live import RunView, asset, describe_card, describe_node, theme
+from dwarf.notebook.prompt import Prompt
+from dwarf.notebook.views import node_views
+from tests.notebook.samples import at, outcome, step, survey_graph, survey_steps
+
+
+class _Handle:
+    key = "1-7-secret"
+
+
+class _Widget:
+    """Records what a front end would be sent."""
+
+    model_id = "model"
+
+    def __init__(self, **traits: Any) -> None:
+        object.__setattr__(self, "sent", [])
+        object.__setattr__(self, "traits", dict(traits))
+        object.__setattr__(self, "receive", None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.traits.get(name) != value:
+            self.traits[name] = value
+            self.sent.append(name)
+
+    def on_msg(self, receive: Any) -> None:
+        object.__setattr__(self, "receive", receive)
+
+    def hold_sync(self) -> Any:
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+
+@pytest.fixture
+async def seen() -> Following:
+    made = Following(None, _Handle(), Answers({}), lambda *_: None)  # type: ignore[arg-type]
+    made.graph, made.outcome, made.steps = survey_graph(), outcome("running"), survey_steps("measuring")
+    return made
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[dict[str, Any], str, bool]]]:
+    sent: list[tuple[dict[str, Any], str, bool]] = []
+
+    def publish(bundle: dict[str, Any], display_id: str, *, update: bool = False) -> None:
+        sent.append((bundle, display_id, update))
+
+    monkeypatch.setattr(live, "_publish", publish)
+    monkeypatch.setattr(live, "in_kernel", lambda: True)
+    monkeypatch.setattr(live, "widget_class", lambda: _Widget)
+    return sent
+
+
+async def test_the_view_is_laid_out_once_and_small_after_that(seen: Following, published: list[Any]) -> None:
+    view = RunView(seen, lambda work: work)
+    view.show()
+    ((bundle, _, update),) = published
+    assert list(bundle) == ["application/vnd.jupyter.widget-view+json", "image/svg+xml", "text/plain"]
+    assert not update
+    widget = view._widget
+    assert "<svg" in widget.traits["svg"]
+    seen.steps = survey_steps("asking")
+    view.push()
+    assert "svg" not in widget.sent
+    assert set(widget.sent) >= {"nodes", "taken", "flow"}
+    assert len(json.dumps({name: widget.traits[name] for name in widget.sent})) < 4_000
+
+
+async def test_many_changes_are_few_messages(
+    seen: Following, published: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = RunView(seen, lambda work: work)
+    view.show()
+    pushes = []
+    push = view.push
+    monkeypatch.setattr(view, "push", lambda: (pushes.append(1), push()))
+    for _ in range(1000):
+        seen._tell()
+    await asyncio.sleep(0)
+    assert len(pushes) <= 1
+    await asyncio.sleep(live.LEAST_INTERVAL * 1.5)
+    seen._tell()
+    await asyncio.sleep(live.LEAST_INTERVAL * 1.5)
+    assert 1 <= len(pushes) <= 3
+    assert len(pushes) == 2
+
+
+async def test_at_the_end_a_still_picture_stays(seen: Following, published: list[Any]) -> None:
+    view = RunView(seen, lambda work: work)
+    view.show()
+    seen.steps = survey_steps("completed")
+    seen.outcome = outcome("completed")
+    seen._finish(seen.outcome)
+    bundle, display_id, update = published[-1]
+    assert update
+    assert display_id == published[0][1]
+    assert set(bundle) == {"image/svg+xml", "text/plain"}
+    assert 'data-state="completed"' in bundle["image/svg+xml"]
+    count = len(published)
+    view.settle()
+    assert len(published) == count  # once for each thread
+    assert not seen.listeners
+
+
+async def test_a_finished_run_is_shown_still(seen: Following, published: list[Any]) -> None:
+    seen.outcome = outcome("completed")
+    seen._finish(seen.outcome)
+    RunView(seen, lambda work: work).show()
+    assert set(published[0][0]) == {"image/svg+xml", "text/plain"}
+
+
+async def test_without_a_front_end_the_text_is_printed(seen: Following, capsys: pytest.CaptureFixture[str]) -> None:
+    RunView(seen, lambda work: work).show()
+    assert "12 of 24" in capsys.readouterr().out
+
+
+async def test_messages_of_the_front_end(seen: Following, published: list[Any]) -> None:
+    work: list[Any] = []
+    view = RunView(seen, work.append)
+    view.show()
+    receive = view._widget.receive
+    assert not view.ready
+    receive(None, {"type": "ready"}, None)
+    assert view.ready
+    receive(None, {"type": "nonsense"}, None)
+    assert not work
+    receive(None, {"type": "answer", "id": "unknown#0", "value": 1}, None)
+    await work.pop()  # an answer to a card that is gone does nothing
+
+
+async def test_a_view_that_fails_stops_nothing(seen: Following, published: list[Any]) -> None:
+    view = RunView(seen, lambda work: work)
+    view.show()
+    seen.steps = [None]  # type: ignore[list-item]
+    view.push()
+    seen.listeners.add(lambda: 1 / 0)
+    seen._tell()
+    assert view._timer is not None
+    view._timer.cancel()
+
+
+def test_what_is_sent_is_json_and_holds_no_secret() -> None:
+    schema = {"type": "object", "properties": {"token": {"type": "string", "format": "password", "default": "hunter2"}}}
+    asked = {"title": "Key?", "schema": schema, "default": {"token": "hunter2"}}
+    prompt = Prompt(step(7, "Ask", "interrupted", 0, 3, interrupt_payload=asked), "1-1-x", lambda *_: None)
+    card = Card(prompt, 0)
+    card.refuse("not like that")
+    card.refuse("not like that")
+    sent = json.dumps(describe_card(card))
+    assert "hunter2" not in sent
+    assert json.loads(sent)["faults"] == 2
+    assert "secret" not in json.dumps(describe_card(card)["context"])
+    for view in node_views(survey_steps("measuring"), now=at(2)).values():
+        json.dumps(describe_node(view))
+    json.dumps(theme())
+
+
+async def test_very_many_prompts_are_shown_in_turn(seen: Following, published: list[Any]) -> None:
+    prompts = [
+        Prompt(
+            step(index, "Ask", "interrupted", 0, 3, interrupt_payload={"title": f"No. {index}"}),
+            "1-1-x",
+            lambda *_: None,
+        )
+        for index in range(1, 201)
+    ]
+    seen.cards = tuple(Card(prompt, number) for number, prompt in enumerate(prompts))
+    view = RunView(seen, lambda work: work)
+    view.show()
+    shown = view._widget.traits["cards"]
+    assert [card["title"] for card in shown][:2] == ["No. 1", "No. 2"]
+    assert len(shown) == 30
+    for card in seen.cards[:100]:
+        card.closed = "approved"
+    view.push()
+    assert len(view._widget.traits["cards"]) == 50
+    assert len(seen.notes) == 21
+    assert seen.notes[0] == "✔ 80 further answers"
+
+
+def test_the_files_of_the_front_end_ship_with_the_package() -> None:
+    for name in ("card.js", "run.js", "dwarf.css"):
+        text = asset(name)
+        assert len(text) > 1000
+        assert "innerHTML" not in text
+        assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+        assert "https://" not in text
+
+
+def test_the_widget_can_be_made() -> None:
+    made = live.widget_class()(theme=theme(), svg="", nodes=[], taken="", flow={}, cards=[])
+    try:
+        assert "buildCard" in str(made._esm)
+        assert "dwarf-card" in str(made._css)
+    finally:
+        made.close()

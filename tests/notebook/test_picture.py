@@ -1,0 +1,190 @@
+"""Pictures of graphs and runs: what is in them, never their bytes."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from dwarf.notebook import render
+from dwarf.notebook.palette import LOOKS
+from dwarf.notebook.picture import draw_graph, draw_run
+from dwarf.notebook.showing import graph_bundle, outcome_bundle
+from dwarf.workflow import Graph
+from tests.notebook.samples import at, order_graph, order_steps, outcome, step, survey_graph, survey_steps
+
+NS = "{http://www.w3.org/2000/svg}"
+DRAWN = {"svg", "g", "rect", "circle", "path", "polygon", "text", "title"}
+
+
+def parse(svg: str) -> ElementTree.Element:
+    root = ElementTree.fromstring(svg)
+    tags = {element.tag.removeprefix(NS) for element in root.iter()}
+    assert tags <= DRAWN  # shapes and words only: no style, no script, no link, nothing foreign
+    for element in root.iter():
+        assert not any(name.startswith("on") or name.endswith("href") or name == "style" for name in element.attrib)
+    return root
+
+
+def nodes(root: ElementTree.Element) -> dict[str, ElementTree.Element]:
+    found = {}
+    for group in root.iter(f"{NS}g"):
+        if "data-node" in group.attrib:
+            found[(group.findtext(f"{NS}title") or "").split("\n")[0].split(" (")[0]] = group
+    return found
+
+
+def words(element: ElementTree.Element) -> list[str]:
+    return [text.text or "" for text in element.iter(f"{NS}text")]
+
+
+def kinds(root: ElementTree.Element) -> list[str]:
+    return [group.attrib["data-kind"] for group in root.iter(f"{NS}g") if "data-kind" in group.attrib]
+
+
+def size(root: ElementTree.Element) -> tuple[float, float]:
+    return float(root.attrib["width"]), float(root.attrib["height"])
+
+
+def test_a_definition_shows_its_nodes_and_kinds_of_edges() -> None:
+    root = parse(draw_graph(order_graph()))
+    assert set(nodes(root)) == {node.name for node in order_graph().nodes}
+    drawn = kinds(root)
+    assert sorted(set(drawn)) == ["goto", "on_error", "plain", "start", "switch", "when"]
+    assert drawn.count("switch") == 3
+    labels = words(root)
+    assert "on error" in labels
+    assert "goto" in labels
+    assert "otherwise" in labels
+    assert "approved == true" in labels
+    assert not any("data-state" in group.attrib for group in nodes(root).values())
+
+
+def test_a_fan_out_shows_its_items_and_its_fan_in() -> None:
+    root = parse(draw_graph(survey_graph()))
+    assert "each module in modules" in words(root)
+    behind = [element for element in nodes(root)["measure"] if element.attrib.get("data-part") == "behind"]
+    assert len(behind) == 2
+    plain, joined = nodes(root)["choose"], nodes(root)["rank"]
+    assert len(joined.findall(f"{NS}rect")) == len(plain.findall(f"{NS}rect")) + 1  # the bar
+
+
+def test_a_run_tells_states_three_times() -> None:
+    root = parse(draw_run(survey_graph(), survey_steps("failed"), outcome("failed", error="it broke"), now=at(9)))
+    rank, ask = nodes(root)["rank"], nodes(root)["ask_threshold"]
+    assert rank.attrib["data-state"] == "failed"
+    assert any(word.startswith("failed") for word in words(rank))
+    assert any(path.attrib["d"] == LOOKS["failed"].glyph for path in rank.iter(f"{NS}path"))
+    assert any(rect.attrib.get("fill") == LOOKS["failed"].fill for rect in rank.iter(f"{NS}rect"))
+    assert "not reached" in words(ask)
+    assert any("it broke" in word for word in words(root))
+    assert any(word.startswith("failed") for word in words(root) if "steps" in word)
+
+
+def test_a_group_of_branches_has_its_shares() -> None:
+    root = parse(draw_run(survey_graph(), survey_steps("measuring"), outcome("running"), now=at(2)))
+    bar = next(group for group in nodes(root)["measure"].iter(f"{NS}g") if group.attrib.get("data-part") == "bar")
+    fills = [rect.attrib["fill"] for rect in bar]
+    assert LOOKS["completed"].line in fills
+    assert LOOKS["running"].line in fills
+    assert "12 of 24" in words(nodes(root)["measure"])
+
+
+def test_questions_and_notes_stay_in_the_picture() -> None:
+    note = "✔ From which score on? 25"
+    root = parse(
+        draw_run(survey_graph(), survey_steps("completed"), outcome("completed"), asked={"ask_threshold"}, notes=[note])
+    )
+    titles = [title.text for title in nodes(root)["ask_threshold"].iter(f"{NS}title")]
+    assert "puts a question" in titles
+    assert note in words(root)
+
+
+def test_a_picture_fits_and_is_measured_in_pixels() -> None:
+    for graph in (
+        survey_graph(),
+        order_graph(),
+        Graph("wide").add_fan_out("a", *[f"branch_{index}" for index in range(60)]),
+    ):
+        width, height = size(parse(draw_graph(graph)))
+        assert 0 < width <= 900
+        assert height > 0
+
+
+def test_a_definition_and_its_run_go_the_same_way() -> None:
+    graph = Graph("short").add_chain("a", "b", "END")
+    for picture in (draw_graph(graph), draw_run(graph, [], outcome("running"))):
+        width, height = size(parse(picture))
+        assert width > height
+
+
+HOSTILE = "<script>alert('x')</script> & \"quotes\" \x00 ]]>"
+
+
+def test_hostile_names_stay_text() -> None:
+    graph = Graph(HOSTILE)
+    graph.add_node(HOSTILE.replace("\x00", ""), "https://x/<b>").add_transition(
+        HOSTILE.replace("\x00", ""), "END", when="a == '<i>'"
+    )
+    root = parse(draw_graph(graph))
+    steps = [step(1, HOSTILE.replace("\x00", ""), "failed", 0, 1, error=HOSTILE)]
+    run = parse(draw_run(graph, steps, outcome("failed", error=HOSTILE), notes=[HOSTILE]))
+    assert any("<script>" in (text or "") for text in words(root))
+    assert any("<script>" in (text or "") for text in words(run))
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        Graph(""),
+        Graph("no entry", entry="elsewhere").add_node("a"),
+        Graph("lonely").add_node("a").add_node("b"),
+        Graph("loop").add_transition("a", "a").add_goto("a", "a"),
+        Graph("twice").add_transition("a", "b").add_transition("a", "b").add_transition("a", "b", when="x"),
+        Graph("long").add_node("n" * 5000),
+    ],
+    ids=lambda graph: graph.name or "empty",
+)
+def test_any_graph_can_be_drawn(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(nodes(parse(draw_graph(graph)))) == len(graph.nodes)
+    monkeypatch.setattr(render, "PROGRAMS", ())
+    render.lay_out.cache_clear()
+    assert len(nodes(parse(draw_run(graph, [], None)))) == len(graph.nodes)
+    render.lay_out.cache_clear()
+
+
+def test_the_text_says_the_same() -> None:
+    picture = draw_run(order_graph(), order_steps(), outcome("running"), now=at(6))
+    assert picture.alt.splitlines()[0] == "order: running · 6.0 s · 9 steps"
+    assert "▣ charge: in payment · 3.9 s · lap 2" in picture.alt
+    assert "· refund: not reached" in picture.alt
+
+
+def test_a_graph_displays_as_its_picture() -> None:
+    bundle = survey_graph()._repr_mimebundle_()
+    assert bundle["image/svg+xml"].startswith("<svg")
+    assert "code survey" in bundle["text/plain"]
+
+
+def test_an_outcome_displays_as_a_short_table() -> None:
+    bundle = outcome_bundle(outcome("failed", error="<b>boom</b>", state={"a": 1, "long": list(range(1000))}))
+    assert bundle["text/plain"].splitlines()[:2] == ["failed: <b>boom</b>", "  a     1"]
+    assert len(bundle["text/plain"]) < 300
+    assert "<b>boom" not in bundle["text/html"]
+
+
+def test_a_display_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no picture today")
+
+    monkeypatch.setattr("dwarf.notebook.showing.draw_graph", broken)
+    assert list(graph_bundle(survey_graph())) == ["text/plain"]
+
+
+def test_five_hundred_nodes_are_drawn_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "PROGRAMS", ())
+    graph = Graph("large")
+    for index in range(499):
+        graph.add_transition(f"n{index // 2}", f"n{index + 1}")
+    assert len(nodes(parse(draw_graph(graph)))) == 500
+    render.lay_out.cache_clear()
