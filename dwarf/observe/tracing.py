@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -73,7 +74,7 @@ class TaskSpan:
     def event(self, name: str, attributes: Attributes) -> None:
         """Something that happened in the attempt."""
         try:
-            self._span.add_event(name, dict(attributes))
+            self._span.add_event(name, attributes)
         except Exception as error:  # noqa: BLE001 - a broken exporter must not fail the work
             _fault(error)
 
@@ -113,7 +114,7 @@ class Tracing:
         """Open the span of a new flow: under the attempt that calls it, else as a root of its own."""
         try:
             context = Context() if caller is None else caller._context
-            return FlowSpan(self._tracer.start_span(FLOW_SPAN, context, attributes=dict(attributes)))
+            return FlowSpan(self._tracer.start_span(FLOW_SPAN, context, attributes=attributes))
         except Exception as error:  # noqa: BLE001 - a broken exporter must not fail the work
             _fault(error)
             return None
@@ -122,12 +123,13 @@ class Tracing:
         """Open the span of an attempt, under the span of its flow."""
         try:
             context = context_of(trace_parent)
-            return TaskSpan(self._tracer.start_span(name, context, attributes=dict(attributes)), context)
+            return TaskSpan(self._tracer.start_span(name, context, attributes=attributes), context)
         except Exception as error:  # noqa: BLE001 - a broken exporter must not fail the work
             _fault(error)
             return None
 
 
+@lru_cache(1024)
 def context_of(trace_parent: str) -> Context:
     """The context that a ``traceparent`` text names; an empty one where it is malformed."""
     found = _TRACE_PARENT.fullmatch(trace_parent)

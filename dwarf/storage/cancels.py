@@ -19,9 +19,7 @@ from dwarf.workflow.status import Status
 TARGET = Statement("cancel_target", select(*FLOW_COLUMNS).where(flows.c.flow_id == bindparam("id")))
 _LIVE_FLOW = status_is(flows.c.status, Status.RUNNING, Status.INTERRUPTED)
 _LIVE_STEP = status_is(steps.c.status, Status.PENDING, Status.RUNNING, Status.INTERRUPTED)
-LIVE_TREE = Statement(
-    "live_tree", select(*FLOW_COLUMNS).where(flows.c.root_flow_id == bindparam("root"), _LIVE_FLOW)
-)
+LIVE_TREE = Statement("live_tree", select(*FLOW_COLUMNS).where(flows.c.root_flow_id == bindparam("root"), _LIVE_FLOW))
 LIVE_BELOW = Statement(
     "live_below_roots",
     select(flows.c.flow_id, flows.c.parent_flow_id).where(

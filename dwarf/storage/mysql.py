@@ -34,9 +34,7 @@ _SETTINGS = (
     "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
     "SET SESSION innodb_lock_wait_timeout = 10, wait_timeout = 28800",
 )
-_BEGIN_READ = (
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
-)
+_BEGIN_READ = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 _REFUSED = frozenset({1044, 1045, 1049, 1251, 1698, 2059, 3118, 3159})  # no such user, database or way to log in
 _MADE_ALREADY = frozenset({1050, 1060, 1061, 1062})  # table, column, index, row: by a migration that did not end
 _VALUES = re.compile(r"(INSERT INTO \w+ \([^)]*\) VALUES )(\(.*\))\s*\Z", re.DOTALL)
@@ -243,7 +241,7 @@ def read_url(url: URL) -> dict[str, Any]:
 
 
 def _tls(given: dict[str, str]) -> Any:
-    """Options ``ssl``, ``ssl_ca``, ``ssl_capath``, ``ssl_cert``, ``ssl_key``, ``ssl_cipher``, ``ssl_check_hostname``."""
+    """Options ``ssl`` and ``ssl_*``: ca, capath, cert, key, cipher, check_hostname."""
     wanted = given.pop("ssl", "true").lower()
     tls: dict[str, Any] = {}
     for name, value in given.items():
@@ -290,7 +288,9 @@ def _literal(value: object, quote: Callable[[str], str]) -> str:
             return quote(str(value))
         case [*items]:
             # an empty list has no way to be written; nothing is in this one either
-            return f"({', '.join(_literal(item, quote) for item in items)})" if items else "(SELECT 1 FROM DUAL WHERE 0)"
+            return (
+                f"({', '.join(_literal(item, quote) for item in items)})" if items else "(SELECT 1 FROM DUAL WHERE 0)"
+            )
     raise _Unsendable(f"a column takes no {type(value).__name__} like this")
 
 

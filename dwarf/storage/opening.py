@@ -94,7 +94,9 @@ def _server(url: URL, durability: Durability, max_connections: int | None) -> Da
     except ImportError as error:
         if error.name != driver:
             raise
-        raise ConfigError(f'{driver}, the driver for {backend}, is not installed: pip install "dwarf[{extra}]"') from None
+        raise ConfigError(
+            f'{driver}, the driver for {backend}, is not installed: pip install "dwarf[{extra}]"'
+        ) from None
 
 
 def _sqlite(url: URL, durability: Durability, clock: Clock | None) -> Database:

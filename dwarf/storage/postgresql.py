@@ -112,9 +112,7 @@ class PostgresDatabase(ServerDatabase):
 
     dialect = "postgresql"
 
-    def __init__(
-        self, url: URL, *, durability: Durability = "full", max_connections: int | None = None
-    ) -> None:
+    def __init__(self, url: URL, *, durability: Durability = "full", max_connections: int | None = None) -> None:
         super().__init__(url, durability=durability, max_connections=max_connections)
         self._dsn, self._options = read_url(url)
         self._heard: Heard | None = None

@@ -18,11 +18,12 @@ from sqlalchemy.engine import URL
 from dwarf.errors import ConfigError, EngineClosed, StorageError
 from dwarf.storage.database import Heard
 from dwarf.storage.failures import Contention, PayloadRefused, Unavailable
-from dwarf.storage.link import Link, Observer, Transaction
+from dwarf.storage.link import Link, Transaction
 from dwarf.storage.migrations import is_current
 from dwarf.storage.payloads import Payloads
 from dwarf.storage.pool import DEFAULT_LIMIT, Pool
 from dwarf.storage.script import Script
+from dwarf.storage.sqlite_session import Observer
 
 T = TypeVar("T")
 Durability = Literal["full", "relaxed"]
@@ -162,10 +163,10 @@ class ServerDatabase(ABC):
         """Whether the news of others come by themselves at this moment."""
         return False
 
-    def listen(self, heard: Heard) -> None:
+    def listen(self, heard: Heard) -> None:  # noqa: B027 - not every dialect can
         """Nothing is heard here."""
 
-    def tell(self, work_due: bool, stopped: Collection[int]) -> None:
+    def tell(self, work_due: bool, stopped: Collection[int]) -> None:  # noqa: B027
         """Nobody is told."""
 
     async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:

@@ -19,9 +19,7 @@ from dwarf.storage.tables import flows
 from dwarf.workflow.algebra import fold, settle
 from dwarf.workflow.status import Status
 
-LOCK_TURN = Statement(
-    "lock_turn", select(flows.c.flow_id).where(flows.c.flow_id == bindparam("id")).with_for_update()
-)
+LOCK_TURN = Statement("lock_turn", select(flows.c.flow_id).where(flows.c.flow_id == bindparam("id")).with_for_update())
 _TURNS = (
     flows.c.thread_id == bindparam("thread"),
     flows.c.parent_flow_id == ZERO,
@@ -58,7 +56,10 @@ def continue_thread(key: Key, additions: State, make: NextTurn, effects: Effects
         raise ThreadNotFound("no flow is left in the thread that could be continued")
     *columns, status, final_state = rows[0]
     if status != Status.COMPLETED:
-        raise StateConflict(f"the latest flow of the thread is {status}: only a completed one can be continued")
+        raise StateConflict(
+            f"the latest flow of the thread is {status}: only a completed one can be continued, and no fork; "
+            "create(..., thread=...) adds a flow to the thread whatever the others came to"
+        )
     plan = yield from load_plan(columns[3], plan_of)
     base = flow_record(effects.writer.shard, (*columns, status), plan)
     state = settle(fold(read_object(final_state), [additions], plan.reducers))

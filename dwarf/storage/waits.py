@@ -67,9 +67,7 @@ RESUME_FLOW = Statement(
 )
 # Whether another step of a flow still waits is asked under the lock of the flow, which whoever asks takes too: of two
 # answers at once, the later one sees the earlier.
-LOCK_FLOW = Statement(
-    "lock_flow", select(flows.c.flow_id).where(flows.c.flow_id == bindparam("id")).with_for_update()
-)
+LOCK_FLOW = Statement("lock_flow", select(flows.c.flow_id).where(flows.c.flow_id == bindparam("id")).with_for_update())
 RESUME_CALLER = Statement(
     "resume_caller",
     update(steps)

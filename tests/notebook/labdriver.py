@@ -109,9 +109,14 @@ class LabPage:
         # a session that exists already keeps JupyterLab from asking for a kernel
         session = {"path": notebook, "name": notebook, "type": "notebook", "kernel": {"name": kernel}}
         self.kernel = server.ask("POST", "/api/sessions", session)["kernel"]["id"]
-        page.goto(f"{server.url}/doc/tree/{notebook}?reset")
-        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-        page.wait_for_function(
+        self.address = f"{server.url}/doc/tree/{notebook}?reset"
+        self.open()
+
+    def open(self) -> None:
+        """Load the page, and wait until it is connected to the kernel."""
+        self.page.goto(self.address)
+        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        self.page.wait_for_function(
             """async () => {
                 const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;
                 if (!context?.isReady || context.session?.kernel?.connectionStatus !== 'connected') return false;
@@ -121,13 +126,13 @@ class LabPage:
             timeout=60_000,
             polling=100,
         )
-        page.wait_for_timeout(300)
+        self.page.wait_for_timeout(300)
 
-    def run_all(self, timeout: float = 60) -> None:
+    def run_all(self, timeout: float = 90) -> None:
         """Start running all cells, and return when the first has ended.
 
-        On a slow machine a late dialog may swallow the command, or a late change of the kernel's connection take it
-        back; so it is given until the first cell has been run.
+        On a slow machine a late dialog may swallow the command, and now and then the page misses the kernel's reply and
+        waits for it for ever; so it is given until the first cell has been run.
         """
         limit = time.monotonic() + timeout
         while time.monotonic() < limit:
@@ -135,13 +140,12 @@ class LabPage:
                 self.page.keyboard.press("Escape")
                 self.page.wait_for_timeout(200)
             self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
-            begun = time.monotonic()
-            while self.prompt(0) == "[*]:" or (self.prompt(0) == "[ ]:" and time.monotonic() < begun + 5):
-                if time.monotonic() > limit:
-                    break
+            for _ in range(300):
                 self.page.wait_for_timeout(100)
-            if self.prompt(0) not in ("[ ]:", "[*]:"):
-                return
+                if self.prompt(0) not in ("[ ]:", "[*]:"):
+                    return
+            if self.server.ask("GET", f"/api/kernels/{self.kernel}")["execution_state"] == "idle":
+                self.open()
         raise TimeoutError("the first cell has not been run")
 
     def run_cell(self, number: int, *, wait: bool = True) -> None:

@@ -1,6 +1,6 @@
 """A pytest plugin that measures every engine of a run, and searches what they report when they close.
 
-    pytest -p tests.observe.eavesdrop tests/flows
+pytest -p tests.observe.eavesdrop tests/flows
 """
 
 from __future__ import annotations

@@ -16,7 +16,10 @@ from tests.support.invariants import query
 LONG = 12  # characters from which a text is worth looking for
 _TOKEN = re.compile("(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 _TOKENS = ("SELECT token FROM dwarf_flows", "SELECT thread_token FROM dwarf_flows", "SELECT token FROM dwarf_steps")
-_TEXTS = ("SELECT error, cancel_reason, fairness_key, idempotency_key FROM dwarf_flows", "SELECT error FROM dwarf_steps")
+_TEXTS = (
+    "SELECT error, cancel_reason, fairness_key, idempotency_key FROM dwarf_flows",
+    "SELECT error FROM dwarf_steps",
+)
 _PAYLOADS = (
     "SELECT final_state, baggage FROM dwarf_flows",
     "SELECT state, changes, answers, interrupt FROM dwarf_steps",

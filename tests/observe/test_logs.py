@@ -91,8 +91,10 @@ async def test_faults_of_the_database_are_told_by_their_weight(running: Running,
     assert warnings == ["the database did not take a write, next try in 0.0 s: the database is not available"]
     assert sorted(errors) == [
         "a repair failed, next try in 0.01 s: the database is not available",
-        f"step Only of flow {correlation(flow.key)} fails, because its outcome could not be stored: "
-        "the database refused the data",
+        (
+            f"step Only of flow {correlation(flow.key)} fails, because its outcome could not be stored: "
+            "the database refused the data"
+        ),
     ]
 
 

@@ -325,7 +325,9 @@ async def test_what_waits_is_shown_by_priority(running: Running, recorder: Recor
         assert census is not None
         for number in range(6):
             await engine.create("Chain", priority=1 + number % 2, fairness_key=f"tenant {number % 3}")
-        await by_hand(engine, "UPDATE dwarf_steps SET updated_at = updated_at - 60000, not_before = 0 WHERE priority = 1")
+        await by_hand(
+            engine, "UPDATE dwarf_steps SET updated_at = updated_at - 60000, not_before = 0 WHERE priority = 1"
+        )
         await census.refresh()
         assert {labels: row.value for labels, row in series(recorder, "steps_pending").items()} == {
             ("1",): 3,

@@ -71,7 +71,9 @@ def workflows(host: LocalHost, gate: Gate) -> dict[str, Graph]:
     routed = Graph("Routed", reducers={"out": "add"}).add_node("Broken", broken).add_node("Mend", keep)
     routed.add_error_handler("Broken", "Mend").add_chain("Mend", END)
     fan = Graph("Fan", reducers={"out": "add"}).add_node("Split", nothing).add_node("Work", keep)
-    fan.add_node("Join", nothing, fan_in=True).add_for_each("Split", "Work", items="items").add_chain("Work", "Join", END)
+    fan.add_node("Join", nothing, fan_in=True).add_for_each("Split", "Work", items="items").add_chain(
+        "Work", "Join", END
+    )
     conditional = Graph("When").add_node("First", keep).add_node("Never", nothing)
     conditional.add_transition("First", "Never", when="kept == 'no'").add_chain("Never", END)
     graphs = [routed, fan, conditional, chain("Keep", Keep=keep, Thread=in_a_thread), chain("Retry", Retry=retry)]
@@ -109,9 +111,7 @@ async def test_a_broad_set_of_flows_gives_nothing_away(
             flows = {}
             for name in graphs:
                 state = {"x": f"{SECRET} state", "items": [f"{SECRET} one", f"{SECRET} two"]}
-                flows[name] = await engine.create(
-                    name, state, idempotency_key=f"{SECRET} {name} key", **options
-                )
+                flows[name] = await engine.create(name, state, idempotency_key=f"{SECRET} {name} key", **options)
             statuses = {name: (await flow).status for name, flow in flows.items() if name != "Slow"}
             await flows["Ask"].resume(f"{SECRET} answer")
             await flows["Ask"]

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from dwarf.observe.instruments import BY_KEY, INSTRUMENTS, NOT_MEASURED, not_measured, table
+from dwarf.observe.instruments import BY_KEY, INSTRUMENTS, NOT_MEASURED, Instrument, not_measured, table
 from tests.architecture.repository import ROOT
 
+SUFFIXES = ("_total", "_bucket", "_count", "_sum")
 PAGE = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
 
 
@@ -43,13 +44,26 @@ def test_nothing_is_both_measured_and_not() -> None:
     assert not left_out & BY_KEY.keys()
 
 
-def test_every_query_of_the_page_names_an_instrument() -> None:
-    asked = set(re.findall(r"\bdwarf_[a-z_]+", PAGE))
-    names = {instrument.name for instrument in INSTRUMENTS}
-    suffixes = ("_total", "_bucket", "_count", "_sum", "_seconds", "_bytes")
+QUERIES = re.findall(r"`([^`]*dwarf_[^`]*)`", PAGE[PAGE.index("## Queries") :])
 
-    def known(name: str) -> bool:
-        return name in names or any(name.removesuffix(suffix) in names for suffix in suffixes)
 
-    assert {name for name in asked if not known(name)} == set()
-    assert len(asked) > 25
+def instrument_of(name: str) -> Instrument:
+    names = {instrument.name: instrument for instrument in INSTRUMENTS}
+    return next(names[base] for base in (name, *map(name.removesuffix, SUFFIXES)) if base in names)
+
+
+@pytest.mark.parametrize("asked", QUERIES)
+def test_queries_ask_for_what_there_is(asked: str) -> None:
+    found = [instrument_of(name) for name in re.findall(r"\bdwarf_[a-z_]+", asked)]
+    allowed = {label for instrument in found for label in instrument.labels}
+    if any(instrument.kind == "histogram" for instrument in found):
+        allowed.add("le")
+    grouped = {label for labels in re.findall(r"by \(([^)]*)\)", asked) for label in labels.split(", ")}
+    chosen = set(re.findall(r'(\w+)="', asked))
+    assert grouped | chosen <= allowed
+    assert asked.count("(") == asked.count(")")
+
+
+def test_every_instrument_is_in_a_query_or_an_alarm() -> None:
+    asked = {instrument_of(name).key for name in re.findall(r"\bdwarf_[a-z_]+", " ".join(QUERIES))}
+    assert BY_KEY.keys() - asked == set()

@@ -312,7 +312,14 @@ async def test_a_fork_and_a_further_turn_begin_traces(running: Running, recorder
 
 @pytest.mark.parametrize(
     "text",
-    ["", "00", f"00-{'0' * 32}-{'1' * 16}-01", f"00-{'1' * 32}-{'0' * 16}-01", f"ff-{'1' * 32}-{'1' * 16}-01", "00-x-y-01"],
+    [
+        "",
+        "00",
+        f"00-{'0' * 32}-{'1' * 16}-01",
+        f"00-{'1' * 32}-{'0' * 16}-01",
+        f"ff-{'1' * 32}-{'1' * 16}-01",
+        "00-x-y-01",
+    ],
 )
 def test_a_malformed_trace_parent_begins_a_trace(text: str) -> None:
     assert not trace.get_current_span(context_of(text)).get_span_context().is_valid

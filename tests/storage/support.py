@@ -70,7 +70,7 @@ def url_of(kind: str, folder: Path) -> Iterator[str]:
         yield f"sqlite:///{folder}/flows.db"
     else:
         with fresh_database(kind) as url:
-            yield url
+            yield url.format(shard=1)
 
 
 @asynccontextmanager

@@ -20,7 +20,6 @@ from dwarf.storage.tables import graphs, ids
 from tests.storage.support import ADD, KEEP, KEPT, RAISE, adding, counters, observed, opened, raising, url_of
 from tests.support.servers import servers
 
-
 KINDS = ["file", "memory", *servers()]
 
 

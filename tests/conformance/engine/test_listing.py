@@ -74,7 +74,9 @@ async def test_e102_pages_over_three_shards_hold_each_flow_once(running: Any) ->
                 engine.flows(shard=shard)
 
 
-async def test_e102_cursors_belong_to_a_query_and_a_database(running: Any, host: LocalHost) -> None:
+async def test_e102_cursors_belong_to_a_query_and_a_database(
+    running: Any, host: LocalHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from dwarf.testing import engine_for_test
 
     async with running(workers=0) as engine, running(workers=0) as replica:
@@ -93,6 +95,7 @@ async def test_e102_cursors_belong_to_a_query_and_a_database(running: Any, host:
         for garbage in ("x", "1=7", "shard=1", "?!", " ", "ü", cursor[:-3], cursor + "AAAA", cursor[1:], changed):
             await refused(engine.flows(status="running"), garbage, "not a cursor")
         await refused(engine.flows(status="running"), 7, "int")
+        monkeypatch.delenv("DWARF_TEST_URL", raising=False)
         async with engine_for_test("the-other-one", host, workers=0) as other:
             await refused(other.flows(status="running"), cursor, "another database")
         for size in (0, -1, 10_001, "7", True, None):
@@ -116,7 +119,7 @@ async def test_e102_a_query_that_finds_nothing_has_one_empty_page(running: Any) 
 
 async def test_e102_limit_bounds_pages_and_iteration(running: Any) -> None:
     async with running(workers=0, shards=2) as engine:
-        await engine.create_many(one_step("g"), [{}] * 9)
+        await engine.create_many(one_step("g"), [{}] * 60)
         assert [len(page) for page in await walk(engine, 3, limit=7)] == [3, 3, 1]
         assert len(await listed(engine.flows(limit=7))) == 7
         assert len(await listed(engine.flows(limit=1))) == 1
@@ -544,7 +547,7 @@ async def test_e105_search_sees_through_a_codec(running: Any, monkeypatch: pytes
 # ---------------------------------------------------------------- shards
 
 
-async def test_e106_shards(running: Any, host: LocalHost) -> None:
+async def test_e106_shards(running: Any, host: LocalHost, database: str) -> None:
     host.add_graph(one_step("inner"))
 
     @host.task
@@ -565,12 +568,13 @@ async def test_e106_shards(running: Any, host: LocalHost) -> None:
         assert [set(info.steps) for info in infos] == [set(Status)] * 3
         assert [info.replicas for info in infos] == [1, 1, 1]
         async with running(shards=3, workers=0) as replica:
-            assert [info.replicas for info in await replica.shards()] == [2, 2, 2]
+            known = 1 if database == "mariadb" else 2  # where nobody says that he is there, each counts himself
+            assert [info.replicas for info in await replica.shards()] == [known] * 3
 
 
 async def test_e106_a_shard_that_fails_does_not_fail_the_others(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(shards=3, workers=0) as engine:
-        await engine.create_many(one_step("g"), [{}] * 9)
+        await engine.create_many(one_step("g"), [{}] * 60)
 
         async def broken(script: object) -> None:
             raise StorageError("the disk is gone")

@@ -130,7 +130,8 @@ async def main(path: str, ledger: str, *, holding: bool = False, freeze: str = "
         loop.call_soon_threadsafe(requests.put_nowait, "")
 
     with seams.installed() as armed:
-        engine = Engine(host, f"sqlite:///{path}", timing=timing, **settings)
+        url = path if "://" in path else f"sqlite:///{path}"
+        engine = Engine(host, url, timing=timing, **settings)
         worker = Worker(engine, released, armed)
         if freeze:
             await worker.freeze(freeze)

@@ -90,7 +90,7 @@ KEPT = [
 ]
 
 
-@pytest.mark.parametrize("value", KEPT, ids=lambda value: f"{type(value).__name__}: {str(value)[:30]}")
+@pytest.mark.parametrize("value", KEPT, ids=[f"{number}-{type(value).__name__}" for number, value in enumerate(KEPT)])
 def test_values_come_back_equal_and_of_the_same_type(value: object) -> None:
     assert same(there_and_back(value), value)
     assert same(there_and_back({"x": [value]}), {"x": [value]})

@@ -214,10 +214,15 @@ def test_what_a_model_would_lose_is_refused() -> None:
         to_json(Order([Item("a", float("nan"))], datetime(2024, 1, 1)), field="x")
 
 
-@pytest.mark.parametrize("inner", [object(), threading.Lock(), np.zeros(2)], ids=lambda inner: type(inner).__name__)
+@pytest.mark.parametrize("inner", [object(), threading.Lock()], ids=lambda inner: type(inner).__name__)
 def test_a_model_with_something_inside_that_has_no_form_is_refused(inner: object) -> None:
     with pytest.raises(StateError, match=r"^field 'x\.inner':"):
         to_json(Loose(inner=inner), field="x")
+
+
+def test_a_model_may_hold_an_array() -> None:
+    back = from_json(to_json(Loose(inner=np.arange(3))))
+    assert back.inner.tolist() == [0, 1, 2]
 
 
 def test_circles_through_instances_are_refused_at_once() -> None:
@@ -375,10 +380,6 @@ def test_other_dtypes_are_not_made_use_of(name: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (np.zeros(3), r"\.tolist\(\)"),
-        (np.array(5), r"\.tolist\(\)"),
-        (pd.DataFrame({"a": [1]}), r"\.to_dict\('records'\)"),
-        (pd.Series([1]), r"\.tolist\(\)"),
         (pd.Index([1]), r"\.tolist\(\)"),
         (pd.Timestamp(2024, 1, 1), r"\.to_pydatetime\(\)"),
         (pd.Timedelta(1), r"\.to_pytimedelta\(\)"),
@@ -392,6 +393,6 @@ def test_other_dtypes_are_not_made_use_of(name: Any) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_arrays_and_frames_are_refused_with_advice(value: Any, text: str) -> None:
+def test_what_other_libraries_have_is_refused_with_advice(value: Any, text: str) -> None:
     with pytest.raises(StateError, match=f"field 'x.a': .*{text}"):
         to_json({"a": value}, field="x")

@@ -1,0 +1,36 @@
+"""Ids from reserved blocks."""
+
+from __future__ import annotations
+
+import pytest
+
+from dwarf.engine.ids import FIRST_BLOCK, IdsExhausted, IdSource
+
+
+def source(*blocks: tuple[int, int]) -> IdSource:
+    made = IdSource("step")
+    for first, count in blocks:
+        made.add(first, count)
+    return made
+
+
+def test_ids_come_in_order_over_blocks() -> None:
+    ids = source((5, 2), (100, 3))
+    assert [ids.take(), *ids.take_many(3), ids.take()] == [5, 6, 100, 101, 102]
+    with pytest.raises(IdsExhausted):
+        ids.take()
+
+
+def test_too_few_for_many_uses_none_up() -> None:
+    ids = source((1, 3))
+    with pytest.raises(IdsExhausted):
+        ids.take_many(4)
+    assert ids.take_many(3) == [1, 2, 3]
+    assert ids.take_many(0) == []
+
+
+def test_what_is_wanted_is_enough() -> None:
+    assert source().wanted() == FIRST_BLOCK
+    assert source().wanted(1000) == 1000
+    assert source((1, 64)).wanted(10) == 0
+    assert source((1, 64)).wanted(65) >= 1
