@@ -25,7 +25,8 @@ def test_repr(order: Graph) -> None:
     assert repr(Graph("").add_transition("a", END)) == "<Graph '': 1 node, 1 transition, entry 'a'>"
 
 
-def test_a_notebook_is_shown_text_and_mermaid(order: Graph) -> None:
+def test_a_notebook_is_shown_text_and_mermaid(order: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph_module, "display_hook", None)
     assert order._repr_mimebundle_() == {"text/plain": repr(order), "text/vnd.mermaid": order.to_mermaid()}
     assert order._repr_mimebundle_(include={"text/plain"}) == {"text/plain": repr(order)}
     assert order._repr_mimebundle_(exclude={"text/plain"}) == {"text/vnd.mermaid": order.to_mermaid()}
