@@ -30,6 +30,7 @@ from dwarf.storage.script import Guarded, Now, Script
 
 T = TypeVar("T")
 LARGEST_GROUP = 512
+CALLS_BESIDE = 3
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +118,8 @@ class Committer:
         self._closing = False
         self._draining = asyncio.Event()
         self._known_graphs: set[str] = set()
+        self._beside: set[asyncio.Task[None]] = set()
+        self._turns = asyncio.Semaphore(CALLS_BESIDE)
 
     def start(self) -> None:
         """Begin to commit."""
@@ -190,10 +193,31 @@ class Committer:
             group, self._jobs = self._jobs[:LARGEST_GROUP], self._jobs[LARGEST_GROUP:]
             if not self._jobs:
                 self._wake.clear()
+            if not self._database.one_writer:
+                group = self._without_calls(group)
             if group:
                 await self._commit(group)
-            elif self._closing:
+            elif self._closing and not self._jobs:
+                if self._beside:
+                    await asyncio.wait(self._beside)
                 return
+
+    def _without_calls(self, group: list[Job]) -> list[Job]:
+        """Run the calls beside the group, each in a transaction of its own.
+
+        A call waits for steps that others are writing. If it held what other calls have written meanwhile, and a group
+        the steps it waits for, the two would often wait for each other.
+        """
+        for job in group:
+            if isinstance(job, CallJob):
+                task = asyncio.create_task(self._commit_beside(job), name="dwarf-call")
+                self._beside.add(task)
+                task.add_done_callback(self._beside.discard)
+        return [job for job in group if not isinstance(job, CallJob)]
+
+    async def _commit_beside(self, job: CallJob) -> None:
+        async with self._turns:
+            await self._commit([job])
 
     async def _commit(self, group: list[Job]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Large values: each is stored once, under a keyed hash of its text, for as long as a flow refers to it.
+"""Large values: each is stored once, under a keyed hash of its text, for as long as a row refers to it.
 
 Whoever refers to a blob, or frees one, locks its row first. So a blob that loses its last reference cannot get a new
 one at the same time.
@@ -7,13 +7,15 @@ one at the same time.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, exists, insert, select
 
 from dwarf.errors import StateConflict
+from dwarf.storage.cutting import names_in
 from dwarf.storage.expressions import in_ids, in_names
-from dwarf.storage.script import Execute, Fetch, InsertMany, Lock, Row, Script, Statement
-from dwarf.storage.tables import blob_refs, blobs, steps
+from dwarf.storage.script import Execute, Fetch, InsertMany, Lock, Row, Script, Statement, UpdateEach
+from dwarf.storage.tables import Payload, blob_refs, blobs, steps
 
 AT_ONCE = 4 * 2**20  # characters of blobs in one statement
 
@@ -26,19 +28,41 @@ LOCK = Statement("lock_blobs", _KNOWN.with_for_update())
 INSERT = Statement("insert_blob", insert(blobs).values(blob_hash=bindparam("blob_hash"), body=bindparam("body")))
 REFERRED = Statement(
     "referred_blobs",
-    select(blob_refs.c.flow_id, blob_refs.c.blob_hash).where(
-        in_ids(blob_refs.c.flow_id, "ids"), in_names(blob_refs.c.blob_hash, "hashes")
+    select(blob_refs.c.flow_id, blob_refs.c.step_id, blob_refs.c.blob_hash).where(
+        in_ids(blob_refs.c.step_id, "ids"),
+        in_names(blob_refs.c.blob_hash, "hashes"),
+        in_ids(blob_refs.c.flow_id, "flow_ids"),
     ),
 )
 REFER = Statement(
-    "refer_to_blob", insert(blob_refs).values(flow_id=bindparam("flow_id"), blob_hash=bindparam("blob_hash"))
+    "refer_to_blob",
+    insert(blob_refs).values({column: bindparam(column.name) for column in blob_refs.columns}),
 )
 HELD = Statement("blobs_of_flows", select(blob_refs.c.blob_hash).where(in_ids(blob_refs.c.flow_id, "ids")).distinct())
+HELD_BY_STEPS = Statement(
+    "blobs_of_steps", select(blob_refs.c.step_id, blob_refs.c.blob_hash).where(in_ids(blob_refs.c.step_id, "ids"))
+)
 FORGET = Statement("forget_blobs", delete(blob_refs).where(in_ids(blob_refs.c.flow_id, "ids")))
+FORGET_ONE = Statement(
+    "forget_blob",
+    delete(blob_refs).where(blob_refs.c.step_id == bindparam("id"), blob_refs.c.blob_hash == bindparam("hash")),
+)
 FREE = Statement("free_blobs", delete(blobs).where(_NAMED, ~exists().where(blob_refs.c.blob_hash == blobs.c.blob_hash)))
 FLOWS_OF_STEPS = Statement(
     "flows_of_steps", select(steps.c.step_id, steps.c.flow_id).where(in_ids(steps.c.step_id, "ids"))
 )
+_LARGE_COLUMNS = [column for column in steps.columns if isinstance(column.type, Payload) and column.type.parts]
+STORED = Statement(
+    "stored_in_steps", select(steps.c.step_id, *_LARGE_COLUMNS).where(in_ids(steps.c.step_id, "ids")), raw=True
+)
+_PARTS = [column.type.parts for column in _LARGE_COLUMNS if isinstance(column.type, Payload)]
+
+
+class Holder(NamedTuple):
+    """A row that refers to blobs: one of a step, or that of a flow, with the step id 0."""
+
+    flow_id: int
+    step_id: int
 
 
 def read_blobs(names: Iterable[str]) -> Script[dict[str, str]]:
@@ -47,8 +71,8 @@ def read_blobs(names: Iterable[str]) -> Script[dict[str, str]]:
     return dict(rows)
 
 
-def keep_blobs(bodies: Mapping[str, str], wanted: Collection[tuple[int, str]]) -> Script[None]:
-    """Refer to blobs from flows: (flow id, name) each. A body is stored where there is none of its name yet.
+def keep_blobs(bodies: Mapping[str, str], wanted: Collection[tuple[Holder, str]]) -> Script[None]:
+    """Refer to blobs by their names. A body is stored where there is none of its name yet.
 
     StateConflict where a blob without a body is gone.
     """
@@ -62,19 +86,43 @@ def keep_blobs(bodies: Mapping[str, str], wanted: Collection[tuple[int, str]]) -
         raise StateConflict("a large value of the flow is gone: the flow is being deleted")
     for rows in _by_size([{"blob_hash": name, "body": bodies[name]} for name in missing]):
         yield InsertMany(INSERT, rows)
-    there = set((yield Fetch(REFERRED, {"ids": sorted({flow for flow, _ in wanted}), "hashes": names})))
-    added = [{"flow_id": flow, "blob_hash": name} for flow, name in sorted(set(wanted) - there)]
+    flow_ids = sorted({holder.flow_id for holder, _ in wanted})
+    step_ids = sorted({holder.step_id for holder, _ in wanted})
+    found = yield Fetch(REFERRED, {"ids": step_ids, "hashes": names, "flow_ids": flow_ids})
+    there = {(Holder(flow, step), name) for flow, step, name in found}
+    added = [{**holder._asdict(), "blob_hash": name} for holder, name in sorted(set(wanted) - there)]
     if added:
         yield InsertMany(REFER, added)
 
 
+def forget_overwritten(kept: Mapping[int, Collection[str]]) -> Script[None]:
+    """Let go of the blobs that steps had before they were written. ``kept``: what was written now, by step."""
+    held: dict[int, set[str]] = {}
+    for step_id, name in (yield Fetch(HELD_BY_STEPS, {"ids": sorted(kept)})):
+        if name not in kept[step_id]:
+            held.setdefault(step_id, set()).add(name)
+    if not held:
+        return
+    for step_id, *texts in (yield Fetch(STORED, {"ids": sorted(held)})):
+        for text, parts in zip(texts, _PARTS, strict=True):
+            held[step_id].difference_update(names_in(text, parts))
+    stale = [(step_id, name) for step_id, names in held.items() for name in sorted(names)]
+    if stale:
+        yield UpdateEach(FORGET_ONE, [{"id": step_id, "hash": name} for step_id, name in stale])
+        yield from _free({name for _, name in stale})
+
+
 def release_blobs(flow_ids: Collection[int]) -> Script[None]:
     """Forget what flows refer to, and free the blobs to which nothing refers any more."""
-    names = sorted(row[0] for row in (yield Fetch(HELD, {"ids": flow_ids})))
+    names = {row[0] for row in (yield Fetch(HELD, {"ids": flow_ids}))}
     if names:
         yield Execute(FORGET, {"ids": flow_ids})
-        yield Lock(LOCK, {"hashes": names})
-        yield Execute(FREE, {"hashes": names})
+        yield from _free(names)
+
+
+def _free(names: Collection[str]) -> Script[None]:
+    yield Lock(LOCK, {"hashes": sorted(names)})
+    yield Execute(FREE, {"hashes": sorted(names)})
 
 
 def _by_size(rows: list[dict[str, str]]) -> Iterator[list[dict[str, str]]]:

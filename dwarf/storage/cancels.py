@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import bindparam, literal_column, or_, select, update
 
@@ -12,7 +12,7 @@ from dwarf.storage.effects import Effects
 from dwarf.storage.ending import end_flow, left_over
 from dwarf.storage.expressions import in_ids, status_is
 from dwarf.storage.rows import FLOW_COLUMNS, flow_record
-from dwarf.storage.script import Execute, Fetch, Row, Script, Statement
+from dwarf.storage.script import Execute, Fetch, Lock, Row, Script, Statement
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.status import Status
 
@@ -22,9 +22,7 @@ _LIVE_STEP = status_is(steps.c.status, Status.PENDING, Status.RUNNING, Status.IN
 LIVE_TREE = Statement("live_tree", select(*FLOW_COLUMNS).where(flows.c.root_flow_id == bindparam("root"), _LIVE_FLOW))
 LIVE_BELOW = Statement(
     "live_below_roots",
-    select(flows.c.flow_id, flows.c.parent_flow_id).where(
-        in_ids(flows.c.root_flow_id, "ids"), or_(_LIVE_FLOW, in_ids(flows.c.flow_id, "ids"))
-    ),
+    select(flows.c.flow_id).where(in_ids(flows.c.root_flow_id, "ids"), or_(_LIVE_FLOW, in_ids(flows.c.flow_id, "ids"))),
 )
 LIVE_STEP = Statement(
     "live_step",
@@ -32,6 +30,16 @@ LIVE_STEP = Statement(
     .join(flows, flows.c.flow_id == steps.c.flow_id)
     .where(in_ids(flows.c.root_flow_id, "ids"), _LIVE_STEP)
     .limit(1),
+)
+# In the order in which others go: a child that ends, asks or is answered writes upward to its caller, and whoever writes
+# several steps goes by their ids. So these wait for each other, and not in a circle.
+LOCK_STEPS = Statement(
+    "lock_live_steps",
+    select(steps.c.step_id)
+    .join(flows, flows.c.flow_id == steps.c.flow_id)
+    .where(in_ids(flows.c.root_flow_id, "ids"), _LIVE_STEP)
+    .order_by(flows.c.created_at.desc(), steps.c.step_id)
+    .with_for_update(of=steps),
 )
 CANCEL_STEPS = Statement(
     "cancel_steps",
@@ -60,7 +68,7 @@ def cancel_flow(flow_id: int, token: str, reason: str, effects: Effects, plan_of
     if status.terminal:
         raise StateConflict(f"the flow is {status} already")
     tree = yield Fetch(LIVE_TREE, {"root": flow_id})
-    for row in _deepest_first(tree, 5):
+    for row in _deepest_first(tree):
         plan = yield from load_plan(row[3], plan_of)
         record = flow_record(effects.writer.shard, row, plan)
         final_state = yield from left_over(record)
@@ -75,26 +83,19 @@ def end_steps(roots: Sequence[int], now: int) -> Script[None]:
     still at work has written a step that is seen as live, so then there is nobody.
     """
     while True:
+        yield Lock(LOCK_STEPS, {"ids": roots})
         below = yield Fetch(LIVE_BELOW, {"ids": roots})
-        # a child that ends writes upward, to its caller: the same order here keeps the two from a deadlock
-        for level in _levels(below, 1):
-            yield Execute(CANCEL_STEPS, {"ids": sorted(row[0] for row in level), "now": now})
+        yield Execute(CANCEL_STEPS, {"ids": [row[0] for row in below], "now": now})
         if not (yield Fetch(LIVE_STEP, {"ids": roots})):
             return
 
 
-def _deepest_first(rows: Sequence[Row], parent: int) -> Iterator[Row]:
-    for level in _levels(rows, parent):
-        yield from level
-
-
-def _levels(rows: Sequence[Row], parent: int) -> list[list[Row]]:
-    """Flows by depth, deepest first. A row begins with the flow's id; ``parent`` is the position of its parent's."""
+def _deepest_first(tree: Sequence[Row]) -> list[Row]:
+    """The flows of a tree, given as FLOW_COLUMNS, each before the one that called it."""
     children: dict[int, list[Row]] = {}
-    known = {row[0] for row in rows}
-    levels: list[list[Row]] = [[row for row in rows if row[parent] not in known]]
-    for row in rows:
-        children.setdefault(row[parent], []).append(row)
-    while levels[-1]:
-        levels.append([child for row in levels[-1] for child in children.get(row[0], ())])
-    return levels[-2::-1]
+    for row in tree:
+        children.setdefault(row[5], []).append(row)
+    ordered = [row for row in tree if row[0] == row[7]]
+    for row in ordered:
+        ordered.extend(children.get(row[0], ()))
+    return ordered[::-1]

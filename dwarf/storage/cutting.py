@@ -21,7 +21,7 @@ from typing import Any, Final
 from dwarf.workflow.jsontext import JSON, dumps, loads
 from dwarf.workflow.values import TAG
 
-__all__ = ["LARGE", "Gaps", "Whole", "cut", "may_hold_blobs", "with_source"]
+__all__ = ["LARGE", "Gaps", "Whole", "cut", "may_hold_blobs", "names_in", "with_source"]
 
 LARGE: Final = 256 * 1024
 """The longest JSON text of a value, in characters, that is stored in its place."""
@@ -82,6 +82,11 @@ def cut(text: str, parts: str, limit: int, name: Callable[[str], str], *, raw: b
             container[key] = {TAG: BLOB, "v": known}
             changed = True
     return (dumps(document) if changed else str(text)), bodies
+
+
+def names_in(text: str, parts: str) -> list[str]:
+    """The names of blobs in a text."""
+    return Gaps(loads(text), parts).names if text and may_hold_blobs(text) else []
 
 
 class Gaps:

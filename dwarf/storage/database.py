@@ -32,6 +32,7 @@ class Database(Protocol):
     """
 
     dialect: str
+    one_writer: bool  # whether transactions that write come one after the other anyway
     payloads: Payloads  # how large values and the codec are dealt with; set before it is opened
 
     async def open(self) -> None:

@@ -13,12 +13,12 @@ from sqlalchemy import bindparam, delete, func, literal_column, null, or_, selec
 from dwarf import seams
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.storage.blobs import release_blobs
-from dwarf.storage.cancels import end_steps
+from dwarf.storage.cancels import LOCK_STEPS, end_steps
 from dwarf.storage.effects import Effects, Stop
 from dwarf.storage.expressions import ZERO, flag_is, in_ids, status_is
 from dwarf.storage.filters import Filters
 from dwarf.storage.listing import find_flows
-from dwarf.storage.script import Execute, Fetch, Now, Script, Statement, UpdateEach
+from dwarf.storage.script import Execute, Fetch, Lock, Now, Script, Statement, UpdateEach
 from dwarf.storage.searching import Source
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.status import Status
@@ -145,6 +145,7 @@ def mark(roots: Iterable[tuple[int, str]], effects: Effects) -> Script[int]:
     effects.moved.update(ended)
     count: int = (yield Execute(MARK_ENDED, {"ids": ended, "after": AT_ONCE_MS})) if ended else 0
     if waiting:
+        yield Lock(LOCK_STEPS, {"ids": waiting})  # before their flows, as an answer does
         given = {"now": effects.now, "after": AT_ONCE_MS}
         matched = yield UpdateEach(MARK_WAITING, [{**given, "id": flow_id} for flow_id in waiting])
         marked = [flow_id for flow_id, ok in zip(waiting, matched, strict=True) if ok]

@@ -12,7 +12,7 @@ from dwarf.core.keys import Key, parse_key
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.storage.blobs import read_blobs
 from dwarf.storage.claims import GRAPH
-from dwarf.storage.cutting import Gaps, may_hold_blobs
+from dwarf.storage.cutting import names_in
 from dwarf.storage.forking import FLOW_PLACE, ORIGIN_FLOWS
 from dwarf.storage.lines import FLOW_COLUMNS, STEP_COLUMNS, line_of, line_with
 from dwarf.storage.script import Fetch, Script, Statement
@@ -87,9 +87,7 @@ def read_blob_line(name: str) -> Script[str]:
 
 def _blobs_of(row: Mapping[str, Any]) -> Iterator[str]:
     for name, parts in _PARTS.items():
-        text = row.get(name)
-        if text and may_hold_blobs(text):
-            yield from Gaps(loads(text), parts).names
+        yield from names_in(row.get(name, ""), parts)
 
 
 def _lines(

@@ -80,8 +80,8 @@ class Listener:
                 pause = 0.5
             except _ERRORS as error:
                 logger.info("no news of other processes for now, which costs a little time and nothing else: %s", error)
-            except Exception:
-                logger.exception("listening for news failed")
+            except Exception as error:  # noqa: BLE001 - the loop must not end; the text may hold data
+                logger.error("listening for news failed: %s", type(error).__name__)
             finally:
                 connection, self._connection = self._connection, None
                 if connection is not None:

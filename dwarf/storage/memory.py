@@ -56,6 +56,7 @@ class MemoryDatabase:
     """
 
     dialect = "sqlite"
+    one_writer = True
 
     def __init__(self, name: str | None = None, *, clock: Clock | None = None) -> None:
         self.name = name

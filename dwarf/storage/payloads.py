@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import bindparam, insert, select
 
 from dwarf.errors import ConfigError, StorageError
-from dwarf.storage.blobs import FLOWS_OF_STEPS, keep_blobs, read_blobs
+from dwarf.storage.blobs import FLOWS_OF_STEPS, Holder, forget_overwritten, keep_blobs, read_blobs
 from dwarf.storage.coding import SIGN, Codec, Coder
 from dwarf.storage.cutting import LARGE, Gaps, cut, may_hold_blobs
 from dwarf.storage.layouts import Layout, layout_of
@@ -179,15 +179,20 @@ class Payloads:
     def _keep(self, layout: Layout, cuts: Sequence[_Cut]) -> Script[None]:
         """Store what was cut out of rows that are written now, and are locked by that."""
         bodies: dict[str, str] = {}
-        wanted: set[tuple[int, str]] = set()
+        wanted: set[tuple[Holder, str]] = set()
         owners = [found.row[layout.owner] for found in cuts]
+        flow_of: dict[int, int] = {}
         if layout.owner_is_step:
             flow_of = dict((yield Fetch(FLOWS_OF_STEPS, {"ids": sorted(set(owners))})))
-            owners = [flow_of[step] for step in owners]
         for owner, found in zip(owners, cuts, strict=True):
-            wanted.update((owner, name) for name in found.bodies)
+            step_id = owner if layout.owner_is_step else found.row.get("step_id", 0)
+            holder = Holder(flow_of.get(owner, owner), step_id)
+            wanted.update((holder, name) for name in found.bodies)
             bodies.update((name, body) for name, body in found.bodies.items() if body)
         yield from self._drive(partial(keep_blobs, bodies, wanted))
+        if layout.owner_is_step:
+            kept = {step_id: found.bodies.keys() for step_id, found in zip(owners, cuts, strict=True)}
+            yield from self._drive(partial(forget_overwritten, kept))
 
     # ------------------------------------------------------------------ in
 

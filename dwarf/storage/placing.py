@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dwarf.core.keys import format_key
-from dwarf.storage.blobs import keep_blobs
+from dwarf.storage.blobs import Holder, keep_blobs
 from dwarf.storage.cutting import Gaps
 from dwarf.storage.effects import Effects
 from dwarf.storage.forking import AT_ONCE, COPY_FLOW, COPY_STEP
@@ -31,7 +31,7 @@ class Arrived:
     steps: list[dict[str, Any]]
     graphs: dict[str, str]
     bodies: dict[str, str]  # the texts of blobs by their names in this database
-    blobs: set[tuple[int, str]]  # which flow refers to which
+    blobs: set[tuple[Holder, str]]  # which row refers to which
 
 
 class Placer:
@@ -100,12 +100,13 @@ class Placer:
     def _row(self, names: Sequence[str], given: Mapping[str, Any], arrived: Arrived) -> dict[str, Any]:
         """A whole row, with its JSON as text and blobs by their names here. What is not given is empty or 0."""
         row: dict[str, Any] = {}
+        holder = Holder(given["flow_id"], given.get("step_id", 0))
         for name in names:
             value = given.get(name, "" if name in _TEXTS else 0)
             if name in PARTS and value:
                 gaps = Gaps(value, PARTS[name])
                 value = gaps.renamed(self._names)
-                arrived.blobs.update((given["flow_id"], self._names[old]) for old in gaps.names)
+                arrived.blobs.update((holder, self._names[old]) for old in gaps.names)
             if isinstance(value, (dict, list)):
                 value = dumps(value) if value else ""
             row[name] = value

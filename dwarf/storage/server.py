@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from sqlalchemy.engine import URL
 
-from dwarf.errors import ConfigError, EngineClosed, StorageError
+from dwarf.errors import ConfigError, DwarfError, EngineClosed, StorageError
 from dwarf.storage.database import Heard
 from dwarf.storage.failures import Contention, PayloadRefused, Unavailable
 from dwarf.storage.link import Link, Transaction
@@ -44,6 +44,7 @@ class ServerDatabase(ABC):
     """
 
     dialect: str
+    one_writer = False
 
     def __init__(self, url: URL, *, durability: Durability = "full", max_connections: int | None = None) -> None:
         self._name = url.set(query={}, password=None).render_as_string()  # what errors may show
@@ -255,5 +256,8 @@ async def _settled(work: Coroutine[Any, Any, T]) -> tuple[T | None, BaseExceptio
 
 
 def _report(task: asyncio.Task[tuple[Any, BaseException | None]]) -> None:
-    if not task.cancelled() and task.result()[1] is not None:
-        logger.warning("a database operation failed after its caller had gone", exc_info=task.result()[1])
+    error = None if task.cancelled() else task.result()[1]
+    if error is not None:
+        # the text of an error that is not ours may hold data
+        text = str(error) if isinstance(error, DwarfError) else type(error).__name__
+        logger.warning("a database operation failed after its caller had gone: %s", text)

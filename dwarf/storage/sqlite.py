@@ -67,6 +67,7 @@ class SqliteDatabase:
     """
 
     dialect = "sqlite"
+    one_writer = True
 
     def __init__(self, path: Path, *, durability: Durability = "full", clock: Clock | None = None) -> None:
         self.path = path.absolute()  # a later change of the working directory does not move it

@@ -247,8 +247,10 @@ blobs = Table(
 blob_refs = Table(
     "dwarf_blob_refs",
     metadata,
-    _id("flow_id", primary_key=True, autoincrement=False),
+    _id("step_id", primary_key=True, autoincrement=False),  # 0: the flow's own row refers to it
     Column("blob_hash", _unicode(64), primary_key=True),
+    _id("flow_id", primary_key=True, autoincrement=False),
+    Index("dwarf_blob_refs_flow", "flow_id"),
     Index("dwarf_blob_refs_hash", "blob_hash"),
     **_MYSQL,
 )

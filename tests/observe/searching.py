@@ -6,6 +6,7 @@ import builtins
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from dwarf.engine import Engine
@@ -40,7 +41,8 @@ async def secrets_of(engine: Engine) -> tuple[set[str], set[str]]:
     for words in _PAYLOADS:
         for row in await query(engine, words):
             for text in filter(None, row):
-                texts.update(_strings(json.loads(text)))
+                with suppress(ValueError):  # what a codec has encoded cannot be read, nor given away
+                    texts.update(_strings(json.loads(text)))
     names |= vars(builtins).keys()  # an error without a text is stored with the name of its class
     return tokens, {text for text in texts if len(text) >= LONG and not any(text in name for name in names)}
 

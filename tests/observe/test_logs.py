@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -70,19 +69,14 @@ async def test_debug_tells_of_every_step(running: Running) -> None:
     assert debug == ["step Only of flow 1-1 is completed", f"step Slow of flow {correlation(flow.key)} is fenced out"]
 
 
-@pytest.fixture
-def armed() -> Iterator[seams.Seams]:
-    with seams.installed() as armed:
-        yield armed
-
-
 async def test_faults_of_the_database_are_told_by_their_weight(running: Running, armed: seams.Seams) -> None:
     logger, lines = private_logger(logging.WARNING)
     armed.fault("commit:complete", lambda: Unavailable("the database is not available"))
     armed.fault("beforeRecovery", lambda: Unavailable("the database is not available"))
     async with running(logger=logger, timing=Timing(retry_ladder=(0, 0), recovery=0.01)) as engine:
         await engine.run(chain("Chain", Only=nothing))
-        armed.fault("commit:complete", lambda: PayloadRefused("the database refused the data"))
+        # once for the group it may be in, once for itself
+        armed.fault("commit:complete", lambda: PayloadRefused("the database refused the data"), times=2)
         flow = await engine.create(chain("Chain", Only=nothing))
         await flow
         await armed.seen("recoveryDone")

@@ -3,61 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from dwarf import END, Flow, Graph, Status, seams
-from dwarf.engine import Engine, Timing, dispatcher, watchdog
+from dwarf.engine import Timing, dispatcher
 from dwarf.engine.observing import Telemetry
 from dwarf.hosts import LocalHost
 from dwarf.observe.instruments import INSTRUMENTS
-from dwarf.observe.memory import MetricRecord, Recorder
+from dwarf.observe.memory import Recorder
 from dwarf.observe.metrics import metrics_of
 from dwarf.storage.claims import Claimed, claim_due
 from dwarf.storage.failures import PayloadRefused, Unavailable
-from dwarf.storage.script import Execute, Script, Statement
-from tests.observe.tools import chain, measured, nothing, replica_of, series, until, value
+from dwarf.storage.script import Script
+from tests.observe.tools import by_hand, chain, measured, nothing, on_one_file, replica_of, series, until, value
 from tests.support.workflows import Gate, Running
-
-DECLARED = {instrument.name: instrument for instrument in INSTRUMENTS}
-
-
-class Strict(Recorder):
-    """A recorder that holds everything against the table whenever it is looked at."""
-
-    def metrics(self) -> list[MetricRecord]:
-        rows = super().metrics()
-        for row in rows:
-            instrument = DECLARED[row.name]
-            assert row.labels.keys() == set(instrument.labels)
-            assert all(isinstance(label, str) for label in row.labels.values())
-            assert row.unit == instrument.unit
-            assert (row.count is None) == (instrument.kind != "histogram")
-            assert tuple(row.bounds) == instrument.buckets
-        return rows
-
-
-@pytest.fixture
-def recorder() -> Iterator[Strict]:
-    """Providers in memory, whose metrics must be those of the table."""
-    recorder = Strict()
-    yield recorder
-    recorder.metrics()
-    recorder.close()
-
-
-def sql(words: str) -> Script[int]:
-    return (yield Execute(Statement("by hand", text(words)), {}))
-
-
-async def by_hand(engine: Engine, words: str) -> None:
-    await replica_of(engine).database.write(lambda: sql(words))
 
 
 async def test_flows_and_steps_are_counted_by_what_became_of_them(running: Running, recorder: Recorder) -> None:
@@ -204,12 +166,6 @@ async def test_a_step_that_kills_its_process_is_counted(running: Running, record
     assert value(recorder, "steps_poisoned", "Deadly") == 1
 
 
-@pytest.fixture
-def armed() -> Any:
-    with seams.installed() as armed:
-        yield armed
-
-
 async def test_writes_that_need_several_tries_are_counted(
     running: Running, recorder: Recorder, armed: seams.Seams
 ) -> None:
@@ -223,14 +179,14 @@ async def test_writes_that_need_several_tries_are_counted(
 
 
 async def test_an_outcome_that_is_refused_is_counted(running: Running, recorder: Recorder, armed: seams.Seams) -> None:
-    armed.fault("commit:complete", lambda: PayloadRefused("too big"))
+    armed.fault("commit:complete", lambda: PayloadRefused("too big"), times=2)  # for its group, and for itself
     async with running(**measured(recorder)) as engine:
         outcome = await engine.run(chain("Chain", Only=nothing))
     assert outcome.status is Status.FAILED
     assert value(recorder, "steps_write_failed", "Only") == 1
     assert value(recorder, "steps_executed", "Only", "failed", "1") == 1
     assert value(recorder, "steps_executed", "Only", "completed", "1") == 0
-    assert value(recorder, "db_errors", "1", "payload") == 1
+    assert value(recorder, "db_errors", "1", "payload") >= 1
 
 
 async def test_an_outcome_that_is_given_up_is_counted(running: Running, recorder: Recorder, armed: seams.Seams) -> None:
@@ -257,128 +213,6 @@ async def test_a_claim_that_comes_too_late_is_counted(
     assert value(recorder, "steps_claim_lost", "1") % 2 == 0
 
 
-async def test_the_lag_of_the_loop_is_measured_while_tasks_run(
-    running: Running, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watchdog, "BEAT_S", 0.005)
-    gate = Gate()
-
-    async def slow(flow: Flow) -> None:
-        await gate.wait()
-
-    async with running(**measured(recorder)) as engine:
-        assert value(recorder, "event_loop_lag_seconds") == 0
-        flow = await engine.create(chain("Slow", Slow=slow))
-        await until(lambda: value(recorder, "event_loop_lag_seconds") >= 3)
-        gate.open()
-        await flow
-    assert 0 <= series(recorder, "event_loop_lag_seconds")[()].value < 5
-
-
-async def test_what_runs_now_is_shown_by_kind_and_name(running: Running, recorder: Recorder) -> None:
-    gate, held = Gate(), threading.Event()
-
-    async def on_the_loop(flow: Flow) -> None:
-        await gate.wait()
-
-    def in_a_thread(flow: Flow) -> None:
-        held.wait(30)
-
-    async with running(**measured(recorder)) as engine:
-        flows = [await engine.create(chain("Loop", Loop=on_the_loop)) for _ in range(3)]
-        flows += [await engine.create(chain("Thread", Thread=in_a_thread)) for _ in range(2)]
-        await until(lambda: value(recorder, "tasks_in_flight", "sync") == 2)
-        await gate.reached(3)
-        assert value(recorder, "tasks_in_flight", "async") == 3
-        assert value(recorder, "task_concurrency_running", "on_the_loop") == 3
-        assert value(recorder, "task_concurrency_running", "in_a_thread") == 2
-        gate.open()
-        held.set()
-        for flow in flows:
-            await flow
-        assert value(recorder, "tasks_in_flight", "async") == value(recorder, "tasks_in_flight", "sync") == 0
-        assert series(recorder, "task_concurrency_running") == {}
-        assert value(recorder, "sync_threads_overrun") == 0
-
-
-async def test_a_thread_over_its_time_is_shown_until_it_ends(
-    running: Running, recorder: Recorder, host: LocalHost
-) -> None:
-    held = threading.Event()
-
-    def hangs(flow: Flow) -> None:
-        held.wait(30)
-
-    async with running(**measured(recorder)) as engine, running(**measured(recorder)):
-        outcome = await engine.run(chain("Hangs", Hangs=hangs), time_budget=0.02)
-        assert outcome.status is Status.FAILED
-        assert value(recorder, "sync_threads_overrun") == 1  # the engines share the host
-        held.set()
-        await until(lambda: value(recorder, "sync_threads_overrun") == 0)
-        assert host.overrun_threads == 0
-
-
-async def test_what_waits_is_shown_by_priority(running: Running, recorder: Recorder, host: LocalHost) -> None:
-    host.add_graph(chain("Chain", Only=nothing))
-    async with running(workers=0, **measured(recorder)) as engine:
-        census = engine._census
-        assert census is not None
-        for number in range(6):
-            await engine.create("Chain", priority=1 + number % 2, fairness_key=f"tenant {number % 3}")
-        await by_hand(
-            engine, "UPDATE dwarf_steps SET updated_at = updated_at - 60000, not_before = 0 WHERE priority = 1"
-        )
-        await census.refresh()
-        assert {labels: row.value for labels, row in series(recorder, "steps_pending").items()} == {
-            ("1",): 3,
-            ("2",): 3,
-        }
-        assert value(recorder, "steps_fairness_keys", "1") == 3
-        assert 60 <= value(recorder, "steps_oldest_pending_age_seconds", "1") < 70
-        assert value(recorder, "steps_oldest_pending_age_seconds", "2") < 10
-        await by_hand(engine, "UPDATE dwarf_steps SET not_before = 9000000000000 WHERE priority = 1")
-        await census.refresh()
-        assert value(recorder, "steps_pending", "1") == 0
-        assert ("1",) in series(recorder, "steps_pending")
-        assert value(recorder, "steps_pending", "2") == 3
-    assert series(recorder, "steps_pending") == {}
-
-
-async def test_the_queue_of_the_committer_is_shown(running: Running, recorder: Recorder, armed: seams.Seams) -> None:
-    held = armed.checkpoint("beforeCommit")
-    async with running(**measured(recorder)) as engine:
-        first = asyncio.create_task(engine.create(chain("Chain", Only=nothing)))
-        await held.arrived()
-        second = asyncio.create_task(engine.create(chain("Chain", Only=nothing)))
-        await until(lambda: value(recorder, "commit_queue_depth", "1") == 1)
-        held.release()
-        await asyncio.gather(first, second)
-        await until(lambda: value(recorder, "commit_queue_depth", "1") == 0)
-
-
-@asynccontextmanager
-async def on_one_file(path: Path, recorder: Recorder) -> AsyncIterator[tuple[Engine, Engine]]:
-    host, url = LocalHost(), f"sqlite:///{path / 'flows.db'}"
-    async with Engine(host, url, **measured(recorder)) as one, Engine(host, url, **measured(recorder)) as two:
-        yield one, two
-
-
-async def test_engines_that_share_a_provider_add_up(tmp_path: Path, recorder: Recorder) -> None:
-    gate = Gate()
-
-    async def slow(flow: Flow) -> None:
-        await gate.wait()
-
-    async with on_one_file(tmp_path, recorder) as (one, two):
-        flows = [await engine.create(chain("Slow", Slow=slow)) for engine in (one, two)]
-        await gate.reached(2)
-        assert value(recorder, "tasks_in_flight", "async") == 2
-        gate.open()
-        for flow in flows:
-            await flow
-        assert value(recorder, "flows_started", "Slow", "1") == 2
-
-
 async def test_two_programs_in_each_others_way_are_counted(tmp_path: Path, recorder: Recorder) -> None:
     import sqlite3
 
@@ -395,24 +229,6 @@ async def test_two_programs_in_each_others_way_are_counted(tmp_path: Path, recor
         assert value(recorder, "db_errors", "1", "contention") > 2
 
 
-async def test_a_shard_that_does_not_answer_is_left_out(
-    running: Running, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with running(workers=0, **measured(recorder)) as engine:
-        await engine.create(chain("Chain", Only=nothing))
-        census = engine._census
-        assert census is not None
-        await census.refresh()
-
-        async def away(script: Any) -> Any:
-            raise Unavailable("away")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(replica_of(engine).database, "read", away)
-            await census.refresh()
-        assert value(recorder, "db_errors", "1", "unavailable") == 1
-
-
 def test_the_same_provider_has_the_same_metrics() -> None:
     recorder = Recorder()
     assert metrics_of(recorder.meter_provider) is metrics_of(recorder.meter_provider)
@@ -424,6 +240,6 @@ def test_the_same_provider_has_the_same_metrics() -> None:
     recorder.close()
 
 
-def test_every_instrument_is_looked_at_above() -> None:
-    page = Path(__file__).read_text(encoding="utf-8")
-    assert [instrument.key for instrument in INSTRUMENTS if f'"{instrument.key}"' not in page] == []
+def test_every_instrument_is_looked_at_in_a_test() -> None:
+    pages = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert [instrument.key for instrument in INSTRUMENTS if f'"{instrument.key}"' not in pages] == []

@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
+
+from sqlalchemy import text
 
 from dwarf import END, Flow, Graph
 from dwarf.engine import Engine
+from dwarf.hosts import LocalHost
+from dwarf.observe.instruments import BY_KEY
 from dwarf.observe.memory import MetricRecord, Recorder, SpanRecord
+from dwarf.storage.script import Execute, Script, Statement
 
 
 def measured(recorder: Recorder) -> dict[str, Any]:
@@ -20,8 +27,6 @@ def measured(recorder: Recorder) -> dict[str, Any]:
 
 def series(recorder: Recorder, key: str) -> dict[tuple[str, ...], MetricRecord]:
     """The series of one instrument, by their label values in the order of the table."""
-    from dwarf.observe.instruments import BY_KEY
-
     instrument = BY_KEY[key]
     return {
         tuple(row.labels[label] for label in instrument.labels): row
@@ -104,3 +109,20 @@ def correlation(key: str) -> str:
 def replica_of(engine: Engine) -> Any:
     """The first shard of a running engine."""
     return engine._replicas[1]
+
+
+def _sql(words: str) -> Script[int]:
+    return (yield Execute(Statement("by hand", text(words)), {}))
+
+
+async def by_hand(engine: Engine, words: str) -> None:
+    """Change rows of the first shard with plain SQL."""
+    await replica_of(engine).database.write(lambda: _sql(words))
+
+
+@asynccontextmanager
+async def on_one_file(path: Path, recorder: Recorder) -> AsyncIterator[tuple[Engine, Engine]]:
+    """Two engines on one file that report to one recorder."""
+    host, url = LocalHost(), f"sqlite:///{path / 'flows.db'}"
+    async with Engine(host, url, **measured(recorder)) as one, Engine(host, url, **measured(recorder)) as two:
+        yield one, two

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from dwarf.errors import StateConflict
-from dwarf.storage.blobs import AT_ONCE, keep_blobs, read_blobs, release_blobs
+from dwarf.storage.blobs import AT_ONCE, Holder, keep_blobs, read_blobs, release_blobs
 from dwarf.storage.script import Fetch, Row, Script, Statement
 from dwarf.storage.tables import blob_refs, blobs
 from tests.storage.support import observed, opened, url_of
@@ -19,8 +19,11 @@ from tests.support.codecs import Xor
 from tests.support.servers import servers
 
 NAMES = Statement("names", select(blobs.c.blob_hash).order_by(blobs.c.blob_hash))
-REFS = Statement("refs", select(blob_refs.c.flow_id, blob_refs.c.blob_hash).order_by(*blob_refs.columns))
+REFS = Statement(
+    "refs", select(blob_refs.c.flow_id, blob_refs.c.blob_hash).order_by(blob_refs.c.flow_id, blob_refs.c.blob_hash)
+)
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
+ONE, TWO = Holder(1, 0), Holder(2, 5)
 
 
 @pytest.fixture(params=["file", "memory", *servers()])
@@ -37,8 +40,8 @@ def everything() -> Script[tuple[list[str], list[Row]]]:
 
 
 async def test_a_blob_is_freed_with_its_last_reference(database: Any) -> None:
-    await database.write(lambda: keep_blobs({A: "[1]", B: "[2]"}, {(1, A), (1, B)}))
-    await database.write(lambda: keep_blobs({A: "[1]"}, {(2, A), (1, A)}))
+    await database.write(lambda: keep_blobs({A: "[1]", B: "[2]"}, {(ONE, A), (ONE, B)}))
+    await database.write(lambda: keep_blobs({A: "[1]"}, {(TWO, A), (ONE, A)}))
     assert await database.read(everything) == ([A, B], [(1, A), (1, B), (2, A)])
     assert await database.read(lambda: read_blobs([B, A, A, C])) == {A: "[1]", B: "[2]"}
     await database.write(lambda: release_blobs([1]))
@@ -48,10 +51,10 @@ async def test_a_blob_is_freed_with_its_last_reference(database: Any) -> None:
 
 
 async def test_a_blob_that_is_there_needs_no_text(database: Any) -> None:
-    await database.write(lambda: keep_blobs({A: "[1]"}, {(1, A)}))
-    await database.write(lambda: keep_blobs({}, {(2, A)}))
+    await database.write(lambda: keep_blobs({A: "[1]"}, {(ONE, A)}))
+    await database.write(lambda: keep_blobs({}, {(TWO, A)}))
     with pytest.raises(StateConflict, match="is being deleted"):
-        await database.write(lambda: keep_blobs({}, {(2, B)}))
+        await database.write(lambda: keep_blobs({}, {(TWO, B)}))
     assert await database.read(everything) == ([A], [(1, A), (2, A)])
 
 
@@ -59,7 +62,7 @@ async def test_one_statement_does_not_carry_too_much(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/flows.db", codec=Xor()) as database:
         text = f'"{"x" * (AT_ONCE // 2)}"'
         with observed(database) as seen:
-            await database.write(lambda: keep_blobs({A: text, B: text, C: "[1]"}, {(1, A), (1, B), (1, C)}))
+            await database.write(lambda: keep_blobs({A: text, B: text, C: "[1]"}, {(ONE, A), (ONE, B), (ONE, C)}))
         assert [rows for name, rows in seen if name == "insert_blob"] == [1, 2]
         assert await database.read(lambda: read_blobs([A, B, C])) == {A: text, B: text, C: "[1]"}
 
@@ -77,7 +80,7 @@ async def test_a_key_belongs_to_a_database(tmp_path: Path) -> None:
 async def test_nothing_is_lost_while_many_come_and_go(database: Any) -> None:
     async def come_and_go(flow: int) -> None:
         for _ in range(10):
-            await database.write(lambda: keep_blobs({A: "[1]", B: "[2]"}, {(flow, A), (flow, B)}))
+            await database.write(lambda: keep_blobs({A: "[1]", B: "[2]"}, {(Holder(flow, 0), A), (Holder(flow, 9), B)}))
             assert await database.read(lambda: read_blobs([A, B])) == {A: "[1]", B: "[2]"}
             await database.write(lambda: release_blobs([flow]))
 

@@ -27,7 +27,7 @@ RETURNED = Statement(
     "kept_and_named",
     select(graphs.c.body, graphs.c.graph_hash, graphs.c.body.label("again")).order_by(graphs.c.graph_hash),
 )
-SECRET = "-".join(["not", "for", "everybody"])  # no line of this file has it, so no traceback has by showing one
+SECRET = "-".join(["not", "for", "everybody"])  # noqa: FLY002 - no line of this file has it, so no traceback shows one
 
 
 @pytest.fixture(params=["file", "memory", *servers()])

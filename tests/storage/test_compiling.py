@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import pkgutil
 import sqlite3
 from collections.abc import Iterator
-from importlib import import_module
 
 import pytest
 from sqlalchemy import bindparam, insert, select, text, update
 
-import dwarf.storage
 from dwarf.storage.compiling import DIALECTS, SHIFTED_SQLITE, compiled, golden
 from dwarf.storage.expressions import in_ids, now_ms
 from dwarf.storage.migrations.drafting import initial_schema
 from dwarf.storage.script import Statement
 from dwarf.storage.tables import graphs, migrations, steps
+from tests.storage.write_golden import statements
 
-
-def _statements() -> Iterator[Statement]:
-    for module in pkgutil.walk_packages(dwarf.storage.__path__, "dwarf.storage."):
-        for value in vars(import_module(module.name)).values():
-            values = (
-                value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
-            )
-            yield from (item for item in values if isinstance(item, Statement))
-
-
-STATEMENTS = {id(statement): statement for statement in _statements()}.values()
+STATEMENTS = statements()
 
 
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.name)

@@ -1,7 +1,9 @@
 CREATE TABLE dwarf_blob_refs (
-    flow_id BIGINT NOT NULL,
+    step_id BIGINT NOT NULL,
     blob_hash VARCHAR(64) NOT NULL,
-    PRIMARY KEY (flow_id, blob_hash),
+    flow_id BIGINT NOT NULL,
+    PRIMARY KEY (step_id, blob_hash, flow_id),
+    KEY dwarf_blob_refs_flow (flow_id),
     KEY dwarf_blob_refs_hash (blob_hash)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 

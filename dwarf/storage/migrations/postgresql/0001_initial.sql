@@ -1,8 +1,11 @@
 CREATE TABLE dwarf_blob_refs (
-    flow_id BIGINT NOT NULL,
+    step_id BIGINT NOT NULL,
     blob_hash VARCHAR(64) NOT NULL,
-    PRIMARY KEY (flow_id, blob_hash)
+    flow_id BIGINT NOT NULL,
+    PRIMARY KEY (step_id, blob_hash, flow_id)
 );
+
+CREATE INDEX dwarf_blob_refs_flow ON dwarf_blob_refs (flow_id);
 
 CREATE INDEX dwarf_blob_refs_hash ON dwarf_blob_refs (blob_hash);
 

@@ -1,8 +1,11 @@
 CREATE TABLE dwarf_blob_refs (
-    flow_id INTEGER NOT NULL,
+    step_id INTEGER NOT NULL,
     blob_hash VARCHAR(64) NOT NULL,
-    PRIMARY KEY (flow_id, blob_hash)
+    flow_id INTEGER NOT NULL,
+    PRIMARY KEY (step_id, blob_hash, flow_id)
 );
+
+CREATE INDEX dwarf_blob_refs_flow ON dwarf_blob_refs (flow_id);
 
 CREATE INDEX dwarf_blob_refs_hash ON dwarf_blob_refs (blob_hash);
 

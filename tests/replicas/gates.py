@@ -1,0 +1,115 @@
+"""Holding one engine's transaction at a statement, while another engine goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from dwarf.engine import Engine
+from dwarf.storage.link import Link
+from dwarf.storage.script import Params, Row, Statement
+from dwarf.storage.server import ServerDatabase
+
+
+class Held:
+    """A transaction that stands still before a statement, from when it comes there until it is let go."""
+
+    def __init__(self, at: str, after: str) -> None:
+        self.at = at
+        self.after = after
+        self._reached = asyncio.Event()
+        self._released = asyncio.Event()
+
+    async def reached(self) -> None:
+        """Wait until a transaction stands here."""
+        await self._reached.wait()
+
+    def release(self) -> None:
+        """Let it go on."""
+        self._released.set()
+
+    async def stand(self) -> None:
+        """For the transaction: stop here."""
+        self._reached.set()
+        await self._released.wait()
+
+
+class Gates:
+    """The places where transactions of one engine are held."""
+
+    def __init__(self, engine: Engine) -> None:
+        database: Any = engine._replicas[1].database
+        assert isinstance(database, ServerDatabase)
+        pool: Any = database._pool
+        self.waiting: list[Held] = []
+        connect = pool._connect
+
+        async def gated() -> GatedLink:
+            return GatedLink(await connect(), self)
+
+        pool._connect = gated
+        pool._idle = [GatedLink(link, self) for link in pool._idle]
+
+    def hold(self, at: str, *, after: str = "") -> Held:
+        """Hold the next transaction that comes to a statement, or to COMMIT, having run another one before."""
+        held = Held(at, after)
+        self.waiting.append(held)
+        return held
+
+    async def arrive(self, name: str, seen: set[str]) -> None:
+        """A transaction comes to a statement."""
+        for held in self.waiting:
+            if held.at == name and (not held.after or held.after in seen):
+                self.waiting.remove(held)
+                await held.stand()
+                return
+
+
+class GatedLink(Link):
+    """A link that passes gates."""
+
+    def __init__(self, link: Link, gates: Gates) -> None:
+        super().__init__()
+        self._link = link
+        self._gates = gates
+        self._seen: set[str] = set()
+        self.served = link.served
+        self.family, self.errors = link.family, link.errors
+        self.begin_write, self.begin_read = link.begin_write, link.begin_read
+
+    @property
+    def usable(self) -> bool:
+        return self._link.usable
+
+    async def control(self, sql: str) -> None:
+        await self._gates.arrive(sql, self._seen)
+        if sql in ("COMMIT", "ROLLBACK"):
+            self._seen.clear()
+        await self._link.control(sql)
+
+    async def _pass(self, statement: Statement) -> None:
+        await self._gates.arrive(statement.name, self._seen)
+        self._seen.add(statement.name)
+
+    async def fetch(self, statement: Statement, params: Params) -> list[Row]:
+        await self._pass(statement)
+        return await self._link.fetch(statement, params)
+
+    async def execute(self, statement: Statement, params: Params) -> int:
+        await self._pass(statement)
+        return await self._link.execute(statement, params)
+
+    async def insert_many(self, statement: Statement, rows: Sequence[Params]) -> None:
+        await self._pass(statement)
+        await self._link.insert_many(statement, rows)
+
+    async def update_each(self, statement: Statement, rows: Sequence[Params]) -> list[bool]:
+        await self._pass(statement)
+        return await self._link.update_each(statement, rows)
+
+    async def close(self) -> None:
+        await self._link.close()
+
+    def kill(self) -> None:
+        self._link.kill()

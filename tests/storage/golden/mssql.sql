@@ -1,0 +1,1066 @@
+-- mssql: every statement as it is sent. Written by: python -m tests.storage.write_golden
+
+-- all_schedules
+SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
+FROM dwarf_schedules ORDER BY dwarf_schedules.name;
+
+-- anchors
+SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- answers_of_steps
+SELECT dwarf_steps.step_id, dwarf_steps.answers
+FROM dwarf_steps
+WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_steps.answers != ?;
+
+-- arrive
+UPDATE dwarf_steps SET cohort_arrivals=(dwarf_steps.cohort_arrivals + ?), cohort_failures=(dwarf_steps.cohort_failures + ?) OUTPUT inserted.cohort_size, inserted.cohort_arrivals, inserted.cohort_failures, inserted.lineage_id WHERE dwarf_steps.step_id = ?;
+
+-- ask_step
+UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=?, crashes=0, updated_at=?, interrupt=?, changes=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+
+-- best_band
+SELECT anon_1.priority
+FROM (SELECT dwarf_steps.priority AS priority, ROW_NUMBER() OVER (ORDER BY dwarf_steps.priority) AS mssql_rn
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? AND dwarf_steps.limit_name IN (SELECT value FROM OPENJSON(?)) = 0 AND dwarf_steps.task_url IN (SELECT value FROM OPENJSON(?)) = 0 AND dwarf_steps.crashes < ? AND dwarf_steps.priority > ?) AS anon_1
+WHERE mssql_rn <= 1;
+
+-- blobs_of_flows
+SELECT DISTINCT dwarf_blob_refs.blob_hash
+FROM dwarf_blob_refs
+WHERE dwarf_blob_refs.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- blobs_of_steps
+SELECT dwarf_blob_refs.step_id, dwarf_blob_refs.blob_hash
+FROM dwarf_blob_refs
+WHERE dwarf_blob_refs.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- call_step
+UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=?, changes=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+
+-- caller_answers
+SELECT dwarf_steps.answers, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
+
+-- cancel_below_roots
+UPDATE dwarf_flows SET status='cancelled', updated_at=? WHERE dwarf_flows.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_flows.status IN ('running', 'interrupted');
+
+-- cancel_steps
+UPDATE dwarf_steps SET status='cancelled', interrupt_deadline=0, parked=0, updated_at=? WHERE dwarf_steps.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_steps.status IN ('pending', 'running', 'interrupted');
+
+-- cancel_target
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
+-- children_of_flows
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.parent_flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_flows.parent_flow_id > 0;
+
+-- children_of_step
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.parent_step_id = ? AND dwarf_flows.parent_step_id > 0;
+
+-- claim_steps
+UPDATE dwarf_steps SET status='running', lease_expires=(? + dwarf_steps.time_budget_ms + ?), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=?, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN ? ELSE dwarf_steps.started_at END, updated_at=? OUTPUT inserted.step_id, inserted.flow_id, inserted.token, inserted.node, inserted.depth, inserted.state, inserted.refs, inserted.changes, inserted.attempt, inserted.lineage_id, inserted.ordinal, inserted.answers, inserted.lease_seq, inserted.created_at, inserted.crashes WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ?;
+
+-- claimed_flows
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- converge_ended
+UPDATE dwarf_steps SET status=?, parked=0, updated_at=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running';
+
+-- copy_flow
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- copy_step
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- count_flows
+SELECT dwarf_flows.status, count(*) AS count_1
+FROM dwarf_flows GROUP BY dwarf_flows.status ORDER BY dwarf_flows.status;
+
+-- count_steps
+SELECT dwarf_steps.status, count(*) AS count_1
+FROM dwarf_steps GROUP BY dwarf_steps.status ORDER BY dwarf_steps.status;
+
+-- database_identity
+SELECT dwarf_facts.value
+FROM dwarf_facts
+WHERE dwarf_facts.name = ?;
+
+-- delete_schedule
+DELETE FROM dwarf_schedules WHERE dwarf_schedules.name = ?;
+
+-- delete_target
+SELECT dwarf_flows.token, dwarf_flows.parent_flow_id, dwarf_flows.status, dwarf_flows.delete_after_ms
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
+-- doom_of_root
+SELECT dwarf_flows.delete_after_ms
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
+-- doomed_flows
+SELECT TOP 500 dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms > 0 AND dwarf_flows.updated_at + dwarf_flows.delete_after_ms <= ? ORDER BY dwarf_flows.delete_after_ms, dwarf_flows.updated_at;
+
+-- drop_flows
+DELETE FROM dwarf_flows WHERE dwarf_flows.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- drop_steps
+DELETE FROM dwarf_steps WHERE dwarf_steps.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- due_of_key
+SELECT anon_1.step_id, anon_1.task_url, anon_1.limit_name, anon_1.limit_rule, anon_1.crashes
+FROM (SELECT dwarf_steps.step_id AS step_id, dwarf_steps.task_url AS task_url, dwarf_steps.limit_name AS limit_name, dwarf_steps.limit_rule AS limit_rule, dwarf_steps.crashes AS crashes, ROW_NUMBER() OVER (ORDER BY dwarf_steps.created_at, dwarf_steps.step_id) AS mssql_rn
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? AND dwarf_steps.limit_name IN (SELECT value FROM OPENJSON(?)) = 0 AND dwarf_steps.task_url IN (SELECT value FROM OPENJSON(?)) = 0 AND dwarf_steps.crashes < ? AND dwarf_steps.priority = ? AND dwarf_steps.fairness_key = ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- due_schedules
+SELECT TOP 100 dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
+FROM dwarf_schedules
+WHERE dwarf_schedules.next_at <= ? AND dwarf_schedules.paused = 0 ORDER BY dwarf_schedules.next_at;
+
+-- end_flow
+UPDATE dwarf_flows SET status=?, delete_after_ms=?, updated_at=?, error=?, cancel_reason=?, final_state=? WHERE dwarf_flows.flow_id = ? AND dwarf_flows.status IN ('running', 'interrupted');
+
+-- fail_step
+UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+
+-- fail_step_keeping
+UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, changes=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+
+-- finish_step
+UPDATE dwarf_steps SET status='completed', cohort_size=?, cohort_arrivals=?, route=?, successor_id=?, updated_at=?, changes=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+
+-- first_error
+SELECT TOP 1 dwarf_steps.error
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = ? AND dwarf_steps.status IN ('failed', 'cancelled') AND dwarf_steps.error != ? ORDER BY dwarf_steps.step_id;
+
+-- flow_by_idempotency_key
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.request_hash
+FROM dwarf_flows
+WHERE dwarf_flows.idempotency_key = ?;
+
+-- flow_movement
+SELECT count(*) AS count_1, max(dwarf_steps.updated_at) AS max_1, sum(LEN(dwarf_steps.progress)) AS sum_1, sum(dwarf_steps.lease_seq + dwarf_steps.attempt) AS sum_2, sum(CASE WHEN (dwarf_steps.status = 'running') THEN ? ELSE ? END) AS sum_3, sum(CASE WHEN (dwarf_steps.status = 'interrupted') THEN ? ELSE ? END) AS sum_4, sum(CASE WHEN (dwarf_steps.status = 'completed') THEN ? ELSE ? END) AS sum_5
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = ?;
+
+-- flow_outcome
+SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.final_state, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.root_flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
+-- flow_place
+SELECT dwarf_flows.token, dwarf_flows.parent_flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
+-- flow_statuses
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.status
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- flows_of_steps
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id
+FROM dwarf_steps
+WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- flows_of_trees
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.root_flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- forget_blob
+DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.step_id = ? AND dwarf_blob_refs.blob_hash = ?;
+
+-- forget_blobs
+DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- forget_starts
+DELETE FROM dwarf_limit_starts WHERE dwarf_limit_starts.limit_name = ? AND dwarf_limit_starts.started_at <= ?;
+
+-- free_blobs
+DELETE FROM dwarf_blobs WHERE dwarf_blobs.blob_hash IN (SELECT value FROM OPENJSON(?)) AND NOT (EXISTS (SELECT *
+FROM dwarf_blob_refs
+WHERE dwarf_blob_refs.blob_hash = dwarf_blobs.blob_hash));
+
+-- free_steps
+SELECT dwarf_steps.step_id
+FROM dwarf_steps
+WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) ORDER BY dwarf_steps.step_id;
+
+-- graph_body
+SELECT dwarf_graphs.body
+FROM dwarf_graphs
+WHERE dwarf_graphs.graph_hash = ?;
+
+-- graph_hashes
+SELECT TOP 257 dwarf_graphs.graph_hash
+FROM dwarf_graphs ORDER BY dwarf_graphs.graph_hash;
+
+-- graph_known
+SELECT dwarf_graphs.graph_hash
+FROM dwarf_graphs
+WHERE dwarf_graphs.graph_hash = ?;
+
+-- graph_of_flow
+SELECT dwarf_flows.token, dwarf_graphs.body
+FROM dwarf_flows JOIN dwarf_graphs ON dwarf_graphs.graph_hash = dwarf_flows.graph_hash
+WHERE dwarf_flows.flow_id = ?;
+
+-- insert_blob
+INSERT INTO dwarf_blobs (blob_hash, body) VALUES (?, ?);
+
+-- insert_flow
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, '');
+
+-- insert_graph
+INSERT INTO dwarf_graphs (graph_hash, body) VALUES (?, ?);
+
+-- insert_schedule
+INSERT INTO dwarf_schedules (name, definition_hash, workflow_url, graph_hash, cron, every_ms, timezone, state, options, catch_up, paused, next_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- insert_step
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '', '', '', ?, '', ?);
+
+-- interrupt_caller
+UPDATE dwarf_steps SET status='interrupted', updated_at=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 1 AND dwarf_steps.status = 'running';
+
+-- interrupt_flow
+UPDATE dwarf_flows SET status='interrupted', updated_at=? WHERE dwarf_flows.flow_id = ? AND dwarf_flows.status IN ('running', 'interrupted');
+
+-- interrupted_child
+SELECT TOP 1 dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.parent_step_id = ? AND dwarf_flows.parent_step_id > 0 AND dwarf_flows.status = 'interrupted' ORDER BY dwarf_flows.flow_id DESC;
+
+-- keep_secret
+INSERT INTO dwarf_secrets (name, value) VALUES (?, ?);
+
+-- keys_of_band
+WITH known(fairness_key) AS
+(SELECT (SELECT anon_3.fairness_key
+FROM (SELECT dwarf_steps.fairness_key AS fairness_key, ROW_NUMBER() OVER (ORDER BY dwarf_steps.fairness_key) AS mssql_rn
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.priority = ?) AS anon_3
+WHERE mssql_rn <= 1) AS fairness_key UNION ALL SELECT (SELECT anon_5.fairness_key
+FROM (SELECT dwarf_steps.fairness_key AS fairness_key, ROW_NUMBER() OVER (ORDER BY dwarf_steps.fairness_key) AS mssql_rn
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.priority = ? AND dwarf_steps.fairness_key > known.fairness_key) AS anon_5
+WHERE mssql_rn <= 1) AS anon_4
+FROM known
+WHERE known.fairness_key IS NOT NULL)
+ SELECT known.fairness_key, (SELECT anon_2.fairness_weight
+FROM (SELECT dwarf_steps.fairness_weight AS fairness_weight, ROW_NUMBER() OVER (ORDER BY dwarf_steps.created_at, dwarf_steps.step_id) AS mssql_rn
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.priority = ? AND dwarf_steps.fairness_key = known.fairness_key) AS anon_2
+WHERE mssql_rn <= 1) AS anon_1
+FROM known
+WHERE known.fairness_key IS NOT NULL;
+
+-- known_blobs
+SELECT dwarf_blobs.blob_hash
+FROM dwarf_blobs
+WHERE dwarf_blobs.blob_hash IN (SELECT value FROM OPENJSON(?)) ORDER BY dwarf_blobs.blob_hash;
+
+-- latest_turn
+SELECT TOP 1 dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.thread_id = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.forked_from_step = 0 AND dwarf_flows.delete_after_ms = 0 ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC;
+
+-- lease_owners
+SELECT DISTINCT dwarf_steps.engine_id
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+
+-- limit_gate
+UPDATE dwarf_limit_gates SET turn=(1 - dwarf_limit_gates.turn) WHERE dwarf_limit_gates.limit_name = ?;
+
+-- limit_running
+SELECT count(*) AS count_1
+FROM dwarf_steps
+WHERE dwarf_steps.limit_name = ? AND dwarf_steps.limit_name != '' AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+
+-- limit_start
+INSERT INTO dwarf_limit_starts (limit_name, step_id, started_at) VALUES (?, ?, ?);
+
+-- limit_starts
+SELECT count(*) AS count_1, min(dwarf_limit_starts.started_at) AS min_1
+FROM dwarf_limit_starts
+WHERE dwarf_limit_starts.limit_name = ?;
+
+-- link_members
+UPDATE dwarf_steps SET successor_id=? WHERE dwarf_steps.lineage_id = ? AND dwarf_steps.lineage_id > 0 AND dwarf_steps.status = 'completed' AND dwarf_steps.successor_id = 0;
+
+-- link_spawn
+UPDATE dwarf_steps SET successor_id=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.successor_id = 0;
+
+-- list_flows_arm_key_kept_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ? AND dwarf_flows.token LIKE ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_arm_key_kept_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ? AND dwarf_flows.token LIKE ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_arm_name_kept_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.workflow_name = ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_arm_name_kept_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.workflow_name = ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_arm_url_kept_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.workflow_url = ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_arm_url_kept_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.workflow_url = ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_before_kept_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE (dwarf_flows.created_at < ? OR dwarf_flows.flow_id < ?) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_before_kept_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE (dwarf_flows.created_at < ? OR dwarf_flows.flow_id < ?) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_before_kept_tree_kept_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE (dwarf_flows.created_at < ? OR dwarf_flows.flow_id < ?) AND dwarf_flows.delete_after_ms = 0 AND NOT (EXISTS (SELECT *
+FROM dwarf_flows AS root
+WHERE root.flow_id = dwarf_flows.root_flow_id AND root.delete_after_ms > 0)) AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_cancelled_kept_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'cancelled' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_cancelled_kept_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'cancelled' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_cancelled_text_kept_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER(?) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_cancelled_text_kept_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER(?) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_cancelled_text_unicode_kept_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER(?) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_cancelled_text_unicode_kept_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER(?) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_failed_kept_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'failed' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_failed_kept_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'failed' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_failed_text_kept_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER(?) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_failed_text_kept_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER(?) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_failed_text_unicode_kept_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER(?) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_failed_text_unicode_kept_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER(?) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_fairness_key_kept_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.fairness_key = ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_fairness_key_kept_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.fairness_key = ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_key_text_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND LOWER(? + CAST(dwarf_flows.flow_id AS VARCHAR(20)) + '-' + dwarf_flows.token) LIKE LOWER(?) ESCAPE '~' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_key_text_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND LOWER(? + CAST(dwarf_flows.flow_id AS VARCHAR(20)) + '-' + dwarf_flows.token) LIKE LOWER(?) ESCAPE '~' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_names_text_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER(?) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER(?) ESCAPE '~' OR (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER(?) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_names_text_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER(?) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER(?) ESCAPE '~' OR (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER(?) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_names_text_unicode_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER(?) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER(?) ESCAPE '~' OR (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER(?) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_names_text_unicode_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER(?) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER(?) ESCAPE '~' OR (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER(?) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_newer_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at >= ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_newer_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at >= ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_node_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND dwarf_steps.node = ?)) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_node_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND dwarf_steps.node = ?)) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_node_text_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER(?) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_node_text_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER(?) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_node_text_unicode_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER(?) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_node_text_unicode_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER(?) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_not_running_older_roots_status_upto_oldest_first
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.updated_at < ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = ? AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_not_running_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_not_running_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_older_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at < ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_older_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at < ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_priority_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.priority = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_priority_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.priority = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_rare_workflow_name_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_name = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_rare_workflow_name_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_name = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_rare_workflow_url_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_url = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_rare_workflow_url_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_url = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_roots_of_thread_since_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at >= ? AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_roots_of_thread_status_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = ? AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_roots_of_thread_thread_id_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.thread_id = ? AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_roots_of_thread_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_roots_of_thread_upto_workflow_name
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? AND dwarf_flows.workflow_name = ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_roots_of_thread_upto_workflow_url
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? AND dwarf_flows.workflow_url = ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_roots_since_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at >= ? AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_roots_status_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = ? AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_roots_thread_id_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.thread_id = ? AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_roots_upto
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_roots_upto_workflow_name
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? AND dwarf_flows.workflow_name = ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- list_flows_kept_roots_upto_workflow_url
+SELECT anon_1.flow_id, anon_1.created_at, anon_1.token, anon_1.status, anon_1.thread_id, anon_1.thread_token, anon_1.workflow_url, anon_1.workflow_name, anon_1.error, anon_1.cancel_reason, anon_1.priority, anon_1.fairness_key, anon_1.trace_parent, anon_1.parent_flow_id, anon_1.started_at, anon_1.updated_at
+FROM (SELECT dwarf_flows.flow_id AS flow_id, dwarf_flows.created_at AS created_at, dwarf_flows.token AS token, dwarf_flows.status AS status, dwarf_flows.thread_id AS thread_id, dwarf_flows.thread_token AS thread_token, dwarf_flows.workflow_url AS workflow_url, dwarf_flows.workflow_name AS workflow_name, dwarf_flows.error AS error, dwarf_flows.cancel_reason AS cancel_reason, dwarf_flows.priority AS priority, dwarf_flows.fairness_key AS fairness_key, dwarf_flows.trace_parent AS trace_parent, dwarf_flows.parent_flow_id AS parent_flow_id, dwarf_flows.started_at AS started_at, dwarf_flows.updated_at AS updated_at, ROW_NUMBER() OVER (ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC) AS mssql_rn
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? AND dwarf_flows.workflow_url = ?) AS anon_1
+WHERE mssql_rn <= ?;
+
+-- live_below_roots
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.root_flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND (dwarf_flows.status IN ('running', 'interrupted') OR dwarf_flows.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)));
+
+-- live_step
+SELECT TOP 1 dwarf_steps.step_id
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_steps.status IN ('pending', 'running', 'interrupted');
+
+-- live_tree
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
+FROM dwarf_flows
+WHERE dwarf_flows.root_flow_id = ? AND dwarf_flows.status IN ('running', 'interrupted');
+
+-- lock_blobs
+SELECT dwarf_blobs.blob_hash
+FROM dwarf_blobs
+WHERE dwarf_blobs.blob_hash IN (SELECT value FROM OPENJSON(?)) ORDER BY dwarf_blobs.blob_hash;
+
+-- lock_flow
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
+-- lock_live_steps
+SELECT dwarf_steps.step_id
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_steps.status IN ('pending', 'running', 'interrupted') ORDER BY dwarf_flows.created_at DESC, dwarf_steps.step_id;
+
+-- lock_turn
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
+-- mark_ended_flows
+UPDATE dwarf_flows SET delete_after_ms=?, idempotency_key=NULL WHERE dwarf_flows.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status IN ('completed', 'failed', 'cancelled');
+
+-- mark_waiting_flow
+UPDATE dwarf_flows SET status='cancelled', delete_after_ms=?, idempotency_key=NULL, updated_at=? WHERE dwarf_flows.flow_id = ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status = 'interrupted';
+
+-- members
+SELECT dwarf_steps.step_id, dwarf_steps.depth, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.lineage_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'completed' AND dwarf_steps.lineage_id > 0 ORDER BY dwarf_steps.ordinal, dwarf_steps.depth, dwarf_steps.step_id;
+
+-- move_schedule
+UPDATE dwarf_schedules SET next_at=? WHERE dwarf_schedules.name = ? AND dwarf_schedules.next_at = ? AND dwarf_schedules.paused = 0;
+
+-- name_database
+INSERT INTO dwarf_facts (name, value) VALUES (?, ?);
+
+-- new_limit_gate
+INSERT INTO dwarf_limit_gates (limit_name) VALUES (?);
+
+-- next_deadline
+SELECT min(dwarf_steps.interrupt_deadline) AS min_1
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0;
+
+-- next_due
+SELECT min(dwarf_steps.not_before) AS min_1
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before > ?;
+
+-- next_schedule
+SELECT min(dwarf_schedules.next_at) AS min_1
+FROM dwarf_schedules
+WHERE dwarf_schedules.paused = 0;
+
+-- next_workflow_url
+SELECT min(dwarf_flows.workflow_url) AS min_1
+FROM dwarf_flows
+WHERE dwarf_flows.workflow_url > ?;
+
+-- nodes_of_flows
+SELECT dwarf_steps.flow_id, dwarf_steps.node
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0;
+
+-- now
+SELECT DATEDIFF_BIG(MILLISECOND, '1970-01-01', SYSUTCDATETIME()) AS anon_1;
+
+-- oldest_waiting_in_tree
+SELECT TOP 1 dwarf_steps.interrupt
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
+
+-- one_schedule
+SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
+FROM dwarf_schedules
+WHERE dwarf_schedules.name = ?;
+
+-- one_step
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ?;
+
+-- origin_flows
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state
+FROM dwarf_flows
+WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_flows.flow_id;
+
+-- origin_shape
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.status, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.cohort_size
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_steps.step_id;
+
+-- origin_stands
+SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.delete_after_ms
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
+-- overdue_in_tree
+SELECT count(*) AS count_1
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.interrupt_deadline <= ?;
+
+-- overdue_steps
+SELECT TOP 200 dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.interrupt_deadline <= ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.interrupt_deadline, dwarf_steps.step_id;
+
+-- parent_flow
+SELECT dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
+-- pause_schedule
+UPDATE dwarf_schedules SET paused=1 WHERE dwarf_schedules.name = ?;
+
+-- pending_by_priority
+SELECT dwarf_steps.priority, count(*) AS count_1, min(CASE WHEN (dwarf_steps.not_before > dwarf_steps.updated_at) THEN dwarf_steps.not_before ELSE dwarf_steps.updated_at END) AS min_1, count(DISTINCT dwarf_steps.fairness_key) AS count_2
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? GROUP BY dwarf_steps.priority;
+
+-- read_blobs
+SELECT dwarf_blobs.blob_hash, dwarf_blobs.body
+FROM dwarf_blobs
+WHERE dwarf_blobs.blob_hash IN (SELECT value FROM OPENJSON(?));
+
+-- record_schema_version
+INSERT INTO dwarf_migrations (version, applied_at) VALUES (?, ?);
+
+-- recover_abandoned
+SELECT dwarf_steps.step_id
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- recover_expired
+SELECT dwarf_steps.step_id
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_expires <= ?;
+
+-- refer_to_blob
+INSERT INTO dwarf_blob_refs (step_id, blob_hash, flow_id) VALUES (?, ?, ?);
+
+-- referred_blobs
+SELECT dwarf_blob_refs.flow_id, dwarf_blob_refs.step_id, dwarf_blob_refs.blob_hash
+FROM dwarf_blob_refs
+WHERE dwarf_blob_refs.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_blob_refs.blob_hash IN (SELECT value FROM OPENJSON(?)) AND dwarf_blob_refs.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- release_lease
+UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + ?), updated_at=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.lease_seq = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+
+-- reserve_ids
+UPDATE dwarf_ids SET next_id=(dwarf_ids.next_id + ?) OUTPUT inserted.next_id WHERE dwarf_ids.kind = ?;
+
+-- resumable_flow
+SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.parent_flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
+-- resume_caller
+UPDATE dwarf_steps SET status='running', updated_at=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 1 AND dwarf_steps.status = 'interrupted';
+
+-- resume_flow
+UPDATE dwarf_flows SET status='running', updated_at=? WHERE dwarf_flows.flow_id = ? AND dwarf_flows.status = 'interrupted' AND NOT (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.status = 'interrupted'));
+
+-- resume_schedule
+UPDATE dwarf_schedules SET paused=0, next_at=? WHERE dwarf_schedules.name = ? AND dwarf_schedules.paused = 1;
+
+-- resume_step
+UPDATE dwarf_steps SET status='pending', interrupt_deadline=0, not_before=?, lease_expires=0, updated_at=?, answers=?, interrupt='' WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
+
+-- retired_flows
+SELECT TOP 500 dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.status = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.created_at <= ? AND dwarf_flows.updated_at <= ? ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id;
+
+-- retry_step
+UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, lease_expires=0, updated_at=?, progress='', answers='', changes=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+
+-- revive_caller
+UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=?, answers=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
+
+-- rewind_steps
+UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + 1), updated_at=? WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+
+-- root_of
+SELECT dwarf_flows.root_flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
+-- roots_and_live_below
+SELECT dwarf_flows.flow_id, dwarf_flows.workflow_url
+FROM dwarf_flows
+WHERE dwarf_flows.root_flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND (dwarf_flows.parent_flow_id = 0 OR dwarf_flows.status IN ('running', 'interrupted'));
+
+-- routed_step
+SELECT dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ?;
+
+-- schema_versions
+SELECT dwarf_migrations.version
+FROM dwarf_migrations;
+
+-- secret
+SELECT dwarf_secrets.value
+FROM dwarf_secrets
+WHERE dwarf_secrets.name = ?;
+
+-- spawn
+SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ?;
+
+-- spoil_step
+UPDATE dwarf_steps SET status='failed', updated_at=?, error=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'completed';
+
+-- step_place
+SELECT dwarf_steps.token, dwarf_flows.root_flow_id
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_steps.step_id = ?;
+
+-- step_progress
+UPDATE dwarf_steps SET updated_at=?, progress=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+
+-- steps_of_trees
+SELECT dwarf_flows.root_flow_id, count(*) AS count_1
+FROM dwarf_flows JOIN dwarf_steps ON dwarf_steps.flow_id = dwarf_flows.flow_id
+WHERE dwarf_flows.root_flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) GROUP BY dwarf_flows.root_flow_id;
+
+-- stored_in_steps
+SELECT dwarf_steps.step_id, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.changes, dwarf_steps.state
+FROM dwarf_steps
+WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- tails
+SELECT dwarf_steps.step_id, dwarf_steps.lineage_id, CASE WHEN (dwarf_steps.status = 'completed') THEN ? ELSE ? END AS anon_1, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = ? AND dwarf_steps.successor_id = 0 ORDER BY dwarf_steps.step_id;
+
+-- thread
+SELECT dwarf_flows.token, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.parent_flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
+-- thread_of_flow
+SELECT dwarf_flows.token, dwarf_flows.thread_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
+-- tree_flows
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.status, dwarf_flows.parent_step_id
+FROM dwarf_flows
+WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_flows.flow_id;
+
+-- tree_rows
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_steps.step_id;
+
+-- tree_steps
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_steps.depth, dwarf_steps.step_id;
+
+-- turn_to_continue
+SELECT TOP 1 dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.final_state
+FROM dwarf_flows
+WHERE dwarf_flows.thread_id = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.forked_from_step = 0 AND dwarf_flows.delete_after_ms = 0 ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC;
+
+-- update_schedule
+UPDATE dwarf_schedules SET definition_hash=?, workflow_url=?, graph_hash=?, cron=?, every_ms=?, timezone=?, state=?, options=?, catch_up=?, next_at=? WHERE dwarf_schedules.name = ?;
+
+-- waiting_in_flow
+SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.interrupt, dwarf_steps.parked
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = ? AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
+
+-- waiting_steps
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
+
+-- waiting_steps_of_tree
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
+
+-- whole_steps
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
+FROM dwarf_steps
+WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) ORDER BY dwarf_steps.step_id;
+
+-- written_so_far
+SELECT dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ?;

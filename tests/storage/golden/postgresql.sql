@@ -1,0 +1,1012 @@
+-- postgresql: every statement as it is sent. Written by: python -m tests.storage.write_golden
+
+-- all_schedules
+SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
+FROM dwarf_schedules ORDER BY dwarf_schedules.name;
+
+-- anchors
+SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[]));
+
+-- answers_of_steps
+SELECT dwarf_steps.step_id, dwarf_steps.answers
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.answers != $2::VARCHAR;
+
+-- arrive
+UPDATE dwarf_steps SET cohort_arrivals=(dwarf_steps.cohort_arrivals + $1::INTEGER), cohort_failures=(dwarf_steps.cohort_failures + $2::INTEGER) WHERE dwarf_steps.step_id = $3::BIGINT RETURNING dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.lineage_id;
+
+-- ask_step
+UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=$1::BIGINT, crashes=0, updated_at=$2::BIGINT, interrupt=$3::VARCHAR, changes=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $6::BIGINT;
+
+-- best_band
+SELECT dwarf_steps.priority
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= $1::BIGINT AND dwarf_steps.lease_expires <= $1::BIGINT AND NOT dwarf_steps.limit_name = ANY(CAST($2 AS TEXT[])) AND NOT dwarf_steps.task_url = ANY(CAST($3 AS TEXT[])) AND dwarf_steps.crashes < $4::INTEGER AND dwarf_steps.priority > $5::INTEGER ORDER BY dwarf_steps.priority
+ LIMIT 1;
+
+-- blobs_of_flows
+SELECT DISTINCT dwarf_blob_refs.blob_hash
+FROM dwarf_blob_refs
+WHERE dwarf_blob_refs.flow_id = ANY(CAST($1 AS BIGINT[]));
+
+-- blobs_of_steps
+SELECT dwarf_blob_refs.step_id, dwarf_blob_refs.blob_hash
+FROM dwarf_blob_refs
+WHERE dwarf_blob_refs.step_id = ANY(CAST($1 AS BIGINT[]));
+
+-- call_step
+UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=$1::BIGINT, changes=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $4::BIGINT;
+
+-- caller_answers
+SELECT dwarf_steps.answers, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = $1::BIGINT AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
+
+-- cancel_below_roots
+UPDATE dwarf_flows SET status='cancelled', updated_at=$1::BIGINT WHERE dwarf_flows.flow_id = ANY(CAST($2 AS BIGINT[])) AND dwarf_flows.status IN ('running', 'interrupted');
+
+-- cancel_steps
+UPDATE dwarf_steps SET status='cancelled', interrupt_deadline=0, parked=0, updated_at=$1::BIGINT WHERE dwarf_steps.flow_id = ANY(CAST($2 AS BIGINT[])) AND dwarf_steps.status IN ('pending', 'running', 'interrupted');
+
+-- cancel_target
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- children_of_flows
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.parent_flow_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_flows.parent_flow_id > 0;
+
+-- children_of_step
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.parent_step_id = $1::BIGINT AND dwarf_flows.parent_step_id > 0;
+
+-- claim_steps
+UPDATE dwarf_steps SET status='running', lease_expires=($1::BIGINT + dwarf_steps.time_budget_ms + $2::BIGINT), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=$3::BIGINT, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN $1::BIGINT ELSE dwarf_steps.started_at END, updated_at=$1::BIGINT WHERE dwarf_steps.step_id = ANY(CAST($4 AS BIGINT[])) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= $1::BIGINT AND dwarf_steps.lease_expires <= $1::BIGINT RETURNING dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes;
+
+-- claimed_flows
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ANY(CAST($1 AS BIGINT[]));
+
+-- converge_ended
+UPDATE dwarf_steps SET status=$1::VARCHAR, parked=0, updated_at=$2::BIGINT WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.status = 'running';
+
+-- copy_flow
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::INTEGER, $17::VARCHAR, $18::FLOAT(53), $19::INTEGER, $20::BIGINT, $21::VARCHAR, $22::VARCHAR, $23::BIGINT, $24::BIGINT, $25::BIGINT, $26::VARCHAR, $27::VARCHAR, $28::VARCHAR, $29::VARCHAR);
+
+-- copy_step
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::INTEGER, $9::INTEGER, $10::BIGINT, $11::INTEGER, $12::INTEGER, $13::INTEGER, $14::INTEGER, $15::VARCHAR, $16::BIGINT, $17::BIGINT, $18::INTEGER, $19::VARCHAR, $20::FLOAT(53), $21::BIGINT, $22::SMALLINT, $23::BIGINT, $24::BIGINT, $25::BIGINT, $26::VARCHAR, $27::VARCHAR, $28::INTEGER, $29::BIGINT, $30::BIGINT, $31::BIGINT, $32::BIGINT, $33::VARCHAR, $34::VARCHAR, $35::VARCHAR, $36::VARCHAR, $37::VARCHAR, $38::VARCHAR, $39::VARCHAR, $40::VARCHAR);
+
+-- count_flows
+SELECT dwarf_flows.status, count(*) AS count_1
+FROM dwarf_flows GROUP BY dwarf_flows.status ORDER BY dwarf_flows.status;
+
+-- count_steps
+SELECT dwarf_steps.status, count(*) AS count_1
+FROM dwarf_steps GROUP BY dwarf_steps.status ORDER BY dwarf_steps.status;
+
+-- database_identity
+SELECT dwarf_facts.value
+FROM dwarf_facts
+WHERE dwarf_facts.name = $1::VARCHAR;
+
+-- delete_schedule
+DELETE FROM dwarf_schedules WHERE dwarf_schedules.name = $1::VARCHAR;
+
+-- delete_target
+SELECT dwarf_flows.token, dwarf_flows.parent_flow_id, dwarf_flows.status, dwarf_flows.delete_after_ms
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- doom_of_root
+SELECT dwarf_flows.delete_after_ms
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- doomed_flows
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms > 0 AND dwarf_flows.updated_at + dwarf_flows.delete_after_ms <= $1::BIGINT ORDER BY dwarf_flows.delete_after_ms, dwarf_flows.updated_at
+ LIMIT $2::INTEGER;
+
+-- drop_flows
+DELETE FROM dwarf_flows WHERE dwarf_flows.flow_id = ANY(CAST($1 AS BIGINT[]));
+
+-- drop_steps
+DELETE FROM dwarf_steps WHERE dwarf_steps.flow_id = ANY(CAST($1 AS BIGINT[]));
+
+-- due_of_key
+SELECT dwarf_steps.step_id, dwarf_steps.task_url, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= $1::BIGINT AND dwarf_steps.lease_expires <= $1::BIGINT AND NOT dwarf_steps.limit_name = ANY(CAST($2 AS TEXT[])) AND NOT dwarf_steps.task_url = ANY(CAST($3 AS TEXT[])) AND dwarf_steps.crashes < $4::INTEGER AND dwarf_steps.priority = $5::INTEGER AND dwarf_steps.fairness_key = $6::VARCHAR ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
+ LIMIT $7 FOR UPDATE SKIP LOCKED;
+
+-- due_schedules
+SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
+FROM dwarf_schedules
+WHERE dwarf_schedules.next_at <= $1::BIGINT AND dwarf_schedules.paused = 0 ORDER BY dwarf_schedules.next_at
+ LIMIT $2::INTEGER;
+
+-- end_flow
+UPDATE dwarf_flows SET status=$1::VARCHAR, delete_after_ms=$2::INTEGER, updated_at=$3::BIGINT, error=$4::VARCHAR, cancel_reason=$5::VARCHAR, final_state=$6::VARCHAR WHERE dwarf_flows.flow_id = $7::BIGINT AND dwarf_flows.status IN ('running', 'interrupted');
+
+-- fail_step
+UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR, traceback=$3::VARCHAR WHERE dwarf_steps.step_id = $4::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $5::BIGINT;
+
+-- fail_step_keeping
+UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR, traceback=$3::VARCHAR, changes=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $6::BIGINT;
+
+-- finish_step
+UPDATE dwarf_steps SET status='completed', cohort_size=$1::INTEGER, cohort_arrivals=$2::INTEGER, route=$3::VARCHAR, successor_id=$4::BIGINT, updated_at=$5::BIGINT, changes=$6::VARCHAR WHERE dwarf_steps.step_id = $7::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $8::BIGINT;
+
+-- first_error
+SELECT dwarf_steps.error
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = $1::BIGINT AND dwarf_steps.status IN ('failed', 'cancelled') AND dwarf_steps.error != $2::VARCHAR ORDER BY dwarf_steps.step_id
+ LIMIT $3::INTEGER;
+
+-- flow_by_idempotency_key
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.request_hash
+FROM dwarf_flows
+WHERE dwarf_flows.idempotency_key = $1::VARCHAR;
+
+-- flow_movement
+SELECT count(*) AS count_1, max(dwarf_steps.updated_at) AS max_1, sum(length(dwarf_steps.progress)) AS sum_1, sum(dwarf_steps.lease_seq + dwarf_steps.attempt) AS sum_2, sum(CASE WHEN (dwarf_steps.status = 'running') THEN $1::INTEGER ELSE $2::INTEGER END) AS sum_3, sum(CASE WHEN (dwarf_steps.status = 'interrupted') THEN $3::INTEGER ELSE $4::INTEGER END) AS sum_4, sum(CASE WHEN (dwarf_steps.status = 'completed') THEN $5::INTEGER ELSE $6::INTEGER END) AS sum_5
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = $7::BIGINT;
+
+-- flow_outcome
+SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.final_state, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.root_flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- flow_place
+SELECT dwarf_flows.token, dwarf_flows.parent_flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- flow_statuses
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.status
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ANY(CAST($1 AS BIGINT[]));
+
+-- flows_of_steps
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[]));
+
+-- flows_of_trees
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[]));
+
+-- forget_blob
+DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.step_id = $1::BIGINT AND dwarf_blob_refs.blob_hash = $2::VARCHAR;
+
+-- forget_blobs
+DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.flow_id = ANY(CAST($1 AS BIGINT[]));
+
+-- forget_starts
+DELETE FROM dwarf_limit_starts WHERE dwarf_limit_starts.limit_name = $1::VARCHAR AND dwarf_limit_starts.started_at <= $2::BIGINT;
+
+-- free_blobs
+DELETE FROM dwarf_blobs WHERE dwarf_blobs.blob_hash = ANY(CAST($1 AS TEXT[])) AND NOT (EXISTS (SELECT *
+FROM dwarf_blob_refs
+WHERE dwarf_blob_refs.blob_hash = dwarf_blobs.blob_hash));
+
+-- free_steps
+SELECT dwarf_steps.step_id
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) ORDER BY dwarf_steps.step_id FOR UPDATE SKIP LOCKED;
+
+-- graph_body
+SELECT dwarf_graphs.body
+FROM dwarf_graphs
+WHERE dwarf_graphs.graph_hash = $1::VARCHAR;
+
+-- graph_hashes
+SELECT dwarf_graphs.graph_hash
+FROM dwarf_graphs ORDER BY dwarf_graphs.graph_hash
+ LIMIT $1::INTEGER;
+
+-- graph_known
+SELECT dwarf_graphs.graph_hash
+FROM dwarf_graphs
+WHERE dwarf_graphs.graph_hash = $1::VARCHAR;
+
+-- graph_of_flow
+SELECT dwarf_flows.token, dwarf_graphs.body
+FROM dwarf_flows JOIN dwarf_graphs ON dwarf_graphs.graph_hash = dwarf_flows.graph_hash
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- insert_blob
+INSERT INTO dwarf_blobs (blob_hash, body) VALUES ($1::VARCHAR, $2::VARCHAR);
+
+-- insert_flow
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::VARCHAR, $17::FLOAT(53), $18::INTEGER, $19::BIGINT, $20::VARCHAR, $21::VARCHAR, $22::BIGINT, $23::BIGINT, $24::BIGINT, '', '', $25::VARCHAR, '');
+
+-- insert_graph
+INSERT INTO dwarf_graphs (graph_hash, body) VALUES ($1::VARCHAR, $2::VARCHAR);
+
+-- insert_schedule
+INSERT INTO dwarf_schedules (name, definition_hash, workflow_url, graph_hash, cron, every_ms, timezone, state, options, catch_up, paused, next_at) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::VARCHAR, $8::VARCHAR, $9::VARCHAR, $10::SMALLINT, $11::SMALLINT, $12::BIGINT);
+
+-- insert_step
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::INTEGER, $9::BIGINT, $10::INTEGER, $11::BIGINT, $12::INTEGER, $13::VARCHAR, $14::FLOAT(53), $15::BIGINT, $16::BIGINT, $17::BIGINT, $18::VARCHAR, $19::VARCHAR, $20::BIGINT, $21::BIGINT, $22::BIGINT, $23::BIGINT, '', '', '', '', '', $24::VARCHAR, '', $25::VARCHAR);
+
+-- interrupt_caller
+UPDATE dwarf_steps SET status='interrupted', updated_at=$1::BIGINT WHERE dwarf_steps.step_id = $2::BIGINT AND dwarf_steps.parked = 1 AND dwarf_steps.status = 'running';
+
+-- interrupt_flow
+UPDATE dwarf_flows SET status='interrupted', updated_at=$1::BIGINT WHERE dwarf_flows.flow_id = $2::BIGINT AND dwarf_flows.status IN ('running', 'interrupted');
+
+-- interrupted_child
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.parent_step_id = $1::BIGINT AND dwarf_flows.parent_step_id > 0 AND dwarf_flows.status = 'interrupted' ORDER BY dwarf_flows.flow_id DESC
+ LIMIT $2::INTEGER;
+
+-- keep_secret
+INSERT INTO dwarf_secrets (name, value) VALUES ($1::VARCHAR, $2::VARCHAR);
+
+-- keys_of_band
+WITH RECURSIVE known(fairness_key) AS
+(SELECT (SELECT dwarf_steps.fairness_key
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.priority = $1::INTEGER ORDER BY dwarf_steps.fairness_key
+ LIMIT 1) AS fairness_key UNION ALL SELECT (SELECT dwarf_steps.fairness_key
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.priority = $1::INTEGER AND dwarf_steps.fairness_key > known.fairness_key ORDER BY dwarf_steps.fairness_key
+ LIMIT 1) AS anon_2
+FROM known
+WHERE known.fairness_key IS NOT NULL)
+ SELECT known.fairness_key, (SELECT dwarf_steps.fairness_weight
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.priority = $1::INTEGER AND dwarf_steps.fairness_key = known.fairness_key ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
+ LIMIT 1) AS anon_1
+FROM known
+WHERE known.fairness_key IS NOT NULL;
+
+-- known_blobs
+SELECT dwarf_blobs.blob_hash
+FROM dwarf_blobs
+WHERE dwarf_blobs.blob_hash = ANY(CAST($1 AS TEXT[])) ORDER BY dwarf_blobs.blob_hash;
+
+-- latest_turn
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.thread_id = $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.forked_from_step = 0 AND dwarf_flows.delete_after_ms = 0 ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $2::INTEGER;
+
+-- lease_owners
+SELECT DISTINCT dwarf_steps.engine_id
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+
+-- limit_gate
+UPDATE dwarf_limit_gates SET turn=(1 - dwarf_limit_gates.turn) WHERE dwarf_limit_gates.limit_name = $1::VARCHAR;
+
+-- limit_running
+SELECT count(*) AS count_1
+FROM dwarf_steps
+WHERE dwarf_steps.limit_name = $1::VARCHAR AND dwarf_steps.limit_name != '' AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+
+-- limit_start
+INSERT INTO dwarf_limit_starts (limit_name, step_id, started_at) VALUES ($1::VARCHAR, $2::BIGINT, $3::BIGINT);
+
+-- limit_starts
+SELECT count(*) AS count_1, min(dwarf_limit_starts.started_at) AS min_1
+FROM dwarf_limit_starts
+WHERE dwarf_limit_starts.limit_name = $1::VARCHAR;
+
+-- link_members
+UPDATE dwarf_steps SET successor_id=$1::BIGINT WHERE dwarf_steps.lineage_id = $2::BIGINT AND dwarf_steps.lineage_id > 0 AND dwarf_steps.status = 'completed' AND dwarf_steps.successor_id = 0;
+
+-- link_spawn
+UPDATE dwarf_steps SET successor_id=$1::BIGINT WHERE dwarf_steps.step_id = $2::BIGINT AND dwarf_steps.successor_id = 0;
+
+-- list_flows_arm_key_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT AND dwarf_flows.token LIKE $2::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
+
+-- list_flows_arm_key_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT AND dwarf_flows.token LIKE $2::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
+
+-- list_flows_arm_name_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.workflow_name = $1::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_arm_name_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.workflow_name = $1::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_arm_url_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.workflow_url = $1::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_arm_url_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.workflow_url = $1::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_before_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE (dwarf_flows.created_at < $1::BIGINT OR dwarf_flows.flow_id < $2::BIGINT) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
+
+-- list_flows_before_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE (dwarf_flows.created_at < $1::BIGINT OR dwarf_flows.flow_id < $2::BIGINT) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
+
+-- list_flows_before_kept_tree_kept_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE (dwarf_flows.created_at < $1::BIGINT OR dwarf_flows.flow_id < $2::BIGINT) AND dwarf_flows.delete_after_ms = 0 AND NOT (EXISTS (SELECT *
+FROM dwarf_flows AS root
+WHERE root.flow_id = dwarf_flows.root_flow_id AND root.delete_after_ms > 0)) AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
+
+-- list_flows_cancelled_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'cancelled' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $2;
+
+-- list_flows_cancelled_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'cancelled' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $2;
+
+-- list_flows_cancelled_text_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_cancelled_text_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_cancelled_text_unicode_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_cancelled_text_unicode_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_failed_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'failed' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $2;
+
+-- list_flows_failed_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'failed' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $2;
+
+-- list_flows_failed_text_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_failed_text_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_failed_text_unicode_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_failed_text_unicode_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_fairness_key_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.fairness_key = $1::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_fairness_key_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.fairness_key = $1::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_key_text_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND LOWER($1::VARCHAR || CAST(dwarf_flows.flow_id AS VARCHAR(20)) || '-' || dwarf_flows.token) LIKE LOWER($2::VARCHAR) ESCAPE '~' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
+
+-- list_flows_kept_key_text_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND LOWER($1::VARCHAR || CAST(dwarf_flows.flow_id AS VARCHAR(20)) || '-' || dwarf_flows.token) LIKE LOWER($2::VARCHAR) ESCAPE '~' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
+
+-- list_flows_kept_names_text_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_names_text_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_names_text_unicode_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_names_text_unicode_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_newer_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at >= $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_newer_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at >= $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_node_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND dwarf_steps.node = $1::VARCHAR)) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_node_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND dwarf_steps.node = $1::VARCHAR)) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_node_text_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_node_text_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_node_text_unicode_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_node_text_unicode_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_not_running_older_roots_status_upto_oldest_first
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.updated_at < $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = $2::VARCHAR AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id
+ LIMIT $4;
+
+-- list_flows_kept_not_running_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $2;
+
+-- list_flows_kept_not_running_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $2;
+
+-- list_flows_kept_older_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at < $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_older_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at < $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_priority_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.priority = $1::INTEGER AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_priority_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.priority = $1::INTEGER AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_rare_workflow_name_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_name = $1::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_rare_workflow_name_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_name = $1::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_rare_workflow_url_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_url = $1::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_rare_workflow_url_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_url = $1::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_roots_of_thread_since_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at >= $1::BIGINT AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_roots_of_thread_status_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = $1::VARCHAR AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_roots_of_thread_thread_id_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.thread_id = $1::BIGINT AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $2;
+
+-- list_flows_kept_roots_of_thread_upto_workflow_name
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT AND dwarf_flows.workflow_name = $2::VARCHAR ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_roots_of_thread_upto_workflow_url
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT AND dwarf_flows.workflow_url = $2::VARCHAR ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_roots_since_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at >= $1::BIGINT AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_roots_status_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = $1::VARCHAR AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_roots_thread_id_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.thread_id = $1::BIGINT AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $2;
+
+-- list_flows_kept_roots_upto_workflow_name
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT AND dwarf_flows.workflow_name = $2::VARCHAR ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- list_flows_kept_roots_upto_workflow_url
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT AND dwarf_flows.workflow_url = $2::VARCHAR ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $3;
+
+-- live_below_roots
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_flows.status IN ('running', 'interrupted') OR dwarf_flows.flow_id = ANY(CAST($1 AS BIGINT[])));
+
+-- live_step
+SELECT dwarf_steps.step_id
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.status IN ('pending', 'running', 'interrupted')
+ LIMIT $2::INTEGER;
+
+-- live_tree
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
+FROM dwarf_flows
+WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_flows.status IN ('running', 'interrupted');
+
+-- lock_blobs
+SELECT dwarf_blobs.blob_hash
+FROM dwarf_blobs
+WHERE dwarf_blobs.blob_hash = ANY(CAST($1 AS TEXT[])) ORDER BY dwarf_blobs.blob_hash FOR UPDATE;
+
+-- lock_flow
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT FOR UPDATE;
+
+-- lock_live_steps
+SELECT dwarf_steps.step_id
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.status IN ('pending', 'running', 'interrupted') ORDER BY dwarf_flows.created_at DESC, dwarf_steps.step_id FOR UPDATE OF dwarf_steps;
+
+-- lock_turn
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT FOR UPDATE;
+
+-- mark_ended_flows
+UPDATE dwarf_flows SET delete_after_ms=$1::INTEGER, idempotency_key=NULL WHERE dwarf_flows.flow_id = ANY(CAST($2 AS BIGINT[])) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status IN ('completed', 'failed', 'cancelled');
+
+-- mark_waiting_flow
+UPDATE dwarf_flows SET status='cancelled', delete_after_ms=$1::INTEGER, idempotency_key=NULL, updated_at=$2::BIGINT WHERE dwarf_flows.flow_id = $3::BIGINT AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status = 'interrupted';
+
+-- members
+SELECT dwarf_steps.step_id, dwarf_steps.depth, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.lineage_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'completed' AND dwarf_steps.lineage_id > 0 ORDER BY dwarf_steps.ordinal, dwarf_steps.depth, dwarf_steps.step_id;
+
+-- move_schedule
+UPDATE dwarf_schedules SET next_at=$1::BIGINT WHERE dwarf_schedules.name = $2::VARCHAR AND dwarf_schedules.next_at = $3::BIGINT AND dwarf_schedules.paused = 0;
+
+-- name_database
+INSERT INTO dwarf_facts (name, value) VALUES ($1::VARCHAR, $2::VARCHAR);
+
+-- new_limit_gate
+INSERT INTO dwarf_limit_gates (limit_name) VALUES ($1::VARCHAR);
+
+-- next_deadline
+SELECT min(dwarf_steps.interrupt_deadline) AS min_1
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0;
+
+-- next_due
+SELECT min(dwarf_steps.not_before) AS min_1
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before > $1::BIGINT;
+
+-- next_schedule
+SELECT min(dwarf_schedules.next_at) AS min_1
+FROM dwarf_schedules
+WHERE dwarf_schedules.paused = 0;
+
+-- next_workflow_url
+SELECT min(dwarf_flows.workflow_url) AS min_1
+FROM dwarf_flows
+WHERE dwarf_flows.workflow_url > $1::VARCHAR;
+
+-- nodes_of_flows
+SELECT dwarf_steps.flow_id, dwarf_steps.node
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0;
+
+-- now
+SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS anon_1;
+
+-- oldest_waiting_in_tree
+SELECT dwarf_steps.interrupt
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id
+ LIMIT $2::INTEGER;
+
+-- one_schedule
+SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
+FROM dwarf_schedules
+WHERE dwarf_schedules.name = $1::VARCHAR;
+
+-- one_step
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = $1::BIGINT;
+
+-- origin_flows
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state
+FROM dwarf_flows
+WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_flows.flow_id;
+
+-- origin_shape
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.status, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.cohort_size
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_steps.step_id;
+
+-- origin_stands
+SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.delete_after_ms
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- overdue_in_tree
+SELECT count(*) AS count_1
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.interrupt_deadline <= $2::BIGINT;
+
+-- overdue_steps
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.interrupt_deadline <= $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.interrupt_deadline, dwarf_steps.step_id
+ LIMIT $2::INTEGER;
+
+-- parent_flow
+SELECT dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- pause_schedule
+UPDATE dwarf_schedules SET paused=1 WHERE dwarf_schedules.name = $1::VARCHAR;
+
+-- pending_by_priority
+SELECT dwarf_steps.priority, count(*) AS count_1, min(CASE WHEN (dwarf_steps.not_before > dwarf_steps.updated_at) THEN dwarf_steps.not_before ELSE dwarf_steps.updated_at END) AS min_1, count(DISTINCT dwarf_steps.fairness_key) AS count_2
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= $1::BIGINT AND dwarf_steps.lease_expires <= $1::BIGINT GROUP BY dwarf_steps.priority;
+
+-- read_blobs
+SELECT dwarf_blobs.blob_hash, dwarf_blobs.body
+FROM dwarf_blobs
+WHERE dwarf_blobs.blob_hash = ANY(CAST($1 AS TEXT[]));
+
+-- record_schema_version
+INSERT INTO dwarf_migrations (version, applied_at) VALUES ($1::INTEGER, $2::BIGINT);
+
+-- recover_abandoned
+SELECT dwarf_steps.step_id
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id = ANY(CAST($1 AS BIGINT[])) FOR UPDATE SKIP LOCKED;
+
+-- recover_expired
+SELECT dwarf_steps.step_id
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_expires <= $1::BIGINT FOR UPDATE SKIP LOCKED;
+
+-- refer_to_blob
+INSERT INTO dwarf_blob_refs (step_id, blob_hash, flow_id) VALUES ($1::BIGINT, $2::VARCHAR, $3::BIGINT);
+
+-- referred_blobs
+SELECT dwarf_blob_refs.flow_id, dwarf_blob_refs.step_id, dwarf_blob_refs.blob_hash
+FROM dwarf_blob_refs
+WHERE dwarf_blob_refs.step_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_blob_refs.blob_hash = ANY(CAST($2 AS TEXT[])) AND dwarf_blob_refs.flow_id = ANY(CAST($3 AS BIGINT[]));
+
+-- release_lease
+UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + $1::INTEGER), updated_at=$2::BIGINT WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.lease_seq = $4::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+
+-- reserve_ids
+UPDATE dwarf_ids SET next_id=(dwarf_ids.next_id + $1::BIGINT) WHERE dwarf_ids.kind = $2::VARCHAR RETURNING dwarf_ids.next_id;
+
+-- resumable_flow
+SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.parent_flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- resume_caller
+UPDATE dwarf_steps SET status='running', updated_at=$1::BIGINT WHERE dwarf_steps.step_id = $2::BIGINT AND dwarf_steps.parked = 1 AND dwarf_steps.status = 'interrupted';
+
+-- resume_flow
+UPDATE dwarf_flows SET status='running', updated_at=$1::BIGINT WHERE dwarf_flows.flow_id = $2::BIGINT AND dwarf_flows.status = 'interrupted' AND NOT (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.status = 'interrupted'));
+
+-- resume_schedule
+UPDATE dwarf_schedules SET paused=0, next_at=$1::BIGINT WHERE dwarf_schedules.name = $2::VARCHAR AND dwarf_schedules.paused = 1;
+
+-- resume_step
+UPDATE dwarf_steps SET status='pending', interrupt_deadline=0, not_before=$1::BIGINT, lease_expires=0, updated_at=$1::BIGINT, answers=$2::VARCHAR, interrupt='' WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
+
+-- retired_flows
+SELECT dwarf_flows.flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.status = $1::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.created_at <= $2::BIGINT AND dwarf_flows.updated_at <= $2::BIGINT ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id
+ LIMIT $3::INTEGER;
+
+-- retry_step
+UPDATE dwarf_steps SET status='pending', attempt=$1::INTEGER, not_before=$2::BIGINT, lease_expires=0, updated_at=$3::BIGINT, progress='', answers='', changes=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $6::BIGINT;
+
+-- revive_caller
+UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=$1::BIGINT, answers=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
+
+-- rewind_steps
+UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + 1), updated_at=$1::BIGINT WHERE dwarf_steps.step_id = ANY(CAST($2 AS BIGINT[])) AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+
+-- root_of
+SELECT dwarf_flows.root_flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- roots_and_live_below
+SELECT dwarf_flows.flow_id, dwarf_flows.workflow_url
+FROM dwarf_flows
+WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_flows.parent_flow_id = 0 OR dwarf_flows.status IN ('running', 'interrupted'));
+
+-- routed_step
+SELECT dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = $1::BIGINT;
+
+-- schema_versions
+SELECT dwarf_migrations.version
+FROM dwarf_migrations;
+
+-- secret
+SELECT dwarf_secrets.value
+FROM dwarf_secrets
+WHERE dwarf_secrets.name = $1::VARCHAR;
+
+-- spawn
+SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = $1::BIGINT;
+
+-- spoil_step
+UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.status = 'completed';
+
+-- step_place
+SELECT dwarf_steps.token, dwarf_flows.root_flow_id
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_steps.step_id = $1::BIGINT;
+
+-- step_progress
+UPDATE dwarf_steps SET updated_at=$1::BIGINT, progress=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $4::BIGINT;
+
+-- steps_of_trees
+SELECT dwarf_flows.root_flow_id, count(*) AS count_1
+FROM dwarf_flows JOIN dwarf_steps ON dwarf_steps.flow_id = dwarf_flows.flow_id
+WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[])) GROUP BY dwarf_flows.root_flow_id;
+
+-- stored_in_steps
+SELECT dwarf_steps.step_id, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.changes, dwarf_steps.state
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[]));
+
+-- tails
+SELECT dwarf_steps.step_id, dwarf_steps.lineage_id, CASE WHEN (dwarf_steps.status = 'completed') THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = $3::BIGINT AND dwarf_steps.successor_id = 0 ORDER BY dwarf_steps.step_id;
+
+-- thread
+SELECT dwarf_flows.token, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.parent_flow_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- thread_of_flow
+SELECT dwarf_flows.token, dwarf_flows.thread_id
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- tree_flows
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.status, dwarf_flows.parent_step_id
+FROM dwarf_flows
+WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_flows.flow_id;
+
+-- tree_rows
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_steps.step_id;
+
+-- tree_steps
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_steps.depth, dwarf_steps.step_id;
+
+-- turn_to_continue
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.final_state
+FROM dwarf_flows
+WHERE dwarf_flows.thread_id = $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.forked_from_step = 0 AND dwarf_flows.delete_after_ms = 0 ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $2::INTEGER;
+
+-- update_schedule
+UPDATE dwarf_schedules SET definition_hash=$1::VARCHAR, workflow_url=$2::VARCHAR, graph_hash=$3::VARCHAR, cron=$4::VARCHAR, every_ms=$5::BIGINT, timezone=$6::VARCHAR, state=$7::VARCHAR, options=$8::VARCHAR, catch_up=$9::SMALLINT, next_at=$10::BIGINT WHERE dwarf_schedules.name = $11::VARCHAR;
+
+-- waiting_in_flow
+SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.interrupt, dwarf_steps.parked
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = $1::BIGINT AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
+
+-- waiting_steps
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
+
+-- waiting_steps_of_tree
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
+
+-- whole_steps
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) ORDER BY dwarf_steps.step_id;
+
+-- written_so_far
+SELECT dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = $1::BIGINT;
