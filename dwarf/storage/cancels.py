@@ -31,8 +31,8 @@ LIVE_STEP = Statement(
     .where(in_ids(flows.c.root_flow_id, "ids"), _LIVE_STEP)
     .limit(1),
 )
-# In the order in which others go: a child that ends, asks or is answered writes upward to its caller, and whoever writes
-# several steps goes by their ids. So these wait for each other, and not in a circle.
+# In the order in which others go: a child that ends, asks or is answered writes upward to its caller, and whoever
+# writes several steps goes by their ids. So these wait for each other, and not in a circle.
 LOCK_STEPS = Statement(
     "lock_live_steps",
     select(steps.c.step_id)

@@ -32,7 +32,6 @@ KEEP_SECRET = Statement("keep_secret", insert(secrets).values(name=bindparam("na
 
 _BLOBS = "blobs"
 _KEY = re.compile("key:([0-9a-f]{64})")
-_MOVE = "to change that, export the flows and import them into a new database"
 
 
 class _Cut(NamedTuple):
@@ -70,7 +69,7 @@ class Payloads:
             yield InsertMany(KEEP_SECRET, [{"name": _BLOBS, "value": stored}])
         found = _KEY.fullmatch(text)
         if found is None:
-            raise ConfigError(f"the payloads of this database were stored with another codec, or another key; {_MOVE}")
+            raise ConfigError("the payloads of this database are stored with another codec, or with another key")
         self._key = bytes.fromhex(found[1])
 
     @property
@@ -219,12 +218,13 @@ class Payloads:
     def _opened(self, stored: str) -> str:
         if self._coder is None:
             if stored.startswith(SIGN):
-                raise ConfigError(
-                    f"the payloads of this database are stored with a codec: give it to the engine; {_MOVE}"
-                )
+                raise ConfigError("the payloads of this database are stored with a codec: give it to the engine")
             return stored
         if not stored.startswith(SIGN):
-            raise ConfigError(f"the payloads of this database are stored without a codec; {_MOVE}")
+            raise ConfigError(
+                "the payloads of this database are stored without a codec; to encode them, export the flows and import "
+                "them into a new database"
+            )
         try:
             return self._coder.decoded(stored, "value", SECRET.name)
         except StorageError:

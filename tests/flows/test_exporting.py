@@ -132,7 +132,9 @@ async def test_keys_are_not_in_the_lines_and_payloads_are_in_plain_text(running:
         await answered(flow, 1)
         await flow
         lines = await lines_of(engine, flow)
-        tokens = [row[0] for kind in ("flows", "steps") for row in await query(engine, f"SELECT token FROM dwarf_{kind}")]
+        tokens = [
+            row[0] for kind in ("flows", "steps") for row in await query(engine, f"SELECT token FROM dwarf_{kind}")
+        ]
     text = "\n".join(lines)
     assert [token for token in tokens if token in text] == []
     assert "in the open" in text
@@ -191,7 +193,6 @@ async def test_several_flows_share_lines_and_come_in_their_order(engine: Engine,
     for flow in flows:
         await answered(flow, 1)
         await flow
-    await flows[1].resume(1) if (await flows[1]).status is Status.INTERRUPTED else None
     lines = await lines_of(engine, flows[1], flows[0], flows[1])
     assert [json.loads(line)["kind"] for line in lines].count("graph") == 1
     assert [json.loads(line)["kind"] for line in lines].count("blob") == 1
@@ -202,7 +203,9 @@ async def test_several_flows_share_lines_and_come_in_their_order(engine: Engine,
     assert len({flow.key for flow in (*arrived, *again)}) == 3
 
 
-async def test_a_branch_that_runs_beside_a_question_is_begun_anew(host: LocalHost, engine: Engine, other: Engine) -> None:
+async def test_a_branch_that_runs_beside_a_question_is_begun_anew(
+    host: LocalHost, engine: Engine, other: Engine
+) -> None:
     gate = Gate()
     ran: list[str] = []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,7 +31,7 @@ async def measured(folder: Path, most: float, **settings: Any) -> AsyncIterator[
     path = folder / "flows.db"
     async with Engine(LocalHost(), f"sqlite:///{path}", **settings) as engine:
         yield engine
-    size = Path(path).stat().st_size / MB
+    size = path.stat().st_size / MB
     assert 5 < size < most, f"the file has {size:.1f} MB"
 
 

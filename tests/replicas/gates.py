@@ -43,13 +43,13 @@ class Gates:
         assert isinstance(database, ServerDatabase)
         pool: Any = database._pool
         self.waiting: list[Held] = []
-        connect = pool._connect
+        take = pool.take
 
-        async def gated() -> GatedLink:
-            return GatedLink(await connect(), self)
+        async def take_gated(*, writes: bool) -> GatedLink:
+            link = await take(writes=writes)
+            return link if isinstance(link, GatedLink) else GatedLink(link, self)
 
-        pool._connect = gated
-        pool._idle = [GatedLink(link, self) for link in pool._idle]
+        pool.take = take_gated
 
     def hold(self, at: str, *, after: str = "") -> Held:
         """Hold the next transaction that comes to a statement, or to COMMIT, having run another one before."""

@@ -66,6 +66,34 @@ async def test_a_successor_that_a_cancel_cannot_see_is_cancelled_too(running: Ru
         gate.open()
 
 
+async def test_a_flow_that_moves_on_while_it_is_cancelled_is_caught_up_with(running: Running) -> None:
+    gate = Gate()
+
+    async def wait(flow: Flow) -> None:
+        await gate.wait()
+
+    graph = Graph("g").add_node("A", nothing).add_node("B", nothing).add_node("C", wait).add_chain("A", "B", "C", END)
+    async with running() as one, running(workers=0) as two:
+        runs, cancels = Gates(one), Gates(two)
+        after_a = runs.hold("COMMIT", after="finish_step")
+        cancel = cancels.hold("cancel_steps")
+        flow = await one.create(graph)
+        await after_a.reached()
+        after_b = runs.hold("COMMIT", after="finish_step")
+        cancelling = asyncio.create_task(two.flow(flow.key).cancel())
+        await asyncio.sleep(LONG_ENOUGH_S)  # it waits for the first step
+        after_a.release()
+        await cancel.reached()
+        await after_b.reached()
+        cancel.release()
+        await asyncio.sleep(LONG_ENOUGH_S)  # now for the second one
+        after_b.release()
+        await cancelling
+        await assert_over(flow, Status.CANCELLED)
+        assert at(await flow.history(), "C").status is Status.CANCELLED
+        gate.open()
+
+
 async def test_a_child_flow_that_a_cancel_cannot_see_is_cancelled_too(running: Running) -> None:
     gate = Gate()
 

@@ -104,9 +104,9 @@ async def test_without_a_codec_nothing_is_changed(tmp_path: Path) -> None:
     [
         (None, Xor(), "without a codec"),
         (Xor(), None, "with a codec: give it to the engine"),
-        (Xor(1), Xor(2), "another codec, or another key"),
-        (Plain(), Xor(), "another codec, or another key"),
-        (Xor(), Plain(), "another codec, or another key"),
+        (Xor(1), Xor(2), "another codec, or with another key"),
+        (Plain(), Xor(), "another codec, or with another key"),
+        (Xor(), Plain(), "another codec, or with another key"),
     ],
 )
 async def test_a_database_is_opened_with_the_codec_it_was_made_with(

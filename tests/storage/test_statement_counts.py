@@ -79,6 +79,8 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dwarf.engine.dispatcher.LONGEST_WAIT_S", 3600.0)
 
 
+# a server reserves ids in transactions of their own
+@pytest.mark.parametrize("database", ["memory", "file"], indirect=True)
 @pytest.mark.usefixtures("quiet")
 async def test_chain_alone_costs_a_transaction_per_step(host: LocalHost, running: Any) -> None:
     graph = chain(host)

@@ -293,6 +293,8 @@ async def test_e70_cancel_an_interrupted_flow(host: LocalHost, engine: Engine, a
     assert asks == []
 
 
+# where writers take turns, calls are committed in the order in which they were made
+@pytest.mark.parametrize("database", ["memory", "file"], indirect=True)
 @pytest.mark.parametrize("first", ["resume", "cancel"])
 @pytest.mark.parametrize("together", [True, False], ids=["one transaction", "two transactions"])
 async def test_e71_resume_and_cancel_in_both_orders(
