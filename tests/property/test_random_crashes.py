@@ -41,7 +41,7 @@ def test_crashes_leave_no_trace(chain: Chain, initial: State, seed: int) -> None
         assert through_crashes(chain, initial, seed, Path(folder) / "flows.db") == expected(chain, initial)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(1200)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(CHAINS, INITIAL, st.integers(0, 2**32))

@@ -314,7 +314,7 @@ def test_the_final_state_is_the_models(chain: Chain, initial: State, seed: int) 
         assert asyncio.run(outcome_of(chain, initial, workers, random.Random(seed + workers))) == model
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(CHAINS, INITIAL, st.integers(0, 2**32), st.sampled_from([1, 3, 32]))

@@ -130,7 +130,7 @@ def test_a_fork_without_changes_ends_as_its_origin_did(chain: Chain, initial: St
     asyncio.run(fork_and_compare(chain, initial, child, random.Random(seed)))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 @THOROUGH
 @given(CHAINS, INITIAL, st.booleans(), st.integers(0, 2**32))
@@ -163,7 +163,7 @@ def test_a_flow_repaired_until_it_completes_ends_as_the_model(
     asyncio.run(repair_and_compare(chain, initial, child, random.Random(seed)))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 @THOROUGH
 @given(CHAINS, INITIAL, st.booleans(), st.integers(0, 2**32))
@@ -208,7 +208,7 @@ def test_a_cancelled_flow_taken_up_again_ends_as_the_model(
     asyncio.run(cancel_and_compare(chain, initial, child, random.Random(seed)))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 @THOROUGH
 @given(CHAINS, INITIAL, st.booleans(), st.integers(0, 2**32))
