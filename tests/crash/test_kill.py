@@ -147,7 +147,7 @@ async def test_killed_in_a_create_with_an_idempotency_key(site: Site, seam: str)
 @pytest.mark.parametrize("seam", ["commit:operation", "afterCommit:operation"])
 @pytest.mark.parametrize("operation", ["resume", "cancel"])
 async def test_killed_in_an_operation(site: Site, seam: str, operation: str) -> None:
-    first = await site.start()
+    first = await site.start(recovery=3600)  # its repairs are operations too, and would be frozen instead
     key = await first.ask("create", workflow="asking", state={})
     await first.ask("outcome", key=key)
     await first.ask("freeze", seam=seam)
