@@ -46,7 +46,7 @@ class LocalHost(Host):
         self.on_free = None
         self._tasks: dict[str, Binding] = {}
         self._graphs: dict[str, Graph] = {}
-        self._slots = Slots(limit)
+        self._slots = Slots(limit, self._tell)
         self._threads = DaemonThreads()
         self._calls: set[ThreadCall] = set()
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
@@ -189,12 +189,16 @@ class LocalHost(Host):
     def _freed(self, loop: asyncio.AbstractEventLoop, call: ThreadCall) -> None:
         self._calls.discard(call)
         self._slots.release()
-        listeners = list(self._listeners)
+        self._tell()
         if self.on_free is not None:
-            listeners.append((loop, self.on_free))
-        for listening_loop, listener in listeners:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self.on_free)
+
+    def _tell(self) -> None:
+        """Tell the listeners that a thread may be free."""
+        for loop, listener in list(self._listeners):
             with suppress(RuntimeError):  # a closed loop listens no more
-                listening_loop.call_soon_threadsafe(listener)
+                loop.call_soon_threadsafe(listener)
 
     def close(self) -> None:
         """End the idle threads. Running functions go on, and the host can still be used."""

@@ -62,10 +62,14 @@ class DaemonThreads:
 
 
 class Slots:
-    """A bounded number of slots, waited for on any loop, in order, and given back from any thread."""
+    """A bounded number of slots, waited for on any loop, in order, and given back from any thread.
 
-    def __init__(self, limit: int) -> None:
+    ``on_late`` is called when a slot comes back that was on its way to somebody who had stopped waiting.
+    """
+
+    def __init__(self, limit: int, on_late: Callable[[], None] = lambda: None) -> None:
         self.limit = limit
+        self._on_late = on_late
         self._lock = threading.Lock()
         self._taken = 0
         self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
@@ -93,7 +97,7 @@ class Slots:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.release()  # the slot came together with the cancellation
+                self._come_back()  # the slot came together with the cancellation
             raise
 
     def release(self) -> None:
@@ -112,6 +116,10 @@ class Slots:
 
     def _hand_over(self, turn: asyncio.Future[None]) -> None:
         if turn.done():
-            self.release()
+            self._come_back()
         else:
             turn.set_result(None)
+
+    def _come_back(self) -> None:
+        self.release()
+        self._on_late()

@@ -405,7 +405,6 @@ def test_a_hung_function_does_not_keep_the_process_alive() -> None:
     assert (process.returncode, process.stdout) == (0, "left\n"), process.stderr
 
 
-@pytest.mark.timeout(240)
 async def test_no_slot_gets_lost_under_cancellations_at_any_moment() -> None:
     host = LocalHost(max_threads=3)
     host.add_task("t", lambda flow: time.sleep(0.0005))
