@@ -210,7 +210,7 @@ class Committer:
         """
         for job in group:
             if isinstance(job, CallJob):
-                task = asyncio.create_task(self._commit_beside(job), name="dwarf-call")
+                task = asyncio.create_task(self._commit_beside(job), name="call-beside")
                 self._beside.add(task)
                 task.add_done_callback(self._beside.discard)
         return [job for job in group if not isinstance(job, CallJob)]

@@ -75,6 +75,7 @@ class Keeper:
             self._replica.observing.recovered(count, reason)
             self._replica.announce(self._replica.watched)
             self._replica.shared.wake_all()
+            self._replica.database.tell(True, ())
 
     async def _every(self, pause: float, action: Callable[[], Awaitable[None]]) -> None:
         while not self._closing.is_set():

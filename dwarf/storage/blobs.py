@@ -26,26 +26,18 @@ READ = Statement("read_blobs", select(blobs.c.blob_hash, blobs.c.body).where(_NA
 KNOWN = Statement("known_blobs", _KNOWN)
 LOCK = Statement("lock_blobs", _KNOWN.with_for_update())
 INSERT = Statement("insert_blob", insert(blobs).values(blob_hash=bindparam("blob_hash"), body=bindparam("body")))
-REFERRED = Statement(
-    "referred_blobs",
-    select(blob_refs.c.flow_id, blob_refs.c.step_id, blob_refs.c.blob_hash).where(
-        in_ids(blob_refs.c.step_id, "ids"),
-        in_names(blob_refs.c.blob_hash, "hashes"),
-        in_ids(blob_refs.c.flow_id, "flow_ids"),
-    ),
-)
 REFER = Statement(
     "refer_to_blob",
     insert(blob_refs).values({column: bindparam(column.name) for column in blob_refs.columns}),
 )
 HELD = Statement("blobs_of_flows", select(blob_refs.c.blob_hash).where(in_ids(blob_refs.c.flow_id, "ids")).distinct())
-HELD_BY_STEPS = Statement(
-    "blobs_of_steps", select(blob_refs.c.step_id, blob_refs.c.blob_hash).where(in_ids(blob_refs.c.step_id, "ids"))
+HELD_BY_ROWS = Statement(
+    "blobs_of_rows", select(blob_refs.c.holder_id, blob_refs.c.blob_hash).where(in_ids(blob_refs.c.holder_id, "ids"))
 )
 FORGET = Statement("forget_blobs", delete(blob_refs).where(in_ids(blob_refs.c.flow_id, "ids")))
 FORGET_ONE = Statement(
     "forget_blob",
-    delete(blob_refs).where(blob_refs.c.step_id == bindparam("id"), blob_refs.c.blob_hash == bindparam("hash")),
+    delete(blob_refs).where(blob_refs.c.holder_id == bindparam("id"), blob_refs.c.blob_hash == bindparam("hash")),
 )
 FREE = Statement("free_blobs", delete(blobs).where(_NAMED, ~exists().where(blob_refs.c.blob_hash == blobs.c.blob_hash)))
 FLOWS_OF_STEPS = Statement(
@@ -59,10 +51,15 @@ _PARTS = [column.type.parts for column in _LARGE_COLUMNS if isinstance(column.ty
 
 
 class Holder(NamedTuple):
-    """A row that refers to blobs: one of a step, or that of a flow, with the step id 0."""
+    """A row that refers to blobs: a step, or a flow's own row, with the step id 0."""
 
     flow_id: int
     step_id: int
+
+    @property
+    def holder_id(self) -> int:
+        """What the row is known by."""
+        return self.step_id or -self.flow_id
 
 
 def read_blobs(names: Iterable[str]) -> Script[dict[str, str]]:
@@ -86,11 +83,13 @@ def keep_blobs(bodies: Mapping[str, str], wanted: Collection[tuple[Holder, str]]
         raise StateConflict("a large value of the flow is gone: the flow is being deleted")
     for rows in _by_size([{"blob_hash": name, "body": bodies[name]} for name in missing]):
         yield InsertMany(INSERT, rows)
-    flow_ids = sorted({holder.flow_id for holder, _ in wanted})
-    step_ids = sorted({holder.step_id for holder, _ in wanted})
-    found = yield Fetch(REFERRED, {"ids": step_ids, "hashes": names, "flow_ids": flow_ids})
-    there = {(Holder(flow, step), name) for flow, step, name in found}
-    added = [{**holder._asdict(), "blob_hash": name} for holder, name in sorted(set(wanted) - there)]
+    holders = {holder.holder_id: holder for holder, _ in wanted}
+    held = yield Fetch(HELD_BY_ROWS, {"ids": sorted(holders)})
+    there = {(holders[holder_id], name) for holder_id, name in held}
+    added = [
+        {"holder_id": holder.holder_id, "blob_hash": name, "flow_id": holder.flow_id}
+        for holder, name in sorted(set(wanted) - there)
+    ]
     if added:
         yield InsertMany(REFER, added)
 
@@ -98,7 +97,7 @@ def keep_blobs(bodies: Mapping[str, str], wanted: Collection[tuple[Holder, str]]
 def forget_overwritten(kept: Mapping[int, Collection[str]]) -> Script[None]:
     """Let go of the blobs that steps had before they were written. ``kept``: what was written now, by step."""
     held: dict[int, set[str]] = {}
-    for step_id, name in (yield Fetch(HELD_BY_STEPS, {"ids": sorted(kept)})):
+    for step_id, name in (yield Fetch(HELD_BY_ROWS, {"ids": sorted(kept)})):
         if name not in kept[step_id]:
             held.setdefault(step_id, set()).add(name)
     if not held:

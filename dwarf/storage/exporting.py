@@ -78,10 +78,10 @@ def graph_line(graph_hash: str, body: str) -> str:
 
 
 def read_blob_line(name: str) -> Script[str]:
-    """A large value as a line. StateConflict where it is gone with the last flow that had it."""
+    """A large value as a line. StateConflict where nothing refers to it any more."""
     bodies = yield from read_blobs([name])
     if name not in bodies:
-        raise StateConflict("the flow is being deleted")
+        raise StateConflict("the flow has gone on, or is being deleted, while it was exported")
     return line_with({"kind": "blob", "hash": name}, {"value": bodies[name]})
 
 

@@ -14,7 +14,7 @@ from hmac import digest
 from secrets import token_hex
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, insert, select, update
 
 from dwarf.errors import ConfigError, StorageError
 from dwarf.storage.blobs import FLOWS_OF_STEPS, Holder, forget_overwritten, keep_blobs, read_blobs
@@ -29,6 +29,10 @@ T = TypeVar("T")
 
 SECRET = Statement("secret", select(secrets.c.value).where(secrets.c.name == bindparam("of_name")))
 KEEP_SECRET = Statement("keep_secret", insert(secrets).values(name=bindparam("name"), value=bindparam("value")))
+CHANGE_SECRET = Statement(
+    "change_secret",
+    update(secrets).where(secrets.c.name == bindparam("of_name")).values(value=bindparam("new_value")),
+)
 
 _BLOBS = "blobs"
 _KEY = re.compile("key:([0-9a-f]{64})")
@@ -70,6 +74,10 @@ class Payloads:
         found = _KEY.fullmatch(text)
         if found is None:
             raise ConfigError("the payloads of this database are stored with another codec, or with another key")
+        if rows and self._coder is not None:  # with the codec's latest key, so that older ones can be given up
+            yield Execute(
+                CHANGE_SECRET, {"of_name": _BLOBS, "new_value": self._coder.encoded(text, "value", SECRET.name)}
+            )
         self._key = bytes.fromhex(found[1])
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
@@ -14,7 +13,7 @@ from dwarf.errors import ConfigError
 from dwarf.storage.batches import Batch, insert_batch, update_batch
 from dwarf.storage.compiling import compiled
 from dwarf.storage.database import Heard
-from dwarf.storage.failures import Contention, classify
+from dwarf.storage.failures import classify
 from dwarf.storage.link import Link, Transaction
 from dwarf.storage.listening import Listener
 from dwarf.storage.migrations import migrate
@@ -173,13 +172,8 @@ class PostgresDatabase(ServerDatabase):
         assert isinstance(link, PostgresLink)
         if link.version < OLDEST:
             raise ConfigError(f"{self._name} is PostgreSQL {link.version[0]}: 13 is the oldest that can be used")
-        while True:
-            try:
-                run = Transaction(link, None, final=True)
-                await run.run(partial(migrate, self.dialect), writes=True, first=_MIGRATION_LOCK)
-                return
-            except Contention:
-                await asyncio.sleep(0)  # another has migrated for as long as a lock is waited for
+        run = Transaction(link, None, final=True)
+        await run.run(partial(migrate, self.dialect), writes=True, first=_MIGRATION_LOCK)
 
 
 def read_url(url: URL) -> tuple[str, dict[str, Any]]:

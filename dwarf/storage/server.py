@@ -111,12 +111,16 @@ class ServerDatabase(ABC):
         # a schema that is up to date is only looked at: who has no right to change it can use it
         try:
             current = await Transaction(link, None, final=True).run(partial(is_current, self.dialect), writes=False)
-        except (Unavailable, Contention):
+        except Unavailable:
             raise
         except StorageError:
-            current = False  # there is no table of versions yet
-        if not current:
-            await self._migrate(link)
+            current = False  # there is no table of versions yet, or another process is just making it
+        while not current:
+            try:
+                await self._migrate(link)
+                current = True
+            except Contention:
+                await asyncio.sleep(_LONGEST_PAUSE_S)
 
     async def aclose(self) -> None:
         """Finish what was handed in, and disconnect."""
@@ -235,10 +239,11 @@ class ServerDatabase(ABC):
             run = Transaction(link, self.observer, final=final)
             try:
                 return await run.run(script, writes=writes)
-            except Unavailable:
+            except StorageError as error:
                 # an idle connection that the server has dropped says nothing about the server: take a new one
                 stale = link.served and not run.begun
-                pool.replace(link)
+                if stale or isinstance(error, Unavailable):
+                    pool.replace(link)
                 if not stale:
                     raise
             finally:

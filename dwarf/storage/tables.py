@@ -247,9 +247,9 @@ blobs = Table(
 blob_refs = Table(
     "dwarf_blob_refs",
     metadata,
-    _id("step_id", primary_key=True, autoincrement=False),  # 0: the flow's own row refers to it
+    _id("holder_id", primary_key=True, autoincrement=False),  # a step, or a flow's own row: minus the flow's id
     Column("blob_hash", _unicode(64), primary_key=True),
-    _id("flow_id", primary_key=True, autoincrement=False),
+    _id("flow_id"),
     Index("dwarf_blob_refs_flow", "flow_id"),
     Index("dwarf_blob_refs_hash", "blob_hash"),
     **_MYSQL,

@@ -11,7 +11,6 @@ import pytest
 from tests.crash.conftest import Site
 from tests.support.servers import fresh_database, query, servers
 
-
 # these tests are about servers: without one there is nothing to collect
 collect_ignore_glob = [] if servers() else ["test_*.py"]
 

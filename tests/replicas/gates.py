@@ -38,18 +38,33 @@ class Held:
 class Gates:
     """The places where transactions of one engine are held."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self) -> None:
+        self.waiting: list[Held] = []
+
+    @classmethod
+    async def of(cls, engine: Engine) -> Gates:
+        """Have every transaction of an engine pass by gates from now on."""
+        gates = cls()
         database: Any = engine._replicas[1].database
         assert isinstance(database, ServerDatabase)
-        pool: Any = database._pool
-        self.waiting: list[Held] = []
-        take = pool.take
+        gates._stand_in(database._pool)
+        while database._pool._gateless:  # type: ignore[union-attr]
+            await asyncio.sleep(0.001)
+        return gates
+
+    def _stand_in(self, pool: Any) -> None:
+        take, give = pool.take, pool.give
+        pool._gateless = pool._busy
 
         async def take_gated(*, writes: bool) -> GatedLink:
             link = await take(writes=writes)
             return link if isinstance(link, GatedLink) else GatedLink(link, self)
 
-        pool.take = take_gated
+        def give_back(link: Link, *, writes: bool) -> None:
+            pool._gateless -= not isinstance(link, GatedLink)
+            give(link, writes=writes)
+
+        pool.take, pool.give = take_gated, give_back
 
     def hold(self, at: str, *, after: str = "") -> Held:
         """Hold the next transaction that comes to a statement, or to COMMIT, having run another one before."""

@@ -80,7 +80,9 @@ async def test_a_key_belongs_to_a_database(tmp_path: Path) -> None:
 async def test_nothing_is_lost_while_many_come_and_go(database: Any) -> None:
     async def come_and_go(flow: int) -> None:
         for _ in range(10):
-            await database.write(lambda: keep_blobs({A: "[1]", B: "[2]"}, {(Holder(flow, 0), A), (Holder(flow, 9), B)}))
+            await database.write(
+                lambda: keep_blobs({A: "[1]", B: "[2]"}, {(Holder(flow, 0), A), (Holder(flow, 100 + flow), B)})
+            )
             assert await database.read(lambda: read_blobs([A, B])) == {A: "[1]", B: "[2]"}
             await database.write(lambda: release_blobs([flow]))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import traceback
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,34 @@ async def test_a_database_is_opened_with_the_codec_it_was_made_with(
             pass
     async with opened(url, codec=first) as database:
         assert await database.read(kept) == [("g0", "text")]
+
+
+class Ring:
+    """A codec with several keys: the last one encodes, all decode."""
+
+    def __init__(self, *keys: int) -> None:
+        self._keys = [Xor(key) for key in keys]
+
+    def encode(self, data: bytes) -> bytes:
+        return self._keys[-1].encode(data)
+
+    def decode(self, data: bytes) -> bytes:
+        for key in self._keys:
+            with suppress(zlib.error):
+                return key.decode(data)
+        raise ValueError("no key fits")
+
+
+async def test_an_old_key_can_be_given_up(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/flows.db"
+    hashes = set()
+    for keys in ((1,), (1, 2), (2,), (2, 3)):
+        async with opened(url, codec=Ring(*keys)) as database:
+            hashes.add(database.payloads.hashed("text"))
+    assert len(hashes) == 1
+    with pytest.raises(ConfigError, match="another key"):
+        async with opened(url, codec=Ring(2)):
+            pass
 
 
 async def test_engines_that_share_a_database_in_memory_share_the_codec() -> None:

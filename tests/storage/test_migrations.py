@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from contextlib import AsyncExitStack
 from importlib.resources import files
@@ -10,17 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, create_engine, inspect
-from sqlalchemy.engine import Inspector
+from sqlalchemy import Index, Table, create_engine, inspect
+from sqlalchemy.engine import Inspector, make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from dwarf.errors import ConfigError
 from dwarf.storage import migrations
 from dwarf.storage.compiling import DIALECTS, dialect_of
-from dwarf.storage.migrations.drafting import initial_schema
+from dwarf.storage.migrations.drafting import initial_schema, mysql_columns
 from dwarf.storage.script import Execute, Fetch, Script
 from dwarf.storage.tables import metadata
-from tests.storage.support import child, opened
+from tests.storage.support import adding, child, counters, opened
+from tests.support.servers import apart, fresh_database, query, servers
 
 
 @pytest.fixture
@@ -163,3 +166,168 @@ async def test_a_migration_that_fails_leaves_nothing(path: Path, monkeypatch: py
     monkeypatch.undo()
     async with opened(f"sqlite:///{path}") as database:
         assert await database.read(lambda: (yield Fetch(migrations.APPLIED, {}))) == [(1,)]
+
+
+# ------------------------------------------------------------------ servers
+
+
+def reflected(url: str) -> list[tuple[Any, ...]]:
+    """What a server says of its tables."""
+    driver = {"postgresql": "postgresql+asyncpg", "mysql": "mysql+asyncmy"}[make_url(url).get_backend_name()]
+    parsed = make_url(url).set(drivername=driver)
+    schema = str(parsed.query.get("search_path", "")) or None
+    plain = parsed.difference_update_query(["search_path"])
+
+    async def read() -> list[tuple[Any, ...]]:
+        engine = create_async_engine(plain, poolclass=NullPool)
+        try:
+            async with engine.connect() as connection:
+                return await connection.run_sync(lambda sync: _reflected(inspect(sync), schema))
+        finally:
+            await engine.dispose()
+
+    return apart(read)
+
+
+def _reflected(inspector: Inspector, schema: str | None) -> list[tuple[Any, ...]]:
+    dialect = inspector.dialect
+    return [
+        (
+            table,
+            [
+                (column["name"], _bare(str(column["type"].compile(dialect))), column["nullable"])
+                for column in inspector.get_columns(table, schema)
+            ],
+            sorted(
+                (str(index["name"]), list(index["column_names"]), bool(index["unique"]), _condition(index))
+                for index in inspector.get_indexes(table, schema)
+            ),
+            inspector.get_pk_constraint(table, schema)["constrained_columns"],
+        )
+        for table in sorted(inspector.get_table_names(schema))
+    ]
+
+
+def _bare(column_type: str) -> str:
+    """A type without its collation and the width at which MariaDB displays a number."""
+    return re.sub(r" COLLATE.*|(?<=INT|GER)\(\d+\)", "", column_type)
+
+
+def _condition(index: Any) -> str:
+    """A partial index's condition without the casts and brackets that PostgreSQL adds to it."""
+    condition = str(index.get("dialect_options", {}).get("postgresql_where", ""))
+    return re.sub(r"::\w+( varying)?|[()]", "", condition)
+
+
+def wanted(name: str) -> list[tuple[Any, ...]]:
+    """What the tables say a server should have."""
+    dialect = dialect_of(name)
+    types = {"FLOAT(53)": "DOUBLE PRECISION" if name == "postgresql" else "DOUBLE"}
+    return [
+        (
+            table.name,
+            [
+                (column.name, types.get(text := column.type.compile(dialect), text), bool(column.nullable))
+                for column in table.columns
+            ],
+            sorted(
+                (
+                    str(index.name),
+                    mysql_columns(index) if name == "mysql" else [column.name for column in index.columns],
+                    bool(index.unique),
+                    str(index.dialect_options["postgresql"]["where"])
+                    if name == "postgresql" and _is_partial(index)
+                    else "",
+                )
+                for index in table.indexes
+            ),
+            [column.name for column in table.primary_key],
+        )
+        for table in sorted(metadata.sorted_tables, key=lambda table: table.name)
+    ]
+
+
+def _is_partial(index: Index) -> bool:
+    return index.dialect_options["postgresql"]["where"] is not None
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kind", servers())
+async def test_a_migrated_server_is_what_the_tables_say(kind: str) -> None:
+    with fresh_database(kind, bare=True) as pattern:
+        url = pattern.format(shard=1)
+        async with opened(url) as database:
+            assert reflected(url) == wanted(database.dialect)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kind", servers())
+async def test_processes_that_open_a_server_together_migrate_once(kind: str) -> None:
+    with fresh_database(kind, bare=True) as pattern:
+        url = pattern.format(shard=1)
+        async with AsyncExitStack() as stack:
+            children = [await stack.enter_async_context(child("migrate", url)) for _ in range(3)]
+            for process in children:
+                assert await process.hear() == "ready"
+            for process in children:
+                process.tell()
+            assert [await process.hear() for process in children] == ["0", "0", "0"]
+        assert query(kind, "SELECT COUNT(*) FROM dwarf_migrations", url=url) == [(1,)]
+        assert query(kind, "SELECT kind, next_id FROM dwarf_ids ORDER BY kind", url=url) == [("flow", 1), ("step", 1)]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kind", servers())
+async def test_a_newer_schema_on_a_server_is_refused(kind: str) -> None:
+    with fresh_database(kind, bare=True) as pattern:
+        url = pattern.format(shard=1)
+        async with opened(url) as database:
+            await database.write(lambda: (yield Execute(migrations.RECORD, {"version": 9999, "applied_at": 1})))
+        with pytest.raises(ConfigError, match=r"schema version 9999.*upgrade dwarf"):
+            async with opened(url):
+                pass
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kind", servers())
+async def test_a_migration_that_was_broken_off_on_a_server_is_finished(kind: str) -> None:
+    """PostgreSQL undoes it as a whole. MySQL keeps every table that was made, and each statement is safe to repeat."""
+    with fresh_database(kind, bare=True) as pattern:
+        url = pattern.format(shard=1)
+        async with opened(url):
+            pass
+        whole = reflected(url)
+        if kind == "postgresql":
+            schema = str(make_url(url).query["search_path"])
+            query(kind, f"DROP SCHEMA {schema} CASCADE", f"CREATE SCHEMA {schema}")
+        else:
+            query(kind, "DELETE FROM dwarf_migrations", "DROP TABLE dwarf_steps", "DELETE FROM dwarf_facts", url=url)
+        async with opened(url) as database:
+            assert await database.read(lambda: (yield Fetch(migrations.APPLIED, {}))) == [(1,)]
+        assert reflected(url) == whole
+        assert query(kind, "SELECT kind, next_id FROM dwarf_ids ORDER BY kind", url=url) == [("flow", 1), ("step", 1)]
+
+
+@pytest.mark.server
+async def test_a_user_who_may_change_no_tables_can_use_them() -> None:
+    if "postgresql" not in servers():
+        pytest.skip("needs PostgreSQL: see scripts/with-servers")
+    with fresh_database("postgresql") as pattern:
+        url = pattern.format(shard=1)
+        async with opened(url):
+            pass
+        schema = str(make_url(url).query["search_path"])
+        query(
+            "postgresql",
+            "DROP ROLE IF EXISTS dwarf_guest",
+            "CREATE ROLE dwarf_guest LOGIN PASSWORD 'guest'",
+            f"GRANT USAGE ON SCHEMA {schema} TO dwarf_guest",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO dwarf_guest",
+        )
+        try:
+            guest = make_url(url).set(username="dwarf_guest", password="guest")
+            async with opened(guest.render_as_string(hide_password=False)) as database:
+                await database.write(adding("a"))
+                assert await database.read(counters) == {"a": 1}
+        finally:
+            query("postgresql", "DROP OWNED BY dwarf_guest", "DROP ROLE dwarf_guest")

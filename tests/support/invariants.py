@@ -73,6 +73,14 @@ _RULES = {
         WHERE s.parked = 1 AND s.status <> c.status""",
     "a waiting step has an answer's deadline without waiting": """
         SELECT step_id, node, status FROM dwarf_steps WHERE interrupt_deadline > 0 AND status <> 'interrupted'""",
+    "a large value is kept for nobody": """
+        SELECT blob_hash FROM dwarf_blobs WHERE blob_hash NOT IN (SELECT blob_hash FROM dwarf_blob_refs)""",
+    "a row refers to a large value that is gone, or is gone itself": """
+        SELECT r.flow_id, r.holder_id, r.blob_hash FROM dwarf_blob_refs r WHERE
+            NOT EXISTS (SELECT 1 FROM dwarf_blobs b WHERE b.blob_hash = r.blob_hash)
+            OR NOT EXISTS (SELECT 1 FROM dwarf_flows f WHERE f.flow_id = r.flow_id)
+            OR (r.holder_id <> -r.flow_id AND NOT EXISTS
+                (SELECT 1 FROM dwarf_steps s WHERE s.step_id = r.holder_id AND s.flow_id = r.flow_id))""",
 }
 _STATEMENTS = {rule: Statement("invariant", text(query)) for rule, query in _RULES.items()}
 

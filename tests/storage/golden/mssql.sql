@@ -32,10 +32,10 @@ SELECT DISTINCT dwarf_blob_refs.blob_hash
 FROM dwarf_blob_refs
 WHERE dwarf_blob_refs.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
 
--- blobs_of_steps
-SELECT dwarf_blob_refs.step_id, dwarf_blob_refs.blob_hash
+-- blobs_of_rows
+SELECT dwarf_blob_refs.holder_id, dwarf_blob_refs.blob_hash
 FROM dwarf_blob_refs
-WHERE dwarf_blob_refs.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+WHERE dwarf_blob_refs.holder_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
 
 -- call_step
 UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=?, changes=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
@@ -55,6 +55,9 @@ UPDATE dwarf_steps SET status='cancelled', interrupt_deadline=0, parked=0, updat
 SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ?;
+
+-- change_secret
+UPDATE dwarf_secrets SET value=? WHERE dwarf_secrets.name = ?;
 
 -- children_of_flows
 SELECT dwarf_flows.flow_id
@@ -185,7 +188,7 @@ FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
 
 -- forget_blob
-DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.step_id = ? AND dwarf_blob_refs.blob_hash = ?;
+DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id = ? AND dwarf_blob_refs.blob_hash = ?;
 
 -- forget_blobs
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
@@ -906,12 +909,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_expires <= ?;
 
 -- refer_to_blob
-INSERT INTO dwarf_blob_refs (step_id, blob_hash, flow_id) VALUES (?, ?, ?);
-
--- referred_blobs
-SELECT dwarf_blob_refs.flow_id, dwarf_blob_refs.step_id, dwarf_blob_refs.blob_hash
-FROM dwarf_blob_refs
-WHERE dwarf_blob_refs.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_blob_refs.blob_hash IN (SELECT value FROM OPENJSON(?)) AND dwarf_blob_refs.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+INSERT INTO dwarf_blob_refs (holder_id, blob_hash, flow_id) VALUES (?, ?, ?);
 
 -- release_lease
 UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + ?), updated_at=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.lease_seq = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;

@@ -31,10 +31,10 @@ SELECT DISTINCT dwarf_blob_refs.blob_hash
 FROM dwarf_blob_refs
 WHERE dwarf_blob_refs.flow_id = ANY(CAST($1 AS BIGINT[]));
 
--- blobs_of_steps
-SELECT dwarf_blob_refs.step_id, dwarf_blob_refs.blob_hash
+-- blobs_of_rows
+SELECT dwarf_blob_refs.holder_id, dwarf_blob_refs.blob_hash
 FROM dwarf_blob_refs
-WHERE dwarf_blob_refs.step_id = ANY(CAST($1 AS BIGINT[]));
+WHERE dwarf_blob_refs.holder_id = ANY(CAST($1 AS BIGINT[]));
 
 -- call_step
 UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=$1::BIGINT, changes=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $4::BIGINT;
@@ -54,6 +54,9 @@ UPDATE dwarf_steps SET status='cancelled', interrupt_deadline=0, parked=0, updat
 SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- change_secret
+UPDATE dwarf_secrets SET value=$1::VARCHAR WHERE dwarf_secrets.name = $2::VARCHAR;
 
 -- children_of_flows
 SELECT dwarf_flows.flow_id
@@ -186,7 +189,7 @@ FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[]));
 
 -- forget_blob
-DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.step_id = $1::BIGINT AND dwarf_blob_refs.blob_hash = $2::VARCHAR;
+DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id = $1::BIGINT AND dwarf_blob_refs.blob_hash = $2::VARCHAR;
 
 -- forget_blobs
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.flow_id = ANY(CAST($1 AS BIGINT[]));
@@ -850,12 +853,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_expires <= $1::BIGINT FOR UPDATE SKIP LOCKED;
 
 -- refer_to_blob
-INSERT INTO dwarf_blob_refs (step_id, blob_hash, flow_id) VALUES ($1::BIGINT, $2::VARCHAR, $3::BIGINT);
-
--- referred_blobs
-SELECT dwarf_blob_refs.flow_id, dwarf_blob_refs.step_id, dwarf_blob_refs.blob_hash
-FROM dwarf_blob_refs
-WHERE dwarf_blob_refs.step_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_blob_refs.blob_hash = ANY(CAST($2 AS TEXT[])) AND dwarf_blob_refs.flow_id = ANY(CAST($3 AS BIGINT[]));
+INSERT INTO dwarf_blob_refs (holder_id, blob_hash, flow_id) VALUES ($1::BIGINT, $2::VARCHAR, $3::BIGINT);
 
 -- release_lease
 UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + $1::INTEGER), updated_at=$2::BIGINT WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.lease_seq = $4::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;

@@ -1,8 +1,8 @@
 CREATE TABLE dwarf_blob_refs (
-    step_id BIGINT NOT NULL,
+    holder_id BIGINT NOT NULL,
     blob_hash NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
     flow_id BIGINT NOT NULL,
-    PRIMARY KEY (step_id, blob_hash, flow_id)
+    PRIMARY KEY (holder_id, blob_hash)
 );
 
 CREATE INDEX dwarf_blob_refs_flow ON dwarf_blob_refs (flow_id);

@@ -1,8 +1,8 @@
 CREATE TABLE dwarf_blob_refs (
-    step_id BIGINT NOT NULL,
+    holder_id BIGINT NOT NULL,
     blob_hash VARCHAR(64) NOT NULL,
     flow_id BIGINT NOT NULL,
-    PRIMARY KEY (step_id, blob_hash, flow_id),
+    PRIMARY KEY (holder_id, blob_hash),
     KEY dwarf_blob_refs_flow (flow_id),
     KEY dwarf_blob_refs_hash (blob_hash)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;

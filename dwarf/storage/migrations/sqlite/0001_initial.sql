@@ -1,8 +1,8 @@
 CREATE TABLE dwarf_blob_refs (
-    step_id INTEGER NOT NULL,
+    holder_id INTEGER NOT NULL,
     blob_hash VARCHAR(64) NOT NULL,
     flow_id INTEGER NOT NULL,
-    PRIMARY KEY (step_id, blob_hash, flow_id)
+    PRIMARY KEY (holder_id, blob_hash)
 );
 
 CREATE INDEX dwarf_blob_refs_flow ON dwarf_blob_refs (flow_id);
