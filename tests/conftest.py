@@ -65,9 +65,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _needs_server(item: pytest.Item) -> bool:
-    """A test with a parameter for each server, where there is none."""
+    """A test on a server, or with a parameter for each, where there is none."""
+    if servers() or item.path.name == "test_scripts.py":  # that one starts its own
+        return False
     reasons = [str(mark.kwargs.get("reason", "")) for mark in item.iter_markers("skip")]
-    return not servers() and any(reason.startswith("got empty parameter set") for reason in reasons)
+    asks = item.get_closest_marker("server") is not None
+    return asks or any(reason.startswith("got empty parameter set") for reason in reasons)
 
 
 def _needs_sqlite(item: pytest.Item) -> bool:
