@@ -15,7 +15,7 @@ from dwarf.storage.compiling import Compiled, compiled
 from dwarf.storage.script import Params, Statement
 
 _BATCH = "postgresql+batch"
-_BIND = re.compile(r"\$(\d+)(?:::([A-Z][A-Z ]*(?:\(\d+\))?))?")
+_BIND = re.compile(r"\$(\d+)(?:::([A-Z]+(?:\(\d+\))?))?")
 _INSERT = re.compile(r"(INSERT INTO \w+ \([^)]*\)) VALUES \((.*)\)\s*\Z", re.DOTALL)
 _UPDATE = re.compile(r"(UPDATE \w+ SET .*?) (WHERE .*)\Z", re.DOTALL)
 
@@ -54,7 +54,7 @@ def _cached(statement: Statement, make: Callable[[str, str, str], str | None]) -
 def _make(single: Compiled, make: Callable[[str, str, str], str | None]) -> Batch | None:
     types: dict[int, str] = {}
     for number, cast in _BIND.findall(single.sql):
-        types[int(number)] = types.get(int(number)) or cast.strip()
+        types[int(number)] = types.get(int(number)) or cast
     if not types or not all(types.values()):
         return None
     arrays = ", ".join(f"${number}::{types[number]}[]" for number in sorted(types))

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, exists, insert, select
 
 from dwarf.errors import StateConflict
 from dwarf.storage.cutting import names_in
-from dwarf.storage.expressions import in_ids, in_names
+from dwarf.storage.expressions import in_ids, in_names, locked
 from dwarf.storage.script import Execute, Fetch, InsertMany, Lock, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import Payload, blob_refs, blobs, steps
 
@@ -24,7 +24,7 @@ _KNOWN = select(blobs.c.blob_hash).where(_NAMED).order_by(blobs.c.blob_hash)
 
 READ = Statement("read_blobs", select(blobs.c.blob_hash, blobs.c.body).where(_NAMED))
 KNOWN = Statement("known_blobs", _KNOWN)
-LOCK = Statement("lock_blobs", _KNOWN.with_for_update())
+LOCK = Statement("lock_blobs", locked(_KNOWN, blobs))
 INSERT = Statement("insert_blob", insert(blobs).values(blob_hash=bindparam("blob_hash"), body=bindparam("body")))
 REFER = Statement(
     "refer_to_blob",

@@ -10,7 +10,7 @@ from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.storage.claims import PlanOf, load_plan
 from dwarf.storage.effects import Effects
 from dwarf.storage.ending import end_flow, left_over
-from dwarf.storage.expressions import in_ids, status_is
+from dwarf.storage.expressions import in_ids, locked, status_is
 from dwarf.storage.rows import FLOW_COLUMNS, flow_record
 from dwarf.storage.script import Execute, Fetch, Lock, Row, Script, Statement
 from dwarf.storage.tables import flows, steps
@@ -35,11 +35,13 @@ LIVE_STEP = Statement(
 # writes several steps goes by their ids. So these wait for each other, and not in a circle.
 LOCK_STEPS = Statement(
     "lock_live_steps",
-    select(steps.c.step_id)
-    .join(flows, flows.c.flow_id == steps.c.flow_id)
-    .where(in_ids(flows.c.root_flow_id, "ids"), _LIVE_STEP)
-    .order_by(flows.c.created_at.desc(), steps.c.step_id)
-    .with_for_update(of=steps),
+    locked(
+        select(steps.c.step_id)
+        .join(flows, flows.c.flow_id == steps.c.flow_id)
+        .where(in_ids(flows.c.root_flow_id, "ids"), _LIVE_STEP)
+        .order_by(flows.c.created_at.desc(), steps.c.step_id),
+        steps,
+    ),
 )
 CANCEL_STEPS = Statement(
     "cancel_steps",

@@ -15,13 +15,12 @@ from dwarf.core.records import NewStep
 from dwarf.storage.cohorts import Arrival, Arrivals, gather, settle_cohorts
 from dwarf.storage.deleting import drop_flows
 from dwarf.storage.effects import Effects
-from dwarf.storage.ending import end_flow, fail_flow
+from dwarf.storage.ending import complete_flows, fail_flow
 from dwarf.storage.expressions import ZERO, in_ids
 from dwarf.storage.outcomes import write_own_rows
 from dwarf.storage.script import Fetch, Script, Statement
 from dwarf.storage.tables import flows
 from dwarf.storage.waits import interrupt_upward
-from dwarf.workflow.status import Status
 
 CHILDREN = Statement(
     "children_of_step",
@@ -49,6 +48,9 @@ def follow_up(done: Sequence[Decision], effects: Effects) -> Script[None]:
             effects.work_due = True  # there may be room under the limit again
         _count_arrivals(decision, arrivals)
     yield from settle_cohorts(arrivals, effects)
+    completed = [(decision.step.flow, decision.final_state) for decision in done if isinstance(decision, Complete)]
+    if completed:
+        yield from complete_flows(completed, effects)
     for decision in done:
         yield from _consequences(decision, effects)
 
@@ -70,8 +72,6 @@ def _consequences(decision: Decision, effects: Effects) -> Script[None]:
         case Advance():
             for successor in decision.successors:
                 effects.add_step(successor)
-        case Complete():
-            yield from end_flow(flow, Status.COMPLETED, decision.final_state, effects)
         case Fail() if not decision.step.lineage_id:
             yield from fail_flow(flow, decision.error, effects)
         case Retry():

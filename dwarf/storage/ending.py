@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy import bindparam, case, literal_column, select, update
 
 from dwarf.core.answers import with_answer
@@ -12,7 +15,7 @@ from dwarf.storage.effects import Effects
 from dwarf.storage.expressions import flag_is, status_is
 from dwarf.storage.refs import fetch_anchors
 from dwarf.storage.rows import object_text, read_object, restore
-from dwarf.storage.script import Execute, Fetch, Row, Script, Statement
+from dwarf.storage.script import Execute, Fetch, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.signals import Answer
@@ -103,25 +106,41 @@ def end_flow(
     flow: FlowRecord, status: Status, final_state: State, effects: Effects, *, error: str = "", reason: str = ""
 ) -> Script[bool]:
     """Give a flow its last status. False when another write ended it first."""
-    disposable = status is Status.COMPLETED and flow.delete_on_completion
-    matched = yield Execute(
-        END_FLOW,
-        {
-            "id": flow.flow_id,
-            "new_status": status.value,
-            "new_final_state": object_text(final_state),
-            "new_error": error,
-            "new_reason": reason,
-            "now": effects.now,
-            "new_delete_after": DISPOSABLE_GRACE_MS if disposable else 0,
-        },
-    )
+    matched = yield Execute(END_FLOW, _end_row(flow, status, final_state, effects.now, error, reason))
     if not matched:
         return False
+    yield from _ended(flow, status, final_state, error, effects)
+    return True
+
+
+def complete_flows(done: Sequence[tuple[FlowRecord, State]], effects: Effects) -> Script[None]:
+    """Complete flows with their final states, each unless another write ended it first."""
+    rows = [_end_row(flow, Status.COMPLETED, final_state, effects.now) for flow, final_state in done]
+    matched = yield UpdateEach(END_FLOW, rows)
+    for (flow, final_state), ok in zip(done, matched, strict=True):
+        if ok:
+            yield from _ended(flow, Status.COMPLETED, final_state, "", effects)
+
+
+def _end_row(
+    flow: FlowRecord, status: Status, final_state: State, now: int, error: str = "", reason: str = ""
+) -> dict[str, Any]:
+    disposable = status is Status.COMPLETED and flow.delete_on_completion
+    return {
+        "id": flow.flow_id,
+        "new_status": status.value,
+        "new_final_state": object_text(final_state),
+        "new_error": error,
+        "new_reason": reason,
+        "now": now,
+        "new_delete_after": DISPOSABLE_GRACE_MS if disposable else 0,
+    }
+
+
+def _ended(flow: FlowRecord, status: Status, final_state: State, error: str, effects: Effects) -> Script[None]:
     effects.stopped(flow, status, final_state, error)
     if flow.parent_step_id and status is not Status.CANCELLED:
         yield from _tell_caller(flow, status, final_state, error, effects)
-    return True
 
 
 def _tell_caller(flow: FlowRecord, status: Status, final_state: State, error: str, effects: Effects) -> Script[None]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Unicode, literal_column
+from sqlalchemy import BigInteger, Boolean, Select, Table, Unicode, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import BindParameter
-from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.sql.elements import BindParameter, UnaryExpression
+from sqlalchemy.sql.operators import OperatorType, inv
 from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import UserDefinedType
 
@@ -78,6 +78,10 @@ class in_ids(ColumnElement[bool]):  # noqa: N801 - reads as a SQL operator
     def self_group(self, against: OperatorType | None = None) -> in_ids:
         """Itself: the ``= 1`` that is put behind a boolean on some dialects would keep indexes from being used."""
         return self
+
+    def _negate(self) -> ColumnElement[bool]:
+        # SQLAlchemy would write ``= 0`` behind it, which SQL Server does not understand
+        return UnaryExpression(self, operator=inv, type_=Boolean())
 
 
 def _in_ids(element: in_ids, compiler: SQLCompiler, pattern: str, **kw: Any) -> str:
@@ -235,3 +239,12 @@ def _either_case(character: str) -> str:
     cases = {character, character.lower(), character.upper(), character.upper().lower()}
     forms = sorted(form for form in cases if len(form) == 1)
     return f"[{''.join(forms)}]" if len(forms) > 1 else character
+
+
+def locked(query: Select[Any], table: Table, *, skip: bool = False) -> Select[Any]:
+    """The query, locking the rows of a table until the commit. ``skip``: rows that others have locked are left out.
+
+    SQLite has nothing of the kind: whoever writes has the whole database.
+    """
+    hint = "WITH (UPDLOCK, ROWLOCK, READPAST)" if skip else "WITH (UPDLOCK, ROWLOCK)"
+    return query.with_for_update(of=table, skip_locked=skip).with_hint(table, hint, "mssql")

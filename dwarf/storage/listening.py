@@ -36,6 +36,7 @@ class Listener:
         self._connect = connect
         self._heard = heard
         self._others: dict[int, float] = {}  # by the server's process for their ear: when they were last heard
+        self._itself = float("-inf")  # when it last heard its own voice
         self._connection: asyncpg.Connection[Any] | None = None
         self._channel = ""
         self._wake = asyncio.Event()
@@ -47,8 +48,8 @@ class Listener:
 
     @property
     def told(self) -> bool:
-        """Whether the connection stands."""
-        return self._connection is not None
+        """Whether the connection stands, and what is said comes back by it: a pooler may be in between."""
+        return self._connection is not None and self._itself >= time.monotonic() - FORGOTTEN_S
 
     @property
     def living(self) -> int | None:
@@ -84,6 +85,7 @@ class Listener:
                 logger.error("listening for news failed: %s", type(error).__name__)
             finally:
                 connection, self._connection = self._connection, None
+                self._itself = float("-inf")
                 if connection is not None:
                     connection.terminate()
             if not self._closing:
@@ -130,7 +132,10 @@ class Listener:
 
     def _on_message(self, connection: object, pid: int, channel: str, message: object) -> None:
         own = self._connection
-        if own is None or pid == own.get_server_pid():
+        if own is None:
+            return
+        if pid == own.get_server_pid():
+            self._itself = time.monotonic()
             return
         if message == _BYE:
             self._others.pop(pid, None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, select, update
 
-from dwarf.storage.expressions import flag_is, in_ids, status_is
+from dwarf.storage.expressions import flag_is, in_ids, locked, status_is
 from dwarf.storage.script import Lock, Now, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
@@ -25,10 +25,7 @@ PROGRESS = Statement(
 # a step that is locked is about to be over
 FREE = Statement(
     "free_steps",
-    select(steps.c.step_id)
-    .where(in_ids(steps.c.step_id, "ids"))
-    .order_by(steps.c.step_id)
-    .with_for_update(skip_locked=True),
+    locked(select(steps.c.step_id).where(in_ids(steps.c.step_id, "ids")).order_by(steps.c.step_id), steps, skip=True),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, literal_column, select, update
 
-from dwarf.storage.expressions import flag_is, in_ids, status_is
+from dwarf.storage.expressions import flag_is, in_ids, locked, status_is
 from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
@@ -18,7 +18,7 @@ _REWIND = {
 }
 
 # A step that is locked is being written: it is not abandoned, or somebody else is just taking it back.
-_FREE = select(steps.c.step_id).where(*_LEASED).with_for_update(skip_locked=True)
+_FREE = locked(select(steps.c.step_id).where(*_LEASED), steps, skip=True)
 EXPIRED = Statement("recover_expired", _FREE.where(steps.c.lease_expires <= bindparam("now")))
 ABANDONED = Statement("recover_abandoned", _FREE.where(in_ids(steps.c.engine_id, "engine_ids")))
 REWIND = Statement("rewind_steps", update(steps).where(in_ids(steps.c.step_id, "ids"), *_LEASED).values(_REWIND))

@@ -12,7 +12,7 @@ from random import Random
 from sqlalchemy import CTE, Select, bindparam, literal_column, select
 
 from dwarf.core.fairness import Pressure, draw
-from dwarf.storage.expressions import flag_is, in_names, status_is
+from dwarf.storage.expressions import flag_is, in_names, locked, status_is
 from dwarf.storage.script import Fetch, Now, Row, Script, Statement
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
@@ -62,11 +62,14 @@ BAND = Statement(
 KEYS = Statement("keys_of_band", _keys())
 OF_KEY = Statement(
     "due_of_key",
-    select(steps.c.step_id, steps.c.task_url, steps.c.limit_name, steps.c.limit_rule, steps.c.crashes)
-    .where(*DUE, *STARTABLE, steps.c.priority == bindparam("band"), steps.c.fairness_key == bindparam("of_key"))
-    .order_by(steps.c.created_at, steps.c.step_id)
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True),  # replicas that look at once find different steps
+    locked(
+        select(steps.c.step_id, steps.c.task_url, steps.c.limit_name, steps.c.limit_rule, steps.c.crashes)
+        .where(*DUE, *STARTABLE, steps.c.priority == bindparam("band"), steps.c.fairness_key == bindparam("of_key"))
+        .order_by(steps.c.created_at, steps.c.step_id)
+        .limit(bindparam("limit")),
+        steps,
+        skip=True,  # replicas that look at once find different steps
+    ),
 )
 
 

@@ -12,14 +12,14 @@ from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, ThreadNotF
 from dwarf.storage.claims import PlanOf, load_plan
 from dwarf.storage.creates import THREAD
 from dwarf.storage.effects import Effects
-from dwarf.storage.expressions import ZERO
+from dwarf.storage.expressions import ZERO, locked
 from dwarf.storage.rows import FLOW_COLUMNS, flow_record, read_object
 from dwarf.storage.script import Fetch, Lock, Script, Statement
 from dwarf.storage.tables import flows
 from dwarf.workflow.algebra import fold, settle
 from dwarf.workflow.status import Status
 
-LOCK_TURN = Statement("lock_turn", select(flows.c.flow_id).where(flows.c.flow_id == bindparam("id")).with_for_update())
+LOCK_TURN = Statement("lock_turn", locked(select(flows.c.flow_id).where(flows.c.flow_id == bindparam("id")), flows))
 _TURNS = (
     flows.c.thread_id == bindparam("thread"),
     flows.c.parent_flow_id == ZERO,

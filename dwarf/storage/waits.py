@@ -12,7 +12,7 @@ from dwarf.core.answers import with_answer
 from dwarf.core.records import FlowRecord
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, StepNotFound
 from dwarf.storage.effects import Effects, Stop
-from dwarf.storage.expressions import flag_is, status_is
+from dwarf.storage.expressions import flag_is, locked, status_is
 from dwarf.storage.rows import read_object
 from dwarf.storage.script import Execute, Fetch, Lock, Row, Script, Statement
 from dwarf.storage.tables import flows, steps
@@ -67,7 +67,7 @@ RESUME_FLOW = Statement(
 )
 # Whether another step of a flow still waits is asked under the lock of the flow, which whoever asks takes too: of two
 # answers at once, the later one sees the earlier.
-LOCK_FLOW = Statement("lock_flow", select(flows.c.flow_id).where(flows.c.flow_id == bindparam("id")).with_for_update())
+LOCK_FLOW = Statement("lock_flow", locked(select(flows.c.flow_id).where(flows.c.flow_id == bindparam("id")), flows))
 RESUME_CALLER = Statement(
     "resume_caller",
     update(steps)

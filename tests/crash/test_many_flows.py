@@ -53,7 +53,15 @@ async def prepare(site: Site, process: Process) -> dict[str, list[str]]:
     await create("calling", {}, parked=EACH, held=EACH)
     await create("fan", {"items": list(range(WIDTH)), "held": 2}, branching=EACH, pending=0)
     await create("holding", {}, held=EACH + 10, pending=30)
+    # a step is claimed before its task begins
+    await process.until(lambda: running(site) <= {execution.step_key for execution in site.ledger()})
     return keys
+
+
+def running(site: Site) -> set[str]:
+    """The keys of the steps whose tasks run, or are about to."""
+    rows = site.rows("SELECT step_id, token FROM dwarf_steps WHERE status = 'running' AND NOT parked")
+    return {f"1-{step_id}-{token}" for step_id, token in rows}
 
 
 def effects_count_once(site: Site, outcomes: list[dict[str, Any]]) -> None:
@@ -76,9 +84,9 @@ async def test_two_hundred_flows_in_mixed_states(site: Site) -> None:
     await first.kill()
 
     second = await site.start(workers=2 * EACH + 10)
-    running = keys["calling"] + keys["fan"] + keys["holding"]
+    taken_over = keys["calling"] + keys["fan"] + keys["holding"]
     async with asyncio.timeout(AT_ONCE):
-        outcomes = await second.ask("outcomes", keys=running)
+        outcomes = await second.ask("outcomes", keys=taken_over)
     assert Counter(outcome["status"] for outcome in outcomes) == {"completed": 3 * EACH}
     fans = outcomes[EACH : 2 * EACH]
     assert all(outcome["state"]["out"] == list(range(WIDTH)) for outcome in fans)

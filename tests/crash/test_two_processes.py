@@ -32,8 +32,13 @@ async def test_both_run_flows_and_each_step_once(site: Site) -> None:
 
 
 async def test_flows_of_one_process_are_shared(site: Site) -> None:
-    first, second = await asyncio.gather(site.start(workers=1), site.start(workers=1))
-    keys = await first.ask("create_many", workflow="fan", states=[{"items": list(range(20))}] * 5)
+    # the first one stands still in a branch, so that what is left is the other's
+    first = await site.start(workers=1, holding=True)
+    keys = await first.ask("create_many", workflow="fan", states=[{"items": list(range(20)), "held": 7}] * 5)
+    await first.holding("Work")
+    second = await site.start(workers=1)
+    await second.until(lambda: site.executions()["Work"] == 100)
+    await first.ask("release")
     outcomes = await second.ask("outcomes", keys=keys)
     assert all(outcome["state"]["out"] == list(range(20)) for outcome in outcomes)
     assert site.executions() == {"Split": 5, "Work": 100, "Join": 5}

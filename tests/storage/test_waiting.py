@@ -65,15 +65,8 @@ async def test_a_cancelled_caller_does_not_stop_its_write(url: str) -> None:
         assert await database.read(counters) == {"a": 1, "b": 1, "c": 1}
 
 
-async def test_what_fails_after_its_caller_has_gone_is_logged(
-    url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    logger = logging.getLogger("dwarf.storage.worker")
-    # programs that configure logging in this process may have silenced loggers that existed before
-    monkeypatch.setattr(logger, "disabled", False)
-    for name in (logger.name, "dwarf.storage", "dwarf"):
-        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
-    with caplog.at_level(logging.WARNING, logger.name):
+async def test_what_fails_after_its_caller_has_gone_is_logged(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "dwarf.storage.worker"):
         async with opened(url) as database:
             await cancelled_in_the_middle(database, Gate(StateConflict("too late")))
             assert await database.read(counters) == {}

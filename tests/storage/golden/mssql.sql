@@ -24,7 +24,7 @@ UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=?, crashes=0, up
 SELECT anon_1.priority
 FROM (SELECT dwarf_steps.priority AS priority, ROW_NUMBER() OVER (ORDER BY dwarf_steps.priority) AS mssql_rn
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? AND dwarf_steps.limit_name IN (SELECT value FROM OPENJSON(?)) = 0 AND dwarf_steps.task_url IN (SELECT value FROM OPENJSON(?)) = 0 AND dwarf_steps.crashes < ? AND dwarf_steps.priority > ?) AS anon_1
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? AND NOT dwarf_steps.limit_name IN (SELECT value FROM OPENJSON(?)) AND NOT dwarf_steps.task_url IN (SELECT value FROM OPENJSON(?)) AND dwarf_steps.crashes < ? AND dwarf_steps.priority > ?) AS anon_1
 WHERE mssql_rn <= 1;
 
 -- blobs_of_flows
@@ -126,8 +126,8 @@ DELETE FROM dwarf_steps WHERE dwarf_steps.flow_id IN (SELECT CAST(value AS BIGIN
 -- due_of_key
 SELECT anon_1.step_id, anon_1.task_url, anon_1.limit_name, anon_1.limit_rule, anon_1.crashes
 FROM (SELECT dwarf_steps.step_id AS step_id, dwarf_steps.task_url AS task_url, dwarf_steps.limit_name AS limit_name, dwarf_steps.limit_rule AS limit_rule, dwarf_steps.crashes AS crashes, ROW_NUMBER() OVER (ORDER BY dwarf_steps.created_at, dwarf_steps.step_id) AS mssql_rn
-FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? AND dwarf_steps.limit_name IN (SELECT value FROM OPENJSON(?)) = 0 AND dwarf_steps.task_url IN (SELECT value FROM OPENJSON(?)) = 0 AND dwarf_steps.crashes < ? AND dwarf_steps.priority = ? AND dwarf_steps.fairness_key = ?) AS anon_1
+FROM dwarf_steps WITH (UPDLOCK, ROWLOCK, READPAST)
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? AND NOT dwarf_steps.limit_name IN (SELECT value FROM OPENJSON(?)) AND NOT dwarf_steps.task_url IN (SELECT value FROM OPENJSON(?)) AND dwarf_steps.crashes < ? AND dwarf_steps.priority = ? AND dwarf_steps.fairness_key = ?) AS anon_1
 WHERE mssql_rn <= ?;
 
 -- due_schedules
@@ -203,7 +203,7 @@ WHERE dwarf_blob_refs.blob_hash = dwarf_blobs.blob_hash));
 
 -- free_steps
 SELECT dwarf_steps.step_id
-FROM dwarf_steps
+FROM dwarf_steps WITH (UPDLOCK, ROWLOCK, READPAST)
 WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) ORDER BY dwarf_steps.step_id;
 
 -- graph_body
@@ -771,22 +771,22 @@ WHERE dwarf_flows.root_flow_id = ? AND dwarf_flows.status IN ('running', 'interr
 
 -- lock_blobs
 SELECT dwarf_blobs.blob_hash
-FROM dwarf_blobs
+FROM dwarf_blobs WITH (UPDLOCK, ROWLOCK)
 WHERE dwarf_blobs.blob_hash IN (SELECT value FROM OPENJSON(?)) ORDER BY dwarf_blobs.blob_hash;
 
 -- lock_flow
 SELECT dwarf_flows.flow_id
-FROM dwarf_flows
+FROM dwarf_flows WITH (UPDLOCK, ROWLOCK)
 WHERE dwarf_flows.flow_id = ?;
 
 -- lock_live_steps
 SELECT dwarf_steps.step_id
-FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+FROM dwarf_steps WITH (UPDLOCK, ROWLOCK) JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_steps.status IN ('pending', 'running', 'interrupted') ORDER BY dwarf_flows.created_at DESC, dwarf_steps.step_id;
 
 -- lock_turn
 SELECT dwarf_flows.flow_id
-FROM dwarf_flows
+FROM dwarf_flows WITH (UPDLOCK, ROWLOCK)
 WHERE dwarf_flows.flow_id = ?;
 
 -- mark_ended_flows
@@ -900,12 +900,12 @@ INSERT INTO dwarf_migrations (version, applied_at) VALUES (?, ?);
 
 -- recover_abandoned
 SELECT dwarf_steps.step_id
-FROM dwarf_steps
+FROM dwarf_steps WITH (UPDLOCK, ROWLOCK, READPAST)
 WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
 
 -- recover_expired
 SELECT dwarf_steps.step_id
-FROM dwarf_steps
+FROM dwarf_steps WITH (UPDLOCK, ROWLOCK, READPAST)
 WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_expires <= ?;
 
 -- refer_to_blob

@@ -26,7 +26,7 @@ UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=%s, crashes=0, u
 -- best_band
 SELECT dwarf_steps.priority
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= %s AND dwarf_steps.lease_expires <= %s AND dwarf_steps.limit_name IN %s = 0 AND dwarf_steps.task_url IN %s = 0 AND dwarf_steps.crashes < %s AND dwarf_steps.priority > %s ORDER BY dwarf_steps.priority
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= %s AND dwarf_steps.lease_expires <= %s AND NOT dwarf_steps.limit_name IN %s AND NOT dwarf_steps.task_url IN %s AND dwarf_steps.crashes < %s AND dwarf_steps.priority > %s ORDER BY dwarf_steps.priority
  LIMIT 1;
 
 -- blobs_of_flows
@@ -132,7 +132,7 @@ DELETE FROM dwarf_steps WHERE dwarf_steps.flow_id IN %s;
 -- due_of_key
 SELECT dwarf_steps.step_id, dwarf_steps.task_url, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= %s AND dwarf_steps.lease_expires <= %s AND dwarf_steps.limit_name IN %s = 0 AND dwarf_steps.task_url IN %s = 0 AND dwarf_steps.crashes < %s AND dwarf_steps.priority = %s AND dwarf_steps.fairness_key = %s ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= %s AND dwarf_steps.lease_expires <= %s AND NOT dwarf_steps.limit_name IN %s AND NOT dwarf_steps.task_url IN %s AND dwarf_steps.crashes < %s AND dwarf_steps.priority = %s AND dwarf_steps.fairness_key = %s ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
  LIMIT %s FOR UPDATE SKIP LOCKED;
 
 -- due_schedules

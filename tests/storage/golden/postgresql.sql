@@ -127,7 +127,7 @@ DELETE FROM dwarf_steps WHERE dwarf_steps.flow_id = ANY(CAST($1 AS BIGINT[]));
 SELECT dwarf_steps.step_id, dwarf_steps.task_url, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes
 FROM dwarf_steps
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= $1::BIGINT AND dwarf_steps.lease_expires <= $1::BIGINT AND NOT dwarf_steps.limit_name = ANY(CAST($2 AS TEXT[])) AND NOT dwarf_steps.task_url = ANY(CAST($3 AS TEXT[])) AND dwarf_steps.crashes < $4::INTEGER AND dwarf_steps.priority = $5::INTEGER AND dwarf_steps.fairness_key = $6::VARCHAR ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
- LIMIT $7 FOR UPDATE SKIP LOCKED;
+ LIMIT $7 FOR UPDATE OF dwarf_steps SKIP LOCKED;
 
 -- due_schedules
 SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
@@ -205,7 +205,7 @@ WHERE dwarf_blob_refs.blob_hash = dwarf_blobs.blob_hash));
 -- free_steps
 SELECT dwarf_steps.step_id
 FROM dwarf_steps
-WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) ORDER BY dwarf_steps.step_id FOR UPDATE SKIP LOCKED;
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) ORDER BY dwarf_steps.step_id FOR UPDATE OF dwarf_steps SKIP LOCKED;
 
 -- graph_body
 SELECT dwarf_graphs.body
@@ -714,12 +714,12 @@ WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_flows.status IN ('running'
 -- lock_blobs
 SELECT dwarf_blobs.blob_hash
 FROM dwarf_blobs
-WHERE dwarf_blobs.blob_hash = ANY(CAST($1 AS TEXT[])) ORDER BY dwarf_blobs.blob_hash FOR UPDATE;
+WHERE dwarf_blobs.blob_hash = ANY(CAST($1 AS TEXT[])) ORDER BY dwarf_blobs.blob_hash FOR UPDATE OF dwarf_blobs;
 
 -- lock_flow
 SELECT dwarf_flows.flow_id
 FROM dwarf_flows
-WHERE dwarf_flows.flow_id = $1::BIGINT FOR UPDATE;
+WHERE dwarf_flows.flow_id = $1::BIGINT FOR UPDATE OF dwarf_flows;
 
 -- lock_live_steps
 SELECT dwarf_steps.step_id
@@ -729,7 +729,7 @@ WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.statu
 -- lock_turn
 SELECT dwarf_flows.flow_id
 FROM dwarf_flows
-WHERE dwarf_flows.flow_id = $1::BIGINT FOR UPDATE;
+WHERE dwarf_flows.flow_id = $1::BIGINT FOR UPDATE OF dwarf_flows;
 
 -- mark_ended_flows
 UPDATE dwarf_flows SET delete_after_ms=$1::INTEGER, idempotency_key=NULL WHERE dwarf_flows.flow_id = ANY(CAST($2 AS BIGINT[])) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status IN ('completed', 'failed', 'cancelled');
@@ -845,12 +845,12 @@ INSERT INTO dwarf_migrations (version, applied_at) VALUES ($1::INTEGER, $2::BIGI
 -- recover_abandoned
 SELECT dwarf_steps.step_id
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id = ANY(CAST($1 AS BIGINT[])) FOR UPDATE SKIP LOCKED;
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id = ANY(CAST($1 AS BIGINT[])) FOR UPDATE OF dwarf_steps SKIP LOCKED;
 
 -- recover_expired
 SELECT dwarf_steps.step_id
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_expires <= $1::BIGINT FOR UPDATE SKIP LOCKED;
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_expires <= $1::BIGINT FOR UPDATE OF dwarf_steps SKIP LOCKED;
 
 -- refer_to_blob
 INSERT INTO dwarf_blob_refs (holder_id, blob_hash, flow_id) VALUES ($1::BIGINT, $2::VARCHAR, $3::BIGINT);

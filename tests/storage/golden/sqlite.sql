@@ -23,7 +23,7 @@ UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=?, crashes=0, up
 -- best_band
 SELECT dwarf_steps.priority
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? AND dwarf_steps.limit_name IN (SELECT value FROM json_each(?)) = 0 AND dwarf_steps.task_url IN (SELECT value FROM json_each(?)) = 0 AND dwarf_steps.crashes < ? AND dwarf_steps.priority > ? ORDER BY dwarf_steps.priority
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? AND NOT dwarf_steps.limit_name IN (SELECT value FROM json_each(?)) AND NOT dwarf_steps.task_url IN (SELECT value FROM json_each(?)) AND dwarf_steps.crashes < ? AND dwarf_steps.priority > ? ORDER BY dwarf_steps.priority
  LIMIT 1 OFFSET ?;
 
 -- blobs_of_flows
@@ -126,7 +126,7 @@ DELETE FROM dwarf_steps WHERE dwarf_steps.flow_id IN (SELECT value FROM json_eac
 -- due_of_key
 SELECT dwarf_steps.step_id, dwarf_steps.task_url, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? AND dwarf_steps.limit_name IN (SELECT value FROM json_each(?)) = 0 AND dwarf_steps.task_url IN (SELECT value FROM json_each(?)) = 0 AND dwarf_steps.crashes < ? AND dwarf_steps.priority = ? AND dwarf_steps.fairness_key = ? ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? AND NOT dwarf_steps.limit_name IN (SELECT value FROM json_each(?)) AND NOT dwarf_steps.task_url IN (SELECT value FROM json_each(?)) AND dwarf_steps.crashes < ? AND dwarf_steps.priority = ? AND dwarf_steps.fairness_key = ? ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
  LIMIT ? OFFSET ?;
 
 -- due_schedules

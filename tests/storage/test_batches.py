@@ -1,0 +1,65 @@
+"""PostgreSQL: the statement for many rows."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import bindparam, insert, literal_column, select, text, update
+
+from dwarf.storage.batches import insert_batch, update_batch
+from dwarf.storage.outcomes import FINISH
+from dwarf.storage.rows import INSERT_FLOW, INSERT_STEP
+from dwarf.storage.script import Statement
+from dwarf.storage.tables import graphs, ids, steps
+
+
+def test_an_insert_takes_its_rows_from_arrays() -> None:
+    statement = Statement("keep", insert(graphs).values(graph_hash=bindparam("name"), body=literal_column("''")))
+    batch = insert_batch(statement)
+    assert batch is not None
+    assert batch.sql == (
+        "INSERT INTO dwarf_graphs (graph_hash, body) SELECT given.p1, '' FROM unnest($1::VARCHAR[]) AS given(p1)"
+    )
+    assert batch.columns([{"name": "a"}, {"name": "b"}]) == [("a", "b")]
+    assert insert_batch(statement) is batch
+
+
+def test_an_update_tells_which_rows_it_found() -> None:
+    statement = Statement(
+        "more",
+        update(steps)
+        .where(steps.c.step_id == bindparam("id"), steps.c.parked == literal_column("0"))
+        .values(attempt=steps.c.attempt + bindparam("by")),
+    )
+    batch = update_batch(statement, [{"id": 1, "by": 1}, {"id": 2, "by": 1}])
+    assert batch is not None
+    assert batch.sql == (
+        "UPDATE dwarf_steps SET attempt=(dwarf_steps.attempt + given.p1) "
+        "FROM unnest($1::INTEGER[], $2::BIGINT[]) WITH ORDINALITY AS given(p1, p2, position) "
+        "WHERE dwarf_steps.step_id = given.p2 AND dwarf_steps.parked = 0 RETURNING given.position"
+    )
+    assert batch.columns([{"id": 1, "by": 5}, {"id": 2, "by": 6}]) == [(5, 6), (1, 2)]
+
+
+def test_rows_that_nothing_tells_apart_are_not_batched() -> None:
+    assert update_batch(FINISH, [{"id": 1}, {"id": 1}]) is None
+    without = Statement("w", update(ids).where(ids.c.kind == bindparam("of_kind")).values(next_id=bindparam("n")))
+    assert update_batch(without, [{"of_kind": "a", "n": 1}]) is None
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        text("INSERT INTO dwarf_graphs VALUES (:id, '')"),
+        select(steps.c.node).where(steps.c.step_id == bindparam("id")),
+        insert(graphs).from_select(["graph_hash", "body"], select(ids.c.kind, ids.c.kind)),
+    ],
+)
+def test_other_statements_are_not_batched(clause: object) -> None:
+    statement = Statement("other", clause)  # type: ignore[arg-type]
+    assert insert_batch(statement) is None
+
+
+def test_the_statements_of_every_step_are_batched() -> None:
+    assert insert_batch(INSERT_STEP) is not None
+    assert insert_batch(INSERT_FLOW) is not None
+    assert update_batch(FINISH, [{"id": 1}, {"id": 2}]) is not None
