@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dwarf.engine.observing import Telemetry
 from dwarf.errors import DwarfError, EngineClosed
 from dwarf.observe.metrics import Reading
-from dwarf.storage.census import Band, read_bands
+from dwarf.storage.reading.census import Band, read_bands
 
 if TYPE_CHECKING:
     from dwarf.engine.replica import Replica, Shared

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from dwarf.errors import ConfigError, InvalidRequest
-from dwarf.storage.coding import Codec as Codec
+from dwarf.storage.payloads.coding import Codec as Codec
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.status import Status
 

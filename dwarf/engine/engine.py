@@ -26,7 +26,7 @@ from dwarf.engine.requests import (
 from dwarf.engine.schedule import Schedule, schedule_record
 from dwarf.errors import InvalidRequest, StepNotFound, ThreadNotFound
 from dwarf.storage.creates import thread_of
-from dwarf.storage.history import read_step
+from dwarf.storage.reading.history import read_step
 from dwarf.storage.scheduling import list_schedules, put_schedule, read_now
 from dwarf.workflow.durations import Seconds
 from dwarf.workflow.graph import Graph

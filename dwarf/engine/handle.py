@@ -15,8 +15,8 @@ from dwarf.errors import InvalidRequest, StepNotFound, WaitTimeout
 from dwarf.storage.cancels import cancel_flow
 from dwarf.storage.deleting import delete_flow
 from dwarf.storage.effects import Stop
-from dwarf.storage.history import read_history, read_interrupts
-from dwarf.storage.reads import read_fingerprint, read_graph, read_outcome, read_root
+from dwarf.storage.reading.history import read_history, read_interrupts
+from dwarf.storage.reading.reads import read_fingerprint, read_graph, read_outcome, read_root
 from dwarf.storage.waits import answer_overdue, answer_step
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dwarf import seams
 from dwarf.engine.reaper import reap
 from dwarf.errors import EngineClosed
-from dwarf.storage.reads import read_statuses
+from dwarf.storage.reading.reads import read_statuses
 from dwarf.storage.recovery import lease_owners, recover_abandoned, recover_expired
 from dwarf.storage.waits import answer_overdue
 from dwarf.workflow.durations import to_ms

@@ -11,10 +11,10 @@ from dwarf.engine.ids import new_token
 from dwarf.engine.plans import PlanCache
 from dwarf.engine.replica import Replica
 from dwarf.errors import InvalidRequest
-from dwarf.storage.exporting import graph_line, read_blob_line, read_export
-from dwarf.storage.importing import Reader
-from dwarf.storage.lines import header_line
-from dwarf.storage.placing import Placer, write_arrived
+from dwarf.storage.moving.exporting import graph_line, read_blob_line, read_export
+from dwarf.storage.moving.importing import Reader
+from dwarf.storage.moving.lines import header_line
+from dwarf.storage.moving.placing import Placer, write_arrived
 from dwarf.workflow.graph import Graph
 
 

@@ -13,8 +13,8 @@ from dwarf.engine.config import ShardInfo
 from dwarf.engine.query import FlowQuery, read_query, source_of
 from dwarf.engine.replica import Replica
 from dwarf.errors import InvalidRequest
-from dwarf.storage.counting import count_rows, read_time
 from dwarf.storage.deleting import ROOTS_AT_ONCE, mark, purge_candidates
+from dwarf.storage.reading.counting import count_rows, read_time
 from dwarf.storage.recovery import lease_owners
 from dwarf.workflow.durations import Seconds
 from dwarf.workflow.status import Status

@@ -12,10 +12,10 @@ from dwarf.core.keys import Key, parse_key
 from dwarf.engine.config import MAX_INT32, Settings
 from dwarf.engine.cursors import Cursor, read_cursor
 from dwarf.errors import DwarfError, InvalidRequest, ThreadNotFound
-from dwarf.storage.filters import Filters
-from dwarf.storage.listing import Before, Listed, read_page, read_thread
 from dwarf.storage.migrations import read_identity
-from dwarf.storage.searching import Source
+from dwarf.storage.reading.filters import Filters
+from dwarf.storage.reading.listing import Before, Listed, read_page, read_thread
+from dwarf.storage.reading.searching import Source
 from dwarf.workflow.durations import to_ms
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.results import FlowSummary

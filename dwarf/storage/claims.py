@@ -13,7 +13,7 @@ from dwarf.core.plan import Plan
 from dwarf.core.records import FlowRecord, StepRecord
 from dwarf.storage.expressions import in_ids, status_is
 from dwarf.storage.limits import Admitted, admit
-from dwarf.storage.refs import fetch_anchors
+from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import FLOW_COLUMNS, flow_record, read_object, restore
 from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement
 from dwarf.storage.supply import ANY_CRASHES, DUE, PENDING, find_due

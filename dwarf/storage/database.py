@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Protocol, TypeAlias, TypeVar
 
-from dwarf.storage.payloads import Payloads
+from dwarf.storage.payloads.transit import Payloads
 from dwarf.storage.script import Script
 
 T = TypeVar("T")

@@ -12,14 +12,14 @@ from sqlalchemy import bindparam, delete, func, literal_column, null, or_, selec
 
 from dwarf import seams
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
-from dwarf.storage.blobs import release_blobs
 from dwarf.storage.cancels import LOCK_STEPS, end_steps
 from dwarf.storage.effects import Effects, Stop
 from dwarf.storage.expressions import ZERO, flag_is, in_ids, status_is
-from dwarf.storage.filters import Filters
-from dwarf.storage.listing import find_flows
+from dwarf.storage.payloads.blobs import release_blobs
+from dwarf.storage.reading.filters import Filters
+from dwarf.storage.reading.listing import find_flows
+from dwarf.storage.reading.searching import Source
 from dwarf.storage.script import Execute, Fetch, Lock, Now, Script, Statement, UpdateEach
-from dwarf.storage.searching import Source
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.status import Status
 

@@ -13,7 +13,7 @@ from dwarf.core.keys import format_key
 from dwarf.core.records import FlowRecord, Member, Spawn, State
 from dwarf.storage.effects import Effects
 from dwarf.storage.expressions import flag_is, status_is
-from dwarf.storage.refs import fetch_anchors
+from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import object_text, read_object, restore
 from dwarf.storage.script import Execute, Fetch, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import flows, steps

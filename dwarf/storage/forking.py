@@ -22,7 +22,7 @@ from dwarf.storage.claims import PlanOf, load_plan
 from dwarf.storage.commit import follow_up
 from dwarf.storage.effects import Effects
 from dwarf.storage.expressions import in_ids
-from dwarf.storage.refs import fetch_anchors
+from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import read_object, restore
 from dwarf.storage.script import Fetch, InsertMany, Row, Script, Statement
 from dwarf.storage.tables import flows, steps

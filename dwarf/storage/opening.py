@@ -9,10 +9,10 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from dwarf.errors import ConfigError
-from dwarf.storage.coding import Codec
-from dwarf.storage.memory import MemoryDatabase
-from dwarf.storage.payloads import Payloads
-from dwarf.storage.sqlite import Durability, SqliteDatabase
+from dwarf.storage.drivers.memory import MemoryDatabase
+from dwarf.storage.drivers.sqlite import Durability, SqliteDatabase
+from dwarf.storage.payloads.coding import Codec
+from dwarf.storage.payloads.transit import Payloads
 
 if TYPE_CHECKING:
     from dwarf.storage.database import Clock, Database
@@ -85,10 +85,10 @@ def _server(url: URL, durability: Durability, max_connections: int | None) -> Da
         raise ConfigError(f"{backend} is reached by {driver}: write {backend}:// or {backend}+{driver}://")
     try:
         if extra == "postgresql":
-            from dwarf.storage.postgresql import PostgresDatabase
+            from dwarf.storage.drivers.postgresql import PostgresDatabase
 
             return PostgresDatabase(url, durability=durability, max_connections=max_connections)
-        from dwarf.storage.mysql import MysqlDatabase
+        from dwarf.storage.drivers.mysql import MysqlDatabase
 
         return MysqlDatabase(url, durability=durability, max_connections=max_connections)
     except ImportError as error:

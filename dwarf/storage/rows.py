@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, insert, literal_column, select
 
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
-from dwarf.storage.cutting import with_source
+from dwarf.storage.payloads.cutting import with_source
 from dwarf.storage.script import Row, Statement
 from dwarf.storage.tables import flows, graphs, steps
 from dwarf.workflow.jsontext import dumps, loads

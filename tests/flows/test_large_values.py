@@ -165,7 +165,7 @@ async def test_a_schedule_and_a_failure_and_a_retry_keep_it_too(tmp_path: Path) 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> int:
     """Values over 2000 characters are large."""
-    monkeypatch.setattr("dwarf.storage.payloads.LARGE", 2000)
+    monkeypatch.setattr("dwarf.storage.payloads.transit.LARGE", 2000)
     return 2000
 
 

@@ -180,7 +180,7 @@ async def main():
     def broken(): raise ValueError("no")
     async with Engine(LocalHost()) as engine:
         engine._replicas[1].log.error("something is wrong")
-        logging.getLogger("dwarf.storage.worker").warning("something else")
+        logging.getLogger("dwarf.storage.drivers.worker").warning("something else")
         print((await engine.run(Graph("G").add_node("Broken", broken).add_transition("Broken", END))).status)
 
 asyncio.run(main())

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from dwarf.engine import Engine
-from dwarf.storage.link import Link
+from dwarf.storage.drivers.link import Link
+from dwarf.storage.drivers.server import ServerDatabase
 from dwarf.storage.script import Params, Row, Statement
-from dwarf.storage.server import ServerDatabase
 
 
 class Held:

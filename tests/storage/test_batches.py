@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import bindparam, insert, literal_column, select, text, update
 
-from dwarf.storage.batches import insert_batch, update_batch
+from dwarf.storage.drivers.batches import insert_batch, update_batch
 from dwarf.storage.outcomes import FINISH
 from dwarf.storage.rows import INSERT_FLOW, INSERT_STEP
 from dwarf.storage.script import Statement

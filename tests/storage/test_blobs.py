@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from dwarf.errors import StateConflict
-from dwarf.storage.blobs import AT_ONCE, Holder, keep_blobs, read_blobs, release_blobs
+from dwarf.storage.payloads.blobs import AT_ONCE, Holder, keep_blobs, read_blobs, release_blobs
 from dwarf.storage.script import Fetch, Row, Script, Statement
 from dwarf.storage.tables import blob_refs, blobs
 from tests.storage.support import observed, opened, url_of

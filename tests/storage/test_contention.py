@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from dwarf.errors import StorageError
-from dwarf.storage import sqlite
+from dwarf.storage.drivers import sqlite
+from dwarf.storage.drivers.sqlite import SqliteDatabase
 from dwarf.storage.failures import Contention, Unavailable
 from dwarf.storage.script import Execute, Fetch, Script, Statement
-from dwarf.storage.sqlite import SqliteDatabase
 from tests.storage.support import ADD, KEEP, adding, child, counters, opened, pragma, raising
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dwarf.storage.cutting import Gaps, Whole, cut, may_hold_blobs, with_source
+from dwarf.storage.payloads.cutting import Gaps, Whole, cut, may_hold_blobs, with_source
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.values import from_json, to_json
 
@@ -130,11 +130,11 @@ def test_a_blob_that_is_missing_is_an_error() -> None:
 
 
 def test_a_long_text_brings_the_object_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dwarf.storage.cutting.LARGE", LIMIT)
+    monkeypatch.setattr("dwarf.storage.payloads.cutting.LARGE", LIMIT)
     state = {"a": LONG, "b": 1}
     text = with_source(dumps(state), lambda: state)
     assert isinstance(text, Whole)
-    monkeypatch.setattr("dwarf.storage.cutting.loads", None)  # it is not read
+    monkeypatch.setattr("dwarf.storage.payloads.cutting.loads", None)  # it is not read
     short, bodies = cut(text, "members", LIMIT, name, raw=False)
     assert loads(short) == {"a": blob(dumps(LONG)), "b": 1}
     assert list(bodies.values()) == [dumps(LONG)]

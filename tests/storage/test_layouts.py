@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Insert, Update, insert, select
 
-from dwarf.storage import forking, outcomes, reads, rows, tables
+from dwarf.storage import forking, outcomes, rows, tables
 from dwarf.storage.compiling import DIALECTS, dialect_of
-from dwarf.storage.layouts import layout_of
+from dwarf.storage.payloads.layouts import layout_of
+from dwarf.storage.reading import reads
 from dwarf.storage.script import Statement
 from dwarf.storage.tables import Payload, flows, metadata, steps
 from tests.storage.test_compiling import STATEMENTS

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dwarf.storage import listening
+from dwarf.storage.drivers import listening
 from tests.storage.support import opened
 from tests.support.servers import fresh_database, query, servers
 

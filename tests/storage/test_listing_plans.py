@@ -13,9 +13,9 @@ from sqlalchemy import literal, select
 
 from dwarf.storage.compiling import compiled
 from dwarf.storage.expressions import contains, search_terms
-from dwarf.storage.filters import Filters, conditions_of, list_statement
-from dwarf.storage.listing import NODES, Before
 from dwarf.storage.migrations.drafting import initial_schema
+from dwarf.storage.reading.filters import Filters, conditions_of, list_statement
+from dwarf.storage.reading.listing import NODES, Before
 from dwarf.storage.script import Statement
 from dwarf.workflow.status import Status
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from dwarf.errors import ConfigError
-from dwarf.storage import memory
+from dwarf.storage.drivers import memory
 from dwarf.storage.script import Now, Script
 from tests.storage.support import adding, counters, opened
 

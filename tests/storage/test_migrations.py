@@ -159,7 +159,7 @@ async def test_a_migration_that_fails_leaves_nothing(path: Path, monkeypatch: py
         assert isinstance(request, Execute)
         raise ConfigError("stopped half-way")
 
-    monkeypatch.setattr("dwarf.storage.sqlite.migrate", lambda dialect: half())
+    monkeypatch.setattr("dwarf.storage.drivers.sqlite.migrate", lambda dialect: half())
     with pytest.raises(ConfigError, match="half-way"):
         async with opened(f"sqlite:///{path}"):
             pass

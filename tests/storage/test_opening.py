@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from dwarf.errors import ConfigError
-from dwarf.storage.memory import MemoryDatabase
+from dwarf.storage.drivers.memory import MemoryDatabase
+from dwarf.storage.drivers.server import ServerDatabase
+from dwarf.storage.drivers.sqlite import SqliteDatabase
 from dwarf.storage.opening import open_database
-from dwarf.storage.server import ServerDatabase
-from dwarf.storage.sqlite import SqliteDatabase
 from dwarf.testing import VirtualClock
 from tests.storage.support import adding, child, counters, opened
 
@@ -103,7 +103,7 @@ def test_a_missing_driver_is_named_with_its_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, driver, None)
     for module in ("postgresql", "mysql", "listening"):
-        monkeypatch.delitem(sys.modules, f"dwarf.storage.{module}", raising=False)
+        monkeypatch.delitem(sys.modules, f"dwarf.storage.drivers.{module}", raising=False)
     with pytest.raises(ConfigError, match=rf'{driver}.*pip install "dwarf\[{extra}\]"'):
         open_database(url)
 
@@ -156,7 +156,7 @@ async def test_a_place_without_a_write_ahead_log_is_refused(tmp_path: Path, monk
     # `unix-none` has no shared memory, as a network file system has none.
     real = sqlite3.connect
     monkeypatch.setattr(
-        "dwarf.storage.sqlite.sqlite3.connect",
+        "dwarf.storage.drivers.sqlite.sqlite3.connect",
         lambda database, **options: real(f"file:{database}?vfs=unix-none", uri=True, **options),
     )
     with pytest.raises(ConfigError, match=r"write-ahead log.*network file systems"):

@@ -66,7 +66,7 @@ async def test_a_cancelled_caller_does_not_stop_its_write(url: str) -> None:
 
 
 async def test_what_fails_after_its_caller_has_gone_is_logged(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "dwarf.storage.worker"):
+    with caplog.at_level(logging.WARNING, "dwarf.storage.drivers.worker"):
         async with opened(url) as database:
             await cancelled_in_the_middle(database, Gate(StateConflict("too late")))
             assert await database.read(counters) == {}

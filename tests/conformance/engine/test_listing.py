@@ -494,7 +494,7 @@ async def test_e105_search_finds_keys(running: Any) -> None:
 
 async def test_e105_search_finds_the_same_among_many_workflows(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there are too many workflows to look through, every flow is looked at."""
-    from dwarf.storage import searching
+    from dwarf.storage.reading import searching
 
     async with running() as engine:
         for number in range(6):
@@ -526,7 +526,7 @@ class Backwards:
 
 
 async def test_e105_search_sees_through_a_codec(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dwarf.storage import listing
+    from dwarf.storage.reading import listing
 
     monkeypatch.setattr(listing, "AT_ONCE", 2)
     async with running(codec=Backwards()) as engine:

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from dwarf.errors import StorageError
 from dwarf.storage.failures import classify
-from dwarf.storage.layouts import Layout
+from dwarf.storage.payloads.layouts import Layout
 from dwarf.storage.script import Params, Row
 
 __all__ = ["SIGN", "Codec", "Coder"]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dwarf.core.keys import format_key
-from dwarf.storage.blobs import Holder, keep_blobs
-from dwarf.storage.cutting import Gaps
 from dwarf.storage.effects import Effects
 from dwarf.storage.forking import AT_ONCE, COPY_FLOW, COPY_STEP
-from dwarf.storage.importing import PARTS, Tree
+from dwarf.storage.moving.importing import PARTS, Tree
+from dwarf.storage.payloads.blobs import Holder, keep_blobs
+from dwarf.storage.payloads.cutting import Gaps
 from dwarf.storage.script import InsertMany, Script
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.jsontext import JSON, dumps

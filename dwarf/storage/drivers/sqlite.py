@@ -12,13 +12,13 @@ from typing import Literal, TypeVar
 from dwarf.errors import ConfigError, EngineClosed, StorageError
 from dwarf.storage.compiling import SHIFTED_SQLITE
 from dwarf.storage.database import Clock, Heard
+from dwarf.storage.drivers.slots import EngineSlots
+from dwarf.storage.drivers.sqlite_readers import Readers
+from dwarf.storage.drivers.sqlite_session import Observer, SqliteSession
+from dwarf.storage.drivers.worker import Worker
 from dwarf.storage.migrations import migrate
-from dwarf.storage.payloads import Payloads
+from dwarf.storage.payloads.transit import Payloads
 from dwarf.storage.script import Script
-from dwarf.storage.slots import EngineSlots
-from dwarf.storage.sqlite_readers import Readers
-from dwarf.storage.sqlite_session import Observer, SqliteSession
-from dwarf.storage.worker import Worker
 
 T = TypeVar("T")
 Durability = Literal["full", "relaxed"]

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, delete, exists, insert, select
 
 from dwarf.errors import StateConflict
-from dwarf.storage.cutting import names_in
 from dwarf.storage.expressions import in_ids, in_names, locked
+from dwarf.storage.payloads.cutting import names_in
 from dwarf.storage.script import Execute, Fetch, InsertMany, Lock, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import Payload, blob_refs, blobs, steps
 

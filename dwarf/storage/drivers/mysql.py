@@ -17,11 +17,11 @@ from sqlalchemy.engine import URL
 
 from dwarf.errors import ConfigError
 from dwarf.storage.compiling import QUEUEING_MYSQL, compiled
+from dwarf.storage.drivers.link import Link, Transaction
+from dwarf.storage.drivers.server import Durability, ServerDatabase
 from dwarf.storage.failures import classify
-from dwarf.storage.link import Link, Transaction
 from dwarf.storage.migrations import migrate
 from dwarf.storage.script import Params, Row, Statement
-from dwarf.storage.server import Durability, ServerDatabase
 
 OLDEST_MYSQL, OLDEST_MARIADB = (8, 0), (10, 5)
 SKIPS_LOCKED_MARIADB = (10, 6)

@@ -10,15 +10,15 @@ import asyncpg
 from sqlalchemy.engine import URL
 
 from dwarf.errors import ConfigError
-from dwarf.storage.batches import Batch, insert_batch, update_batch
 from dwarf.storage.compiling import compiled
 from dwarf.storage.database import Heard
+from dwarf.storage.drivers.batches import Batch, insert_batch, update_batch
+from dwarf.storage.drivers.link import Link, Transaction
+from dwarf.storage.drivers.listening import Listener
+from dwarf.storage.drivers.server import Durability, ServerDatabase
 from dwarf.storage.failures import classify
-from dwarf.storage.link import Link, Transaction
-from dwarf.storage.listening import Listener
 from dwarf.storage.migrations import migrate
 from dwarf.storage.script import Params, Row, Statement
-from dwarf.storage.server import Durability, ServerDatabase
 
 OLDEST = (13, 0)
 CONNECT_TIMEOUT_S = 10.0

@@ -17,13 +17,13 @@ from sqlalchemy.engine import URL
 
 from dwarf.errors import ConfigError, DwarfError, EngineClosed, StorageError
 from dwarf.storage.database import Heard
+from dwarf.storage.drivers.link import Link, Transaction
+from dwarf.storage.drivers.pool import DEFAULT_LIMIT, Pool
+from dwarf.storage.drivers.sqlite_session import Observer
 from dwarf.storage.failures import Contention, PayloadRefused, Unavailable
-from dwarf.storage.link import Link, Transaction
 from dwarf.storage.migrations import is_current
-from dwarf.storage.payloads import Payloads
-from dwarf.storage.pool import DEFAULT_LIMIT, Pool
+from dwarf.storage.payloads.transit import Payloads
 from dwarf.storage.script import Script
-from dwarf.storage.sqlite_session import Observer
 
 T = TypeVar("T")
 Durability = Literal["full", "relaxed"]

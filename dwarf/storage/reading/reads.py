@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, case, func, literal_column, select
 from dwarf.core.keys import Key
 from dwarf.errors import FlowNotFound
 from dwarf.storage.expressions import ZERO, flag_is, in_ids, status_is
-from dwarf.storage.refs import fetch_anchors
+from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import read_object, restore
 from dwarf.storage.script import Fetch, Now, Row, Script, Statement
 from dwarf.storage.tables import flows, graphs, steps

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from dwarf.errors import DwarfError
+from dwarf.storage.drivers.sqlite_session import NOW, Observer
 from dwarf.storage.failures import PayloadRefused, can_be_undone, classify
 from dwarf.storage.script import (
     Execute,
@@ -22,7 +23,6 @@ from dwarf.storage.script import (
     Statement,
     UpdateEach,
 )
-from dwarf.storage.sqlite_session import NOW, Observer
 
 T = TypeVar("T")
 

@@ -12,12 +12,12 @@ from typing import TypeVar
 
 from dwarf.errors import ConfigError, EngineClosed
 from dwarf.storage.database import Clock, Heard
+from dwarf.storage.drivers.sqlite import connect, dialect_for
+from dwarf.storage.drivers.sqlite_session import Observer, SqliteSession
+from dwarf.storage.drivers.worker import Worker
 from dwarf.storage.migrations import migrate
-from dwarf.storage.payloads import Payloads
+from dwarf.storage.payloads.transit import Payloads
 from dwarf.storage.script import Script
-from dwarf.storage.sqlite import connect, dialect_for
-from dwarf.storage.sqlite_session import Observer, SqliteSession
-from dwarf.storage.worker import Worker
 
 T = TypeVar("T")
 

@@ -16,9 +16,9 @@ import aiosqlite
 from dwarf.errors import DwarfError, EngineClosed
 from dwarf.storage.compiling import SHIFTED_SQLITE, compiled
 from dwarf.storage.database import Clock
+from dwarf.storage.drivers.sqlite_session import DRIVER_ERRORS, NOW, Observer
 from dwarf.storage.failures import Contention, Unavailable, can_be_undone, classify
 from dwarf.storage.script import Fetch, Guarded, Now, Row, Script
-from dwarf.storage.sqlite_session import DRIVER_ERRORS, NOW, Observer
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from sqlalchemy import bindparam, func, select
 from dwarf.core.plan import Plan
 from dwarf.storage.claims import PlanOf, load_plan
 from dwarf.storage.expressions import search_terms
-from dwarf.storage.filters import Filters
+from dwarf.storage.reading.filters import Filters
 from dwarf.storage.script import Fetch, Script, Statement
 from dwarf.storage.tables import flows, graphs
 from dwarf.workflow.status import Status

@@ -16,10 +16,10 @@ from sqlalchemy import bindparam, select
 from dwarf.core.keys import Key, format_key
 from dwarf.errors import ThreadNotFound
 from dwarf.storage.expressions import in_ids
-from dwarf.storage.filters import AT_TRUNK_END, LATEST, Filters, conditions_of, list_statement
-from dwarf.storage.history import moment
+from dwarf.storage.reading.filters import AT_TRUNK_END, LATEST, Filters, conditions_of, list_statement
+from dwarf.storage.reading.history import moment
+from dwarf.storage.reading.searching import Arm, Source, arms_of
 from dwarf.storage.script import Fetch, Now, Row, Script, Statement
-from dwarf.storage.searching import Arm, Source, arms_of
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.results import NO_TIME, FlowSummary
 from dwarf.workflow.status import Status

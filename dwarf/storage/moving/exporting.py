@@ -10,11 +10,11 @@ from sqlalchemy import bindparam, select
 
 from dwarf.core.keys import Key, parse_key
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
-from dwarf.storage.blobs import read_blobs
 from dwarf.storage.claims import GRAPH
-from dwarf.storage.cutting import names_in
 from dwarf.storage.forking import FLOW_PLACE, ORIGIN_FLOWS
-from dwarf.storage.lines import FLOW_COLUMNS, STEP_COLUMNS, line_of, line_with
+from dwarf.storage.moving.lines import FLOW_COLUMNS, STEP_COLUMNS, line_of, line_with
+from dwarf.storage.payloads.blobs import read_blobs
+from dwarf.storage.payloads.cutting import names_in
 from dwarf.storage.script import Fetch, Script, Statement
 from dwarf.storage.tables import Payload, flows, steps
 from dwarf.workflow.jsontext import dumps, loads

@@ -10,8 +10,8 @@ from typing import Any
 from dwarf.core.limits import LimitRule
 from dwarf.core.plan import Plan
 from dwarf.errors import ConditionError, GraphError, InvalidRequest, StateError
-from dwarf.storage.cutting import Gaps
-from dwarf.storage.lines import FLOW_COLUMNS, FORMAT, STEP_COLUMNS, VERSION, BadLine, read_columns
+from dwarf.storage.moving.lines import FLOW_COLUMNS, FORMAT, STEP_COLUMNS, VERSION, BadLine, read_columns
+from dwarf.storage.payloads.cutting import Gaps
 from dwarf.storage.tables import Payload, flows, steps
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.jsontext import JSON, dumps, loads

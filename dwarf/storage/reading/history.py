@@ -13,8 +13,8 @@ from sqlalchemy import bindparam, select
 from dwarf.core.keys import Key, format_key
 from dwarf.errors import FlowNotFound, StepNotFound
 from dwarf.storage.expressions import flag_is, status_is
-from dwarf.storage.reads import FLOW, found
-from dwarf.storage.refs import fetch_anchors
+from dwarf.storage.payloads.refs import fetch_anchors
+from dwarf.storage.reading.reads import FLOW, found
 from dwarf.storage.rows import read_object, restore
 from dwarf.storage.script import Fetch, Row, Script, Statement
 from dwarf.storage.tables import flows, steps

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import bindparam, insert, select, update
 
 from dwarf.errors import ConfigError, StorageError
-from dwarf.storage.blobs import FLOWS_OF_STEPS, Holder, forget_overwritten, keep_blobs, read_blobs
-from dwarf.storage.coding import SIGN, Codec, Coder
-from dwarf.storage.cutting import LARGE, Gaps, cut, may_hold_blobs
-from dwarf.storage.layouts import Layout, layout_of
+from dwarf.storage.payloads.blobs import FLOWS_OF_STEPS, Holder, forget_overwritten, keep_blobs, read_blobs
+from dwarf.storage.payloads.coding import SIGN, Codec, Coder
+from dwarf.storage.payloads.cutting import LARGE, Gaps, cut, may_hold_blobs
+from dwarf.storage.payloads.layouts import Layout, layout_of
 from dwarf.storage.script import Execute, Fetch, Guarded, InsertMany, Params, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import secrets
 from dwarf.workflow.jsontext import loads

@@ -1,0 +1,1 @@
+"""How does a flow get from one database into another? As lines of JSON."""
