@@ -12,7 +12,7 @@ from dwarf.core.fairness import Pressure, Shares
 from dwarf.core.records import FlowRecord
 from dwarf.errors import EngineClosed
 from dwarf.storage.claims import Claimed, claim_due
-from dwarf.storage.supply import look
+from dwarf.storage.supply import look, wake_all
 from dwarf.storage.waits import answer_overdue
 
 if TYPE_CHECKING:
@@ -84,6 +84,9 @@ class Dispatcher:
             slots.give(room)
             self._wake.clear()
             raise
+        if claimed.waking:
+            slots.give(room)
+            return
         found = len(claimed.steps)
         if seams.active is not None and found:
             await seams.active.arrive("afterClaim", [step.flow.plan.nodes[step.node].url for step in claimed.steps])
@@ -105,8 +108,11 @@ class Dispatcher:
         self._wake.clear()
         if self._replica.slots.free:
             return
-        self._pressure = await self._replica.database.read(lambda: look((), (), self._replica.settings.suspect_at))
-        if self._pressure is None:
+        database = self._replica.database
+        self._pressure, waking = await database.read(lambda: look((), (), self._replica.settings.suspect_at))
+        if waking:
+            await database.write(wake_all)
+        if self._pressure is None and not waking:
             await self._wake.wait()
         else:
             await self._sleep(LOOK_AGAIN_S)

@@ -16,15 +16,13 @@ from dwarf.storage.limits import Admitted, admit
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import FLOW_COLUMNS, flow_record, read_object, restore
 from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement
-from dwarf.storage.supply import ANY_CRASHES, DUE, PENDING, find_due
+from dwarf.storage.supply import ANY_CRASHES, DUE, FIRST_TO_WAKE, find_due
 from dwarf.storage.tables import flows, graphs, steps
 from dwarf.workflow.jsontext import loads
 from dwarf.workflow.signals import Answer
 from dwarf.workflow.status import Status
 
-NEXT_DUE = Statement(
-    "next_due", select(func.min(steps.c.not_before)).where(*PENDING, steps.c.not_before > bindparam("now"))
-)
+NEXT_DUE = Statement("next_due", select(FIRST_TO_WAKE.scalar_subquery()))
 NEXT_DEADLINE = Statement(
     "next_deadline",
     select(func.min(steps.c.interrupt_deadline)).where(
@@ -92,7 +90,8 @@ class Claimed:
     """The steps taken, in the order they were due, and when the next work is due if there was too little.
 
     ``next_due`` and ``next_deadline`` are epoch milliseconds, or None where nothing waits for a time. ``lost`` were
-    taken by somebody else first. ``read`` has the workflow of each step, and the sizes of its state, changes, answers.
+    taken by somebody else first. ``waking``: so many steps wake up now that nothing was taken yet. ``read`` has the
+    workflow of each step, and the sizes of its state, changes, answers.
     """
 
     now: int
@@ -101,6 +100,7 @@ class Claimed:
     next_deadline: int | None = None
     lost: int = 0
     read: Sequence[tuple[str, int, int, int]] = ()
+    waking: bool = False
 
 
 def claim_due(
@@ -122,9 +122,12 @@ def claim_due(
     it does not take the others along; ``alone`` says that none of them runs here now.
     """
     now = yield Now()
-    wanted, again = yield from _choose(limit, busy, now, random, suspect_at, alone)
+    choice = yield from _choose(limit, busy, now, random, suspect_at, alone)
+    if choice is None:
+        return Claimed(now, [], waking=True)
+    wanted, again = choice
     if not wanted:
-        due = (yield Fetch(NEXT_DUE, {"now": now}))[0][0]
+        due = (yield Fetch(NEXT_DUE, {}))[0][0]
         due = again if due is None or (again is not None and again < due) else due
         deadline = (yield Fetch(NEXT_DEADLINE, {}))[0][0]
         return Claimed(now, [], due, deadline)
@@ -144,14 +147,14 @@ def claim_due(
 
 def _choose(
     limit: int, busy: Callable[[str], bool], now: int, random: Random, suspect_at: int, alone: bool
-) -> Script[tuple[list[int], int | None]]:
-    """The due steps to lease, and when a limit that holds others back has room again."""
+) -> Script[tuple[list[int], int | None] | None]:
+    """The due steps to lease, and when a limit that holds others back has room again. None as ``find_due`` has it."""
     admitted = Admitted()
     free: dict[int, None] = {}
     shut: set[str] = set()  # tasks that cannot be started now
     calm = ANY_CRASHES if alone else suspect_at
     found = (yield from find_due(limit, now, (), (), random, calm)) if limit > 0 else []
-    while True:
+    while found is not None:
         limited: list[tuple[int, str, str]] = []
         for step_id, url, name, rule, crashes in found:
             if step_id in free or crashes >= calm:
@@ -171,6 +174,7 @@ def _choose(
             return [*admitted.step_ids, *free][:limit], admitted.again
         # steps that cannot start, for want of a thread or over their limit, must not hide those behind them
         found = yield from find_due(limit, now, admitted.full, sorted(shut), random, calm)
+    return None
 
 
 def _owners(flow_ids: Collection[int], shard: int, plan_of: PlanOf) -> Script[dict[int, tuple[FlowRecord, str]]]:

@@ -23,7 +23,7 @@ from dwarf.workflow.signals import Answer
 from dwarf.workflow.status import Status
 
 _INHERITED = ("priority", "fairness_key", "fairness_weight", "time_budget_ms")
-_AT_REST = {"interrupt": "", "interrupt_deadline": 0, "parked": 0, "lease_expires": 0, "lease_seq": 0}
+_AT_REST = {"interrupt": "", "interrupt_deadline": 0, "parked": 0, "asleep": 0, "lease_expires": 0, "lease_seq": 0}
 _ANEW = {**_AT_REST, "successor_id": 0, "route": "", "error": "", "traceback": "", "crashes": 0, "progress": ""}
 
 

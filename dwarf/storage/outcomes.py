@@ -53,6 +53,7 @@ RETRY = _fenced(
     "changes",
     "attempt",
     "not_before",
+    "asleep",
     status=Status.PENDING,
     answers=_NONE,
     progress=_NONE,
@@ -124,6 +125,7 @@ def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
             row["new_changes"] = object_text(decision.changes)
             row["new_attempt"] = step.attempt + 1
             row["new_not_before"] = now + decision.delay_ms
+            row["new_asleep"] = int(decision.delay_ms > 0)
             return RETRY, row
         case Ask():
             row["new_changes"] = object_text(decision.changes)

@@ -19,7 +19,7 @@ _EMPTY: ColumnElement[Any] = literal_column("''")
 _STEP_BINDS = (
     "step_id flow_id token depth node task_url state refs status time_budget_ms lineage_id ordinal predecessor_id "
     "limit_name limit_rule "
-    "priority fairness_key fairness_weight not_before lease_expires lease_seq engine_id created_at started_at "
+    "priority fairness_key fairness_weight not_before asleep lease_expires lease_seq engine_id created_at started_at "
     "updated_at"
 ).split()
 _FLOW_BINDS = (
@@ -86,6 +86,7 @@ def step_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[st
         "fairness_key": flow.fairness_key,
         "fairness_weight": flow.fairness_weight,
         "not_before": now + step.delay_ms,
+        "asleep": int(step.delay_ms > 0),
         "lease_expires": now + flow.time_budget_ms + margin_ms if leased else 0,
         "lease_seq": 1 if leased else 0,
         "limit_name": step.limit_name,

@@ -9,28 +9,31 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from random import Random
 
-from sqlalchemy import CTE, Select, bindparam, literal_column, select
+from sqlalchemy import CTE, Select, bindparam, literal_column, select, update
 
 from dwarf.core.fairness import Pressure, draw
-from dwarf.storage.expressions import flag_is, in_names, locked, status_is
-from dwarf.storage.script import Fetch, Now, Row, Script, Statement
+from dwarf.storage.expressions import flag_is, in_ids, in_names, locked, status_is
+from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
 
-PENDING = (status_is(steps.c.status, Status.PENDING), flag_is(steps.c.parked, 0))
-DUE = (*PENDING, steps.c.not_before <= bindparam("now"), steps.c.lease_expires <= bindparam("now"))
+_PENDING = (status_is(steps.c.status, Status.PENDING), flag_is(steps.c.parked, 0))
+AWAKE = (*_PENDING, flag_is(steps.c.asleep, 0))
+ASLEEP = (*_PENDING, flag_is(steps.c.asleep, 1))
+DUE = (*AWAKE, steps.c.lease_expires <= bindparam("now"))
 STARTABLE = (
     ~in_names(steps.c.limit_name, "full"),
     ~in_names(steps.c.task_url, "shut"),
     steps.c.crashes < bindparam("calm"),
 )
 ANY_CRASHES = 2**31 - 1
+WOKEN_AT_ONCE = 1000
 
 
 def _first_key(*conditions: object) -> Select[tuple[str]]:
     return (
         select(steps.c.fairness_key)
-        .where(*PENDING, steps.c.priority == bindparam("band"), *conditions)  # type: ignore[arg-type]
+        .where(*AWAKE, steps.c.priority == bindparam("band"), *conditions)  # type: ignore[arg-type]
         .order_by(steps.c.fairness_key)
         .limit(literal_column("1"))
     )
@@ -43,7 +46,7 @@ def _keys() -> Select[tuple[str, float]]:
     known = known.union_all(select(following).where(known.c.fairness_key.is_not(None)))
     weight = (
         select(steps.c.fairness_weight)
-        .where(*PENDING, steps.c.priority == bindparam("band"), steps.c.fairness_key == known.c.fairness_key)
+        .where(*AWAKE, steps.c.priority == bindparam("band"), steps.c.fairness_key == known.c.fairness_key)
         .order_by(steps.c.created_at, steps.c.step_id)
         .limit(literal_column("1"))
         .correlate(known)
@@ -52,13 +55,15 @@ def _keys() -> Select[tuple[str, float]]:
     return select(known.c.fairness_key, weight).where(known.c.fairness_key.is_not(None))
 
 
-BAND = Statement(
-    "best_band",
+_BEST_BAND = (
     select(steps.c.priority)
     .where(*DUE, *STARTABLE, steps.c.priority > bindparam("floor"))
     .order_by(steps.c.priority)
-    .limit(literal_column("1")),
+    .limit(literal_column("1"))
 )
+# by its order, not as a minimum: PostgreSQL may read all of a small table for that, and go on when it has grown
+FIRST_TO_WAKE = select(steps.c.not_before).where(*ASLEEP).order_by(steps.c.not_before).limit(literal_column("1"))
+BAND = Statement("best_band", select(_BEST_BAND.scalar_subquery(), FIRST_TO_WAKE.scalar_subquery()))
 KEYS = Statement("keys_of_band", _keys())
 OF_KEY = Statement(
     "due_of_key",
@@ -71,35 +76,71 @@ OF_KEY = Statement(
         skip=True,  # replicas that look at once find different steps
     ),
 )
+# Steps that sleep are in none of the indexes above, so that no number of them slows down the search.
+OVERSLEPT = Statement(
+    "asleep_and_due",
+    locked(
+        select(steps.c.step_id)
+        .where(*ASLEEP, steps.c.not_before <= bindparam("now"))
+        .order_by(steps.c.not_before)
+        .limit(literal_column(str(WOKEN_AT_ONCE))),
+        steps,
+        skip=True,
+    ),
+)
+WAKE = Statement(
+    "wake_steps", update(steps).where(in_ids(steps.c.step_id, "ids"), *ASLEEP).values(asleep=literal_column("0"))
+)
+
+
+def wake_due(now: int) -> Script[bool]:
+    """Wake the steps whose time has come, the first of them. Whether there may be more."""
+    found = yield Fetch(OVERSLEPT, {"now": now})
+    if found:
+        yield Execute(WAKE, {"ids": sorted(row[0] for row in found)})
+    return len(found) == WOKEN_AT_ONCE
 
 
 def find_due(
     limit: int, now: int, full: Sequence[str], shut: Sequence[str], random: Random, calm: int = ANY_CRASHES
-) -> Script[list[Row]]:
+) -> Script[list[Row] | None]:
     """Up to ``limit`` due steps: id, task, limit and its rule, crashes.
 
-    ``full`` limits, ``shut`` tasks, and steps with ``calm`` crashes or more are left out.
+    ``full`` limits, ``shut`` tasks, and steps with ``calm`` crashes or more are left out. None where so many steps
+    wake up now that others may be before those that can be seen: commit, and look again.
     """
     found: list[Row] = []
     common = {"now": now, "full": full, "shut": shut, "calm": calm}
-    floor = -1
+    floor, woken = -1, False
     while len(found) < limit:
-        bands = yield Fetch(BAND, {**common, "floor": floor})
-        if not bands:
+        band, wake_at = (yield Fetch(BAND, {**common, "floor": floor}))[0]
+        if not woken and wake_at is not None and wake_at <= now:
+            if (yield from wake_due(now)):
+                return None
+            woken = True
+            continue
+        if band is None:
             break
-        floor = bands[0][0]
+        floor, woken = band, True
         weights = yield from _weights(floor)
         found += yield from _share_out(limit - len(found), floor, weights, common, random)
     return found
 
 
-def look(full: Sequence[str], shut: Sequence[str], calm: int = ANY_CRASHES) -> Script[Pressure | None]:
-    """The best band that waits now, and its keys; None where nothing does."""
+def look(full: Sequence[str], shut: Sequence[str], calm: int = ANY_CRASHES) -> Script[tuple[Pressure | None, bool]]:
+    """The best band that waits now, and its keys; None where nothing does. And whether steps are to be woken."""
     now = yield Now()
-    bands = yield Fetch(BAND, {"now": now, "full": full, "shut": shut, "calm": calm, "floor": -1})
-    if not bands:
-        return None
-    return Pressure(bands[0][0], (yield from _weights(bands[0][0])))
+    band, wake_at = (yield Fetch(BAND, {"now": now, "full": full, "shut": shut, "calm": calm, "floor": -1}))[0]
+    overslept = wake_at is not None and wake_at <= now
+    if band is None:
+        return None, overslept
+    return Pressure(band, (yield from _weights(band))), overslept
+
+
+def wake_all() -> Script[bool]:
+    """Wake the steps whose time has come, without running any. Whether there may be more."""
+    now = yield Now()
+    return (yield from wake_due(now))
 
 
 def _weights(band: int) -> Script[dict[str, float]]:

@@ -191,6 +191,7 @@ steps = Table(
     _big("interrupt_deadline"),
     _flag("parked"),
     _big("not_before"),
+    _flag("asleep"),  # a pending step that is not due yet; whoever looks for work wakes it when its time has come
     _big("lease_expires"),
     _big("lease_seq"),
     _string("limit_name", 64),  # what the step shares its limit under; empty without one
@@ -217,15 +218,18 @@ steps = Table(
         "fairness_key",
         "created_at",
         "step_id",
-        "not_before",
-        **_partial("status = 'pending' AND parked = 0", "status", "parked"),
+        **_partial("status = 'pending' AND parked = 0 AND asleep = 0", "status", "parked", "asleep"),
     ),
     Index(
         "dwarf_steps_limited",
         "limit_name",
         **_partial("limit_name <> '' AND status = 'running' AND parked = 0", "status", "parked"),
     ),
-    Index("dwarf_steps_later", "not_before", **_partial("status = 'pending' AND parked = 0", "status", "parked")),
+    Index(
+        "dwarf_steps_asleep",
+        "not_before",
+        **_partial("status = 'pending' AND parked = 0 AND asleep = 1", "status", "parked", "asleep"),
+    ),
     Index("dwarf_steps_leased", "lease_expires", **_partial("status = 'running' AND parked = 0", "status", "parked")),
     Index(
         "dwarf_steps_deadline",

@@ -97,7 +97,7 @@ async def test_what_waits_is_shown_by_priority(running: Running, recorder: Recor
         assert value(recorder, "steps_fairness_keys", "1") == 3
         assert 60 <= value(recorder, "steps_oldest_pending_age_seconds", "1") < 70
         assert value(recorder, "steps_oldest_pending_age_seconds", "2") < 10
-        await by_hand(engine, "UPDATE dwarf_steps SET not_before = 9000000000000 WHERE priority = 1")
+        await by_hand(engine, "UPDATE dwarf_steps SET not_before = 9000000000000, asleep = 1 WHERE priority = 1")
         await census.refresh()
         assert value(recorder, "steps_pending", "1") == 0
         assert ("1",) in series(recorder, "steps_pending")

@@ -88,6 +88,7 @@ class Placer:
                 "flow_id": new_flows[step["flow_id"]],
                 "token": self._token(),
                 "task_url": tree.plans[step["flow_id"]][2].nodes[step["node"]].url,
+                "asleep": int(step["status"] == Status.PENDING),  # whoever looks for work sees when it is due
                 # nobody here runs it
                 "status": Status.PENDING.value if leased else step["status"],
                 "refs": {name: new_steps[anchor] for name, anchor in step["refs"].items()},

@@ -25,7 +25,7 @@ BANDS = Statement(
     .where(
         status_is(steps.c.status, Status.PENDING),
         flag_is(steps.c.parked, 0),
-        steps.c.not_before <= bindparam("now"),
+        flag_is(steps.c.asleep, 0),
         steps.c.lease_expires <= bindparam("now"),
     )
     .group_by(steps.c.priority),

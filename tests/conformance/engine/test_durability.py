@@ -200,7 +200,7 @@ async def test_e123_late_outcome_of_a_lost_step_is_ignored(
     change = {
         "lease": "lease_seq = lease_seq + 1",
         "cancelled": "status = 'cancelled'",
-        "pending": "status = 'pending', lease_expires = 0, not_before = 9000000000000",
+        "pending": "status = 'pending', lease_expires = 0, not_before = 9000000000000, asleep = 1",
     }[way]
     async with running(timing=IDLE) as engine:
         handle: FlowHandle = await engine.create(graph, {"items": [1]})
@@ -215,7 +215,8 @@ async def test_e123_late_outcome_of_a_lost_step_is_ignored(
         assert await flow_count(engine) == 1
         assert (await handle.snapshot()).status is Status.RUNNING
         await doctor(
-            engine, "UPDATE dwarf_steps SET status = 'pending', lease_expires = 0, not_before = 0 WHERE node = 'Z'"
+            engine,
+            "UPDATE dwarf_steps SET status = 'pending', lease_expires = 0, not_before = 0, asleep = 0 WHERE node = 'Z'",
         )
         engine._shared.wake_all()  # type: ignore[union-attr]
         outcome = await handle.outcome(timeout=10)

@@ -23,11 +23,20 @@ WHERE dwarf_steps.step_id = %s;
 -- ask_step
 UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=%s, crashes=0, updated_at=%s, interrupt=%s, changes=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
--- best_band
-SELECT dwarf_steps.priority
+-- asleep_and_due
+SELECT dwarf_steps.step_id
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= %s AND dwarf_steps.lease_expires <= %s AND NOT dwarf_steps.limit_name IN %s AND NOT dwarf_steps.task_url IN %s AND dwarf_steps.crashes < %s AND dwarf_steps.priority > %s ORDER BY dwarf_steps.priority
- LIMIT 1;
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 AND dwarf_steps.not_before <= %s ORDER BY dwarf_steps.not_before
+ LIMIT 1000 FOR UPDATE SKIP LOCKED;
+
+-- best_band
+SELECT (SELECT dwarf_steps.priority
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= %s AND NOT dwarf_steps.limit_name IN %s AND NOT dwarf_steps.task_url IN %s AND dwarf_steps.crashes < %s AND dwarf_steps.priority > %s ORDER BY dwarf_steps.priority
+ LIMIT 1) AS anon_1, (SELECT dwarf_steps.not_before
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 ORDER BY dwarf_steps.not_before
+ LIMIT 1) AS anon_2;
 
 -- blobs_of_flows
 SELECT DISTINCT dwarf_blob_refs.blob_hash
@@ -72,7 +81,7 @@ FROM dwarf_flows
 WHERE dwarf_flows.parent_step_id = %s AND dwarf_flows.parent_step_id > 0;
 
 -- claim_steps
-UPDATE dwarf_steps SET status='running', lease_expires=(%s + dwarf_steps.time_budget_ms + %s), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=%s, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN %s ELSE dwarf_steps.started_at END, updated_at=%s WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= %s AND dwarf_steps.lease_expires <= %s;
+UPDATE dwarf_steps SET status='running', lease_expires=(%s + dwarf_steps.time_budget_ms + %s), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=%s, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN %s ELSE dwarf_steps.started_at END, updated_at=%s WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= %s;
 SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'running' AND dwarf_steps.engine_id = %s AND dwarf_steps.updated_at = %s;
@@ -89,7 +98,7 @@ UPDATE dwarf_steps SET status=%s, parked=0, updated_at=%s WHERE dwarf_steps.step
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
 -- copy_step
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
 -- count_flows
 SELECT dwarf_flows.status, count(*) AS count_1
@@ -132,7 +141,7 @@ DELETE FROM dwarf_steps WHERE dwarf_steps.flow_id IN %s;
 -- due_of_key
 SELECT dwarf_steps.step_id, dwarf_steps.task_url, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= %s AND dwarf_steps.lease_expires <= %s AND NOT dwarf_steps.limit_name IN %s AND NOT dwarf_steps.task_url IN %s AND dwarf_steps.crashes < %s AND dwarf_steps.priority = %s AND dwarf_steps.fairness_key = %s ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= %s AND NOT dwarf_steps.limit_name IN %s AND NOT dwarf_steps.task_url IN %s AND dwarf_steps.crashes < %s AND dwarf_steps.priority = %s AND dwarf_steps.fairness_key = %s ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
  LIMIT %s FOR UPDATE SKIP LOCKED;
 
 -- due_schedules
@@ -246,7 +255,7 @@ INSERT INTO dwarf_graphs (graph_hash, body) VALUES (%s, %s);
 INSERT INTO dwarf_schedules (name, definition_hash, workflow_url, graph_hash, cron, every_ms, timezone, state, options, catch_up, paused, next_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
 -- insert_step
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', '', '', '', '', %s, '', %s);
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', '', '', '', '', %s, '', %s);
 
 -- interrupt_caller
 UPDATE dwarf_steps SET status='interrupted', updated_at=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 1 AND dwarf_steps.status = 'running';
@@ -267,16 +276,16 @@ INSERT INTO dwarf_secrets (name, value) VALUES (%s, %s);
 WITH RECURSIVE known(fairness_key) AS
 (SELECT (SELECT dwarf_steps.fairness_key
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.priority = %s ORDER BY dwarf_steps.fairness_key
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.priority = %s ORDER BY dwarf_steps.fairness_key
  LIMIT 1) AS fairness_key UNION ALL SELECT (SELECT dwarf_steps.fairness_key
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.priority = %s AND dwarf_steps.fairness_key > known.fairness_key ORDER BY dwarf_steps.fairness_key
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.priority = %s AND dwarf_steps.fairness_key > known.fairness_key ORDER BY dwarf_steps.fairness_key
  LIMIT 1) AS anon_2
 FROM known
 WHERE known.fairness_key IS NOT NULL)
  SELECT known.fairness_key, (SELECT dwarf_steps.fairness_weight
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.priority = %s AND dwarf_steps.fairness_key = known.fairness_key ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.priority = %s AND dwarf_steps.fairness_key = known.fairness_key ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
  LIMIT 1) AS anon_1
 FROM known
 WHERE known.fairness_key IS NOT NULL;
@@ -763,9 +772,10 @@ FROM dwarf_steps
 WHERE dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0;
 
 -- next_due
-SELECT min(dwarf_steps.not_before) AS min_1
+SELECT (SELECT dwarf_steps.not_before
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before > %s;
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 ORDER BY dwarf_steps.not_before
+ LIMIT 1) AS anon_1;
 
 -- next_schedule
 SELECT min(dwarf_schedules.next_at) AS min_1
@@ -838,7 +848,7 @@ UPDATE dwarf_schedules SET paused=1 WHERE dwarf_schedules.name = %s;
 -- pending_by_priority
 SELECT dwarf_steps.priority, count(*) AS count_1, min(CASE WHEN (dwarf_steps.not_before > dwarf_steps.updated_at) THEN dwarf_steps.not_before ELSE dwarf_steps.updated_at END) AS min_1, count(DISTINCT dwarf_steps.fairness_key) AS count_2
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= %s AND dwarf_steps.lease_expires <= %s GROUP BY dwarf_steps.priority;
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= %s GROUP BY dwarf_steps.priority;
 
 -- read_blobs
 SELECT dwarf_blobs.blob_hash, dwarf_blobs.body
@@ -896,7 +906,7 @@ WHERE dwarf_flows.status = %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows
  LIMIT %s;
 
 -- retry_step
-UPDATE dwarf_steps SET status='pending', attempt=%s, not_before=%s, lease_expires=0, updated_at=%s, progress='', answers='', changes=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='pending', attempt=%s, not_before=%s, asleep=%s, lease_expires=0, updated_at=%s, progress='', answers='', changes=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- revive_caller
 UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=%s, answers=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
@@ -975,7 +985,7 @@ FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = %s ORDER BY dwarf_flows.flow_id;
 
 -- tree_rows
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
 FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = %s ORDER BY dwarf_steps.step_id;
 
@@ -1008,8 +1018,11 @@ SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.
 FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = %s AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
+-- wake_steps
+UPDATE dwarf_steps SET asleep=0 WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1;
+
 -- whole_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN %s ORDER BY dwarf_steps.step_id;
 

@@ -20,11 +20,20 @@ UPDATE dwarf_steps SET cohort_arrivals=(dwarf_steps.cohort_arrivals + ?), cohort
 -- ask_step
 UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=?, crashes=0, updated_at=?, interrupt=?, changes=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
--- best_band
-SELECT dwarf_steps.priority
+-- asleep_and_due
+SELECT dwarf_steps.step_id
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? AND NOT dwarf_steps.limit_name IN (SELECT value FROM json_each(?)) AND NOT dwarf_steps.task_url IN (SELECT value FROM json_each(?)) AND dwarf_steps.crashes < ? AND dwarf_steps.priority > ? ORDER BY dwarf_steps.priority
- LIMIT 1 OFFSET ?;
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 AND dwarf_steps.not_before <= ? ORDER BY dwarf_steps.not_before
+ LIMIT 1000 OFFSET ?;
+
+-- best_band
+SELECT (SELECT dwarf_steps.priority
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= ? AND NOT dwarf_steps.limit_name IN (SELECT value FROM json_each(?)) AND NOT dwarf_steps.task_url IN (SELECT value FROM json_each(?)) AND dwarf_steps.crashes < ? AND dwarf_steps.priority > ? ORDER BY dwarf_steps.priority
+ LIMIT 1 OFFSET ?) AS anon_1, (SELECT dwarf_steps.not_before
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 ORDER BY dwarf_steps.not_before
+ LIMIT 1 OFFSET ?) AS anon_2;
 
 -- blobs_of_flows
 SELECT DISTINCT dwarf_blob_refs.blob_hash
@@ -69,7 +78,7 @@ FROM dwarf_flows
 WHERE dwarf_flows.parent_step_id = ? AND dwarf_flows.parent_step_id > 0;
 
 -- claim_steps
-UPDATE dwarf_steps SET status='running', lease_expires=(? + dwarf_steps.time_budget_ms + ?), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=?, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN ? ELSE dwarf_steps.started_at END, updated_at=? WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? RETURNING step_id, flow_id, token, node, depth, state, refs, changes, attempt, lineage_id, ordinal, answers, lease_seq, created_at, crashes;
+UPDATE dwarf_steps SET status='running', lease_expires=(? + dwarf_steps.time_budget_ms + ?), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=?, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN ? ELSE dwarf_steps.started_at END, updated_at=? WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= ? RETURNING step_id, flow_id, token, node, depth, state, refs, changes, attempt, lineage_id, ordinal, answers, lease_seq, created_at, crashes;
 
 -- claimed_flows
 SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
@@ -83,7 +92,7 @@ UPDATE dwarf_steps SET status=?, parked=0, updated_at=? WHERE dwarf_steps.step_i
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- copy_step
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- count_flows
 SELECT dwarf_flows.status, count(*) AS count_1
@@ -126,7 +135,7 @@ DELETE FROM dwarf_steps WHERE dwarf_steps.flow_id IN (SELECT value FROM json_eac
 -- due_of_key
 SELECT dwarf_steps.step_id, dwarf_steps.task_url, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? AND NOT dwarf_steps.limit_name IN (SELECT value FROM json_each(?)) AND NOT dwarf_steps.task_url IN (SELECT value FROM json_each(?)) AND dwarf_steps.crashes < ? AND dwarf_steps.priority = ? AND dwarf_steps.fairness_key = ? ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= ? AND NOT dwarf_steps.limit_name IN (SELECT value FROM json_each(?)) AND NOT dwarf_steps.task_url IN (SELECT value FROM json_each(?)) AND dwarf_steps.crashes < ? AND dwarf_steps.priority = ? AND dwarf_steps.fairness_key = ? ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
  LIMIT ? OFFSET ?;
 
 -- due_schedules
@@ -240,7 +249,7 @@ INSERT INTO dwarf_graphs (graph_hash, body) VALUES (?, ?);
 INSERT INTO dwarf_schedules (name, definition_hash, workflow_url, graph_hash, cron, every_ms, timezone, state, options, catch_up, paused, next_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- insert_step
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '', '', '', ?, '', ?);
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '', '', '', ?, '', ?);
 
 -- interrupt_caller
 UPDATE dwarf_steps SET status='interrupted', updated_at=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 1 AND dwarf_steps.status = 'running';
@@ -261,16 +270,16 @@ INSERT INTO dwarf_secrets (name, value) VALUES (?, ?);
 WITH RECURSIVE known(fairness_key) AS
 (SELECT (SELECT dwarf_steps.fairness_key
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.priority = ? ORDER BY dwarf_steps.fairness_key
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.priority = ? ORDER BY dwarf_steps.fairness_key
  LIMIT 1 OFFSET ?) AS fairness_key UNION ALL SELECT (SELECT dwarf_steps.fairness_key
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.priority = ? AND dwarf_steps.fairness_key > known.fairness_key ORDER BY dwarf_steps.fairness_key
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.priority = ? AND dwarf_steps.fairness_key > known.fairness_key ORDER BY dwarf_steps.fairness_key
  LIMIT 1 OFFSET ?) AS anon_2
 FROM known
 WHERE known.fairness_key IS NOT NULL)
  SELECT known.fairness_key, (SELECT dwarf_steps.fairness_weight
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.priority = ? AND dwarf_steps.fairness_key = known.fairness_key ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.priority = ? AND dwarf_steps.fairness_key = known.fairness_key ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
  LIMIT 1 OFFSET ?) AS anon_1
 FROM known
 WHERE known.fairness_key IS NOT NULL;
@@ -757,9 +766,10 @@ FROM dwarf_steps
 WHERE dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0;
 
 -- next_due
-SELECT min(dwarf_steps.not_before) AS min_1
+SELECT (SELECT dwarf_steps.not_before
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before > ?;
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 ORDER BY dwarf_steps.not_before
+ LIMIT 1 OFFSET ?) AS anon_1;
 
 -- next_schedule
 SELECT min(dwarf_schedules.next_at) AS min_1
@@ -832,7 +842,7 @@ UPDATE dwarf_schedules SET paused=1 WHERE dwarf_schedules.name = ?;
 -- pending_by_priority
 SELECT dwarf_steps.priority, count(*) AS count_1, min(CASE WHEN (dwarf_steps.not_before > dwarf_steps.updated_at) THEN dwarf_steps.not_before ELSE dwarf_steps.updated_at END) AS min_1, count(DISTINCT dwarf_steps.fairness_key) AS count_2
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.not_before <= ? AND dwarf_steps.lease_expires <= ? GROUP BY dwarf_steps.priority;
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= ? GROUP BY dwarf_steps.priority;
 
 -- read_blobs
 SELECT dwarf_blobs.blob_hash, dwarf_blobs.body
@@ -887,7 +897,7 @@ WHERE dwarf_flows.status = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.
  LIMIT ? OFFSET ?;
 
 -- retry_step
-UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, lease_expires=0, updated_at=?, progress='', answers='', changes=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, lease_expires=0, updated_at=?, progress='', answers='', changes=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- revive_caller
 UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=?, answers=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
@@ -966,7 +976,7 @@ FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_flows.flow_id;
 
 -- tree_rows
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_steps.step_id;
 
@@ -999,8 +1009,11 @@ SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
+-- wake_steps
+UPDATE dwarf_steps SET asleep=0 WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1;
+
 -- whole_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) ORDER BY dwarf_steps.step_id;
 

@@ -134,6 +134,7 @@ CREATE TABLE dwarf_steps (
     interrupt_deadline BIGINT NOT NULL DEFAULT 0,
     parked SMALLINT NOT NULL DEFAULT 0,
     not_before BIGINT NOT NULL DEFAULT 0,
+    asleep SMALLINT NOT NULL DEFAULT 0,
     lease_expires BIGINT NOT NULL DEFAULT 0,
     lease_seq BIGINT NOT NULL DEFAULT 0,
     limit_name VARCHAR(64) NOT NULL DEFAULT '',
@@ -152,11 +153,11 @@ CREATE TABLE dwarf_steps (
     changes LONGTEXT NOT NULL,
     state LONGTEXT NOT NULL,
     PRIMARY KEY (step_id),
+    KEY dwarf_steps_asleep (status, parked, asleep, not_before),
     KEY dwarf_steps_cohort (lineage_id),
     KEY dwarf_steps_deadline (status, interrupt_deadline),
-    KEY dwarf_steps_due (status, parked, priority, fairness_key, created_at, step_id, not_before),
+    KEY dwarf_steps_due (status, parked, asleep, priority, fairness_key, created_at, step_id),
     KEY dwarf_steps_flow (flow_id, status, lineage_id, step_id),
-    KEY dwarf_steps_later (status, parked, not_before),
     KEY dwarf_steps_leased (status, parked, lease_expires),
     KEY dwarf_steps_limited (status, parked, limit_name)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;

@@ -148,6 +148,7 @@ CREATE TABLE dwarf_steps (
     interrupt_deadline BIGINT DEFAULT 0 NOT NULL,
     parked SMALLINT DEFAULT 0 NOT NULL,
     not_before BIGINT DEFAULT 0 NOT NULL,
+    asleep SMALLINT DEFAULT 0 NOT NULL,
     lease_expires BIGINT DEFAULT 0 NOT NULL,
     lease_seq BIGINT DEFAULT 0 NOT NULL,
     limit_name VARCHAR(64) DEFAULT '' NOT NULL,
@@ -168,15 +169,15 @@ CREATE TABLE dwarf_steps (
     PRIMARY KEY (step_id)
 );
 
+CREATE INDEX dwarf_steps_asleep ON dwarf_steps (not_before) WHERE status = 'pending' AND parked = 0 AND asleep = 1;
+
 CREATE INDEX dwarf_steps_cohort ON dwarf_steps (lineage_id) WHERE lineage_id > 0;
 
 CREATE INDEX dwarf_steps_deadline ON dwarf_steps (interrupt_deadline) WHERE status = 'interrupted' AND interrupt_deadline > 0;
 
-CREATE INDEX dwarf_steps_due ON dwarf_steps (priority, fairness_key, created_at, step_id, not_before) WHERE status = 'pending' AND parked = 0;
+CREATE INDEX dwarf_steps_due ON dwarf_steps (priority, fairness_key, created_at, step_id) WHERE status = 'pending' AND parked = 0 AND asleep = 0;
 
 CREATE INDEX dwarf_steps_flow ON dwarf_steps (flow_id, status, lineage_id, step_id);
-
-CREATE INDEX dwarf_steps_later ON dwarf_steps (not_before) WHERE status = 'pending' AND parked = 0;
 
 CREATE INDEX dwarf_steps_leased ON dwarf_steps (lease_expires) WHERE status = 'running' AND parked = 0;
 
