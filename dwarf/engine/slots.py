@@ -44,26 +44,35 @@ class Admission:
     """Which tasks can start at once.
 
     A task that needs a thread is admitted only while one is free: its lease must not run while it queues. Threads
-    promised to steps that are about to start are counted until they start.
+    promised to steps that are about to start are counted until they start. Of any other task the host says whether it
+    takes it now: one that does not know a task yet may leave it to others, or to later.
     """
 
     def __init__(self, host: Any, on_free: Callable[[], None]) -> None:
         self._on_free = on_free
         self._free_threads: Callable[[], int] = lambda: int(host.free_threads)
         self._needs_thread: Callable[[str], bool] | None = getattr(host, "needs_thread", None)
+        self._admits: Callable[[str], bool] | None = getattr(host, "admits", None)
         self._promised: Counter[str] = Counter()
         self._total = 0
         self._refused = False
+        self._declined = False
 
     def take(self, url: str) -> bool:
-        """Promise a start to a task; False where its thread is not to be had."""
+        """Promise a start to a task; False where its thread is not to be had, or the host does not take it."""
         if self._needs_thread is None or not self._needs_thread(url):
-            return True
+            return self._welcome(url)
         if self._free_threads() <= self._total:
             self._refused = True
             return False
         self.promise(url)
         return True
+
+    def _welcome(self, url: str) -> bool:
+        if self._admits is None or self._admits(url):
+            return True
+        self._declined = True
+        return False
 
     def promise(self, url: str) -> None:
         """Count a task that is about to start, where it needs a thread."""
@@ -85,8 +94,9 @@ class Admission:
             self._on_free()
 
     def was_refused(self) -> bool:
-        """Whether a task was left for want of a thread since this was last asked."""
-        refused, self._refused = self._refused, False
+        """Whether a task was left, for want of a thread or by the host, since this was last asked."""
+        refused = self._refused or self._declined
+        self._refused = self._declined = False
         return refused
 
     def overlooked(self) -> bool:
@@ -97,13 +107,13 @@ class Admission:
         """A function that says of one due step after the other whether it must be left for later."""
         needs_thread = self._needs_thread
         if needs_thread is None:
-            return _never
+            return lambda url: not self._welcome(url)
         free = self._free_threads() - self._total
 
         def busy(url: str) -> bool:
             nonlocal free
             if not needs_thread(url):
-                return False
+                return not self._welcome(url)
             free -= 1
             self._refused = self._refused or free < 0
             return free < 0
@@ -142,8 +152,3 @@ class Room:
         self._admission.given_up(self._urls[started:])
         unused = max(0, self._extra - max(0, started - 1))
         self._slots.give(unused)
-
-
-def _never(url: str) -> bool:
-    del url
-    return False

@@ -16,6 +16,7 @@ from dwarf.errors import ConfigError, EngineClosed
 from dwarf.hosts import Host, LocalHost
 from dwarf.notebook import kernel
 from dwarf.notebook.answers import Answers
+from dwarf.notebook.cells import CellHost
 from dwarf.notebook.follow import Following
 from dwarf.notebook.frames import flows_frame, prompts_frame
 from dwarf.notebook.loop import LabLoop, at_exit
@@ -88,7 +89,7 @@ class Lab:
         self._place = place
         self._given = given
         self._answers: Answers = settings.pop("answers", None) or Answers()
-        self.host = settings.pop("host", None) or LocalHost()
+        self.host = settings.pop("host", None) or CellHost()
         self._graphs: dict[str, Graph] = {}
         self._followings: WeakValueDictionary[str, Following] = WeakValueDictionary()
         self._watching: set[asyncio.Task[None]] = set()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import InvalidRequest, PromptNeedsHuman
 from dwarf.notebook import kernel
+from dwarf.notebook.cells import CellHost, Missing
 from dwarf.notebook.frames import cohort_frame, history_frame
 from dwarf.notebook.picture import draw_run
 from dwarf.notebook.timeline import draw_timeline
@@ -42,6 +43,7 @@ class Run:
         self._views: list[RunView] = []
         self._shown_in: object = None
         self._asked_at: float | None = None
+        self._missing = Missing(lab.prompt_grace)
 
     # ------------------------------------------------------------ what it is
 
@@ -74,13 +76,15 @@ class Run:
         """Wait here until the flow has ended. WaitTimeout after ``timeout``; the flow goes on.
 
         PromptNeedsHuman where a prompt waits that could not be answered meanwhile: in a cell, which blocks the clicks,
-        or in a program that would wait for ever.
+        or in a program that would wait for ever. TaskNotFound where a step waits for a task that is not defined.
         """
         self._lab.refuse_on_loop("run.wait()")
         seconds = None if timeout is None else to_ms(timeout, "timeout") / 1000
 
         def check() -> None:
             self._check_blocked(for_ever=seconds is None)
+            if seconds is None:
+                self._check_known()
 
         outcome = wait_blocking(
             self._following.ended, seconds, check=check, what=f"the flow {self._name!r}", flow_key=self.key
@@ -95,9 +99,19 @@ class Run:
         if self._lab.on_loop:
             return await self._lab.ended(self._following)
         self._asked_at = None
-        outcome = await wait_async(self._following.ended, check=self._check_awaiting)
+
+        def check() -> None:
+            self._check_awaiting()
+            self._check_known()
+
+        outcome = await wait_async(self._following.ended, check=check)
         self._settle_views()
         return outcome
+
+    def _check_known(self) -> None:
+        host = self._lab.host
+        if isinstance(host, CellHost):
+            self._missing.check(self.graph, self._following.steps, host.functions)
 
     def _check_blocked(self, *, for_ever: bool) -> None:
         if not kernel.on_main_thread() or not self._following.unanswered:

@@ -16,8 +16,9 @@ class Host(Protocol):
     """Finds graphs and runs tasks. Both calls are made on the engine's loop.
 
     Optional: ``async def signal_peers(self, op: str, payload: bytes) -> None`` carries a hint to the other replicas,
-    which hand it to their ``engine.deliver_signal``; ``def admits(self, url: str) -> bool`` says whether there is room
-    for the task now, and is asked before a step is claimed.
+    which hand it to their ``engine.deliver_signal``; ``def admits(self, url: str) -> bool`` says whether the host
+    takes the task now, and is asked before a step is claimed; a step that is not taken waits for another replica, or
+    until ``def listen_free(self, listener) -> stop`` has told the engine to look again.
     """
 
     async def load_graph(self, url: str, baggage: Mapping[str, JSON]) -> Graph:

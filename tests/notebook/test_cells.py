@@ -1,0 +1,116 @@
+"""Tasks that are not defined yet, as after a restart of the kernel."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dwarf import END, Graph, Status, TaskNotFound, WaitTimeout
+from dwarf.hosts import LocalHost
+from dwarf.notebook import Lab
+from dwarf.notebook.cells import CellHost, missing_tasks
+from tests.notebook.samples import at, step
+
+MakeLab = Callable[..., Lab]
+
+DIES = """
+import os, signal, threading
+from dwarf import END
+from dwarf.notebook import Lab
+
+lab = Lab("flows.db")
+
+@lab.task
+def first():
+    return {"first": "before"}
+
+@lab.task
+async def second():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+graph = lab.graph("two").add_chain("first", "second", END)
+lab.start(graph, key="mine").wait()
+"""
+
+
+def two_tasks(lab: Lab) -> Graph:
+    @lab.task
+    def first() -> dict[str, str]:
+        return {"first": "here"}
+
+    return lab.graph("two").add_chain("first", "second", END)
+
+
+def test_a_flow_whose_process_died_waits_for_the_cells_that_define_its_tasks(make_lab: MakeLab, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", DIES], cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    lab = make_lab("flows.db")
+    run = lab.start(two_tasks(lab), key="mine")
+    with pytest.raises(WaitTimeout):
+        run.wait(0.5)  # the engine has found the step meanwhile, and left it
+    assert run.steps[-1].status is Status.PENDING
+
+    @lab.task
+    def second(first: str) -> dict[str, str]:
+        return {"second": f"after {first}"}
+
+    outcome = run.wait(30)
+    assert outcome.state == {"first": "before", "second": "after before"}
+
+
+@pytest.mark.parametrize("how", ["wait", "await"])
+async def test_a_task_that_nobody_defines_is_told_and_the_flow_goes_on(make_lab: MakeLab, how: str) -> None:
+    lab = make_lab("memory", prompt_grace=0.3)
+    run = lab.start(two_tasks(lab))
+    with pytest.raises(TaskNotFound, match="'second'.*Run the cell"):
+        run.wait() if how == "wait" else await run
+    assert run.outcome is None
+    lab.task(url="second")(lambda: {"second": 2})
+    assert (await run).state["second"] == 2
+
+
+def test_a_near_miss_is_named(make_lab: MakeLab) -> None:
+    lab = make_lab("memory", prompt_grace=0)
+    run = lab.start(two_tasks(lab).add_node("second", "frist"))
+    with pytest.raises(TaskNotFound, match="did you mean 'first'"):
+        run.wait()
+
+
+def test_a_lab_that_knows_no_task_of_a_flow_leaves_it_to_others(make_lab: MakeLab, tmp_path: Path) -> None:
+    looking_on = make_lab(tmp_path / "shared.db", prompt_grace=0)
+    run = looking_on.start(Graph("two").add_chain("first", "second", END))
+    found: list[Any] = []
+    waiting = threading.Thread(target=lambda: found.append(run.wait().state))
+    waiting.start()
+    program = DIES.replace("os.kill(os.getpid(), signal.SIGKILL)", "return {'second': 'by another process'}")
+    program = program.replace("flows.db", "shared.db").replace('key="mine").wait()', "show=False).wait()")
+    program += f"lab.get({run.key!r}).wait()"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True)
+    waiting.join(30)
+    assert found == [{"first": "before", "second": "by another process"}]
+
+
+def test_only_steps_that_are_due_miss_their_task() -> None:
+    graph = Graph("g").add_node("A", "known").add_node("B", "unknown").add_chain("A", "B", END)
+    steps = [step(1, "A", "pending"), step(2, "B", "pending", not_before=at(1e9)), step(3, "B", "running", 1)]
+    assert missing_tasks(graph, steps, ["known"]) == []
+    assert missing_tasks(graph, [*steps, step(4, "B", "pending")], ["known"]) == ["unknown"]
+
+
+def test_a_host_of_cells_takes_what_it_knows() -> None:
+    host = CellHost()
+    assert not host.admits("later")
+    assert LocalHost().admits("later")
+    host.task(url="later")(lambda: None)
+    assert host.admits("later")
+    host.close()
