@@ -8,11 +8,12 @@ from __future__ import annotations
 from dwarf.notebook.lab import Lab as Lab
 from dwarf.notebook.magic import load_ipython_extension as load_ipython_extension
 from dwarf.notebook.magic import unload_ipython_extension as unload_ipython_extension
+from dwarf.notebook.mapping import MapRun as MapRun
 from dwarf.notebook.prompt import Prompt as Prompt
 from dwarf.notebook.run import Run as Run
 from dwarf.notebook.showing import install
 from dwarf.notebook.svg import Svg as Svg
 
-__all__ = ["Lab", "Prompt", "Run", "Svg", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = ["Lab", "MapRun", "Prompt", "Run", "Svg", "load_ipython_extension", "unload_ipython_extension"]
 
 install()

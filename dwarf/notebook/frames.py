@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dwarf.notebook.prompt import Prompt
     from dwarf.workflow.results import FlowSummary, Step
 
-__all__ = ["cohort_frame", "flows_frame", "history_frame", "load_pandas", "prompts_frame"]
+__all__ = ["cohort_frame", "flows_frame", "history_frame", "load_pandas", "prompts_frame", "series_of"]
 
 _TIME = "datetime64[ms, UTC]"
 _SPAN = "timedelta64[ms]"
@@ -209,6 +209,11 @@ def _column(pandas: Any, values: list[Any], kind: str) -> Any:
             made.iat[place] = value
         return made
     return pandas.Series(values, dtype=kind)
+
+
+def series_of(values: list[Any], kind: str) -> Any:
+    """A column of a kind: that of a pandas type, "status", or "any" for what fits the values."""
+    return _column(load_pandas(), values, kind)
 
 
 def _infer(pandas: Any, values: list[Any]) -> Any:

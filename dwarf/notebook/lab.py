@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -20,6 +20,7 @@ from dwarf.notebook.cells import CellHost
 from dwarf.notebook.follow import Following
 from dwarf.notebook.frames import flows_frame, prompts_frame
 from dwarf.notebook.loop import LabLoop, at_exit
+from dwarf.notebook.mapping import MapRun, start_map
 from dwarf.notebook.prompt import Prompt
 from dwarf.notebook.run import Run
 from dwarf.notebook.waiting import wait_blocking
@@ -133,6 +134,11 @@ class Lab:
         self._graphs[name] = graph
         return graph
 
+    def register_graphs(self) -> None:
+        """Make known the functions put on the nodes of graphs since they were made."""
+        for graph in self._graphs.values():
+            self._local_host().add_graph(graph)
+
     def _local_host(self) -> LocalHost:
         if not isinstance(self.host, LocalHost):
             raise ConfigError(
@@ -152,8 +158,7 @@ class Lab:
         **create_options: Any,
     ) -> Run:
         """Start a flow and return at once. The same ``key`` gives the flow it started before, also after a restart."""
-        for graph in self._graphs.values():
-            self._local_host().add_graph(graph)  # functions put on its nodes since it was made
+        self.register_graphs()
         if key:
             create_options["idempotency_key"] = key
         return self.adopt(lambda: self.engine.create(workflow, state, **create_options), show=show)
@@ -161,6 +166,24 @@ class Lab:
     def run(self, workflow: str | Graph, state: Mapping[str, Any] | Any = None, *, key: str = "", **same: Any) -> Run:
         """``start``, to be awaited on the spot: ``outcome = await lab.run(...)``."""
         return self.start(workflow, state, key=key, **same)
+
+    def map(
+        self,
+        workflow: str | Graph,
+        frame: Any,
+        *,
+        key: str = "",
+        into: Sequence[str] | None = None,
+        show: bool = True,
+        **create_options: Any,
+    ) -> MapRun:
+        """Start a flow for each row of a DataFrame, or each item of an iterable of mappings, and return at once.
+
+        Awaited, it gives a DataFrame of results with the frame's index. ``into`` names the fields of the final state
+        that become its columns; without it, these are all that the rows do not have. The same ``key`` goes on with the
+        flows started before, also after a restart. See MapRun.
+        """
+        return start_map(self, workflow, frame, key=key, into=into, show=show, options=create_options)
 
     def get(self, flow_key: str) -> Run:
         """The run of a flow that was started anywhere on this database. FlowNotFound where there is none."""
@@ -194,12 +217,13 @@ class Lab:
 
     def adopt(self, make: Callable[[], Awaitable[FlowHandle]], *, show: bool) -> Run:
         """The Run of a flow whose handle is made on the lab's loop."""
-        run = Run(self, self.call(self._follow(make)))
+        run = Run(self, self.call(self.follow(make)))
         if show and kernel.in_kernel():
             run.show()
         return run
 
-    async def _follow(self, make: Callable[[], Awaitable[FlowHandle]]) -> Following:
+    async def follow(self, make: Callable[[], Awaitable[FlowHandle]]) -> Following:
+        """The Following of a flow, on the lab's loop: one for all who ask."""
         handle = await make()
         async with self._adopting:
             known = self._followings.get(handle.key)

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-__all__ = ["brief", "duration_text", "plural", "seconds_text"]
+__all__ = ["brief", "duration_text", "plural", "rate_text", "seconds_text"]
 
 
 def seconds_text(seconds: float) -> str:
@@ -24,6 +24,13 @@ def seconds_text(seconds: float) -> str:
 def duration_text(duration: timedelta | None) -> str:
     """A duration in words, or nothing for None."""
     return "" if duration is None else seconds_text(duration.total_seconds())
+
+
+def rate_text(rate: float) -> str:
+    """``120 a second``, ``2.5 a second``, ``14 a minute``, for a rate per second."""
+    if rate >= 1:
+        return f"{rate:,.0f} a second" if rate >= 10 else f"{rate:.1f} a second"
+    return f"{rate * 60:,.0f} a minute" if rate * 60 >= 10 else f"{rate * 60:.1f} a minute"
 
 
 def plural(count: int, noun: str) -> str:

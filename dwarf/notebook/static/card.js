@@ -243,6 +243,29 @@ function cardKeeper(box, send) {
   };
 }
 
+// A button that acts only at the second click; the first one says what the second will do.
+function askTwice(button, label, sure, act) {
+  let timer = 0;
+  const calm = () => {
+    clearTimeout(timer);
+    timer = 0;
+    button.classList.remove("dwarf-sure");
+    button.textContent = label;
+  };
+  button.addEventListener("click", () => {
+    if (timer) {
+      calm();
+      act();
+      return;
+    }
+    button.classList.add("dwarf-sure");
+    button.textContent = sure;
+    timer = setTimeout(calm, 5000);
+  });
+  button.addEventListener("blur", calm);
+  button.addEventListener("keydown", (event) => { if (event.key === "Escape") calm(); });
+}
+
 // As seconds_text in words.py.
 function shortTime(seconds) {
   const value = Math.max(seconds, 0);

@@ -1,0 +1,46 @@
+// The progress of a map: one bar of shares, one line of words, the first errors, and the questions of the rows.
+
+function render({ model, el }) {
+  const looks = model.get("theme").looks;
+  const name = make("span", { className: "dwarf-question", textContent: model.get("name") });
+  const words = make("span", { className: "dwarf-where" });
+  const stop = make("button", { type: "button", className: "dwarf-button dwarf-small", textContent: "Cancel" });
+  const bar = make("div", { className: "dwarf-bar", role: "progressbar", "aria-label": model.get("name"), "aria-valuemin": "0" });
+  const errors = make("div", { className: "dwarf-faults" });
+  const asks = make("div", { className: "dwarf-cards" });
+  const head = make("div", { className: "dwarf-head" }, name, words, stop);
+  el.append(make("div", { className: "dwarf-run dwarf-map" }, head, bar, errors, asks));
+  const keeper = cardKeeper(asks, (message) => model.send(message));
+  askTwice(stop, "Cancel", "Cancel all rows", () => model.send({ type: "cancel" }));
+
+  const paint = () => {
+    const { parts, total, done, text, ended } = model.get("progress");
+    const whole = total || parts.reduce((sum, [, count]) => sum + count, 0) || 1;
+    words.textContent = text;
+    stop.hidden = ended;
+    bar.setAttribute("aria-valuemax", String(whole));
+    bar.setAttribute("aria-valuenow", String(done));
+    bar.setAttribute("aria-valuetext", text);
+    bar.replaceChildren(...parts.map(([state, count]) => {
+      const share = make("span", { title: `${count.toLocaleString("en-US")} ${looks[state].word}` });
+      share.style.width = `${(100 * count) / whole}%`;
+      share.style.background = looks[state].line;
+      return share;
+    }));
+    errors.replaceChildren(...model.get("errors").map(([row, error]) => make("div", { textContent: `✘ ${row}: ${error}` })));
+  };
+  const cards = () => keeper.show(model.get("cards"));
+  paint();
+  cards();
+  model.on("change:progress change:errors", paint);
+  model.on("change:cards", cards);
+  const timer = setInterval(() => keeper.tick(Date.now() / 1000), 500);
+  model.send({ type: "ready" });
+  return () => {
+    clearInterval(timer);
+    model.off("change:progress change:errors", paint);
+    model.off("change:cards", cards);
+  };
+}
+
+export default { render };
