@@ -35,9 +35,7 @@ __all__ = [
     "asset",
     "describe_card",
     "describe_node",
-    "publish",
     "theme",
-    "widget_bundle",
     "widget_class",
 ]
 
@@ -136,11 +134,11 @@ class RunView:
             print(self._draw().alt)  # noqa: T201  there is no front end to send a picture to
             return
         if self.following.ended.done():
-            publish(self.still(), self.display_id)
+            _publish(self.still(), self.display_id)
             return
         self._widget = widget_class()(theme=theme(), **self._traits(first=True))
         self._widget.on_msg(self._receive)
-        publish(self._live(), self.display_id)
+        _publish(self._live(), self.display_id)
         self.following.listeners.add(self.touch)
         self.following.listeners.add(self._wake)
 
@@ -159,10 +157,11 @@ class RunView:
         if not self.following.ended.done() or self._widget is None or here in self._settled:
             return
         self._settled.add(here)
-        publish(self.still(), self.display_id, update=True)
+        _publish(self.still(), self.display_id, update=True)
 
     def _live(self) -> dict[str, Any]:
-        return widget_bundle(self._widget, self.still())
+        view = {"version_major": 2, "version_minor": 1, "model_id": self._widget.model_id}
+        return {_VIEW: view, **self.still()}
 
     def _draw(self) -> Svg:
         seen = self.following
@@ -241,13 +240,7 @@ def _describe_cards(cards: Sequence[Card]) -> list[dict[str, Any]]:
     return [describe_card(card) for card in cards if card.id in shown]
 
 
-def widget_bundle(widget: Any, still: Mapping[str, Any]) -> dict[str, Any]:
-    """The bundle of a live widget, beside what front ends without widgets show."""
-    return {_VIEW: {"version_major": 2, "version_minor": 1, "model_id": widget.model_id}, **still}
-
-
-def publish(bundle: Mapping[str, Any], display_id: str, *, update: bool = False) -> None:
-    """Display a bundle, or replace what has been displayed under the same id."""
+def _publish(bundle: Mapping[str, Any], display_id: str, *, update: bool = False) -> None:
     from IPython.display import publish_display_data
 
     publish: Any = publish_display_data  # it has no types

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from dwarf.notebook.live import asset, describe_card, publish, theme, widget_bundle
+from dwarf.notebook.displays import publish, widget_bundle
+from dwarf.notebook.live import asset, describe_card, theme
 from dwarf.notebook.palette import LOOKS
 from dwarf.notebook.sending import Pacer
 from dwarf.notebook.words import brief, plural
