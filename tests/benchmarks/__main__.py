@@ -1,77 +1,72 @@
-"""``python -m tests.benchmarks [--scale N] [--url URL] [workload ...]`` prints a table of the engine on a database.
+"""``python -m tests.benchmarks [workload ...] [--postgresql] [--scale N] [--rounds N]`` prints a table of each workload.
 
-Without a URL that is a SQLite file with WAL and synchronous=FULL. With the URL of a server each workload gets a schema of
-its own there, dropped at the end. One process. Rates vary with the machine and its other load; the ratios to the raw
-commits of the same run, and the counts of transactions and statements per step, vary little.
+On a SQLite file (WAL, synchronous=FULL) and, where asked for, on PostgreSQL: ``--postgresql`` starts a private server
+that waits for the disk, and ``--url`` names one that runs. Each workload has a process and a database of its own. Beside
+the chain stand the limits of the database in the same round: ``raw`` is rows written by hand, and ``bare group commit`` a
+loop that does nothing but the writing.
+
+Rates vary with the machine and its other load. What can be compared are ratios within one round, and counts.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import tempfile
-import time
-from collections import Counter
-from contextlib import nullcontext
-from functools import partial
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from json import dumps
 from pathlib import Path
 
-from dwarf.engine import Engine
-from dwarf.hosts import LocalHost
-from tests.benchmarks.raw import batched_rows, schema, server_commits, single_commits
-from tests.benchmarks.workloads import WORKLOADS, Measured
+from tests.benchmarks import raw, suite
+from tests.benchmarks.suite import ROOT, Cell
+from tests.benchmarks.workloads import WORKLOADS
+
+SERVER = "DWARF_TEST_POSTGRESQL_URL"
 
 
-async def measure(name: str, scale: int, folder: Path, url: str = "") -> tuple[Measured, Counter[str], float]:
-    """Run one workload on a fresh file, or an empty database: its figures, its statements, its CPU seconds."""
-    counts: Counter[str] = Counter()
-    url = url or f"sqlite:///{folder / name}.db"
-    async with Engine(LocalHost(), url, workers=0 if name == "create" else None) as engine:
-        await WORKLOADS[name](engine, 1)
-        database = engine._replicas[1].database
-        database.observer = lambda statement, rows: counts.update((statement,))  # type: ignore[attr-defined]
-        cpu = time.process_time()
-        measured = await WORKLOADS[name](engine, scale)
-        return measured, counts, time.process_time() - cpu
+def cells(workloads: list[str], servers: list[str], scale: int) -> list[Cell]:
+    """What one round measures."""
+    size, found = ("--scale", str(scale)), []
+    for server in servers:
+        kinds = [kind for kind in raw.KINDS if server or "connections" not in kind]
+        if "chain" in workloads:
+            found += [Cell("tests.benchmarks.raw", (kind, *size), server) for kind in kinds]
+            if not server.startswith("mysql"):
+                found.append(Cell("tests.benchmarks.bare", ("chain", *size), server))
+        found += [Cell("tests.benchmarks.cell", (name, *size), server) for name in workloads]
+    return found
 
 
-def row(name: str, measured: Measured, counts: Counter[str], cpu: float, raw: float) -> str:
-    """One line of the table."""
-    rate = measured.steps / measured.seconds
-    statements = sum(counts.values()) - counts["begin"] - counts["commit"] - counts["rollback"]
-    return (
-        f"{name:<10} {rate:>9,.0f} {measured.flows / measured.seconds:>9,.0f} {rate / raw:>7.2f} "
-        f"{measured.percentile(0.5):>8.2f} {measured.percentile(0.99):>8.2f} {cpu / measured.steps * 1e6:>9.0f} "
-        f"{counts['commit'] / measured.steps:>8.3f} {statements / measured.steps:>8.3f}"
-    )
+def with_server(arguments: list[str]) -> int:
+    """Run this again beside a private PostgreSQL that waits for the disk."""
+    command = [str(ROOT / "scripts" / "with-servers"), sys.executable, "-m", "tests.benchmarks", *arguments]
+    environment = {**os.environ, "DWARF_SERVERS_FSYNC": "1", "DWARF_SERVERS": "postgresql"}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
-HEAD = (
-    f"{'workload':<10} {'steps/s':>9} {'flows/s':>9} {'x raw':>7} {'p50 ms':>8} {'p99 ms':>8} {'CPU us/st':>9} "
-    f"{'txn/st':>8} {'stmt/st':>8}"
-)
-
-
-def main() -> None:
+def main() -> int:
     """Measure what was asked for, or everything."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], help="default: all of them")
     parser.add_argument("--scale", type=int, default=8, help="how much of each (default 8)")
-    parser.add_argument("--url", default="", help="of a database server (default: a SQLite file)")
+    parser.add_argument("--rounds", type=int, default=1, help="how often; medians and spreads are printed (default 1)")
+    parser.add_argument("--postgresql", action="store_true", help="on PostgreSQL too, on a private server")
+    parser.add_argument("--url", default="", help="on this server too")
+    parser.add_argument("--no-sqlite", action="store_true", help="on the server only")
+    parser.add_argument("--json", type=Path, help="a file for all the figures")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        print(HEAD)
-        for name in chosen.workloads or WORKLOADS:
-            with schema(chosen.url) if chosen.url else nullcontext("") as url:
-                commits = partial(server_commits, url) if url else partial(single_commits, place / "raw.db")
-                before = commits()
-                measured, counts, cpu = asyncio.run(measure(name, chosen.scale, place, url))
-                raw = (before + commits()) / 2
-            print(row(name, measured, counts, cpu, raw), f"  raw commits/s {raw:,.0f}", flush=True)
-        if not chosen.url:
-            print(f"raw rows/s in commits of 64: {batched_rows(place / 'raw.db'):,.0f}")
+    if chosen.postgresql and not chosen.url and not os.environ.get(SERVER):
+        return with_server(sys.argv[1:])
+    url = chosen.url or (os.environ[SERVER] if chosen.postgresql else "")
+    servers = [server for server in ("", url) if server or not chosen.no_sqlite]
+    wanted = cells(chosen.workloads or list(WORKLOADS), list(dict.fromkeys(servers)), chosen.scale)
+    found = suite.run(wanted, chosen.rounds, lambda text: print(text, file=sys.stderr, flush=True))
+    print(suite.tables(found))
+    if chosen.json:
+        chosen.json.write_text(dumps([asdict(figures) for figures in found], indent=1))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

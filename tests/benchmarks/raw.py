@@ -1,102 +1,108 @@
-"""The database's own limits, by hand: what the engine is held against in the same run."""
+"""The database's own limits, by hand: what the engine is held against in the same run.
+
+``python -m tests.benchmarks.raw KIND --url URL`` measures one of them, in a process of its own. A commit is one row of
+300 bytes, or 64 of them; "steps" are rows, and stand beside those of the chain.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import secrets
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-from sqlalchemy.engine import URL, make_url
+from tests.benchmarks.databases import file_of, is_postgresql, mysql_connection
+from tests.benchmarks.figures import Figures, Measured, database_of
 
 PAYLOAD = "x" * 300
+KINDS = {"one row": (1, 1), "one row, 8 connections": (1, 8), "64 rows": (64, 1)}
+TABLE = "CREATE TABLE IF NOT EXISTS raw (id BIGINT, body TEXT)"
 
 
-def single_commits(path: Path, seconds: float = 1.0) -> float:
-    """Commits per second of one row each, on one connection: WAL, synchronous=FULL."""
-    return _commits(path, 1, seconds)
+def commits(url: str, rows: int = 1, connections: int = 1, seconds: float = 1.0) -> Measured:
+    """Commit for so long. SQLite: WAL, synchronous=FULL, and one connection, whatever is asked for."""
+    if url.startswith("sqlite"):
+        return _sqlite(file_of(url), rows, seconds)
+    return asyncio.run(_server(url, rows, connections, seconds))
 
 
-def batched_rows(path: Path, seconds: float = 1.0) -> float:
-    """Rows per second in commits of 64 rows each."""
-    return _commits(path, 64, seconds) * 64
-
-
-def _commits(path: Path, rows: int, seconds: float) -> float:
+def _sqlite(path: str, rows: int, seconds: float) -> Measured:
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("CREATE TABLE IF NOT EXISTS raw (id INTEGER PRIMARY KEY, body TEXT)")
+        connection.execute(TABLE.replace("id BIGINT", "id INTEGER PRIMARY KEY"))
         batch = [(PAYLOAD,)] * rows
-        begun, commits = time.perf_counter(), 0
+        begun, count = time.perf_counter(), 0
         while time.perf_counter() - begun < seconds:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany("INSERT INTO raw (body) VALUES (?)", batch)
             connection.execute("COMMIT")
-            commits += 1
-        return commits / (time.perf_counter() - begun)
+            count += 1
+        return Measured(count * rows, count, time.perf_counter() - begun)
     finally:
         connection.close()
 
 
-# ------------------------------------------------------------------ servers
-
-
-@contextmanager
-def schema(base: str) -> Iterator[str]:
-    """The URL of an empty schema on a server, dropped at the end."""
-    url, name = make_url(base), f"dwarf_bench_{secrets.token_hex(4)}"
-    asyncio.run(_run(url, [f"CREATE SCHEMA {name}"]))
-    own = url.update_query_dict({"search_path": name}) if _is_postgresql(url) else url.set(database=name)
+async def _server(url: str, rows: int, connections: int, seconds: float) -> Measured:
+    open_one = _postgresql if is_postgresql(url) else _mysql
+    links = [await open_one(url) for _ in range(connections)]
     try:
-        yield own.render_as_string(hide_password=False)
+        await links[0][0](TABLE, ())
+        begun = time.perf_counter()
+
+        async def again(run, insert) -> int:
+            count = 0
+            while time.perf_counter() - begun < seconds:
+                await run(*insert(rows))
+                count += 1
+            return count
+
+        counts = await asyncio.gather(*(again(run, insert) for run, insert, _ in links))
+        return Measured(sum(counts) * rows, sum(counts), time.perf_counter() - begun)
     finally:
-        asyncio.run(_run(url, [f"DROP SCHEMA {name}{' CASCADE' if _is_postgresql(url) else ''}"]))
+        for _, _, close in links:
+            await close()
 
 
-def server_commits(base: str, seconds: float = 1.0) -> float:
-    """Commits per second of one row each, on one connection of the driver."""
-    table = "CREATE TABLE IF NOT EXISTS raw_commits (body TEXT)"
-    insert = f"INSERT INTO raw_commits VALUES ('{PAYLOAD}')"
-    return asyncio.run(_run(make_url(base), [table], insert, seconds))
+async def _postgresql(url: str):
+    import asyncpg
+
+    connection = await asyncpg.connect(url)
+
+    async def run(sql: str, values: tuple) -> None:
+        await connection.execute(sql, *values)
+
+    def insert(rows: int) -> tuple[str, tuple]:
+        if rows == 1:
+            return "INSERT INTO raw VALUES ($1, $2)", (1, PAYLOAD)
+        text = "INSERT INTO raw SELECT * FROM unnest($1::bigint[], $2::text[])"
+        return text, (range(rows), [PAYLOAD] * rows)
+
+    return run, insert, connection.close
 
 
-def _is_postgresql(url: URL) -> bool:
-    return url.get_backend_name().startswith("postgres")
+async def _mysql(url: str):
+    connection = await mysql_connection(url)
+    cursor = connection.cursor()
+
+    def insert(rows: int) -> tuple[str, tuple]:
+        return f"INSERT INTO raw VALUES {', '.join(['(%s, %s)'] * rows)}", (1, PAYLOAD) * rows
+
+    return cursor.execute, insert, connection.ensure_closed
 
 
-async def _run(url: URL, commands: list[str], again: str = "", seconds: float = 0.0) -> float:
-    """Run commands, then one again and again; how often in a second."""
-    execute: Callable[[str], Awaitable[object]]
-    if _is_postgresql(url):
-        import asyncpg
+def main() -> None:
+    """Measure one limit and print its figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--scale", type=int, default=8, help="the longer: scale / 8 seconds")
+    chosen = parser.parse_args()
+    rows, connections = KINDS[chosen.kind]
+    measured = commits(chosen.url, rows, connections, chosen.scale / 8)
+    print(Figures.of(f"raw, {chosen.kind}", database_of(chosen.url), "chain", measured).line())
 
-        connection = await asyncpg.connect(url.render_as_string(hide_password=False))
-        execute = connection.execute
-    else:
-        import asyncmy
 
-        connection = await asyncmy.connect(
-            host=url.host,
-            port=url.port,
-            user=url.username,
-            password=url.password,
-            database=url.database,
-            autocommit=True,
-        )
-        execute = connection.cursor().execute
-    for command in commands:
-        await execute(command)
-    begun, count = time.perf_counter(), 0
-    while time.perf_counter() - begun < seconds:
-        await execute(again)
-        count += 1
-    took = time.perf_counter() - begun
-    closing = connection.close()
-    if closing is not None:
-        await closing
-    return count / took if count else 0.0
+if __name__ == "__main__":
+    main()

@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.__main__ import HEAD, measure, row
-from tests.benchmarks.raw import single_commits
+from tests.benchmarks import suite
+from tests.benchmarks.cell import measure
 
 pytestmark = pytest.mark.bench
 
 
 async def test_a_chain_costs_few_transactions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    raw = single_commits(tmp_path / "raw.db", 0.5)
-    measured, counts, cpu = await measure("chain", 4, tmp_path)
+    measured, counts, figures = await measure("chain", 4, f"sqlite:///{tmp_path}/chain.db")
     with capsys.disabled():
-        print(f"\n{HEAD}\n{row('chain', measured, counts, cpu, raw)}   raw commits/s {raw:,.0f}")
-    assert counts["commit"] / measured.steps < 0.5
-    assert counts["finish_step"] + counts["insert_step"] < measured.steps
+        print(suite.tables([figures]))
+    assert counts.transactions / measured.steps < 0.5
+    assert counts.statements["finish_step"] + counts.statements["insert_step"] < measured.steps

@@ -6,27 +6,13 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine
+from tests.benchmarks.figures import Measured, at_once
 
 PAD = "x" * 200
-
-
-@dataclass
-class Measured:
-    """The figures of one run of a workload: seconds, steps, and the latency of each flow in seconds."""
-
-    steps: int = 0
-    flows: int = 0
-    seconds: float = 0.0
-    latencies: list[float] = field(default_factory=list)
-
-    def percentile(self, share: float) -> float:
-        """A percentile of the latencies, in milliseconds."""
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000 if ordered else 0.0
+BACKLOG_KEYS = 1000
 
 
 Workload = Callable[[Engine, int], Awaitable[Measured]]
@@ -47,24 +33,16 @@ def chain_of(length: int, name: str = "chain") -> Graph:
 
 
 async def flows_at_once(
-    engine: Engine, graph: Graph, state: dict[str, object], flows: int, at_once: int, steps: int
+    engine: Engine, graph: Graph, state: dict[str, object], flows: int, limit: int, steps: int
 ) -> Measured:
-    """Run ``flows`` flows, ``at_once`` at a time; each must complete."""
-    measured = Measured(steps=flows * steps, flows=flows)
-    gate = asyncio.Semaphore(at_once)
+    """Run ``flows`` flows, ``limit`` at a time; each must complete."""
 
     async def one() -> None:
-        async with gate:
-            begun = time.perf_counter()
-            outcome = await engine.run(graph, state)
-            measured.latencies.append(time.perf_counter() - begun)
-            if outcome.status is not Status.COMPLETED:
-                raise AssertionError(outcome.error)
+        outcome = await engine.run(graph, state)
+        if outcome.status is not Status.COMPLETED:
+            raise AssertionError(outcome.error)
 
-    begun = time.perf_counter()
-    await asyncio.gather(*(one() for _ in range(flows)))
-    measured.seconds = time.perf_counter() - begun
-    return measured
+    return await at_once(one, flows, limit, steps)
 
 
 async def chain(engine: Engine, scale: int) -> Measured:
@@ -164,6 +142,50 @@ async def create(engine: Engine, scale: int) -> Measured:
     return Measured(steps=len(handles), flows=len(handles), seconds=time.perf_counter() - begun)
 
 
+class Left:
+    """How many tasks of a backlog are still to run."""
+
+    count = 0
+    none = asyncio.Event()
+
+
+async def work_off(flow: Flow) -> None:
+    """The task of ``backlog``."""
+    flow["n"] = flow["n"] + 1
+    Left.count -= 1
+    if not Left.count:
+        Left.none.set()
+
+
+def _backlog_size(scale: int) -> int:
+    return 25 * scale // 2 * BACKLOG_KEYS
+
+
+async def fill_backlog(engine: Engine, scale: int) -> None:
+    """Create the flows of ``backlog``: of 1,000 fairness keys, in three bands of priority."""
+    graph = Graph("backlog").add_node("Work", work_off).add_transition("Work", END)
+    gate, each = asyncio.Semaphore(20), _backlog_size(scale) // BACKLOG_KEYS
+    Left.count = _backlog_size(scale)
+
+    async def of_key(key: int) -> None:
+        async with gate:
+            states = ({"pad": PAD, "n": n} for n in range(each))
+            await engine.create_many(graph, states, fairness_key=f"tenant-{key}", priority=1 + key % 3)
+
+    await asyncio.gather(*(of_key(key) for key in range(BACKLOG_KEYS)))
+
+
+async def backlog(engine: Engine, scale: int) -> Measured:
+    """Work off pending flows of one step: 100,000 at scale 8, with priorities and 1,000 fairness keys."""
+    size, begun = _backlog_size(scale), time.perf_counter()
+    await Left.none.wait()
+    while True:  # the last of them are being written
+        (shard,) = await engine.shards()
+        if shard.flows.get(Status.COMPLETED, 0) == size:
+            break
+    return Measured(steps=size, flows=size, seconds=time.perf_counter() - begun)
+
+
 WORKLOADS: dict[str, Workload] = {
     "chain": chain,
     "fan-out": fan_out,
@@ -171,7 +193,12 @@ WORKLOADS: dict[str, Workload] = {
     "latency": latency,
     "prompt": prompt,
     "carry": carry,
+    "backlog": backlog,
     "subgraph": subgraph,
     "create": create,
     "real": real,
 }
+
+# What is done, by an engine without workers, before another one is measured; and the task that that one must know.
+PREPARED = {"backlog": (fill_backlog, work_off)}
+WITHOUT_WORKERS = {"create"}
