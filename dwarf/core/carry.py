@@ -6,15 +6,23 @@ conditions and outcomes never see the difference.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
-from dwarf.core.records import JSON, Spawn, State, StepRecord
+from dwarf.core.records import Spawn, State, StepRecord
 from dwarf.workflow.jsontext import dumps
 
 INLINE_TOTAL = 4096  # bytes of state, over all successors, that are not worth a reference
 INLINE_FIELD = 1024  # bytes of one field, over all successors, that are not worth a reference
 FLOOR = 64
+
+
+class Carried(NamedTuple):
+    """The part of a state that is stored with a step, the fields that other steps hold, and the text of that part."""
+
+    literal: State
+    refs: Mapping[str, int]
+    stored: str
 
 
 def after(state: State, changes: State) -> State:
@@ -30,19 +38,16 @@ def after(state: State, changes: State) -> State:
     return merged
 
 
-def carried(
-    merged: State, step: StepRecord, changes: State, width: int, reduced: Collection[str] = ()
-) -> tuple[dict[str, JSON], dict[str, int]]:
+def carried(merged: State, step: StepRecord, changes: State, width: int, reduced: Collection[str] = ()) -> Carried:
     """Split the state of ``width`` successors of a step into what is stored with each, and references.
 
     ``reduced`` names fields whose value a reducer has made: no row holds it yet.
     """
-    refs = {name: anchor for name, anchor in step.refs.items() if name not in changes and name in merged}
-    literal = {name: value for name, value in merged.items() if name not in refs}
-    return _split(literal, refs, dict.fromkeys(literal, step.step_id), reduced, width)
+    refs = step.refs and {name: anchor for name, anchor in step.refs.items() if name not in changes and name in merged}
+    return _split(merged, refs, step.step_id, reduced, width)
 
 
-def converged(merged: State, spawn: Spawn, reducers: Mapping[str, Any]) -> tuple[dict[str, JSON], dict[str, int]]:
+def converged(merged: State, spawn: Spawn, reducers: Mapping[str, Any]) -> Carried:
     """Split the state of a fan-in step: a field that no member has touched may stay where the spawn has it."""
     touched: set[str] = set()
     for member in spawn.members:
@@ -53,21 +58,17 @@ def converged(merged: State, spawn: Spawn, reducers: Mapping[str, Any]) -> tuple
         for name, anchor in spawn.refs.items()
         if name not in made and name not in spawn.changes and name in merged
     }
-    literal = {name: value for name, value in merged.items() if name not in refs}
-    return _split(literal, refs, dict.fromkeys(literal, spawn.step_id), made, 1)
+    return _split(merged, refs, spawn.step_id, made, 1)
 
 
-def _split(
-    literal: dict[str, JSON], refs: dict[str, int], anchors: Mapping[str, int], fixed: Collection[str], width: int
-) -> tuple[dict[str, JSON], dict[str, int]]:
-    if not literal or len(dumps(literal)) * width <= INLINE_TOTAL:
-        return literal, refs
-    least = max(FLOOR, INLINE_FIELD // width)
-    for name in _large(literal, fixed, least):
-        refs[name] = anchors[name]
-        del literal[name]
-    return literal, refs
-
-
-def _large(literal: Mapping[str, JSON], fixed: Collection[str], least: int) -> Iterable[str]:
-    return [name for name, value in literal.items() if name not in fixed and len(dumps(value)) >= least]
+def _split(merged: State, refs: Mapping[str, int], anchor: int, fixed: Collection[str], width: int) -> Carried:
+    literal = {name: value for name, value in merged.items() if name not in refs} if refs else merged
+    text = dumps(literal)
+    if len(text) * width > INLINE_TOTAL:
+        least = max(FLOOR, INLINE_FIELD // width)
+        large = [name for name, value in literal.items() if name not in fixed and len(dumps(value)) >= least]
+        if large:
+            refs = {**refs, **dict.fromkeys(large, anchor)}
+            literal = {name: value for name, value in literal.items() if name not in refs}
+            return Carried(literal, refs, dumps(literal))
+    return Carried(literal, refs, text)

@@ -8,7 +8,6 @@ from dwarf.core.carry import converged
 from dwarf.core.records import JSON, NewStep, Spawn, State, StepRecord
 from dwarf.core.step import Means, new_step
 from dwarf.workflow.algebra import fold, settle
-from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.reducers import Reducer
 
 
@@ -28,10 +27,18 @@ def converge(spawn: Spawn, fan_in: str, last: StepRecord, means: Means, delay_ms
     merged = merge_cohort(spawn, plan.reducers)
     for name in plan.nodes[spawn.node].injected:
         merged.pop(name, None)
-    literal, refs = converged(merged, spawn, plan.reducers)
+    kept = converged(merged, spawn, plan.reducers)
     depth = max([last.depth, *(member.depth for member in spawn.members)]) + 1
     step = new_step(
-        last, fan_in, merged, dumps(literal), refs, means, lineage=spawn.lineage_id, ordinal=spawn.ordinal, depth=depth
+        last,
+        fan_in,
+        merged,
+        kept.stored,
+        kept.refs,
+        means,
+        lineage=spawn.lineage_id,
+        ordinal=spawn.ordinal,
+        depth=depth,
     )
     step.delay_ms = delay_ms
     step.leased = lease and delay_ms == 0 and not step.limit_name

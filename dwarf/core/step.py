@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -40,7 +40,7 @@ class Raised:
 Attempt: TypeAlias = Returned | Raised
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Means:
     """What a decision takes from outside: fresh ids and tokens, and whether this replica can run a task at once."""
 
@@ -131,8 +131,8 @@ class _Turn:
         step = self.step
         merged = self._reduced()
         made = [name for name in self.changes if name in step.flow.plan.reducers]
-        literal, refs = carried(merged, step, self.changes, 1, made)
-        successor = self._successor(fan_in, merged, dumps(literal), refs, step.lineage_id, step.ordinal)
+        kept = carried(merged, step, self.changes, 1, made)
+        successor = self._successor(fan_in, merged, kept.stored, kept.refs, step.lineage_id, step.ordinal)
         return Advance(step, self.changes, [successor], error_routed=self.error_routed)
 
     def _advance(self, candidates: list[Candidate], spawns: bool) -> Advance:
@@ -162,8 +162,7 @@ class _Turn:
 
     def _branches(self, candidates: list[Candidate], spawns: bool) -> list[NewStep]:
         step = self.step
-        literal, refs = carried(self.merged, step, self.changes, len(candidates))
-        shared = dumps(literal)
+        literal, refs, shared = carried(self.merged, step, self.changes, len(candidates))
         lineage = step.step_id if spawns else step.lineage_id
         branches: list[NewStep] = []
         for position, candidate in enumerate(candidates):
@@ -177,7 +176,7 @@ class _Turn:
         return branches
 
     def _successor(
-        self, node: str, state: State, stored: str, refs: dict[str, int], lineage: int, ordinal: int
+        self, node: str, state: State, stored: str, refs: Mapping[str, int], lineage: int, ordinal: int
     ) -> NewStep:
         step = new_step(self.step, node, state, stored, refs, self.means, lineage=lineage, ordinal=ordinal)
         step.delay_ms = self.delay_ms
@@ -190,7 +189,7 @@ def new_step(
     node: str,
     state: State,
     stored: str,
-    refs: dict[str, int],
+    refs: Mapping[str, int],
     means: Means,
     *,
     lineage: int,

@@ -142,6 +142,7 @@ class EngineBase:
             for replica in replicas:
                 await replica.aclose()
             shared.watchdog.close()
+            shared.deadlines.close()
             for stop in self._stop_listening:
                 stop()
             self._replicas = {}

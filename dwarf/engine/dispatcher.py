@@ -126,7 +126,7 @@ class Dispatcher:
                 replica.admission.survey(),
                 shard=replica.shard,
                 engine_id=replica.engine_id,
-                margin_ms=replica.settings.margin_ms,
+                margin_ms=replica.margin_ms,
                 plan_of=replica.plans.plan_of,
                 random=replica.shared.random,
                 suspect_at=replica.settings.suspect_at,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections import deque
 
 FIRST_BLOCK = 64
 LARGEST_BLOCK = 8192
+_TOKENS = 256  # drawn from the system at once
+
+_tokens: deque[str] = deque()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_tokens.clear)  # two processes must not draw the same
 
 
 class IdsExhausted(Exception):
@@ -54,4 +60,9 @@ class IdSource:
 
 def new_token() -> str:
     """The secret part of a key: 64 random bits as 16 hexadecimal digits."""
-    return secrets.token_hex(8)
+    while True:
+        try:
+            return _tokens.popleft()
+        except IndexError:
+            drawn = secrets.token_hex(8 * _TOKENS)
+            _tokens.extend(drawn[start : start + 16] for start in range(0, len(drawn), 16))

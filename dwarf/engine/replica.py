@@ -12,6 +12,7 @@ from dwarf.core.records import FlowRecord, NewFlow, NewStep, StepRecord
 from dwarf.core.step import Means, first_step, no_room
 from dwarf.engine.committer import Committed, Committer
 from dwarf.engine.config import Settings
+from dwarf.engine.deadlines import Deadlines
 from dwarf.engine.dispatcher import Dispatcher
 from dwarf.engine.ids import IdSource, new_token
 from dwarf.engine.keeper import Keeper
@@ -56,6 +57,7 @@ class Shared:
         self.plans = PlanCache()
         self.admission = Admission(host, self.wake_all)
         self.watchdog = Watchdog(telemetry.log)
+        self.deadlines = Deadlines()
         self.draining = False
         self.random = Random()
         self.wakers: list[Callable[[], None]] = []
@@ -88,7 +90,8 @@ class Replica:
         self.slots = shared.slots
         self.admission = shared.admission
         self.watchdog = shared.watchdog
-        self.observing = Observing(shared.telemetry, shard, self.settings.margin_ms)
+        self.margin_ms = self.settings.margin_ms
+        self.observing = Observing(shared.telemetry, shard, self.margin_ms)
         self.log = shared.telemetry.log
         self.track_reads = shared.track_reads
         self.flow_ids = IdSource("flow")
@@ -109,7 +112,7 @@ class Replica:
         writer = Writer(
             self.shard,
             self.engine_id,
-            self.settings.margin_ms,
+            self.margin_ms,
             Means(self.step_ids.take, new_token, no_room),
         )
         self.pauses = [to_ms(pause, "retry_ladder") / 1000 for pause in self.settings.timing.retry_ladder]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dwarf import seams
@@ -66,13 +67,15 @@ class Runner:
         replica = self._replica
         observing = replica.observing
         current: StepRecord | None = step
+        runner = asyncio.current_task()
+        assert runner is not None
         try:
             while current is not None:
                 if observing.active:
                     with observing.attempt(current):
-                        following = await self._run_one(current)
+                        following = await self._run_one(current, runner)
                 else:
-                    following = await self._run_one(current)
+                    following = await self._run_one(current, runner)
                 self._clear(step)
                 current = self._continue(following)
         except Abandoned:
@@ -97,12 +100,12 @@ class Runner:
             self.launch(other)
         return following[0] if following else None
 
-    async def _run_one(self, step: StepRecord) -> list[StepRecord]:
-        """Run a step to its outcome. The steps handed over, for which places are taken."""
+    async def _run_one(self, step: StepRecord, runner: asyncio.Task[Any]) -> list[StepRecord]:
+        """Run a step to its outcome. The steps handed over, for which places are taken. ``runner`` is this task."""
         replica = self._replica
         replica.admission.begun(step.flow.plan.nodes[step.node].url)
         replica.dispatcher.begun(step.flow)
-        attempt = await self._attempt_or_release(step)
+        attempt = await self._attempt_or_release(step, runner)
         open_ = not replica.draining and replica.dispatcher.may_hand_over(step.flow)
         room = Room(replica.slots, replica.admission, open_)
         try:
@@ -122,20 +125,18 @@ class Runner:
         room.settle(len(following))
         return following
 
-    async def _attempt_or_release(self, step: StepRecord) -> Attempt:
-        current = asyncio.current_task()
-        assert current is not None
-        self._attempting.add(current)
+    async def _attempt_or_release(self, step: StepRecord, runner: asyncio.Task[Any]) -> Attempt:
+        self._attempting.add(runner)
         try:
-            return await self._attempt(step)
+            return await self._attempt(step, runner)
         except asyncio.CancelledError:
             # not by us: the loop is ending, or a task cancels its own runner, which must not go on for ever
             await asyncio.shield(self._release(step, crashed=not self._giving_up))
             raise
         finally:
-            self._attempting.discard(current)
+            self._attempting.discard(runner)
 
-    async def _attempt(self, step: StepRecord) -> Attempt:
+    async def _attempt(self, step: StepRecord, runner: asyncio.Task[Any]) -> Attempt:
         replica = self._replica
         limit = replica.settings.max_crashes
         if limit is not None and step.crashes >= limit:
@@ -144,7 +145,7 @@ class Runner:
             return Raised(text, "", {"error": text, "statusCode": 500})
         flow = self._flow(step)
         url = step.flow.plan.nodes[step.node].url
-        error = await self._execute(url, flow, step)
+        error = await self._execute(url, flow, step, runner)
         replica.observing.task_ended(step, error)
         if seams.active is not None:
             await seams.active.arrive("afterTask", [url])
@@ -178,19 +179,17 @@ class Runner:
             track_reads=self._replica.track_reads,
         )
 
-    async def _execute(self, url: str, flow: Flow, step: StepRecord) -> BaseException | None:
+    async def _execute(self, url: str, flow: Flow, step: StepRecord, runner: asyncio.Task[Any]) -> BaseException | None:
         """Run the task; the error it ended with, if any. A park is no error."""
         budget = step.flow.time_budget_ms / 1000
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + budget
-        timer = asyncio.timeout_at(deadline)
-        runner = asyncio.current_task()
+        deadline = self._replica.shared.deadlines.within(budget, runner)
+        watchdog = self._replica.watchdog
+        watchdog.begun(deadline, url)
         try:
-            with self._replica.watchdog.running(url):
-                async with timer:
-                    if seams.active is not None:
-                        await seams.active.arrive("executeTask", [url])
-                    await self._replica.host.execute_task(url, flow)
+            with deadline:
+                if seams.active is not None:
+                    await seams.active.arrive("executeTask", [url])
+                await self._replica.host.execute_task(url, flow)
         except GeneratorExit as error:
             if not _runs(runner):  # a loop that is gone closes what it leaves behind: nothing can be awaited any more
                 raise
@@ -205,11 +204,13 @@ class Runner:
                 raise
             return error
         except TimeoutError as error:
-            return _late(budget) if timer.expired() else error
+            return _late(budget) if deadline.passed else error
         except BaseException as error:  # noqa: BLE001
             # whatever a task raises is its own error, KeyboardInterrupt and SystemExit included
             return error
-        if not timer.expired() and loop.time() >= deadline:
+        finally:
+            watchdog.ended(deadline)
+        if not deadline.passed and time.monotonic() >= deadline.at:
             return _late(budget)  # it has blocked the loop, so that nothing could stop it
         try:
             self._replica.after_task(flow, url)
@@ -271,14 +272,13 @@ class Runner:
         An error that tells nothing is given as many tries as an outage at once; then the step fails with its text.
         """
         replica = self._replica
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + (step.flow.time_budget_ms + replica.settings.margin_ms) / 1000
+        give_up = time.monotonic() + (step.flow.time_budget_ms + replica.margin_ms) / 1000
         pauses = iter(replica.pauses)
         while True:
             try:
                 handed = await replica.committer.decide(decision)
             except (Unavailable, Contention) as error:
-                if loop.time() >= give_up or replica.draining:
+                if time.monotonic() >= give_up or replica.draining:
                     await self._abandon(step, error)
             except Exception as error:  # noqa: BLE001 - whatever it is, the step must not stay leased for nothing
                 pause = next(pauses, None)
@@ -330,7 +330,7 @@ def started(new: NewStep, now: int) -> StepRecord:
     )
 
 
-def _runs(task: asyncio.Task[Any] | None) -> bool:
+def _runs(task: asyncio.Task[Any]) -> bool:
     """Whether this is the asyncio task that runs now."""
     try:
         return asyncio.current_task() is task

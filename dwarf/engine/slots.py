@@ -82,7 +82,7 @@ class Admission:
 
     def begun(self, url: str) -> None:
         """A promised task starts."""
-        if self._promised[url] > 0:
+        if self._total and self._promised[url] > 0:
             self._promised[url] -= 1
             self._total -= 1
 

@@ -7,8 +7,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from dwarf.observe.logs import Log
 
@@ -53,17 +52,15 @@ class Watchdog:
         """The tasks in flight, each as often as it is. May be called from any thread."""
         return list(self._running.copy().values())
 
-    @contextmanager
-    def running(self, name: str) -> Iterator[None]:
-        """A task is in flight."""
-        token = object()
+    def begun(self, token: object, name: str) -> None:
+        """A task is in flight, until ``ended`` is called with the same token."""
         self._running[token] = name
         if self._timer is None and self._loop is not None:
             self._tick()
-        try:
-            yield
-        finally:
-            del self._running[token]
+
+    def ended(self, token: object) -> None:
+        """A task has ended."""
+        del self._running[token]
 
     def _tick(self) -> None:
         self._beat = time.monotonic()
