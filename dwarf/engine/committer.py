@@ -20,9 +20,9 @@ from dwarf.core.decision import Decision, Fail
 from dwarf.core.records import NewFlow, NewStep
 from dwarf.engine.ids import IdsExhausted, IdSource
 from dwarf.engine.observing import Observing
-from dwarf.errors import DwarfError, EngineClosed, StorageError
+from dwarf.errors import DwarfError, EngineClosed, StateConflict, StorageError
 from dwarf.storage.commit import commit_decisions, handed_over
-from dwarf.storage.creates import create_flow, reserve
+from dwarf.storage.creates import create_flows, reserve
 from dwarf.storage.database import Database
 from dwarf.storage.effects import Effects, Stop, Writer
 from dwarf.storage.failures import Contention, PayloadRefused, Unavailable
@@ -148,11 +148,11 @@ class Committer:
         self._submit(DecisionJob(decision, done))
         return await done
 
-    async def create(self, flow: NewFlow) -> str:
+    def create(self, flow: NewFlow) -> asyncio.Future[str]:
         """Insert a flow; its key, or that of the flow its idempotency key has made before."""
         done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._submit(CreateJob(flow, done))
-        return await done
+        return done
 
     async def call(self, call: Callable[[Effects], Script[T]]) -> T:
         """Run an operation in the next transaction. Its DwarfError, or StorageError."""
@@ -313,10 +313,12 @@ class Committer:
         if decided:
             yield from self._decisions(decided, committed, results)
         creating = Effects(self._writer, now, written=committed.written)
-        for job in group:
-            if isinstance(job, CreateJob):
-                results[job] = yield from _apart(partial(create_flow, job.flow, creating), job.flow.idempotency_key)
-        yield from self._flush(creating, committed)
+        created = [job for job in group if isinstance(job, CreateJob)]
+        if created:
+            made = yield from create_flows([job.flow for job in created], creating)
+            for create, key in zip(created, made, strict=True):
+                results[create] = (None, key) if isinstance(key, StateConflict) else (key, None)
+            yield from self._flush(creating, committed)
         for job in group:
             if isinstance(job, CallJob):
                 effects = Effects(self._writer, now, written=committed.written)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from dwarf.core.keys import parse_key
+from dwarf.core.records import NewFlow
 from dwarf.core.ticks import read_rhythm
 from dwarf.engine.forking import fork_at, read_changes, read_target
 from dwarf.engine.handle import FlowHandle
@@ -14,17 +16,19 @@ from dwarf.engine.ids import IdsExhausted
 from dwarf.engine.moving import exported, imported
 from dwarf.engine.overview import Overview
 from dwarf.engine.plans import Frozen
-from dwarf.engine.replica import load_graph
+from dwarf.engine.replica import Replica, load_graph
 from dwarf.engine.requests import (
     CreateOptions,
+    read_keys,
     read_options,
+    read_same_options,
     read_schedule_options,
     read_state,
     read_workflow,
     request_text,
 )
 from dwarf.engine.schedule import Schedule, schedule_record
-from dwarf.errors import InvalidRequest, StepNotFound, ThreadNotFound
+from dwarf.errors import StepNotFound, ThreadNotFound
 from dwarf.storage.creates import thread_of
 from dwarf.storage.reading.history import read_step
 from dwarf.storage.scheduling import list_schedules, put_schedule, read_now
@@ -33,6 +37,7 @@ from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Outcome, Step
 
 _UNSET: Any = object()
+BLOCK = 4096  # flows of create_many that are handed to the committers at once
 
 
 class Engine(Overview):
@@ -82,7 +87,9 @@ class Engine(Overview):
         )
         url, frozen = await self._freeze(asked, options)
         place, joined = await self._thread(thread)
-        return await self._create(url, frozen, read_state(state), options, place, joined)
+        one = [(read_state(state), options.idempotency_key)]
+        (handle,) = await self._create(url, frozen, one, options, place, joined)
+        return handle
 
     async def create_many(
         self,
@@ -92,18 +99,23 @@ class Engine(Overview):
         idempotency_keys: Iterable[str] | None = None,
         **same: Any,
     ) -> list[FlowHandle]:
-        """Create a flow for each state, in few transactions, with the same options. The handles are in order."""
-        known = list(states)
-        keys = [""] * len(known) if idempotency_keys is None else list(idempotency_keys)
-        if len(keys) != len(known):
-            raise InvalidRequest(f"{len(known)} states need as many idempotency keys, not {len(keys)}")
+        """Create a flow for each state, in few transactions, with the same options. The handles are in order.
+
+        Every state and key is checked before the first flow is created. Where a key was used for another request, the
+        StateConflict is raised when the flows beside it have been created.
+        """
+        self._check_running()
         asked = read_workflow(workflow)
+        known = [read_state(state) for state in states]
+        keys = read_keys(idempotency_keys, len(known))
+        thread = same.pop("thread", "")
+        options = read_same_options(self._settings, same)
+        url, frozen = await self._freeze(asked, options)
+        place, joined = await self._thread(thread)
         handles: list[FlowHandle] = []
-        for start in range(0, len(known), 4096):
-            chunk = zip(known[start : start + 4096], keys[start : start + 4096], strict=True)
-            handles += await asyncio.gather(
-                *(self.create(asked, state, idempotency_key=key, **same) for state, key in chunk)
-            )
+        for start in range(0, len(known), BLOCK):
+            block = list(zip(known[start : start + BLOCK], keys[start : start + BLOCK], strict=True))
+            handles += await self._create(url, frozen, block, options, place, joined)
         return handles
 
     async def run(
@@ -247,16 +259,45 @@ class Engine(Overview):
         self,
         url: str,
         frozen: Frozen,
-        state: dict[str, Any],
+        asked: Sequence[tuple[dict[str, Any], str | None]],
         options: CreateOptions,
         place: int,
         thread: tuple[int, str] | None,
-    ) -> FlowHandle:
-        replica = self._replica(place or self._place(options.idempotency_key))
+    ) -> list[FlowHandle]:
+        """A flow for each state and idempotency key. They are handed to the committers of their shards all at once."""
+        places = [self._replica(place or self._place(key)) for _, key in asked]
+        if len(asked) > 1:
+            for replica, count in Counter(places).items():
+                await replica.committer.reserve(count)
+        made: list[tuple[NewFlow, int, asyncio.Future[str]]] = []
+        for (state, key), replica in zip(asked, places, strict=True):
+            flow = await self._new_flow(replica, url, frozen, state, options, key, thread)
+            generation = replica.waiters.generation
+            replica.offer(flow)
+            made.append((flow, generation, replica.committer.create(flow)))
+        await asyncio.wait([done for _, _, done in made])
+        for error in [done.exception() for _, _, done in made]:
+            if error is not None:
+                raise error
+        return [
+            FlowHandle(self, done.result(), fresh=generation if done.result() == flow.key else None)
+            for flow, generation, done in made
+        ]
+
+    async def _new_flow(
+        self,
+        replica: Replica,
+        url: str,
+        frozen: Frozen,
+        state: dict[str, Any],
+        options: CreateOptions,
+        idempotency_key: str | None,
+        thread: tuple[int, str] | None,
+    ) -> NewFlow:
         hashed = replica.database.payloads.hashed
         while True:
             try:
-                flow = replica.new_flow(
+                return replica.new_flow(
                     url,
                     frozen,
                     state,
@@ -267,13 +308,8 @@ class Engine(Overview):
                     time_budget_ms=options.time_budget_ms,
                     thread=thread,
                     delete_on_completion=options.delete_on_completion,
-                    idempotency_key=options.idempotency_key,
-                    request_hash=hashed(request_text(url, state)) if options.idempotency_key else "",
+                    idempotency_key=idempotency_key,
+                    request_hash=hashed(request_text(url, state)) if idempotency_key else "",
                 )
-                break
-            except IdsExhausted:
+            except IdsExhausted:  # also by others, while this one waited for more
                 await replica.committer.reserve(64)
-        generation = replica.waiters.generation
-        replica.offer(flow)
-        key = await replica.committer.create(flow)
-        return FlowHandle(self, key, fresh=generation if key == flow.key else None)

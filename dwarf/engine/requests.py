@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,16 @@ class CreateOptions:
     baggage: Mapping[str, Any]
     delete_on_completion: bool
     idempotency_key: str | None
+
+
+_OPTIONS: Mapping[str, Any] = {
+    "priority": 0,
+    "fairness_key": "",
+    "fairness_weight": 0.0,
+    "time_budget": None,
+    "baggage": None,
+    "delete_on_completion": False,
+}
 
 
 def read_options(
@@ -60,22 +70,31 @@ def read_options(
     )
 
 
+def read_keys(keys: Iterable[str] | None, count: int) -> list[str | None]:
+    """Check the idempotency keys of ``count`` flows; None: they have none. InvalidRequest."""
+    if keys is None:
+        return [None] * count
+    if isinstance(keys, (str, bytes)):
+        raise InvalidRequest("idempotency_keys is a list of keys, one for each state, not a single text")
+    known = [_text(key, "idempotency_key") or None for key in keys]
+    if len(known) != count:
+        raise InvalidRequest(f"{count} states need as many idempotency keys, not {len(known)}")
+    return known
+
+
 def read_schedule_options(name: object, settings: Settings, options: Mapping[str, Any]) -> CreateOptions:
     """Check the name and the create options of a schedule. InvalidRequest."""
     if not _text(name, "name"):
         raise InvalidRequest("a schedule needs a name")
-    allowed = {
-        "priority": 0,
-        "fairness_key": "",
-        "fairness_weight": 0.0,
-        "time_budget": None,
-        "baggage": None,
-        "delete_on_completion": False,
-    }
-    unknown = sorted(set(options) - set(allowed))
+    unknown = sorted(set(options) - set(_OPTIONS))
     if unknown:
-        raise InvalidRequest(f"a schedule takes no {', '.join(unknown)}; it takes {', '.join(allowed)}")
-    given: dict[str, Any] = {**allowed, **options}
+        raise InvalidRequest(f"a schedule takes no {', '.join(unknown)}; it takes {', '.join(_OPTIONS)}")
+    return read_same_options(settings, options)
+
+
+def read_same_options(settings: Settings, options: Mapping[str, Any]) -> CreateOptions:
+    """Check the options that several flows share. InvalidRequest; TypeError for one that does not exist."""
+    given: dict[str, Any] = {**_OPTIONS, **options}
     return read_options(settings, **given, idempotency_key="")
 
 

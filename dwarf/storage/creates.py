@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import bindparam, select, update
 
 from dwarf.core.keys import format_key
 from dwarf.core.records import NewFlow
 from dwarf.errors import InvalidRequest, StateConflict, ThreadNotFound
 from dwarf.storage.effects import Effects
+from dwarf.storage.expressions import in_names
 from dwarf.storage.script import Fetch, Script, Statement
 from dwarf.storage.tables import flows, ids
 
@@ -17,9 +20,9 @@ RESERVE = Statement(
     "reserve_ids", _RESERVED.returning(ids.c.next_id), in_turn=(_RESERVED, select(ids.c.next_id).where(_OF_KIND))
 )
 BY_KEY = Statement(
-    "flow_by_idempotency_key",
-    select(flows.c.flow_id, flows.c.token, flows.c.request_hash).where(
-        flows.c.idempotency_key == bindparam("idempotency_key")
+    "flows_by_idempotency_key",
+    select(flows.c.idempotency_key, flows.c.flow_id, flows.c.token, flows.c.request_hash).where(
+        in_names(flows.c.idempotency_key, "idempotency_keys")
     ),
 )
 THREAD = Statement(
@@ -36,28 +39,39 @@ def reserve(kind: str, count: int) -> Script[int]:
     return int(rows[0][0]) - count
 
 
-def create_flow(flow: NewFlow, effects: Effects) -> Script[str]:
-    """Add a flow, or find the one that its idempotency key made before. The flow's key.
+def create_flows(asked: Sequence[NewFlow], effects: Effects) -> Script[list[str | StateConflict]]:
+    """Add flows, or find those that their idempotency keys made before. The flows' keys, in order.
 
-    StateConflict where that flow was asked for with another workflow or state.
+    In the place of a key, StateConflict where that flow was asked for with another workflow or state.
     """
-    record = flow.record
-    if flow.idempotency_key is not None:
-        rows = yield Fetch(BY_KEY, {"idempotency_key": flow.idempotency_key})
-        if rows:
-            flow_id, token, request_hash = rows[0]
-            if request_hash != flow.request_hash:
-                raise StateConflict(
+    known = yield from _known({flow.idempotency_key for flow in asked if flow.idempotency_key is not None})
+    made: list[str | StateConflict] = []
+    for flow in asked:
+        before = None if flow.idempotency_key is None else known.get(flow.idempotency_key)
+        if before is None:
+            effects.graphs.setdefault(flow.record.graph_hash, flow.graph_body)
+            effects.add_flow(flow)
+            if flow.idempotency_key is not None:
+                known[flow.idempotency_key] = (flow.record.flow_id, flow.record.token, flow.request_hash)
+            made.append(flow.key)
+        elif before[2] == flow.request_hash:
+            made.append(format_key(flow.record.shard, before[0], before[1]))
+        else:
+            made.append(
+                StateConflict(
                     f"the idempotency key {flow.idempotency_key!r} belongs to a flow that was created with another "
                     "workflow or state"
                 )
-            return format_key(record.shard, flow_id, token)
-        for added in effects.flows:
-            if added.idempotency_key == flow.idempotency_key and added.request_hash == flow.request_hash:
-                return format_key(record.shard, added.record.flow_id, added.record.token)
-    effects.graphs.setdefault(record.graph_hash, flow.graph_body)
-    effects.add_flow(flow)
-    return format_key(record.shard, record.flow_id, record.token)
+            )
+    return made
+
+
+def _known(keys: set[str]) -> Script[dict[str, tuple[int, str, str]]]:
+    """Id, token and request hash of the flows that were created with these keys."""
+    if not keys:
+        return {}
+    rows = yield Fetch(BY_KEY, {"idempotency_keys": sorted(keys)})
+    return {key: (flow_id, token, request_hash) for key, flow_id, token, request_hash in rows}
 
 
 def thread_of(flow_id: int, token: str) -> Script[tuple[int, str]]:

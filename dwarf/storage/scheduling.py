@@ -12,7 +12,7 @@ from dwarf.core.records import NewFlow
 from dwarf.core.ticks import Rhythm
 from dwarf.errors import NotFound
 from dwarf.storage.claims import GRAPH
-from dwarf.storage.creates import create_flow
+from dwarf.storage.creates import create_flows
 from dwarf.storage.effects import Effects
 from dwarf.storage.expressions import flag_is
 from dwarf.storage.rows import object_text, read_object
@@ -150,8 +150,7 @@ def fire_schedule(name: str, tick: int, next_at: int, flows: Sequence[NewFlow], 
     """Move a schedule on and create the flows of its ticks. False, and nothing done, where another was faster."""
     if not (yield Execute(MOVE, {"of_name": name, "from_tick": tick, "new_next_at": next_at})):
         return False
-    for flow in flows:
-        yield from create_flow(flow, effects)
+    yield from create_flows(flows, effects)
     return True
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine
-from dwarf.errors import InvalidRequest, StateConflict
+from dwarf.errors import InvalidRequest, StateConflict, StateError
 from tests.support.invariants import query
 from tests.support.workflows import Running
 
@@ -122,3 +123,47 @@ async def test_keys_that_look_alike(engine: Engine) -> None:
     keys = ["a", "A", "ä", "a ", " a", "a\x00", "ａ", "%", "_", "'"]
     flows = [await engine.create(counted([]), {}, idempotency_key=key) for key in keys]
     assert len({flow.key for flow in flows}) == len(keys)
+
+
+@pytest.mark.parametrize("keyed", [False, True], ids=["without keys", "with keys"])
+async def test_many_flows_are_created_in_few_statements(running: Running, keyed: bool) -> None:
+    async with running(workers=0) as engine:
+        statements: Counter[str] = Counter()
+        engine._replicas[1].database.observer = lambda name, rows: statements.update([name])  # type: ignore[attr-defined]
+        keys = [f"k{number}" for number in range(3000)] if keyed else None
+        made = await engine.create_many(counted([]), ({"n": n} for n in range(3000)), idempotency_keys=keys)
+        engine._replicas[1].database.observer = None  # type: ignore[attr-defined]
+        assert await query(engine, "SELECT COUNT(*) FROM dwarf_flows") == [(3000,)]
+        assert statements.total() < 200, statements.most_common()
+        if keyed:
+            again = await engine.create_many(counted([]), ({"n": n} for n in range(3000)), idempotency_keys=keys)
+            assert [flow.key for flow in again] == [flow.key for flow in made]
+
+
+async def test_one_conflict_among_many_leaves_the_others_created(running: Running) -> None:
+    async with running(workers=0) as engine:
+        first = await engine.create(counted([]), {"n": 1}, idempotency_key="k1")
+        with pytest.raises(StateConflict, match="'k1'"):
+            await engine.create_many(counted([]), [{"n": n} for n in (0, 2, 2)], idempotency_keys=["k0", "k1", "k2"])
+        with pytest.raises(StateConflict, match="'k3'"):
+            await engine.create_many(counted([]), [{"n": 3}, {"n": 4}], idempotency_keys=["k3", "k3"])
+        same = await engine.create_many(counted([]), [{"n": 1}] * 2, idempotency_keys=["k1", "k1"])
+        assert {flow.key for flow in same} == {first.key}
+        keys = await query(engine, "SELECT idempotency_key FROM dwarf_flows ORDER BY 1")
+        assert keys == [("k0",), ("k1",), ("k2",), ("k3",)]
+
+
+async def test_nothing_is_created_where_one_of_many_is_wrong(running: Running) -> None:
+    async with running(workers=0) as engine:
+        for states, keys in (
+            ([{"n": 1}, {"n": float("nan")}], None),
+            ([{"n": 1}, 7], None),
+            ([{"n": 1}, {}], ["one"]),
+            ([{"n": 1}], "one"),
+            ([{"n": 1}], [1]),
+        ):
+            with pytest.raises((InvalidRequest, StateError)):
+                await engine.create_many(counted([]), states, idempotency_keys=keys)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            await engine.create_many(counted([]), [{}], idempotency_key="one")
+        assert await query(engine, "SELECT COUNT(*) FROM dwarf_flows") == [(0,)]
