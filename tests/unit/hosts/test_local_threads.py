@@ -261,19 +261,19 @@ def test_a_call_whose_loop_is_gone_ends_quietly() -> None:
 
 
 async def test_threads_are_daemons_and_used_again() -> None:
-    host = LocalHost(max_threads=1)
+    host = LocalHost()
     seen: list[threading.Thread] = []
     host.add_task("t", lambda: seen.append(threading.current_thread()))
-    for _ in range(5):
+    for _ in range(50):
         await host.execute_task("t", Flow())
     assert all(thread.daemon for thread in seen)
-    assert len(set(seen)) == 1
+    assert len(set(seen)) < 25  # a thread that has only just ended its task is not idle yet
     host.close()
     for thread in set(seen):
         await asyncio.to_thread(thread.join, 30)
         assert not thread.is_alive()
     await host.execute_task("t", Flow())  # the host can still be used
-    assert len(seen) == 6
+    assert len(seen) == 51
     await host.aclose()
 
 
