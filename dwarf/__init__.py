@@ -33,6 +33,7 @@ from dwarf.errors import TaskNotFound as TaskNotFound
 from dwarf.errors import ThreadNotFound as ThreadNotFound
 from dwarf.errors import WaitTimeout as WaitTimeout
 from dwarf.workflow import END as END
+from dwarf.workflow import Answered as Answered
 from dwarf.workflow import Flow as Flow
 from dwarf.workflow import FlowSummary as FlowSummary
 from dwarf.workflow import FlowUpdate as FlowUpdate
@@ -51,6 +52,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "END",
+    "Answered",
     "ConditionError",
     "ConfigError",
     "DwarfError",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,13 @@ from dwarf.errors import InvalidRequest, StepNotFound, WaitTimeout
 from dwarf.storage.cancels import cancel_flow
 from dwarf.storage.deleting import delete_flow
 from dwarf.storage.effects import Stop
+from dwarf.storage.reading.details import Wanted, read_answers, read_steps
 from dwarf.storage.reading.history import read_history, read_interrupts
 from dwarf.storage.reading.reads import read_fingerprint, read_graph, read_outcome, read_root
 from dwarf.storage.waits import answer_overdue, answer_step
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
-from dwarf.workflow.results import FlowUpdate, Outcome, Step
+from dwarf.workflow.results import Answered, FlowUpdate, Outcome, Step
 from dwarf.workflow.status import Status
 from dwarf.workflow.values import state_from_json, to_json
 
@@ -149,6 +150,28 @@ class FlowHandle(Awaitable[Outcome]):
         """
         replica, key = self._place()
         return await replica.database.read(lambda: read_history(key))
+
+    async def steps(
+        self,
+        *,
+        node: str = "",
+        only: Iterable[str | Step] | None = None,
+        fields: Iterable[str] | None = None,
+    ) -> Sequence[Step]:
+        """The steps of the flow and of its child flows with their states and changes, by depth and id, in one read.
+
+        ``node``: those of one node; ``only``: these. ``fields``: of each state, these fields alone, since what is
+        carried through a wide fan-out is in the state of every branch. StepNotFound, InvalidRequest for wrong keys.
+        """
+        replica, key = self._place()
+        parsed = None if only is None else {each.id: each.token for each in map(self._step_key, only)}
+        wanted = Wanted(node, parsed, None if fields is None else frozenset(fields))
+        return await replica.database.read(lambda: read_steps(key, wanted))
+
+    async def answers(self) -> Sequence[Answered]:
+        """The questions of the flow and of its child flows that have been answered, in the order of the answers."""
+        replica, key = self._place()
+        return await replica.database.read(lambda: read_answers(key))
 
     async def graph(self) -> Graph:
         """The graph the flow is frozen on."""

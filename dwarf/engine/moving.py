@@ -63,7 +63,9 @@ async def imported(
         flow_ids = await replica.committer.take(replica.flow_ids, len(tree.flows))
         step_ids = await replica.committer.take(replica.step_ids, len(tree.steps))
         arrived = placer.place(tree, flow_ids, step_ids)
+        span = replica.observing.new_copy(arrived.flows, arrived.root_id)
         await replica.committer.call(partial(write_arrived, arrived))
+        replica.observing.copied(arrived.flows, span)
         keys.append(arrived.key)
     return keys
 

@@ -123,11 +123,11 @@ class Observing:
         if span is not None:
             span.durable()
         for row in rows:
-            if row["status"] == Status.RUNNING:
-                name = self._flow(row["flow_id"])
+            if not Status(row["status"]).terminal:
+                name, status = self._flow(row["flow_id"]), str(row["status"])
                 workflow = row["workflow_url"]
                 self.metrics.count("flows_started", 1, workflow, self._shard)
-                self.log.info("flow %s is running", name, flow=name, status="running", workflow=workflow)
+                self.log.info("flow %s is %s", name, status, flow=name, status=status, workflow=workflow)
 
     def committed(self, group: Committed) -> None:
         """A group is durable."""

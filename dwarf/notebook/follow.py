@@ -248,18 +248,6 @@ class Following:
         if self.prompts or self._is_interrupted:
             await self._read_prompts()
 
-    async def full_steps(self, node: str) -> list[Step]:
-        """The steps of a node, those of subgraphs included, with state and changes."""
-        await self.read()
-        found = [step for step in _all_steps(self.steps) if step.node == node]
-        limit = asyncio.Semaphore(16)
-
-        async def full(step: Step) -> Step:
-            async with limit:
-                return await self.engine.step(step.key)
-
-        return await asyncio.gather(*(full(step) for step in found))
-
 
 def _ask(title: str) -> str:
     return title if title.endswith(("?", "!", ".", ":")) else f"{title}:"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from dwarf.errors import InvalidRequest, PromptNeedsHuman
 from dwarf.notebook import kernel
 from dwarf.notebook.cells import CellHost, Missing
-from dwarf.notebook.frames import cohort_frame, history_frame
+from dwarf.notebook.frames import history_frame
+from dwarf.notebook.lookback import read_cohort
 from dwarf.notebook.picture import draw_run
 from dwarf.notebook.timeline import draw_timeline
 from dwarf.notebook.waiting import wait_async, wait_blocking
@@ -171,18 +172,8 @@ class Run:
 
     def cohort(self, node: str) -> pd.DataFrame:
         """A table with one row for each branch of a fan-out at this node: its item, what it wrote, and how it went."""
-        steps = self._lab.call(self._following.full_steps(node))
-        names = [each.name for each in self.graph.nodes]
-        if not steps and node not in names:
-            raise InvalidRequest(f"there is no node {node!r}; the nodes are {', '.join(names)}")
-        return cohort_frame(steps, self._item_of(node, steps))
-
-    def _item_of(self, node: str, steps: Sequence[Step]) -> str:
-        """The state field that holds the element of a branch at this node."""
-        edges = [each for each in self.graph.transitions if each.for_each]
-        items = [each.item for each in edges if each.target == node] or [each.item for each in edges]
-        held = [item for item in items for step in steps[:1] if step.state is not None and f"{item}Index" in step.state]
-        return (held or items or ["item"])[0]
+        following = self._following
+        return self._lab.call(read_cohort(self._lab.engine, following.handle, self.graph, node))
 
     def picture(self) -> Svg:
         """The graph with the run's colours, as a still picture."""
@@ -191,8 +182,9 @@ class Run:
         return draw_run(self.graph, seen.steps, seen.outcome, asked=seen.asked, notes=seen.notes)
 
     def timeline(self) -> Svg:
-        """The steps as bars over time."""
-        return draw_timeline(self.steps, title=self._name, asked=self._following.asked)
+        """The steps as bars over time; waiting is striped, and long stretches of it are cut short."""
+        steps, answers = self.steps, self._lab.call(self._following.handle.answers())
+        return draw_timeline(steps, title=self._name, asked=self._following.asked, answers=answers)
 
     # ------------------------------------------------------------ answering
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, exists, literal_column, select, update
 
-from dwarf.core.answers import with_answer
+from dwarf.core.answers import question, with_answer
 from dwarf.core.records import FlowRecord
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, StepNotFound
 from dwarf.storage.effects import Effects, Stop
@@ -83,6 +83,7 @@ _WAITING = (
     steps.c.token,
     steps.c.answers,
     steps.c.interrupt,
+    steps.c.updated_at,
     flows.c.root_flow_id,
     flows.c.parent_flow_id,
     flows.c.parent_step_id,
@@ -124,6 +125,7 @@ class Leaf:
     answers: list[Any]
     payload: dict[str, Any]
     interrupt: Interrupt
+    since: int
     root_flow_id: int
     parent_flow_id: int
     parent_step_id: int
@@ -195,8 +197,9 @@ def _addressed(leaves: list[Leaf], step: tuple[int, str] | None) -> Iterator[Lea
 def _wake(leaf: Leaf, answer: Answer, effects: Effects) -> Script[bool]:
     """Give a step its answer. False where it does not wait any more."""
     written = yield Fetch(WRITTEN, {"id": leaf.step_id})
-    answers = with_answer(leaf.answers, answer, read_object(written[0][0] if written else ""))
     now = effects.now
+    put = question(leaf.payload, leaf.since, now)
+    answers = with_answer(leaf.answers, answer, read_object(written[0][0] if written else ""), put)
     if not (yield Execute(RESUME_STEP, {"id": leaf.step_id, "new_answers": dumps(answers), "now": now})):
         return False
     effects.work_due = True

@@ -9,6 +9,7 @@ from dwarf.workflow.graph import Limit as Limit
 from dwarf.workflow.graph import Node as Node
 from dwarf.workflow.graph import Transition as Transition
 from dwarf.workflow.reducers import Reducer as Reducer
+from dwarf.workflow.results import Answered as Answered
 from dwarf.workflow.results import FlowSummary as FlowSummary
 from dwarf.workflow.results import FlowUpdate as FlowUpdate
 from dwarf.workflow.results import Outcome as Outcome
@@ -19,6 +20,7 @@ from dwarf.workflow.tasks import task as task
 
 __all__ = [
     "END",
+    "Answered",
     "Flow",
     "FlowSummary",
     "FlowUpdate",

@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeAlias
 from dwarf.errors import FlowCancelled, FlowFailed, FlowInterrupted, FlowStopped
 from dwarf.workflow.status import Status
 
-__all__ = ["NO_TIME", "FlowSummary", "FlowUpdate", "Outcome", "Step", "SubFlow"]
+__all__ = ["NO_TIME", "Answered", "FlowSummary", "FlowUpdate", "Outcome", "Step", "SubFlow"]
 
 JSON: TypeAlias = Any
 
@@ -134,6 +134,23 @@ class SubFlow:
     workflow_name: str = ""
     status: Status = Status.RUNNING
     steps: Sequence[Step] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question that a step put, and its answer: a person's, the default of one that timed out, or ``timed_out``.
+
+    ``asked_at`` and ``answered_at`` are NO_TIME where they are not known.
+    """
+
+    step_key: str = ""
+    step_id: int = 0
+    node: str = ""
+    payload: Mapping[str, JSON] = field(default_factory=dict)
+    value: JSON = None
+    timed_out: bool = False
+    asked_at: datetime = NO_TIME
+    answered_at: datetime = NO_TIME
 
 
 @dataclass(frozen=True, slots=True)

@@ -310,6 +310,21 @@ async def test_a_fork_and_a_further_turn_begin_traces(running: Running, recorder
     assert len({span.trace_id for span in recorder.spans()}) == 3
 
 
+async def test_an_imported_flow_begins_a_trace(running: Running, recorder: Recorder) -> None:
+    async def ask(flow: Flow) -> None:
+        flow.interrupt("well?")
+
+    async with running(**measured(recorder)) as engine:
+        flow = await engine.create(chain("Chain", First=nothing, Ask=ask))
+        await flow
+        (moved,) = await engine.import_flows([line async for line in engine.export_flows(flow.key)])
+        await moved.resume(1)
+        await moved
+    assert tree(recorder.flow(correlation(flow.key))) == [["workflow", "First", "Ask"]]
+    assert tree(recorder.flow(correlation(moved.key))) == [["workflow", "Ask"]]
+    assert len({span.trace_id for span in recorder.spans()}) == 2
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -64,7 +64,7 @@ def test_it_takes_less_than_a_tenth_of_a_second() -> None:
 
 def test_the_exported_names() -> None:
     assert dwarf.__all__ == [
-        "END", "ConditionError", "ConfigError", "DwarfError", "EngineClosed", "Flow", "FlowCancelled", "FlowFailed",
+        "END", "Answered", "ConditionError", "ConfigError", "DwarfError", "EngineClosed", "Flow", "FlowCancelled", "FlowFailed",
         "FlowInterrupted", "FlowNotFound", "FlowStopped", "FlowSummary", "FlowUpdate", "Graph", "GraphError",
         "GraphNotFound", "InterruptTimeout", "InvalidRequest", "Limit", "Node", "NotFound", "Outcome", "Parked",
         "PromptNeedsHuman", "Reducer", "ReducerError", "StateConflict", "StateError", "Status", "Step", "StepNotFound",

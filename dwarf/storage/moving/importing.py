@@ -209,6 +209,10 @@ def _check_step(step: Mapping[str, Any], plan: Plan) -> None:
             raise BadLine(str(error)) from None
         if not isinstance(answer.get("wrote", {}), dict):
             raise BadLine("what was written before an answer is an object")
+        if not isinstance(answer.get("asked", {}), dict):
+            raise BadLine("what was asked for an answer is an object")
+        if not all(isinstance(answer.get(name, 0), int) for name in ("askedAt", "answeredAt")):
+            raise BadLine("the times of an answer are milliseconds")
 
 
 def _is_progress(done: JSON = None, total: JSON = None, text: JSON = None, *more: JSON) -> bool:

@@ -5,8 +5,8 @@ A value whose own text is longer than a limit is a blob: the text that it was pa
 
 ``members``: the members of an object, as the fields of a state.
 ``interrupt``: the members of the payload that is shown, and the default.
-``answers``: of each answer, the members of its value (or the value, where it is no plain object), and of what the task
-had written before.
+``answers``: of each answer, the members of its value (or the value, where it is no plain object), of the payload that
+was shown, and of what the task had written before.
 
 A value of the user's that looks like such a name is escaped before it is stored, as all tags of the user's are.
 """
@@ -123,6 +123,7 @@ def _places(document: JSON, parts: str) -> Iterator[_Place]:
     elif parts == "answers" and isinstance(document, list):
         for answer in document:
             yield from _members(answer.get("wrote"))
+            yield from _members(answer.get("asked"))
             value = answer.get("value")
             if isinstance(value, dict) and (answer.get("kind") == "subgraph" or TAG not in value):
                 yield from _members(value)  # a child's final state: its fields may have any name

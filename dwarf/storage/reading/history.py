@@ -93,7 +93,7 @@ def read_history(key: Key, *, deleted_too: bool = False) -> Script[list[Step]]:
     row = found((yield Fetch(FLOW, {"id": key.id})), key)
     if not deleted_too and (yield Fetch(DOOM, {"root": row[5]}))[0][0]:
         raise FlowNotFound("flow not found: it is being deleted")
-    tree = yield from _read_tree(key.shard, row[5])
+    tree = yield from read_tree(key.shard, row[5])
     return tree.history(key.id)
 
 
@@ -102,7 +102,7 @@ def read_interrupts(key: Key) -> Script[list[Step]]:
     row = found((yield Fetch(FLOW, {"id": key.id})), key)
     rows = yield Fetch(WAITING_STEPS, {"root": row[5]})
     if key.id != row[5]:
-        below = _flows_below(key.id, (yield from _read_tree(key.shard, row[5])))
+        below = _flows_below(key.id, (yield from read_tree(key.shard, row[5])))
         rows = [waiting for waiting in rows if waiting[1] in below]
     return [step_of(key.shard, waiting) for waiting in rows]
 
@@ -117,7 +117,7 @@ def read_step(key: Key) -> Script[Step]:
     refs = read_object(refs_text)
     anchors = yield from fetch_anchors(refs.values())
     root = (yield Fetch(ROOT_OF, {"id": row[1]}))[0][0]
-    tree = yield from _read_tree(key.shard, root)
+    tree = yield from read_tree(key.shard, root)
     known = tree.step(key.id)
     return replace(
         known,
@@ -128,7 +128,7 @@ def read_step(key: Key) -> Script[Step]:
     )
 
 
-class _Tree:
+class Tree:
     """All flows and steps under one root, in memory."""
 
     def __init__(self, shard: int, flow_rows: list[Row], step_rows: list[Row]) -> None:
@@ -211,17 +211,23 @@ class _Tree:
         return format_key(self.shard, step_id, self.rows[step_id][2])
 
 
-def _read_tree(shard: int, root: int) -> Script[_Tree]:
+def read_tree(shard: int, root: int) -> Script[Tree]:
+    """The flows and steps under a root."""
     flow_rows = yield Fetch(TREE_FLOWS, {"root": root})
     step_rows = yield Fetch(TREE_STEPS, {"root": root})
-    return _Tree(shard, flow_rows, step_rows)
+    return Tree(shard, flow_rows, step_rows)
 
 
-def _flows_below(flow_id: int, tree: _Tree) -> set[int]:
+def _flows_below(flow_id: int, tree: Tree) -> set[int]:
     found_flows = [flow_id]
     for known in found_flows:
         found_flows.extend(child for step in tree.steps_of[known] for child in tree.children[step])
     return set(found_flows)
+
+
+def steps_below(flow_id: int, tree: Tree) -> set[int]:
+    """The ids of the steps of a flow and of the flows below it."""
+    return {step for known in _flows_below(flow_id, tree) for step in tree.steps_of[known]}
 
 
 def moment(milliseconds: int) -> datetime | None:

@@ -14,6 +14,11 @@ SELECT dwarf_steps.step_id, dwarf_steps.answers
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN %s AND dwarf_steps.answers != %s;
 
+-- answers_of_tree
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.answers
+FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = %s AND dwarf_steps.answers != '' ORDER BY dwarf_steps.step_id;
+
 -- arrive
 UPDATE dwarf_steps SET cohort_arrivals=(dwarf_steps.cohort_arrivals + %s), cohort_failures=(dwarf_steps.cohort_failures + %s) WHERE dwarf_steps.step_id = %s;
 SELECT dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.lineage_id
@@ -120,6 +125,16 @@ DELETE FROM dwarf_schedules WHERE dwarf_schedules.name = %s;
 SELECT dwarf_flows.token, dwarf_flows.parent_flow_id, dwarf_flows.status, dwarf_flows.delete_after_ms
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = %s;
+
+-- details_of_node
+SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = %s AND dwarf_steps.node = %s;
+
+-- details_of_steps
+SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id IN %s;
 
 -- doom_of_root
 SELECT dwarf_flows.delete_after_ms
@@ -832,7 +847,7 @@ FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flo
 WHERE dwarf_flows.root_flow_id = %s AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.interrupt_deadline <= %s;
 
 -- overdue_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.updated_at, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
 FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.interrupt_deadline <= %s AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.interrupt_deadline, dwarf_steps.step_id
  LIMIT %s;
@@ -1009,7 +1024,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.flow_id = %s AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
 -- waiting_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.updated_at, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
 FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = %s AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 

@@ -14,6 +14,11 @@ SELECT dwarf_steps.step_id, dwarf_steps.answers
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.answers != $2::VARCHAR;
 
+-- answers_of_tree
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.answers
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.answers != '' ORDER BY dwarf_steps.step_id;
+
 -- arrive
 UPDATE dwarf_steps SET cohort_arrivals=(dwarf_steps.cohort_arrivals + $1::INTEGER), cohort_failures=(dwarf_steps.cohort_failures + $2::INTEGER) WHERE dwarf_steps.step_id = $3::BIGINT RETURNING dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.lineage_id;
 
@@ -114,6 +119,16 @@ DELETE FROM dwarf_schedules WHERE dwarf_schedules.name = $1::VARCHAR;
 SELECT dwarf_flows.token, dwarf_flows.parent_flow_id, dwarf_flows.status, dwarf_flows.delete_after_ms
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- details_of_node
+SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.node = $2::VARCHAR;
+
+-- details_of_steps
+SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[]));
 
 -- doom_of_root
 SELECT dwarf_flows.delete_after_ms
@@ -826,7 +841,7 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.interrupt_deadline <= $2::BIGINT;
 
 -- overdue_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.updated_at, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.interrupt_deadline <= $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.interrupt_deadline, dwarf_steps.step_id
  LIMIT $2::INTEGER;
@@ -1000,7 +1015,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.flow_id = $1::BIGINT AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
 -- waiting_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.updated_at, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
