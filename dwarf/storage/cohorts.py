@@ -61,7 +61,7 @@ FIRST_ERROR = Statement(
         status_is(steps.c.status, Status.FAILED, Status.CANCELLED),  # a fork says of a cancelled branch what it lacks
         steps.c.error != "",
     )
-    .order_by(steps.c.step_id)
+    .order_by(steps.c.created_at, steps.c.step_id)
     .limit(1),
 )
 

@@ -74,7 +74,7 @@ TAILS = Statement(
         steps.c.changes,
     )
     .where(steps.c.flow_id == bindparam("flow"), flag_is(steps.c.successor_id, 0))
-    .order_by(steps.c.step_id),
+    .order_by(steps.c.created_at, steps.c.step_id),
 )
 SPAWN = Statement(
     "spawn",

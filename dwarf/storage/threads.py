@@ -62,6 +62,8 @@ def continue_thread(key: Key, additions: State, make: NextTurn, effects: Effects
         )
     plan = yield from load_plan(columns[3], plan_of)
     base = flow_record(effects.writer.shard, (*columns, status), plan)
+    # this transaction may be older than the turn it has waited for, and turns are told apart by their times
+    effects.now = max(effects.now, base.created_at + 1)
     state = settle(fold(read_object(final_state), [additions], plan.reducers))
     flow = make(base, state)
     effects.add_flow(flow)

@@ -57,7 +57,7 @@ TREE_FLOWS = Statement(
         flows.c.parent_step_id,
     )
     .where(flows.c.root_flow_id == bindparam("root"))
-    .order_by(flows.c.flow_id),
+    .order_by(flows.c.created_at, flows.c.flow_id),
 )
 TREE_STEPS = Statement(
     "tree_steps",
@@ -201,7 +201,8 @@ class Tree:
         return linked if linked in self.rows else 0
 
     def _edge_step(self, flow_id: int, *, forward: bool) -> int:
-        steps_of = sorted(self.steps_of[flow_id])
+        # ids come in blocks: those of several processes are in no order of time
+        steps_of = sorted(self.steps_of[flow_id], key=lambda step: (self.rows[step][17], step))
         if forward:
             return next((step for step in steps_of if not self.rows[step][9]), 0)
         done = [step for step in steps_of if self.rows[step][6] == Status.COMPLETED and not self.rows[step][10]]

@@ -76,7 +76,7 @@ INTERRUPTED_CHILD = Statement(
         flows.c.parent_step_id > ZERO,
         status_is(flows.c.status, Status.INTERRUPTED),
     )
-    .order_by(flows.c.flow_id.desc())
+    .order_by(flows.c.created_at.desc(), flows.c.flow_id.desc())
     .limit(1),
 )
 GRAPH_OF = Statement(

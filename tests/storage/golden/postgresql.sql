@@ -174,7 +174,7 @@ UPDATE dwarf_steps SET status='completed', cohort_size=$1::INTEGER, cohort_arriv
 -- first_error
 SELECT dwarf_steps.error
 FROM dwarf_steps
-WHERE dwarf_steps.flow_id = $1::BIGINT AND dwarf_steps.status IN ('failed', 'cancelled') AND dwarf_steps.error != $2::VARCHAR ORDER BY dwarf_steps.step_id
+WHERE dwarf_steps.flow_id = $1::BIGINT AND dwarf_steps.status IN ('failed', 'cancelled') AND dwarf_steps.error != $2::VARCHAR ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
  LIMIT $3::INTEGER;
 
 -- flow_movement
@@ -275,7 +275,7 @@ UPDATE dwarf_flows SET status='interrupted', updated_at=$1::BIGINT WHERE dwarf_f
 -- interrupted_child
 SELECT dwarf_flows.flow_id
 FROM dwarf_flows
-WHERE dwarf_flows.parent_step_id = $1::BIGINT AND dwarf_flows.parent_step_id > 0 AND dwarf_flows.status = 'interrupted' ORDER BY dwarf_flows.flow_id DESC
+WHERE dwarf_flows.parent_step_id = $1::BIGINT AND dwarf_flows.parent_step_id > 0 AND dwarf_flows.status = 'interrupted' ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT $2::INTEGER;
 
 -- keep_secret
@@ -314,6 +314,11 @@ WHERE dwarf_flows.thread_id = $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND 
 SELECT DISTINCT dwarf_steps.engine_id
 FROM dwarf_steps
 WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+
+-- leases_of_engine
+SELECT dwarf_steps.step_id, dwarf_steps.lease_seq
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id = $1::BIGINT;
 
 -- limit_gate
 UPDATE dwarf_limit_gates SET turn=(1 - dwarf_limit_gates.turn) WHERE dwarf_limit_gates.limit_name = $1::VARCHAR;
@@ -973,7 +978,7 @@ WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[]));
 -- tails
 SELECT dwarf_steps.step_id, dwarf_steps.lineage_id, CASE WHEN (dwarf_steps.status = 'completed') THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
 FROM dwarf_steps
-WHERE dwarf_steps.flow_id = $3::BIGINT AND dwarf_steps.successor_id = 0 ORDER BY dwarf_steps.step_id;
+WHERE dwarf_steps.flow_id = $3::BIGINT AND dwarf_steps.successor_id = 0 ORDER BY dwarf_steps.created_at, dwarf_steps.step_id;
 
 -- thread
 SELECT dwarf_flows.token, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.parent_flow_id
@@ -988,7 +993,7 @@ WHERE dwarf_flows.flow_id = $1::BIGINT;
 -- tree_flows
 SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.status, dwarf_flows.parent_step_id
 FROM dwarf_flows
-WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_flows.flow_id;
+WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id;
 
 -- tree_rows
 SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
