@@ -267,7 +267,7 @@ async def ended(engine: Engine, status: Status) -> FlowHandle:
             raise ValueError("failed")
         if status is Status.INTERRUPTED:
             flow.interrupt({"title": "well?"})
-        if status is Status.RUNNING:
+        if status in (Status.RUNNING, Status.CANCELLED):
             await gate.wait()
 
     flow = await engine.create(Graph("g").add_node("Work", work).add_transition("Work", END))
@@ -276,7 +276,9 @@ async def ended(engine: Engine, status: Status) -> FlowHandle:
         gate.open()
         return flow
     if status is Status.CANCELLED:
+        await gate.reached()
         await flow.cancel("first")
+        gate.open()
     assert (await flow).status is status
     return flow
 

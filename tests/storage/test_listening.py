@@ -109,12 +109,14 @@ async def test_who_is_alone_says_nothing(url: str) -> None:
 
 async def test_who_falls_silent_is_forgotten(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "BEAT_S", 0.05)
-    monkeypatch.setattr(listening, "FORGOTTEN_S", 0.3)
     async with ear(url) as one, ear(url) as two:
         await until(lambda: one.database._listener.living == 2)
-        await asyncio.sleep(0.5)  # it says that it is there, now and then
+        moments: set[float] = set()
+        listener = one.database._listener
+        await until(lambda: moments.update(listener._others.values()) or len(moments) > 3)  # it says that it is there
         assert await one.database.living() == 2
         two.database._listener._task.cancel()
+        monkeypatch.setattr(listening, "FORGOTTEN_S", 0.3)
         await until(lambda: one.database._listener.living == 1)
 
 
@@ -125,7 +127,7 @@ async def test_a_lost_connection_is_made_again_and_what_was_missed_is_looked_for
         own = one.database._listener._connection.get_server_pid()
         query("postgresql", f"SELECT pg_terminate_backend({own})")
         await one.until(lambda: (True, None) in one.heard)
-        assert one.database.told
+        await until(lambda: one.database.told)
         await until(lambda: two.database._listener.living >= 2)
         two.database.tell(False, [5])
         await one.until(lambda: (False, [5]) in one.heard)
