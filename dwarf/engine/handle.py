@@ -55,10 +55,17 @@ class FlowHandle(Awaitable[Outcome]):
     async def outcome(self, *, timeout: Seconds | None = None) -> Outcome:
         """Wait until the flow has stopped: completed, failed, cancelled, or interrupted.
 
-        Without a time-out this waits without limit. WaitTimeout when ``timeout`` passes first; the flow goes on.
+        Without a time-out this waits without limit. WaitTimeout when ``timeout`` passes first; the flow goes on. A
+        time-out of 0 looks at the flow once.
         """
+        seconds = _seconds(timeout)
         try:
-            async with asyncio.timeout(_seconds(timeout)):
+            if seconds == 0:
+                outcome = await self.snapshot()
+                if outcome.stopped:
+                    return outcome
+                raise TimeoutError
+            async with asyncio.timeout(seconds):
                 return await self._stopped()
         except TimeoutError:
             raise WaitTimeout(f"the flow has not stopped within {timeout} s; it goes on", self.key) from None
