@@ -20,12 +20,13 @@ from dwarf.core.decision import Decision, Fail
 from dwarf.core.records import NewFlow, NewStep
 from dwarf.engine.ids import IdsExhausted, IdSource
 from dwarf.engine.observing import Observing
+from dwarf.engine.refusals import perhaps_done, unstorable
 from dwarf.errors import DwarfError, EngineClosed, StateConflict, StorageError
 from dwarf.storage.commit import commit_decisions, handed_over
 from dwarf.storage.creates import create_flows, reserve
 from dwarf.storage.database import Database
 from dwarf.storage.effects import Effects, Stop, Writer
-from dwarf.storage.failures import Contention, PayloadRefused, Unavailable
+from dwarf.storage.failures import Contention, LostCommit, PayloadRefused, Unavailable
 from dwarf.storage.script import Guarded, Now, Script
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ class DecisionJob:
 
     decision: Decision
     done: asyncio.Future[tuple[list[NewStep], int] | None]
+    again: bool = False  # an earlier try may have taken effect; then this one is fenced out
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +49,7 @@ class CreateJob:
 
     flow: NewFlow
     done: asyncio.Future[str]
+    again: bool = False  # an earlier try may have taken effect
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +58,7 @@ class CallJob:
 
     call: Callable[[Effects], Script[Any]]
     done: asyncio.Future[Any]
+    again: bool = False  # an earlier try may have taken effect
 
 
 Job: TypeAlias = DecisionJob | CreateJob | CallJob
@@ -251,6 +255,8 @@ class Committer:
             except IdsExhausted:
                 await self.reserve(2 * LARGEST_GROUP)
             except (Unavailable, Contention) as error:
+                for job in group:
+                    job.again = job.again or isinstance(error, LostCommit)
                 pause = next(pauses, None)
                 if pause is None or self._draining.is_set():
                     raise
@@ -292,7 +298,8 @@ class Committer:
                 self._give_up(job, error)
                 continue
             if isinstance(job, CreateJob) and job.flow.entry.leased:
-                if result == job.flow.key:
+                # a flow that an earlier try has made is begun by whoever finds that its lease is nobody's
+                if result == job.flow.key and (not job.again or any(flow is job.flow for flow in committed.flows)):
                     self._listener.begin(job.flow.entry, committed.now)
                 else:
                     self._listener.leave(job.flow.entry)
@@ -302,6 +309,8 @@ class Committer:
     def _give_up(self, job: Job, error: BaseException) -> None:
         if isinstance(job, CreateJob) and job.flow.entry.leased:
             self._listener.leave(job.flow.entry)
+        if isinstance(job, CallJob) and job.again and not isinstance(error, StorageError):
+            error = perhaps_done(error)
         if not job.done.done():
             job.done.set_exception(error)
 
@@ -315,7 +324,8 @@ class Committer:
         creating = Effects(self._writer, now, written=committed.written)
         created = [job for job in group if isinstance(job, CreateJob)]
         if created:
-            made = yield from create_flows([job.flow for job in created], creating)
+            again = [job.flow for job in created if job.again]
+            made = yield from create_flows([job.flow for job in created], creating, again)
             for create, key in zip(created, made, strict=True):
                 results[create] = (None, key) if isinstance(key, StateConflict) else (key, None)
             yield from self._flush(creating, committed)
@@ -371,11 +381,6 @@ def _apart(script: Callable[[], Script[Any]], guard: object) -> Script[tuple[Any
         answer: tuple[Any, BaseException | None] = yield Guarded(script)
         return answer
     return (yield from script()), None
-
-
-def unstorable(error: Exception) -> str:
-    """The text of a step that fails because its outcome could not be stored."""
-    return f"the outcome could not be stored: {error}"
 
 
 def _scopes(group: Sequence[Job]) -> list[str]:

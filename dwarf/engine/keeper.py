@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dwarf import seams
 from dwarf.engine.reaper import reap
+from dwarf.engine.strays import Strays
 from dwarf.errors import EngineClosed
 from dwarf.storage.reading.reads import read_statuses
 from dwarf.storage.recovery import lease_owners, recover_abandoned, recover_expired
@@ -30,6 +31,7 @@ class Keeper:
         self._replica = replica
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = asyncio.Event()
+        self._strays = Strays(replica)
         self._doubtful = False  # flows may have stopped of which nothing was heard
 
     def start(self) -> None:
@@ -38,6 +40,7 @@ class Keeper:
         self._tasks = [
             asyncio.create_task(self._every(to_ms(timing.recovery, "recovery") / 1000, self._recover)),
             asyncio.create_task(self._every(to_ms(timing.reap, "reap") / 1000, partial(reap, self._replica))),
+            asyncio.create_task(self._every(SLOWEST_LOOK_S, self._strays.look)),
             asyncio.create_task(self._look_around(), name="dwarf-lookout"),
         ]
 
@@ -48,6 +51,7 @@ class Keeper:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        await self._strays.aclose()
 
     async def take_back(self, own: set[int]) -> None:
         """Take back the leases of owners that are known to be dead: at once, whatever their leases say."""

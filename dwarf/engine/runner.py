@@ -11,8 +11,8 @@ from dwarf.core.decision import Decision, Fail
 from dwarf.core.keys import correlation_id, format_key
 from dwarf.core.records import NewFlow, NewStep, StepRecord
 from dwarf.core.step import Attempt, Means, Raised, Returned, decide
-from dwarf.engine.committer import unstorable
 from dwarf.engine.ids import IdsExhausted, new_token
+from dwarf.engine.refusals import unstorable
 from dwarf.engine.slots import Room
 from dwarf.errors import EngineClosed, Parked, StorageError
 from dwarf.storage.failures import Contention, Unavailable
@@ -38,6 +38,7 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._attempting: set[asyncio.Task[None]] = set()  # those inside a task, which a drain may cancel
         self._giving_up = False
+        self.held: set[int] = set()  # the steps that are run here
 
     @property
     def busy(self) -> bool:
@@ -48,6 +49,7 @@ class Runner:
         """Run a step for which a place was taken."""
         if step.crashes >= self._replica.settings.suspect_at:
             self._replica.shared.suspects.add((self._replica.shard, step.step_id))
+        self.held.add(step.step_id)
         task = asyncio.create_task(self._run(step), name=f"dwarf-step-{step.step_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -67,16 +69,20 @@ class Runner:
         replica = self._replica
         observing = replica.observing
         current: StepRecord | None = step
+        held = step.step_id
         runner = asyncio.current_task()
         assert runner is not None
         try:
             while current is not None:
+                held = current.step_id
+                self.held.add(held)
                 if observing.active:
                     with observing.attempt(current):
                         following = await self._run_one(current, runner)
                 else:
                     following = await self._run_one(current, runner)
                 self._clear(step)
+                self.held.discard(held)
                 current = self._continue(following)
         except Abandoned:
             pass
@@ -85,6 +91,7 @@ class Runner:
             observing.fault("a step of flow %s could not be processed", error, flow, flow=flow)
         finally:
             self._clear(step)
+            self.held.discard(held)
             replica.slots.give()
 
     def _clear(self, step: StepRecord) -> None:

@@ -10,7 +10,7 @@ from dwarf.core.keys import format_key
 from dwarf.core.records import NewFlow
 from dwarf.errors import InvalidRequest, StateConflict, ThreadNotFound
 from dwarf.storage.effects import Effects
-from dwarf.storage.expressions import in_names
+from dwarf.storage.expressions import in_ids, in_names
 from dwarf.storage.script import Fetch, Script, Statement
 from dwarf.storage.tables import flows, ids
 
@@ -25,6 +25,7 @@ BY_KEY = Statement(
         in_names(flows.c.idempotency_key, "idempotency_keys")
     ),
 )
+THERE = Statement("flows_there", select(flows.c.flow_id, flows.c.token).where(in_ids(flows.c.flow_id, "ids")))
 THREAD = Statement(
     "thread",
     select(flows.c.token, flows.c.thread_id, flows.c.thread_token, flows.c.parent_flow_id).where(
@@ -39,14 +40,21 @@ def reserve(kind: str, count: int) -> Script[int]:
     return int(rows[0][0]) - count
 
 
-def create_flows(asked: Sequence[NewFlow], effects: Effects) -> Script[list[str | StateConflict]]:
+def create_flows(
+    asked: Sequence[NewFlow], effects: Effects, again: Sequence[NewFlow] = ()
+) -> Script[list[str | StateConflict]]:
     """Add flows, or find those that their idempotency keys made before. The flows' keys, in order.
 
-    In the place of a key, StateConflict where that flow was asked for with another workflow or state.
+    In the place of a key, StateConflict where that flow was asked for with another workflow or state. Those in
+    ``again`` may have been added by an earlier try.
     """
+    there = yield from _there(again)
     known = yield from _known({flow.idempotency_key for flow in asked if flow.idempotency_key is not None})
     made: list[str | StateConflict] = []
     for flow in asked:
+        if flow.key in there:
+            made.append(flow.key)
+            continue
         before = None if flow.idempotency_key is None else known.get(flow.idempotency_key)
         if before is None:
             effects.graphs.setdefault(flow.record.graph_hash, flow.graph_body)
@@ -72,6 +80,15 @@ def _known(keys: set[str]) -> Script[dict[str, tuple[int, str, str]]]:
         return {}
     rows = yield Fetch(BY_KEY, {"idempotency_keys": sorted(keys)})
     return {key: (flow_id, token, request_hash) for key, flow_id, token, request_hash in rows}
+
+
+def _there(asked: Sequence[NewFlow]) -> Script[set[str]]:
+    """The keys of those flows that are in the database."""
+    if not asked:
+        return set()
+    shard = asked[0].record.shard
+    rows = yield Fetch(THERE, {"ids": sorted(flow.record.flow_id for flow in asked)})
+    return {format_key(shard, flow_id, token) for flow_id, token in rows}
 
 
 def thread_of(flow_id: int, token: str) -> Script[tuple[int, str]]:

@@ -33,6 +33,7 @@ class Database(Protocol):
 
     dialect: str
     one_writer: bool  # whether transactions that write come one after the other anyway
+    doubts: int  # transactions so far of which it is not known whether they took effect
     payloads: Payloads  # how large values and the codec are dealt with; set before it is opened
 
     async def open(self) -> None:
@@ -49,6 +50,10 @@ class Database(Protocol):
 
     async def read(self, script: Callable[[], Script[T]]) -> T:
         """Run a script that only reads, on one consistent snapshot. It sees every write that was answered before."""
+        ...
+
+    async def settled(self) -> None:
+        """Wait until every transaction that is in flight now has ended."""
         ...
 
     async def changed(self) -> bool | None:

@@ -24,6 +24,10 @@ class Unavailable(StorageError):
     """The database cannot be reached or cannot write now. It says nothing about the data."""
 
 
+class LostCommit(Unavailable):
+    """The connection was lost between a COMMIT and its answer: the transaction may have taken effect, or not."""
+
+
 class PayloadRefused(StorageError):
     """The database refused these data, and would again. ``duplicate``: a unique key is taken."""
 

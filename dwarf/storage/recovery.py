@@ -22,6 +22,10 @@ _FREE = locked(select(steps.c.step_id).where(*_LEASED), steps, skip=True)
 EXPIRED = Statement("recover_expired", _FREE.where(steps.c.lease_expires <= bindparam("now")))
 ABANDONED = Statement("recover_abandoned", _FREE.where(in_ids(steps.c.engine_id, "engine_ids")))
 REWIND = Statement("rewind_steps", update(steps).where(in_ids(steps.c.step_id, "ids"), *_LEASED).values(_REWIND))
+HELD = Statement(
+    "leases_of_engine",
+    select(steps.c.step_id, steps.c.lease_seq).where(*_LEASED, steps.c.engine_id == bindparam("engine_id")),
+)
 OWNERS = Statement("lease_owners", select(steps.c.engine_id).where(*_LEASED).distinct())
 RELEASE = Statement(
     "release_lease",
@@ -63,6 +67,12 @@ def lease_owners() -> Script[set[int]]:
     """The engine ids that hold leases now."""
     rows = yield Fetch(OWNERS, {})
     return {row[0] for row in rows}
+
+
+def leases_of(engine_id: int) -> Script[list[tuple[int, int]]]:
+    """The steps leased to an engine, each with the number of its lease."""
+    rows = yield Fetch(HELD, {"engine_id": engine_id})
+    return [(row[0], row[1]) for row in rows]
 
 
 def release_lease(step_id: int, lease_seq: int, *, crashed: bool = False) -> Script[None]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from dwarf.errors import DwarfError
 from dwarf.storage.drivers.sqlite_session import NOW, Observer
-from dwarf.storage.failures import PayloadRefused, can_be_undone, classify
+from dwarf.storage.failures import LostCommit, PayloadRefused, Unavailable, can_be_undone, classify
 from dwarf.storage.script import (
     Execute,
     Fetch,
@@ -105,7 +105,7 @@ class Transaction:
             if first:
                 await self._control(first, "first")
             result = await self._drive(script())
-            await self._control("COMMIT", "commit")
+            await self._commit()
         except Exception:
             await self._roll_back()
             raise
@@ -114,6 +114,14 @@ class Transaction:
             raise
         link.served = True
         return result
+
+    async def _commit(self) -> None:
+        try:
+            await self._control("COMMIT", "commit")
+        except Unavailable as error:
+            if not self._writes:
+                raise
+            raise LostCommit(str(error)) from error.__cause__
 
     async def _roll_back(self) -> None:
         try:

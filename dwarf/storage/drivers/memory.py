@@ -57,6 +57,7 @@ class MemoryDatabase:
 
     dialect = "sqlite"
     one_writer = True
+    doubts = 0
 
     def __init__(self, name: str | None = None, *, clock: Clock | None = None) -> None:
         self.name = name
@@ -112,6 +113,9 @@ class MemoryDatabase:
         """Run a script between two writes. A write in it is refused."""
         store = self._running()
         return await store.worker.call(partial(store.session.read, self.payloads.through(script)))
+
+    async def settled(self) -> None:
+        """Nothing here is ever in doubt."""
 
     async def changed(self) -> bool:
         """Whether another user has committed since the last call."""

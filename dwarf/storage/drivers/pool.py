@@ -98,8 +98,8 @@ class Pool(Generic[Link]):
                 waiter = queue.popleft()
                 if not waiter.done():
                     waiter.set_exception(EngineClosed("the database is closed"))
-        while self._idle:
-            await self._idle.pop().close()
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(link.close() for link in idle))
 
     # ------------------------------------------------------------------ places
 

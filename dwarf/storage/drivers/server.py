@@ -20,7 +20,7 @@ from dwarf.storage.database import Heard
 from dwarf.storage.drivers.link import Link, Transaction
 from dwarf.storage.drivers.pool import DEFAULT_LIMIT, Pool
 from dwarf.storage.drivers.sqlite_session import Observer
-from dwarf.storage.failures import Contention, PayloadRefused, Unavailable
+from dwarf.storage.failures import Contention, LostCommit, PayloadRefused, Unavailable
 from dwarf.storage.migrations import is_current
 from dwarf.storage.payloads.transit import Payloads
 from dwarf.storage.script import Script
@@ -51,6 +51,7 @@ class ServerDatabase(ABC):
         self.payloads = Payloads()
         self.observer: Observer | None = None
         self.contentions = 0  # how often other transactions were in the way
+        self.doubts = 0  # transactions of which it is not known whether they took effect
         self._durability = durability
         self._limit = max_connections or DEFAULT_LIMIT
         self._pool: Pool[Link] | None = None
@@ -188,6 +189,11 @@ class ServerDatabase(ABC):
         """None: nobody is counted."""
         return None
 
+    async def settled(self) -> None:
+        """Wait until every transaction that is in flight now has ended."""
+        if self._running:
+            await asyncio.wait(set(self._running))
+
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
         """Run to the end, also when the caller is cancelled: no connection is left in the middle of anything."""
         if self._pool is None or self._closing:
@@ -242,6 +248,7 @@ class ServerDatabase(ABC):
             except StorageError as error:
                 # an idle connection that the server has dropped says nothing about the server: take a new one
                 stale = link.served and not run.begun
+                self.doubts += isinstance(error, LostCommit)
                 if stale or isinstance(error, Unavailable):
                     pool.replace(link)
                 if not stale:

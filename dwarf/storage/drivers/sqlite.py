@@ -68,6 +68,7 @@ class SqliteDatabase:
 
     dialect = "sqlite"
     one_writer = True
+    doubts = 0
 
     def __init__(self, path: Path, *, durability: Durability = "full", clock: Clock | None = None) -> None:
         self.path = path.absolute()  # a later change of the working directory does not move it
@@ -133,6 +134,9 @@ class SqliteDatabase:
             self._running()
         assert self._readers is not None
         return await self._readers.read(self.payloads.through(script))
+
+    async def settled(self) -> None:
+        """Nothing here is ever in doubt."""
 
     async def changed(self) -> bool:
         """Whether another connection has committed since the last call."""

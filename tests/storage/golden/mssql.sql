@@ -213,6 +213,11 @@ SELECT dwarf_flows.flow_id
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
 
+-- flows_there
+SELECT dwarf_flows.flow_id, dwarf_flows.token
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
 -- forget_blob
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id = ? AND dwarf_blob_refs.blob_hash = ?;
 

@@ -218,6 +218,11 @@ SELECT dwarf_flows.flow_id
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN %s;
 
+-- flows_there
+SELECT dwarf_flows.flow_id, dwarf_flows.token
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id IN %s;
+
 -- forget_blob
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id = %s AND dwarf_blob_refs.blob_hash = %s;
 

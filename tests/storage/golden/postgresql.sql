@@ -212,6 +212,11 @@ SELECT dwarf_flows.flow_id
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[]));
 
+-- flows_there
+SELECT dwarf_flows.flow_id, dwarf_flows.token
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ANY(CAST($1 AS BIGINT[]));
+
 -- forget_blob
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id = $1::BIGINT AND dwarf_blob_refs.blob_hash = $2::VARCHAR;
 

@@ -1,0 +1,67 @@
+"""Leases that this replica holds without knowing it: a COMMIT took effect, and its answer was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dwarf.errors import EngineClosed, StorageError
+from dwarf.storage.failures import Unavailable
+from dwarf.storage.recovery import leases_of, release_lease
+
+if TYPE_CHECKING:
+    from dwarf.engine.replica import Replica
+
+LOOKS_S = (0.0, 1.0, 5.0, 30.0)  # after a loss: the server may still be at the COMMIT when it is asked
+_TURNS = 20  # of the loop, in which the result of a transaction reaches the runner
+
+
+class Strays:
+    """Gives such leases back, so that the steps are taken up at once and not when the leases run out."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._known = 0  # of the database's doubts
+        self._due: list[float] = []  # when to look, by the loop's clock
+
+    async def look(self) -> None:
+        """Look for them where a commit was lost lately; also for what else it has brought about."""
+        database = self._replica.database
+        now = asyncio.get_running_loop().time()
+        if database.doubts != self._known:
+            self._known = database.doubts
+            self._due = [now + pause for pause in LOOKS_S]
+        if not self._due or now < self._due[0]:
+            return
+        try:
+            await self._release()
+        except Unavailable:
+            return  # until it is back
+        self._due.pop(0)
+        self._replica.keeper.heard(True, None)
+
+    async def aclose(self) -> None:
+        """Give back what is left, after the last step has ended here."""
+        if self._due or self._replica.database.doubts != self._known:
+            with suppress(StorageError, EngineClosed):
+                await self._release()
+
+    async def _release(self) -> None:
+        replica = self._replica
+        held = replica.runner.held
+        leases = await replica.database.read(lambda: leases_of(replica.engine_id))
+        strays = [lease for lease in leases if lease[0] not in held]
+        if not strays:
+            return
+        # one may have been made by a transaction of which the result is still on its way here
+        await replica.database.settled()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        strays = [lease for lease in strays if lease[0] not in held]
+        for lease in strays:
+            await replica.database.write(partial(release_lease, *lease))
+        if strays:
+            replica.log.info("%s leases were given back that a lost connection had left behind", len(strays))
+            replica.database.tell(True, ())
