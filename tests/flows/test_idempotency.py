@@ -123,6 +123,15 @@ async def test_keys_that_look_alike(engine: Engine) -> None:
     keys = ["a", "A", "ä", "a ", " a", "a\x00", "ａ", "%", "_", "'"]
     flows = [await engine.create(counted([]), {}, idempotency_key=key) for key in keys]
     assert len({flow.key for flow in flows}) == len(keys)
+    again = [await engine.create(counted([]), {}, idempotency_key=key) for key in keys]
+    assert [flow.key for flow in again] == [flow.key for flow in flows]
+
+
+async def test_flows_with_a_key_and_without_are_created_together(engine: Engine) -> None:
+    keys = ["", "k\x00", "", "\x00", "plain"]
+    made = await asyncio.gather(*(engine.create(counted([]), {}, idempotency_key=key) for key in keys))
+    again = await asyncio.gather(*(engine.create(counted([]), {}, idempotency_key=key) for key in keys))
+    assert [one.key == two.key for one, two in zip(made, again, strict=True)] == [bool(key) for key in keys]
 
 
 @pytest.mark.parametrize("keyed", [False, True], ids=["without keys", "with keys"])

@@ -42,6 +42,7 @@ _NUMBERS = {
 }
 # No text of PostgreSQL holds a NUL. It is written as two characters, of which the first is no character of any text.
 _MARK = "\U0010ffff"
+_TEXTS = (str, type(None))
 _REFUSALS = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
@@ -204,17 +205,23 @@ def _number(name: str, value: object) -> int:
 
 def _sendable(values: tuple[Any, ...]) -> tuple[Any, ...]:
     for value in values:
-        if type(value) is str and ("\0" in value or _MARK in value):
-            return tuple(_escaped(value) if type(value) is str else value for value in values)
+        if type(value) is str:
+            if "\0" in value or _MARK in value:
+                return tuple(map(_escaped, values))
+        elif type(value) is list and value and type(value[0]) is str:  # names
+            return tuple(map(_escaped, values))
     return values
 
 
 def _columns(batch: Batch, rows: Sequence[Params]) -> list[tuple[Any, ...]]:
-    return [_sendable(column) if type(column[0]) is str else column for column in batch.columns(rows)]
+    # a column of texts may begin with NULL
+    return [_sendable(column) if type(column[0]) in _TEXTS else column for column in batch.columns(rows)]
 
 
-def _escaped(text: str) -> str:
-    return text.replace(_MARK, f"{_MARK}1").replace("\0", f"{_MARK}0")
+def _escaped(value: Any) -> Any:
+    if type(value) is str:
+        return value.replace(_MARK, f"{_MARK}1").replace("\0", f"{_MARK}0")
+    return [_escaped(item) for item in value] if type(value) is list else value
 
 
 def _received(row: Row) -> Row:
