@@ -248,6 +248,10 @@ class Following:
         if self.prompts or self._is_interrupted:
             await self._read_prompts()
 
+    def find(self, step_id: int) -> Step | None:
+        """The step of this id, those of subgraphs included, as last seen."""
+        return next((step for step in _all_steps(self.steps) if step.id == step_id), None)
+
 
 def _ask(title: str) -> str:
     return title if title.endswith(("?", "!", ".", ":")) else f"{title}:"

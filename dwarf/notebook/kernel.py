@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import Any
 
-__all__ = ["current_cell", "in_kernel", "in_terminal_ipython", "on_main_thread", "shell"]
+__all__ = ["current_cell", "in_kernel", "in_terminal_ipython", "is_attended", "on_main_thread", "shell"]
 
 
 def shell() -> Any:
@@ -24,6 +24,11 @@ def in_kernel() -> bool:
 def in_terminal_ipython() -> bool:
     """Whether the code runs in an IPython that has no kernel, and so no front end that shows pictures."""
     return shell() is not None and not in_kernel()
+
+
+def is_attended() -> bool:
+    """Whether the running cell was sent by a front end that a person can type into, and not by a program."""
+    return bool(getattr(getattr(shell(), "kernel", None), "_allow_stdin", False))
 
 
 def on_main_thread() -> bool:

@@ -19,6 +19,7 @@ from dwarf.notebook.answers import Answers
 from dwarf.notebook.cells import CellHost
 from dwarf.notebook.follow import Following
 from dwarf.notebook.frames import flows_frame, prompts_frame
+from dwarf.notebook.live import settle_views
 from dwarf.notebook.loop import LabLoop, at_exit
 from dwarf.notebook.mapping import MapRun, start_map
 from dwarf.notebook.prompt import Prompt
@@ -222,6 +223,10 @@ class Lab:
             run.show()
         return run
 
+    async def adopt_here(self, make: Callable[[], Awaitable[FlowHandle]]) -> Run:
+        """``adopt`` for callers on the lab's loop. Nothing is shown."""
+        return Run(self, await self.follow(make))
+
     async def follow(self, make: Callable[[], Awaitable[FlowHandle]]) -> Following:
         """The Following of a flow, on the lab's loop: one for all who ask."""
         handle = await make()
@@ -283,6 +288,7 @@ class Lab:
             del _labs[self._place]
         if not self._loop.running:
             return
+        settle_views(self)
         try:
             self.call(self.engine.aclose(grace=grace))
         finally:
@@ -337,7 +343,7 @@ def _warm_up() -> None:
     from contextlib import suppress
 
     with suppress(Exception):  # whoever needs it will see the fault
-        from dwarf.notebook.live import widget_class
+        from dwarf.notebook.widget import widget_class
         from dwarf.workflow.schemas import check
 
         check(True, {"type": "boolean"})

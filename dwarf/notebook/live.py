@@ -1,7 +1,8 @@
 """How does a run show itself while it runs? One widget, laid out once; afterwards only whole, small states are sent.
 
 Whole states, because a front end may miss messages: the last one sent is always enough. When the run has ended the
-output is replaced by a still picture, which needs no kernel any more.
+output is replaced by a still picture, which needs no kernel any more. While somebody reads its panel, and for a short
+while where it did not complete, the view stays: a still picture cannot be asked.
 """
 
 from __future__ import annotations
@@ -11,22 +12,29 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from functools import cache
-from importlib import resources
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
+from dwarf.notebook import kernel
+from dwarf.notebook.displays import publish, widget_bundle
 from dwarf.notebook.kernel import in_kernel
-from dwarf.notebook.palette import EDGES, LOOKS, ON_ERROR_EDGE, look_of
+from dwarf.notebook.livecomms import free_comm
+from dwarf.notebook.panel import Desk
 from dwarf.notebook.picture import MAX_WIDTH, draw_run, draw_views
+from dwarf.notebook.place import Place
 from dwarf.notebook.sketch import sketch
 from dwarf.notebook.strokes import taken_arrows
 from dwarf.notebook.svg import Svg
-from dwarf.notebook.views import FlowView, NodeView, flow_view, handlers_of, node_views, taken_edges
+from dwarf.notebook.views import flow_view, handlers_of, node_views, taken_edges
+from dwarf.notebook.widget import asset, theme, widget_class
+from dwarf.notebook.wire import describe_card, describe_cards, describe_flow, describe_node, describe_plane
+from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
-    from dwarf.notebook.follow import Card, Following
+    from dwarf.notebook.follow import Following
+    from dwarf.notebook.lab import Lab
+    from dwarf.notebook.run import Run
 
 __all__ = [
     "LEAST_INTERVAL",
@@ -35,89 +43,51 @@ __all__ = [
     "asset",
     "describe_card",
     "describe_node",
+    "settle_views",
     "theme",
     "widget_class",
 ]
 
 LEAST_INTERVAL = 0.1  # seconds between two messages of a view
 MOST_INTERVAL = 1.0
-_MOST_OPEN = 30
-_MOST_CLOSED = 20
-_VIEW = "application/vnd.jupyter.widget-view+json"
+LINGER = 60.0  # seconds that the view of a run that did not complete stays without a sign of a reader
+IDLE = 600.0  # the same where a panel is open
+_LOOK = 5.0  # seconds between two looks whether the reader has gone
+_FIRST = 15.0  # seconds for a front end to show an inspected run
 
 _log = logging.getLogger("dwarf.notebook")
 _numbers = itertools.count(1)
+_views: WeakSet[RunView] = WeakSet()  # those that are live, to be settled when their lab ends
 
 
-@cache
-def asset(name: str) -> str:
-    """The text of a file that ships with the package, such as ``card.js``."""
-    return (resources.files("dwarf.notebook") / "static" / name).read_text(encoding="utf-8")
-
-
-def theme() -> dict[str, Any]:
-    """The looks, for the JavaScript side."""
-    return {"looks": {key: asdict(look) for key, look in LOOKS.items()}, "edge": EDGES, "onError": ON_ERROR_EDGE}
-
-
-@cache
-def widget_class() -> Any:
-    """The widget's class, made at the first use; ImportError that says what to install."""
-    try:
-        import anywidget
-        import traitlets
-    except ImportError as fault:
-        raise ImportError("live views need anywidget: pip install 'dwarf[notebook]'") from fault
-
-    class DwarfRun(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
-        """The live view of a run; every trait is a whole state."""
-
-        _esm = asset("card.js") + "\n" + asset("run.js")
-        _css = asset("dwarf.css")
-        theme = traitlets.Dict().tag(sync=True)
-        svg = traitlets.Unicode().tag(sync=True)
-        nodes: Any = traitlets.List().tag(sync=True)
-        taken = traitlets.Unicode().tag(sync=True)
-        flow = traitlets.Dict().tag(sync=True)
-        cards: Any = traitlets.List().tag(sync=True)
-
-    return DwarfRun
-
-
-def describe_node(view: NodeView) -> dict[str, Any]:
-    """A node's view as the JavaScript side reads it."""
-    return {
-        "state": view.state,
-        "line": [view.word, view.rest, view.since, view.until],
-        "parts": [list(part) for part in view.parts],
-        "detail": view.detail,
-        "asked": view.asked,
-        "nested": view.nested,
-    }
-
-
-def describe_card(card: Card) -> dict[str, Any]:
-    """A prompt's card as the JavaScript side reads it. No answer is in it but the words that may be shown."""
-    prompt = card.prompt
-    return {
-        "id": card.id,
-        "title": prompt.title,
-        "node": "" if prompt.node == prompt.title else prompt.node,
-        "context": prompt.context(),
-        "form": prompt.form(),
-        "deadline": prompt.deadline.timestamp() if prompt.deadline else 0,
-        "error": card.error,
-        "faults": card.faults,
-        "closed": card.closed,
-    }
+def settle_views(lab: Lab) -> None:
+    """Replace every live view of a lab's ended runs by its still picture."""
+    for view in list(_views):
+        if view.lab is lab:
+            view.leave()
 
 
 class RunView:
     """One display of a run. ``ready`` once a front end has shown it, so that somebody can see and answer."""
 
-    def __init__(self, following: Following, submit: Callable[[Any], Any]) -> None:
+    def __init__(
+        self,
+        following: Following,
+        submit: Callable[[Any], Any],
+        lab: Lab | None = None,
+        *,
+        inspecting: bool = False,
+        place: Place | None = None,
+    ) -> None:
         self.following = following
+        self.lab = lab
         self.ready = False
+        self._inspecting = inspecting
+        self._place = place
+        self._panel_open = False
+        self._sign = time.monotonic()  # the last sign of a reader
+        self._left = False
+        self._desk = None if lab is None else Desk(lab, following, self._show_beneath)
         self._settled: set[int | None] = set()  # the threads from which the still picture has been sent
         self.display_id = f"dwarf-run-{next(_numbers)}-{time.time_ns():x}"
         self._submit = submit
@@ -133,12 +103,20 @@ class RunView:
         if not in_kernel():
             print(self._draw().alt)  # noqa: T201  there is no front end to send a picture to
             return
-        if self.following.ended.done():
-            _publish(self.still(), self.display_id)
+        ended = self.following.ended.done()
+        if ended and not (self._inspecting and kernel.is_attended()):
+            publish(self.still(), self.display_id)
             return
+        self._place = self._place or Place()
         self._widget = widget_class()(theme=theme(), **self._traits(first=True))
+        free_comm(self._widget)
         self._widget.on_msg(self._receive)
-        _publish(self._live(), self.display_id)
+        publish(self._live(), self.display_id)
+        _views.add(self)
+        if ended:
+            self._sign = time.monotonic()
+            self._submit(self._stay(_FIRST))
+            return
         self.following.listeners.add(self.touch)
         self.following.listeners.add(self._wake)
 
@@ -148,20 +126,36 @@ class RunView:
         return {"image/svg+xml": str(picture), "text/plain": picture.alt}
 
     def settle(self) -> None:
-        """Replace the display by the still picture, if the run has ended. May be called more than once.
+        """Replace the display by the still picture, if the run has ended and nobody looks. May be called often.
 
         Called on the lab's loop at the end, and again in the cell that waited: a program that runs notebooks without a
         front end follows the messages of the running cell only.
         """
         here = threading.current_thread().ident
-        if not self.following.ended.done() or self._widget is None or here in self._settled:
+        if not self.following.ended.done() or self._widget is None or here in self._settled or self._is_read:
             return
         self._settled.add(here)
-        _publish(self.still(), self.display_id, update=True)
+        _views.discard(self)
+        publish(self.still(), self.display_id, update=True)
+
+    def leave(self) -> None:
+        """Nobody looks any more: settle, if the run has ended."""
+        self._left = True
+        self.settle()
+
+    @property
+    def _is_read(self) -> bool:
+        """Whether somebody still looks at the view of a run that has ended."""
+        if not self.ready or self._left:
+            return False
+        quiet = time.monotonic() - self._sign
+        outcome = self.following.outcome
+        if self._panel_open or self._inspecting:
+            return quiet < IDLE
+        return quiet < LINGER and outcome is not None and outcome.status is not Status.COMPLETED
 
     def _live(self) -> dict[str, Any]:
-        view = {"version_major": 2, "version_minor": 1, "model_id": self._widget.model_id}
-        return {_VIEW: view, **self.still()}
+        return widget_bundle(self._widget, self.still())
 
     def _draw(self) -> Svg:
         seen = self.following
@@ -172,13 +166,27 @@ class RunView:
     # ------------------------------------------------------------ on the lab's loop
 
     def _wake(self) -> None:
-        """At the end, send the last state and then the still picture."""
+        """At the end, send the last state and then the still picture, unless somebody looks."""
         if self.following.ended.done():
             self.following.listeners.discard(self._wake)
             self.following.listeners.discard(self.touch)
             if self._timer is not None:
                 self._timer.cancel()
             self.push()
+            if self._is_read:
+                self._sign = time.monotonic()
+                self._submit(self._stay(_LOOK))
+            else:
+                self.settle()
+
+    async def _stay(self, first: float) -> None:
+        asyncio.get_running_loop().call_later(first, self._look_again)
+
+    def _look_again(self) -> None:
+        """Settle as soon as nobody looks any more."""
+        if self._is_read:
+            asyncio.get_running_loop().call_later(_LOOK, self._look_again)
+        else:
             self.settle()
 
     def touch(self) -> None:
@@ -197,6 +205,7 @@ class RunView:
             with self._widget.hold_sync():
                 for name, value in traits.items():
                     setattr(self._widget, name, value)
+            free_comm(self._widget)
         except Exception:  # noqa: BLE001  a view must not stop what it looks at
             _log.debug("a view could not be brought up to date", exc_info=True)
         self._sent = time.monotonic()
@@ -206,46 +215,53 @@ class RunView:
     def _traits(self, *, first: bool) -> dict[str, Any]:
         seen, now = self.following, time.time()
         if seen.graph is None:
-            return {"cards": _describe_cards(seen.cards)}
+            return {"cards": describe_cards(seen.cards)}
         whole = flow_view(seen.outcome, seen.steps)
         views = node_views(seen.steps, handlers=handlers_of(seen.graph), asked=seen.asked)
         taken = taken_edges(seen.steps)
         plan = sketch(seen.graph, with_status=True, max_width=MAX_WIDTH - 36)
         ways = taken_arrows(plan, taken, done=whole.state == "completed")
         traits: dict[str, Any] = {
-            "nodes": [describe_node(views.get(card.name, NodeView())) for card in plan.cards],
-            "taken": "".join("1" if way else "0" for way in ways),
-            "flow": _describe_flow(whole, now),
-            "cards": _describe_cards(seen.cards),
+            "planes": {"": describe_plane([card.name for card in plan.cards], views, ways)},
+            "flow": describe_flow(whole, now),
+            "cards": describe_cards(seen.cards),
         }
         if first:
             traits["svg"] = str(draw_views(seen.graph, whole, views, taken, now=now, live=True))
         return traits
 
+    def _show_beneath(self, run: Run) -> None:
+        """Show a run that was begun from the page under this view."""
+        if self._place is None:
+            return
+        view = RunView(run.following, self._submit, self.lab, place=self._place)
+        self._place.call(view.show)
+
+    async def _ask(self, message: Mapping[str, Any]) -> None:
+        if self._desk is not None:
+            self._widget.send(await self._desk.handle(message))
+            free_comm(self._widget)
+
+    async def _leave(self) -> None:
+        self.leave()
+
+    async def _settle_read(self) -> None:
+        self.settle()
+
     # ------------------------------------------------------------ from the front end, on whichever thread it uses
 
     def _receive(self, _: Any, message: Mapping[str, Any], __: Any) -> None:
         kind = message.get("type")
+        self._sign = time.monotonic()
         if kind == "ready":
             self.ready = True
         elif kind == "answer":
             self._submit(self.following.answer_card(str(message.get("id")), message.get("value")))
-
-
-def _describe_cards(cards: Sequence[Card]) -> list[dict[str, Any]]:
-    """The cards to show: of very many the oldest open ones and the last closed ones."""
-    open_cards = [card.id for card in cards if not card.closed][:_MOST_OPEN]
-    closed = [card.id for card in cards if card.closed][-_MOST_CLOSED:]
-    shown = {*open_cards, *closed}
-    return [describe_card(card) for card in cards if card.id in shown]
-
-
-def _publish(bundle: Mapping[str, Any], display_id: str, *, update: bool = False) -> None:
-    from IPython.display import publish_display_data
-
-    publish: Any = publish_display_data  # it has no types
-    publish(dict(bundle), transient={"display_id": display_id}, update=update)
-
-
-def _describe_flow(whole: FlowView, now: float) -> dict[str, Any]:
-    return {**asdict(whole), "error": f"{look_of(whole.state).sign} {whole.error}" if whole.error else "", "now": now}
+        elif kind == "ask":
+            self._submit(self._ask(message))
+        elif kind == "panel":
+            self._panel_open = message.get("open") is True
+            if not self._panel_open:
+                self._submit(self._settle_read())
+        elif kind == "done":
+            self._submit(self._leave())

@@ -21,7 +21,7 @@ from typing import Any
 
 from dwarf.notebook.kernel import shell
 
-__all__ = ["live_comms"]
+__all__ = ["free_comm", "live_comms"]
 
 _COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
 _POLL = 0.05  # seconds
@@ -48,6 +48,17 @@ async def live_comms() -> AsyncIterator[None]:
     finally:
         if pump is not None:
             pump.cancel()
+
+
+def free_comm(widget: Any) -> None:
+    """Let a widget's messages be handled where the front end sends them, even while a cell blocks the main thread.
+
+    From 7.4 on, ipykernel sends them to the thread that sent last. JupyterLab sends the messages of widgets to a thread
+    beside the main one; a widget whose handlers may run on any thread need not wait for the cell.
+    """
+    comm = getattr(widget, "comm", None)
+    if comm is not None:
+        vars(comm).pop("_reply_subshell_id", None)
 
 
 def _version() -> tuple[int, ...]:

@@ -1,7 +1,8 @@
 """What does each state look like? Words, colours and icons, in one table shared by the static and the live pictures.
 
 A state is told three times, by word, by icon and by colour, so none of them has to be seen. The colours are chosen for
-dark text on a light card; pictures bring that card with them and so look the same in light and dark themes.
+dark text on a light card, which still pictures bring with them, so that they can be read on any page. Live views put
+the colours of ``DARK`` in their place where the page is dark.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "CARD",
+    "DARK",
     "EDGE",
     "EDGES",
     "EDGE_TAKEN",
@@ -77,6 +79,37 @@ LOOKS = _looks(
     Look("failed", "failed", "✘", "#fef2f2", "#dc2626", "#b91c1c", _CROSS),
     Look("cancelled", "cancelled", "–", "#f1f5f9", "#64748b", "#475569", _BAR),
 )
+
+
+# What each colour becomes on a dark page.
+DARK = {
+    "#ffffff": "#161b22",
+    "#f8fafc": "#1c232d",
+    "#f1f5f9": "#222b36",
+    "#e2e8f0": "#2d3644",
+    "#cbd5e1": "#4a5667",
+    "#94a3b8": "#7d8ba0",
+    "#64748b": "#94a3b8",
+    "#475569": "#aab6c6",
+    "#334155": "#c1ccda",
+    "#0f172a": "#e6ebf2",
+    "#eff6ff": "#14233c",
+    "#2563eb": "#4d8df6",
+    "#1d4ed8": "#9cc4fb",
+    "#fff7ed": "#2e1d10",
+    "#ea580c": "#f08a3c",
+    "#c2410c": "#fdb878",
+    "#fffbeb": "#2c240d",
+    "#d97706": "#dca426",
+    "#b45309": "#fad562",
+    "#f0fdf4": "#10261a",
+    "#16a34a": "#2fa862",
+    "#15803d": "#86e3a9",
+    "#fef2f2": "#331718",
+    "#dc2626": "#ee6a6a",
+    "#b91c1c": "#fca9a9",
+    "#fca5a5": "#7c4347",
+}
 
 
 def look_of(key: str) -> Look:

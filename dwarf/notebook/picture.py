@@ -100,7 +100,8 @@ def _compose(
     plan = sketch(graph, with_status=whole is not None, max_width=max_width - 2 * _PAD)
     ways = taken_arrows(plan, taken if whole else None, done=whole is not None and whole.state == "completed")
     title = _header(graph.name, whole, now)
-    lines = [f"{look_of(whole.state).sign} {whole.error}"] if whole is not None and whole.error else []
+    is_told = whole is not None and whole.error and not live  # a live view tells it under the picture
+    lines = [f"{look_of(whole.state).sign} {whole.error}"] if whole is not None and is_told else []
     inner = max(plan.layout.width, title[1], 220.0)
     width = inner + 2 * _PAD
     foot = _NOTE * (len(lines) + len(notes))
@@ -180,7 +181,7 @@ def _card(
     tip = view.detail or (f"{card.name} ({look.word})" if with_status else card.name)
     if card.url != card.name:
         tip += f"\ntask {card.url}"
-    marks = attributes(data_node=index, data_state=look.key or None)
+    marks = attributes(data_node=index, data_state=look.key or None, data_name=card.name if live else None)
     pieces = [
         f'<g class="dwarf-node"{marks} transform="translate({number(x)} {number(y)})">',
         element("title", tip),

@@ -71,6 +71,11 @@ class Run:
         graph = self._following.graph
         return graph if graph is not None else Graph("")
 
+    @property
+    def following(self) -> Following:
+        """What is known of the flow, for views of it."""
+        return self._following
+
     # ------------------------------------------------------------ waiting
 
     def wait(self, timeout: Seconds | None = None) -> Outcome:
@@ -233,10 +238,20 @@ class Run:
 
     def show(self) -> None:
         """Display the run under this cell: live while it runs, still when it has ended."""
+        self._display(inspecting=False)
+
+    def inspect(self) -> None:
+        """Display the run so that its steps can be opened and forked, though it has ended.
+
+        Where no page is connected, this is ``show``. When nobody looks any more, the still picture takes its place.
+        """
+        self._display(inspecting=True)
+
+    def _display(self, *, inspecting: bool) -> None:
         from dwarf.notebook.live import RunView
 
         self._shown_in = kernel.current_cell()
-        view = RunView(self._following, self._lab.submit)
+        view = RunView(self._following, self._lab.submit, self._lab, inspecting=inspecting)
         view.show()
         self._views.append(view)
 

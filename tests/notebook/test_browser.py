@@ -145,3 +145,55 @@ def test_a_blocked_kernel_does_not_stop_flows_and_a_card_closes_from_code(
         lab.page.locator(".dwarf-card").wait_for(state="detached", timeout=10_000)
         lab.page.locator(".jp-RenderedSVG img").first.wait_for()
         lab.shot(shots / "answered-from-code.png", 0)
+
+
+FAILS = """
+from dwarf import END
+from dwarf.notebook import Lab
+lab = Lab("memory")
+measure = lambda item: {"share": 100 / item}
+graph = lab.graph("<script>alert(1)</script>").add_node("Prepare", lambda: {"item": 0}).add_node("Measure", measure)
+graph.add_chain("Prepare", "Measure", END)
+run = lab.start(graph)
+"""
+
+
+def test_a_failed_node_is_opened_and_forked_from_the_page(
+    tmp_path: Path, folder: Path, shots: Path, env: dict[str, str], kernel: str
+) -> None:
+    cells = [FAILS, "outcome = await run", "found = lab.flows()\nprint(list(found.status))"]
+    name = write(folder, "fails.ipynb", *cells)
+    with lab_page(folder, tmp_path, name, env=env, kernel=kernel) as lab:
+        lab.run_cell(0)
+        lab.run_cell(1)
+        view = lab.cell(0).locator(".dwarf-run").first
+        node = view.locator('[data-name="Measure"][data-state="failed"]')
+        node.wait_for(timeout=60_000)
+        node.focus()
+        node.press("Enter")
+        panel = view.get_by_role("region", name="Measure, details")
+        panel.locator(".dwarf-trouble", has_text="division by zero").wait_for()
+        panel.get_by_text("Traceback", exact=True).click()
+        assert "ZeroDivisionError" in panel.locator("details pre").first.inner_text()
+        lab.shot(shots / "failed-panel.png", 0)
+
+        panel.get_by_role("button", name="Fork from here…").click()
+        panel.locator(".dwarf-code").fill('{"item": 8}')
+        panel.get_by_role("button", name="Start the fork").click()
+        panel.get_by_text("A new run goes on from").wait_for()
+        beneath = lab.cell(0).locator(".jp-RenderedSVG img")  # it has completed: a still picture under the first view
+        beneath.wait_for()
+        lab.shot(shots / "forked.png", 0)
+        view.get_by_role("button", name="Keep as picture").click()
+        beneath.nth(1).wait_for()
+        lab.run_cell(2)
+        assert "'completed', 'failed'" in lab.output(2)
+        assert lab.errors() == []
+        lab.save()
+
+    saved = nbformat.read(folder / name, as_version=4)
+    kept = [output.data for output in saved.cells[0].outputs]
+    assert [set(data) for data in kept] == [{"image/svg+xml", "text/plain"}] * 2
+    assert 'data-state="failed"' in kept[0]["image/svg+xml"]
+    assert "<script" not in kept[0]["image/svg+xml"]
+    assert 'data-state="failed"' not in kept[1]["image/svg+xml"]

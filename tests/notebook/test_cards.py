@@ -1,4 +1,4 @@
-"""The JavaScript of the cards and of the picture, in a browser, with a model made by hand in place of a kernel."""
+"""The JavaScript of the cards, in a browser, with a model made by hand in place of a kernel."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from dwarf.notebook.follow import Card
-from dwarf.notebook.live import asset, describe_card, describe_node, theme
-from dwarf.notebook.picture import draw_views
 from dwarf.notebook.prompt import Prompt
-from dwarf.notebook.views import FlowView, NodeView, node_views
+from dwarf.notebook.widget import script, style, theme
+from dwarf.notebook.wire import describe_card
 from dwarf.workflow.schemas import to_schema
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
-from tests.notebook.samples import at, step, survey_graph, survey_steps
+from tests.notebook.samples import step
 from tests.notebook.test_forms import Review
 
 pytestmark = pytest.mark.browser
@@ -55,16 +54,15 @@ class View:
         state = {
             "theme": theme(),
             "svg": "",
-            "nodes": [],
-            "taken": "",
+            "planes": {},
             "flow": {},
             "cards": [describe_card(card) for card in cards],
         }
-        script = f"{asset('card.js')}\n{asset('run.js')}".replace("export default", "window.widget =")
+        code = script().replace("export default", "window.widget =")
         model = MODEL.replace("STATE", json.dumps(state | traits).replace("</", "<\\/"))
         start = "window.widget.render({ model: window.model, el: document.body });"
-        self.page.set_content(f"<style>{asset('dwarf.css')}</style><body></body>")
-        self.page.add_script_tag(content=f"{{\n{script}\n{model}\n{start}\n}}")
+        self.page.set_content(f"<style>{style()}</style><body></body>")
+        self.page.add_script_tag(content=f"{{\n{code}\n{model}\n{start}\n}}")
         self.card = self.page.locator(".dwarf-card").first
 
     def put(self, name: str, value: Any) -> None:
@@ -210,57 +208,3 @@ def test_the_page_is_understood_without_eyes(browser: Any) -> None:
             .map((node) => node.outerHTML)"""
     )
     assert unnamed == []
-
-
-def picture_traits(stage: str) -> dict[str, Any]:
-    graph, steps = survey_graph(), survey_steps(stage)
-    views = node_views(steps, now=at(5))
-    return {
-        "svg": str(draw_views(graph, FlowView("running"), {}, set(), now=0.0, live=True)),
-        "nodes": [describe_node(views.get(node.name, NodeView())) for node in graph.nodes],
-        "taken": "1" * 4 + "0" * 4,
-        "flow": {
-            "state": "running",
-            "began": at(0).timestamp(),
-            "ended": 0,
-            "steps": 25,
-            "error": "",
-            "now": at(5).timestamp(),
-        },
-    }
-
-
-def test_the_picture_follows(browser: Any) -> None:
-    view = View(browser, [], **picture_traits("measuring"))
-    node = view.page.locator("[data-node]").nth(1)
-    assert node.get_attribute("data-state") == "running"
-    assert node.locator('[data-part="line"]').text_content() == "12 of 24"
-    assert node.locator('[data-part="bar"] rect').count() == 3
-    assert "running" in view.page.locator('[data-part="flow"]').text_content()
-    assert view.page.get_by_role("status").inner_text() == "running"
-    traits = picture_traits("asking")
-    view.put("nodes", traits["nodes"])
-    view.put("flow", traits["flow"] | {"state": "interrupted", "error": "<b>x</b>"})
-    assert node.get_attribute("data-state") == "completed"
-    asked = view.page.locator('[data-state="interrupted"]')
-    assert asked.locator('[data-part="line"]').text_content() == "waiting for an answer"
-    assert asked.locator('[data-part="asked"]').get_attribute("display") == "inline"
-    assert view.page.locator(".dwarf-fault").inner_text() == "<b>x</b>"
-    assert not view.faults
-
-
-def test_clocks_run_by_themselves(browser: Any) -> None:
-    traits = picture_traits("measuring")
-    traits["nodes"][0] |= {"state": "running", "line": ["running", "", at(4).timestamp(), 0]}
-    traits["nodes"][2] |= {"state": "retrying", "line": ["retrying", "attempt 2", 0, at(65).timestamp()]}
-    view = View(browser, [], **traits)
-    line = view.page.locator('[data-node="0"] [data-part="line"]')
-    first = line.text_content()
-    assert first.startswith("running · ")
-    assert 1 <= float(first.split()[2]) < 3
-    view.page.wait_for_function(
-        "([selector, text]) => document.querySelector(selector).textContent !== text",
-        arg=['[data-node="0"] [data-part="line"]', first],
-    )
-    assert float(line.text_content().split()[2]) > float(first.split()[2])
-    assert view.page.locator('[data-node="2"] [data-part="line"]').text_content().startswith("retrying in 5")

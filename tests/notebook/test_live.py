@@ -15,6 +15,7 @@ from dwarf.notebook.follow import Card, Following
 from dwarf.notebook.live import RunView, asset, describe_card, describe_node, theme
 from dwarf.notebook.prompt import Prompt
 from dwarf.notebook.views import node_views
+from dwarf.notebook.widget import SCRIPTS, STYLES
 from tests.notebook.samples import at, outcome, step, survey_graph, survey_steps
 
 
@@ -60,7 +61,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[dict[str, 
     def publish(bundle: dict[str, Any], display_id: str, *, update: bool = False) -> None:
         sent.append((bundle, display_id, update))
 
-    monkeypatch.setattr(live, "_publish", publish)
+    monkeypatch.setattr(live, "publish", publish)
     monkeypatch.setattr(live, "in_kernel", lambda: True)
     monkeypatch.setattr(live, "widget_class", lambda: _Widget)
     return sent
@@ -77,8 +78,8 @@ async def test_the_view_is_laid_out_once_and_small_after_that(seen: Following, p
     seen.steps = survey_steps("asking")
     view.push()
     assert "svg" not in widget.sent
-    assert set(widget.sent) >= {"nodes", "taken", "flow"}
-    assert len(json.dumps({name: widget.traits[name] for name in widget.sent})) < 4_000
+    assert set(widget.sent) >= {"planes", "flow"}
+    assert len(json.dumps({name: widget.traits[name] for name in widget.sent})) < 1_500
 
 
 async def test_many_changes_are_few_messages(
@@ -194,7 +195,7 @@ async def test_very_many_prompts_are_shown_in_turn(seen: Following, published: l
 
 
 def test_the_files_of_the_front_end_ship_with_the_package() -> None:
-    for name in ("card.js", "run.js", "dwarf.css"):
+    for name in (*SCRIPTS, *STYLES):
         text = asset(name)
         assert len(text) > 1000
         assert "innerHTML" not in text
@@ -203,7 +204,7 @@ def test_the_files_of_the_front_end_ship_with_the_package() -> None:
 
 
 def test_the_widget_can_be_made() -> None:
-    made = live.widget_class()(theme=theme(), svg="", nodes=[], taken="", flow={}, cards=[])
+    made = live.widget_class()(theme=theme(), svg="", planes={}, flow={}, cards=[])
     try:
         assert "buildCard" in str(made._esm)
         assert "dwarf-card" in str(made._css)

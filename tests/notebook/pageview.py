@@ -1,0 +1,94 @@
+"""The live view in a page of its own, with a model made by hand in place of a kernel."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from dwarf.notebook.picture import draw_views
+from dwarf.notebook.views import FlowView, flow_view, handlers_of, node_views, taken_edges
+from dwarf.notebook.widget import script, style, theme
+from dwarf.notebook.wire import describe_flow, describe_plane
+from dwarf.workflow import Graph, Step
+from tests.notebook.samples import at, outcome
+
+MODEL = """
+const listeners = {};
+const state = STATE;
+window.sent = [];
+window.model = {
+  get: (name) => state[name],
+  on: (names, call) => names.split(" ").forEach((name) => (listeners[name] ??= []).push(call)),
+  off: () => {},
+  send: (message) => window.sent.push(message),
+};
+window.put = (name, value) => { state[name] = value; (listeners["change:" + name] ?? []).forEach((call) => call()); };
+window.reply = (message) => (listeners["msg:custom"] ?? []).forEach((call) => call(message, []));
+"""
+
+
+def picture_traits(
+    graph: Graph, steps: list[Step], status: str = "running", *, now: datetime | None = None, **flow: Any
+) -> dict[str, Any]:
+    """What the kernel would send for a history, but for the cards."""
+    moment = now or at(5)
+    views = node_views(steps, handlers=handlers_of(graph), now=moment)
+    whole = flow_view(outcome(status, error=flow.pop("error", "")), steps)
+    taken = taken_edges(steps)
+    names = [node.name for node in graph.nodes]
+    edges = len(graph.transitions) + 2
+    return {
+        "svg": str(draw_views(graph, FlowView(), {}, set(), now=0.0, live=True)),
+        "planes": {"": describe_plane(names, views, [bool(taken)] * edges)},
+        "flow": describe_flow(whole, moment.timestamp(), **flow),
+    }
+
+
+class PageView:
+    """The view in a page, with what it has sent."""
+
+    def __init__(self, browser: Any, *, dark: bool = False, width: int = 960, **traits: Any) -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": 1000})
+        self.page.set_default_timeout(15_000)
+        self.faults: list[str] = []
+        self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
+        state = {"theme": theme(), "svg": "", "planes": {}, "flow": {}, "cards": []}
+        code = script().replace("export default", "window.widget =")
+        model = MODEL.replace("STATE", json.dumps(state | traits).replace("</", "<\\/"))
+        start = "window.widget.render({ model: window.model, el: document.getElementById('here') });"
+        body = f'<body data-jp-theme-light="{str(not dark).lower()}" style="{DARK_PAGE if dark else ""}">'
+        self.page.set_content(f'<style>{style()}</style>{body}<div id="here"></div></body>')
+        self.page.add_script_tag(content=f"{{\n{code}\n{model}\n{start}\n}}")
+
+    def put(self, name: str, value: Any) -> None:
+        self.page.evaluate("([name, value]) => window.put(name, value)", [name, value])
+
+    @property
+    def sent(self) -> list[Any]:
+        return list(self.page.evaluate("() => window.sent"))
+
+    @property
+    def asked(self) -> list[Any]:
+        """What the page has asked for, without the numbers by which replies are known."""
+        return [
+            {name: value for name, value in message.items() if name not in ("type", "ask")}
+            for message in self.sent
+            if message["type"] == "ask"
+        ]
+
+    def reply(self, **reply: Any) -> None:
+        """Answer what was asked last."""
+        number = [message["ask"] for message in self.sent if message["type"] == "ask"][-1]
+        self.page.evaluate("(reply) => window.reply(reply)", {"type": "reply", "ask": number, **reply})
+
+    def node(self, name: str) -> Any:
+        return self.page.locator(f'[data-name="{name}"]')
+
+
+# The colours of a dark theme as a notebook has them.
+DARK_PAGE = (
+    "background:#111; --jp-ui-font-color1:#ddd; --jp-ui-font-color2:#b3b3b3; --jp-layout-color0:#111;"
+    "--jp-layout-color1:#212121; --jp-layout-color2:#303030; --jp-border-color0:#757575; --jp-border-color2:#424242;"
+    "--jp-border-color3:#333; --jp-content-link-color:#64b5f6"
+)

@@ -1,0 +1,203 @@
+"""What the page is told about steps, and what it may do: the kernel's side of the panel, with a real engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dwarf.errors import InvalidRequest
+from dwarf.notebook import Lab, Run
+from dwarf.notebook.panel import Desk, changes_between, diff_of, sort_steps
+from dwarf.notebook.views import state_of
+from dwarf.workflow import END, Flow
+from tests.notebook.samples import step
+
+
+class Front:
+    """Asks as a page would."""
+
+    def __init__(self, lab: Lab, run: Run) -> None:
+        self.lab = lab
+        self.run = run
+        self.shown: list[Run] = []
+        self.desk = Desk(lab, run.following, self.shown.append)
+        self.names = [node.name for node in run.graph.nodes]
+
+    def ask(self, do: str, **more: Any) -> dict[str, Any]:
+        reply = self.lab.call(self.desk.handle({"type": "ask", "ask": 7, "do": do, **more}))
+        assert reply["type"] == "reply"
+        assert reply["ask"] == 7
+        json.dumps(reply)  # it goes over a wire
+        return reply
+
+    def node(self, name: str, **more: Any) -> dict[str, Any]:
+        return self.ask("node", node=str(self.names.index(name)), **more)
+
+
+def two_steps(lab: Lab) -> Any:
+    @lab.task
+    def first(x: int) -> dict[str, Any]:
+        return {"y": x * 2, "old": None}
+
+    @lab.task
+    def second(flow: Flow, y: int) -> dict[str, Any]:
+        if y > 100:
+            raise ValueError(f"<b>{y}</b> is too much")
+        return {"z": y + 1}
+
+    return lab.graph("two").add_node("first", first).add_node("second", second).add_chain("first", "second", END)
+
+
+def test_a_step_is_told_in_full(lab: Lab) -> None:
+    run = lab.start(two_steps(lab), {"x": 99, "old": [1]}, show=False)
+    run.wait(20)
+    front = Front(lab, run)
+    told = front.node("first")
+    assert told["state"] == "completed"
+    assert json.loads(told["input"]) == {"x": 99, "old": [1]}
+    assert json.loads(told["result"]) == {"x": 99, "y": 198}
+    assert [row[:2] for row in told["diff"]] == [["removed", "old"], ["added", "y"]]
+    assert told["can_go_on"]
+    failed = front.node("second")
+    assert failed["state"] == "failed"
+    assert failed["error"] == "<b>198</b> is too much"
+    assert "ValueError" in failed["traceback"]
+    assert not failed["can_go_on"]
+    assert run.key not in json.dumps([told, failed])  # the secret part of a key stays here
+
+
+def test_a_fork_with_an_edited_state_is_shown_beneath(lab: Lab) -> None:
+    run = lab.start(two_steps(lab), {"x": 99}, show=False)
+    run.wait(20)
+    front = Front(lab, run)
+    failed = front.node("second")
+    reply = front.ask("fork", step=failed["step"], at="input", text='{"x": 99, "y": 5}', whole=True)
+    (fork,) = front.shown
+    assert fork.wait(20).state["z"] == 6
+    assert reply["find"] == f'lab.get("{fork.key}")'
+    first = front.node("first")
+    front.ask("fork", step=first["step"], at="after", text='{"y": 12345678901234567890}', whole=True)
+    assert front.shown[-1].wait(20).status == "failed"
+    assert front.shown[-1].state_at("second") == {"y": 12345678901234567890}  # exact, and x has been taken out
+
+
+def test_what_cannot_be_done_is_told_and_changes_nothing(lab: Lab) -> None:
+    run = lab.start(two_steps(lab), {"x": 1}, show=False)
+    run.wait(20)
+    front = Front(lab, run)
+    known = front.node("first")["step"]
+    for request, words in {
+        ("fork", (("step", known), ("text", "{"))): "not JSON",
+        ("fork", (("step", known), ("text", "[]"))): "not a JSON object",
+        ("fork", (("step", known), ("at", "sideways"), ("text", "{}"))): "at is",
+        ("fork", (("step", 987654), ("text", "{}"))): "no such step",
+        ("fork", (("step", True), ("text", "{}"))): "not a number",
+        ("step", (("step", "1; drop"), ("node", "0"))): "not a number",
+        ("node", (("node", "99"),)): "no such node",
+        ("retry", ()): "nothing to run again",
+        ("cancel", ()): "completed",
+        ("format the disk", ()): "cannot do",
+    }.items():
+        reply = front.ask(request[0], **dict(request[1]))
+        assert words in reply["fault"]
+    assert front.shown == []
+    assert len(lab.flows()) == 1
+
+
+def test_a_failed_run_is_retried_and_a_waiting_one_cancelled(lab: Lab) -> None:
+    limits = [1]
+
+    @lab.task
+    def picky(flow: Flow) -> dict[str, Any]:
+        if limits.pop():
+            raise ValueError("not yet")
+        return {"done": flow.interrupt({"title": "Sure?"})}
+
+    limits.insert(0, 0)
+    run = lab.start(lab.graph("picky").add_node("picky", picky).add_transition("picky", END), show=False)
+    run.wait(20)
+    front = Front(lab, run)
+    limits.insert(0, 0)
+    front.ask("retry")
+    (again,) = front.shown
+    assert Front(lab, again).ask("cancel", reason="enough") == {"type": "reply", "ask": 7, "said": "Cancelled."}
+    outcome = again.wait(20)
+    assert outcome.cancel_reason == "enough"
+
+
+def test_a_group_is_paged(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab("memory")
+
+    @lab.task
+    def work(n: int) -> dict[str, Any]:
+        if n % 60 == 7:
+            raise ValueError(f"no {n}")
+        return {"n": n}
+
+    def join() -> None:
+        return None
+
+    graph = lab.graph("many", reducers={"n": "replace"}).add_node("list", lambda: {"ns": list(range(120))})
+    graph.add_node("work", work).add_node("join", join, fan_in=True)
+    graph.add_for_each("list", "work", items="ns", item="n").add_chain("work", "join", END)
+    run = lab.start(graph, show=False)
+    run.wait(40)
+    front = Front(lab, run)
+    told = front.node("work")
+    assert told["total"] == 120
+    assert [row["label"] for row in told["rows"][:2]] == ["branch 8", "branch 68"]
+    assert told["rows"][0]["error"] == "no 7"
+    assert len(told["rows"]) == told["size"]
+    last = front.node("work", page=99)
+    assert last["page"] == 2
+    assert len(last["rows"]) == 120 - 2 * told["size"]
+    one = front.ask("step", step=told["rows"][1]["step"], node=str(front.names.index("work")))
+    assert one["of"] == 120
+    assert json.loads(one["input"])["n"] == 67
+
+
+def test_a_node_that_was_not_reached_and_a_flow_that_runs(lab: Lab) -> None:
+    graph = lab.graph("ask").add_node("ask", lambda flow: flow.interrupt())
+    run = lab.start(graph.add_chain("ask", "after", END), show=False)
+    while not run.prompts:
+        assert not run.following.ended.done()
+    front = Front(lab, run)
+    assert front.node("after")["about"] == "The flow has not come here."
+    assert "has ended" in front.node("ask")["no_fork"]
+
+
+def test_differences() -> None:
+    before = {"same": 1, "one": 1, "gone": {"a": 1}}
+    rows = diff_of(before, {"same": 1, "one": True, "gone": None, "new": "x", "absent": None})
+    assert [(kind, name) for kind, name, _, _ in rows] == [("removed", "gone"), ("added", "new"), ("changed", "one")]
+    long = diff_of({}, {"text": "x" * 5000})
+    assert "characters more" in long[0][3]
+    assert len(long[0][3]) < 1400
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "changes"),
+    [
+        ('{"a": 1, "b": 2}', True, {}),
+        ('{"a": 1}', True, {"b": None}),
+        ('{"a": true, "b": 2}', True, {"a": True}),
+        ('{"a": 1}', False, {"a": 1}),
+        ('{"a": {"$dwarf": "tuple", "v": [1, 2]}, "b": 2}', True, {"a": (1, 2)}),
+    ],
+)
+def test_changes_are_what_was_edited(text: str, whole: bool, changes: dict[str, Any]) -> None:
+    assert changes_between({"a": 1, "b": 2}, text, whole=whole) == changes
+
+
+def test_no_state_but_an_object_is_taken() -> None:
+    for text in ("", "nope", "[1]", "NaN"):
+        with pytest.raises(InvalidRequest):
+            changes_between({}, text, whole=True)
+
+
+def test_what_needs_a_look_comes_first() -> None:
+    steps = [step(number, "a", status, 0, 1) for number, status in enumerate(["completed", "running", "failed"], 1)]
+    assert [each.id for each in sort_steps(steps, state_of)] == [3, 2, 1]
