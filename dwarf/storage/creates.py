@@ -19,12 +19,9 @@ _RESERVED = update(ids).where(_OF_KIND).values(next_id=ids.c.next_id + bindparam
 RESERVE = Statement(
     "reserve_ids", _RESERVED.returning(ids.c.next_id), in_turn=(_RESERVED, select(ids.c.next_id).where(_OF_KIND))
 )
-BY_KEY = Statement(
-    "flows_by_idempotency_key",
-    select(flows.c.idempotency_key, flows.c.flow_id, flows.c.token, flows.c.request_hash).where(
-        in_names(flows.c.idempotency_key, "idempotency_keys")
-    ),
-)
+_KEYED = select(flows.c.idempotency_key, flows.c.flow_id, flows.c.token, flows.c.request_hash)
+BY_KEY = Statement("flows_by_idempotency_key", _KEYED.where(in_names(flows.c.idempotency_key, "idempotency_keys")))
+BY_ONE_KEY = Statement("flow_by_idempotency_key", _KEYED.where(flows.c.idempotency_key == bindparam("idempotency_key")))
 THERE = Statement("flows_there", select(flows.c.flow_id, flows.c.token).where(in_ids(flows.c.flow_id, "ids")))
 THREAD = Statement(
     "thread",
@@ -78,7 +75,12 @@ def _known(keys: set[str]) -> Script[dict[str, tuple[int, str, str]]]:
     """Id, token and request hash of the flows that were created with these keys."""
     if not keys:
         return {}
-    rows = yield Fetch(BY_KEY, {"idempotency_keys": sorted(keys)})
+    odd = sorted(key for key in keys if "\0" in key)  # a list of texts ends such a one at the NUL, on SQLite
+    rows = []
+    if len(odd) < len(keys):
+        rows += yield Fetch(BY_KEY, {"idempotency_keys": sorted(keys.difference(odd))})
+    for key in odd:
+        rows += yield Fetch(BY_ONE_KEY, {"idempotency_key": key})
     return {key: (flow_id, token, request_hash) for key, flow_id, token, request_hash in rows}
 
 

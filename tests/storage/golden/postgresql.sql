@@ -177,6 +177,11 @@ FROM dwarf_steps
 WHERE dwarf_steps.flow_id = $1::BIGINT AND dwarf_steps.status IN ('failed', 'cancelled') AND dwarf_steps.error != $2::VARCHAR ORDER BY dwarf_steps.created_at, dwarf_steps.step_id
  LIMIT $3::INTEGER;
 
+-- flow_by_idempotency_key
+SELECT dwarf_flows.idempotency_key, dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.request_hash
+FROM dwarf_flows
+WHERE dwarf_flows.idempotency_key = $1::VARCHAR;
+
 -- flow_movement
 SELECT count(*) AS count_1, max(dwarf_steps.updated_at) AS max_1, sum(length(dwarf_steps.progress)) AS sum_1, sum(dwarf_steps.lease_seq + dwarf_steps.attempt) AS sum_2, sum(CASE WHEN (dwarf_steps.status = 'running') THEN $1::INTEGER ELSE $2::INTEGER END) AS sum_3, sum(CASE WHEN (dwarf_steps.status = 'interrupted') THEN $3::INTEGER ELSE $4::INTEGER END) AS sum_4, sum(CASE WHEN (dwarf_steps.status = 'completed') THEN $5::INTEGER ELSE $6::INTEGER END) AS sum_5
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
