@@ -5,6 +5,7 @@ Needs the extra "notebook": ``pip install 'dwarf[notebook]'``. From its import o
 
 from __future__ import annotations
 
+from dwarf.notebook.inbox import Inbox as Inbox
 from dwarf.notebook.lab import Lab as Lab
 from dwarf.notebook.magic import load_ipython_extension as load_ipython_extension
 from dwarf.notebook.magic import unload_ipython_extension as unload_ipython_extension
@@ -14,6 +15,6 @@ from dwarf.notebook.run import Run as Run
 from dwarf.notebook.showing import install
 from dwarf.notebook.svg import Svg as Svg
 
-__all__ = ["Lab", "MapRun", "Prompt", "Run", "Svg", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = ["Inbox", "Lab", "MapRun", "Prompt", "Run", "Svg", "load_ipython_extension", "unload_ipython_extension"]
 
 install()

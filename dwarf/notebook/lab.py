@@ -20,6 +20,8 @@ from dwarf.notebook.cells import CellHost
 from dwarf.notebook.follow import Following
 from dwarf.notebook.frames import flows_frame, prompts_frame
 from dwarf.notebook.live import settle_views
+from dwarf.notebook.inbox import Inbox
+from dwarf.notebook.listview import close_lists
 from dwarf.notebook.loop import LabLoop, at_exit
 from dwarf.notebook.mapping import MapRun, start_map
 from dwarf.notebook.prompt import Prompt
@@ -205,10 +207,14 @@ class Lab:
             found = []
             async for summary in self.engine.flows(**{**filters, "status": "interrupted"}):
                 steps = await self.engine.flow(summary.flow_key).interrupts()
-                found += [(summary.workflow_name, Prompt(step, summary.flow_key, self._send)) for step in steps]
+                found += [(summary.workflow_name, Prompt(step, summary.flow_key, self.send_answer)) for step in steps]
             return found
 
         return prompts_frame(self.call(read()))
+
+    def inbox(self, **filters: Any) -> Inbox:
+        """Every prompt that waits, over all flows of the database, as live cards. Filters are those of Engine.flows."""
+        return Inbox(self, filters)
 
     def close(self) -> None:
         """Stop the engine, after the tasks in flight. The flows stay in the database; another Lab goes on with them."""
@@ -234,7 +240,7 @@ class Lab:
             known = self._followings.get(handle.key)
             if known is not None and not known.lost:
                 return known
-            following = Following(self.engine, handle, self._answers, self._send)
+            following = Following(self.engine, handle, self._answers, self.send_answer)
             await following.open()
             self._followings[handle.key] = following
         if not following.ended.done():
@@ -243,15 +249,17 @@ class Lab:
             watching.add_done_callback(self._watching.discard)
         return following
 
-    def _send(self, prompt: Prompt, value: Any) -> None:
-        async def send() -> None:
-            following = self._followings.get(prompt.flow_key)
-            if following is not None:
-                await following.answer(value, prompt)
-            else:
-                await self.engine.flow(prompt.flow_key).resume(value, step=prompt.key)
+    async def deliver(self, prompt: Prompt, value: Any) -> None:
+        """Store an answer, on the lab's loop."""
+        following = self._followings.get(prompt.flow_key)
+        if following is not None:
+            await following.answer(value, prompt)
+        else:
+            await self.engine.flow(prompt.flow_key).resume(value, step=prompt.key)
 
-        self.call(send())
+    def send_answer(self, prompt: Prompt, value: Any) -> None:
+        """Store an answer, from any other thread."""
+        self.call(self.deliver(prompt, value))
 
     def call(self, coroutine: Awaitable[T]) -> T:
         """Run something on the lab's loop and wait for what it gives."""
@@ -289,6 +297,7 @@ class Lab:
         if not self._loop.running:
             return
         settle_views(self)
+        close_lists(self)
         try:
             self.call(self.engine.aclose(grace=grace))
         finally:

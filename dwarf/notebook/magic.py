@@ -21,7 +21,7 @@ def dwarf_magic(line: str) -> Any:
     if command == "show" and rest:
         return current_lab().get(rest[0])
     if command == "inbox":
-        return current_lab().prompts()
+        return current_lab().inbox()
     print(USAGE)  # noqa: T201  a magic speaks to the reader of the cell
     return None
 

@@ -11,7 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.displays import publish, widget_bundle
-from dwarf.notebook.live import asset, describe_card, theme
+from dwarf.notebook.listview import looks
+from dwarf.notebook.live import asset, describe_card
 from dwarf.notebook.palette import LOOKS
 from dwarf.notebook.sending import Pacer
 from dwarf.notebook.words import brief, plural
@@ -40,7 +41,7 @@ def _widget_class() -> Any:
 
         _esm = asset("card.js") + "\n" + asset("map.js")
         _css = asset("dwarf.css") + "\n" + asset("lists.css")
-        theme = traitlets.Dict().tag(sync=True)
+        looks = traitlets.Dict().tag(sync=True)
         name = traitlets.Unicode().tag(sync=True)
         progress = traitlets.Dict().tag(sync=True)
         errors: Any = traitlets.List().tag(sync=True)
@@ -111,7 +112,7 @@ class MapView:
         if self._work.ended.done():
             publish(still(self._work, self._name), self._display_id)
             return
-        self._widget = _widget_class()(theme=theme(), name=self._name, **self._traits())
+        self._widget = _widget_class()(looks=looks(), name=self._name, **self._traits())
         self._widget.on_msg(self._receive)
         publish(widget_bundle(self._widget, still(self._work, self._name)), self._display_id)
         self._work.listeners.add(self._changed)

@@ -168,6 +168,7 @@ function buildCard(prompt, send) {
   const wait = make("div", { className: "dwarf-wait" });
   let timer = 0;
   let busy = false;
+  let given = false; // by the reader, on this very card
   const setBusy = (value) => {
     busy = value;
     buttons.forEach((button) => { button.disabled = value; });
@@ -181,6 +182,7 @@ function buildCard(prompt, send) {
     let answer;
     try { answer = answerOf(prompt.form, inputs, fallback); } catch (fault) { error.textContent = fault.message; return; }
     setBusy(true);
+    given = true;
     send(answer);
   };
   const buttons = prompt.form.buttons.map(([label, value, style], place) => {
@@ -202,7 +204,10 @@ function buildCard(prompt, send) {
   return {
     root,
     clock(now) {
-      if (prompt.deadline && root.isConnected) clock.textContent = `${shortTime(Math.max(prompt.deadline - now, 0))} left`;
+      if (!root.isConnected) return;
+      const since = prompt.since ? `waits ${shortTime(now - prompt.since)}` : "";
+      const left = prompt.deadline ? `${shortTime(Math.max(prompt.deadline - now, 0))} left` : "";
+      clock.textContent = [since, left].filter(Boolean).join(" · ");
     },
     update(fresh) {
       if (fresh.faults !== seen) {
@@ -216,6 +221,8 @@ function buildCard(prompt, send) {
         root.classList.add("dwarf-closed");
         root.replaceChildren(make("span", { className: "dwarf-mark", textContent: "✔", "aria-hidden": "true" }), title,
           make("span", { className: "dwarf-answer", textContent: fresh.closed }));
+        if (given) root.dispatchEvent(new CustomEvent("dwarf-closed", { bubbles: true }));
+        given = false;
       }
     },
   };

@@ -1,7 +1,7 @@
 // The progress of a map: one bar of shares, one line of words, the first errors, and the questions of the rows.
 
 function render({ model, el }) {
-  const looks = model.get("theme").looks;
+  const looks = model.get("looks");
   const name = make("span", { className: "dwarf-question", textContent: model.get("name") });
   const words = make("span", { className: "dwarf-where" });
   const stop = make("button", { type: "button", className: "dwarf-button dwarf-small", textContent: "Cancel" });

@@ -1,0 +1,57 @@
+// What the inbox and the dashboard share: saying whether somebody sees them, clocks, and the table they stand for.
+
+let lastView = 0;
+
+// Tells the kernel whether `root` is in sight, and hides the table that stands in for the widget in a saved notebook.
+function watchSight(model, root) {
+  const view = `${Date.now().toString(36)}-${++lastView}`;
+  const still = model.get("fixed").still;
+  const style = make("style", { textContent: `.jp-OutputArea-child:has(.${still}), .${still} { display: none }` });
+  document.head.append(style);
+  let inSight = true;
+  let last = null;
+  const tell = (again) => {
+    const on = inSight && !document.hidden;
+    if (on === last && !(again && on)) return;
+    last = on;
+    model.send({ type: "seen", view, on });
+  };
+  const observer = new IntersectionObserver((entries) => { inSight = entries.at(-1).isIntersecting; tell(false); });
+  observer.observe(root);
+  const change = () => tell(false);
+  document.addEventListener("visibilitychange", change);
+  const timer = setInterval(() => tell(true), 10000);
+  tell(false);
+  return () => {
+    clearInterval(timer);
+    observer.disconnect();
+    document.removeEventListener("visibilitychange", change);
+    style.remove();
+    model.send({ type: "seen", view, on: false });
+  };
+}
+
+// A text field that reports what is typed when the typing pauses.
+function searchField(label, report) {
+  const field = make("input", { type: "search", className: "dwarf-input", placeholder: label, "aria-label": label });
+  let timer = 0;
+  field.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => report(field.value), 250);
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") { event.preventDefault(); clearTimeout(timer); report(field.value); }
+  });
+  return field;
+}
+
+// Keeps the options of a select in step with a list of names; what is chosen stays chosen.
+function fillSelect(select, all, names) {
+  const wanted = JSON.stringify(names);
+  if (select.dataset.names === wanted) return;
+  const chosen = select.value;
+  select.dataset.names = wanted;
+  const known = chosen && !names.includes(chosen) ? [...names, chosen] : names;
+  select.replaceChildren(make("option", { value: "", textContent: all }), ...known.map((name) => make("option", { value: name, textContent: name })));
+  select.value = chosen;
+}
