@@ -19,9 +19,9 @@ from dwarf.notebook.answers import Answers
 from dwarf.notebook.cells import CellHost
 from dwarf.notebook.follow import Following
 from dwarf.notebook.frames import flows_frame, prompts_frame
-from dwarf.notebook.live import settle_views
 from dwarf.notebook.inbox import Inbox
 from dwarf.notebook.listview import close_lists
+from dwarf.notebook.live import settle_views
 from dwarf.notebook.loop import LabLoop, at_exit
 from dwarf.notebook.mapping import MapRun, start_map
 from dwarf.notebook.prompt import Prompt

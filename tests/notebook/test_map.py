@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -342,17 +341,19 @@ async def test_it_can_be_awaited_anywhere(lab: Lab) -> None:
     assert (await lab.start(graph)).state["inner"] == [25]
 
 
-def test_waiting_ends_and_the_flows_go_on(lab: Lab) -> None:
+def test_waiting_ends_and_the_flows_go_on(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     graph, gate = gate_graph(lab)
     made = lab.map(graph, [{"x": 1}, {"x": 2}], show=False)
     with pytest.raises(WaitTimeout, match="0 of 2 rows.*go on"):
         made.wait(0.05)
     until(lambda: made.progress.started == 2)
-    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+
+    def interrupt(self: MapRun, *, for_ever: bool) -> None:
+        raise KeyboardInterrupt  # where the stop button's signal comes in: between two beats of the waiting
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MapRun, "_check_blocked", interrupt)
         made.wait(60)
-    timer.join()
     assert list(made.frame["status"]) == ["pending", "pending"]
     gate.set()
     assert list(made.wait(60)["y"]) == [2, 3]

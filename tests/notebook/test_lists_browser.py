@@ -1,0 +1,156 @@
+"""Maps, the inbox and the dashboard in a real JupyterLab."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tests.notebook.labdriver import lab_page
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Where pictures of the pages go: DWARF_SHOTS, so that they can be kept and looked at."""
+    return Path(os.environ.get("DWARF_SHOTS", tmp_path / "shots"))
+
+
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Opens a notebook of these cells in JupyterLab."""
+    monkeypatch.delenv("DWARF_ANSWERS", raising=False)
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    env = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+
+    def open_(*cells: str, theme: str = "JupyterLab Light", height: int = 1200) -> Any:
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        nbformat.write(notebook, folder / "lists.ipynb")
+        return lab_page(folder, tmp_path, "lists.ipynb", theme=theme, env=env, height=height)
+
+    return open_
+
+
+DEFINE = """
+from datetime import date
+from dwarf import END, Flow
+from dwarf.notebook import Lab
+lab = Lab("memory")
+
+@lab.task
+def review(flow: Flow, amount: int) -> dict:
+    sure = flow.interrupt({"title": f"Pay {amount} EUR?", "schema": bool, "customer": "Ann <b>Lee</b>"}, timeout=86400)
+    return {"paid": sure}
+
+@lab.task
+def count(flow: Flow, amount: int) -> dict:
+    schema = {"type": "integer", "minimum": 1, "title": "Boxes"}
+    return {"boxes": flow.interrupt({"title": f"How many boxes for {amount}?", "schema": schema})}
+
+pay = lab.graph("Pay").add_node("Review", review).add_transition("Review", END)
+pack = lab.graph("Pack").add_node("Count", count).add_transition("Count", END)
+first = lab.start(pay, {"amount": 120}, show=False)
+second = lab.start(pack, {"amount": 7}, show=False)
+third = lab.start(pay, {"amount": 80}, show=False)
+"""
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_the_inbox(theme: str, opened: Any, shots: Path, tmp_path: Path) -> None:
+    cells = [
+        DEFINE,
+        "inbox = lab.inbox(); inbox",
+        "third.answer(True)",
+        "import time; time.sleep(4)",
+        "print(first.wait(20).state['paid'], second.wait(20).state['boxes'])",
+        "lab.close()",
+    ]
+    with opened(*cells, theme=f"JupyterLab {theme}") as lab:
+        lab.run_cell(0)
+        lab.run_cell(1)
+        cards = lab.page.locator(".dwarf-inbox .dwarf-card")
+        lab.page.wait_for_function("() => document.querySelectorAll('.dwarf-inbox .dwarf-card').length === 3")
+        assert lab.page.get_by_role("status").filter(has_text="3 prompts wait for an answer").count() == 1
+        assert "left" in cards.first.locator(".dwarf-clock").inner_text()
+        assert cards.first.get_by_text("Ann <b>Lee</b>").count() == 1
+        assert not lab.cell(1).locator("table").is_visible()  # stands in for the widget where there is none
+        lab.shot(shots / f"inbox-{theme.lower()}.png", 1)
+
+        lab.run_cell(2)
+        cards.filter(has_text="Pay 80 EUR?").filter(has_text="answered elsewhere").wait_for(timeout=20_000)
+        lab.run_cell(3, wait=False)  # a cell that blocks does not stop the list
+        cards.first.get_by_role("button", name="Approve").press("Enter")
+        box = lab.page.get_by_role("spinbutton", name="Boxes")
+        cards.filter(has_text="approved").wait_for(timeout=30_000)
+        lab.page.wait_for_function("() => document.activeElement.type === 'number'")  # the next question is at hand
+        box.evaluate("node => { node.min = -9; }")  # past the browser's own check
+        box.fill("0")
+        box.press("Enter")
+        alert = cards.get_by_role("alert").filter(has_text="0 is less than 1")
+        alert.wait_for(timeout=30_000)
+        lab.shot(shots / f"inbox-refused-{theme.lower()}.png", 1)
+        box.fill("3")
+        box.press("Enter")
+        lab.page.locator(".dwarf-empty", has_text="No prompt waits for an answer.").wait_for(timeout=30_000)
+        lab.run_cell(4)
+        assert lab.output(4).strip() == "True 3"
+        lab.run_cell(5)
+        lab.save()
+        assert lab.errors() == []
+    saved = nbformat.read(tmp_path / "notebooks" / "lists.ipynb", as_version=4)
+    assert "No prompt waits for an answer." in saved.cells[1].outputs[-1].data["text/html"]
+
+
+MAP = """
+import pandas as pd, threading
+go = threading.Event()
+
+@lab.task
+def square(x: int) -> dict:
+    if x == 60:
+        go.wait(60)
+    if x % 10 == 3:
+        raise ValueError(f"<i>{x}</i> is unlucky")
+    return {"y": x * x}
+
+squares = lab.graph("Squares").add_node("Square", square).add_transition("Square", END)
+frame = pd.DataFrame({"x": range(100)}, index=[f"r{i}" for i in range(100)])
+rows = lab.map(squares, frame)
+"""
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_a_map(theme: str, opened: Any, shots: Path) -> None:
+    cells = [DEFINE, MAP, "result = await rows\nresult.status.value_counts().to_dict()", "go.set()"]
+    asked = [
+        "again = lab.map(pay, [{'amount': 5}]); paid = await again",
+        "paid.paid.tolist()",
+    ]
+    with opened(*cells, *asked, theme=f"JupyterLab {theme}") as lab:
+        lab.run_cell(0)
+        lab.run_cell(1)
+        bar = lab.page.get_by_role("progressbar", name="Squares")
+        lab.page.wait_for_function(
+            "() => document.querySelector('[role=progressbar]')?.getAttribute('aria-valuenow') === '99'", timeout=30_000
+        )
+        assert bar.get_attribute("aria-valuemax") == "100"
+        assert lab.page.locator(".dwarf-faults").get_by_text("row r3: <i>3</i> is unlucky").count() == 1
+        lab.shot(shots / f"map-{theme.lower()}.png", 1)
+        lab.run_cell(3)
+        lab.run_cell(2)
+        assert "'completed': 90, 'failed': 10" in lab.output(2)
+        bar.wait_for(state="detached", timeout=20_000)  # a still bar stands in its place
+        assert "100 rows in" in lab.output(1)
+        lab.shot(shots / f"map-done-{theme.lower()}.png", 1)
+        lab.run_cell(4, wait=False)
+        lab.cell(4).get_by_role("button", name="Approve").click(timeout=30_000)
+        lab.wait_cell(4)
+        lab.run_cell(5)
+        assert "[True]" in lab.output(5)
+        assert lab.errors() == []
