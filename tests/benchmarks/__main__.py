@@ -5,6 +5,9 @@ that waits for the disk, and ``--url`` names one that runs. Each workload has a 
 the chain stand the limits of the database in the same round: ``raw`` is rows written by hand, and ``bare group commit`` a
 loop that does nothing but the writing.
 
+``--peers`` has other engines do the chain, the fan-out, the latency and the prompt in the same rounds, with the durable
+settings that their documentation recommends. A table of goals stands at the end.
+
 Rates vary with the machine and its other load. What can be compared are ratios within one round, and counts.
 """
 
@@ -18,15 +21,16 @@ from dataclasses import asdict
 from json import dumps
 from pathlib import Path
 
-from tests.benchmarks import raw, suite
+from tests.benchmarks import goals, raw, suite
+from tests.benchmarks.peers import environment
 from tests.benchmarks.suite import ROOT, Cell
 from tests.benchmarks.workloads import WORKLOADS
 
 SERVER = "DWARF_TEST_POSTGRESQL_URL"
 
 
-def cells(workloads: list[str], servers: list[str], scale: int) -> list[Cell]:
-    """What one round measures."""
+def cells(workloads: list[str], servers: list[str], scale: int, python: str, peers: list[str]) -> list[Cell]:
+    """What one round measures. ``python``: of the peers' environment, where there are any."""
     size, found = ("--scale", str(scale)), []
     for server in servers:
         kinds = [kind for kind in raw.KINDS if server or "connections" not in kind]
@@ -35,6 +39,7 @@ def cells(workloads: list[str], servers: list[str], scale: int) -> list[Cell]:
             if not server.startswith("mysql"):
                 found.append(Cell("tests.benchmarks.bare", ("chain", *size), server))
         found += [Cell("tests.benchmarks.cell", (name, *size), server) for name in workloads]
+        found += environment.cells(python, peers, workloads, server, scale)
     return found
 
 
@@ -54,15 +59,21 @@ def main() -> int:
     parser.add_argument("--postgresql", action="store_true", help="on PostgreSQL too, on a private server")
     parser.add_argument("--url", default="", help="on this server too")
     parser.add_argument("--no-sqlite", action="store_true", help="on the server only")
+    parser.add_argument(
+        "--peers", nargs="*", choices=environment.PEERS, help="beside these engines; all, if none is named"
+    )
     parser.add_argument("--json", type=Path, help="a file for all the figures")
     chosen = parser.parse_args()
     if chosen.postgresql and not chosen.url and not os.environ.get(SERVER):
         return with_server(sys.argv[1:])
     url = chosen.url or (os.environ[SERVER] if chosen.postgresql else "")
     servers = [server for server in ("", url) if server or not chosen.no_sqlite]
-    wanted = cells(chosen.workloads or list(WORKLOADS), list(dict.fromkeys(servers)), chosen.scale)
+    peers = list(environment.PEERS) if chosen.peers == [] else chosen.peers or []
+    python = environment.prepare() if peers else ""
+    wanted = cells(chosen.workloads or list(WORKLOADS), list(dict.fromkeys(servers)), chosen.scale, python, peers)
     found = suite.run(wanted, chosen.rounds, lambda text: print(text, file=sys.stderr, flush=True))
     print(suite.tables(found))
+    print(goals.table(found))
     if chosen.json:
         chosen.json.write_text(dumps([asdict(figures) for figures in found], indent=1))
     return 0

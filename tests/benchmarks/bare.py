@@ -265,7 +265,7 @@ async def measure(scale: int, url: str) -> Figures:
     figures.engine_cpu = own / measured.steps * 1e6
     figures.database_cpu = None if other is None else other / measured.steps * 1e6
     figures.transactions = loop.groups / measured.steps
-    figures.peak, figures.setting = peak_memory(), await setting_of(url)
+    figures.peak, figures.setting, figures.others = peak_memory(), await setting_of(url), meter.others
     return figures
 
 

@@ -133,7 +133,7 @@ async def measure(name: str, scale: int, url: str) -> tuple[Measured, Counts, Fi
     figures.database_cpu = None if other is None else other * per_step * 1e6
     figures.transactions, figures.statements = counts.transactions * per_step, counts.total * per_step
     figures.rows, figures.bytes = counts.total_rows * per_step, (after - before) * per_step if after else None
-    figures.peak, figures.setting = peak_memory(), await setting_of(url)
+    figures.peak, figures.setting, figures.others = peak_memory(), await setting_of(url), meter.others
     return measured, counts, figures
 
 

@@ -49,6 +49,7 @@ class Figures:
     rows: float | None = None
     bytes: float | None = None
     peak: float | None = None
+    others: float | None = None  # cores kept busy by somebody else meanwhile
     setting: str = ""
     round: int = 0
 
@@ -56,6 +57,11 @@ class Figures:
     def rate(self) -> float:
         """Steps per second."""
         return self.steps / self.seconds if self.seconds else 0.0
+
+    @property
+    def cpu(self) -> float | None:
+        """Of engine and database together."""
+        return None if self.engine_cpu is None else self.engine_cpu + (self.database_cpu or 0.0)
 
     @property
     def flow_rate(self) -> float:

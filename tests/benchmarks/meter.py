@@ -21,16 +21,21 @@ class Meter:
     def __init__(self, server: int | None = None, threads: tuple[str, ...] = (), helpers: tuple[int, ...] = ()) -> None:
         self._server, self._threads, self._helpers = server, threads, helpers
         self._begun = (0.0, 0.0)
+        self._all_begun, self._clock = 0.0, 0.0
+        self.others = 0.0  # cores that neither the engine nor its database kept busy, but somebody did
 
     def start(self) -> None:
         """Begin."""
+        self._all_begun, self._clock = _busy_seconds(), time.perf_counter()
         self._begun = self._now()
 
     def stop(self) -> tuple[float, float | None]:
         """Seconds of the engine and of the database; None for a database that cannot be seen."""
         engine, database = self._now()
-        used = database - self._begun[1]
-        return engine - self._begun[0], used if self._server or self._threads else None
+        own, used = engine - self._begun[0], database - self._begun[1]
+        everybody = _busy_seconds() - self._all_begun
+        self.others = max(0.0, everybody - own - used) / (time.perf_counter() - self._clock)
+        return own, used if self._server or self._threads else None
 
     def _now(self) -> tuple[float, float]:
         own = time.process_time() + sum(map(family_cpu, self._helpers))
@@ -84,6 +89,12 @@ def _stat(pid: int) -> list[str]:
 def _thread_cpu(native_id: int) -> float:
     fields = _read(Path(f"/proc/self/task/{native_id}/schedstat")).split()
     return int(fields[0]) / 1e9 if fields else 0.0
+
+
+def _busy_seconds() -> float:
+    """Seconds of CPU that the whole machine has used; 0.0 where none can tell."""
+    fields = _read(Path("/proc/stat")).partition("\n")[0].split()
+    return sum(int(fields[place]) for place in (1, 2, 3, 6, 7)) / _TICK if len(fields) > 7 else 0.0
 
 
 def _read(path: Path) -> str:

@@ -65,7 +65,7 @@ def run(cells: Sequence[Cell], rounds: int, log: Log) -> list[Figures]:
 
 HEAD = (
     f"{'':<28} {'steps/s':>9} {'flows/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'CPU us':>7} {'db us':>7} {'txn':>6} "
-    f"{'stmt':>6} {'rows':>6} {'bytes':>8} {'MiB':>5}  {'dwarf is'}"
+    f"{'stmt':>6} {'rows':>6} {'bytes':>8} {'MiB':>5} {'others':>6}  {'dwarf is':<24} by CPU"
 )
 
 
@@ -120,6 +120,16 @@ def _row(system: str, runs: list[Figures], ours: list[Figures]) -> str:
         *(cell("rate", 9, ",.0f"), cell("flow_rate", 8, ",.0f"), cell("p50", 8, ".2f"), cell("p99", 8, ".2f")),
         *(cell("engine_cpu", 7, ",.0f"), cell("database_cpu", 7, ",.0f"), cell("transactions", 6, ".3f")),
         *(cell("statements", 6, ".3f"), cell("rows", 6, ".2f"), cell("bytes", 8, ",.0f"), cell("peak", 5, ",.0f")),
+        cell("others", 6, ".2f"),
     ]
-    compared = [] if runs is ours else ratios(ours, runs, lambda own, other: own.rate / other.rate)
-    return " ".join(cells) + (f"  {spread(compared)}" if compared else "")
+    if runs is ours:
+        return " ".join(cells)
+    by_time = ratios(ours, runs, lambda own, other: own.rate / other.rate)
+    by_cpu = [value for value in ratios(ours, runs, _by_cpu) if value]
+    compared = f"{spread(by_time) if by_time else '':<24} {spread(by_cpu) if by_cpu else ''}"
+    return f"{' '.join(cells)}  {compared}".rstrip()
+
+
+def _by_cpu(own: Figures, other: Figures) -> float:
+    """How many times the CPU of dwarf's step the other's costs; 0.0 where it is not known."""
+    return other.cpu / own.cpu if own.cpu and other.cpu else 0.0
