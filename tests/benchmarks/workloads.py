@@ -68,7 +68,7 @@ async def real(engine: Engine, scale: int) -> Measured:
     return await flows_at_once(engine, graph.add_chain(*nodes, END), {"pad": PAD}, 64 * scale, 256, 10)
 
 
-def _fan(name: str) -> Graph:
+def fan(name: str) -> Graph:
     async def split(flow: Flow) -> None:
         pass
 
@@ -85,13 +85,13 @@ def _fan(name: str) -> Graph:
 
 async def fan_out(engine: Engine, scale: int) -> Measured:
     """1 to 50 to 1, 8 flows at once."""
-    return await flows_at_once(engine, _fan("fan-out"), {"items": list(range(50))}, 8 * scale, 8, 52)
+    return await flows_at_once(engine, fan("fan-out"), {"items": list(range(50))}, 8 * scale, 8, 52)
 
 
 async def wide(engine: Engine, scale: int) -> Measured:
     """1 to 10,000 to 1."""
     width = 10_000
-    return await flows_at_once(engine, _fan("wide"), {"items": list(range(width))}, max(1, scale // 8), 1, width + 2)
+    return await flows_at_once(engine, fan("wide"), {"items": list(range(width))}, max(1, scale // 8), 1, width + 2)
 
 
 async def carry(engine: Engine, scale: int) -> Measured:
@@ -99,29 +99,34 @@ async def carry(engine: Engine, scale: int) -> Measured:
     return await flows_at_once(engine, chain_of(20, "carry"), {"big": "y" * 200_000}, 8 * scale, 8, 20)
 
 
-async def subgraph(engine: Engine, scale: int) -> Measured:
-    """Child flows 10 deep, 8 at once. A caller counts as two executions, one before and one after its child."""
+def nested(depth: int = 10) -> Graph:
+    """A graph that calls a graph that calls a graph."""
     inner = chain_of(1, "depth-0")
-    for depth in range(1, 11):
+    for level in range(1, depth + 1):
 
         async def call(flow: Flow, below: Graph = inner) -> None:
             flow.update(flow.subgraph(below, {"pad": PAD}))
 
-        call.__name__ = f"call_{depth}"
-        inner = Graph(f"depth-{depth}").add_node("Call", call).add_transition("Call", END)
-    return await flows_at_once(engine, inner, {"pad": PAD}, 8 * scale, 8, 21)
+        call.__name__ = f"call_{level}"
+        inner = Graph(f"depth-{level}").add_node("Call", call).add_transition("Call", END)
+    return inner
 
 
-async def prompt(engine: Engine, scale: int) -> Measured:
-    """Interrupt, resume, complete, one at a time. The latency is from the answer to the end."""
+async def subgraph(engine: Engine, scale: int) -> Measured:
+    """Child flows 10 deep, 8 at once. A caller counts as two executions, one before and one after its child."""
+    return await flows_at_once(engine, nested(), {"pad": PAD}, 8 * scale, 8, 21)
+
+
+async def prompts(engine: Engine, flows: int) -> Measured:
+    """Interrupt, resume, complete, so many times, one at a time. The latency is from the answer to the end."""
 
     async def ask(flow: Flow) -> None:
         flow["answer"] = flow.interrupt({"title": "go on?"})
 
     graph = Graph("prompt").add_node("Ask", ask).add_node("Then", count_up).add_chain("Ask", "Then", END)
-    measured = Measured(steps=20 * scale * 3, flows=20 * scale)
+    measured = Measured(steps=flows * 3, flows=flows)
     begun = time.perf_counter()
-    for _ in range(20 * scale):
+    for _ in range(flows):
         handle = await engine.create(graph, {"pad": PAD})
         await handle
         answered = time.perf_counter()
@@ -134,12 +139,21 @@ async def prompt(engine: Engine, scale: int) -> Measured:
     return measured
 
 
-async def create(engine: Engine, scale: int) -> Measured:
-    """Flows created in bulk, not run: give this an engine without workers."""
-    count = 500 * scale
+async def prompt(engine: Engine, scale: int) -> Measured:
+    """Interrupt, resume, complete, one at a time."""
+    return await prompts(engine, 20 * scale)
+
+
+async def creations(engine: Engine, count: int) -> Measured:
+    """So many flows created in one call, not run: give this an engine without workers."""
     begun = time.perf_counter()
     handles = await engine.create_many(chain_of(1, "create"), ({"pad": PAD, "n": n} for n in range(count)))
     return Measured(steps=len(handles), flows=len(handles), seconds=time.perf_counter() - begun)
+
+
+async def create(engine: Engine, scale: int) -> Measured:
+    """Flows created in bulk, not run; 100,000 at scale 200."""
+    return await creations(engine, 500 * scale)
 
 
 class Left:
