@@ -27,8 +27,11 @@ from tests.benchmarks.workloads import PAD, chain_of, creations, fan, flows_at_o
 KEPT = Path(__file__).with_name("counts.json")
 QUIET = Timing(recovery=3600, sweep=3600, reap=3600)
 FLOWS, CREATED = 4, 10_000
-# Reserved in blocks, so how often depends on how many were taken before: not what a workload costs.
-NOT_COUNTED = {"reserve_ids"}
+# Looks at the clock and for work, and claims: how often depends on what is ready at the same moment, so they have a most.
+LOOKS = set(
+    "now best_band keys_of_band due_of_key next_due next_deadline claim_steps claimed_flows anchors due_schedules "
+    "next_schedule flow_statuses".split()
+)
 
 Short = Callable[[Engine, int], Awaitable[Measured]]
 SHORT: dict[str, Short] = {
@@ -41,34 +44,42 @@ SHORT: dict[str, Short] = {
 }
 
 
-async def count(name: str, url: str) -> tuple[Counts, int, Measured]:
-    """The counts of some flows, one after the other, after one that is not counted; the bytes kept of their payloads."""
-    counts = Counts()
+async def count(name: str, url: str) -> dict[str, Any]:
+    """What one flow costs: of some, one after the other, after one that is not counted."""
+    counts, writes = Counts(), Counter[str]()
     with patch("dwarf.engine.dispatcher.LONGEST_WAIT_S", 3600.0):  # nothing looks for work by itself
         async with Engine(LocalHost(), url, timing=QUIET, workers=0 if name == "create" else None) as engine:
+            replica: Any = engine._replicas[1]
             await SHORT[name](engine, 1)
+            await replica.committer.reserve(3 * CREATED)  # ids are reserved in blocks: not what a flow costs
             before = await ask(url, stored_bytes(url))
-            database: Any = engine._replicas[1].database
-            database.observer = counts
+            write = replica.database.write
+
+            async def counted(script: Any) -> Any:
+                writes["done"] += 1
+                return await write(script)
+
+            replica.database.observer, replica.database.write = counts, counted
             measured = await SHORT[name](engine, FLOWS)
-            database.observer = None
+            replica.database.observer, replica.database.write = None, write
             after = await ask(url, stored_bytes(url))
-    return counts, after - before, measured
+    return _per_flow(counts, writes["done"], after - before, measured.flows)
 
 
-def per_flow(counts: Counts, stored: int, measured: Measured, *, server: bool) -> dict[str, Any]:
-    """What one flow costs on average; each statement by name. A server reserves ids in transactions of their own."""
-
+def _per_flow(counts: Counts, writes: int, stored: int, flows: int) -> dict[str, Any]:
     def share(value: int) -> float:
-        return round(value / measured.flows, 3)
+        return round(value / flows, 3)
 
-    names = Counter({name: value for name, value in counts.statements.items() if name not in CONTROL | NOT_COUNTED})
+    each = {name: share(value) for name, value in sorted(counts.statements.items()) if name not in CONTROL}
     return {
-        "transactions": share(counts.transactions - (counts.statements["reserve_ids"] if server else 0)),
-        "statements": share(sum(names.values())),
-        "rows": share(sum(value for name, value in counts.rows.items() if name not in CONTROL | NOT_COUNTED)),
         "bytes": share(stored),
-        "each": {name: share(value) for name, value in sorted(names.items())},
+        "rows": share(sum(value for name, value in counts.rows.items() if name not in CONTROL | LOOKS)),
+        "statements": {name: value for name, value in each.items() if name not in LOOKS},
+        "at most": {
+            "writing transactions": share(writes),
+            "transactions": share(counts.transactions),
+            **{name: value for name, value in each.items() if name in LOOKS},
+        },
     }
 
 
@@ -77,8 +88,23 @@ def measure(url: str) -> dict[str, Any]:
     found = {}
     for name in SHORT:
         with fresh(url) as own:
-            found[name] = per_flow(*asyncio.run(count(name, own)), server=bool(url))
+            found[name] = asyncio.run(count(name, own))
     return found
+
+
+def differences(kept: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """What of one database's counts is not as it was kept; one line each."""
+    lines = []
+    for name, was in kept.items():
+        now = found[name]
+        for part in ("bytes", "rows", "statements"):
+            if now[part] != was[part]:
+                lines.append(f"{name}: {part} were {was[part]}, are {now[part]}")
+        for part, value in now["at most"].items():
+            most = was["at most"].get(part, 0.0)
+            if value > 1.25 * most + 1:
+                lines.append(f"{name}: {part} were at most {most}, are {value}")
+    return lines
 
 
 def main() -> None:
