@@ -148,6 +148,23 @@ class EngineBase:
             self._replicas = {}
             self._shared = None
 
+    async def measure(self, *, meter_provider: Any = None, tracer_provider: Any = None) -> None:
+        """Report to these providers from now on, in place of those before; None leaves one as it is.
+
+        Attempts that are under way are not seen. ConfigError for something that is no provider.
+        """
+        self._telemetry.replace(meter_provider, tracer_provider)
+        shared = self._shared
+        if shared is None or not self._started:
+            return
+        self._telemetry.open()
+        if self._census is not None:
+            await self._census.aclose()
+        self._census = Census(self._telemetry, shared, self._replicas)
+        self._census.start()
+        for replica in self._replicas.values():
+            replica.observing.listen(self._telemetry)
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

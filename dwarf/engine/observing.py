@@ -37,23 +37,31 @@ class Telemetry:
     """
 
     def __init__(self, logger: Any = None, meter_provider: Any = None, tracer_provider: Any = None) -> None:
-        for value, what, method in (
-            (logger, "logger", "isEnabledFor"),
-            (meter_provider, "meter_provider", "get_meter"),
-            (tracer_provider, "tracer_provider", "get_tracer"),
-        ):
-            if value is not None and not callable(getattr(value, method, None)):
-                raise ConfigError(f"{what} has no method {method}: {type(value).__name__} is not of the right kind")
+        _check(logger, "logger", "isEnabledFor")
+        _check(meter_provider, "meter_provider", "get_meter")
+        _check(tracer_provider, "tracer_provider", "get_tracer")
         self.log = Log(DEFAULT_LOGGER if logger is None else logger)
         self.metrics = Metrics()
         self.tracing: Tracing | None = None
         self._providers = (meter_provider, tracer_provider)
+
+    def replace(self, meter_provider: Any, tracer_provider: Any) -> None:
+        """Report to other providers, once they are found; None leaves one as it is. ConfigError."""
+        _check(meter_provider, "meter_provider", "get_meter")
+        _check(tracer_provider, "tracer_provider", "get_tracer")
+        meters, tracers = self._providers
+        self._providers = (meter_provider or meters, tracer_provider or tracers)
 
     def open(self) -> None:
         """Find the providers."""
         meter_provider, tracer_provider = self._providers
         self.metrics = metrics_of(meter_provider)
         self.tracing = tracing_of(tracer_provider)
+
+
+def _check(value: Any, what: str, method: str) -> None:
+    if value is not None and not callable(getattr(value, method, None)):
+        raise ConfigError(f"{what} has no method {method}: {type(value).__name__} is not of the right kind")
 
 
 class Watch(AbstractContextManager["Watch"]):
@@ -86,13 +94,17 @@ class Observing:
 
     def __init__(self, telemetry: Telemetry, shard: int, margin_ms: int) -> None:
         self.log = telemetry.log
-        self.metrics = telemetry.metrics
-        self.tracing = telemetry.tracing
-        self.active = self.metrics.active or self.tracing is not None
+        self.listen(telemetry)
         self._margin_ms = margin_ms
         self._number = shard
         self._shard = str(shard)
         self._watches: dict[int, Watch] = {}  # by the identity of the step's record
+
+    def listen(self, telemetry: Telemetry) -> None:
+        """Report to the providers that were found. Attempts under way go on as they began."""
+        self.metrics = telemetry.metrics
+        self.tracing = telemetry.tracing
+        self.active = self.metrics.active or self.tracing is not None
 
     # ------------------------------------------------------------------ flows
 

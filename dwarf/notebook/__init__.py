@@ -5,16 +5,33 @@ Needs the extra "notebook": ``pip install 'dwarf[notebook]'``. From its import o
 
 from __future__ import annotations
 
+from dwarf.notebook.comparing import RunDiff as RunDiff
 from dwarf.notebook.inbox import Inbox as Inbox
 from dwarf.notebook.lab import Lab as Lab
 from dwarf.notebook.magic import load_ipython_extension as load_ipython_extension
 from dwarf.notebook.magic import unload_ipython_extension as unload_ipython_extension
 from dwarf.notebook.mapping import MapRun as MapRun
+from dwarf.notebook.meters import MetricsTable as MetricsTable
 from dwarf.notebook.prompt import Prompt as Prompt
+from dwarf.notebook.report import Report as Report
 from dwarf.notebook.run import Run as Run
 from dwarf.notebook.showing import install
 from dwarf.notebook.svg import Svg as Svg
+from dwarf.notebook.tracing import Trace as Trace
 
-__all__ = ["Inbox", "Lab", "MapRun", "Prompt", "Run", "Svg", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = [
+    "Inbox",
+    "Lab",
+    "MapRun",
+    "MetricsTable",
+    "Prompt",
+    "Report",
+    "Run",
+    "RunDiff",
+    "Svg",
+    "Trace",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
 
 install()

@@ -15,10 +15,20 @@ if TYPE_CHECKING:
     from dwarf.notebook.prompt import Prompt
     from dwarf.workflow.results import FlowSummary, Step
 
-__all__ = ["cohort_frame", "flows_frame", "history_frame", "load_pandas", "prompts_frame", "series_of"]
+__all__ = [
+    "SPAN",
+    "TIME",
+    "cohort_frame",
+    "flows_frame",
+    "history_frame",
+    "load_pandas",
+    "prompts_frame",
+    "series_of",
+    "tidy",
+]
 
-_TIME = "datetime64[ms, UTC]"
-_SPAN = "timedelta64[ms]"
+TIME = "datetime64[ms, UTC]"
+SPAN = "timedelta64[ms]"
 _STATUSES = [str(status) for status in Status]
 
 HISTORY = {
@@ -28,12 +38,12 @@ HISTORY = {
     "attempt": "int64",
     "depth": "int64",
     "ordinal": "int64",
-    "started": _TIME,
-    "finished": _TIME,
-    "duration": _SPAN,
-    "waited": _SPAN,  # from the moment the step was due to its first start
+    "started": TIME,
+    "finished": TIME,
+    "duration": SPAN,
+    "waited": SPAN,  # from the moment the step was due to its first start
     "error": "string",
-    "created": _TIME,
+    "created": TIME,
     "engine": "int64",
     "step": "string",
 }
@@ -41,10 +51,10 @@ FLOWS = {
     "workflow": "string",
     "status": "status",
     "node": "string",
-    "created": _TIME,
-    "started": _TIME,
-    "updated": _TIME,
-    "duration": _SPAN,
+    "created": TIME,
+    "started": TIME,
+    "updated": TIME,
+    "duration": SPAN,
     "error": "string",
     "cancel_reason": "string",
     "priority": "int64",
@@ -56,8 +66,8 @@ PROMPTS = {
     "title": "string",
     "workflow": "string",
     "node": "string",
-    "waiting_since": _TIME,
-    "deadline": _TIME,
+    "waiting_since": TIME,
+    "deadline": TIME,
     "payload": "object",
     "flow": "string",
     "prompt": "string",
@@ -66,8 +76,8 @@ COHORT_BEFORE = {"index": "Int64", "item": "object"}
 COHORT_AFTER = {
     "status": "status",
     "attempt": "int64",
-    "started": _TIME,
-    "duration": _SPAN,
+    "started": TIME,
+    "duration": SPAN,
     "error": "string",
     "step": "string",
 }
@@ -84,7 +94,7 @@ def load_pandas() -> Any:
 
 def history_frame(steps: Sequence[Step]) -> pd.DataFrame:
     """One row for each step, in the order of the history; the steps of a subgraph follow the step that called it."""
-    return _frame([_history_row(step, within) for step, within in _walk(steps, "")], HISTORY)
+    return tidy([_history_row(step, within) for step, within in _walk(steps, "")], HISTORY)
 
 
 def flows_frame(flows: Iterable[FlowSummary]) -> pd.DataFrame:
@@ -107,7 +117,7 @@ def flows_frame(flows: Iterable[FlowSummary]) -> pd.DataFrame:
         }
         for flow in flows
     ]
-    return _frame(rows, FLOWS)
+    return tidy(rows, FLOWS)
 
 
 def prompts_frame(prompts: Iterable[tuple[str, Prompt]]) -> pd.DataFrame:
@@ -125,7 +135,7 @@ def prompts_frame(prompts: Iterable[tuple[str, Prompt]]) -> pd.DataFrame:
         }
         for workflow, prompt in prompts
     ]
-    return _frame(rows, PROMPTS)
+    return tidy(rows, PROMPTS)
 
 
 def cohort_frame(steps: Sequence[Step], item: str) -> pd.DataFrame:
@@ -147,7 +157,7 @@ def cohort_frame(steps: Sequence[Step], item: str) -> pd.DataFrame:
             column = written.setdefault(name, f"result.{name}" if name in own else name)
             row[column] = value
         rows.append(row)
-    return _frame(rows, {**COHORT_BEFORE, **dict.fromkeys(written.values(), "any"), **COHORT_AFTER})
+    return tidy(rows, {**COHORT_BEFORE, **dict.fromkeys(written.values(), "any"), **COHORT_AFTER})
 
 
 def _walk(steps: Sequence[Step], within: str) -> Iterator[tuple[Step, str]]:
@@ -186,7 +196,8 @@ def _between(first: datetime | None, second: datetime | None) -> timedelta | Non
     return max(second - first, timedelta())
 
 
-def _frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+def tidy(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """A table of these columns, whatever rows there are. A kind is a pandas type, "status", or "any" for what fits."""
     pandas = load_pandas()
     frame: pd.DataFrame = pandas.DataFrame(
         {name: _column(pandas, [row.get(name) for row in rows], kind) for name, kind in columns.items()},
@@ -199,8 +210,8 @@ def _frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.
 def _column(pandas: Any, values: list[Any], kind: str) -> Any:
     if kind == "status":
         return pandas.Categorical(values, categories=_STATUSES)
-    if kind == _TIME:
-        return pandas.Series([_utc(value) for value in values], dtype=_TIME)
+    if kind == TIME:
+        return pandas.Series([_utc(value) for value in values], dtype=TIME)
     if kind == "any":
         return _infer(pandas, values)
     if kind == "object":

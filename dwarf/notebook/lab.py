@@ -25,6 +25,7 @@ from dwarf.notebook.live import settle_views
 from dwarf.notebook.loop import LabLoop, at_exit
 from dwarf.notebook.mapping import MapRun, start_map
 from dwarf.notebook.prompt import Prompt
+from dwarf.notebook.recording import Recording
 from dwarf.notebook.run import Run
 from dwarf.notebook.waiting import wait_blocking
 from dwarf.workflow.durations import Seconds, to_ms
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dwarf.engine import Engine, FlowHandle
+    from dwarf.notebook.meters import MetricsTable
+    from dwarf.notebook.tracing import Trace
 
 __all__ = ["Lab", "current_lab"]
 
@@ -70,6 +73,7 @@ class Lab:
         workers: int | None = None,
         answers: Any = None,
         prompt_grace: Seconds = 10,
+        trace: bool = False,
         **engine_settings: Any,
     ) -> Self:
         place, engine_url = _place(url)
@@ -79,13 +83,15 @@ class Lab:
         running = _labs.get(place)
         if running is not None and running._loop.running:
             running._must_match(given)
+            if trace:
+                running._recording.ensure(running)
             return running  # type: ignore[return-value]
         made = super().__new__(cls)
-        made._open(place, engine_url, given, to_ms(prompt_grace, "prompt_grace") / 1000)
+        made._open(place, engine_url, given, to_ms(prompt_grace, "prompt_grace") / 1000, trace)
         _labs[place] = made
         return made
 
-    def _open(self, place: str, engine_url: str, given: Mapping[str, Any], prompt_grace: float) -> None:
+    def _open(self, place: str, engine_url: str, given: Mapping[str, Any], prompt_grace: float, trace: bool) -> None:
         from dwarf.engine import Engine
 
         settings = dict(given)
@@ -99,6 +105,9 @@ class Lab:
         self._watching: set[asyncio.Task[None]] = set()
         self._adopting = asyncio.Lock()  # a flow has one Following, whoever asks for it at the same time
         _prepare(place)
+        self._recording = Recording(settings)
+        if trace:
+            settings |= self._recording.start()
         self.engine = Engine(self.host, engine_url, **settings)
         self._loop = LabLoop()
         try:
@@ -216,6 +225,20 @@ class Lab:
         """Every prompt that waits, over all flows of the database, as live cards. Filters are those of Engine.flows."""
         return Inbox(self, filters)
 
+    def trace(self, run: Run | str) -> Trace:
+        """The spans of a flow: every attempt, and what tasks opened with ``lab.tracer``. The first call switches tracing
+        on, if ``Lab(trace=True)`` has not; what ran before says so. Needs opentelemetry-sdk."""
+        return self._recording.trace(self, run)
+
+    def metrics(self) -> MetricsTable:
+        """A small table of the engine's metrics since they were first asked for, which refreshes itself."""
+        return self._recording.metrics(self)
+
+    @property
+    def tracer(self) -> Any:
+        """A tracer for spans of your own: ``with lab.tracer.start_as_current_span("parse"):`` in a task."""
+        return self._recording.tracer
+
     def close(self) -> None:
         """Stop the engine, after the tasks in flight. The flows stay in the database; another Lab goes on with them."""
         self._close(None)
@@ -301,6 +324,7 @@ class Lab:
         try:
             self.call(self.engine.aclose(grace=grace))
         finally:
+            self._recording.close()
             self._loop.stop()
 
     def _at_exit(self) -> None:

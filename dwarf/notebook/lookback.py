@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph
     from dwarf.workflow.results import Step
 
-__all__ = ["all_steps", "read_cohort"]
+__all__ = ["all_steps", "read_cohort", "with_places"]
 
 
 async def read_cohort(engine: Engine, handle: FlowHandle, graph: Graph, node: str) -> pd.DataFrame:
@@ -42,6 +42,26 @@ def all_steps(steps: Sequence[Step]) -> Iterator[Step]:
         step = stack.pop()
         yield step
         stack += [child for flow in reversed(step.sub_flows) for child in reversed(flow.steps)]
+
+
+def with_places(steps: Sequence[Step]) -> Iterator[tuple[tuple[str, str, int], Step]]:
+    """The steps with what names them in any run of the graph: the nodes whose subgraphs they stand in, their node, and
+    the how-manieth of it they are. A caller's steps come before those of its subgraphs."""
+    levels = [("", [(0, step) for step in steps])]
+    for within, ranked in levels:
+        seen: dict[str, int] = {}
+        below: dict[str, list[tuple[int, Step]]] = {}
+        # a child's steps are put in order by its caller first, since ids tell only which one happened to start earlier
+        ranked.sort(key=lambda each: (each[0], each[1].depth, each[1].ordinal, each[1].id))
+        for rank, (_, step) in enumerate(ranked):
+            number = seen.get(step.node, 0)
+            seen[step.node] = number + 1
+            yield (within, step.node, number), step
+            path = f"{within}/{step.node}" if within else step.node
+            for place, flow in enumerate(step.sub_flows):
+                order = rank * 1000 + place
+                below.setdefault(path, []).extend((order, child) for child in flow.steps)
+        levels.extend(below.items())
 
 
 def _flows_with(steps: Sequence[Step], node: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from dwarf.workflow.schemas import check, find_schema
 if TYPE_CHECKING:
     from dwarf.workflow.results import Step
 
-__all__ = ["Prompt"]
+__all__ = ["Prompt", "title_of"]
 
 
 class Prompt:
@@ -36,7 +36,7 @@ class Prompt:
         self.schema = find_schema(self.payload)
         self.flow_key = flow_key
         self.node = step.node
-        self.title = _title(self.payload, self.schema, step.node)
+        self.title = title_of(self.payload, self.schema, step.node)
         self.waiting_since = step.updated_at
         self.deadline = step.interrupt_deadline
         self._send = send
@@ -79,7 +79,8 @@ class Prompt:
         return {"text/plain": repr(self), "text/html": shown}
 
 
-def _title(payload: Mapping[str, Any], schema: Mapping[str, Any] | None, node: str) -> str:
+def title_of(payload: Mapping[str, Any], schema: Mapping[str, Any] | None, node: str) -> str:
+    """The title of a question, which has one whatever its payload is."""
     for name in ("title", "question", "message", "prompt"):
         text = payload.get(name)
         if isinstance(text, str) and text.strip():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from dwarf.errors import InvalidRequest, PromptNeedsHuman
 from dwarf.notebook import kernel
 from dwarf.notebook.cells import CellHost, Missing
+from dwarf.notebook.comparing import RunDiff, read_side
 from dwarf.notebook.frames import history_frame
 from dwarf.notebook.lookback import read_cohort
 from dwarf.notebook.picture import draw_run
+from dwarf.notebook.report import Report, make_report, read_facts
 from dwarf.notebook.timeline import draw_timeline
 from dwarf.notebook.waiting import wait_async, wait_blocking
 from dwarf.workflow.durations import Seconds, to_ms
@@ -190,6 +193,17 @@ class Run:
         """The steps as bars over time; waiting is striped, and long stretches of it are cut short."""
         steps, answers = self.steps, self._lab.call(self._following.handle.answers())
         return draw_timeline(steps, title=self._name, asked=self._following.asked, answers=answers)
+
+    def diff(self, other: Run) -> RunDiff:
+        """This run and another one side by side: what came out, the steps, what they wrote, and how long they took."""
+        mine, theirs = self._following, other._following
+        left = self._lab.call(read_side(mine.handle, self.graph))
+        return RunDiff(left, other._lab.call(read_side(theirs.handle, other.graph)))
+
+    def report(self, path: str | os.PathLike[str] | None = None) -> Report:
+        """The run as one HTML file that opens anywhere, offline: written to ``path``, or returned as text alone."""
+        made = make_report(self._lab.call(read_facts(self._following.handle, self.graph)))
+        return made if path is None else made.save(path)
 
     # ------------------------------------------------------------ answering
 

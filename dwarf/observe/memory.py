@@ -75,6 +75,12 @@ class Recorder:
         self.tracer_provider.add_span_processor(exporting.SimpleSpanProcessor(_exporter(exporting, self)))
         self._reader = reading.InMemoryMetricReader()
         self.meter_provider = measuring.MeterProvider([self._reader], shutdown_on_exit=False)
+        self._last: list[MetricRecord] | None = None  # once it is closed
+
+    @property
+    def full(self) -> bool:
+        """Whether spans have had to be forgotten, or the next one will push one out."""
+        return len(self._spans) == self._spans.maxlen
 
     def spans(self, trace_id: str = "") -> list[SpanRecord]:
         """The spans that are over, of one trace or all, by their start."""
@@ -89,6 +95,8 @@ class Recorder:
 
     def metrics(self) -> list[MetricRecord]:
         """Every series of the engine, by name and labels."""
+        if self._last is not None:
+            return self._last
         return sorted(_metric_records(self._reader.get_metrics_data()), key=lambda row: (row.name, str(row.labels)))
 
     def clear(self) -> None:
@@ -96,8 +104,11 @@ class Recorder:
         self._spans.clear()
 
     def close(self) -> None:
-        """Record no more. A tracer provider that was given goes on without this recorder."""
+        """Record no more; what was recorded can still be read. A tracer provider that was given goes on by itself."""
+        if not self._listening:
+            return
         self._listening = False
+        self._last = self.metrics()
         if self._own:
             self.tracer_provider.shutdown()
         self.meter_provider.shutdown()
