@@ -17,7 +17,7 @@ from dwarf.notebook.answers import NOTHING, Answers
 from dwarf.notebook.forms import answer_text
 from dwarf.notebook.prompt import Prompt
 from dwarf.notebook.words import plural
-from dwarf.workflow.results import Outcome, Step
+from dwarf.workflow.results import Outcome, Step, SubFlow
 from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Following:
         self.asked: frozenset[str] = frozenset()
         self.ended: concurrent.futures.Future[Outcome] = concurrent.futures.Future()
         self.listeners: set[Callable[[], None]] = set()
+        self._graphs: dict[str, Graph] = {}  # of child flows, by their keys
         self._send = send
         self._waiting: frozenset[tuple[str, object]] = frozenset()
         self._turn = asyncio.Lock()  # between a look at the prompts and what is made of it, none may be answered
@@ -247,6 +248,23 @@ class Following:
         await self.read()
         if self.prompts or self._is_interrupted:
             await self._read_prompts()
+
+    async def graph_of(self, flow_key: str) -> Graph:
+        """The graph of a child flow, as frozen on it."""
+        if flow_key not in self._graphs:
+            self._graphs[flow_key] = await self.engine.flow(flow_key).graph()
+        return self._graphs[flow_key]
+
+    def has_graph(self, child: SubFlow) -> bool:
+        """Whether the graph of a child flow has been read."""
+        return child.flow_key in self._graphs
+
+    def known_graph(self, child: SubFlow) -> Graph | None:
+        """The graph of a child flow, where it has been read; else the last one read of the same workflow."""
+        graph = self._graphs.get(child.flow_key)
+        if graph is None:
+            graph = next((each for each in reversed(self._graphs.values()) if each.name == child.workflow_name), None)
+        return graph
 
     def find(self, step_id: int) -> Step | None:
         """The step of this id, those of subgraphs included, as last seen."""

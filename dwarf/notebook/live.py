@@ -21,20 +21,21 @@ from dwarf.notebook.displays import publish, widget_bundle
 from dwarf.notebook.kernel import in_kernel
 from dwarf.notebook.livecomms import free_comm
 from dwarf.notebook.panel import Desk
-from dwarf.notebook.picture import MAX_WIDTH, draw_run, draw_views
+from dwarf.notebook.picture import draw_plane, plan_of
 from dwarf.notebook.place import Place
-from dwarf.notebook.sketch import sketch
-from dwarf.notebook.strokes import taken_arrows
+from dwarf.notebook.planes import Plane, describe_planes, make_plane, walk
 from dwarf.notebook.svg import Svg
-from dwarf.notebook.views import flow_view, handlers_of, node_views, taken_edges
 from dwarf.notebook.widget import asset, theme, widget_class
-from dwarf.notebook.wire import describe_card, describe_cards, describe_flow, describe_node, describe_plane
+from dwarf.notebook.wire import describe_card, describe_cards, describe_flow, describe_node
 from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
     from dwarf.notebook.follow import Following
     from dwarf.notebook.lab import Lab
     from dwarf.notebook.run import Run
+    from dwarf.notebook.sketch import Sketch
+    from dwarf.workflow.graph import Graph
+    from dwarf.workflow.results import SubFlow
 
 __all__ = [
     "LEAST_INTERVAL",
@@ -87,13 +88,16 @@ class RunView:
         self._panel_open = False
         self._sign = time.monotonic()  # the last sign of a reader
         self._left = False
-        self._desk = None if lab is None else Desk(lab, following, self._show_beneath)
+        self._desk = None if lab is None else Desk(lab, following, self._show_beneath, self.push)
         self._settled: set[int | None] = set()  # the threads from which the still picture has been sent
         self.display_id = f"dwarf-run-{next(_numbers)}-{time.time_ns():x}"
         self._submit = submit
         self._timer: asyncio.TimerHandle | None = None
         self._sent = 0.0
         self._interval = LEAST_INTERVAL
+        self._plan: Sketch | None = None
+        self._shape: list[tuple[str, int]] = []
+        self._fetching: set[str] = set()
         self._widget: Any = None
 
     # ------------------------------------------------------------ in the cell
@@ -135,7 +139,6 @@ class RunView:
         if not self.following.ended.done() or self._widget is None or here in self._settled or self._is_read:
             return
         self._settled.add(here)
-        _views.discard(self)
         publish(self.still(), self.display_id, update=True)
 
     def leave(self) -> None:
@@ -158,10 +161,10 @@ class RunView:
         return widget_bundle(self._widget, self.still())
 
     def _draw(self) -> Svg:
-        seen = self.following
-        if seen.graph is None:
+        plane = self._plane()
+        if plane is None:
             return Svg("", alt="a run")
-        return draw_run(seen.graph, seen.steps, seen.outcome, asked=seen.asked, notes=seen.notes)
+        return draw_plane(plane, notes=self.following.notes, now=time.time())
 
     # ------------------------------------------------------------ on the lab's loop
 
@@ -214,21 +217,44 @@ class RunView:
 
     def _traits(self, *, first: bool) -> dict[str, Any]:
         seen, now = self.following, time.time()
-        if seen.graph is None:
+        plane = self._plane()
+        if plane is None:
             return {"cards": describe_cards(seen.cards)}
-        whole = flow_view(seen.outcome, seen.steps)
-        views = node_views(seen.steps, handlers=handlers_of(seen.graph), asked=seen.asked)
-        taken = taken_edges(seen.steps)
-        plan = sketch(seen.graph, with_status=True, max_width=MAX_WIDTH - 36)
-        ways = taken_arrows(plan, taken, done=whole.state == "completed")
+        shape = [(path, id(each.graph)) for path, each in walk(plane)]
+        if self._plan is None or shape != self._shape:
+            self._plan, self._shape, first = plan_of(plane), shape, True
         traits: dict[str, Any] = {
-            "planes": {"": describe_plane([card.name for card in plan.cards], views, ways)},
-            "flow": describe_flow(whole, now),
+            "planes": describe_planes(plane, self._plan),
+            "flow": describe_flow(plane.whole, now),
             "cards": describe_cards(seen.cards),
         }
         if first:
-            traits["svg"] = str(draw_views(seen.graph, whole, views, taken, now=now, live=True))
+            traits["svg"] = str(draw_plane(plane, self._plan, now=now, live=True))
         return traits
+
+    def _plane(self) -> Plane | None:
+        seen = self.following
+        if seen.graph is None:
+            return None
+        opened = self._desk.opened if self._desk is not None else {}
+        return make_plane(
+            seen.graph, seen.steps, seen.outcome, asked=seen.asked, opened=opened, graph_of=self._graph_of
+        )
+
+    def _graph_of(self, child: SubFlow) -> Graph | None:
+        """A child's graph; one that is not known yet is fetched, and what stands open is then drawn again."""
+        graph = self.following.known_graph(child)
+        if not self.following.has_graph(child) and child.flow_key not in self._fetching:
+            self._fetching.add(child.flow_key)
+            self._submit(self._fetch(child.flow_key))
+        return graph
+
+    async def _fetch(self, key: str) -> None:
+        await self.following.graph_of(key)
+        if self._widget is not None and not self.following.ended.done():
+            self.touch()
+        elif self._widget is not None:
+            self.push()
 
     def _show_beneath(self, run: Run) -> None:
         """Show a run that was begun from the page under this view."""

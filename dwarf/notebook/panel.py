@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import DwarfError, InvalidRequest, StateError
 from dwarf.notebook.palette import look_of
+from dwarf.notebook.planes import child_of
 from dwarf.notebook.views import handlers_of, state_of
 from dwarf.notebook.words import brief, duration_text, plural
 from dwarf.workflow.jsontext import dumps, loads
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from dwarf.notebook.follow import Following
     from dwarf.notebook.lab import Lab
     from dwarf.notebook.run import Run
+    from dwarf.workflow.graph import Graph
 
 __all__ = ["PAGE", "Desk", "changes_between", "describe_step", "diff_of", "sort_steps"]
 
@@ -40,10 +42,14 @@ _log = logging.getLogger("dwarf.notebook")
 class Desk:
     """Answers the page of one view. ``handle`` runs on the lab's loop and never raises."""
 
-    def __init__(self, lab: Lab, following: Following, show: Callable[[Run], None]) -> None:
+    def __init__(
+        self, lab: Lab, following: Following, show: Callable[[Run], None], redraw: Callable[[], None] = lambda: None
+    ) -> None:
         self.lab = lab
         self.following = following
+        self.opened: dict[str, int] = {}  # the subgraphs that stand open: paths, and the steps that called them or 0
         self._show = show
+        self._redraw = redraw
 
     async def handle(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """The reply to a message; what went wrong is told in it as ``fault``."""
@@ -53,6 +59,7 @@ class Desk:
             "fork": self._fork,
             "retry": self._retry,
             "cancel": self._cancel,
+            "unfold": self._unfold,
         }
         try:
             call = calls.get(message.get("do"))
@@ -74,7 +81,7 @@ class Desk:
         if not own:
             return {"title": name, "state": "idle", "about": "The flow has not come here."}
         if len(own) == 1:
-            return await self._full(own[0], 0)
+            return await self._full(own[0], 0, str(message["node"]))
         ordered = sort_steps(own, self._state_of(steps))
         pages = (len(ordered) - 1) // PAGE
         page = min(max(_whole_number(message.get("page", 0), "page"), 0), pages)
@@ -86,13 +93,17 @@ class Desk:
     async def _step(self, message: Mapping[str, Any]) -> dict[str, Any]:
         step = self._known(message)
         _, steps = self._plane(message)
-        return await self._full(step, sum(each.node == step.node for each in steps))
+        return await self._full(step, sum(each.node == step.node for each in steps), str(message.get("node")))
 
-    async def _full(self, step: Step, of: int) -> dict[str, Any]:
+    async def _full(self, step: Step, of: int, path: str = "") -> dict[str, Any]:
         full = await self.lab.engine.step(step.key)
         status = self.following.outcome.status if self.following.outcome is not None else Status.RUNNING
         state = self._state_of(self.following.steps)(full)
-        return {"of": of if of > 1 else 0, **describe_step(full, state, ended=status.terminal)}
+        told = describe_step(full, state, ended=status.terminal)
+        if step.sub_flows:
+            is_open = self.opened.get(path) in (0, step.id)
+            told["nested"] = "Close the subgraph" if is_open else "Open the subgraph in the picture"
+        return {"of": of if of > 1 else 0, **told}
 
     def _state_of(self, steps: Sequence[Step]) -> Callable[[Step], str]:
         """The look of a step; one whose error was handled is told apart."""
@@ -109,11 +120,32 @@ class Desk:
 
     def _plane(self, message: Mapping[str, Any]) -> tuple[str, Sequence[Step]]:
         """The name of the node that is meant, and the steps of its flow."""
-        graph = self.following.graph
-        place = _whole_number(message.get("node"), "node")
-        if graph is None or not 0 <= place < len(graph.nodes):
-            raise InvalidRequest("the flow has no such node")
-        return graph.nodes[place].name, self.following.steps
+        graph, steps = self.following.graph, self.following.steps
+        *outer, last = [_whole_number(part, "node") for part in str(message.get("node")).split("/")]
+        path = ""
+        for place in outer:
+            path = f"{path}/{place}" if path else str(place)
+            child = child_of(steps, _node_of(graph, place), self.opened.get(path, 0))
+            if child is None:
+                raise InvalidRequest("no subgraph stands open there")
+            graph, steps = self.following.known_graph(child), child.steps
+        return _node_of(graph, last), steps
+
+    async def _unfold(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Open a node's subgraph in the picture, or that of one of its steps; shut it, if it is open."""
+        name, steps = self._plane(message)
+        path = "/".join(str(int(part)) for part in str(message["node"]).split("/"))
+        step = _whole_number(message.get("step") or 0, "step")
+        if self.opened.get(path) == step or (path in self.opened and not step):
+            self.opened = {known: each for known, each in self.opened.items() if not f"{known}/".startswith(f"{path}/")}
+        else:
+            child = child_of(steps, name, step)
+            if child is None:
+                raise InvalidRequest(f"{name!r} has called no subgraph")
+            await self.following.graph_of(child.flow_key)
+            self.opened = {**self.opened, path: step}
+        self._redraw()
+        return {}
 
     def _known(self, message: Mapping[str, Any]) -> Step:
         wanted = _whole_number(message.get("step"), "step")
@@ -146,6 +178,12 @@ class Desk:
     def _begun(self, run: Run, said: str) -> dict[str, Any]:
         self._show(run)
         return {"said": said, "find": f'lab.get("{run.key}")'}
+
+
+def _node_of(graph: Graph | None, place: int) -> str:
+    if graph is None or not 0 <= place < len(graph.nodes):
+        raise InvalidRequest("the flow has no such node")
+    return graph.nodes[place].name
 
 
 def sort_steps(steps: Sequence[Step], state: Callable[[Step], str]) -> list[Step]:

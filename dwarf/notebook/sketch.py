@@ -13,9 +13,11 @@ from dwarf.notebook.svg import fit_text, text_width
 if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph, Transition
 
-__all__ = ["DECK", "Arrow", "Card", "Sketch", "sketch"]
+__all__ = ["DECK", "HEAD", "INNER_PAD", "Arrow", "Card", "Sketch", "sketch"]
 
 END = "END"
+HEAD = 46.0  # the height of a card that shows a state, and of the upper part of one with a picture inside
+INNER_PAD = 20.0
 DECK = 6.0  # how far the cards behind a for_each target stick out, in pixels
 _NAME = 13.0
 _TEXT_ROOM = 190.0
@@ -38,6 +40,7 @@ class Card:
     entry: bool = False
     fan_in: bool = False
     many: bool = False
+    inner: Sketch | None = None  # the subgraph that stands open inside
 
     @property
     def outer(self) -> tuple[float, float]:
@@ -73,12 +76,13 @@ class Sketch:
     has_end: bool
 
 
-def sketch(graph: Graph, *, with_status: bool, max_width: float) -> Sketch:
+def sketch(graph: Graph, *, with_status: bool, max_width: float, insides: Mapping[str, Sketch] | None = None) -> Sketch:
     """Lay the graph out from left to right where its run would fit ``max_width``, else from top to bottom.
 
-    A definition takes the direction of its run, so that the two are recognised as the same.
+    A definition takes the direction of its run, so that the two are recognised as the same. ``insides``: subgraphs that
+    stand open in nodes, by the names of these.
     """
-    full = _measure(graph, with_status=True)
+    full = _measure(graph, with_status=True, insides=insides)
     layout = lay_out(full.boxes, full.lines, across=True) if _may_go_across(graph, max_width) else None
     across = layout is not None and layout.width <= max_width
     parts = full if with_status else _measure(graph, with_status=False)
@@ -101,8 +105,8 @@ class _Parts:
     lines: tuple[Line, ...]
 
 
-def _measure(graph: Graph, *, with_status: bool) -> _Parts:
-    cards = _cards(graph, with_status)
+def _measure(graph: Graph, *, with_status: bool, insides: Mapping[str, Sketch] | None = None) -> _Parts:
+    cards = _cards(graph, with_status, insides or {})
     arrows, pairs = _arrows(graph, {card.name: card.key for card in reversed(cards)})
     boxes = [Box(card.key, *card.outer) for card in cards]
     entry = next((card for card in cards if card.entry), None)
@@ -136,7 +140,7 @@ def _line(arrow: Arrow, order: Mapping[str, int]) -> Line:
     return Line(arrow.key, arrow.source, arrow.target, width, 17.0 if arrow.label else 0.0, back)
 
 
-def _cards(graph: Graph, with_status: bool) -> tuple[Card, ...]:
+def _cards(graph: Graph, with_status: bool, insides: Mapping[str, Sketch]) -> tuple[Card, ...]:
     many = {each.target for each in graph.transitions if each.for_each}
     made = []
     for index, node in enumerate(graph.nodes):
@@ -144,16 +148,22 @@ def _cards(graph: Graph, with_status: bool) -> tuple[Card, ...]:
         width = max(room, _STATUS_ROOM) + _ICON + 24 if with_status else max(room, 40) + 28
         if node.fan_in:
             width += 8
+        height = HEAD if with_status else 34.0
+        inner = insides.get(node.name)
+        if inner is not None:
+            width = max(width, inner.layout.width + 2 * INNER_PAD)
+            height += inner.layout.height + INNER_PAD
         made.append(
             Card(
                 key=f"n{index}",
                 name=node.name,
                 url=node.url,
                 width=round(width),
-                height=46.0 if with_status else 34.0,
+                height=round(height),
                 entry=node.name == graph.entry,
                 fan_in=node.fan_in,
                 many=node.name in many,
+                inner=inner,
             )
         )
     return tuple(made)

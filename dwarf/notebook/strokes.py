@@ -13,7 +13,9 @@ from dwarf.notebook.svg import MONO, element, escape, number, text_width
 __all__ = ["draw_arrows", "taken_arrows"]
 
 
-def taken_arrows(plan: Sketch, taken: Collection[tuple[str, str]] | None, *, done: bool) -> list[bool]:
+def taken_arrows(
+    plan: Sketch, taken: Collection[tuple[str, str]] | None, *, done: bool, begun: bool = False
+) -> list[bool]:
     """Whether the flow has gone each way; in a definition (``taken`` None) every way counts as open."""
     sources = {source for source, _ in taken or ()}
     ways = []
@@ -22,7 +24,7 @@ def taken_arrows(plan: Sketch, taken: Collection[tuple[str, str]] | None, *, don
         if taken is None:
             ways.append(True)
         elif arrow.kind == "start":
-            ways.append(bool(taken) or done)
+            ways.append(begun or bool(taken) or done)
         elif arrow.target == "end":
             ways.append(done and pair[0] not in sources)
         else:
@@ -30,14 +32,14 @@ def taken_arrows(plan: Sketch, taken: Collection[tuple[str, str]] | None, *, don
     return ways
 
 
-def draw_arrows(plan: Sketch, ways: Sequence[bool]) -> list[str]:
-    """All arrows, then all labels, so that no stroke crosses a word."""
+def draw_arrows(plan: Sketch, ways: Sequence[bool], prefix: str = "") -> list[str]:
+    """All arrows, then all labels, so that no stroke crosses a word. ``prefix`` begins their paths."""
     arrows, labels = [], []
     for index, (arrow, strong) in enumerate(zip(plan.arrows, ways, strict=True)):
         route = plan.layout.routes.get(arrow.key)
         if route is None:
             continue
-        arrows.append(_arrow(arrow, index, route, strong))
+        arrows.append(_arrow(arrow, f"{prefix}{index}", route, strong))
         if arrow.label and route.label:
             labels.append(_edge_label(arrow, route.label, strong))
     return arrows + labels
@@ -46,7 +48,7 @@ def draw_arrows(plan: Sketch, ways: Sequence[bool]) -> list[str]:
 _DASHES = {"goto": "2 4", "on_error": "6 4"}
 
 
-def _arrow(arrow: Arrow, index: int, route: Route, strong: bool) -> str:
+def _arrow(arrow: Arrow, index: str, route: Route, strong: bool) -> str:
     colour = (ON_ERROR_EDGE if arrow.kind == "on_error" else EDGES)[strong]
     path = _path(route)
     stroke = {"fill": "none", "stroke_linecap": "round"}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph
     from dwarf.workflow.results import Outcome, Step
 
-__all__ = ["FlowView", "NodeView", "flow_view", "handlers_of", "node_views", "state_of", "taken_edges"]
+__all__ = ["FlowView", "NodeView", "flow_view", "handlers_of", "loudest", "node_views", "state_of", "taken_edges"]
 
 # The order in which one state of a group of branches outdoes another in the colour of their node.
 _LOUDEST = tuple("interrupted running nested retrying delayed pending failed cancelled completed handled".split())
@@ -81,6 +81,11 @@ def state_of(step: Step, now: datetime | None = None) -> str:
         due = step.not_before is not None and step.not_before > (now or datetime.now(UTC))
         return "retrying" if step.attempt else "delayed" if due else "pending"
     return str(step.status)
+
+
+def loudest(states: Collection[str]) -> str:
+    """The state of a group that matters most."""
+    return next((name for name in _LOUDEST if name in states), "idle")
 
 
 def flow_view(outcome: Outcome | None, steps: Sequence[Step]) -> FlowView:
@@ -207,7 +212,7 @@ def _view(group: _Group) -> NodeView:
     for step in group.current:
         state = group.state_of(step)
         counts[state] = counts.get(state, 0) + 1
-    state = next((name for name in _LOUDEST if name in counts), "idle")
+    state = loudest(counts)
     nested = any(step.sub_flows or step.parked for step in group.steps)
     detail = _detail(group, counts)
     if len(group.current) == 1:

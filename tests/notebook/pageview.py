@@ -6,10 +6,10 @@ import json
 from datetime import datetime
 from typing import Any
 
-from dwarf.notebook.picture import draw_views
-from dwarf.notebook.views import FlowView, flow_view, handlers_of, node_views, taken_edges
+from dwarf.notebook.picture import draw_plane, plan_of
+from dwarf.notebook.planes import describe_planes, make_plane
 from dwarf.notebook.widget import script, style, theme
-from dwarf.notebook.wire import describe_flow, describe_plane
+from dwarf.notebook.wire import describe_flow
 from dwarf.workflow import Graph, Step
 from tests.notebook.samples import at, outcome
 
@@ -29,19 +29,27 @@ window.reply = (message) => (listeners["msg:custom"] ?? []).forEach((call) => ca
 
 
 def picture_traits(
-    graph: Graph, steps: list[Step], status: str = "running", *, now: datetime | None = None, **flow: Any
+    graph: Graph,
+    steps: list[Step],
+    status: str = "running",
+    *,
+    now: datetime | None = None,
+    opened: dict[str, int] | None = None,
+    children: dict[str, Graph] | None = None,
+    **flow: Any,
 ) -> dict[str, Any]:
     """What the kernel would send for a history, but for the cards."""
     moment = now or at(5)
-    views = node_views(steps, handlers=handlers_of(graph), now=moment)
-    whole = flow_view(outcome(status, error=flow.pop("error", "")), steps)
-    taken = taken_edges(steps)
-    names = [node.name for node in graph.nodes]
-    edges = len(graph.transitions) + 2
+    graphs = children or {}
+    seen = outcome(status, error=flow.pop("error", ""))
+    plane = make_plane(
+        graph, steps, seen, opened=opened, graph_of=lambda child: graphs.get(child.workflow_name), now=moment
+    )
+    plan = plan_of(plane)
     return {
-        "svg": str(draw_views(graph, FlowView(), {}, set(), now=0.0, live=True)),
-        "planes": {"": describe_plane(names, views, [bool(taken)] * edges)},
-        "flow": describe_flow(whole, moment.timestamp(), **flow),
+        "svg": str(draw_plane(plane, plan, now=moment.timestamp(), live=True)),
+        "planes": describe_planes(plane, plan),
+        "flow": describe_flow(plane.whole, moment.timestamp(), **flow),
     }
 
 

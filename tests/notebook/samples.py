@@ -127,3 +127,9 @@ def order_steps() -> list[Step]:
 
 def outcome(status: str, **more: Any) -> Outcome:
     return Outcome(flow_key="1-7-secret", status=Status(status), **more)
+
+
+def payment_graph() -> Graph:
+    """The subgraph that order_steps is in."""
+    graph = Graph("payment").add_switch("authorise", {"amount > 100": "ask_bank"}, default="book")
+    return graph.add_transition("ask_bank", "book").add_transition("book", "END")

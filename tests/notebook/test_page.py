@@ -12,7 +12,7 @@ import pytest
 from dwarf.notebook.palette import LOOKS
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.pageview import PageView, picture_traits
-from tests.notebook.samples import at, order_graph, order_steps, survey_graph, survey_steps
+from tests.notebook.samples import at, order_graph, order_steps, payment_graph, survey_graph, survey_steps
 
 pytestmark = pytest.mark.browser
 
@@ -214,6 +214,33 @@ def test_a_large_group_is_paged_with_the_failed_ones_first(browser: Any) -> None
     assert view.asked[-1]["step"] == 7
     view.reply(**FAILED | {"of": 10_000})
     page.get_by_role("button", name="All 10,000 steps").wait_for()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_subgraph_opens_in_the_picture_and_goes_on(browser: Any, shots: Path, dark: bool) -> None:
+    graph, steps = order_graph(), order_steps()
+    view = PageView(browser, dark=dark, **picture_traits(graph, steps, now=at(6)))
+    charge = view.node("charge")
+    charge.locator('[data-part="nested"]').click()
+    path = charge.get_attribute("data-node")
+    assert view.asked == [{"do": "unfold", "node": path}]
+    charge.focus()
+    traits = picture_traits(graph, steps, now=at(6), opened={path: 0}, children={"payment": payment_graph()})
+    view.put("planes", traits["planes"])
+    view.put("svg", traits["svg"])
+    inner = view.node("authorise")
+    assert inner.get_attribute("data-state") == "running"
+    assert view.page.evaluate("() => document.activeElement.dataset.name") == "charge"  # where it was before
+    view.page.screenshot(path=str(shots / f"nested-{'dark' if dark else 'light'}.png"), full_page=True)
+    traits["planes"][path]["nodes"][0] = [STATES.index("completed"), "", "2.0 s"]
+    view.put("planes", traits["planes"])
+    assert inner.locator('[data-part="line"]').text_content() == "completed · 2.0 s"
+    inner.click()
+    assert view.asked[-1] == {"do": "node", "node": f"{path}/0", "page": 0}
+    charge.focus()
+    charge.press("-")
+    assert view.asked[-1] == {"do": "unfold", "node": path}
+    assert not view.faults
 
 
 def test_cancelling_is_confirmed(browser: Any) -> None:

@@ -169,6 +169,30 @@ def test_a_node_that_was_not_reached_and_a_flow_that_runs(lab: Lab) -> None:
     assert "has ended" in front.node("ask")["no_fork"]
 
 
+def test_a_subgraph_is_opened_and_its_steps_are_found(lab: Lab) -> None:
+    inner = lab.graph("inner").add_node("deep", lambda x: {"x": x + 1}).add_transition("deep", END)
+
+    def call(flow: Flow, x: int) -> dict[str, Any]:
+        return flow.subgraph(inner, {"x": x})
+
+    run = lab.start(lab.graph("outer").add_node("call", call).add_transition("call", END), {"x": 1}, show=False)
+    run.wait(20)
+    front = Front(lab, run)
+    assert "no subgraph" in front.ask("node", node="0/0")["fault"] or front.desk.opened == {}
+    told = front.node("call")
+    assert told["nested"] == "Open the subgraph in the picture"
+    front.ask("unfold", node="0")
+    assert front.desk.opened == {"0": 0}
+    deep = front.ask("node", node="0/0")
+    assert json.loads(deep["result"]) == {"x": 2}
+    assert front.ask("fork", step=deep["step"], text='{"x": 41}', whole=True)["said"]
+    assert front.shown[0].wait(20).state["x"] == 42
+    assert "no such node" in front.ask("node", node="0/7")["fault"]
+    assert "no subgraph" in front.ask("unfold", node="0/0")["fault"]
+    front.ask("unfold", node="0")
+    assert front.desk.opened == {}
+
+
 def test_differences() -> None:
     before = {"same": 1, "one": 1, "gone": {"a": 1}}
     rows = diff_of(before, {"same": 1, "one": True, "gone": None, "new": "x", "absent": None})

@@ -8,10 +8,20 @@ import pytest
 
 from dwarf.notebook import render
 from dwarf.notebook.palette import LOOKS
-from dwarf.notebook.picture import draw_graph, draw_run
+from dwarf.notebook.picture import draw_graph, draw_plane, draw_run
+from dwarf.notebook.planes import describe_planes, lay_plane, make_plane, walk
 from dwarf.notebook.showing import graph_bundle, outcome_bundle
 from dwarf.workflow import Graph
-from tests.notebook.samples import at, order_graph, order_steps, outcome, step, survey_graph, survey_steps
+from tests.notebook.samples import (
+    at,
+    order_graph,
+    order_steps,
+    outcome,
+    payment_graph,
+    step,
+    survey_graph,
+    survey_steps,
+)
 
 NS = "{http://www.w3.org/2000/svg}"
 DRAWN = {"svg", "g", "rect", "circle", "path", "polygon", "text", "title"}
@@ -188,3 +198,28 @@ def test_five_hundred_nodes_are_drawn_in_bounded_time(monkeypatch: pytest.Monkey
         graph.add_transition(f"n{index // 2}", f"n{index + 1}")
     assert len(nodes(parse(draw_graph(graph)))) == 500
     render.lay_out.cache_clear()
+
+
+def test_a_subgraph_opens_in_its_node() -> None:
+    place = str([node.name for node in order_graph().nodes].index("charge"))
+    plane = make_plane(
+        order_graph(),
+        order_steps(),
+        outcome("running"),
+        opened={place: 0, f"{place}/1": 0, "99": 0},
+        graph_of=lambda child: payment_graph() if child.workflow_name == "payment" else None,
+        now=at(6),
+    )
+    assert [path for path, _ in walk(plane)] == ["", place]  # what has no child stays shut
+    plan = lay_plane(plane, 864)
+    assert len(plan.cards[int(place)].inner.cards) == 3  # type: ignore[union-attr]
+    told = describe_planes(plane, plan)
+    assert set(told) == {"", place}
+    root = parse(draw_plane(plane, plan, now=at(6).timestamp()))
+    paths = {group.attrib["data-node"] for group in root.iter(f"{NS}g") if "data-node" in group.attrib}
+    assert {place, f"{place}/0", f"{place}/1", f"{place}/2"} <= paths
+    edges = {group.attrib["data-edge"] for group in root.iter(f"{NS}g") if "data-edge" in group.attrib}
+    assert f"{place}/0" in edges
+    width, _ = size(root)
+    assert width <= 900
+    assert "▶ authorise: running" in draw_plane(plane, now=at(6).timestamp()).alt
