@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from dwarf.engine.query import FlowQuery, read_query, source_of
 from dwarf.engine.replica import Replica
 from dwarf.errors import InvalidRequest
 from dwarf.storage.deleting import ROOTS_AT_ONCE, mark, purge_candidates
-from dwarf.storage.reading.counting import count_rows, read_time
+from dwarf.storage.reading.counting import count_flows, count_rows, read_time
 from dwarf.storage.recovery import lease_owners
 from dwarf.workflow.durations import Seconds
 from dwarf.workflow.status import Status
@@ -73,6 +73,27 @@ class Overview(EngineBase):
             },
         )
         return FlowQuery(self, query)
+
+    async def count(self, **filters: Any) -> Mapping[Status, int]:
+        """How many flows fit, by status, every status named. Takes the filters of ``flows`` but for ``limit``.
+
+        With ``search`` the flows are read to be counted. InvalidRequest for a wrong filter, ThreadNotFound.
+        """
+        self._check_running()
+        if filters.get("limit") is not None:
+            raise InvalidRequest("a count has no limit")
+        query = read_query(self._settings, filters)
+        listing = FlowQuery(self, query)
+        counts = dict.fromkeys(Status, 0)
+        if query.filters.search:
+            async for flow in listing:
+                counts[flow.status] += 1
+            return counts
+        narrowed = await listing.resolved()
+        for replica in listing.replicas():
+            for status, count in (await replica.database.read(partial(count_flows, narrowed))).items():
+                counts[status] += count
+        return counts
 
     async def purge(self, **filters: Any) -> int:
         """Delete the flows that fit, those first created first, at most 4,096 a call. How many; 0 when there are none.

@@ -6,6 +6,7 @@ Needs the extra "notebook": ``pip install 'dwarf[notebook]'``. From its import o
 from __future__ import annotations
 
 from dwarf.notebook.comparing import RunDiff as RunDiff
+from dwarf.notebook.dashboard import Dashboard as Dashboard
 from dwarf.notebook.inbox import Inbox as Inbox
 from dwarf.notebook.lab import Lab as Lab
 from dwarf.notebook.magic import load_ipython_extension as load_ipython_extension
@@ -20,6 +21,7 @@ from dwarf.notebook.svg import Svg as Svg
 from dwarf.notebook.tracing import Trace as Trace
 
 __all__ = [
+    "Dashboard",
     "Inbox",
     "Lab",
     "MapRun",

@@ -16,6 +16,7 @@ Schema = Mapping[str, Any]
 _MOST_BUTTONS = 5
 _LONG_TEXT = 200
 _HOPS = 20
+_DEPTH = 4  # groups and lists inside each other; what is deeper is asked for as JSON
 _INPUTS = {
     "date": "date",
     "time": "time",
@@ -46,7 +47,7 @@ def form_of(payload: Mapping[str, Any], schema: Schema | None) -> dict[str, Any]
     if _type(schema) == "object" and isinstance(schema.get("properties"), Mapping) and schema["properties"]:
         given = default if isinstance(default, Mapping) else {}
         return _form(list(_fields(schema, root, given)), single=False)
-    field = _field("answer", schema, default, required=True)
+    field = _field("answer", schema, default, root, required=True)
     field["label"] = str(schema.get("title") or "")
     return _form([field], single=True)
 
@@ -80,59 +81,86 @@ def _form(
     return {"fields": fields, "buttons": buttons or [["Send", None, "main"]], "single": single}
 
 
-def _fields(schema: Schema, root: Schema, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _fields(schema: Schema, root: Schema, given: Mapping[str, Any], depth: int = 0) -> Iterator[dict[str, Any]]:
     needed = set(schema.get("required", ()))
     for name, part in schema["properties"].items():
         part = _resolve(part if isinstance(part, Mapping) else {}, root)
         default = given.get(name, part.get("default", NOTHING))
-        yield _field(str(name), part, default, required=name in needed)
+        yield _field(str(name), part, default, root, required=name in needed, depth=depth)
 
 
-def _field(name: str, schema: Schema, default: Any, *, required: bool) -> dict[str, Any]:
-    kind = _kind(schema)
+def _field(name: str, schema: Schema, default: Any, root: Schema, *, required: bool, depth: int = 0) -> dict[str, Any]:
+    kind = _kind(schema, root, depth)
     low, high = _bounds(schema, kind)
     value = None if default is NOTHING else default
-    return {
+    if kind in ("json", "list") and has_secret(schema):
+        value, default = None, NOTHING
+    nullable = _nullable(schema)
+    options = [list(option) for option in _options(schema) or _choices(schema) or ()]
+    if kind == "boolean" and nullable:  # a box to tick has no third state
+        kind, options = "choice", [["yes", True], ["no", False]]
+    made = {
         "name": name,
         "kind": kind,
         "label": str(schema.get("title") or name.replace("_", " ")),
         "help": str(schema.get("description") or ""),
         "value": _shown(value, kind, default is NOTHING),
-        "required": required and not _nullable(schema),
-        "nullable": _nullable(schema),
-        "options": [list(option) for option in _options(schema) or _choices(schema) or ()],
+        "required": required and not nullable,
+        "nullable": nullable,
+        "options": options,
         "min": low,
         "max": high,
         "length": schema.get("maxLength"),
         "pattern": schema.get("pattern") if kind == "text" else None,
     }
+    if kind == "group":
+        given = value if isinstance(value, Mapping) else {}
+        made |= {"fields": list(_fields(schema, root, given, depth + 1)), "value": None}
+    elif kind == "list":
+        item = _resolve(schema["items"], root)
+        made |= {
+            "item": _field(name, item, NOTHING, root, required=True, depth=depth + 1),
+            "least": schema.get("minItems") or 0,
+            "most": schema.get("maxItems"),
+            "value": list(value) if isinstance(value, (list, tuple)) else [],
+        }
+    elif kind == "file":
+        made |= {"accept": str(schema.get("contentMediaType") or ""), "url": schema.get("format") == "data-url"}
+    return made
 
 
 def _free(name: str, default: Any) -> dict[str, Any]:
     """The field of a prompt without a schema: JSON where the text is JSON, else the text itself."""
-    field = _field(name, {"title": "Answer", "description": "text or JSON"}, NOTHING, required=False)
+    field = _field(name, {"title": "Answer", "description": "text or JSON"}, NOTHING, {}, required=False)
     text = "" if default is NOTHING else default if isinstance(default, str) else _shown(default, "json", False)
     return field | {"kind": "free", "value": text}
 
 
 def _shown(value: Any, kind: str, missing: bool) -> Any:
-    if kind == "password":
+    if kind in ("password", "file"):
         return None
     return (
         ("" if missing else json.dumps(value, ensure_ascii=False, indent=1, default=str)) if kind == "json" else value
     )
 
 
-def _kind(schema: Schema) -> str:
+def _kind(schema: Schema, root: Schema, depth: int) -> str:
     if _options(schema) is not None:
         return "choice"
     if _choices(schema) is not None:
         return "choices"
     kind, form = _type(schema), str(schema.get("format", ""))
+    if kind == "object" and schema.get("properties") and isinstance(schema["properties"], Mapping) and depth < _DEPTH:
+        return "group"
+    if kind == "array" and isinstance(schema.get("items"), Mapping) and schema["items"] and depth < _DEPTH:
+        item = _kind(_resolve(schema["items"], root), root, depth + 1)
+        return "json" if item in ("json", "choices") else "list"
     if kind != "string":
         return kind if kind in ("boolean", "integer", "number") else "json"
     if schema.get("writeOnly") is True:
         return "password"
+    if schema.get("contentEncoding") == "base64" or form in ("binary", "byte", "data-url"):
+        return "file"
     if form in _INPUTS:
         return _INPUTS[form]
     return "area" if form in ("textarea", "markdown") or schema.get("maxLength", 0) > _LONG_TEXT else "text"

@@ -17,6 +17,7 @@ from dwarf.hosts import Host, LocalHost
 from dwarf.notebook import kernel
 from dwarf.notebook.answers import Answers
 from dwarf.notebook.cells import CellHost
+from dwarf.notebook.dashboard import Dashboard
 from dwarf.notebook.follow import Following
 from dwarf.notebook.frames import flows_frame, prompts_frame
 from dwarf.notebook.inbox import Inbox
@@ -220,6 +221,10 @@ class Lab:
             return found
 
         return prompts_frame(self.call(read()))
+
+    def dashboard(self, **filters: Any) -> Dashboard:
+        """The flows of the database as a live table with actions. The filters are those of Engine.flows."""
+        return Dashboard(self, filters)
 
     def inbox(self, **filters: Any) -> Inbox:
         """Every prompt that waits, over all flows of the database, as live cards. Filters are those of Engine.flows."""

@@ -81,6 +81,7 @@ class ListView:
         self.closed = False
         self.looks_taken = 0  # how often the database has been looked at
         self._widget: Any = None
+        self._box: Any = None  # around the widget, so that something else can stand beneath it
         self._display_id = f"dwarf-list-{next(_numbers)}-{time.time_ns():x}"
         self._views: dict[str, float] = {}  # when each view of the widget was last seen
         self._cell_runs = True
@@ -120,14 +121,17 @@ class ListView:
             print(self._text())  # noqa: T201  there is no front end to send anything else to
             return
         if self._widget is None and not self.closed and _is_attended():
+            import ipywidgets
+
             fixed = {"looks": looks(), "still": self._still_class}
             self._widget = list_widget(self.script)(fixed=fixed, shown={**self._traits(), "now": time.time()})
             self._widget.on_msg(self._on_message)
+            self._box = ipywidgets.VBox([self._widget])
             _open.add(self)
             _on_cells(self)
             self.lab.submit(self._watch())
-        if self._widget is not None:
-            publish(widget_bundle(self._widget, {"text/plain": self._text()}), f"{self._display_id}-live")
+        if self._box is not None:
+            publish(widget_bundle(self._box, {"text/plain": self._text()}), f"{self._display_id}-live")
         publish(self._still(), self._display_id)
 
     def close(self) -> None:
@@ -138,6 +142,7 @@ class ListView:
         _open.discard(self)
         if self._widget is not None:
             self._keep(now=True)
+            self._box.close()
             self._widget.close()
 
     @property
@@ -212,6 +217,11 @@ class ListView:
                 self._widget.shown = {**traits, "now": time.time()}
             except Exception:  # noqa: BLE001  a view must not stop what it looks at
                 _log.debug("a list could not be sent", exc_info=True)
+
+    def _stand_beneath(self, widget: Any) -> None:
+        """Show a widget beneath the list, or nothing."""
+        if self._box is not None and not self.closed:
+            self._box.children = (self._widget,) if widget is None else (self._widget, widget)
 
     def _keep(self, *, now: bool = False) -> None:
         """Bring the table beside the widget up to date, where it has changed."""

@@ -17,7 +17,7 @@ def dwarf_magic(line: str) -> Any:
     """The line magic ``%dwarf``."""
     command, *rest = line.split() or [""]
     if command == "flows":
-        return current_lab().flows(**({"status": rest[0]} if rest else {}))
+        return current_lab().dashboard(**({"status": rest[0]} if rest else {}))
     if command == "show" and rest:
         return current_lab().get(rest[0])
     if command == "inbox":

@@ -103,7 +103,99 @@ function checkField(field) {
   return { node, read: () => node.checked };
 }
 
+const MOST_BYTES = 8_000_000; // of a file, which goes through the kernel's connection as text
+
+function fileField(field) {
+  const node = make("input", { type: "file", className: "dwarf-input", accept: field.accept || undefined });
+  let held;
+  node.addEventListener("change", () => {
+    held = undefined;
+    const file = node.files[0];
+    node.setCustomValidity("");
+    if (!file) return;
+    if (file.size > MOST_BYTES) {
+      node.setCustomValidity(`The file is larger than ${MOST_BYTES / 1_000_000} MB.`);
+      node.reportValidity();
+      return;
+    }
+    node.setCustomValidity("The file is still being read.");
+    const reader = new FileReader();
+    reader.onload = () => {
+      held = field.url ? reader.result : reader.result.slice(reader.result.indexOf(",") + 1);
+      node.setCustomValidity("");
+    };
+    reader.onerror = () => node.setCustomValidity("The file cannot be read.");
+    reader.readAsDataURL(file);
+  });
+  return { node, read: () => (node.files.length ? held : undefined) };
+}
+
+// The fields of an object inside the form.
+function groupField(field) {
+  const { rows, inputs } = buildFields({ fields: field.fields });
+  const node = make("div", { className: "dwarf-group", role: "group", "aria-label": field.label }, ...rows);
+  const read = () => {
+    const value = readAll(inputs);
+    const empty = Object.values(value).every((part) => part === null || part === "" || part === false || (Array.isArray(part) && !part.length));
+    return empty && !field.required ? undefined : value;
+  };
+  return { node, read, main: node, wide: true };
+}
+
+function withValue(field, value) {
+  if (field.kind !== "group") return { ...field, value: value ?? field.value };
+  return { ...field, fields: field.fields.map((each) => withValue(each, value?.[each.name])) };
+}
+
+// As many values of one kind as the reader wants.
+function listField(field) {
+  const box = make("div", { className: "dwarf-items" });
+  const add = make("button", { type: "button", className: "dwarf-button dwarf-small", textContent: "Add", "aria-label": `Add to ${field.label}` });
+  const node = make("div", { className: "dwarf-list", role: "group", "aria-label": field.label }, box, add);
+  const items = [];
+  const renew = () => {
+    items.forEach((item, place) => {
+      if (item.field.kind !== "group") (item.main ?? item.node).setAttribute("aria-label", `${field.label} ${place + 1}`);
+      item.remove.setAttribute("aria-label", `Remove ${field.label} ${place + 1}`);
+      item.remove.hidden = items.length <= field.least;
+    });
+    add.hidden = field.most != null && items.length >= field.most;
+  };
+  const append = (value) => {
+    const wanted = withValue({ ...field.item, label: "", help: "" }, value);
+    const item = { field: wanted, ...fieldFor(wanted), remove: make("button", { type: "button", className: "dwarf-button dwarf-small", textContent: "×" }) };
+    const target = item.main ?? item.node;
+    if (wanted.kind !== "group") target.required = !["boolean", "choices", "json"].includes(wanted.kind);
+    item.row = make("div", { className: "dwarf-item" }, item.node, item.remove);
+    item.remove.addEventListener("click", () => {
+      items.splice(items.indexOf(item), 1);
+      item.row.remove();
+      renew();
+      add.focus();
+    });
+    items.push(item);
+    box.append(item.row);
+    renew();
+    return item;
+  };
+  field.value.forEach(append);
+  while (items.length < field.least) append();
+  add.addEventListener("click", () => {
+    const item = append();
+    (item.node.querySelector?.("input, select, textarea") ?? item.main ?? item.node).focus();
+  });
+  renew();
+  const read = () => {
+    if (!items.length && !field.required) return field.nullable ? undefined : [];
+    return items.map((item) => item.read()).filter((value) => value !== undefined);
+  };
+  return { node, read, main: node, wide: true };
+}
+
 function fieldFor(field) {
+  if (field.kind === "group") return groupField(field);
+  if (field.kind === "list") return listField(field);
+  if (field.kind === "file") return fileField(field);
   if (field.kind === "choice") return choiceField(field);
   if (field.kind === "choices") return choicesField(field);
   if (field.kind === "boolean") return checkField(field);
@@ -119,6 +211,10 @@ function answerOf(form, inputs, fallback) {
     const value = inputs[0].read();
     return value === undefined ? null : value;
   }
+  return readAll(inputs);
+}
+
+function readAll(inputs) {
   const answer = {};
   for (const input of inputs) {
     const value = input.read();
@@ -134,8 +230,9 @@ function buildFields(form) {
     const input = { field, ...fieldFor(field) };
     const target = input.main ?? input.node;
     target.id = `dwarf-field-${++lastId}`;
-    target.required = field.required && !["boolean", "choices", "free"].includes(field.kind);
-    const label = make("label", { textContent: field.label, for: target.id, className: "dwarf-label" });
+    const grouped = ["group", "list", "choices"].includes(field.kind);
+    if (!grouped) target.required = field.required && !["boolean", "free"].includes(field.kind);
+    const label = make(grouped ? "span" : "label", { textContent: field.label, for: grouped ? undefined : target.id, className: "dwarf-label" });
     const side = make("div", { className: "dwarf-value" }, input.node);
     if (field.help) {
       const help = make("div", { className: "dwarf-help", textContent: field.help, id: target.id + "-help" });
@@ -143,7 +240,7 @@ function buildFields(form) {
       side.append(help);
     }
     if (!field.label) target.setAttribute("aria-label", "answer");
-    rows.push(make("div", { className: field.label ? "dwarf-row" : "dwarf-row dwarf-wide" }, ...(field.label ? [label] : []), side));
+    rows.push(make("div", { className: field.label && field.kind !== "group" ? "dwarf-row" : "dwarf-row dwarf-wide" }, ...(field.label ? [label] : []), side));
     return input;
   });
   return { rows, inputs };

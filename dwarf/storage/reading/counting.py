@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import func, select
 
+from dwarf.storage.reading.filters import Filters, conditions_of, count_statement
 from dwarf.storage.script import Fetch, Now, Script, Statement
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.status import Status
@@ -21,6 +22,14 @@ def count_rows() -> Script[tuple[Counts, Counts]]:
         rows = dict((yield Fetch(statement, {})))
         counted.append({status: int(rows.get(status.value, 0)) for status in Status})
     return counted[0], counted[1]
+
+
+def count_flows(filters: Filters) -> Script[Counts]:
+    """The flows that fit, by status, every status named. ``search`` is no filter here: that takes reading them."""
+    now = (yield Now()) if filters.older_ms or filters.newer_ms else 0
+    names, values = conditions_of(filters, now)
+    rows = dict((yield Fetch(count_statement(frozenset(names)), values)))
+    return {status: int(rows.get(status.value, 0)) for status in Status}
 
 
 def read_time() -> Script[int]:

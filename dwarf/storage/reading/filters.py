@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Unicode, bindparam, cast, exists, literal_column, or_, select
+from sqlalchemy import ColumnElement, String, Unicode, bindparam, cast, exists, func, literal_column, or_, select
 
 from dwarf.storage.expressions import ZERO, contains, flag_is, status_is, unindexed
 from dwarf.storage.script import Statement
@@ -139,6 +139,14 @@ def list_statement(conditions: frozenset[str], *, oldest_first: bool) -> Stateme
     return Statement(name, query)
 
 
+@cache
+def count_statement(conditions: frozenset[str]) -> Statement:
+    """The statement that counts, by status, the flows with these conditions."""
+    query = select(flows.c.status, func.count()).where(*(_CONDITIONS[name] for name in sorted(conditions)))
+    name = "_".join(["count_flows_by_status", *sorted(conditions)])
+    return Statement(name, query.group_by(flows.c.status).order_by(flows.c.status))
+
+
 def conditions_of(filters: Filters, now: int) -> tuple[set[str], dict[str, Any]]:
     """The conditions that a list always has, with their parameters. ``now`` is the database's time."""
     values: dict[str, Any] = {"upto": LATEST}
@@ -173,4 +181,5 @@ SAMPLES: Collection[Statement] = [
     ),
     list_statement(frozenset({"kept", "tree_kept", "upto", "before"}), oldest_first=False),
     list_statement(frozenset({"kept", "upto", "roots", "status", "not_running", "older"}), oldest_first=True),
+    *(count_statement(frozenset({"kept", "upto", "roots", *more})) for more in ((), ("workflow_name",), ("node",))),
 ]

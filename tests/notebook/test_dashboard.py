@@ -1,0 +1,226 @@
+"""The dashboard, on a real engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dwarf import END, Flow, Graph, InvalidRequest, Status
+from dwarf.notebook import Dashboard, Lab
+from dwarf.notebook.dashboard import PAGE
+from tests.notebook.test_lab import until
+
+MakeLab = Callable[..., Lab]
+
+
+def some_graph(lab: Lab, name: str = "orders") -> Graph:
+    """Completes for amounts from 0 up, fails below, and asks at 100."""
+
+    @lab.task(url=f"{name}/check")
+    def check(flow: Flow, amount: int) -> dict[str, Any]:
+        if amount < 0:
+            raise ValueError(f"{amount} is <b>negative</b>")
+        return {"paid": flow.interrupt("Pay?") if amount == 100 else amount}
+
+    return lab.graph(name).add_node("Check", check).add_transition("Check", END)
+
+
+def send(board: Dashboard, **message: Any) -> dict[str, Any]:
+    """What the front end would send; what it is shown then."""
+    board.lab.call(board._take(message))
+    return board._traits()
+
+
+def shown(board: Dashboard) -> dict[str, Any]:
+    board.lab.call(board._refresh())
+    return board._traits()
+
+
+def start(lab: Lab, graph: Graph, *amounts: int) -> list[Any]:
+    runs = [lab.start(graph, {"amount": amount}, show=False) for amount in amounts]
+    for run in runs:
+        until(lambda run=run: run.status in (Status.COMPLETED, Status.FAILED, Status.INTERRUPTED))
+    return runs
+
+
+def row_of(run: Any) -> str:
+    return "-".join(run.key.split("-")[:2])
+
+
+def test_flows_are_listed_newest_first_with_counts(lab: Lab) -> None:
+    board = lab.dashboard()
+    assert shown(board)["empty"] == "There are no flows."
+    runs = start(lab, some_graph(lab), 1, -1, 100)
+    traits = shown(board)
+    assert [row["id"] for row in traits["rows"]] == [row_of(run) for run in reversed(runs)]
+    assert dict(traits["counts"]) == {"completed": 1, "failed": 1, "interrupted": 1}
+    assert traits["total"] == 3
+    waiting, failed, completed = traits["rows"]
+    assert waiting["status"] == "interrupted"
+    assert waiting["ended"] == 0
+    assert failed["told"] == "-1 is <b>negative</b>"
+    assert completed["ended"] >= completed["created"] > 0
+    assert repr(board).splitlines()[0].startswith("3 flows · ")
+    assert "failed · orders" in repr(board)
+    assert all(run.key not in str(traits) for run in runs)  # keys grant access to flows
+
+
+def test_the_reader_filters(lab: Lab) -> None:
+    start(lab, some_graph(lab), 1, -1)
+    start(lab, some_graph(lab, "returns"), 2)
+    board = lab.dashboard()
+    assert [row["status"] for row in send(board, type="filter", status="failed")["rows"]] == ["failed"]
+    assert board._traits()["total"] == 3  # of all statuses, to choose from
+    assert [row["workflow"] for row in send(board, type="filter", status="", workflow="returns")["rows"]] == ["returns"]
+    assert board._traits()["workflows"] == ["orders", "returns"]
+    assert len(send(board, type="filter", workflow="", search="negative")["rows"]) == 1
+    assert send(board, type="filter", search="nowhere")["empty"] == "No flow fits the filter."
+    assert len(send(board, type="filter", search="")["rows"]) == 3
+
+
+def test_the_filters_of_the_call_stay(lab: Lab) -> None:
+    start(lab, some_graph(lab), 1, -1)
+    start(lab, some_graph(lab, "returns"), 2)
+    assert len(shown(lab.dashboard(workflow_name="orders"))["rows"]) == 2
+    failed = lab.dashboard(status="failed")
+    assert len(shown(failed)["rows"]) == 1
+    assert len(send(failed, type="filter", status="")["rows"]) == 3
+    with pytest.raises(InvalidRequest, match="limit"):
+        lab.dashboard(limit=5)
+    with pytest.raises(InvalidRequest, match="status"):
+        lab.dashboard(status="unheard of")
+
+
+def test_pages(lab: Lab) -> None:
+    graph = some_graph(lab)
+    lab.map(graph, [{"amount": amount} for amount in range(PAGE * 2 + 3)], show=False).wait(60)
+    board = lab.dashboard()
+    first = shown(board)
+    assert (len(first["rows"]), first["page"], first["more"]) == (PAGE, 1, True)
+    second = send(board, type="older")
+    third = send(board, type="older")
+    assert (len(third["rows"]), third["page"], third["more"]) == (3, 3, False)
+    assert send(board, type="older")["page"] == 3
+    assert send(board, type="newer")["rows"] == second["rows"]
+    start(lab, graph, 7)
+    assert shown(board)["rows"] == second["rows"]  # new flows do not shift a page
+    assert send(board, type="filter", status="completed")["page"] == 1
+    ids = {row["id"] for traits in (first, second, third) for row in traits["rows"]}
+    assert len(ids) == PAGE * 2 + 3
+
+
+def test_actions(lab: Lab) -> None:
+    good, bad, asking = start(lab, some_graph(lab), 1, -1, 100)
+    board = lab.dashboard()
+    shown(board)
+    assert "is cancelled" in send(board, type="cancel", row=row_of(asking))["notice"]
+    assert asking.wait(20).cancel_reason == "cancelled from the notebook"
+    assert "no interrupted" not in send(board, type="cancel", row=row_of(good))["notice"]
+    assert board._traits()["fault"]  # it has ended already
+    assert "is deleted" in send(board, type="delete", row=row_of(good))["notice"]
+    assert row_of(good) not in [row["id"] for row in board._traits()["rows"]]
+    assert not board._traits()["fault"]
+
+    fork = send(board, type="ask-fork", row=row_of(bad))["fork"]
+    assert fork["steps"] == ["Check · failed"]
+    assert "JSON object" in send(board, type="fork", row=row_of(bad), step=0, changes="[1]")["fault"]
+    assert board._traits()["fork"] == fork  # it stays open, to be corrected
+    assert send(board, type="fork", row=row_of(bad), step=0, changes="{")["fault"]
+    traits = send(board, type="fork", row=row_of(bad), step=0, changes='{"amount": 5}')
+    assert traits["fork"] == {}
+    newest = traits["rows"][0]
+    assert traits["opened"] == newest["id"]
+    until(lambda: shown(board)["rows"][0]["status"] == "completed")
+
+    before = len(traits["rows"])
+    assert "runs again" in send(board, type="retry", row=row_of(bad))["notice"]
+    assert len(board._traits()["rows"]) == before + 1
+    send(board, type="delete", row="1-999")  # of a row that is there no more
+    assert len(board._traits()["rows"]) == before + 1
+    board.close()
+
+
+def test_a_run_is_opened_and_closed(lab: Lab) -> None:
+    first, second = start(lab, some_graph(lab), 100, 1)
+    board = lab.dashboard()
+    shown(board)
+    assert send(board, type="open", row=row_of(first))["opened"] == row_of(first)
+    opened = board._opened
+    assert len(first._following.listeners) >= 1
+    assert opened.widget.cards[0]["title"] == "Pay?"
+    assert send(board, type="open", row=row_of(second))["opened"] == row_of(second)
+    assert opened._view.touch not in first._following.listeners
+    assert send(board, type="close")["opened"] == ""
+
+
+def test_it_looks_only_while_somebody_sees_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dwarf.notebook.listview.LEAST_INTERVAL", 0.01)
+    board = lab.dashboard()
+    watching = lab.submit(board._watch())
+    board._cell_runs = False
+    send(board, type="seen", view="a", on=True)
+    count = board.looks_taken
+    until(lambda: board.looks_taken > count + 3)
+    send(board, type="seen", view="a", on=False)
+    assert not board.seen
+    lab.call(_turns())
+    count = board.looks_taken
+    lab.call(_turns())
+    assert board.looks_taken <= count + 1
+    send(board, type="seen", view="b", on=True)
+    until(lambda: board.looks_taken > count + 3)
+    board._views["b"] -= 60  # no sign for a minute: the page has gone
+    assert not board.seen
+    board._cell_runs = True  # or cannot say so, since the kernel is busy
+    assert board.seen
+    board.close()
+    lab.call(board._changed())
+    watching.result(20)
+
+
+async def _turns() -> None:
+    import asyncio
+
+    for _ in range(50):
+        await asyncio.sleep(0.002)
+
+
+def test_nothing_is_sent_where_nothing_changes(lab: Lab) -> None:
+    start(lab, some_graph(lab), 1)
+    board = lab.dashboard()
+    sent: list[Any] = []
+
+    class Widget:
+        def __setattr__(self, name: str, value: Any) -> None:
+            sent.append((name, value))
+
+        def close(self) -> None:
+            pass
+
+    shown(board)
+    board._widget = Widget()
+    board._push()
+    for _ in range(3):
+        shown(board)
+        board._push()
+    assert len(sent) == 1
+    start(lab, some_graph(lab), 2)
+    shown(board)
+    board._push()
+    assert len(sent) == 2
+    board._widget = None
+
+
+def test_text_stays_text(lab: Lab) -> None:
+    start(lab, some_graph(lab, "<script>x</script>"), -1)
+    bundle = lab.dashboard()._repr_mimebundle_()
+    assert "<script>" not in bundle["text/html"]
+    assert "&lt;b&gt;negative" in bundle["text/html"]
+
+
+def test_a_closed_lab_is_told(lab: Lab) -> None:
+    board = lab.dashboard()
+    lab.close()
+    assert "closed" in repr(board)
