@@ -181,7 +181,7 @@ class Dashboard(ListView):
 
         following = await self.lab.follow(known)
         self._close_run()
-        self._opened = OpenedRun(self.lab, following)
+        self._opened = OpenedRun(self.lab, following, self._place)
         self._stand_beneath(self._opened.widget)
 
     def _close_run(self) -> None:

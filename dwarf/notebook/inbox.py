@@ -13,8 +13,8 @@ from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.notebook.follow import Card
 from dwarf.notebook.forms import answer_text
 from dwarf.notebook.listview import ListView
-from dwarf.notebook.live import describe_card
 from dwarf.notebook.prompt import Prompt
+from dwarf.notebook.wire import describe_card
 from dwarf.notebook.words import plural, seconds_text
 
 if TYPE_CHECKING:

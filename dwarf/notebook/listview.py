@@ -19,8 +19,10 @@ from weakref import WeakSet
 from dwarf.errors import EngineClosed
 from dwarf.notebook import kernel
 from dwarf.notebook.displays import publish, widget_bundle
-from dwarf.notebook.live import asset
-from dwarf.notebook.palette import LOOKS
+from dwarf.notebook.livecomms import free_comm
+from dwarf.notebook.palette import DARK, LOOKS, Look
+from dwarf.notebook.place import Place
+from dwarf.notebook.widget import asset
 
 if TYPE_CHECKING:
     from dwarf.notebook.lab import Lab
@@ -40,7 +42,11 @@ _open: WeakSet[ListView] = WeakSet()
 
 def looks() -> dict[str, Any]:
     """The looks of states by their key, for the JavaScript side."""
-    return {key: asdict(look) for key, look in LOOKS.items()}
+    return {key: {**asdict(look), "dark": _dark(look)} for key, look in LOOKS.items()}
+
+
+def _dark(look: Look) -> dict[str, str]:
+    return {name: DARK.get(colour, colour) for name in ("fill", "line", "ink") for colour in [getattr(look, name)]}
 
 
 @cache
@@ -81,6 +87,7 @@ class ListView:
         self.closed = False
         self.looks_taken = 0  # how often the database has been looked at
         self._widget: Any = None
+        self._place: Place | None = None
         self._box: Any = None  # around the widget, so that something else can stand beneath it
         self._display_id = f"dwarf-list-{next(_numbers)}-{time.time_ns():x}"
         self._views: dict[str, float] = {}  # when each view of the widget was last seen
@@ -116,15 +123,17 @@ class ListView:
     def show(self) -> None:
         """Display it under this cell: live where somebody sees it, a table where a program runs the notebook."""
         self._shown_in = kernel.current_cell()
+        self._place = Place()
         self.lab.call(self._refresh())
         if not kernel.in_kernel():
             print(self._text())  # noqa: T201  there is no front end to send anything else to
             return
-        if self._widget is None and not self.closed and _is_attended():
+        if self._widget is None and not self.closed and kernel.is_attended():
             import ipywidgets
 
             fixed = {"looks": looks(), "still": self._still_class}
             self._widget = list_widget(self.script)(fixed=fixed, shown={**self._traits(), "now": time.time()})
+            free_comm(self._widget)
             self._widget.on_msg(self._on_message)
             self._box = ipywidgets.VBox([self._widget])
             _open.add(self)
@@ -215,6 +224,7 @@ class ListView:
             try:
                 self._sent = traits
                 self._widget.shown = {**traits, "now": time.time()}
+                free_comm(self._widget)
             except Exception:  # noqa: BLE001  a view must not stop what it looks at
                 _log.debug("a list could not be sent", exc_info=True)
 
@@ -265,11 +275,6 @@ class ListView:
             self._views.pop(view, None)
         if not was_seen and self._wake is not None:
             self._wake.set()
-
-
-def _is_attended() -> bool:
-    """Whether the running cell was sent by a front end that a person can type into, and not by a program."""
-    return bool(getattr(getattr(kernel.shell(), "kernel", None), "_allow_stdin", False))
 
 
 def _on_cells(view: ListView) -> None:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.displays import publish, widget_bundle
 from dwarf.notebook.listview import looks
-from dwarf.notebook.live import asset, describe_card
+from dwarf.notebook.livecomms import free_comm
 from dwarf.notebook.palette import LOOKS
 from dwarf.notebook.sending import Pacer
+from dwarf.notebook.widget import asset
+from dwarf.notebook.wire import describe_card
 from dwarf.notebook.words import brief, plural
 
 if TYPE_CHECKING:
@@ -113,6 +115,7 @@ class MapView:
             publish(still(self._work, self._name), self._display_id)
             return
         self._widget = _widget_class()(looks=looks(), name=self._name, **self._traits())
+        free_comm(self._widget)
         self._widget.on_msg(self._receive)
         publish(widget_bundle(self._widget, still(self._work, self._name)), self._display_id)
         self._work.listeners.add(self._changed)
@@ -136,6 +139,7 @@ class MapView:
         with self._widget.hold_sync():
             for name, value in self._traits().items():
                 setattr(self._widget, name, value)
+        free_comm(self._widget)
 
     def _traits(self) -> dict[str, Any]:
         progress = self._work.tally.progress()

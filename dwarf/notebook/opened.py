@@ -4,28 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dwarf.notebook.live import RunView, theme, widget_class
+from dwarf.notebook.live import RunView
+from dwarf.notebook.livecomms import free_comm
+from dwarf.notebook.widget import theme, widget_class
 
 if TYPE_CHECKING:
     from dwarf.notebook.follow import Following
     from dwarf.notebook.lab import Lab
+    from dwarf.notebook.place import Place
 
 __all__ = ["OpenedRun"]
 
 
-class OpenedRun:
+class OpenedRun(RunView):
     """The live view of a run, to be put into a box. It stays live after the end of the run, until it is closed."""
 
-    def __init__(self, lab: Lab, following: Following) -> None:
-        self.key = following.handle.key
-        self._following = following
-        self._view = RunView(following, lab.submit)
-        self.widget: Any = widget_class()(theme=theme(), **self._view._traits(first=True))
-        self._view._widget = self.widget
-        self.widget.on_msg(self._view._receive)
-        following.listeners.add(self._view.touch)
+    def __init__(self, lab: Lab, following: Following, place: Place | None) -> None:
+        super().__init__(following, lab.submit, lab, inspecting=True, place=place)
+        self.widget: Any = widget_class()(theme=theme(), **self._traits(first=True))
+        self._widget = self.widget
+        free_comm(self.widget)
+        self.widget.on_msg(self._receive)
+        following.listeners.add(self.touch)
+
+    @property
+    def key(self) -> str:
+        """The key of the flow."""
+        return self.following.handle.key
+
+    def settle(self) -> None:
+        """Nothing: there is no output of its own to be replaced."""
 
     def close(self) -> None:
         """Take it away."""
-        self._following.listeners.discard(self._view.touch)
+        self.following.listeners.discard(self.touch)
         self.widget.close()

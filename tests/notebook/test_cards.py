@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, Field, SecretStr
 
 from dwarf.notebook.follow import Card
 from dwarf.notebook.prompt import Prompt
@@ -208,3 +210,81 @@ def test_the_page_is_understood_without_eyes(browser: Any) -> None:
             .map((node) => node.outerHTML)"""
     )
     assert unnamed == []
+
+
+class Order(BaseModel):
+    """Groups, lists, lists of groups, files and a choice of three states in one."""
+
+    class Line(BaseModel):
+        name: str
+        count: int = 1
+
+    class Buyer(BaseModel):
+        name: str
+        password: SecretStr | None = None
+
+    buyer: Buyer
+    lines: list[Line] = [Line(name="first")]
+    mails: list[str] = Field(default=[], max_length=2)
+    gift: bool | None = None
+    scan: bytes | None = None
+
+
+def test_groups_and_lists_are_filled(browser: Any) -> None:
+    view = View(browser, [card(Order)])
+    page = view.page
+    page.get_by_role("group", name="buyer").get_by_label("name").fill("ann")
+    page.get_by_label("password").fill("hunter2")
+    assert page.get_by_role("group", name="lines").get_by_label("name").input_value() == "first"
+    page.get_by_role("button", name="Add to lines").press("Enter")
+    page.locator(".dwarf-item").nth(1).get_by_label("name").press_sequentially("second")
+    add = page.get_by_role("button", name="Add to mails")
+    add.click()
+    page.get_by_role("textbox", name="mails 1").fill("a@b.de")
+    add.click()
+    assert not add.is_visible()  # two at most
+    page.get_by_role("button", name="Remove mails 2").click()
+    page.get_by_label("gift").select_option(label="no")
+    view.press("Send")
+    (answer,) = view.answers
+    assert answer["lines"] == [{"name": "first", "count": 1}, {"name": "second", "count": 1}]
+    assert answer["mails"] == ["a@b.de"]
+    assert answer["gift"] is False
+    assert answer["scan"] is None
+    assert Order.model_validate(answer).buyer.name == "ann"
+    assert view.faults == []
+
+
+def test_an_empty_item_or_a_missing_group_is_told(browser: Any) -> None:
+    view = View(browser, [card(Order)])
+    view.press("Send")
+    assert view.answers == []  # the buyer's name is needed
+    view.page.get_by_role("group", name="buyer").get_by_label("name").fill("ann")
+    view.page.get_by_role("button", name="Add to mails").click()
+    view.press("Send")
+    assert view.answers == []
+    view.page.get_by_role("button", name="Remove mails 1").click()
+    view.press("Send")
+    assert len(view.answers) == 1
+
+
+def test_a_file_is_sent_as_text(browser: Any) -> None:
+    view = View(browser, [card(bytes)])
+    view.press("Send")
+    assert view.answers == []
+    field = view.page.locator("input[type=file]")
+    field.set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"hello \x00\xff"})
+    view.page.wait_for_function("() => document.querySelector('input[type=file]').validationMessage === ''")
+    view.press("Send")
+    assert view.answers == [base64.b64encode(b"hello \x00\xff").decode()]
+
+
+def test_a_file_that_is_too_large_is_refused(browser: Any) -> None:
+    view = View(browser, [card(bytes)])
+    view.page.locator("input[type=file]").set_input_files(
+        {"name": "a", "mimeType": "text/plain", "buffer": b"x" * 8_000_001}
+    )
+    view.press("Send")
+    assert view.answers == []
+    message = view.page.locator("input[type=file]").evaluate("node => node.validationMessage")
+    assert "larger than 8 MB" in message

@@ -151,7 +151,7 @@ def test_a_run_is_opened_and_closed(lab: Lab) -> None:
     assert len(first._following.listeners) >= 1
     assert opened.widget.cards[0]["title"] == "Pay?"
     assert send(board, type="open", row=row_of(second))["opened"] == row_of(second)
-    assert opened._view.touch not in first._following.listeners
+    assert opened.touch not in first._following.listeners
     assert send(board, type="close")["opened"] == ""
 
 

@@ -183,3 +183,57 @@ def test_a_prompt_shows_itself_safely() -> None:
     shown = waiting({"title": "<script>x</script>", "a": "<b>"})._repr_mimebundle_()
     assert "<script>" not in shown["text/html"]
     assert "<b>" not in shown["text/html"].replace("<p><b>", "")
+
+
+class Line(BaseModel):
+    name: str
+    count: int = Field(default=1, ge=1)
+
+
+class Buyer(BaseModel):
+    name: str
+    pin: SecretStr | None = None
+    likes: list[Line] = []
+
+
+def test_objects_inside_objects_are_groups_and_lists() -> None:
+    found = fields(Buyer, default={"name": "ann", "likes": [{"name": "tea", "count": 2}]})
+    likes = found["likes"]
+    assert likes["kind"] == "list"
+    assert likes["value"] == [{"name": "tea", "count": 2}]
+    assert likes["item"]["kind"] == "group"
+    assert [each["name"] for each in likes["item"]["fields"]] == ["name", "count"]
+    assert likes["item"]["fields"][1]["min"] == 1
+
+
+def test_secrets_inside_lists_and_groups_are_not_shown() -> None:
+    schema = to_schema(list[Buyer])
+    shown = form_of({"default": [{"name": "ann", "pin": "1234"}]}, schema)
+    assert shown["fields"][0]["kind"] == "list"
+    assert "1234" not in str(shown)
+    inside = to_schema({"type": "object", "properties": {"deep": Buyer}})
+    assert "1234" not in str(form_of({"default": {"deep": {"name": "ann", "pin": "1234"}}}, inside))
+
+
+def test_what_nests_too_deep_is_json() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(8):
+        schema = {"type": "object", "properties": {"in": schema}}
+    field, depth = form_of({}, schema)["fields"][0], 1
+    while field["kind"] == "group":
+        field, depth = field["fields"][0], depth + 1
+    assert field["kind"] == "json"
+    assert depth <= 6
+
+
+def test_a_recursive_model_is_no_trap() -> None:
+    node = {"type": "object", "properties": {"name": {"type": "string"}, "next": {"$ref": "#/$defs/node"}}}
+    assert form_of({}, {"$ref": "#/$defs/node", "$defs": {"node": node}})["fields"][1]["kind"] == "group"
+
+
+def test_files_and_three_states() -> None:
+    found = fields({"type": "object", "properties": {"scan": bytes, "sure": bool | None}})
+    assert found["scan"]["kind"] == "file"
+    assert found["scan"]["value"] is None
+    assert found["sure"]["kind"] == "choice"
+    assert found["sure"]["options"] == [["yes", True], ["no", False]]

@@ -154,3 +154,73 @@ def test_a_map(theme: str, opened: Any, shots: Path) -> None:
         lab.run_cell(5)
         assert "[True]" in lab.output(5)
         assert lab.errors() == []
+
+
+BOARD = """
+@lab.task
+def check(amount: int) -> dict:
+    if amount < 0:
+        raise ValueError(f"{amount} is no amount")
+    return {"checked": amount}
+
+orders = lab.graph("Orders").add_node("Check", check).add_transition("Check", END)
+for amount in (*range(1, 22), -5):
+    lab.start(orders, {"amount": amount}, show=False).wait(20)
+"""
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_the_dashboard(theme: str, opened: Any, shots: Path, tmp_path: Path) -> None:
+    cells = [
+        DEFINE,
+        BOARD,
+        "board = lab.dashboard(); board",
+        "lab.start(pay, {'amount': 9}, show=False).key",
+        "lab.close()",
+    ]
+    with opened(*cells, theme=f"JupyterLab {theme}") as lab:
+        for number in range(3):
+            lab.run_cell(number)
+        board = lab.page.get_by_role("region", name="Dashboard")
+        board.wait_for(timeout=60_000)
+        rows = board.locator("tbody tr")
+        assert rows.count() == 20
+        assert board.get_by_role("button", name="All 25").get_attribute("aria-pressed") == "true"
+        lab.shot(shots / f"dashboard-{theme.lower()}.png", 2)
+        board.get_by_role("button", name="Older").click()
+        board.get_by_text("Page 2").wait_for(timeout=20_000)
+        lab.page.wait_for_function("() => document.querySelectorAll('.dwarf-table tbody tr').length === 5")
+        board.get_by_role("button", name="Newer").click()
+        board.get_by_text("Page 1").wait_for(timeout=20_000)
+
+        failed = rows.filter(has_text="-5 is no amount")
+        failed.get_by_role("button", name="Fork").press("Enter")
+        board.get_by_label("Changes to the state").fill('{"amount": 55}')
+        board.get_by_label("Changes to the state").press("Control+Enter")
+        beneath = lab.cell(2).locator(".dwarf-picture .dwarf-node")
+        beneath.first.wait_for(timeout=30_000)  # the fork is shown beneath
+        lab.page.locator('.dwarf-node[data-state="completed"]').first.wait_for(timeout=30_000)
+        board.get_by_role("button", name="All 26").wait_for(timeout=20_000)
+        lab.shot(shots / f"dashboard-open-{theme.lower()}.png", 2)
+        rows.first.get_by_role("button", name="Close").click()
+        beneath.first.wait_for(state="detached", timeout=20_000)
+
+        lab.run_cell(3)  # a new flow appears by itself
+        newest = rows.filter(has_text="waiting for an answer").filter(has_text="Pay").first
+        board.get_by_role("button", name="? waiting for an answer 4").click(timeout=20_000)
+        lab.page.wait_for_function("() => document.querySelectorAll('.dwarf-table tbody tr').length === 4")
+        newest.get_by_role("button", name="Open").click()
+        lab.cell(2).get_by_role("button", name="Approve").click(timeout=30_000)
+        lab.page.wait_for_function("() => document.querySelectorAll('.dwarf-table tbody tr').length === 3")
+        delete = newest.get_by_role("button", name="Delete")
+        delete.press("Enter")
+        delete.press("Enter")
+        board.get_by_text("is deleted").wait_for(timeout=20_000)
+        lab.page.wait_for_function("() => document.querySelectorAll('.dwarf-table tbody tr').length === 2")
+        lab.run_cell(4)
+        lab.save()
+        assert lab.errors() == []
+    saved = nbformat.read(tmp_path / "notebooks" / "lists.ipynb", as_version=4)
+    table = saved.cells[2].outputs[-1].data["text/html"]
+    assert table.count("<tr>") == 3  # the head, and the two flows that were shown last
+    assert "waiting for an answer" in table

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from dwarf.notebook.listview import looks
-from dwarf.notebook.live import asset, describe_card
+from dwarf.notebook.widget import asset
+from dwarf.notebook.wire import describe_card
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.test_cards import card
 
@@ -85,7 +86,9 @@ class ListPage:
         model = MODEL.replace("STATE", json.dumps(traits).replace("</", "<\\/"))
         start = "window.stop = window.widget.render({ model: window.model, el: document.body });"
         style = f"{asset('dwarf.css')}\n{asset('lists.css')}"
-        self.page.set_content(f"<style>{style}</style><body style='{DARK if dark else ''}'></body>")
+        self.page.set_content(
+            f"<style>{style}</style><body data-jp-theme-light='{str(not dark).lower()}' style='{DARK if dark else ''}'></body>"
+        )
         self.page.add_script_tag(content=f"{{\n{code}\n{model}\n{start}\n}}")
 
     def put(self, value: Any, name: str = "shown") -> None:

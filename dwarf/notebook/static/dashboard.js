@@ -9,7 +9,10 @@ const SURE = { cancel: "Cancel it?", delete: "Delete it?" };
 
 function pill(look) {
   const node = make("span", { className: "dwarf-pill" }, make("span", { textContent: look.sign, "aria-hidden": "true" }), ` ${look.word}`);
-  node.style.cssText = `background: ${look.fill}; color: ${look.ink}; border-color: ${look.line}`;
+  for (const name of ["fill", "line", "ink"]) {
+    node.style.setProperty(`--${name}`, look[name]);
+    node.style.setProperty(`--dark-${name}`, look.dark[name]);
+  }
   return node;
 }
 

@@ -103,6 +103,23 @@ INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status,
 SELECT dwarf_flows.status, count(*) AS count_1
 FROM dwarf_flows GROUP BY dwarf_flows.status ORDER BY dwarf_flows.status;
 
+-- count_flows_by_status_kept_node_roots_upto
+SELECT dwarf_flows.status, count(*) AS count_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND dwarf_steps.node = ?)) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? GROUP BY dwarf_flows.status ORDER BY dwarf_flows.status;
+
+-- count_flows_by_status_kept_roots_upto
+SELECT dwarf_flows.status, count(*) AS count_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? GROUP BY dwarf_flows.status ORDER BY dwarf_flows.status;
+
+-- count_flows_by_status_kept_roots_upto_workflow_name
+SELECT dwarf_flows.status, count(*) AS count_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? AND dwarf_flows.workflow_name = ? GROUP BY dwarf_flows.status ORDER BY dwarf_flows.status;
+
 -- count_steps
 SELECT dwarf_steps.status, count(*) AS count_1
 FROM dwarf_steps GROUP BY dwarf_steps.status ORDER BY dwarf_steps.status;
