@@ -8,13 +8,13 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from weakref import WeakValueDictionary
 
 from dwarf.errors import ConfigError, EngineClosed
 from dwarf.hosts import Host, LocalHost
 from dwarf.notebook import kernel
+from dwarf.notebook.addresses import address_of, prepare_folder
 from dwarf.notebook.answers import Answers
 from dwarf.notebook.cells import CellHost
 from dwarf.notebook.dashboard import Dashboard
@@ -49,7 +49,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _log = logging.getLogger("dwarf.notebook")
 _labs: dict[str, Lab] = {}
 
-_HOME = Path(".dwarf")
 _EXIT_GRACE = 2.0  # seconds for tasks in flight when the process ends
 
 
@@ -77,7 +76,7 @@ class Lab:
         trace: bool = False,
         **engine_settings: Any,
     ) -> Self:
-        place, engine_url = _place(url)
+        place, engine_url = address_of(url)
         options = {**engine_settings, "host": host, "workers": workers}
         options["answers"] = None if answers is None else Answers(answers)
         given = {name: value for name, value in options.items() if value is not None}
@@ -105,7 +104,7 @@ class Lab:
         self._followings: WeakValueDictionary[str, Following] = WeakValueDictionary()
         self._watching: set[asyncio.Task[None]] = set()
         self._adopting = asyncio.Lock()  # a flow has one Following, whoever asks for it at the same time
-        _prepare(place)
+        prepare_folder(place)
         self._recording = Recording(settings)
         if trace:
             settings |= self._recording.start()
@@ -227,7 +226,7 @@ class Lab:
         return Dashboard(self, filters)
 
     def inbox(self, **filters: Any) -> Inbox:
-        """Every prompt that waits, over all flows of the database, as live cards. Filters are those of Engine.flows."""
+        """Every prompt that waits, over all flows, as live cards. Takes the filters of Engine.flows."""
         return Inbox(self, filters)
 
     def trace(self, run: Run | str) -> Trace:
@@ -352,28 +351,6 @@ def current_lab() -> Lab:
     """The Lab made last that is running; where there is none, the one of the working directory."""
     running = [lab for lab in _labs.values() if lab._loop.running]
     return running[-1] if running else Lab()
-
-
-def _place(url: str | os.PathLike[str] | None) -> tuple[str, str]:
-    """What tells one lab from another, and the engine's URL for it."""
-    text = os.fspath(_HOME / "flows.db") if url is None else os.fspath(url)
-    if text == "memory":
-        return text, "sqlite://"
-    if "://" in text:
-        return text, text
-    path = Path(text).expanduser().resolve()
-    return str(path), f"sqlite:///{path.as_posix()}"
-
-
-def _prepare(place: str) -> None:
-    """Make the folder of a database file; one of our own tells git to leave it alone."""
-    if place == "memory" or "://" in place:
-        return
-    folder = Path(place).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    ignore = folder / ".gitignore"
-    if folder.name == _HOME.name and not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
 
 
 def _warm_up() -> None:
