@@ -225,15 +225,15 @@ class FlowHandle(Awaitable[Outcome]):
                 if replica.waiters.knows_since(self._fresh):
                     # made here, and every stop since is known here: there is no need to look
                     stop = replica.waiters.recent(key.id) or await future
-                if stop is not None and stop.final_state is not None and stop.status is not Status.CANCELLED:
+                if stop is not None and _says_all(stop):
                     return self._outcome_of(stop)
                 outcome, overdue = await replica.database.read(lambda: read_outcome(key))
                 if outcome.stopped and not overdue:
                     return outcome
                 if overdue:
                     await replica.committer.call(answer_overdue)
-                else:
-                    await future
+                elif (stop := await future) is not None and _says_all(stop):
+                    return self._outcome_of(stop)
 
     def _outcome_of(self, stop: Stop) -> Outcome:
         return Outcome(
@@ -251,6 +251,11 @@ class FlowHandle(Awaitable[Outcome]):
 
     def _place(self) -> tuple[Replica, Key]:
         return self._engine._replica(self._parsed.shard), self._parsed
+
+
+def _says_all(stop: Stop) -> bool:
+    """Whether a stop tells the outcome, so that there is no need to read it."""
+    return stop.final_state is not None and stop.status is not Status.CANCELLED
 
 
 def _seconds(timeout: Seconds | None) -> float | None:
