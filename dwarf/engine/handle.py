@@ -187,7 +187,7 @@ class FlowHandle(Awaitable[Outcome]):
 
     async def to_mermaid(self, *, direction: str = "TD", title: str = "") -> str:
         """The executed steps as Mermaid text. No keys are in it."""
-        from dwarf.workflow.mermaid_history import FlowRenderer
+        from dwarf.workflow.drawing.mermaid_history import FlowRenderer
 
         return FlowRenderer(await self.history(), direction=direction, title=title).render()
 

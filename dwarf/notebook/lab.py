@@ -230,8 +230,11 @@ class Lab:
         return Inbox(self, filters)
 
     def trace(self, run: Run | str) -> Trace:
-        """The spans of a flow: every attempt, and what tasks opened with ``lab.tracer``. The first call switches tracing
-        on, if ``Lab(trace=True)`` has not; what ran before says so. Needs opentelemetry-sdk."""
+        """The spans of a flow: every attempt, and what tasks opened with ``lab.tracer``.
+
+        The first call switches tracing on, if ``Lab(trace=True)`` has not; what ran before says so. Needs
+        opentelemetry-sdk.
+        """
         return self._recording.trace(self, run)
 
     def metrics(self) -> MetricsTable:

@@ -233,7 +233,7 @@ class Graph:
 
     def to_networkx(self) -> Any:
         """A ``networkx.MultiDiGraph`` whose edge keys are the positions of the transitions."""
-        from dwarf.workflow.networks import to_networkx
+        from dwarf.workflow.drawing.networks import to_networkx
 
         return to_networkx(self)
 
@@ -242,19 +242,19 @@ class Graph:
 
         The direction is TD or LR, the title defaults to the graph's name, and ``links`` maps node names to addresses.
         """
-        from dwarf.workflow.mermaid import GraphRenderer
+        from dwarf.workflow.drawing.mermaid import GraphRenderer
 
         return GraphRenderer(self, direction=direction, title=title, links=links).render()
 
     def to_dot(self, *, rankdir: str = "LR") -> str:
         """The text of a Graphviz drawing, from left to right or (TB) from top to bottom. No program is run."""
-        from dwarf.workflow.dot import to_dot
+        from dwarf.workflow.drawing.dot import to_dot
 
         return to_dot(self, rankdir=rankdir)
 
     def to_graphviz(self, *, rankdir: str = "LR") -> Any:
         """The same drawing as a ``graphviz.Digraph``, to be styled at will. Needs the package graphviz."""
-        from dwarf.workflow.dot import to_graphviz
+        from dwarf.workflow.drawing.dot import to_graphviz
 
         return to_graphviz(self, rankdir=rankdir)
 

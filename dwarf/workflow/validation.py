@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from dwarf.errors import ConditionError, GraphError
 from dwarf.workflow.conditions import parse
+from dwarf.workflow.drawing.networks import to_networkx
 from dwarf.workflow.lineage import lineage_problems
-from dwarf.workflow.networks import to_networkx
 from dwarf.workflow.parts import END, shown
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 
+from dwarf.workflow.drawing.mermaid import GraphRenderer, escape
+from dwarf.workflow.drawing.mermaid_history import FlowRenderer
 from dwarf.workflow.graph import END, Graph
-from dwarf.workflow.mermaid import GraphRenderer, escape
-from dwarf.workflow.mermaid_history import FlowRenderer
 from dwarf.workflow.results import Step, SubFlow
 from dwarf.workflow.status import Status
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwarf.errors import GraphError
+from dwarf.workflow.drawing.mermaid import GraphRenderer
 from dwarf.workflow.graph import END, Graph, Limit
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.lineage import fan_in_map, lineage_problems
-from dwarf.workflow.mermaid import GraphRenderer
 from dwarf.workflow.validation import problems_of
 
 NAMES = st.sampled_from(["a", "b", "c", "d", "e", "", "https://h/p", 'x"]:::y', "\\", "né\n&lt;", END])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dwarf.errors import InvalidRequest
+from dwarf.workflow.drawing.mermaid import GraphRenderer
 from dwarf.workflow.graph import END, Graph
-from dwarf.workflow.mermaid import GraphRenderer
 
 
 def lines_of(text: str) -> list[str]:

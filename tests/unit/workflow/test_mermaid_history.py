@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dwarf.errors import InvalidRequest
-from dwarf.workflow.mermaid_history import FlowRenderer, duration_text
+from dwarf.workflow.drawing.mermaid_history import FlowRenderer, duration_text
 from dwarf.workflow.results import Step, SubFlow
 from dwarf.workflow.status import Status
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from dwarf.workflow.mermaid import PRIMARY, SECONDARY, Colors, checked_direction, escape, style
+from dwarf.workflow.drawing.mermaid import PRIMARY, SECONDARY, Colors, checked_direction, escape, style
 from dwarf.workflow.parts import shown
 from dwarf.workflow.results import NO_TIME, Step, SubFlow
 

@@ -7,9 +7,9 @@ from enum import EnumMeta
 from typing import Any, TypeAlias
 
 from dwarf.errors import InvalidRequest, StateError
-from dwarf.workflow.schema_checks import check as check
-from dwarf.workflow.schema_checks import checked_schema
-from dwarf.workflow.schema_types import SchemaMaker, plain
+from dwarf.workflow.schemas.checks import check as check
+from dwarf.workflow.schemas.checks import checked_schema
+from dwarf.workflow.schemas.types import SchemaMaker, plain
 
 __all__ = ["check", "find_schema", "plain", "to_schema"]
 

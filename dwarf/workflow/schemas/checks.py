@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 from dwarf.errors import InvalidRequest, StateError
-from dwarf.workflow.schema_types import plain
+from dwarf.workflow.schemas.types import plain
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError

@@ -1,0 +1,1 @@
+"""What does a graph look like as text? Mermaid, DOT and networkx."""
