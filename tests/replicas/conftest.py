@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.crash.conftest import Site
+from tests.replicas.standstill import watched
 from tests.support.servers import fresh_database, query, servers
 
 # these tests are about servers: without one there is nothing to collect
@@ -41,7 +42,7 @@ def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """The kind of server of a test."""
     kind: str = request.param
     with fresh_database(kind) as url:
-        monkeypatch.setenv("DWARF_TEST_URL", url)
+        monkeypatch.setenv("DWARF_TEST_URL", watched(kind, url))
         yield kind
 
 

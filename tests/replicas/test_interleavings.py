@@ -11,12 +11,12 @@ import pytest
 from dwarf import END, Flow, Graph, StateConflict, Status
 from dwarf.engine import Engine, FlowHandle
 from tests.replicas.gates import Gates, Held
+from tests.replicas.standstill import blocked
 from tests.support.workflows import Gate, Running, at, until_steps
 
 pytestmark = pytest.mark.server
 
 T = TypeVar("T")
-LONG_ENOUGH_S = 0.15  # in which what is not blocked would be done
 
 
 async def nothing(flow: Flow) -> None:
@@ -38,7 +38,7 @@ def chain(*nodes: str) -> Graph:
 async def meets(held: Held, action: Awaitable[T]) -> T:
     """Begin something that meets a held transaction, let the two come to a standstill, and let go."""
     task = asyncio.ensure_future(action)
-    await asyncio.wait([task], timeout=LONG_ENOUGH_S)
+    await blocked(unless=task)
     held.release()
     return await task
 
@@ -81,13 +81,17 @@ async def test_a_flow_that_moves_on_while_it_is_cancelled_is_caught_up_with(runn
         await after_a.reached()
         after_b = runs.hold("COMMIT", after="finish_step")
         cancelling = asyncio.create_task(two.flow(flow.key).cancel())
-        await asyncio.sleep(LONG_ENOUGH_S)  # it waits for the first step
+        await blocked()  # it waits for the first step
         after_a.release()
-        await cancel.reached()
-        await asyncio.sleep(LONG_ENOUGH_S)  # the second step ends, unless the cancel has seen and locked it by now
-        cancel.release()
-        await asyncio.sleep(LONG_ENOUGH_S)
+        locked = asyncio.ensure_future(cancel.reached())
+        await blocked(unless=locked)
+        if locked.done():
+            # the second step ends, unless the cancel has seen and locked it by now
+            await blocked(unless=asyncio.ensure_future(after_b.reached()))
+            cancel.release()
+            await blocked(unless=cancelling)
         after_b.release()
+        cancel.release()
         await cancelling
         await assert_over(flow, Status.CANCELLED)
         last = (await flow.history())[-1]
@@ -162,7 +166,7 @@ async def test_the_outcome_of_a_step_that_was_cancelled_meanwhile_is_lost(runnin
         cancelling = asyncio.create_task(two.flow(flow.key).cancel())
         await held.reached()
         gate.open()
-        await asyncio.sleep(LONG_ENOUGH_S)  # the outcome waits for the cancel
+        await blocked()  # the outcome waits for the cancel
         held.release()
         await cancelling
         await assert_over(flow, Status.CANCELLED)
@@ -299,7 +303,7 @@ async def test_the_last_branch_sees_what_the_others_have_brought(running: Runnin
         arrivals = [asyncio.create_task(held.reached()) for held in helds]
         await asyncio.wait(arrivals, return_when=asyncio.FIRST_COMPLETED)
         gate.open()
-        await asyncio.sleep(LONG_ENOUGH_S)
+        await blocked()
         for held in helds:
             held.release()
         for arrival in arrivals:
@@ -338,12 +342,12 @@ async def test_what_is_being_written_is_not_taken_back(running: Running) -> None
     """Recovery leaves a step alone whose owner is late, but is just writing its outcome."""
     from dwarf.engine import Timing
 
-    lease = {"time_budget": 0.5, "timing": Timing(lease_margin=0.5, recovery=0.05)}
+    lease = {"time_budget": 2, "timing": Timing(lease_margin=0.2, recovery=0.05)}
     async with running(**lease) as one, running(**{**lease, "workers": 0}):
         held = (await Gates.of(one)).hold("COMMIT", after="finish_step")
         flow = await one.create(chain("A", "B"))
         await held.reached()
-        await asyncio.sleep(1.5)  # the lease is over, and recovery has come by several times
+        await asyncio.sleep(2.6)  # the lease is over, and recovery has come by several times
         held.release()
         await assert_over(flow, Status.COMPLETED)
         assert [step.attempt for step in await flow.history()] == [0, 0]

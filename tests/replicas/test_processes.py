@@ -47,7 +47,7 @@ async def test_what_a_dead_process_ran_is_run_again_when_its_leases_are_over(sit
     first = await site.start(holding=True, **SHORT)
     keys = await first.ask("create_many", workflow="holding", states=[{}] * 10)
     held = "SELECT COUNT(*) FROM dwarf_steps WHERE task_url = 'Hold' AND status = 'running'"
-    await first.until(lambda: site.rows(held)[0][0] == 10)
+    await first.until(lambda: site.rows(held)[0][0] == 10 and site.executions().get("N2") == 10)
     await first.kill()
     second = await site.start(**SHORT)
     outcomes = await second.ask("outcomes", keys=keys)

@@ -78,7 +78,7 @@ async def test_news_reach_the_others_and_nobody_hears_himself(url: str) -> None:
 
 async def test_news_of_one_moment_are_one_message(url: str) -> None:
     async with ear(url) as one, ear(url) as two:
-        await until(lambda: one.database._listener.living == 2)
+        await until(lambda: one.database._listener.living == two.database._listener.living == 2)
         two.heard.clear()
         for flow_id in range(100):
             one.database.tell(flow_id == 50, [flow_id])
@@ -90,7 +90,7 @@ async def test_news_of_one_moment_are_one_message(url: str) -> None:
 
 async def test_too_many_flows_are_not_named(url: str) -> None:
     async with ear(url) as one, ear(url) as two:
-        await until(lambda: one.database._listener.living == 2)
+        await until(lambda: one.database._listener.living == two.database._listener.living == 2)
         two.heard.clear()
         one.database.tell(False, range(10_000))
         await two.until(lambda: two.heard == [(False, None)])
@@ -133,6 +133,13 @@ async def test_a_lost_connection_is_made_again_and_what_was_missed_is_looked_for
         await one.until(lambda: (False, [5]) in one.heard)
 
 
+async def test_who_comes_to_know_another_looks_around(url: str) -> None:
+    async with ear(url) as one:
+        one.heard.clear()
+        async with ear(url):
+            await one.until(lambda: (True, None) in one.heard)
+
+
 async def test_schemas_of_one_database_do_not_hear_each_other(url: str) -> None:
     with fresh_database("postgresql") as pattern:
         async with ear(url) as one, ear(pattern.format(shard=1)) as stranger:
@@ -148,4 +155,4 @@ async def test_a_message_of_another_kind_is_passed_over(url: str) -> None:
         for message in ("1 seven", "hello", "here", ""):
             listener._on_message(None, -1, "", message)
         listener._on_message(None, -1, "", "0 8")
-        assert one.heard == [(False, []), (False, [8])]
+        assert one.heard == [(True, None), (False, []), (False, [8])]

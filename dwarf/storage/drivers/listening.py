@@ -140,8 +140,10 @@ class Listener:
         if message == _BYE:
             self._others.pop(pid, None)
             return
-        if pid not in self._others and message != _HELLO:
-            self._outbox.append(_HERE)
+        if pid not in self._others:
+            if message != _HELLO:
+                self._outbox.append(_HERE)
+            self._heard(True, None)  # what it did while it did not know of this process was told to nobody
         self._others[pid] = time.monotonic()
         if message == _HELLO:
             self._outbox.append(_HERE)

@@ -65,8 +65,8 @@ class Pool(Generic[Link]):
             raise
 
     def give(self, link: Link, *, writes: bool) -> None:
-        """Give a connection back. One that is in doubt is dropped."""
-        if self._closed or not link.usable:
+        """Give a connection back. One that is in doubt is dropped, and one too many."""
+        if self._closed or not link.usable or self._open > self.limit:
             link.kill()
         else:
             link.idle_since = time.monotonic()
@@ -86,8 +86,10 @@ class Pool(Generic[Link]):
             await self._idle.pop(0).close()
 
     def resize(self, limit: int) -> None:
-        """Change the limit. Connections above it leave as they are given back."""
+        """Change the limit. Connections above it are closed: the idle ones now, the others as they are given back."""
         self.limit = limit
+        while self._idle and self._open > limit:
+            self._idle.pop(0).kill()
         self._admit()
 
     async def aclose(self) -> None:
@@ -102,6 +104,11 @@ class Pool(Generic[Link]):
         await asyncio.gather(*(link.close() for link in idle))
 
     # ------------------------------------------------------------------ places
+
+    @property
+    def _open(self) -> int:
+        """How many connections there are, or are being made."""
+        return len(self._idle) + self._busy
 
     def _has_room(self, writes: bool) -> bool:
         if self._busy >= self.limit:
