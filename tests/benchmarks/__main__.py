@@ -18,10 +18,11 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict
-from json import dumps
+from json import dumps, loads
 from pathlib import Path
 
 from tests.benchmarks import goals, raw, suite
+from tests.benchmarks.figures import Figures
 from tests.benchmarks.peers import environment
 from tests.benchmarks.suite import ROOT, Cell
 from tests.benchmarks.workloads import WORKLOADS
@@ -40,6 +41,18 @@ def cells(workloads: list[str], servers: list[str], scale: int, python: str, pee
                 found.append(Cell("tests.benchmarks.bare", ("chain", *size), server))
         found += [Cell("tests.benchmarks.cell", (name, *size), server) for name in workloads]
         found += environment.cells(python, peers, workloads, server, scale)
+    return found
+
+
+def merged(paths: list[Path]) -> list[Figures]:
+    """The figures of several runs, whose rounds follow each other."""
+    found: list[Figures] = []
+    for path in paths:
+        before = max((figures.round for figures in found), default=0)
+        for saved in loads(path.read_text()):
+            figures = Figures(**saved)
+            figures.round += before
+            found.append(figures)
     return found
 
 
@@ -63,7 +76,13 @@ def main() -> int:
         "--peers", nargs="*", choices=environment.PEERS, help="beside these engines; all, if none is named"
     )
     parser.add_argument("--json", type=Path, help="a file for all the figures")
+    parser.add_argument("--merge", type=Path, nargs="+", help="measure nothing: print what these files of --json hold")
     chosen = parser.parse_args()
+    if chosen.merge:
+        found = merged(chosen.merge)
+        print(suite.tables(found))
+        print(goals.table(found))
+        return 0
     if chosen.postgresql and not chosen.url and not os.environ.get(SERVER):
         return with_server(sys.argv[1:])
     url = chosen.url or (os.environ[SERVER] if chosen.postgresql else "")
