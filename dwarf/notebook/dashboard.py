@@ -211,14 +211,16 @@ class Dashboard(ListView):
             "workflows": sorted(self._names),
             "notice": self._notice,
             "fault": self._wrong or self.fault,
-            "empty": "" if self._flows else "No flow fits the filter." if self._narrow else _EMPTY,
+            "empty": self._empty,
             "fork": self._fork,
             "opened": _public(self._opened.key) if self._opened is not None else "",
         }
 
     @property
-    def _narrow(self) -> bool:
-        return bool(self._status or self._question())
+    def _empty(self) -> str:
+        if self._flows:
+            return ""
+        return "No flow fits the filter." if self._status or self._question() else _EMPTY
 
     def _title(self) -> str:
         counts = [f"{count:,} {look_of(str(status)).word}" for status, count in self._counts.items() if count]
@@ -228,7 +230,7 @@ class Dashboard(ListView):
         left = "style='text-align:left'"
         heads = "".join(f"<th {left}>{name}</th>" for name in ("status", "workflow", "node", "created", "took", ""))
         rows = "".join(f"<tr>{_cells(flow, left)}</tr>" for flow in self._flows)
-        table = f"<table><tr>{heads}</tr>{rows}</table>" if rows else _EMPTY
+        table = f"<table><tr>{heads}</tr>{rows}</table>" if rows else f"<div>{self._empty}</div>"
         return f"<div><b>{html.escape(self.fault or self._title())}</b>{table}</div>"
 
     def _text(self) -> str:
@@ -237,7 +239,7 @@ class Dashboard(ListView):
             told = flow.error or flow.cancel_reason
             words = [look_of(str(flow.status)).word, _name(flow), flow.node, _took(flow), brief(told, 60)]
             lines.append("  " + " · ".join(word for word in words if word))
-        return "\n".join(lines)
+        return "\n".join([*lines, *([self._empty] if self._empty else [])])
 
 
 def _public(flow_key: str) -> str:

@@ -10,7 +10,8 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -88,6 +89,7 @@ class ListView:
         self.looks_taken = 0  # how often the database has been looked at
         self._widget: Any = None
         self._place: Place | None = None
+        self._leave_cells: Callable[[], None] = lambda: None
         self._box: Any = None  # around the widget, so that something else can stand beneath it
         self._display_id = f"dwarf-list-{next(_numbers)}-{time.time_ns():x}"
         self._views: dict[str, float] = {}  # when each view of the widget was last seen
@@ -137,7 +139,7 @@ class ListView:
             self._widget.on_msg(self._on_message)
             self._box = ipywidgets.VBox([self._widget])
             _open.add(self)
-            _on_cells(self)
+            self._leave_cells = _on_cells(self)
             self.lab.submit(self._watch())
         if self._box is not None:
             publish(widget_bundle(self._box, {"text/plain": self._text()}), f"{self._display_id}-live")
@@ -149,6 +151,7 @@ class ListView:
             return
         self.closed = True
         _open.discard(self)
+        self._leave_cells()
         if self._widget is not None:
             self._keep(now=True)
             self._box.close()
@@ -200,7 +203,7 @@ class ListView:
             rest = min(max(LEAST_INTERVAL, _EASE * (time.monotonic() - begun)), MOST_INTERVAL)
             try:
                 await asyncio.wait_for(self._wake.wait(), rest if self.seen else None)
-                await asyncio.sleep(max(begun + LEAST_INTERVAL / 2 - time.monotonic(), 0))
+                await asyncio.sleep(max(begun + LEAST_INTERVAL - time.monotonic(), 0))
             except TimeoutError:
                 pass
             self._wake.clear()
@@ -277,11 +280,11 @@ class ListView:
             self._wake.set()
 
 
-def _on_cells(view: ListView) -> None:
-    """Tell a list when cells begin and end."""
+def _on_cells(view: ListView) -> Callable[[], None]:
+    """Tell a list when cells begin and end; what is given back ends that."""
     events = getattr(kernel.shell(), "events", None)
     if events is None:
-        return
+        return lambda: None
 
     def begun(*_: object) -> None:
         view._cell_runs = True
@@ -291,5 +294,11 @@ def _on_cells(view: ListView) -> None:
         now = time.monotonic()
         view._views = {name: max(seen, now - SIGN / 2) for name, seen in view._views.items()}
 
+    def leave() -> None:
+        with suppress(ValueError):
+            events.unregister("pre_run_cell", begun)
+            events.unregister("post_run_cell", ended)
+
     events.register("pre_run_cell", begun)
     events.register("post_run_cell", ended)
+    return leave

@@ -128,7 +128,8 @@ class MapRun:
     def _question(self) -> str:
         cards = self._work.stuck
         title = f" to {cards[0].prompt.title!r}" if cards else ""
-        return f"nothing is left but {plural(max(len(cards), 1), 'row')} that wait for an answer{title}"
+        rows = f"{plural(max(len(cards), 1), 'row')} that wait{'s' if len(cards) < 2 else ''}"
+        return f"nothing is left but {rows} for an answer{title}"
 
     # ------------------------------------------------------------ acting
 
