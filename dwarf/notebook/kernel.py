@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from typing import Any
@@ -27,7 +28,12 @@ def in_terminal_ipython() -> bool:
 
 
 def is_attended() -> bool:
-    """Whether the running cell was sent by a front end that a person can type into, and not by a program."""
+    """Whether the running cell was sent by a front end that a person looks at, and not by a program.
+
+    Voilà runs cells like a program, and shows what they display to a person afterwards.
+    """
+    if os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
+        return True
     return bool(getattr(getattr(shell(), "kernel", None), "_allow_stdin", False))
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.notebook.labdriver import lab_page
+from tests.notebook.labdriver import ARGUMENTS, CHROMIUM, lab_page
+from tests.notebook.test_programs import voila
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -224,3 +225,23 @@ def test_the_dashboard(theme: str, opened: Any, shots: Path, tmp_path: Path) -> 
     table = saved.cells[2].outputs[-1].data["text/html"]
     assert table.count("<tr>") == 3  # the head, and the two flows that were shown last
     assert "waiting for an answer" in table
+
+
+def test_the_inbox_and_the_dashboard_in_voila(tmp_path: Path, shots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from playwright.sync_api import sync_playwright
+
+    monkeypatch.delenv("DWARF_ANSWERS", raising=False)
+    cells = [nbformat.v4.new_code_cell(cell) for cell in (DEFINE, "lab.inbox()", "lab.dashboard()")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "app.ipynb")
+    with voila(tmp_path / "app.ipynb") as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            page = browser.new_page()
+            page.goto(address, timeout=120_000)
+            page.locator(".dwarf-inbox").get_by_role("button", name="Approve").first.click(timeout=60_000)
+            page.locator(".dwarf-closed", has_text="approved").wait_for(timeout=30_000)
+            page.locator(".dwarf-dashboard").get_by_role("button", name="✔ completed 1").wait_for(timeout=30_000)
+            shots.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=str(shots / "voila.png"))
+        finally:
+            browser.close()
