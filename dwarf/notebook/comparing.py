@@ -6,18 +6,17 @@ States of very many steps are not compared one by one: those of nodes with the f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from dwarf.notebook.differences import Change, changes_between
 from dwarf.notebook.frames import SPAN, tidy
 from dwarf.notebook.lookback import with_places
 from dwarf.notebook.masking import Mask
 from dwarf.notebook.words import brief, plural, seconds_text
-from dwarf.workflow.jsontext import dumps
-from dwarf.workflow.values import to_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph
     from dwarf.workflow.results import Answered, Outcome, Step
 
-__all__ = ["Change", "RunDiff", "Side", "changes_between", "read_side"]
+__all__ = ["RunDiff", "Side", "line", "place_text", "read_side"]
 
 PLACES = {"within": "string", "node": "string", "occurrence": "int64"}
 STEP_DIFFERENCES = {
@@ -48,21 +47,8 @@ STEP_DIFFERENCES = {
 DIFFERENCES = {"field": "string", "change": "string", "left": "object", "right": "object"}
 
 MOST_STATES = 400  # steps whose states are read
-_DEEP = 6
-_LONG = 60  # elements of a list that are compared one by one
-_MISSING = object()
 
 Place = tuple[str, str, int]  # the nodes it stands in, the node, and the how-manieth of it
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference of two states. ``where`` is a path like ``order.items[3]``; ``kind`` added, changed or removed."""
-
-    where: str
-    kind: str
-    left: Any = None
-    right: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,41 +239,3 @@ def place_text(place: Place) -> str:
     within, node, occurrence = place
     number = f" #{occurrence + 1}" if occurrence else ""
     return f"{within}/{node}{number}" if within else f"{node}{number}"
-
-
-def changes_between(left: Any, right: Any, where: str = "", depth: int = 0) -> Iterator[Change]:
-    """The differences of two values: within objects and short lists each by itself."""
-    if isinstance(left, dict) and isinstance(right, dict) and depth < _DEEP:
-        for name in [*left, *(name for name in right if name not in left)]:
-            path = f"{where}.{name}" if where else str(name)
-            yield from _between(left.get(name, _MISSING), right.get(name, _MISSING), path, depth + 1)
-    elif isinstance(left, list) and isinstance(right, list) and depth < _DEEP and max(len(left), len(right)) <= _LONG:
-        for index in range(max(len(left), len(right))):
-            one = left[index] if index < len(left) else _MISSING
-            other = right[index] if index < len(right) else _MISSING
-            yield from _between(one, other, f"{where}[{index}]", depth + 1)
-    elif not _same(left, right):
-        yield Change(where, "changed", left, right)
-
-
-def _between(left: Any, right: Any, where: str, depth: int) -> Iterator[Change]:
-    if left is _MISSING:
-        yield Change(where, "added", None, right)
-    elif right is _MISSING:
-        yield Change(where, "removed", left, None)
-    else:
-        yield from changes_between(left, right, where, depth)
-
-
-def _same(left: Any, right: Any) -> bool:
-    """Whether two values are stored alike: to Python True equals 1, and two tables are never simply equal."""
-    if left is right:
-        return True
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, (str, int, float)):
-        return bool(left == right)
-    try:
-        return dumps(to_json(left)) == dumps(to_json(right))
-    except Exception:  # noqa: BLE001  a value of a class that is gone, or has changed
-        return repr(left) == repr(right)

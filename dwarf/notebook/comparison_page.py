@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from dwarf.notebook.comparing import Change, Place, RunDiff, line, place_text
+from dwarf.notebook.comparing import Place, RunDiff, line, place_text
+from dwarf.notebook.differences import Change
 from dwarf.notebook.palette import look_of
 from dwarf.notebook.svg import escape
 from dwarf.notebook.words import brief, duration_text, plural, seconds_text

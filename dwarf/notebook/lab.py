@@ -26,7 +26,7 @@ from dwarf.notebook.live import settle_views
 from dwarf.notebook.loop import LabLoop, at_exit
 from dwarf.notebook.mapping import MapRun, start_map
 from dwarf.notebook.prompt import Prompt
-from dwarf.notebook.recording import Recording
+from dwarf.notebook.recording import Measured, Recording
 from dwarf.notebook.run import Run
 from dwarf.notebook.waiting import wait_blocking
 from dwarf.workflow.durations import Seconds, to_ms
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dwarf.engine import Engine, FlowHandle
-    from dwarf.notebook.meters import MetricsTable
-    from dwarf.notebook.tracing import Trace
 
 __all__ = ["Lab", "current_lab"]
 
@@ -52,7 +50,7 @@ _labs: dict[str, Lab] = {}
 _EXIT_GRACE = 2.0  # seconds for tasks in flight when the process ends
 
 
-class Lab:
+class Lab(Measured):
     """An engine on its own thread, with the face of a notebook.
 
     ``url``: nothing for the SQLite file ``.dwarf/flows.db`` in the working directory, a path, ``"memory"`` for a
@@ -228,23 +226,6 @@ class Lab:
     def inbox(self, **filters: Any) -> Inbox:
         """Every prompt that waits, over all flows, as live cards. Takes the filters of Engine.flows."""
         return Inbox(self, filters)
-
-    def trace(self, run: Run | str) -> Trace:
-        """The spans of a flow: every attempt, and what tasks opened with ``lab.tracer``.
-
-        The first call switches tracing on, if ``Lab(trace=True)`` has not; what ran before says so. Needs
-        opentelemetry-sdk.
-        """
-        return self._recording.trace(self, run)
-
-    def metrics(self) -> MetricsTable:
-        """A small table of the engine's metrics since they were first asked for, which refreshes itself."""
-        return self._recording.metrics(self)
-
-    @property
-    def tracer(self) -> Any:
-        """A tracer for spans of your own: ``with lab.tracer.start_as_current_span("parse"):`` in a task."""
-        return self._recording.tracer
 
     def close(self) -> None:
         """Stop the engine, after the tasks in flight. The flows stay in the database; another Lab goes on with them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dwarf.errors import ConfigError
 from dwarf.notebook.meters import MetricsTable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dwarf.notebook.lab import Lab
     from dwarf.notebook.run import Run
 
-__all__ = ["Recording"]
+__all__ = ["Measured", "Recording"]
 
 
 class Recording:
@@ -79,6 +79,29 @@ class Recording:
 
     def _metered_elsewhere(self) -> bool:
         return bool(self._given["meter_provider"] or _global("metrics", "get_meter_provider", "force_flush"))
+
+
+class Measured:
+    """What a lab offers to those who want to know what it costs."""
+
+    _recording: Recording
+
+    def trace(self, run: Run | str) -> Trace:
+        """The spans of a flow: every attempt, and what tasks opened with ``lab.tracer``.
+
+        The first call switches tracing on, if ``Lab(trace=True)`` has not; what ran before says so. Needs
+        opentelemetry-sdk.
+        """
+        return self._recording.trace(cast("Lab", self), run)
+
+    def metrics(self) -> MetricsTable:
+        """A small table of the engine's metrics since they were first asked for, which refreshes itself."""
+        return self._recording.metrics(cast("Lab", self))
+
+    @property
+    def tracer(self) -> Any:
+        """A tracer for spans of your own: ``with lab.tracer.start_as_current_span("parse"):`` in a task."""
+        return self._recording.tracer
 
 
 def _global(part: str, get: str, sign: str) -> Any:

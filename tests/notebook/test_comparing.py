@@ -11,7 +11,8 @@ import pytest
 
 from dwarf import END, Answered, Flow, Graph, Status
 from dwarf.notebook import Lab
-from dwarf.notebook.comparing import Change, RunDiff, Side, changes_between, line
+from dwarf.notebook.comparing import RunDiff, Side, line
+from dwarf.notebook.differences import Change, changes_between
 from dwarf.notebook.lookback import with_places
 from dwarf.workflow import SubFlow
 from tests.notebook.samples import outcome, step, survey_graph, survey_steps
@@ -30,7 +31,12 @@ def found(left: Any, right: Any) -> list[tuple[str, str]]:
         ({"a": 1}, {"b": 2}, [("removed", "a"), ("added", "b")]),
         ({"a": {"b": [1, {"c": 2}]}}, {"a": {"b": [1, {"c": 3}, 4]}}, [("changed", "a.b[1].c"), ("added", "a.b[2]")]),
         ({"a": [1, 2]}, {"a": {"b": 1}}, [("changed", "a")]),
-        ({"a": list(range(100))}, {"a": list(range(101))}, [("changed", "a")]),
+        ({"a": list(range(1100))}, {"a": list(range(1101))}, [("changed", "a")]),
+        ({"a": list(range(100))}, {"a": list(range(1, 101))}, [("removed", "a[0]"), ("added", "a[99]")]),
+        ({"a": [1, 9]}, {"a": [1, 2, 3, 4, 5, 9]}, [("added", "a[1:5]")]),
+        ({"a": [1, 2, 3, 4, 5]}, {"a": [1]}, [("removed", "a[1:5]")]),
+        ({"a": [{"b": 1}, {"c": 1}]}, {"a": [0, {"b": 1}, {"c": 2}]}, [("added", "a[0]"), ("changed", "a[1→2].c")]),
+        ({"a": [True, 1]}, {"a": [1, True]}, [("added", "a[0]"), ("removed", "a[1]")]),
         ({"a": {1, 2}}, {"a": {2, 1}}, []),
         ({"a": timedelta(1)}, {"a": timedelta(2)}, [("changed", "a")]),
     ],
