@@ -71,13 +71,19 @@ def test_the_quickstart_runs_without_a_person(tmp_path: Path) -> None:
     assert any("_asyncio" in table for table in tables)
 
 
-def test_the_quickstart_is_kept_without_outputs() -> None:
-    notebook = nbformat.read(ROOT / "notebooks" / "01-quickstart.ipynb", as_version=4)
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=[file.stem for file in NOTEBOOKS])
+def test_notebooks_are_kept_without_outputs_and_told_of(file: Path) -> None:
+    notebook = nbformat.read(file, as_version=4)
     nbformat.validate(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             assert cell.outputs == []
             assert cell.execution_count is None
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert f"`{file.name}`" in (ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8")
 
 
 def test_a_question_that_nobody_sees_is_told(tmp_path: Path) -> None:

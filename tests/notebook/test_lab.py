@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from dwarf import (
 )
 from dwarf.hosts import LocalHost
 from dwarf.notebook import Lab, Run
+from dwarf.testing import VirtualClock
 from tests.notebook.samples import survey_graph
 
 MakeLab = Callable[..., Lab]
@@ -109,6 +111,29 @@ def test_wrong_settings_show_at_once_and_leave_nothing_behind(make_lab: MakeLab)
     with pytest.raises(ConfigError):
         make_lab("nonsense://x")
     make_lab("a.db")
+
+
+def test_days_pass_at_once_by_a_virtual_clock(make_lab: MakeLab) -> None:
+    lab = make_lab("memory", clock=VirtualClock())
+
+    @lab.task
+    def begin(flow: Flow) -> None:
+        flow.delay(timedelta(days=7))
+
+    @lab.task
+    def ask(flow: Flow) -> dict[str, Any]:
+        return {"answer": flow.interrupt({"title": "Well?"}, timeout=timedelta(days=1), default="none came")}
+
+    run = lab.start(lab.graph("week").add_chain("begin", "ask", END))
+    waiting(run)
+    assert Lab("memory", clock=VirtualClock()) is lab
+    lab.clock.advance(timedelta(days=2))
+    assert run.wait(20).state["answer"] == "none came"
+    took = run.history["started"].iloc[-1] - run.history["started"].iloc[0]
+    assert took >= timedelta(days=7)
+    with pytest.raises(ConfigError, match="clock"):
+        make_lab("a.db")
+        Lab("a.db", clock=VirtualClock())
 
 
 # ------------------------------------------------------------ definitions and starting
