@@ -8,10 +8,11 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dwarf.errors import InvalidRequest, PromptNeedsHuman
+from dwarf.errors import FlowFailed, InvalidRequest, PromptNeedsHuman
 from dwarf.notebook import kernel
 from dwarf.notebook.cells import CellHost, Missing
 from dwarf.notebook.comparing import RunDiff, read_side
+from dwarf.notebook.faults import check_step_key, no_attribute, tell_where
 from dwarf.notebook.frames import history_frame
 from dwarf.notebook.lookback import read_cohort
 from dwarf.notebook.picture import draw_run
@@ -158,7 +159,20 @@ class Run:
     @property
     def result(self) -> dict[str, Any]:
         """The final state; waits for it. FlowFailed or FlowCancelled where there is none."""
-        return dict(self.wait().raise_for_status().state)
+        outcome = self.wait()
+        try:
+            return dict(outcome.raise_for_status().state)
+        except FlowFailed as fault:
+            tell_where(fault, self._lab.call(self._following.handle.history()), self._full_step)
+            raise
+
+    def _full_step(self, step: Step) -> Step:
+        return self._lab.call(self._lab.engine.step(step.key))
+
+    def __getattr__(self, name: str) -> Any:
+        if hasattr(type(self), name):
+            return object.__getattribute__(self, name)  # a property that failed: its own fault says more
+        raise AttributeError(no_attribute(name), name=name, obj=self)
 
     # ------------------------------------------------------------ looking back
 
@@ -241,8 +255,9 @@ class Run:
     def _step_key(self, step: str | Step) -> str:
         if isinstance(step, Step):
             return step.key
-        if step not in {node.name for node in self.graph.nodes}:
-            return step
+        names = [node.name for node in self.graph.nodes]
+        if step not in names:
+            return check_step_key(step, names)
         found = [each for each in self.steps if each.node == step]
         if not found:
             raise InvalidRequest(f"the flow has not reached the node {step!r}")

@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
+from dwarf.notebook.faults import install_short_errors
 from dwarf.notebook.kernel import shell
 from dwarf.notebook.picture import draw_graph
 from dwarf.notebook.words import brief
@@ -45,6 +46,7 @@ def install() -> None:
     """
     graph_module.display_hook = graph_bundle
     here = shell()
+    install_short_errors(here)
     formatter = getattr(getattr(here, "display_formatter", None), "mimebundle_formatter", None)
     if formatter is not None:
         formatter.for_type(Graph, _formatted)
