@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-__all__ = ["address_of", "prepare_folder"]
+__all__ = ["address_of", "prepare_folder", "without_password"]
 
 _HOME = Path(".dwarf")
 
@@ -30,3 +31,8 @@ def prepare_folder(place: str) -> None:
     ignore = folder / ".gitignore"
     if folder.name == _HOME.name and not ignore.exists():
         ignore.write_text("*\n", encoding="utf-8")
+
+
+def without_password(place: str) -> str:
+    """The place as it may be shown: what a cell shows is saved with the notebook."""
+    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", place)

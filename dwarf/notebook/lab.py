@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
@@ -15,7 +14,7 @@ from weakref import WeakValueDictionary
 from dwarf.errors import ConfigError, EngineClosed
 from dwarf.hosts import Host, LocalHost
 from dwarf.notebook import kernel
-from dwarf.notebook.addresses import address_of, prepare_folder
+from dwarf.notebook.addresses import address_of, prepare_folder, without_password
 from dwarf.notebook.answers import Answers
 from dwarf.notebook.cells import CellHost
 from dwarf.notebook.dashboard import Dashboard
@@ -129,7 +128,7 @@ class Lab(Measured):
                 continue  # a cell that is run again makes another one: lab.clock is the one that counts
             if known is not value and known != value:
                 raise ConfigError(
-                    f"a Lab for {self._shown_place} is running with {name}={known!r}; to run it with "
+                    f"a Lab for {without_password(self._place)} is running with {name}={known!r}; to run it with "
                     f"{name}={value!r}, close it first: lab.close()"
                 )
 
@@ -291,7 +290,7 @@ class Lab(Measured):
         try:
             return self._loop.submit(_as_coroutine(coroutine))
         except RuntimeError as fault:
-            raise EngineClosed(f"this Lab is closed; Lab({self._shown_place!r}) opens it again") from fault
+            raise EngineClosed(f"this Lab is closed; Lab({without_password(self._place)!r}) opens it again") from fault
 
     @property
     def on_loop(self) -> bool:
@@ -328,13 +327,8 @@ class Lab(Measured):
         except Exception:  # noqa: BLE001  the process ends; leases are recovered by the next one
             _log.debug("the lab did not close cleanly", exc_info=True)
 
-    @property
-    def _shown_place(self) -> str:
-        """The place without the password of its URL: what is shown is saved with the notebook."""
-        return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", self._place)
-
     def __repr__(self) -> str:
-        return f"<Lab {self._shown_place}{'' if self._loop.running else ', closed'}>"
+        return f"<Lab {without_password(self._place)}{'' if self._loop.running else ', closed'}>"
 
     def __enter__(self) -> Self:
         return self
