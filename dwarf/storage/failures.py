@@ -67,10 +67,13 @@ _CODES: dict[str, dict[Kind, frozenset[int | str]]] = {
         "payload": frozenset({1048, 1153, 1264, 1300, 1366, 1406, 1451, 1452, 3819, 4025}),
     },
     "mssql": {
-        "contention": frozenset({1205, 1222, 3960}),
-        "unavailable": frozenset({233, 701, 1105, 9002, 10053, 10054, 40613}),
+        "contention": frozenset({1205, 1222, 3960, 3961}),
+        "unavailable": frozenset(
+            {233, 596, 701, 802, 845, 1105, 1204, 3906, 6005, 8645, 9002, 10053, 10054, 10060, 10928, 10929}
+            | {17142, 40197, 40501, 40613, 49918, 49919, 49920}
+        ),
         "duplicate": frozenset({2601, 2627}),
-        "payload": frozenset({515, 547, 2628, 8115, 8152}),
+        "payload": frozenset({220, 511, 515, 547, 2628, 8114, 8115, 8152}),
     },
 }
 
@@ -85,6 +88,9 @@ _WORDS: dict[Kind, str] = {
     "unknown": "the database failed",
 }
 
+# How ODBC ends each of its messages: with the server's number, and the first with the function that was called. What
+# stands in brackets before may be data.
+_NATIVE = re.compile(r"\((\d+)\)(?= \(SQL\w+\)|; \[|\s*\Z)")
 _SECRETS = re.compile(r"""'[^']*'|"[^"]*"|\([^()]*\)=\([^()]*\)|//[^@\s/]*@""")
 _LONGEST = 200  # characters of the driver's own words
 
@@ -141,7 +147,7 @@ def _codes_of(error: BaseException, dialect: str) -> Iterator[int | str]:
     if error.args and isinstance(error.args[0], int):
         yield error.args[0]
     if dialect == "mssql":
-        for number in re.findall(r"\((\d+)\)", " ".join(map(str, error.args))):
+        for number in _NATIVE.findall(" ".join(map(str, error.args))):
             yield int(number)
 
 
@@ -149,7 +155,7 @@ def _connection_lost(error: BaseException) -> bool:
     if isinstance(error, (OSError, EOFError)):  # refused, reset, timed out, unresolved
         return True
     text = str(error)
-    if any(str(part).startswith("08") for part in error.args[:1]):  # ODBC's SQLSTATE class of connections
+    if any(str(part).startswith(("08", "HYT0")) for part in error.args[:1]):  # ODBC: connections, and time-outs
         return True
     return "connection is closed" in text or "connection was closed" in text
 

@@ -65,12 +65,12 @@ CASES: list[tuple[str, BaseException, type[StorageError]]] = [
     ("mysql", Exception(1153, "packet too large"), PayloadRefused),
     ("mysql", Exception(1064, "syntax"), StorageError),
     ("mssql", Exception("40001", "[40001] [Microsoft] deadlock victim. (1205) (SQLExecDirectW)"), Contention),
-    ("mssql", Exception("42000", "[42000] Lock request time out (1222)"), Contention),
+    ("mssql", Exception("42000", "[42000] Lock request time out (1222) (SQLExecDirectW)"), Contention),
     ("mssql", Exception("08S01", "[08S01] Communication link failure (10054)"), Unavailable),
     ("mssql", Exception("08001", "[08001] no server"), Unavailable),
-    ("mssql", Exception("42000", "[42000] log is full (9002)"), Unavailable),
-    ("mssql", Exception("22001", "[22001] would be truncated (2628)"), PayloadRefused),
-    ("mssql", Exception("42000", "[42000] syntax (102)"), StorageError),
+    ("mssql", Exception("42000", "[42000] log is full (9002) (SQLExecDirectW)"), Unavailable),
+    ("mssql", Exception("22001", "[22001] would be truncated (2628) (SQLExecDirectW)"), PayloadRefused),
+    ("mssql", Exception("42000", "[42000] syntax (102) (SQLExecDirectW)"), StorageError),
 ]
 
 
