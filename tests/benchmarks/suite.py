@@ -125,11 +125,11 @@ def _row(system: str, runs: list[Figures], ours: list[Figures]) -> str:
     if runs is ours:
         return " ".join(cells)
     by_time = ratios(ours, runs, lambda own, other: own.rate / other.rate)
-    by_cpu = [value for value in ratios(ours, runs, _by_cpu) if value]
-    compared = f"{spread(by_time) if by_time else '':<24} {spread(by_cpu) if by_cpu else ''}"
+    costs = [value for value in ratios(ours, runs, by_cpu) if value]
+    compared = f"{spread(by_time) if by_time else '':<24} {spread(costs) if costs else ''}"
     return f"{' '.join(cells)}  {compared}".rstrip()
 
 
-def _by_cpu(own: Figures, other: Figures) -> float:
+def by_cpu(own: Figures, other: Figures) -> float:
     """How many times the CPU of dwarf's step the other's costs; 0.0 where it is not known."""
     return other.cpu / own.cpu if own.cpu and other.cpu else 0.0
