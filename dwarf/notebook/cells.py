@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
 from dwarf.errors import TaskNotFound
 from dwarf.hosts import LocalHost
 from dwarf.workflow.graph import Graph
+from dwarf.workflow.parts import Limit
 from dwarf.workflow.results import Step
 from dwarf.workflow.status import Status
 from dwarf.workflow.suggest import did_you_mean
@@ -21,16 +24,42 @@ __all__ = ["CellHost", "Missing", "missing_tasks"]
 
 
 class CellHost(LocalHost):
-    """A host that leaves the tasks it does not know to other processes, or until a cell defines them."""
+    """A host that leaves the tasks it does not know to other processes, or until a cell defines them.
+
+    A cell that defines a task again replaces it for good: graphs still hold the function that they were made with, and
+    bring it along whenever a flow is started on them.
+    """
+
+    def __init__(self, *, max_threads: int | None = None) -> None:
+        super().__init__(max_threads=max_threads)
+        self._replaced: WeakSet[Callable[..., Any]] = WeakSet()
 
     def add_task(self, url: str, function: Callable[..., Any]) -> None:
         """As that of LocalHost; steps that have waited for the task begin."""
+        known = self._tasks.get(url)
+        if known is not None and known.function is not function:
+            if _is_in(function, self._replaced):
+                return
+            with suppress(TypeError):  # not everything that can be called can be remembered
+                self._replaced.add(known.function)
         super().add_task(url, function)
         self._tell()
+
+    def _task(self, function: Any, url: str | None, limit: Limit | None) -> Any:
+        with suppress(TypeError):
+            self._replaced.discard(function)
+        return super()._task(function, url, limit)
 
     def admits(self, url: str) -> bool:
         """Whether the task is known and could start at once."""
         return url in self._tasks and super().admits(url)
+
+
+def _is_in(function: Callable[..., Any], functions: WeakSet[Callable[..., Any]]) -> bool:
+    try:
+        return function in functions
+    except TypeError:
+        return False
 
 
 def missing_tasks(graph: Graph, steps: Iterable[Step], known: Iterable[str]) -> list[str]:

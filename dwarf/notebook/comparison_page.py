@@ -112,7 +112,7 @@ def _slower(left: Step | None, right: Step | None) -> str:
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, bold: bool = False) -> Iterator[str]:
     """A table of cells that are HTML already."""
-    yield "<table style='border-collapse:collapse;text-align:left'>"
+    yield "<table style='border-collapse:collapse;text-align:left;table-layout:auto;margin:0'>"
     if heads:
         yield (
             "<thead><tr>"
@@ -122,7 +122,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, bold: bool = 
     yield "<tbody>"
     for number, row in enumerate(rows):
         tag = "th" if bold and number == 0 else "td"
-        cells = [f"<{tag} style='{_LEFT};overflow-wrap:anywhere'>{cell}</{tag}>" for cell in row]
+        cells = [f"<{tag} style='{_LEFT};overflow-wrap:break-word;max-width:340px'>{cell}</{tag}>" for cell in row]
         if bold:
             cells[0] = f"<th scope='row' style='{_LEFT}'>{row[0]}</th>"
         yield "<tr style='background:none'>" + "".join(cells) + "</tr>"

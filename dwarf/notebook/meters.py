@@ -102,7 +102,8 @@ class MetricsTable:
         at, before = self._seen[0]
         passed = now - at
         new = self._seen[-1][1][_key(record)] - before.get(_key(record), 0.0)
-        return f"{_amount(new / passed, record.unit)}/s" if passed > 0 and new > 0 else ""
+        unit = record.unit if record.count is None else ""  # of a histogram, values are counted
+        return f"{_amount(new / passed, unit)}/s" if passed > 0 and new > 0 else ""
 
     # ------------------------------------------------------------ showing
 
@@ -154,7 +155,8 @@ class MetricsTable:
                 f"<td {right}>{html.escape(value)}</td><td {right}>{html.escape(rate)}</td></tr>"
             )
         heads = f"<th {left}>metric</th><th {left}></th><th {right}>so far</th><th {right}>now</th>"
-        return f"<table class='dwarf-metrics'><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        body = f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>"
+        return f"<table class='dwarf-metrics' style='table-layout:auto'>{body}</table>"
 
     def __str__(self) -> str:
         lines = self.lines()

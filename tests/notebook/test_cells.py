@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dwarf import END, Graph, Status, TaskNotFound, WaitTimeout
+from dwarf import END, Flow, Graph, Status, TaskNotFound, WaitTimeout
 from dwarf.hosts import LocalHost
 from dwarf.notebook import Lab
 from dwarf.notebook.cells import CellHost, missing_tasks
@@ -114,3 +114,24 @@ def test_a_host_of_cells_takes_what_it_knows() -> None:
     host.task(url="later")(lambda: None)
     assert host.admits("later")
     host.close()
+
+
+def test_a_task_that_is_defined_again_is_replaced_though_graphs_hold_the_old_one(lab: Lab) -> None:
+    def define(value: int) -> Any:
+        @lab.task
+        def work(flow: Flow) -> None:
+            flow["value"] = value
+
+        return work
+
+    first = define(1)
+    known = lab.graph("known").add_node("Work", first).add_transition("Work", END)
+    loose = Graph("loose").add_node("Work", first).add_transition("Work", END)
+    results = []
+    for value in (1, 2, 3):
+        if value > 1:
+            define(value)
+        results += [lab.start(graph, show=False).result["value"] for graph in (known, loose)]
+    assert results == [1, 1, 2, 2, 3, 3]
+    lab.task(first)
+    assert lab.start(known, show=False).result["value"] == 1

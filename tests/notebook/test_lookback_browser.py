@@ -16,7 +16,6 @@ NOTEBOOK = "05-looking-back.ipynb"
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 METRICS = """
-import asyncio
 from dwarf import END, Flow
 from dwarf.notebook import Lab
 

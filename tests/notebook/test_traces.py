@@ -174,7 +174,10 @@ def test_rates_are_those_of_the_last_seconds(lab: Lab, monkeypatch: pytest.Monke
     clock[0] += 2
     records[0] = MetricRecord(records[0].name, "{flow}", records[0].labels, 60)
     assert table.lines() == [("flows_started", "<b>", "60", "25/s")]
+    records.append(MetricRecord("dwarf_task_duration_seconds", "s", {"task_name": "T"}, 0.5, 8, (1.0,), (8, 0)))
+    assert table.lines()[1] == ("task_duration_seconds", "T", "8 × 500 ms, 95 % within 1.0 s", "4/s")
     clock[0] += 60
+    records.pop()
     assert table.lines() == [("flows_started", "<b>", "60", "")]
     assert "<b>" not in table.to_html()
 
