@@ -44,6 +44,7 @@ class Census:
             metrics.source("steps_oldest_pending_age_seconds", lambda: self._by_priority(lambda band: band.oldest_s)),
             metrics.source("steps_fairness_keys", lambda: self._by_priority(lambda band: band.fairness_keys)),
             metrics.source("commit_queue_depth", self._queues),
+            metrics.source("db_connections", self._connections),
             metrics.source("tasks_in_flight", self._in_flight),
             metrics.source("task_concurrency_running", self._by_url),
         ]
@@ -108,6 +109,13 @@ class Census:
 
     def _queues(self) -> Iterable[Reading]:
         return [((str(shard),), replica.committer.queued) for shard, replica in self._replicas.items()]
+
+    def _connections(self) -> Iterable[Reading]:
+        return [
+            ((str(shard), state), count)
+            for shard, replica in self._replicas.items()
+            for state, count in getattr(replica.database, "connections", {}).items()
+        ]
 
     def _in_flight(self) -> Iterable[Reading]:
         needs_thread = getattr(self._shared.host, "needs_thread", None)

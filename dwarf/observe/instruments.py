@@ -188,6 +188,13 @@ INSTRUMENTS: tuple[Instrument, ...] = (
         "Outcomes and operations that wait for the next transaction",
     ),
     _gauge(
+        "db_connections",
+        "{connection}",
+        "shard state",
+        "sum",
+        "Connections to a database server: busy, idle, and waiting for one (transactions that cannot begin yet)",
+    ),
+    _gauge(
         "tasks_in_flight",
         "{task}",
         "kind",
@@ -232,7 +239,8 @@ NOT_MEASURED: dict[str, str] = {
         "`tasks_in_flight`."
     ),
     "sequel_*": (
-        "Instruments of a database library that is not used here. See `commit_duration_seconds` and `db_errors`."
+        "Instruments of a database library that is not used here. See `commit_duration_seconds`, `db_errors` and "
+        "`db_connections`."
     ),
 }
 

@@ -117,6 +117,18 @@ async def test_the_queue_of_the_committer_is_shown(running: Running, recorder: R
         await until(lambda: value(recorder, "commit_queue_depth", "1") == 0)
 
 
+async def test_the_connections_of_a_server_are_shown(
+    running: Running, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(**measured(recorder)) as engine:
+        counts = {"busy": 3, "idle": 2, "waiting": 7}
+        found = {state for _, state in series(recorder, "db_connections")}
+        assert found == (set(counts) if hasattr(replica_of(engine).database, "connections") else set())
+        monkeypatch.setattr(type(replica_of(engine).database), "connections", counts, raising=False)
+        for state, count in counts.items():
+            assert value(recorder, "db_connections", "1", state) == count
+
+
 async def test_engines_that_share_a_provider_add_up(tmp_path: Path, recorder: Recorder) -> None:
     gate = Gate()
 

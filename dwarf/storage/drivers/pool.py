@@ -50,6 +50,12 @@ class Pool(Generic[Link]):
         self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}  # by "writes"
         self._closed = False
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many connections are ``busy`` and ``idle``, and how many callers are ``waiting`` for one. Any thread."""
+        waiting = sum(len(queue) for queue in self._waiting.values())
+        return {"busy": self._busy, "idle": len(self._idle), "waiting": waiting}
+
     async def take(self, *, writes: bool) -> Link:
         """A connection, when there is one to be had; it is given back with ``give``. EngineClosed."""
         await self._enter(writes)

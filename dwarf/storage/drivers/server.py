@@ -60,6 +60,11 @@ class ServerDatabase(ABC):
         self._closing = False
         self._give_up_at = math.inf  # by time.monotonic(); from then on contention is not waited out
 
+    @property
+    def connections(self) -> dict[str, int]:
+        """What the connections do, by state; nothing while it is not open."""
+        return {} if self._pool is None else self._pool.counts
+
     # ------------------------------------------------------------------ what a driver adds
 
     @abstractmethod
