@@ -11,75 +11,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from dwarf import seams
 from dwarf.core.decision import Decision, Fail
 from dwarf.core.records import NewFlow, NewStep
 from dwarf.engine.ids import IdsExhausted, IdSource
+from dwarf.engine.jobs import CallJob, Committed, CreateJob, DecisionJob, Job, Results, scopes_of
 from dwarf.engine.observing import Observing
 from dwarf.engine.refusals import perhaps_done, unstorable
 from dwarf.errors import DwarfError, EngineClosed, StateConflict, StorageError
 from dwarf.storage.commit import commit_decisions, handed_over
 from dwarf.storage.creates import create_flows, reserve
 from dwarf.storage.database import Database
-from dwarf.storage.effects import Effects, Stop, Writer
+from dwarf.storage.effects import Effects, Writer
 from dwarf.storage.failures import Contention, LostCommit, PayloadRefused, Unavailable
+from dwarf.storage.landing import is_plain, land
 from dwarf.storage.script import Guarded, Now, Script
 
 T = TypeVar("T")
 LARGEST_GROUP = 512
 CALLS_BESIDE = 3
-
-
-@dataclass(slots=True, eq=False)
-class DecisionJob:
-    """A decision, and who waits for it. The answer: the steps handed over, or None where it was fenced out."""
-
-    decision: Decision
-    done: asyncio.Future[tuple[list[NewStep], int] | None]
-    again: bool = False  # an earlier try may have taken effect; then this one is fenced out
-
-
-@dataclass(slots=True, eq=False)
-class CreateJob:
-    """A new flow. The answer is its key. Its first step may be leased: then it is started after the commit."""
-
-    flow: NewFlow
-    done: asyncio.Future[str]
-    again: bool = False  # an earlier try may have taken effect
-
-
-@dataclass(slots=True, eq=False)
-class CallJob:
-    """An operation of the API, as a script. The answer is what it returns."""
-
-    call: Callable[[Effects], Script[Any]]
-    done: asyncio.Future[Any]
-    again: bool = False  # an earlier try may have taken effect
-
-
-Job: TypeAlias = DecisionJob | CreateJob | CallJob
-
-
-@dataclass(slots=True)
-class Committed:
-    """What a group has brought about."""
-
-    now: int
-    results: list[tuple[Any, BaseException | None]] = field(default_factory=list)
-    stops: list[Stop] = field(default_factory=list)
-    moved: set[int] = field(default_factory=set)
-    work_due: bool = False
-    blocks: list[tuple[IdSource, int, int]] = field(default_factory=list)
-    graphs: set[str] = field(default_factory=set)
-    decided: list[tuple[Decision, tuple[list[NewStep], int] | None]] = field(default_factory=list)
-    flows: list[NewFlow] = field(default_factory=list)
-    resumed: list[int] = field(default_factory=list)
-    written: Counter[tuple[str, str]] | None = None  # sizes of payloads by workflow and column, where they are wanted
-    seconds: float = 0.0  # of the transaction
 
 
 class Listener(Protocol):
@@ -226,10 +179,10 @@ class Committer:
     async def _commit(self, group: list[Job]) -> None:
         try:
             if seams.active is not None:
-                await seams.active.arrive("beforeCommit", _scopes(group))
+                await seams.active.arrive("beforeCommit", scopes_of(group))
             committed = await self._write(group)
             if seams.active is not None:
-                await seams.active.arrive("afterCommit", _scopes(group))
+                await seams.active.arrive("afterCommit", scopes_of(group))
         except (Unavailable, Contention) as error:
             self._listener.observing.database_error(error)
             for job in group:
@@ -317,10 +270,53 @@ class Committer:
     def _script(self, group: list[Job]) -> Script[Committed]:
         now = yield Now()
         committed = Committed(now, written=Counter() if self._listener.observing.metrics.active else None)
-        results: dict[Job, tuple[Any, BaseException | None]] = {}
+        results: Results = {}
+        # asked once: ids are used up while the statements of this are under way
+        short = [(source, wanted) for source in self._ids if (wanted := source.wanted())]
+        if self._is_plain(group):
+            yield from self._plain(group, committed, results, last=not short and seams.active is None)
+        else:
+            yield from self._any(group, committed, results)
+        for source, wanted in short:
+            first = yield from reserve(source.kind, wanted)
+            committed.blocks.append((source, first, wanted))
+        committed.results = [results[job] for job in group]
+        if seams.active is not None:
+            seams.active.hit("commit", scopes_of(group))
+        return committed
+
+    def _is_plain(self, group: list[Job]) -> bool:
+        for job in group:
+            if isinstance(job, DecisionJob):
+                plain = is_plain(job.decision)
+            else:
+                plain = isinstance(job, CreateJob) and not job.again and self._is_plain_flow(job.flow)
+            if not plain:
+                return False
+        return True
+
+    def _is_plain_flow(self, flow: NewFlow) -> bool:
+        return flow.idempotency_key is None and flow.record.graph_hash in self._known_graphs
+
+    def _plain(self, group: list[Job], committed: Committed, results: Results, *, last: bool) -> Script[None]:
+        decided = [job for job in group if isinstance(job, DecisionJob)]
+        created = [job for job in group if isinstance(job, CreateJob)]
+        decisions = [job.decision for job in decided if is_plain(job.decision)]
+        effects = Effects(self._writer, committed.now, written=committed.written)
+        landed = yield from land(decisions, [job.flow for job in created], effects, last=last)
+        self._landed(decided, landed, effects, committed, results)
+        committed.gather(effects)
+        for job in created:
+            results[job] = (job.flow.key, None)
+
+    def _any(self, group: list[Job], committed: Committed, results: Results) -> Script[None]:
+        now = committed.now
         decided = [job for job in group if isinstance(job, DecisionJob)]
         if decided:
-            yield from self._decisions(decided, committed, results)
+            effects = Effects(self._writer, now, written=committed.written)
+            landed = yield from commit_decisions([job.decision for job in decided], effects)
+            yield from self._flush(effects, committed)
+            self._landed(decided, landed, effects, committed, results)
         creating = Effects(self._writer, now, written=committed.written)
         created = [job for job in group if isinstance(job, CreateJob)]
         if created:
@@ -335,25 +331,10 @@ class Committer:
                 results[job] = yield from _apart(partial(job.call, effects), len(group) > 1)
                 if results[job][1] is None:
                     yield from self._flush(effects, committed)
-        for source in self._ids:
-            wanted = source.wanted()
-            if wanted:
-                first = yield from reserve(source.kind, wanted)
-                committed.blocks.append((source, first, wanted))
-        committed.results = [results[job] for job in group]
-        if seams.active is not None:
-            seams.active.hit("commit", _scopes(group))
-        return committed
 
-    def _decisions(
-        self,
-        jobs: list[DecisionJob],
-        committed: Committed,
-        results: dict[Job, tuple[Any, BaseException | None]],
-    ) -> Script[None]:
-        effects = Effects(self._writer, committed.now, written=committed.written)
-        landed = yield from commit_decisions([job.decision for job in jobs], effects)
-        yield from self._flush(effects, committed)
+    def _landed(
+        self, jobs: list[DecisionJob], landed: list[bool], effects: Effects, committed: Committed, results: Results
+    ) -> None:
         leased: dict[int, list[NewStep]] = {}
         for step in effects.steps:
             if step.leased and step.predecessor_id:
@@ -368,11 +349,7 @@ class Committer:
             del effects.graphs[known]
         committed.graphs.update(effects.graphs)
         yield from effects.insert()
-        committed.flows.extend(effects.flows)
-        committed.resumed.extend(effects.resumed)
-        committed.stops.extend(effects.stops)
-        committed.moved |= effects.moved
-        committed.work_due = committed.work_due or effects.work_due
+        committed.gather(effects)
 
 
 def _apart(script: Callable[[], Script[Any]], guard: object) -> Script[tuple[Any, BaseException | None]]:
@@ -381,15 +358,3 @@ def _apart(script: Callable[[], Script[Any]], guard: object) -> Script[tuple[Any
         answer: tuple[Any, BaseException | None] = yield Guarded(script)
         return answer
     return (yield from script()), None
-
-
-def _scopes(group: Sequence[Job]) -> list[str]:
-    """What a seam tells of a group: the tasks whose outcomes are in it, and what kinds of outcomes and calls."""
-    scopes: list[str] = []
-    for job in group:
-        if isinstance(job, DecisionJob):
-            step = job.decision.step
-            scopes += (step.flow.plan.nodes[step.node].url, type(job.decision).__name__.lower())
-        else:
-            scopes.append("create" if isinstance(job, CreateJob) else "operation")
-    return scopes

@@ -25,7 +25,7 @@ from dwarf.storage.failures import Contention, PayloadRefused, Unavailable
 from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
-    from dwarf.engine.committer import Committed
+    from dwarf.engine.jobs import Committed
 
 DEFAULT_LOGGER = "dwarf.engine"
 

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 from dwarf import seams
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, StepRecord
 from dwarf.core.step import Means, first_step, no_room
-from dwarf.engine.committer import Committed, Committer
+from dwarf.engine.committer import Committer
 from dwarf.engine.config import Settings
 from dwarf.engine.deadlines import Deadlines
 from dwarf.engine.dispatcher import Dispatcher
 from dwarf.engine.ids import IdSource, new_token
+from dwarf.engine.jobs import Committed
 from dwarf.engine.keeper import Keeper
 from dwarf.engine.observing import Observing, Telemetry
 from dwarf.engine.plans import Frozen, PlanCache

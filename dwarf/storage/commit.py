@@ -43,9 +43,7 @@ def follow_up(done: Sequence[Decision], effects: Effects) -> Script[None]:
     """What follows from decisions whose own rows are written: arrivals, ends of flows, new steps and flows."""
     arrivals: Arrivals = {}
     for decision in done:
-        effects.moved.add(decision.step.flow.root_flow_id)
-        if decision.step.flow.plan.nodes[decision.step.node].limit is not None:
-            effects.work_due = True  # there may be room under the limit again
+        note(decision, effects)
         _count_arrivals(decision, arrivals)
     yield from settle_cohorts(arrivals, effects)
     completed = [(decision.step.flow, decision.final_state) for decision in done if isinstance(decision, Complete)]
@@ -53,6 +51,13 @@ def follow_up(done: Sequence[Decision], effects: Effects) -> Script[None]:
         yield from complete_flows(completed, effects)
     for decision in done:
         yield from _consequences(decision, effects)
+
+
+def note(decision: Decision, effects: Effects) -> None:
+    """What is to be told of a decision whose own row is written, whatever follows from it."""
+    effects.moved.add(decision.step.flow.root_flow_id)
+    if decision.step.flow.plan.nodes[decision.step.node].limit is not None:
+        effects.work_due = True  # there may be room under the limit again
 
 
 def _count_arrivals(decision: Decision, arrivals: Arrivals) -> None:

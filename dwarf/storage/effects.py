@@ -75,6 +75,10 @@ class Effects:
         if self.steps:
             rows = [step_row(step, self.now, writer.engine_id, writer.margin_ms) for step in self.steps]
             yield InsertMany(INSERT_STEP, rows)
-            if self.written is not None:
-                for step in self.steps:
-                    self.written[step.flow.workflow_url, "state"] += len(step.stored)
+            self.count_states()
+
+    def count_states(self) -> None:
+        """Add the sizes of the states of the steps that were added, where they are wanted."""
+        if self.written is not None:
+            for step in self.steps:
+                self.written[step.flow.workflow_url, "state"] += len(step.stored)

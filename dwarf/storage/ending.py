@@ -106,7 +106,7 @@ def end_flow(
     flow: FlowRecord, status: Status, final_state: State, effects: Effects, *, error: str = "", reason: str = ""
 ) -> Script[bool]:
     """Give a flow its last status. False when another write ended it first."""
-    matched = yield Execute(END_FLOW, _end_row(flow, status, final_state, effects.now, error, reason))
+    matched = yield Execute(END_FLOW, end_row(flow, status, final_state, effects.now, error, reason))
     if not matched:
         return False
     yield from _ended(flow, status, final_state, error, effects)
@@ -115,16 +115,17 @@ def end_flow(
 
 def complete_flows(done: Sequence[tuple[FlowRecord, State]], effects: Effects) -> Script[None]:
     """Complete flows with their final states, each unless another write ended it first."""
-    rows = [_end_row(flow, Status.COMPLETED, final_state, effects.now) for flow, final_state in done]
+    rows = [end_row(flow, Status.COMPLETED, final_state, effects.now) for flow, final_state in done]
     matched = yield UpdateEach(END_FLOW, rows)
     for (flow, final_state), ok in zip(done, matched, strict=True):
         if ok:
             yield from _ended(flow, Status.COMPLETED, final_state, "", effects)
 
 
-def _end_row(
+def end_row(
     flow: FlowRecord, status: Status, final_state: State, now: int, error: str = "", reason: str = ""
 ) -> dict[str, Any]:
+    """The parameters of END_FLOW."""
     disposable = status is Status.COMPLETED and flow.delete_on_completion
     return {
         "id": flow.flow_id,

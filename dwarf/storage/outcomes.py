@@ -7,7 +7,7 @@ was cancelled, or another replica owns it now. It then writes nothing more.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, literal_column, update
@@ -70,17 +70,23 @@ def write_own_rows(
     landed = [False] * len(decisions)
     batches: dict[Statement, list[tuple[int, dict[str, Any]]]] = {}
     for position, decision in enumerate(decisions):
-        statement, values = _own_row(decision, now)
+        statement, values = own_row(decision, now)
         batches.setdefault(statement, []).append((position, values))
     for statement, rows in batches.items():
         rows.sort(key=_step_id)  # every transaction locks steps in this order
         flags = yield UpdateEach(statement, [values for _, values in rows])
         for (position, values), flag in zip(rows, flags, strict=True):
             landed[position] = flag
-            if written is not None and flag:
-                for column in _PAYLOADS:
-                    written[decisions[position].step.flow.workflow_url, column] += len(values.get(f"new_{column}", ""))
+            if flag:
+                count_payloads(decisions[position], values, written)
     return landed
+
+
+def count_payloads(decision: Decision, row: Mapping[str, Any], written: Counter[tuple[str, str]] | None) -> None:
+    """Add the sizes of what was written on a step's own row, where they are wanted."""
+    if written is not None:
+        for column in _PAYLOADS:
+            written[decision.step.flow.workflow_url, column] += len(row.get(f"new_{column}", ""))
 
 
 def _step_id(row: tuple[int, dict[str, Any]]) -> int:
@@ -90,14 +96,15 @@ def _step_id(row: tuple[int, dict[str, Any]]) -> int:
 
 def own_columns(decision: Decision) -> dict[str, Any]:
     """What a decision that ends its step writes on the step's row, by column; not the time."""
-    _, values = _own_row(decision, 0)
+    _, values = own_row(decision, 0)
     status = Status.FAILED if isinstance(decision, Fail) else Status.COMPLETED
     written = {name.removeprefix("new_"): value for name, value in values.items() if name.startswith("new_")}
     written.pop("updated_at")
     return {**written, "status": status.value}
 
 
-def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
+def own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
+    """The statement that writes a step's own row, and its parameters."""
     step = decision.step
     row: dict[str, Any] = {"id": step.step_id, "seq": step.lease_seq, "new_updated_at": now}
     match decision:

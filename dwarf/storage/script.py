@@ -108,5 +108,36 @@ class Guarded:
     script: Callable[[], Script[Any]]
 
 
-Request: TypeAlias = Now | Fetch | Lock | Execute | InsertMany | UpdateEach | Guarded
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Fenced writes, and what depends on them: on PostgreSQL one statement.
+
+    ``own`` is written first, whole. Each row of the parts in ``rest`` comes with the position of the row of ``own``
+    that it needs, or -1: it is written only where that one has matched. The answer: for ``own`` and each part, which
+    rows were written. ``last``: no request follows, so that where one statement does it no transaction is opened.
+    """
+
+    own: UpdateEach
+    rest: Sequence[tuple[UpdateEach | InsertMany, Sequence[int]]]
+    last: bool = False
+
+
+Request: TypeAlias = Now | Fetch | Lock | Execute | InsertMany | UpdateEach | Guarded | Landing
 Script: TypeAlias = Generator[Request, Any, T]
+
+
+def one_by_one(landing: Landing) -> Script[list[list[bool]]]:
+    """A landing as the writes that it is made of."""
+    own: list[bool] = (yield landing.own) if landing.own.rows else []
+    written = [own]
+    for part, needs in landing.rest:
+        flags = [need < 0 or own[need] for need in needs]
+        rows = [row for row, wanted in zip(part.rows, flags, strict=True) if wanted]
+        if isinstance(part, InsertMany):
+            if rows:
+                yield InsertMany(part.statement, rows)
+        elif rows:
+            matched = iter((yield UpdateEach(part.statement, rows)))
+            flags = [wanted and next(matched) for wanted in flags]
+        written.append(flags)
+    return written

@@ -73,14 +73,17 @@ class Proxy:
 
         answering = asyncio.create_task(answers())
         read = self._reader_of()
-        doomed = False
+        doomed = inside = False
         try:
             while data := await reader.read(65536):
                 for text in read(data):
                     if text.startswith(("BEGIN", "SET TRANSACTION")):
-                        doomed = False
+                        doomed, inside = False, True
                     doomed = doomed or (self._left > 0 and self._wanted(text))
-                    if text == "COMMIT" and doomed and self._left > 0:
+                    # a statement that writes outside of a transaction is one of its own
+                    commits = text == "COMMIT" or (not inside and text.startswith("WITH own AS"))
+                    inside = inside and text not in ("COMMIT", "ROLLBACK")
+                    if commits and doomed and self._left > 0:
                         self._left -= 1
                         self.lost += 1
                         cut.set()

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dwarf.storage.compiling import Compiled, compiled
-from dwarf.storage.script import Params, Statement
+from dwarf.storage.script import InsertMany, Landing, Params, Statement
 
 _BATCH = "postgresql+batch"
+_LANDING = "postgresql+landing"
+_WANTED = "(given.need = 0 OR given.need = ANY (landed.positions))"
 _BIND = re.compile(r"\$(\d+)(?:::([A-Z]+(?:\(\d+\))?))?")
 _INSERT = re.compile(r"(INSERT INTO \w+ \([^)]*\)) VALUES \((.*)\)\s*\Z", re.DOTALL)
 _UPDATE = re.compile(r"(UPDATE \w+ SET .*?) (WHERE .*)\Z", re.DOTALL)
@@ -44,6 +46,129 @@ def update_batch(statement: Statement, rows: Sequence[Params]) -> Batch | None:
     return _cached(statement, _update)
 
 
+def landing_batch(landing: Landing) -> str | None:
+    """The statement of a landing; None where a part of it is no statement for many rows.
+
+    Its parameters are the columns of ``own``, then those of each part and what its rows need. It answers one row: the
+    numbers, from 1, of the rows that each UPDATE has found.
+    """
+    own = landing.own.statement
+    rest = [part.statement for part, _ in landing.rest]
+    key = " ".join((_LANDING, *(statement.name for statement in rest)))
+    if key not in own.compiled:
+        own.compiled[key] = _landing(own, rest)
+    sql: str | None = own.compiled[key]
+    return sql
+
+
+def landing_columns(landing: Landing) -> list[Sequence[Any]]:
+    """The parameters of a landing."""
+    columns: list[Sequence[Any]] = [*_columns_of(landing.own.statement, landing.own.rows)]
+    for part, needs in landing.rest:
+        columns += _columns_of(part.statement, part.rows)
+        columns.append([need + 1 for need in needs])
+    return columns
+
+
+def landing_answer(landing: Landing, row: Sequence[Sequence[int] | None]) -> list[list[bool]]:
+    """Which rows were written, from the row that the statement answers."""
+    found = iter(row)
+    own = _flags(len(landing.own.rows), next(found))
+    written = [own]
+    for part, needs in landing.rest:
+        if isinstance(part, InsertMany):
+            written.append([need < 0 or own[need] for need in needs])
+        else:
+            written.append(_flags(len(needs), next(found)))
+    return written
+
+
+def _flags(count: int, positions: Sequence[int] | None) -> list[bool]:
+    flags = [False] * count
+    for position in positions or ():
+        flags[position - 1] = True
+    return flags
+
+
+def _landing(own: Statement, rest: Sequence[Statement]) -> str | None:
+    first = _parts(own, 0)
+    if first is None:
+        return None
+    parts = [
+        f"own AS ({first.update('')})",
+        "landed AS MATERIALIZED (SELECT array_agg(own.position) AS positions FROM own)",
+    ]
+    answers = ["(SELECT positions FROM landed)"]
+    offset = first.count
+    for number, statement in enumerate(rest):
+        part = _parts(statement, offset, needs=True)
+        if part is None:
+            return None
+        offset += part.count
+        if part.is_insert:
+            parts.append(f"part_{number} AS ({part.insert()})")
+        else:
+            parts.append(f"part_{number} AS ({part.update(f' AND {_WANTED}')})")
+            answers.append(f"(SELECT array_agg(position) FROM part_{number})")  # noqa: S608
+    return f"WITH {', '.join(parts)} SELECT {', '.join(answers)}"
+
+
+def _columns_of(statement: Statement, rows: Sequence[Params]) -> list[tuple[Any, ...]]:
+    single = compiled(statement, "postgresql")
+    if rows:
+        return list(zip(*map(single.parameters, rows), strict=True))
+    return [()] * len({number for number, _ in _BIND.findall(single.sql)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A statement taken apart, to be put together for many rows."""
+
+    head: str
+    tail: str
+    given: str  # the rows, without their name
+    names: str
+    count: int
+    is_insert: bool
+
+    def insert(self) -> str:
+        """The INSERT of the rows whose needs are met."""
+        given = f"{self.given} AS given({self.names})"
+        return f"{self.head} SELECT {self.tail} FROM landed, {given} WHERE {_WANTED}"  # noqa: S608
+
+    def update(self, condition: str) -> str:
+        """The UPDATE of each row, under one more condition."""
+        landed = "landed, " if condition else ""
+        given = f"{self.given} WITH ORDINALITY AS given({self.names}, position)"
+        return f"{self.head} FROM {landed}{given} {self.tail}{condition} RETURNING given.position"
+
+
+def _parts(statement: Statement, offset: int, *, needs: bool = False) -> _Parts | None:
+    single = compiled(statement, "postgresql")
+    types = _types(single)
+    if types is None:
+        return None
+    sql = _BIND.sub(lambda bind: f"given.p{bind[1]}", single.sql)
+    insert = _INSERT.match(sql)
+    parts = insert or _UPDATE.match(sql)
+    if parts is None:
+        return None
+    arrays = [f"${offset + number}::{types[number]}[]" for number in sorted(types)]
+    names = [f"p{number}" for number in sorted(types)]
+    if needs:
+        arrays.append(f"${offset + len(types) + 1}::BIGINT[]")
+        names.append("need")
+    return _Parts(parts[1], parts[2], f"unnest({', '.join(arrays)})", ", ".join(names), len(arrays), bool(insert))
+
+
+def _types(single: Compiled) -> dict[int, str] | None:
+    """The types of a statement's parameters; None where it has none, or says of one not what it is."""
+    types: dict[int, str] = {}
+    for number, cast in _BIND.findall(single.sql):
+        types[int(number)] = types.get(int(number)) or cast
+    return types if types and all(types.values()) else None
+
+
 def _cached(statement: Statement, make: Callable[[str, str, str], str | None]) -> Batch | None:
     if _BATCH not in statement.compiled:
         statement.compiled[_BATCH] = _make(compiled(statement, "postgresql"), make)
@@ -52,10 +177,8 @@ def _cached(statement: Statement, make: Callable[[str, str, str], str | None]) -
 
 
 def _make(single: Compiled, make: Callable[[str, str, str], str | None]) -> Batch | None:
-    types: dict[int, str] = {}
-    for number, cast in _BIND.findall(single.sql):
-        types[int(number)] = types.get(int(number)) or cast
-    if not types or not all(types.values()):
+    types = _types(single)
+    if types is None:
         return None
     arrays = ", ".join(f"${number}::{types[number]}[]" for number in sorted(types))
     names = ", ".join(f"p{number}" for number in sorted(types))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from dwarf.storage.script import (
     Fetch,
     Guarded,
     InsertMany,
+    Landing,
     Lock,
     Now,
     Params,
@@ -22,11 +24,14 @@ from dwarf.storage.script import (
     Script,
     Statement,
     UpdateEach,
+    one_by_one,
 )
 
 T = TypeVar("T")
 
 _FETCH_NOW = Fetch(NOW, {})
+_CARRIED_ON_S = 1.0
+_RECENT_S = 10.0  # a connection that was in use so short a while ago is believed to be there
 
 
 class Link(ABC):
@@ -69,6 +74,10 @@ class Link(ABC):
     async def update_each(self, statement: Statement, rows: Sequence[Params]) -> list[bool]:
         """Run a write for each row, at least one; whether each has matched."""
 
+    async def land(self, landing: Landing) -> list[list[bool]] | None:
+        """Do a landing as one statement; None where that cannot be: it is done part by part then."""
+        return None
+
     @abstractmethod
     async def close(self) -> None:
         """Disconnect."""
@@ -78,6 +87,34 @@ class Link(ABC):
         """Drop the connection at once, whatever it does."""
 
 
+class ServerClock:
+    """A server's clock, carried on by this process's own between two looks at it.
+
+    It is behind by no more than an answer takes on its way, and does not go backward for that.
+    """
+
+    def __init__(self) -> None:
+        self._shown = 0
+        self._seen_at = -math.inf
+        self._latest = 0
+
+    def now(self) -> int | None:
+        """The time in epoch milliseconds; None where it is too long since anybody looked."""
+        passed = time.monotonic() - self._seen_at
+        return self._onward(self._shown + int(passed * 1000)) if passed < _CARRIED_ON_S else None
+
+    def show(self, now: int) -> int:
+        """What the server has just answered. The time to go by."""
+        self._shown, self._seen_at = now, time.monotonic()
+        return self._onward(now)
+
+    def _onward(self, now: int) -> int:
+        if 0 < self._latest - now < 1000 * _CARRIED_ON_S:
+            return self._latest
+        self._latest = now
+        return now
+
+
 class Transaction:
     """One run of one script on one link.
 
@@ -85,11 +122,14 @@ class Transaction:
     transaction that was faster, and is let out of every savepoint, so that the script is run again and finds it.
     """
 
-    def __init__(self, link: Link, observer: Observer | None, *, final: bool) -> None:
+    def __init__(self, link: Link, observer: Observer | None, *, final: bool, clock: ServerClock | None = None) -> None:
         self._link = link
         self._observer = observer
         self._final = final
+        self._clock = clock or ServerClock()
         self._writes = False
+        self._open = False  # a transaction is
+        self._over = False  # the last request was one
         self._depth = 0
         self.begun = False
 
@@ -100,20 +140,26 @@ class Transaction:
         """
         link, self._writes = self._link, writes
         try:
-            await self._control(link.begin_write if writes else link.begin_read, "begin")
-            self.begun = True
+            if first or not writes:
+                await self._begin()
             if first:
                 await self._control(first, "first")
             result = await self._drive(script())
-            await self._commit()
+            if self._open:
+                await self._commit()
         except Exception:
-            await self._roll_back()
+            if self._open:
+                await self._roll_back()
             raise
         except BaseException:
             link.kill()  # cancelled in the middle of a statement
             raise
         link.served = True
         return result
+
+    async def _begin(self) -> None:
+        await self._control(self._link.begin_write if self._writes else self._link.begin_read, "begin")
+        self._open = self.begun = True
 
     async def _commit(self) -> None:
         try:
@@ -122,6 +168,7 @@ class Transaction:
             if not self._writes:
                 raise
             raise LostCommit(str(error)) from error.__cause__
+        self._open = False
 
     async def _roll_back(self) -> None:
         try:
@@ -152,11 +199,17 @@ class Transaction:
             script.close()
 
     async def _perform(self, request: object) -> Any:
+        if isinstance(request, Now):
+            return await self._now()
+        if isinstance(request, Landing):
+            return await self._land(request)
+        if self._over:
+            raise TypeError("a request follows the last one")
+        if not self._open:
+            await self._begin()
         match request:
             case Fetch() | Lock():
                 return await self._fetch(request)
-            case Now():
-                return int((await self._fetch(_FETCH_NOW))[0][0])
             case Guarded():
                 return await self._guarded(request)
             case Execute() if self._writes:
@@ -165,6 +218,38 @@ class Transaction:
                 return await self._many(request)
         name = type(request).__name__
         raise TypeError(f"a script {'yields requests' if self._writes else 'that reads can only fetch'}, not {name}")
+
+    async def _now(self) -> int:
+        now = self._clock.now()
+        if now is None:
+            now = self._clock.show(int((await self._fetch(_FETCH_NOW))[0][0]))
+            self.begun = True
+        return now
+
+    async def _land(self, request: Landing) -> list[list[bool]]:
+        at_once = request.last and not self._open and time.monotonic() - self._link.idle_since < _RECENT_S
+        if not at_once and not self._open:
+            await self._begin()
+        try:
+            written = await self._link.land(request)
+        except self._link.errors as error:
+            raised = classify(error, self._link.family, "land")
+            if at_once and isinstance(raised, Unavailable):
+                raise LostCommit(str(raised)) from error  # the statement was a transaction of its own
+            raise raised from error
+        if written is None:
+            if not self._open:
+                await self._begin()
+            return await self._drive(one_by_one(request))
+        self._over = request.last
+        if at_once:
+            self._observe("begin", 0)
+        for part, flags in zip((request.own, *(part for part, _ in request.rest)), written, strict=True):
+            if flags:
+                self._observe(part.statement.name, sum(flags))
+        if at_once:
+            self._observe("commit", 0)
+        return written
 
     async def _fetch(self, request: Fetch | Lock) -> list[Row]:
         try:

@@ -12,13 +12,20 @@ from sqlalchemy.engine import URL
 from dwarf.errors import ConfigError
 from dwarf.storage.compiling import compiled
 from dwarf.storage.database import Heard
-from dwarf.storage.drivers.batches import Batch, insert_batch, update_batch
+from dwarf.storage.drivers.batches import (
+    Batch,
+    insert_batch,
+    landing_answer,
+    landing_batch,
+    landing_columns,
+    update_batch,
+)
 from dwarf.storage.drivers.link import Link, Transaction
 from dwarf.storage.drivers.listening import Listener
 from dwarf.storage.drivers.server import Durability, ServerDatabase
 from dwarf.storage.failures import classify
 from dwarf.storage.migrations import migrate
-from dwarf.storage.script import Params, Row, Statement
+from dwarf.storage.script import Landing, Params, Row, Statement
 
 OLDEST = (13, 0)
 CONNECT_TIMEOUT_S = 10.0
@@ -31,6 +38,8 @@ _SETTINGS = (
     "SET idle_in_transaction_session_timeout = '60s'",  # the locks of a process that stands still are let go
     "SET enable_seqscan = off",
     "SET jit = off",
+    "SET enable_hashjoin = off",
+    "SET enable_mergejoin = off",
 )
 _MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(hashtext(current_schema()), hashtext('dwarf migration'))"
 _NUMBERS = {
@@ -96,6 +105,13 @@ class PostgresLink(Link):
         for record in await self._connection.fetch(batch.sql, *_columns(batch, rows)):
             flags[record[0] - 1] = True
         return flags
+
+    async def land(self, landing: Landing) -> list[list[bool]] | None:
+        sql = landing_batch(landing)
+        if sql is None:
+            return None
+        columns = [_sendable_column(column) for column in landing_columns(landing)]
+        return landing_answer(landing, (await self._connection.fetch(sql, *columns))[0])
 
     async def close(self) -> None:
         try:
@@ -213,9 +229,13 @@ def _sendable(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _columns(batch: Batch, rows: Sequence[Params]) -> list[tuple[Any, ...]]:
+def _columns(batch: Batch, rows: Sequence[Params]) -> list[Sequence[Any]]:
+    return [_sendable_column(column) for column in batch.columns(rows)]
+
+
+def _sendable_column(column: Sequence[Any]) -> Sequence[Any]:
     # a column of texts may begin with NULL
-    return [_sendable(column) if type(column[0]) in _TEXTS else column for column in batch.columns(rows)]
+    return _sendable(tuple(column)) if column and type(column[0]) in _TEXTS else column
 
 
 def _escaped(value: Any) -> Any:

@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 
 from dwarf.errors import ConfigError, DwarfError, EngineClosed, StorageError
 from dwarf.storage.database import Heard
-from dwarf.storage.drivers.link import Link, Transaction
+from dwarf.storage.drivers.link import Link, ServerClock, Transaction
 from dwarf.storage.drivers.pool import DEFAULT_LIMIT, Pool
 from dwarf.storage.drivers.sqlite_session import Observer
 from dwarf.storage.failures import Contention, LostCommit, PayloadRefused, Unavailable
@@ -52,6 +52,7 @@ class ServerDatabase(ABC):
         self.observer: Observer | None = None
         self.contentions = 0  # how often other transactions were in the way
         self.doubts = 0  # transactions of which it is not known whether they took effect
+        self._clock = ServerClock()
         self._durability = durability
         self._limit = max_connections or DEFAULT_LIMIT
         self._pool: Pool[Link] | None = None
@@ -247,7 +248,7 @@ class ServerDatabase(ABC):
         assert pool is not None
         while True:
             link = await pool.take(writes=writes)
-            run = Transaction(link, self.observer, final=final)
+            run = Transaction(link, self.observer, final=final, clock=self._clock)
             try:
                 return await run.run(script, writes=writes)
             except StorageError as error:

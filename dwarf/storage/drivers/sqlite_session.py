@@ -17,7 +17,20 @@ from dwarf.errors import DwarfError, StorageError
 from dwarf.storage.compiling import Compiled, compiled
 from dwarf.storage.expressions import now_ms
 from dwarf.storage.failures import Contention, Unavailable, can_be_undone, classify
-from dwarf.storage.script import Execute, Fetch, Guarded, InsertMany, Lock, Now, Row, Script, Statement, UpdateEach
+from dwarf.storage.script import (
+    Execute,
+    Fetch,
+    Guarded,
+    InsertMany,
+    Landing,
+    Lock,
+    Now,
+    Row,
+    Script,
+    Statement,
+    UpdateEach,
+    one_by_one,
+)
 
 T = TypeVar("T")
 Observer = Callable[[str, int], None]
@@ -58,6 +71,7 @@ class SqliteSession:
             InsertMany: self._insert_many,
             UpdateEach: self._update_each,
             Guarded: self._guarded,
+            Landing: self._landing,
         }
 
     def write(self, script: Callable[[], Script[T]]) -> T:
@@ -222,6 +236,9 @@ class SqliteSession:
             raise classify(error, "sqlite", request.statement.name) from error
         self._observe(request.statement, len(request.rows))
         return flags
+
+    def _landing(self, request: Landing) -> list[list[bool]]:
+        return self._drive(one_by_one(request))
 
     def _matched(self, cursor: sqlite3.Cursor) -> int:
         """The rows a write matched. The driver does not count where the text begins with WITH."""

@@ -21,7 +21,19 @@ from dwarf.storage.payloads.blobs import FLOWS_OF_STEPS, Holder, forget_overwrit
 from dwarf.storage.payloads.coding import SIGN, Codec, Coder
 from dwarf.storage.payloads.cutting import LARGE, Gaps, cut, may_hold_blobs
 from dwarf.storage.payloads.layouts import Layout, layout_of
-from dwarf.storage.script import Execute, Fetch, Guarded, InsertMany, Params, Row, Script, Statement, UpdateEach
+from dwarf.storage.script import (
+    Execute,
+    Fetch,
+    Guarded,
+    InsertMany,
+    Landing,
+    Params,
+    Row,
+    Script,
+    Statement,
+    UpdateEach,
+    one_by_one,
+)
 from dwarf.storage.tables import secrets
 from dwarf.workflow.jsontext import loads
 
@@ -57,6 +69,7 @@ class Payloads:
             InsertMany: self._insert_many,
             UpdateEach: self._update_each,
             Guarded: self._guarded,
+            Landing: self._landing,
         }
 
     def prepare(self) -> Script[None]:
@@ -159,6 +172,21 @@ class Payloads:
 
     def _guarded(self, request: Guarded) -> Script[Any]:
         answer = yield Guarded(self.through(request.script))
+        return answer
+
+    def _landing(self, request: Landing) -> Script[list[list[bool]]]:
+        parts: list[UpdateEach | InsertMany] = []
+        for part in (request.own, *(part for part, _ in request.rest)):
+            layout: Layout = part.statement.layout or layout_of(part.statement)
+            rows, cuts = self._outgoing(part.statement, layout, part.rows)
+            if cuts:  # what was cut out is kept as its row is written
+                answer: list[list[bool]] = yield from self._drive(partial(one_by_one, request))
+                return answer
+            parts.append(part if rows is part.rows else type(part)(part.statement, rows))
+        own, *rest = parts
+        assert isinstance(own, UpdateEach)
+        needs = [needs for _, needs in request.rest]
+        answer = yield Landing(own, list(zip(rest, needs, strict=True)), request.last)
         return answer
 
     # ------------------------------------------------------------------ out

@@ -15,7 +15,7 @@ import os
 from dwarf.engine.ids import new_token
 new_token()
 child = os.fork()
-print(new_token(), flush=True)
+os.write(1, f"{new_token()}\\n".encode())
 if child:
     os.waitpid(child, 0)
 """

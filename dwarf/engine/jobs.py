@@ -1,0 +1,84 @@
+"""What a committer is handed, and what a transaction makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from dwarf.core.decision import Decision
+from dwarf.core.records import NewFlow, NewStep
+from dwarf.engine.ids import IdSource
+from dwarf.storage.effects import Effects, Stop
+from dwarf.storage.script import Script
+
+
+@dataclass(slots=True, eq=False)
+class DecisionJob:
+    """A decision, and who waits for it. The answer: the steps handed over, or None where it was fenced out."""
+
+    decision: Decision
+    done: asyncio.Future[tuple[list[NewStep], int] | None]
+    again: bool = False  # an earlier try may have taken effect; then this one is fenced out
+
+
+@dataclass(slots=True, eq=False)
+class CreateJob:
+    """A new flow. The answer is its key. Its first step may be leased: then it is started after the commit."""
+
+    flow: NewFlow
+    done: asyncio.Future[str]
+    again: bool = False  # an earlier try may have taken effect
+
+
+@dataclass(slots=True, eq=False)
+class CallJob:
+    """An operation of the API, as a script. The answer is what it returns."""
+
+    call: Callable[[Effects], Script[Any]]
+    done: asyncio.Future[Any]
+    again: bool = False  # an earlier try may have taken effect
+
+
+Job: TypeAlias = DecisionJob | CreateJob | CallJob
+Results: TypeAlias = dict[Job, tuple[Any, BaseException | None]]
+
+
+@dataclass(slots=True)
+class Committed:
+    """What a group has brought about."""
+
+    now: int
+    results: list[tuple[Any, BaseException | None]] = field(default_factory=list)
+    stops: list[Stop] = field(default_factory=list)
+    moved: set[int] = field(default_factory=set)
+    work_due: bool = False
+    blocks: list[tuple[IdSource, int, int]] = field(default_factory=list)
+    graphs: set[str] = field(default_factory=set)
+    decided: list[tuple[Decision, tuple[list[NewStep], int] | None]] = field(default_factory=list)
+    flows: list[NewFlow] = field(default_factory=list)
+    resumed: list[int] = field(default_factory=list)
+    written: Counter[tuple[str, str]] | None = None  # sizes of payloads by workflow and column, where they are wanted
+    seconds: float = 0.0  # of the transaction
+
+    def gather(self, effects: Effects) -> None:
+        """Add what has come of a part of the group."""
+        self.flows.extend(effects.flows)
+        self.resumed.extend(effects.resumed)
+        self.stops.extend(effects.stops)
+        self.moved |= effects.moved
+        self.work_due = self.work_due or effects.work_due
+
+
+def scopes_of(group: Sequence[Job]) -> list[str]:
+    """What a seam tells of a group: the tasks whose outcomes are in it, and what kinds of outcomes and calls."""
+    scopes: list[str] = []
+    for job in group:
+        if isinstance(job, DecisionJob):
+            step = job.decision.step
+            scopes += (step.flow.plan.nodes[step.node].url, type(job.decision).__name__.lower())
+        else:
+            scopes.append("create" if isinstance(job, CreateJob) else "operation")
+    return scopes
