@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.forms import has_secret
 from dwarf.workflow.schemas import find_schema
 
 if TYPE_CHECKING:
-    from dwarf.workflow.results import Answered
+    from dwarf.workflow.results import Answered, Step
 
 __all__ = ["MASK", "Mask"]
 
@@ -50,6 +51,21 @@ class Mask:
         shown = str(value)
         masked = self.text(shown)
         return value if masked == shown else masked
+
+    def steps(self, steps: Sequence[Step]) -> list[Step]:
+        """Steps whose errors give no secret away: these stand in the titles of what is drawn."""
+        if not self._whole:
+            return list(steps)
+        return [
+            replace(
+                step,
+                error=self.text(step.error),
+                sub_flows=tuple(replace(flow, steps=tuple(self.steps(flow.steps))) for flow in step.sub_flows),
+            )
+            if step.error or step.sub_flows
+            else step
+            for step in steps
+        ]
 
 
 def _inside(quoted: str) -> str:

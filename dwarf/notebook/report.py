@@ -134,25 +134,11 @@ def make_report(facts: Facts) -> Report:
 
     moment = facts.made_at
     asked = frozenset(one.node for one in facts.answers) | {prompt.node for prompt in facts.waiting}
-    masked = _masked(facts.steps, facts.mask)
+    masked = facts.mask.steps(facts.steps)
     outcome = _without_secrets(facts.outcome, facts.mask)
     picture = draw_run(facts.graph, masked, outcome, asked=asked, now=moment)
     timeline = draw_timeline(masked, title="", asked=asked, answers=facts.answers, now=moment)
     return Report(to_page(facts, str(picture), str(timeline)))
-
-
-def _masked(steps: Sequence[Step], mask: Mask) -> list[Step]:
-    """Steps whose errors give no secret away: they stand in the titles of what is drawn."""
-    return [
-        replace(
-            step,
-            error=mask.text(step.error),
-            sub_flows=tuple(replace(flow, steps=tuple(_masked(flow.steps, mask))) for flow in step.sub_flows),
-        )
-        if step.error or step.sub_flows
-        else step
-        for step in steps
-    ]
 
 
 def _without_secrets(outcome: Outcome, mask: Mask) -> Outcome:

@@ -15,6 +15,7 @@ from dwarf.notebook.comparing import RunDiff, read_side
 from dwarf.notebook.faults import check_step_key, no_attribute, tell_where
 from dwarf.notebook.frames import history_frame
 from dwarf.notebook.lookback import read_cohort
+from dwarf.notebook.masking import Mask
 from dwarf.notebook.picture import draw_run
 from dwarf.notebook.report import Report, make_report, read_facts
 from dwarf.notebook.timeline import draw_timeline
@@ -206,7 +207,8 @@ class Run:
     def timeline(self) -> Svg:
         """The steps as bars over time; waiting is striped, and long stretches of it are cut short."""
         steps, answers = self.steps, self._lab.call(self._following.handle.answers())
-        return draw_timeline(steps, title=self._name, asked=self._following.asked, answers=answers)
+        shown = Mask(answers).steps(steps)
+        return draw_timeline(shown, title=self._name, asked=self._following.asked, answers=answers)
 
     def diff(self, other: Run) -> RunDiff:
         """This run and another one side by side: what came out, the steps, what they wrote, and how long they took."""

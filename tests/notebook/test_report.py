@@ -261,6 +261,7 @@ def test_a_run_is_reported_as_it_is_now(lab: Lab, tmp_path: Path) -> None:
     def ask(flow: Flow) -> None:
         flow["pin"] = flow.interrupt({"title": "PIN?", "schema": PASSWORD})
         flow["sure"] = flow.interrupt({"title": "Sure?", "schema": bool})
+        raise ValueError(f"{flow['pin']} is refused")
 
     run = lab.start(lab.graph("asking").add_node("Ask", ask).add_transition("Ask", END), {"order": 7})
     while not run.prompts:
@@ -278,6 +279,8 @@ def test_a_run_is_reported_as_it_is_now(lab: Lab, tmp_path: Path) -> None:
     assert page == report
     assert "hush9" not in page
     assert "approved" in page
+    assert "refused" in run.timeline()
+    assert "hush9" not in run.timeline()
     assert "answered (not shown)" in page
     assert run.key.rpartition("-")[2] not in page
     assert "order" in page
