@@ -273,7 +273,7 @@ def test_a_run_is_reported_as_it_is_now(lab: Lab, tmp_path: Path) -> None:
     while not run.prompts or run.prompts[0].title == "PIN?":
         time.sleep(0.01)
     run.answer(True)
-    run.wait(20)
+    run.wait(50)
     report = run.report(tmp_path / "asking.html")
     page = (tmp_path / "asking.html").read_text("utf-8")
     assert page == report

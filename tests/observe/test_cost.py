@@ -41,7 +41,7 @@ async def test_reporting_is_one_call_in_a_hundred_when_nobody_measures(running: 
             await asyncio.gather(*(engine.run(graph) for _ in range(32)))
         finally:
             sys.setprofile(None)
-    assert calls[True] / 320 < 1.5, "calls for each step"
+    assert calls[True] / 320 < 4, "calls for each step, at most, where each has a transaction of its own"
     assert calls[True] / calls.total() < 0.02
 
 
