@@ -33,7 +33,13 @@ def _heads(diff: RunDiff) -> Iterator[str]:
     rows = [
         ("", left.label, right.label),
         ("workflow", left.graph.name, right.graph.name),
-        ("status", *(f"{look_of(str(each.outcome.status)).sign} {each.outcome.status}" for each in (left, right))),
+        (
+            "status",
+            *(
+                f"{look_of(str(each.outcome.status)).sign}\N{NO-BREAK SPACE}{each.outcome.status}"
+                for each in (left, right)
+            ),
+        ),
         ("time", *(seconds_text(each.span.total_seconds()) for each in (left, right))),
         ("steps", f"{len(left.steps):,}", f"{len(right.steps):,}"),
     ]
@@ -55,7 +61,7 @@ def _changes(changes: Sequence[Change]) -> Iterator[str]:
     for change in changes[:_MOST_CHANGES]:
         sign, colour = _SIGNS[change.kind]
         style = f"border-left:3px solid {colour};padding-left:6px"
-        mark = f"<span style='{style}' title='{change.kind}'>{sign} {escape(change.where)}</span>"
+        mark = f"<span style='{style}' title='{change.kind}'>{sign}&nbsp;{escape(change.where)}</span>"
         left, right = escape(brief(change.left, 200)), escape(brief(change.right, 200))
         rows.append([mark, "" if change.kind == "added" else left, "" if change.kind == "removed" else right])
     yield from _table(("field", "left", "right"), rows)
@@ -99,7 +105,7 @@ def _told(step: Step | None) -> str:
     if step is None:
         return "<i>no such step</i>"
     again = f" · attempt {step.attempt + 1}" if step.attempt else ""
-    words = [f"{look_of(str(step.status)).sign} {step.status}{again}", duration_text(step.duration)]
+    words = [f"{look_of(str(step.status)).sign}\N{NO-BREAK SPACE}{step.status}{again}", duration_text(step.duration)]
     return escape(" · ".join(word for word in words if word))
 
 
