@@ -108,14 +108,24 @@ class LabPage:
         self.server, self.page = server, page
         # a session that exists already keeps JupyterLab from asking for a kernel
         session = {"path": notebook, "name": notebook, "type": "notebook", "kernel": {"name": kernel}}
-        self.kernel = server.ask("POST", "/api/sessions", session)["kernel"]["id"]
+        self.session = server.ask("POST", "/api/sessions", session)
+        self.kernel = self.session["kernel"]["id"]
         self.address = f"{server.url}/doc/tree/{notebook}?reset"
         self.open()
 
     def open(self) -> None:
         """Load the page, and wait until it is connected to the kernel."""
+        self.look()
+        self.wait_idle()
+        self.page.wait_for_timeout(300)
+
+    def look(self) -> None:
+        """Load the page, whether a kernel is there or not."""
         self.page.goto(self.address)
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+
+    def wait_idle(self) -> None:
+        """Wait until the page is connected to a kernel that is idle."""
         self.page.wait_for_function(
             """async () => {
                 const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;
@@ -126,13 +136,38 @@ class LabPage:
             timeout=60_000,
             polling=100,
         )
-        self.page.wait_for_timeout(300)
+
+    def command(self, name: str, **arguments: Any) -> None:
+        """Carry out a command of JupyterLab, and wait for it."""
+        script = "([name, given]) => window.jupyterapp.commands.execute(name, given)"
+        self.page.evaluate(script, [name, arguments])
+
+    def use_theme(self, name: str) -> None:
+        """Change the colours of the whole page: ``JupyterLab Light`` or ``JupyterLab Dark``."""
+        self.command("apputils:change-theme", theme=name)
+        self.page.wait_for_selector(f'body[data-jp-theme-name="{name}"]', state="attached")
+
+    def restart_kernel(self) -> None:
+        """A new kernel in place of the old one, and the cells as if none had been run."""
+        self.server.ask("POST", f"/api/kernels/{self.kernel}/restart")
+        self.command("editmenu:clear-all")
+        self.page.wait_for_function("() => !document.querySelector('.jp-OutputArea-output')")
+        self.open_again()
+
+    def open_again(self) -> None:
+        """Save, and load the page anew."""
+        self.save()
+        self.open()
+
+    def end_kernel(self) -> None:
+        """End the session with its kernel."""
+        self.server.ask("DELETE", f"/api/sessions/{self.session['id']}")
 
     def run_all(self, timeout: float = 90) -> None:
         """Start running all cells, and return when the first has ended.
 
         On a slow machine a late dialog may swallow the command, and now and then the page misses the kernel's reply and
-        waits for it for ever; so it is given until the first cell has been run.
+        waits for it for ever; so it is given until the first cell has been run and all others are under way.
         """
         limit = time.monotonic() + timeout
         while time.monotonic() < limit:
@@ -143,7 +178,13 @@ class LabPage:
             for _ in range(300):
                 self.page.wait_for_timeout(100)
                 if self.prompt(0) not in ("[ ]:", "[*]:"):
-                    return
+                    break
+            if (
+                not self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt")
+                .get_by_text("[ ]:", exact=True)
+                .count()
+            ):
+                return
             if self.server.ask("GET", f"/api/kernels/{self.kernel}")["execution_state"] == "idle":
                 self.open()
         raise TimeoutError("the first cell has not been run")
@@ -221,6 +262,50 @@ class LabPage:
             self.page.screenshot(path=str(path))
         else:
             self.cell(number).screenshot(path=str(path))
+
+
+class Jupyter:
+    """A server and a browser that several tests share; each has a folder and a page of its own."""
+
+    def __init__(self, server: LabServer, browser: Any) -> None:
+        self.server, self.browser = server, browser
+
+    @contextmanager
+    def page(
+        self,
+        folder: str,
+        notebook: str,
+        *,
+        theme: str = "JupyterLab Light",
+        kernel: str = "python3",
+        height: int = 1200,
+    ) -> Iterator[LabPage]:
+        """A notebook of a folder below the server's root, open in a page. What it shows is reported if a test fails."""
+        page = self.browser.new_page(viewport={"width": 1200, "height": height}, reduced_motion="reduce")
+        lab = LabPage(self.server, page, f"{folder}/{notebook}", kernel)
+        try:
+            lab.use_theme(theme)
+            yield lab
+        except BaseException:
+            lab.report()
+            raise
+        finally:
+            with suppress(OSError):
+                lab.end_kernel()
+            page.close()
+
+
+@contextmanager
+def jupyter(root: Path, scratch: Path, **server: Any) -> Iterator[Jupyter]:
+    """A JupyterLab on a folder, and a browser."""
+    from playwright.sync_api import sync_playwright
+
+    with LabServer(root, scratch, **server) as running, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield Jupyter(running, browser)
+        finally:
+            browser.close()
 
 
 @contextmanager

@@ -60,7 +60,7 @@ function facts(pairs) {
 
 function fold(label, text, open = false) {
   const box = make("details", { className: "dwarf-fold", open });
-  box.append(make("summary", { textContent: label }), make("pre", { textContent: text, tabIndex: 0 }));
+  box.append(make("summary", { textContent: label }), make("pre", { textContent: text, tabIndex: 0, role: "group", "aria-label": label }));
   return box;
 }
 
