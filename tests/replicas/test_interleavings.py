@@ -125,11 +125,14 @@ async def test_a_child_flow_that_a_cancel_cannot_see_is_cancelled_too(running: R
 
 async def test_a_caller_that_is_being_revived_is_cancelled(running: Running) -> None:
     inner = chain("Inner")
+    gate = Gate()
     calls = 0
 
     async def call(flow: Flow) -> None:
         nonlocal calls
         calls += 1
+        if calls > 1:
+            await gate.wait()
         flow.subgraph(inner)
 
     outer = Graph("outer").add_node("Call", call).add_node("Then", nothing).add_chain("Call", "Then", END)
@@ -139,6 +142,7 @@ async def test_a_caller_that_is_being_revived_is_cancelled(running: Running) -> 
         await held.reached()
         await meets(held, two.flow(flow.key).cancel())
         await assert_over(flow, Status.CANCELLED)
+        gate.open()
         assert at(await flow.history(), "Call").status is Status.CANCELLED
 
 
@@ -174,12 +178,19 @@ async def test_the_outcome_of_a_step_that_was_cancelled_meanwhile_is_lost(runnin
 
 
 async def test_a_step_that_is_being_claimed_is_cancelled(running: Running) -> None:
+    gate = Gate()
+
+    async def wait(flow: Flow) -> None:
+        await gate.wait()
+
+    graph = Graph("g").add_node("A", wait).add_node("B", nothing).add_chain("A", "B", END)
     async with running(workers=0) as front, running() as back:
         held = (await Gates.of(back)).hold("COMMIT", after="claim_steps")
-        flow = await front.create(chain("A", "B"))
+        flow = await front.create(graph)
         await held.reached()
         await meets(held, front.flow(flow.key).cancel())
         await assert_over(flow, Status.CANCELLED)
+        gate.open()
         assert [step.node for step in await flow.history()] == ["A"]
 
 
