@@ -10,7 +10,7 @@ import pytest
 
 from tests.replicas.conftest import ServerSite
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]  # up to five processes, on two cores
 
 SHORT = {"time_budget": 0.4, "lease_margin": 0.3, "recovery": 0.1}
 
