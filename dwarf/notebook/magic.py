@@ -8,9 +8,9 @@ from dwarf.notebook.lab import current_lab
 
 __all__ = ["USAGE", "dwarf_magic", "load_ipython_extension", "unload_ipython_extension"]
 
-USAGE = """%dwarf flows [STATUS]   the flows of the current lab
+USAGE = """%dwarf flows [STATUS]   the flows of the current lab, live
 %dwarf show KEY         the run of a flow, live
-%dwarf inbox            every prompt that waits for an answer"""
+%dwarf inbox            every prompt that waits for an answer, live"""
 
 
 def dwarf_magic(line: str) -> Any:
