@@ -171,9 +171,7 @@ class LabPage:
         """
         limit = time.monotonic() + timeout
         while time.monotonic() < limit:
-            while self.page.locator(".jp-Dialog").count():
-                self.page.keyboard.press("Escape")
-                self.page.wait_for_timeout(200)
+            self.dismiss()
             self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
             for _ in range(300):
                 self.page.wait_for_timeout(100)
@@ -192,6 +190,24 @@ class LabPage:
     def run_cell(self, number: int, *, wait: bool = True) -> None:
         """Run one cell."""
         before = self.prompt(number)
+        for _ in range(3):  # a late dialog may swallow the command
+            self.dismiss()
+            self._run_cell(number)
+            limit = time.monotonic() + 10
+            while self.prompt(number) == before and time.monotonic() < limit:
+                self.page.wait_for_timeout(50)
+            if self.prompt(number) != before:
+                break
+        if wait:
+            self.wait_cell(number)
+
+    def dismiss(self) -> None:
+        """Close dialogs, such as one that asks for a kernel where there is one already."""
+        while self.page.locator(".jp-Dialog").count():
+            self.page.keyboard.press("Escape")
+            self.page.wait_for_timeout(200)
+
+    def _run_cell(self, number: int) -> None:
         self.page.evaluate(
             """(number) => {
                 const notebook = window.jupyterapp.shell.currentWidget.content;
@@ -202,11 +218,6 @@ class LabPage:
             }""",
             number,
         )
-        limit = time.monotonic() + 10
-        while self.prompt(number) == before and time.monotonic() < limit:
-            self.page.wait_for_timeout(50)
-        if wait:
-            self.wait_cell(number)
 
     def cell(self, number: int) -> Any:
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
