@@ -77,7 +77,7 @@ class Dashboard(ListView):
             asked["search"] = self._search
         return asked
 
-    async def _look(self) -> None:
+    async def _look(self, *, eased: bool = False) -> None:
         asked = self._question()
         query = self.lab.engine.flows(**asked, status=self._status or None)
         async for page, cursor in query.pages(PAGE, self._cursors[-1]):
@@ -85,15 +85,15 @@ class Dashboard(ListView):
             break
         if not self._flows and len(self._cursors) > 1:
             self._cursors = self._cursors[:-1]  # what was on the page has gone
-            await self._look()
+            await self._look(eased=eased)
             return
         self._names |= {flow.workflow_name for flow in self._flows if flow.workflow_name}
-        await self._count(asked)
+        await self._count(asked, eased=eased)
 
-    async def _count(self, asked: dict[str, Any]) -> None:
+    async def _count(self, asked: dict[str, Any], *, eased: bool) -> None:
         key, until = self._counted
         begun = time.monotonic()
-        if key == asked and begun < until:
+        if eased and key == asked and begun < until:
             return
         counts = dict.fromkeys(Status, 0)
         if self._search or asked.get("search"):
@@ -156,7 +156,6 @@ class Dashboard(ListView):
                 await self._make_fork(flow, message)
         except (DwarfError, ValueError) as fault:
             self._wrong = str(fault) or type(fault).__name__
-        self._counted = (None, 0.0)
 
     async def _ask_fork(self, flow: FlowSummary, handle: FlowHandle) -> None:
         steps = sorted(await handle.history(), key=lambda step: step.id)

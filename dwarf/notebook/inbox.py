@@ -88,7 +88,7 @@ class Inbox(ListView):
 
     # ------------------------------------------------------------ reading
 
-    async def _look(self) -> None:
+    async def _look(self, *, eased: bool = False) -> None:
         found = [summary async for summary in self.lab.engine.flows(**self._filters)]
         found.sort(key=lambda summary: summary.updated_at)
         self._waiting = len(found)

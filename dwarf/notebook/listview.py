@@ -101,7 +101,7 @@ class ListView:
 
     # ------------------------------------------------------------ what a list fills in
 
-    async def _look(self) -> None:
+    async def _look(self, *, eased: bool = False) -> None:
         """Bring the list up to date."""
         raise NotImplementedError
 
@@ -197,7 +197,7 @@ class ListView:
         while not self.closed:
             begun = time.monotonic()
             if self.seen:
-                await self._refresh()
+                await self._refresh(eased=True)
                 self._push()
                 self._keep()
             rest = min(max(LEAST_INTERVAL, _EASE * (time.monotonic() - begun)), MOST_INTERVAL)
@@ -208,9 +208,10 @@ class ListView:
                 pass
             self._wake.clear()
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, *, eased: bool = False) -> None:
+        """Look, and keep what went wrong to be shown. ``eased``: what is costly may be left for a later look."""
         try:
-            await self._look()
+            await self._look(eased=eased)
             self.fault = ""
         except EngineClosed:
             self.fault = "the lab is closed"

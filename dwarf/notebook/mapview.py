@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import itertools
 import threading
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["MapView", "still"]
 
 LEAST_INTERVAL = 0.2  # seconds between two messages of a view
+_CLOCK = 2.0  # seconds between two readings of the clock
 _MOST_CARDS = 20
 _MOST_ERRORS = 5
 _BAR = ("completed", "failed", "cancelled", "interrupted", "running")
@@ -119,6 +121,13 @@ class MapView:
         self._widget.on_msg(self._receive)
         publish(widget_bundle(self._widget, still(self._work, self._name)), self._display_id)
         self._work.listeners.add(self._changed)
+        self._submit(self._keep_time())
+
+    async def _keep_time(self) -> None:
+        """Rate and remaining time change also while no row ends."""
+        while not self._work.ended.done():
+            await asyncio.sleep(_CLOCK)
+            self._changed()
 
     def settle(self) -> None:
         """Replace the display by the still one, if the map has ended. See RunView.settle."""

@@ -138,7 +138,7 @@ def test_a_map(theme: str, opened: Any, shots: Path) -> None:
         lab.run_cell(1)
         bar = lab.page.get_by_role("progressbar", name="Squares")
         lab.page.wait_for_function(
-            "() => document.querySelector('[role=progressbar]')?.getAttribute('aria-valuenow') === '99'", timeout=30_000
+            "() => document.querySelector('.dwarf-bar')?.getAttribute('aria-valuenow') === '99'", timeout=30_000
         )
         assert bar.get_attribute("aria-valuemax") == "100"
         assert lab.page.locator(".dwarf-faults").get_by_text("row r3: <i>3</i> is unlucky").count() == 1
