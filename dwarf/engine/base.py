@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Mapping
+import signal
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from logging import Logger
 from types import TracebackType
@@ -22,14 +23,18 @@ from dwarf.engine.config import (
     read_settings,
 )
 from dwarf.engine.observing import Telemetry
+from dwarf.engine.peers import Peers
 from dwarf.engine.replica import Clock, Replica, Shared
-from dwarf.errors import ConfigError, EngineClosed, FlowNotFound, InvalidRequest, StateConflict
+from dwarf.engine.serving import listening
+from dwarf.errors import ConfigError, EngineClosed, FlowNotFound, InvalidRequest, StateConflict, StorageError
 from dwarf.storage.database import Database
+from dwarf.storage.failures import Unavailable
 from dwarf.storage.opening import open_database
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.host import Host
 
 _UNSET: Any = object()
+LONGEST_PAUSE_S = 5.0  # between attempts to reach a shard
 
 
 class EngineBase:
@@ -79,6 +84,9 @@ class EngineBase:
         self._shared: Shared | None = None
         self._replicas: dict[int, Replica] = {}
         self._started = False
+        self._away: dict[int, str] = {}  # shards that could not be opened yet, and why
+        self._returning: list[asyncio.Task[None]] = []
+        self._closed = asyncio.Event()
         self._stop_listening: list[Callable[[], None]] = []
         for shard in self._settings.shards:
             self._database(shard)  # a wrong URL shows on this line
@@ -97,15 +105,24 @@ class EngineBase:
         shared = self._shared = Shared(self._host, self._settings, self._clock, self._telemetry)
         shared.track_reads = self._on_lost_write is not None
         shared.on_lost_write = self._on_lost_write
+        signal_peers = getattr(self._host, "signal_peers", None)
+        if callable(signal_peers):
+            shared.peers = Peers(signal_peers, self._telemetry.log)
         opened: dict[int, Replica] = {}
+        away: dict[Shard, StorageError] = {}
         try:
             for shard in self._settings.shards:
-                replica = Replica(shared, shard.index, self._database(shard, self._clock))
-                opened[shard.index] = replica
-                await replica.start()
+                try:
+                    opened[shard.index] = await self._open(shared, shard)
+                except Unavailable as error:
+                    away[shard] = error
+            if not opened:
+                raise next(iter(away.values()))
         except BaseException:
             for replica in opened.values():
                 await replica.abort()
+            if shared.peers is not None:
+                await shared.peers.aclose()
             self._shared = None
             raise
         shared.watchdog.start()
@@ -117,7 +134,38 @@ class EngineBase:
         self._census = Census(self._telemetry, shared, opened)
         self._census.start()
         self._replicas = opened
+        self._away = {shard.index: str(error) for shard, error in away.items()}
+        self._returning = [asyncio.create_task(self._await_shard(shared, shard)) for shard in away]
+        self._closed = asyncio.Event()
         self._started = True
+
+    async def _open(self, shared: Shared, shard: Shard) -> Replica:
+        replica = Replica(shared, shard.index, self._database(shard, self._clock))
+        try:
+            await replica.start()
+        except BaseException:
+            await replica.abort()
+            raise
+        return replica
+
+    async def _await_shard(self, shared: Shared, shard: Shard) -> None:
+        """Open a shard that was away at the start, once it is there. The others run meanwhile."""
+        log, pause = self._telemetry.log, 1.0
+        log.warning("shard %s cannot be reached; the others run: %s", shard.index, self._away[shard.index])
+        while True:
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE_S, 2 * pause)
+            try:
+                replica = await self._open(shared, shard)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other shards go on
+                self._away[shard.index] = str(error) or type(error).__name__
+                continue
+            self._replicas = dict(sorted({**self._replicas, shard.index: replica}.items()))
+            del self._away[shard.index]
+            assert self._census is not None
+            self._census.include(replica)
+            log.info("shard %s is there", shard.index)
+            return
 
     async def aclose(self, *, grace: Seconds | None = None) -> None:
         """Stop: claim nothing more, wait for the tasks in flight (at most ``grace``), and disconnect.
@@ -131,6 +179,10 @@ class EngineBase:
         limit = None if grace is None else to_ms(grace, "grace") / 1000
         self._started = False
         shared.draining = True
+        for task in self._returning:
+            task.cancel()
+        if self._returning:
+            await asyncio.wait(self._returning)
         replicas = list(self._replicas.values())
         try:
             for replica in replicas:
@@ -141,12 +193,45 @@ class EngineBase:
                 await self._census.aclose()
             for replica in replicas:
                 await replica.aclose()
+            if shared.peers is not None:
+                await shared.peers.aclose()
             shared.watchdog.close()
             shared.deadlines.close()
             for stop in self._stop_listening:
                 stop()
             self._replicas = {}
             self._shared = None
+            self._closed.set()
+
+    async def serve(
+        self,
+        *,
+        grace: Seconds | None = None,
+        signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
+    ) -> None:
+        """Run until the process is asked to end by a signal, then close as ``aclose`` does, and return.
+
+        For a program that does nothing else: ``async with Engine(...) as engine: await engine.serve(grace=25)``. Let
+        ``grace`` be less than what your supervisor allows before it kills. A second signal ends the grace at once. The
+        signals do what they did before when this returns, which it also does when the engine is closed by another
+        task. ConfigError outside the main thread.
+        """
+        self._check_running()
+        shared, closed = self._shared, self._closed
+        assert shared is not None
+        with listening(signals) as asked:
+            over = asyncio.create_task(closed.wait())
+            try:
+                await _first(over, asked.times(1))
+                if closed.is_set():
+                    return
+                self._telemetry.log.info("the process was asked to end: waiting for the tasks in flight")
+                closing = asyncio.create_task(self.aclose(grace=grace))
+                await _first(closing, asked.times(2))
+                shared.hurry.set()
+                await closing
+            finally:
+                over.cancel()
 
     async def measure(self, *, meter_provider: Any = None, tracer_provider: Any = None) -> None:
         """Report to these providers from now on, in place of those before; None leaves one as it is.
@@ -217,12 +302,26 @@ class EngineBase:
         if not self._started:
             raise EngineClosed("the engine is not started: use `async with Engine(...)`, or await engine.start()")
 
-    def _replica(self, shard: int) -> Replica:
+    def _known(self, shard: int) -> Replica | None:
+        """A shard; None where the engine has none of this index. StorageError where it cannot be reached yet."""
         self._check_running()
-        replica = self._replicas.get(shard)
+        if shard in self._away:
+            raise StorageError(f"shard {shard} cannot be reached: {self._away[shard]}")
+        return self._replicas.get(shard)
+
+    def _every(self) -> list[Replica]:
+        """All shards, by index. StorageError where one cannot be reached yet."""
+        self._check_running()
+        return [replica for shard in self._settings.shards if (replica := self._known(shard.index)) is not None]
+
+    def _replica(self, shard: int) -> Replica:
+        replica = self._known(shard)
         if replica is None:
             raise FlowNotFound("flow not found: the engine has no such shard")
         return replica
+
+    def _fails(self, shard: int) -> bool:
+        return self._replicas[shard].away
 
     def _place(self, idempotency_key: str | None) -> int:
         """The shard of a new flow: by the key, over all shards; else at random in proportion to capacity."""
@@ -232,10 +331,21 @@ class EngineBase:
         open_shards = [shard for shard in shards if not shard.cordoned]
         if not open_shards:
             raise EngineClosed("every shard is cordoned: no new thread can be placed")
+        serving = [shard for shard in open_shards if shard.index in self._replicas and not self._fails(shard.index)]
+        open_shards = serving or open_shards
         if len(open_shards) == 1:
             return open_shards[0].index
         weights = [745 if shard.virtual_cpus <= 2 else 450 * shard.virtual_cpus for shard in open_shards]
         return random.choices(open_shards, weights)[0].index
+
+
+async def _first(task: asyncio.Task[Any], other: Coroutine[Any, Any, None]) -> None:
+    """Wait for one of the two; the second is given up."""
+    second = asyncio.ensure_future(other)
+    try:
+        await asyncio.wait({task, second}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        second.cancel()
 
 
 def _wake_from_thread(loop: asyncio.AbstractEventLoop, shared: Shared) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -47,11 +48,17 @@ class Census:
             metrics.source("db_connections", self._connections),
             metrics.source("tasks_in_flight", self._in_flight),
             metrics.source("task_concurrency_running", self._by_url),
+            metrics.source("peer_replicas", self._living),
+            metrics.source("peer_blind_seconds", self._blind),
         ]
         if hasattr(host, "overrun_threads"):
             self._stops.append(metrics.source("sync_threads_overrun", lambda: [((), host.overrun_threads)], host))
         self._shared.watchdog.on_beat = lambda late: metrics.record("event_loop_lag_seconds", late)
         self._task = asyncio.create_task(self._run(), name="dwarf-census")
+
+    def include(self, replica: Replica) -> None:
+        """A shard has come that was away at the start."""
+        self._replicas = {**self._replicas, replica.shard: replica}
 
     async def aclose(self) -> None:
         """End."""
@@ -116,6 +123,16 @@ class Census:
             for shard, replica in self._replicas.items()
             for state, count in getattr(replica.database, "connections", {}).items()
         ]
+
+    def _living(self) -> Iterable[Reading]:
+        return [((shard,), replica.membership.living) for shard, replica in self._registered()]
+
+    def _blind(self) -> Iterable[Reading]:
+        now = time.monotonic()
+        return [((shard,), now - replica.membership.read_at) for shard, replica in self._registered()]
+
+    def _registered(self) -> list[tuple[str, Replica]]:
+        return [(str(shard), replica) for shard, replica in self._replicas.items() if replica.database.registers]
 
     def _in_flight(self) -> Iterable[Reading]:
         needs_thread = getattr(self._shared.host, "needs_thread", None)

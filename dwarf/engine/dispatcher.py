@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dwarf import seams
 from dwarf.core.fairness import Pressure, Shares
 from dwarf.core.records import FlowRecord
+from dwarf.engine.bands import ANY_BAND
 from dwarf.errors import EngineClosed
 from dwarf.storage.claims import Claimed, claim_due
 from dwarf.storage.supply import look, wake_all
@@ -47,6 +48,8 @@ class Dispatcher:
 
     def may_hand_over(self, flow: FlowRecord) -> bool:
         """Whether a running flow may go straight on to its next step, or has to let others go first."""
+        if flow.priority > self._replica.shared.bands.ceiling(self._replica.shard):
+            return False
         return not self._shares.must_yield(flow.priority, flow.fairness_key, flow.fairness_weight, self._pressure)
 
     def begun(self, flow: FlowRecord) -> None:
@@ -68,6 +71,8 @@ class Dispatcher:
             except EngineClosed:
                 return
             except Exception as error:  # noqa: BLE001 - the loop must not end
+                self._replica.failed(error)
+                self._replica.shared.bands.tell(self._replica.shard, None)  # it is to hold nobody up
                 self._replica.observing.fault("looking for work failed, next try in %s s", error, AFTER_FAULT_S)
                 await self._sleep(AFTER_FAULT_S)
 
@@ -78,14 +83,17 @@ class Dispatcher:
             await self._full()
             return
         self._wake.clear()
+        bands, shard = self._replica.shared.bands, self._replica.shard
+        ceiling = bands.ceiling(shard)
         try:
-            claimed = await self._claim(room)
+            claimed = await self._claim(room, ceiling)
         except BaseException:
             slots.give(room)
             self._wake.clear()
             raise
-        if claimed.waking:
+        if claimed.waking or self._closing:
             slots.give(room)
+            await self._replica.runner.give_back(claimed.steps)
             return
         found = len(claimed.steps)
         if seams.active is not None and found:
@@ -96,7 +104,14 @@ class Dispatcher:
         self._replica.announce({step.flow.root_flow_id for step in claimed.steps})
         slots.give(room - found)
         self.backlogged = found == room
-        if not self.backlogged:
+        if self.backlogged:
+            bands.tell(shard, max(step.flow.priority for step in claimed.steps))
+        elif ceiling < ANY_BAND and await self._see():  # others go first
+            self.backlogged = True
+            await self._sleep(LOOK_AGAIN_S)
+            return
+        else:
+            bands.tell(shard, None)
             self._pressure = None
             self._shares.reset()
         if not found and not self._wake.is_set() and not self._replica.admission.overlooked():
@@ -108,16 +123,22 @@ class Dispatcher:
         self._wake.clear()
         if self._replica.slots.free:
             return
+        if await self._see():
+            await self._sleep(LOOK_AGAIN_S)
+        else:
+            await self._wake.wait()
+
+    async def _see(self) -> bool:
+        """Look at what waits, and tell the other shards. Whether anything does."""
         database = self._replica.database
         self._pressure, waking = await database.read(lambda: look((), (), self._replica.settings.suspect_at))
         if waking:
             await database.write(wake_all)
-        if self._pressure is None and not waking:
-            await self._wake.wait()
-        else:
-            await self._sleep(LOOK_AGAIN_S)
+        band = None if self._pressure is None else self._pressure.band
+        self._replica.shared.bands.tell(self._replica.shard, band)
+        return waking or band is not None
 
-    async def _claim(self, room: int) -> Claimed:
+    async def _claim(self, room: int, ceiling: int) -> Claimed:
         replica = self._replica
         began = time.monotonic()
         claimed = await replica.database.write(
@@ -131,6 +152,7 @@ class Dispatcher:
                 random=replica.shared.random,
                 suspect_at=replica.settings.suspect_at,
                 alone=not replica.shared.suspects,
+                ceiling=ceiling,
             )
         )
         replica.observing.claimed(claimed, time.monotonic() - began)

@@ -138,7 +138,7 @@ class Engine(Overview):
         """One step with its input state, its changes, and the keys of its neighbours. StepNotFound."""
         self._check_running()
         key = parse_key(step_key, "step key")
-        replica = self._replicas.get(key.shard)
+        replica = self._known(key.shard)
         if replica is None:
             raise StepNotFound("step not found: the engine has no such shard")
         return await replica.database.read(lambda: read_step(key))
@@ -209,7 +209,7 @@ class Engine(Overview):
         """Every schedule, by name."""
         self._check_running()
         found: list[Schedule] = []
-        for replica in self._replicas.values():
+        for replica in self._every():
             found += [Schedule(replica, record) for record in await replica.database.read(list_schedules)]
         return sorted(found, key=lambda schedule: schedule.name)
 
@@ -250,7 +250,7 @@ class Engine(Overview):
         if not thread:
             return 0, None
         key = parse_key(thread, "thread key")
-        if key.shard not in self._replicas:
+        if self._known(key.shard) is None:
             raise ThreadNotFound("thread not found: the engine has no such shard")
         joined = await self._replica(key.shard).database.read(lambda: thread_of(key.id, key.token))
         return key.shard, joined

@@ -55,6 +55,7 @@ class Committed:
     stops: list[Stop] = field(default_factory=list)
     moved: set[int] = field(default_factory=set)
     work_due: bool = False
+    due_step: int = 0  # one that is due, where one is known
     blocks: list[tuple[IdSource, int, int]] = field(default_factory=list)
     graphs: set[str] = field(default_factory=set)
     decided: list[tuple[Decision, tuple[list[NewStep], int] | None]] = field(default_factory=list)
@@ -69,7 +70,9 @@ class Committed:
         self.resumed.extend(effects.resumed)
         self.stops.extend(effects.stops)
         self.moved |= effects.moved
-        self.work_due = self.work_due or effects.work_due
+        if effects.work_due:
+            self.work_due = True
+            self.due_step = next((step.step_id for step in effects.steps if not step.leased), self.due_step)
 
 
 def scopes_of(group: Sequence[Job]) -> list[str]:

@@ -71,6 +71,7 @@ class Keeper:
         await self.take_back(set())
         self._recovered(await self._replica.database.write(recover_expired), "lease_expired")
         await self._replica.committer.call(answer_overdue)
+        self._replica.recovered()
         if seams.active is not None:
             await seams.active.arrive("recoveryDone")
 
@@ -79,7 +80,7 @@ class Keeper:
             self._replica.observing.recovered(count, reason)
             self._replica.announce(self._replica.watched)
             self._replica.shared.wake_all()
-            self._replica.database.tell(True, ())
+            self._replica.tell(True)
 
     async def _every(self, pause: float, action: Callable[[], Awaitable[None]]) -> None:
         while not self._closing.is_set():
@@ -89,6 +90,7 @@ class Keeper:
             except EngineClosed:
                 return
             except Exception as error:  # noqa: BLE001 - the loop must not end
+                self._replica.failed(error)
                 self._replica.observing.fault("a repair failed, next try in %s s", error, pause)
 
     async def _look_around(self) -> None:

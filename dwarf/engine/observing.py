@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -95,6 +95,7 @@ class Observing:
     def __init__(self, telemetry: Telemetry, shard: int, margin_ms: int) -> None:
         self.log = telemetry.log
         self.listen(telemetry)
+        self.on_failure: Callable[[BaseException], None] | None = None
         self._margin_ms = margin_ms
         self._number = shard
         self._shard = str(shard)
@@ -309,6 +310,8 @@ class Observing:
 
     def database_error(self, error: BaseException) -> None:
         """The database has failed; whether it is tried again is another matter."""
+        if self.on_failure is not None:
+            self.on_failure(error)
         if self.metrics.active and isinstance(error, StorageError):
             self.metrics.count("db_errors", 1, self._shard, error_class(error))
 

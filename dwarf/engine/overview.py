@@ -10,12 +10,12 @@ from typing import Any
 
 from dwarf.engine.base import EngineBase
 from dwarf.engine.config import ShardInfo
+from dwarf.engine.peers import receive
 from dwarf.engine.query import FlowQuery, read_query, source_of
 from dwarf.engine.replica import Replica
 from dwarf.errors import InvalidRequest
 from dwarf.storage.deleting import ROOTS_AT_ONCE, mark, purge_candidates
 from dwarf.storage.reading.counting import count_flows, count_rows, read_time
-from dwarf.storage.recovery import lease_owners
 from dwarf.workflow.durations import Seconds
 from dwarf.workflow.status import Status
 
@@ -129,7 +129,18 @@ class Overview(EngineBase):
         self._check_running()
         cordoned = {shard.index for shard in self._settings.shards if shard.cordoned}
         replicas = self._replicas.values()
-        return await asyncio.gather(*(_shard_info(replica, replica.shard in cordoned) for replica in replicas))
+        infos = await asyncio.gather(*(_shard_info(replica, replica.shard in cordoned) for replica in replicas))
+        infos += [ShardInfo(shard, error=error, cordoned=shard in cordoned) for shard, error in self._away.items()]
+        return sorted(infos, key=lambda info: info.index)
+
+    async def deliver_signal(self, op: str, payload: bytes) -> None:
+        """Take a hint that the host of another replica was given in ``signal_peers``.
+
+        Such hints only make things quicker: a doubled, late or made up one has this engine look at its database once
+        more. InvalidRequest for one that cannot be understood.
+        """
+        self._check_running()
+        receive(op, payload, self._replicas.get)
 
 
 async def _shard_info(replica: Replica, cordoned: bool) -> ShardInfo:
@@ -140,9 +151,7 @@ async def _shard_info(replica: Replica, cordoned: bool) -> ShardInfo:
             await database.read(read_time)
             latency = (time.perf_counter() - begun) * 1000
             flows, steps = await database.read(count_rows)
-            living = await database.living()
-            if living is None:
-                living = len((await database.read(lease_owners)) | {replica.engine_id})
+            living = await replica.membership.count()
     except TimeoutError:
         return ShardInfo(replica.shard, error=f"no answer within {PATIENCE_S:g} s", cordoned=cordoned)
     except Exception as error:  # noqa: BLE001 - the others are to be told of whatever is wrong with this one

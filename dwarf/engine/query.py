@@ -122,10 +122,12 @@ class FlowQuery(AsyncIterator[FlowSummary]):
         return page, Cursor(*page[-1][:3], listed + len(page))
 
     def replicas(self) -> list[Replica]:
-        """The shards that are asked, by index. EngineClosed."""
-        self._engine._check_running()
+        """The shards that are asked, by index. EngineClosed, or StorageError for one that cannot be reached."""
         shard = self._query.shard if self._query.thread is None else self._query.thread.shard
-        return [replica for replica in self._engine._replicas.values() if shard in (0, replica.shard)]
+        if not shard:
+            return self._engine._every()
+        replica = self._engine._known(shard)
+        return [] if replica is None else [replica]
 
     async def resolved(self) -> Filters:
         """The filters, with the thread looked up. ThreadNotFound."""
@@ -137,8 +139,7 @@ class FlowQuery(AsyncIterator[FlowSummary]):
         key = self._query.thread
         if key is None:
             return self._query.filters
-        self._engine._check_running()
-        replica = self._engine._replicas.get(key.shard)
+        replica = self._engine._known(key.shard)
         if replica is None:
             raise ThreadNotFound("thread not found: the engine has no such shard")
         thread_id = await replica.database.read(lambda: read_thread(key))
@@ -148,7 +149,7 @@ class FlowQuery(AsyncIterator[FlowSummary]):
         """That of the first shard, which all replicas have in common."""
         self._engine._check_running()
         if not self._identity:
-            first = self._engine._replicas[min(self._engine._replicas)]
+            first = self._engine._replica(self._engine._settings.shards[0].index)
             self._identity = await first.database.read(read_identity)
         return self._identity
 

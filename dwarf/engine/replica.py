@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, Protocol
 
 from dwarf import seams
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, StepRecord
 from dwarf.core.step import Means, first_step, no_room
+from dwarf.engine.bands import Bands
 from dwarf.engine.committer import Committer
 from dwarf.engine.config import Settings
 from dwarf.engine.deadlines import Deadlines
@@ -17,7 +18,9 @@ from dwarf.engine.dispatcher import Dispatcher
 from dwarf.engine.ids import IdSource, new_token
 from dwarf.engine.jobs import Committed
 from dwarf.engine.keeper import Keeper
+from dwarf.engine.membership import Membership
 from dwarf.engine.observing import Observing, Telemetry
+from dwarf.engine.peers import Peers
 from dwarf.engine.plans import Frozen, PlanCache
 from dwarf.engine.progress import ProgressBook
 from dwarf.engine.runner import Runner, started
@@ -27,7 +30,8 @@ from dwarf.engine.waiters import Waiters
 from dwarf.engine.watchdog import Watchdog
 from dwarf.errors import ConfigError, GraphNotFound
 from dwarf.storage.database import Database
-from dwarf.storage.effects import Writer
+from dwarf.storage.effects import Stop, Writer
+from dwarf.storage.failures import Unavailable
 from dwarf.workflow.durations import to_ms
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
@@ -64,6 +68,9 @@ class Shared:
         self.wakers: list[Callable[[], None]] = []
         self.slots = Slots(settings.workers, self.wake_all)
         self.suspects: set[tuple[int, int]] = set()  # steps in flight that have often lost their process
+        self.bands = Bands(len(settings.shards), self.wake_all)
+        self.peers: Peers | None = None
+        self.hurry = asyncio.Event()  # whoever drains is to wait no longer
         self.track_reads = False
         self.on_lost_write: Callable[[str, list[str]], None] | None = None
 
@@ -93,12 +100,16 @@ class Replica:
         self.watchdog = shared.watchdog
         self.margin_ms = self.settings.margin_ms
         self.observing = Observing(shared.telemetry, shard, self.margin_ms)
+        self.observing.on_failure = self.failed
         self.log = shared.telemetry.log
         self.track_reads = shared.track_reads
         self.flow_ids = IdSource("flow")
         self.step_ids = IdSource("step")
         self.waiters = Waiters()
         self.engine_id = 0
+        self.cpus = next((known.virtual_cpus for known in shared.settings.shards if known.index == shard), 0)
+        self.away = False  # whether the database was last seen to fail
+        self.membership = Membership(self)
         self._changes: dict[int, set[asyncio.Event]] = {}
 
     @property
@@ -110,24 +121,26 @@ class Replica:
         """Open the database, take back what a former life of this engine left, and begin to work."""
         await self.database.open()
         self.engine_id, proves_dead = await self.database.claim_engine_id(self.settings.engine_id or 0)
-        writer = Writer(
+        self.writer = Writer(
             self.shard,
             self.engine_id,
             self.margin_ms,
             Means(self.step_ids.take, new_token, no_room),
         )
         self.pauses = [to_ms(pause, "retry_ladder") / 1000 for pause in self.settings.timing.retry_ladder]
-        self.committer = Committer(self.database, writer, (self.flow_ids, self.step_ids), self, self.pauses)
+        self.committer = Committer(self.database, self.writer, (self.flow_ids, self.step_ids), self, self.pauses)
         self.progress = ProgressBook(self.database, self.announce, self.log)
         self.runner = Runner(self)
         self.dispatcher = Dispatcher(self)
         self.keeper = Keeper(self)
         self.scheduler = Scheduler(self)
         self.database.listen(self.keeper.heard)
+        await self.membership.enter()
         await self.committer.reserve(1)
         await self.keeper.take_back({self.engine_id} if proves_dead else set())
         self.committer.start()
         self.keeper.start()
+        self.membership.start()
         if self.settings.workers:
             self.shared.wakers.append(self.dispatcher.wake)
             self.dispatcher.start()
@@ -157,7 +170,16 @@ class Replica:
         for events in self._changes.values():
             for event in events:
                 event.set()
+        await self.membership.aclose()
         await self.database.aclose()
+
+    def failed(self, error: BaseException) -> None:
+        """The database has failed: new flows are placed elsewhere for now, where that is possible."""
+        self.away = self.away or isinstance(error, Unavailable)
+
+    def recovered(self) -> None:
+        """The database serves again."""
+        self.away = False
 
     # ------------------------------------------------------------------ after a commit
 
@@ -171,16 +193,27 @@ class Replica:
             self.dispatcher.wake()
         if self._changes:
             self.announce(group.moved)
-        if self.database.told:
+        if self.database.told or self.shared.peers is not None:
             # what this replica takes up itself at once is no news
-            work = group.work_due and (self.dispatcher.backlogged or not self.settings.workers)
-            if work or group.stops:
-                self.database.tell(work, [stop.flow_id for stop in group.stops])
+            work = group.work_due and (self.dispatcher.backlogged or not self.settings.workers or self.draining)
+            self.tell(work, group.stops, group.due_step)
+
+    def tell(self, work_due: bool, stops: Sequence[Stop] = (), step_id: int = 0) -> None:
+        """Let other replicas know what they could find by themselves, only later."""
+        if self.database.told and (work_due or stops):
+            self.database.tell(work_due, [stop.flow_id for stop in stops])
+        peers = self.shared.peers
+        if peers is not None:
+            if work_due:
+                peers.work_due(self.shard, step_id)
+            peers.stopped(self.shard, stops)
 
     def offer(self, flow: NewFlow) -> None:
         """Take a place for the first step of a new flow, unless others wait for one."""
         entry = flow.entry
-        if self.draining or self.dispatcher.backlogged or entry.limit_name or not self.slots.take():
+        if self.draining or self.dispatcher.backlogged or entry.limit_name:
+            return
+        if flow.record.priority > self.shared.bands.ceiling(self.shard) or not self.slots.take():
             return
         entry.leased = self.admission.take(entry.url)
         if not entry.leased:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dwarf import seams
@@ -16,7 +17,7 @@ from dwarf.engine.refusals import unstorable
 from dwarf.engine.slots import Room
 from dwarf.errors import EngineClosed, Parked, StorageError
 from dwarf.storage.failures import Contention, Unavailable
-from dwarf.storage.recovery import release_lease
+from dwarf.storage.recovery import release_lease, release_leases
 from dwarf.workflow.errors_json import error_fields, error_text, traceback_text
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.signals import Subgraph, control_of
@@ -57,7 +58,11 @@ class Runner:
     async def drain(self, grace: float | None) -> None:
         """Wait for the steps in flight; after ``grace`` seconds cancel them and give their leases back."""
         if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=grace)
+            hurry = asyncio.create_task(self._replica.shared.hurry.wait())
+            over = asyncio.create_task(_all_done(set(self._tasks)))
+            await asyncio.wait({hurry, over}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+            for waiting in (hurry, over):
+                waiting.cancel()
         self._giving_up = True
         for task in tuple(self._attempting):
             task.cancel()
@@ -314,6 +319,19 @@ class Runner:
             self._replica.log.warning("a lease could not be given back; it will run out: %s", error)
         else:
             self._replica.dispatcher.wake()
+            if self._replica.draining:
+                self._replica.tell(True, step_id=step.step_id)
+
+    async def give_back(self, claimed: Sequence[StepRecord]) -> None:
+        """Give steps back that were claimed and will not be started."""
+        held = [(step.step_id, step.lease_seq) for step in claimed]
+        if held:
+            await self._replica.database.write(lambda: release_leases(held))
+            self._replica.tell(True, step_id=held[0][0])
+
+
+async def _all_done(tasks: set[asyncio.Task[None]]) -> None:
+    await asyncio.wait(tasks)
 
 
 def started(new: NewStep, now: int) -> StepRecord:

@@ -109,6 +109,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
         "shard",
         "Steps leased together with the outcome before them, or the creation of their flow, without looking for work",
     ),
+    _counter("peer_changes", "{change}", "shard", "The number of engines that live on the shard was seen to change"),
     _counter("steps_claim_lost", "{step}", "shard", "Due steps found that somebody else took first"),
     _counter(
         "state_write_bytes",
@@ -202,6 +203,14 @@ INSTRUMENTS: tuple[Instrument, ...] = (
         "Tasks running now: async on the event loop, sync in threads",
     ),
     _gauge("task_concurrency_running", "{task}", "task_url", "sum", "Tasks running now, by the task's URL"),
+    _gauge("peer_replicas", "{engine}", "shard", "max", "Engines that live on the shard, as this one sees it"),
+    _gauge(
+        "peer_blind_seconds",
+        "s",
+        "shard",
+        "max",
+        "How long ago the engines on the shard were last counted; over a few seconds it does not answer",
+    ),
     _gauge(
         "sync_threads_overrun",
         "{thread}",
@@ -226,7 +235,7 @@ NOT_MEASURED: dict[str, str] = {
         "There is no cache of candidates. Due steps are found and leased in one transaction (`steps_claimed`, "
         "`db_phase_seconds`) or handed over in memory (`steps_handed_over`)."
     ),
-    "steps_stolen peer_changes peer_replicas peer_blind_seconds": (
+    "steps_stolen": (
         "Work is not divided between replicas beforehand: each takes what is due, so there is nothing to steal."
     ),
     ("turnstile_gate_wait_seconds turnstile_wait_seconds turnstile_available turnstile_waiting db_phase_workers"): (

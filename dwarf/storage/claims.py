@@ -16,7 +16,7 @@ from dwarf.storage.limits import Admitted, admit
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import FLOW_COLUMNS, flow_record, read_object, restore
 from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement
-from dwarf.storage.supply import ANY_CRASHES, DUE, FIRST_TO_WAKE, find_due
+from dwarf.storage.supply import ANY_BAND, ANY_CRASHES, DUE, FIRST_TO_WAKE, find_due
 from dwarf.storage.tables import flows, graphs, steps
 from dwarf.workflow.jsontext import loads
 from dwarf.workflow.signals import Answer
@@ -114,15 +114,17 @@ def claim_due(
     random: Random,
     suspect_at: int = ANY_CRASHES,
     alone: bool = True,
+    ceiling: int = ANY_BAND,
 ) -> Script[Claimed]:
     """Lease up to ``limit`` due steps. ``busy(url)`` says of a task that it cannot be started now.
 
     ``plan_of(graph_hash, body)`` prepares a graph, or answers None where it does not know the hash and was given no
     body. Steps that have lost their process ``suspect_at`` times are run one at a time, so that the one which kills
-    it does not take the others along; ``alone`` says that none of them runs here now.
+    it does not take the others along; ``alone`` says that none of them runs here now. ``ceiling`` is the worst band
+    that may be taken.
     """
     now = yield Now()
-    choice = yield from _choose(limit, busy, now, random, suspect_at, alone)
+    choice = yield from _choose(limit, busy, now, random, suspect_at, alone, ceiling)
     if choice is None:
         return Claimed(now, [], waking=True)
     wanted, again = choice
@@ -146,14 +148,14 @@ def claim_due(
 
 
 def _choose(
-    limit: int, busy: Callable[[str], bool], now: int, random: Random, suspect_at: int, alone: bool
+    limit: int, busy: Callable[[str], bool], now: int, random: Random, suspect_at: int, alone: bool, ceiling: int
 ) -> Script[tuple[list[int], int | None] | None]:
     """The due steps to lease, and when a limit that holds others back has room again. None as ``find_due`` has it."""
     admitted = Admitted()
     free: dict[int, None] = {}
     shut: set[str] = set()  # tasks that cannot be started now
     calm = ANY_CRASHES if alone else suspect_at
-    found = (yield from find_due(limit, now, (), (), random, calm)) if limit > 0 else []
+    found = (yield from find_due(limit, now, (), (), random, calm, ceiling)) if limit > 0 else []
     while found is not None:
         limited: list[tuple[int, str, str]] = []
         for step_id, url, name, rule, crashes in found:
@@ -173,7 +175,7 @@ def _choose(
         if len(found) < limit or len(free) + len(admitted.step_ids) >= limit:
             return [*admitted.step_ids, *free][:limit], admitted.again
         # steps that cannot start, for want of a thread or over their limit, must not hide those behind them
-        found = yield from find_due(limit, now, admitted.full, sorted(shut), random, calm)
+        found = yield from find_due(limit, now, admitted.full, sorted(shut), random, calm, ceiling)
     return None
 
 

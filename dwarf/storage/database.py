@@ -34,6 +34,7 @@ class Database(Protocol):
     dialect: str
     one_writer: bool  # whether transactions that write come one after the other anyway
     doubts: int  # transactions so far of which it is not known whether they took effect
+    registers: bool  # whether living engines are known by their rows in the registry, not by the locks they hold
     payloads: Payloads  # how large values and the codec are dealt with; set before it is opened
 
     async def open(self) -> None:

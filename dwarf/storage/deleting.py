@@ -56,7 +56,7 @@ MARK_WAITING = Statement(
 )
 ROOTS_AND_LIVE = Statement(
     "roots_and_live_below",
-    select(flows.c.flow_id, flows.c.workflow_url).where(
+    select(flows.c.flow_id, flows.c.workflow_url, flows.c.token).where(
         in_ids(flows.c.root_flow_id, "ids"),
         or_(
             flag_is(flows.c.parent_flow_id, 0),
@@ -159,10 +159,10 @@ def _cancel_under(roots: list[int], effects: Effects) -> Script[None]:
     if not roots:
         return
     yield from end_steps(roots, effects.now)
-    ended = dict((yield Fetch(ROOTS_AND_LIVE, {"ids": roots})))
-    yield Execute(CANCEL_BELOW, {"ids": list(ended), "now": effects.now})
+    ended = yield Fetch(ROOTS_AND_LIVE, {"ids": roots})
+    yield Execute(CANCEL_BELOW, {"ids": [row[0] for row in ended], "now": effects.now})
     effects.work_due = True  # there may be room under a limit now
-    effects.stops.extend(Stop(flow_id, Status.CANCELLED, workflow=url) for flow_id, url in ended.items())
+    effects.stops.extend(Stop(row[0], Status.CANCELLED, workflow=row[1], token=row[2]) for row in ended)
     effects.moved.update(roots)
 
 

@@ -12,9 +12,9 @@ from dwarf.storage.script import Fetch, InsertMany, Script
 from dwarf.workflow.status import Status
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Writer:
-    """Who writes: the identity of a replica on one shard, and what its decisions take from outside."""
+    """Who writes: a replica on one shard, whose id may change, and what its decisions take from outside."""
 
     shard: int
     engine_id: int
@@ -31,6 +31,7 @@ class Stop:
     final_state: State | None = None
     error: str = ""
     workflow: str = ""  # its URL, where the flow has ended
+    token: str = ""
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ class Effects:
 
     def stopped(self, flow: FlowRecord, status: Status, final_state: State | None = None, error: str = "") -> None:
         """Tell whoever waits for a flow."""
-        self.stops.append(Stop(flow.flow_id, status, final_state, error, flow.workflow_url))
+        self.stops.append(Stop(flow.flow_id, status, final_state, error, flow.workflow_url, flow.token))
         self.moved.add(flow.root_flow_id)
 
     def insert(self) -> Script[None]:

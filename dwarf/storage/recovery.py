@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import bindparam, literal_column, select, update
 
 from dwarf.storage.expressions import flag_is, in_ids, locked, status_is
-from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement
+from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
 
@@ -79,3 +81,9 @@ def release_lease(step_id: int, lease_seq: int, *, crashed: bool = False) -> Scr
     """Give a step back that was claimed and not run to an outcome. ``crashed``: this counts towards its limit."""
     now = yield Now()
     yield Execute(RELEASE, {"id": step_id, "seq": lease_seq, "crashed": int(crashed), "now": now})
+
+
+def release_leases(held: Sequence[tuple[int, int]]) -> Script[None]:
+    """Give steps back that were claimed and not begun, given as their ids and lease numbers."""
+    now = yield Now()
+    yield UpdateEach(RELEASE, [{"id": step, "seq": seq, "crashed": 0, "now": now} for step, seq in sorted(held)])

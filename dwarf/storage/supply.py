@@ -26,7 +26,7 @@ STARTABLE = (
     ~in_names(steps.c.task_url, "shut"),
     steps.c.crashes < bindparam("calm"),
 )
-ANY_CRASHES = 2**31 - 1
+ANY_CRASHES = ANY_BAND = 2**31 - 1
 WOKEN_AT_ONCE = 1000
 
 
@@ -102,11 +102,18 @@ def wake_due(now: int) -> Script[bool]:
 
 
 def find_due(
-    limit: int, now: int, full: Sequence[str], shut: Sequence[str], random: Random, calm: int = ANY_CRASHES
+    limit: int,
+    now: int,
+    full: Sequence[str],
+    shut: Sequence[str],
+    random: Random,
+    calm: int = ANY_CRASHES,
+    ceiling: int = ANY_BAND,
 ) -> Script[list[Row] | None]:
     """Up to ``limit`` due steps: id, task, limit and its rule, crashes.
 
-    ``full`` limits, ``shut`` tasks, and steps with ``calm`` crashes or more are left out. None where so many steps
+    ``full`` limits, ``shut`` tasks, and steps with ``calm`` crashes or more are left out, and so are
+    bands worse than ``ceiling``. None where so many steps
     wake up now that others may be before those that can be seen: commit, and look again.
     """
     found: list[Row] = []
@@ -119,7 +126,7 @@ def find_due(
                 return None
             woken = True
             continue
-        if band is None:
+        if band is None or band > ceiling:
             break
         floor, woken = band, True
         weights = yield from _weights(floor)

@@ -296,6 +296,17 @@ limit_starts = Table(
     **_MYSQL,
 )
 
+replicas = Table(
+    "dwarf_replicas",
+    metadata,
+    _id("engine_id", primary_key=True, autoincrement=False),
+    _string("nonce", 16, None),  # tells two engines of one id apart
+    _int("workers"),
+    _big("started_at"),
+    _big("seen_at"),
+    **_MYSQL,
+)
+
 migrations = Table(
     "dwarf_migrations",
     metadata,

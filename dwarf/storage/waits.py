@@ -25,7 +25,7 @@ TIMEOUTS_AT_ONCE = 200
 
 PARENT = Statement(
     "parent_flow",
-    select(flows.c.parent_flow_id, flows.c.parent_step_id).where(flows.c.flow_id == bindparam("id")),
+    select(flows.c.parent_flow_id, flows.c.parent_step_id, flows.c.token).where(flows.c.flow_id == bindparam("id")),
 )
 INTERRUPT_FLOW = Statement(
     "interrupt_flow",
@@ -133,15 +133,15 @@ class Leaf:
 
 def interrupt_upward(flow: FlowRecord, effects: Effects) -> Script[None]:
     """Show an interrupt on the step's flow and on every flow and caller above it."""
-    flow_id, parent_flow, caller = flow.flow_id, flow.parent_flow_id, flow.parent_step_id
+    flow_id, parent_flow, caller, token = flow.flow_id, flow.parent_flow_id, flow.parent_step_id, flow.token
     while True:
         if (yield Execute(INTERRUPT_FLOW, {"id": flow_id, "now": effects.now})):
-            effects.stops.append(Stop(flow_id, Status.INTERRUPTED))
+            effects.stops.append(Stop(flow_id, Status.INTERRUPTED, token=token))
         if not caller:
             break
         yield Execute(INTERRUPT_CALLER, {"id": caller, "now": effects.now})
         flow_id = parent_flow
-        parent_flow, caller = (yield Fetch(PARENT, {"id": flow_id}))[0]
+        parent_flow, caller, token = (yield Fetch(PARENT, {"id": flow_id}))[0]
     effects.moved.add(flow.root_flow_id)
 
 
@@ -213,7 +213,7 @@ def _wake(leaf: Leaf, answer: Answer, effects: Effects) -> Script[bool]:
         yield Execute(RESUME_CALLER, {"id": caller, "now": now})
         flow_id = parent_flow
         yield Lock(LOCK_FLOW, {"id": flow_id})
-        parent_flow, caller = (yield Fetch(PARENT, {"id": flow_id}))[0]
+        parent_flow, caller, _ = (yield Fetch(PARENT, {"id": flow_id}))[0]
     return True
 
 

@@ -79,6 +79,22 @@ async def test_a_thread_over_its_time_is_shown_until_it_ends(
         assert host.overrun_threads == 0
 
 
+async def test_other_engines_are_counted_where_they_register(running: Running, recorder: Recorder) -> None:
+    async with running(**measured(recorder)) as engine:
+        replica = engine._replicas[1]
+        if not replica.database.registers:
+            assert series(recorder, "peer_replicas") == series(recorder, "peer_blind_seconds") == {}
+            return
+        assert value(recorder, "peer_replicas", "1") == 1
+        async with running():
+            await replica.membership.beat()
+            assert value(recorder, "peer_replicas", "1") == 2
+        await replica.membership.beat()
+        assert value(recorder, "peer_replicas", "1") == 1
+        assert value(recorder, "peer_changes", "1") == 2
+        assert 0 <= value(recorder, "peer_blind_seconds", "1") < 60
+
+
 async def test_what_waits_is_shown_by_priority(running: Running, recorder: Recorder, host: LocalHost) -> None:
     host.add_graph(chain("Chain", Only=nothing))
     async with running(workers=0, **measured(recorder)) as engine:

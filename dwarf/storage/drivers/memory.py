@@ -58,6 +58,7 @@ class MemoryDatabase:
     dialect = "sqlite"
     one_writer = True
     doubts = 0
+    registers = False
 
     def __init__(self, name: str | None = None, *, clock: Clock | None = None) -> None:
         self.name = name

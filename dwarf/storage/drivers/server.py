@@ -45,6 +45,7 @@ class ServerDatabase(ABC):
 
     dialect: str
     one_writer = False
+    registers = True
 
     def __init__(self, url: URL, *, durability: Durability = "full", max_connections: int | None = None) -> None:
         self._name = url.set(query={}, password=None).render_as_string()  # what errors may show

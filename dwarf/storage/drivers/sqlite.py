@@ -69,6 +69,7 @@ class SqliteDatabase:
     dialect = "sqlite"
     one_writer = True
     doubts = 0
+    registers = False
 
     def __init__(self, path: Path, *, durability: Durability = "full", clock: Clock | None = None) -> None:
         self.path = path.absolute()  # a later change of the working directory does not move it

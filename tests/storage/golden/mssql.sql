@@ -1,5 +1,9 @@
 -- mssql: every statement as it is sent. Written by: python -m tests.storage.write_golden
 
+-- all_replicas
+SELECT dwarf_replicas.engine_id, dwarf_replicas.nonce, dwarf_replicas.seen_at
+FROM dwarf_replicas;
+
 -- all_schedules
 SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
 FROM dwarf_schedules ORDER BY dwarf_schedules.name;
@@ -347,6 +351,9 @@ WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
 SELECT dwarf_steps.step_id, dwarf_steps.lease_seq
 FROM dwarf_steps
 WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id = ?;
+
+-- leave_replicas
+DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id = ? AND dwarf_replicas.nonce = ?;
 
 -- limit_gate
 UPDATE dwarf_limit_gates SET turn=(1 - dwarf_limit_gates.turn) WHERE dwarf_limit_gates.limit_name = ?;
@@ -938,7 +945,7 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.interrupt_deadline <= ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.interrupt_deadline, dwarf_steps.step_id;
 
 -- parent_flow
-SELECT dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
+SELECT dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.token
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ?;
 
@@ -971,8 +978,17 @@ WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.
 -- refer_to_blob
 INSERT INTO dwarf_blob_refs (holder_id, blob_hash, flow_id) VALUES (?, ?, ?);
 
+-- register_replica
+INSERT INTO dwarf_replicas (engine_id, nonce, workers, started_at, seen_at) VALUES (?, ?, ?, ?, ?);
+
 -- release_lease
 UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + ?), updated_at=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.lease_seq = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+
+-- remove_stale_replicas
+DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_replicas.seen_at < ?;
+
+-- renew_replica
+UPDATE dwarf_replicas SET seen_at=? WHERE dwarf_replicas.engine_id = ? AND dwarf_replicas.nonce = ?;
 
 -- reserve_ids
 UPDATE dwarf_ids SET next_id=(dwarf_ids.next_id + ?) OUTPUT inserted.next_id WHERE dwarf_ids.kind = ?;
@@ -1016,7 +1032,7 @@ FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ?;
 
 -- roots_and_live_below
-SELECT dwarf_flows.flow_id, dwarf_flows.workflow_url
+SELECT dwarf_flows.flow_id, dwarf_flows.workflow_url, dwarf_flows.token
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND (dwarf_flows.parent_flow_id = 0 OR dwarf_flows.status IN ('running', 'interrupted'));
 
@@ -1064,6 +1080,9 @@ WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
 SELECT dwarf_steps.step_id, dwarf_steps.lineage_id, CASE WHEN (dwarf_steps.status = 'completed') THEN ? ELSE ? END AS anon_1, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
 FROM dwarf_steps
 WHERE dwarf_steps.flow_id = ? AND dwarf_steps.successor_id = 0 ORDER BY dwarf_steps.created_at, dwarf_steps.step_id;
+
+-- take_replica
+UPDATE dwarf_replicas SET nonce=?, workers=?, started_at=?, seen_at=? WHERE dwarf_replicas.engine_id = ?;
 
 -- thread
 SELECT dwarf_flows.token, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.parent_flow_id

@@ -1,5 +1,9 @@
 -- postgresql: every statement as it is sent. Written by: python -m tests.storage.write_golden
 
+-- all_replicas
+SELECT dwarf_replicas.engine_id, dwarf_replicas.nonce, dwarf_replicas.seen_at
+FROM dwarf_replicas;
+
 -- all_schedules
 SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
 FROM dwarf_schedules ORDER BY dwarf_schedules.name;
@@ -346,6 +350,9 @@ WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
 SELECT dwarf_steps.step_id, dwarf_steps.lease_seq
 FROM dwarf_steps
 WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id = $1::BIGINT;
+
+-- leave_replicas
+DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id = $1::BIGINT AND dwarf_replicas.nonce = $2::VARCHAR;
 
 -- limit_gate
 UPDATE dwarf_limit_gates SET turn=(1 - dwarf_limit_gates.turn) WHERE dwarf_limit_gates.limit_name = $1::VARCHAR;
@@ -879,7 +886,7 @@ WHERE dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.interrupt_deadline <= $
  LIMIT $2::INTEGER;
 
 -- parent_flow
-SELECT dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
+SELECT dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.token
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = $1::BIGINT;
 
@@ -912,8 +919,17 @@ WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.
 -- refer_to_blob
 INSERT INTO dwarf_blob_refs (holder_id, blob_hash, flow_id) VALUES ($1::BIGINT, $2::VARCHAR, $3::BIGINT);
 
+-- register_replica
+INSERT INTO dwarf_replicas (engine_id, nonce, workers, started_at, seen_at) VALUES ($1::BIGINT, $2::VARCHAR, $3::INTEGER, $4::BIGINT, $4::BIGINT);
+
 -- release_lease
 UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + $1::INTEGER), updated_at=$2::BIGINT WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.lease_seq = $4::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+
+-- remove_stale_replicas
+DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_replicas.seen_at < $2::BIGINT;
+
+-- renew_replica
+UPDATE dwarf_replicas SET seen_at=$1::BIGINT WHERE dwarf_replicas.engine_id = $2::BIGINT AND dwarf_replicas.nonce = $3::VARCHAR;
 
 -- reserve_ids
 UPDATE dwarf_ids SET next_id=(dwarf_ids.next_id + $1::BIGINT) WHERE dwarf_ids.kind = $2::VARCHAR RETURNING dwarf_ids.next_id;
@@ -958,7 +974,7 @@ FROM dwarf_flows
 WHERE dwarf_flows.flow_id = $1::BIGINT;
 
 -- roots_and_live_below
-SELECT dwarf_flows.flow_id, dwarf_flows.workflow_url
+SELECT dwarf_flows.flow_id, dwarf_flows.workflow_url, dwarf_flows.token
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_flows.parent_flow_id = 0 OR dwarf_flows.status IN ('running', 'interrupted'));
 
@@ -1006,6 +1022,9 @@ WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[]));
 SELECT dwarf_steps.step_id, dwarf_steps.lineage_id, CASE WHEN (dwarf_steps.status = 'completed') THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
 FROM dwarf_steps
 WHERE dwarf_steps.flow_id = $3::BIGINT AND dwarf_steps.successor_id = 0 ORDER BY dwarf_steps.created_at, dwarf_steps.step_id;
+
+-- take_replica
+UPDATE dwarf_replicas SET nonce=$1::VARCHAR, workers=$2::INTEGER, started_at=$3::BIGINT, seen_at=$3::BIGINT WHERE dwarf_replicas.engine_id = $4::BIGINT;
 
 -- thread
 SELECT dwarf_flows.token, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.parent_flow_id

@@ -100,6 +100,15 @@ CREATE TABLE dwarf_limit_starts (
 
 CREATE INDEX dwarf_limit_starts_name ON dwarf_limit_starts (limit_name, started_at);
 
+CREATE TABLE dwarf_replicas (
+    engine_id BIGINT NOT NULL,
+    nonce NVARCHAR(16) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    workers INTEGER NOT NULL DEFAULT 0,
+    started_at BIGINT NOT NULL DEFAULT 0,
+    seen_at BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (engine_id)
+);
+
 CREATE TABLE dwarf_schedules (
     name NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL,
     definition_hash NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,

@@ -87,6 +87,15 @@ CREATE TABLE dwarf_limit_starts (
     KEY dwarf_limit_starts_name (limit_name, started_at)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
+CREATE TABLE dwarf_replicas (
+    engine_id BIGINT NOT NULL,
+    nonce VARCHAR(16) NOT NULL,
+    workers INTEGER NOT NULL DEFAULT 0,
+    started_at BIGINT NOT NULL DEFAULT 0,
+    seen_at BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (engine_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
 CREATE TABLE dwarf_schedules (
     name VARCHAR(256) NOT NULL,
     definition_hash VARCHAR(64) NOT NULL,

@@ -100,6 +100,15 @@ CREATE TABLE dwarf_limit_starts (
 
 CREATE INDEX dwarf_limit_starts_name ON dwarf_limit_starts (limit_name, started_at);
 
+CREATE TABLE dwarf_replicas (
+    engine_id BIGINT NOT NULL,
+    nonce VARCHAR(16) NOT NULL,
+    workers INTEGER DEFAULT 0 NOT NULL,
+    started_at BIGINT DEFAULT 0 NOT NULL,
+    seen_at BIGINT DEFAULT 0 NOT NULL,
+    PRIMARY KEY (engine_id)
+);
+
 CREATE TABLE dwarf_schedules (
     name VARCHAR(256) NOT NULL,
     definition_hash VARCHAR(64) NOT NULL,
