@@ -9,11 +9,12 @@ import asyncio
 import json
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from dwarf import seams
-from dwarf.engine import Engine, Timing
+from dwarf.engine import Engine, Shard, Timing
 from dwarf.workflow.results import Outcome, Step
 from tests.crash.workers.flows import build
 from tests.support.invariants import check_invariants
@@ -91,6 +92,14 @@ class Worker:
         """Check the invariants of the database."""
         await check_invariants(self._engine)
 
+    async def block(self, seconds: float) -> None:
+        """Stand still, and everything on the loop with it."""
+        time.sleep(seconds)
+
+    async def draining(self) -> bool:
+        """Whether it was asked to end."""
+        return self._engine._shared is None or self._engine._shared.draining
+
     async def engine_id(self) -> int:
         """The slot of this engine."""
         return self._engine._replicas[1].engine_id
@@ -117,8 +126,16 @@ def _step(step: Step) -> dict[str, Any]:
     }
 
 
-async def main(path: str, ledger: str, *, holding: bool = False, freeze: str = "", **settings: Any) -> None:
-    """Run until told to end."""
+async def main(
+    path: str,
+    ledger: str,
+    *,
+    holding: bool = False,
+    freeze: str = "",
+    grace: float | None = None,
+    **settings: Any,
+) -> None:
+    """Run until told to end. With ``grace`` a signal ends it too, after so many seconds at most."""
     host, released = build(Path(ledger), holding, lambda node: say(event="holding", what=node))
     timing = Timing(recovery=settings.pop("recovery", 0.25), lease_margin=settings.pop("lease_margin", 30))
     requests: asyncio.Queue[str] = asyncio.Queue()
@@ -131,7 +148,9 @@ async def main(path: str, ledger: str, *, holding: bool = False, freeze: str = "
 
     with seams.installed() as armed:
         url = path if "://" in path else f"sqlite:///{path}"
-        engine = Engine(host, url, timing=timing, **settings)
+        if "shards" in settings:
+            settings["shards"] = [Shard(index, url) for index, url in settings["shards"]]
+        engine = Engine(host, None if "shards" in settings else url, timing=timing, **settings)
         worker = Worker(engine, released, armed)
         if freeze:
             await worker.freeze(freeze)
@@ -139,8 +158,12 @@ async def main(path: str, ledger: str, *, holding: bool = False, freeze: str = "
             say(event="started", what="")
             threading.Thread(target=read, daemon=True).start()
             async with asyncio.TaskGroup() as group:
+                if grace is not None:
+                    serving = group.create_task(engine.serve(grace=grace))
+                    serving.add_done_callback(lambda _: requests.put_nowait(""))
                 while line := await requests.get():
                     group.create_task(answer(worker, json.loads(line)))
+                await engine.aclose()
 
 
 async def answer(worker: Worker, request: dict[str, Any]) -> None:
