@@ -142,7 +142,7 @@ function paintFlow(svg, flow, shade, now) {
   setLine(text, [look.word, clock, steps].filter(Boolean).join(" · "));
   text.setAttribute("fill", look.ink);
   paintIcon(pill, look, shade);
-  const width = (text.getComputedTextLength?.() || 120) + 34;
+  const width = (text.getComputedTextLength?.() || 5.8 * text.textContent.length) + 34;
   setAll(part(pill, "card"), { fill: look.fill, stroke: look.line, width });
   return look.word;
 }
