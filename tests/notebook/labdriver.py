@@ -177,11 +177,8 @@ class LabPage:
                 self.page.wait_for_timeout(100)
                 if self.prompt(0) not in ("[ ]:", "[*]:"):
                     break
-            if (
-                not self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt")
-                .get_by_text("[ ]:", exact=True)
-                .count()
-            ):
+            prompts = self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt").all_inner_texts()
+            if prompts[0] not in ("[ ]:", "[*]:") and "[ ]:" not in prompts:
                 return
             if self.server.ask("GET", f"/api/kernels/{self.kernel}")["execution_state"] == "idle":
                 self.open()
