@@ -5,6 +5,8 @@ Needs the extra "notebook": ``pip install 'dwarf[notebook]'``. From its import o
 
 from __future__ import annotations
 
+from dwarf.notebook.branches import Branch as Branch
+from dwarf.notebook.branches import Branches as Branches
 from dwarf.notebook.comparing import RunDiff as RunDiff
 from dwarf.notebook.dashboard import Dashboard as Dashboard
 from dwarf.notebook.inbox import Inbox as Inbox
@@ -21,6 +23,8 @@ from dwarf.notebook.svg import Svg as Svg
 from dwarf.notebook.tracing import Trace as Trace
 
 __all__ = [
+    "Branch",
+    "Branches",
     "Dashboard",
     "Inbox",
     "Lab",

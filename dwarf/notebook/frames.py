@@ -12,6 +12,7 @@ from dwarf.workflow.status import Status
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dwarf.notebook.branches import Branch
     from dwarf.notebook.prompt import Prompt
     from dwarf.workflow.results import FlowSummary, Step
 
@@ -60,6 +61,18 @@ FLOWS = {
     "priority": "int64",
     "fairness_key": "string",
     "thread": "string",
+    "flow": "string",
+}
+BRANCHES = {
+    "branch": "string",
+    "parent": "string",
+    "kind": "string",
+    "at": "string",
+    "status": "status",
+    "created": TIME,
+    "duration": SPAN,
+    "changed": "string",
+    "error": "string",
     "flow": "string",
 }
 PROMPTS = {
@@ -118,6 +131,30 @@ def flows_frame(flows: Iterable[FlowSummary]) -> pd.DataFrame:
         for flow in flows
     ]
     return tidy(rows, FLOWS)
+
+
+def branches_frame(branches: Sequence[Branch]) -> pd.DataFrame:
+    """A row for each branch, with a column for each field of the final states that is not the same in all."""
+    rows = [
+        {
+            "branch": each.label,
+            "parent": each.parent,
+            "kind": each.kind,
+            "at": each.at,
+            "status": each.outcome.status,
+            "created": _known(each.summary.created_at),
+            "duration": each.duration,
+            "changed": ", ".join(each.changed),
+            "error": each.outcome.error,
+            "flow": each.summary.flow_key,
+        }
+        for each in branches
+    ]
+    table = tidy(rows, BRANCHES)
+    for name in dict.fromkeys(name for each in branches for name in each.differs):
+        values = [each.outcome.state.get(name) for each in branches]
+        table.insert(len(table.columns) - 1, f"result.{name}", _infer(load_pandas(), values))
+    return table
 
 
 def prompts_frame(prompts: Iterable[tuple[str, Prompt]]) -> pd.DataFrame:

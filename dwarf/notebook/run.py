@@ -28,6 +28,7 @@ from dwarf.workflow.status import Status
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dwarf.notebook.branches import Branches
     from dwarf.notebook.follow import Following
     from dwarf.notebook.lab import Lab
     from dwarf.notebook.live import RunView
@@ -197,6 +198,13 @@ class Run:
         """A table with one row for each branch of a fan-out at this node: its item, what it wrote, and how it went."""
         following = self._following
         return self._lab.call(read_cohort(self._lab.engine, following.handle, self.graph, node))
+
+    @property
+    def branches(self) -> Branches:
+        """The flows of this one's thread, forks and further turns, as a tree with a table beside it."""
+        from dwarf.notebook.branches import Branches, read_branches
+
+        return Branches(self._lab, *self._lab.call(read_branches(self._lab.engine, self.key)))
 
     def picture(self) -> Svg:
         """The graph with the run's colours, as a still picture."""

@@ -155,7 +155,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class FlowSummary:
-    """A flow in a listing. ``node`` is where it is, and empty during a fan-out."""
+    """A flow in a listing. ``node`` is where it is, and empty during a fan-out.
+
+    ``forked_from`` is the id of the step at which it was forked from another flow of its thread, 0 for no fork.
+    """
 
     flow_key: str = ""
     thread_key: str = ""
@@ -172,6 +175,7 @@ class FlowSummary:
     created_at: datetime = NO_TIME
     started_at: datetime | None = None
     updated_at: datetime = NO_TIME
+    forked_from: int = 0
 
 
 @dataclass(frozen=True, slots=True)

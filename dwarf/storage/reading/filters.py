@@ -64,6 +64,7 @@ COLUMNS = (
     flows.c.parent_flow_id,
     flows.c.started_at,
     flows.c.updated_at,
+    flows.c.forked_from_step,
 )
 
 # The step that a flow is at: the end of its trunk. Inside a fan-out there is none, since its source has a successor.

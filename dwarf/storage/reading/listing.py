@@ -141,4 +141,5 @@ def _summary(shard: int, row: Row, node: str) -> FlowSummary:
         created_at=moment(row[1]) or NO_TIME,
         started_at=moment(row[14]),
         updated_at=moment(row[15]) or NO_TIME,
+        forked_from=row[16],
     )
