@@ -9,6 +9,7 @@ from dwarf.notebook.branches import Branch as Branch
 from dwarf.notebook.branches import Branches as Branches
 from dwarf.notebook.comparing import RunDiff as RunDiff
 from dwarf.notebook.dashboard import Dashboard as Dashboard
+from dwarf.notebook.drift import Drift as Drift
 from dwarf.notebook.inbox import Inbox as Inbox
 from dwarf.notebook.lab import Lab as Lab
 from dwarf.notebook.magic import load_ipython_extension as load_ipython_extension
@@ -26,6 +27,7 @@ __all__ = [
     "Branch",
     "Branches",
     "Dashboard",
+    "Drift",
     "Inbox",
     "Lab",
     "MapRun",

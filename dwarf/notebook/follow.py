@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Card", "Following"]
 
 _MOST_NOTES = 20
+_REST_PER_STEP = 0.000_2  # seconds
+_LEAST_REST = 0.1
+_MOST_REST = 2.0
 
 _log = logging.getLogger("dwarf.notebook")
 
@@ -64,6 +67,7 @@ class Following:
         self.asked: frozenset[str] = frozenset()
         self.ended: concurrent.futures.Future[Outcome] = concurrent.futures.Future()
         self.listeners: set[Callable[[], None]] = set()
+        self.functions: dict[str, str] = {}  # the digests of the host's functions as the flow was first seen here
         self._graphs: dict[str, Graph] = {}  # of child flows, by their keys
         self._send = send
         self._waiting: frozenset[tuple[str, object]] = frozenset()
@@ -105,6 +109,7 @@ class Following:
                 self._tell()
                 if update.outcome.status.terminal:
                     break
+                await self._rest()
             await self._conclude()
         except asyncio.CancelledError:
             self._fail(EngineClosed("the lab was closed; the flow is kept in its database"))
@@ -112,6 +117,19 @@ class Following:
         except Exception as fault:  # noqa: BLE001  handed to whoever waits
             _log.debug("a flow cannot be followed any further", exc_info=True)
             self._fail(fault)
+
+    async def _rest(self) -> None:
+        """Leave the loop to the flows for a while: many thousand steps take long to be read again at every change.
+
+        The end of the flow ends the rest.
+        """
+        pause = min(len(self.steps) * _REST_PER_STEP, _MOST_REST)
+        if pause < _LEAST_REST or self.outcome is None or self.outcome.stopped:
+            return
+        stopped = asyncio.ensure_future(self.handle.outcome())
+        await asyncio.wait({stopped}, timeout=pause)
+        stopped.cancel()
+        await asyncio.gather(stopped, return_exceptions=True)
 
     async def _conclude(self) -> None:
         outcome = self.outcome

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["current_cell", "in_kernel", "in_terminal_ipython", "is_attended", "on_main_thread", "shell"]
+__all__ = ["after_cells", "current_cell", "in_kernel", "in_terminal_ipython", "is_attended", "on_main_thread", "shell"]
 
 
 def shell() -> Any:
@@ -40,6 +41,13 @@ def is_attended() -> bool:
 def on_main_thread() -> bool:
     """Whether this is the thread that runs cells, and in most kernels handles clicks."""
     return threading.current_thread() is threading.main_thread()
+
+
+def after_cells(function: Callable[[], None]) -> None:
+    """Have a function called after each cell of this IPython, however often this is asked for."""
+    events = getattr(shell(), "events", None)
+    if events is not None and function not in events.callbacks.get("post_run_cell", ()):
+        events.register("post_run_cell", function)
 
 
 def current_cell() -> object:

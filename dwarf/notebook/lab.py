@@ -18,6 +18,7 @@ from dwarf.notebook.addresses import address_of, prepare_folder, without_passwor
 from dwarf.notebook.answers import Answers
 from dwarf.notebook.cells import CellHost
 from dwarf.notebook.dashboard import Dashboard
+from dwarf.notebook.drift import Digests
 from dwarf.notebook.follow import Following
 from dwarf.notebook.frames import flows_frame, prompts_frame
 from dwarf.notebook.inbox import Inbox
@@ -100,6 +101,7 @@ class Lab(Measured):
         self._given = given
         self._answers: Answers = settings.pop("answers", None) or Answers()
         self.host = settings.pop("host", None) or CellHost()
+        self.digests = Digests(self.host)
         self._graphs: dict[str, Graph] = {}
         self._followings: WeakValueDictionary[str, Following] = WeakValueDictionary()
         self._watching: set[asyncio.Task[None]] = set()
@@ -258,6 +260,7 @@ class Lab(Measured):
             if known is not None and not known.lost:
                 return known
             following = Following(self.engine, handle, self._answers, self.send_answer)
+            following.functions = self.digests.now()
             await following.open()
             self._followings[handle.key] = following
         if not following.ended.done():

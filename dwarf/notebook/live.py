@@ -18,6 +18,7 @@ from weakref import WeakSet
 
 from dwarf.notebook import kernel
 from dwarf.notebook.displays import publish, widget_bundle
+from dwarf.notebook.drift import NONE, drift_of
 from dwarf.notebook.kernel import in_kernel
 from dwarf.notebook.livecomms import free_comm
 from dwarf.notebook.panel import Desk
@@ -66,6 +67,12 @@ def settle_views(lab: Lab) -> None:
     for view in list(_views):
         if view.lab is lab:
             view.leave()
+
+
+def touch_views() -> None:
+    """A cell has been run, and may have redefined what a flow is made of."""
+    for view in list(_views):
+        view.look_again()
 
 
 class RunView:
@@ -117,6 +124,7 @@ class RunView:
         self._widget.on_msg(self._receive)
         publish(self._live(), self.display_id)
         _views.add(self)
+        kernel.after_cells(touch_views)
         if ended:
             self._sign = time.monotonic()
             self._submit(self._stay(_FIRST))
@@ -199,6 +207,14 @@ class RunView:
         rest = max(self._sent + self._interval - time.monotonic(), 0.0)
         self._timer = asyncio.get_running_loop().call_later(rest, self.push)
 
+    def look_again(self) -> None:
+        """``touch`` from any thread, while the run goes on."""
+        if not self.following.ended.done():
+            self._submit(self._touch())
+
+    async def _touch(self) -> None:
+        self.touch()
+
     def push(self) -> None:
         """Send the state as it is now."""
         self._timer = None
@@ -220,12 +236,13 @@ class RunView:
         plane = self._plane()
         if plane is None:
             return {"cards": describe_cards(seen.cards)}
+        drift = NONE if self.lab is None else drift_of(seen, self.lab.digests)
         shape = [(path, id(each.graph)) for path, each in walk(plane)]
         if self._plan is None or shape != self._shape:
             self._plan, self._shape, first = plan_of(plane), shape, True
         traits: dict[str, Any] = {
-            "planes": describe_planes(plane, self._plan),
-            "flow": describe_flow(plane.whole, now),
+            "planes": describe_planes(plane, self._plan, redefined=drift.nodes),
+            "flow": describe_flow(plane.whole, now, drift=list(drift.notes)),
             "cards": describe_cards(seen.cards),
         }
         if first:

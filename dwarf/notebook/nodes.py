@@ -155,6 +155,21 @@ def _badges(card: Card, view: NodeView, live: bool) -> str:
             )
             + "</g>"
         )
+    if live:
+        place = f'transform="translate({number(card.width - 60)} 0)"'
+        marks.append(
+            f'<g data-part="redefined" display="none" {place}><title>redefined since this flow began</title>'
+            + element("circle", r=8, fill="#b45309", stroke="#ffffff", stroke_width=1.4)
+            + element(
+                "path",
+                d="M-3.2 3.2L-2.6 0.8L1.6 -3.4L3.4 -1.6L-0.8 2.6Z",
+                fill="none",
+                stroke="#ffffff",
+                stroke_width=1.2,
+                stroke_linejoin="round",
+            )
+            + "</g>"
+        )
     return "".join(marks)
 
 

@@ -110,9 +110,9 @@ def ways_of(plane: Plane, plan: Sketch) -> list[bool]:
     return taken_arrows(plan, plane.taken, begun=bool(plane.steps), done=plane.whole.state == "completed")
 
 
-def describe_planes(plane: Plane, plan: Sketch, path: str = "") -> dict[str, Any]:
-    """Every plane by its path, as the JavaScript side reads it."""
-    told = {path: describe_plane([card.name for card in plan.cards], plane.views, ways_of(plane, plan))}
+def describe_planes(plane: Plane, plan: Sketch, path: str = "", redefined: Collection[str] = ()) -> dict[str, Any]:
+    """Every plane by its path, as the JavaScript side reads it. ``redefined``: nodes of the outermost one."""
+    told = {path: describe_plane([card.name for card in plan.cards], plane.views, ways_of(plane, plan), redefined)}
     for place, card in enumerate(plan.cards):
         child = plane.inner.get(card.name)
         if card.inner is not None and child is not None:

@@ -12,6 +12,7 @@ from dwarf.errors import FlowFailed, InvalidRequest, PromptNeedsHuman
 from dwarf.notebook import kernel
 from dwarf.notebook.cells import CellHost, Missing
 from dwarf.notebook.comparing import RunDiff, read_side
+from dwarf.notebook.drift import Drift, drift_of
 from dwarf.notebook.faults import check_step_key, no_attribute, tell_where
 from dwarf.notebook.frames import history_frame
 from dwarf.notebook.lookback import read_cohort
@@ -81,6 +82,11 @@ class Run:
     def following(self) -> Following:
         """What is known of the flow, for views of it."""
         return self._following
+
+    @property
+    def drift(self) -> Drift:
+        """What has been redefined in this process since the flow was first seen here: its graph, its functions."""
+        return drift_of(self._following, self._lab.digests)
 
     # ------------------------------------------------------------ waiting
 

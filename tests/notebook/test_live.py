@@ -210,3 +210,19 @@ def test_the_widget_can_be_made() -> None:
         assert "dwarf-card" in str(made._css)
     finally:
         made.close()
+
+
+async def test_a_long_history_is_read_less_often_but_its_end_at_once(seen: Following) -> None:
+    ended = asyncio.Event()
+
+    async def outcome_of_it() -> None:
+        await ended.wait()
+
+    await seen._rest()  # a short one is read at every change
+    seen.handle.outcome = outcome_of_it  # type: ignore[assignment, method-assign]
+    seen.steps = survey_steps("measuring", width=10_000)
+    rest = asyncio.create_task(seen._rest())
+    await asyncio.sleep(0)
+    assert not rest.done()
+    ended.set()
+    await rest

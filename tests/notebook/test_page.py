@@ -243,6 +243,23 @@ def test_a_subgraph_opens_in_the_picture_and_goes_on(browser: Any, shots: Path, 
     assert not view.faults
 
 
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_what_has_been_redefined_is_told(browser: Any, shots: Path, dark: bool) -> None:
+    note = "The function of '<b>measure</b>' was redefined since this flow was first seen here."
+    traits = survey("measuring", drift=[note])
+    traits["planes"][""]["nodes"][1] = [STATES.index("running"), "", "", 0, 0, [], 4]
+    view = PageView(browser, dark=dark, **traits)
+    told = view.page.get_by_role("note", name="redefined since this flow began")
+    assert told.inner_text() == note
+    assert view.node("measure").locator('[data-part="redefined"]').is_visible()
+    assert not view.node("rank").locator('[data-part="redefined"]').is_visible()
+    assert view.node("measure").get_attribute("aria-label").endswith("redefined")
+    assert [each for each in contrast(view.page, ".dwarf-run *") if each[1] < 4.5] == []
+    view.page.screenshot(path=str(shots / f"drift-{'dark' if dark else 'light'}.png"))
+    view.put("flow", traits["flow"] | {"drift": []})
+    assert not told.is_visible()
+
+
 def test_cancelling_is_confirmed(browser: Any) -> None:
     view = PageView(browser, **survey("measuring"))
     page = view.page

@@ -1,0 +1,93 @@
+"""Edit and go on: what is told of graphs and functions that have been redefined under a flow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dwarf.notebook import Lab
+from dwarf.notebook.drift import fingerprint, fingerprints, graph_changes, read_drift
+from dwarf.notebook.live import RunView
+from dwarf.workflow import END, Flow, Graph
+
+
+def define(source: str, **names: Any) -> Any:
+    """The function ``f`` of a cell."""
+    exec(compile(source, f"<cell {len(source)}>", "exec"), names)
+    return names["f"]
+
+
+def test_the_same_cell_run_again_is_no_change() -> None:
+    source = "def f(x, y=(1, 'a'), *, z={'k': 2}):\n    return [x + len(w) for w in {'p', 'q'} if (lambda: y)()]"
+    assert fingerprint(define(source)) == fingerprint(define("\n\n# moved down\n" + source))
+    assert fingerprint(define(source)) != fingerprint(define(source.replace("x + len", "x - len")))
+    assert fingerprint(define(source)) != fingerprint(define(source.replace("'a'", "'b'")))
+    assert fingerprint(define(source)) != fingerprint(define(source.replace("'k': 2", "'k': 2.0")))
+    assert fingerprint(define("def f(x=True): return x")) != fingerprint(define("def f(x=1): return x"))
+
+
+def test_things_that_are_no_functions_have_fingerprints() -> None:
+    class Task:
+        def __call__(self) -> None:
+            return None
+
+    one = Task()
+    assert fingerprint(one) == fingerprint(one)
+    assert fingerprint(one) != fingerprint(Task())
+    assert set(fingerprints({"a": one, "b": define("def f(): pass")})) == {"a", "b"}
+
+
+def test_graphs_are_compared_in_words() -> None:
+    old = Graph("g").add_chain("a", "b", "c", END)
+    assert graph_changes(old, Graph("g").add_chain("a", "b", "c", END)) == []
+    assert graph_changes(old, Graph("g").add_chain("a", "b", "d", END)) == [
+        "added 'd'",
+        "removed 'c'",
+        "2 edges new",
+        "2 edges gone",
+    ]
+    assert graph_changes(old, Graph("g", reducers={"x": "add"}).add_chain("a", "b", "c", END)) == ["other reducers"]
+    many = Graph("g").add_chain("a", "b", "c", "<d>", "e", "f", "g", "h", END)
+    assert graph_changes(old, many)[0] == "added '<d>', 'e', 'f', 'g' and 1 more"
+    assert graph_changes(old, Graph("g").add_chain("a", "b", "c", END).add_node("b", "other"))[0] == "changed 'b'"
+
+
+def test_only_functions_known_before_can_have_been_redefined() -> None:
+    graph = Graph("g").add_chain("a", "b", END)
+    drift = read_drift(graph, graph, {"a": "1"}, {"a": "2", "b": "1"})
+    assert drift.nodes == {"a"}
+    assert drift.notes[0].startswith("The function of 'a' was redefined")
+    assert read_drift(graph, None, {"a": "1"}, {"a": "1"}).notes == ()
+
+
+def test_a_task_and_a_graph_are_redefined_while_a_flow_waits(lab: Lab) -> None:
+    @lab.task
+    def ask(flow: Flow) -> dict[str, Any]:
+        return {"answer": flow.interrupt({"title": "Well?"})}
+
+    def after(answer: str) -> dict[str, Any]:
+        return {"told": f"first {answer}"}
+
+    graph = lab.graph("talk").add_node("ask", ask).add_node("after", after).add_chain("ask", "after", END)
+    run = lab.start(graph, show=False)
+    while not run.prompts:
+        assert run.outcome is None
+    assert run.drift.notes == ()
+
+    @lab.task
+    def after(answer: str) -> dict[str, Any]:
+        return {"told": f"second {answer}"}
+
+    assert run.drift.nodes == {"after"}
+    lab.graph("talk").add_node("ask", ask).add_chain("ask", END)
+    assert any("removed 'after'" in note for note in run.drift.notes)
+    view = RunView(run.following, lab.submit, lab)
+    traits = view._traits(first=True)
+    assert traits["flow"]["drift"] == list(run.drift.notes)
+    places = [node.name for node in run.graph.nodes]
+    assert traits["planes"][""]["nodes"][places.index("after")][6] & 4
+    run.answer("yes")
+    assert run.wait(20).state["told"] == "second yes"  # the frozen graph, the new function
+    again = lab.start("talk", show=False)
+    assert again.drift.notes == ()
+    again.cancel()
+    again.wait(20)
