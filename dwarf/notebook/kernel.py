@@ -43,8 +43,8 @@ def on_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def after_cells(function: Callable[[], None]) -> None:
-    """Have a function called after each cell of this IPython, however often this is asked for."""
+def after_cells(function: Callable[[object], None]) -> None:
+    """Have a function called with the result of each cell of this IPython, however often this is asked for."""
     events = getattr(shell(), "events", None)
     if events is not None and function not in events.callbacks.get("post_run_cell", ()):
         events.register("post_run_cell", function)

@@ -69,7 +69,7 @@ def settle_views(lab: Lab) -> None:
             view.leave()
 
 
-def touch_views() -> None:
+def touch_views(_: object = None) -> None:
     """A cell has been run, and may have redefined what a flow is made of."""
     for view in list(_views):
         view.look_again()

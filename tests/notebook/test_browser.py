@@ -406,3 +406,65 @@ def test_the_core_on_every_kernel(version: str, lab_server: Jupyter, kernels: Pa
         answer_while_a_cell_awaits(lab, shots, f"ipykernel-{version}")
         stop_waiting(lab)
         answer_while_a_cell_blocks(lab, folder, shots, f"ipykernel-{version}")
+
+
+NESTED = """
+from dwarf import END
+from dwarf.notebook import Lab
+lab = Lab("memory")
+inner = lab.graph("asking").add_node("Ask", lambda flow: {"word": flow.interrupt({"title": "Word?", "schema": str})})
+inner.add_transition("Ask", END)
+call = lambda flow: flow.subgraph(inner)
+tell = lambda word: {"told": word}
+outer = lab.graph("outer").add_node("Call", call).add_node("Tell", tell).add_chain("Call", "Tell", END)
+run = lab.start(outer)
+"""
+BLOCK = """
+import os, time
+limit = time.monotonic() + 60
+while not os.path.exists("go") and time.monotonic() < limit:
+    time.sleep(0.05)
+print("let go" if os.path.exists("go") else "stuck")
+"""
+AGAIN = """
+shout = lambda word: {"told": word.upper()}
+outer = lab.graph("outer").add_node("Call", call).add_node("Tell", shout, fan_in=False).add_chain("Call", "Tell")
+outer.add_node("More", shout).add_chain("Tell", "More", END)
+"""
+
+
+def test_a_subgraph_is_opened_while_a_cell_blocks_and_a_graph_is_redefined(
+    tmp_path: Path, folder: Path, shots: Path, env: dict[str, str], kernel: str
+) -> None:
+    cells = [NESTED, BLOCK, AGAIN, "run.answer('hello')\nprint(run.wait(20).state['told'])"]
+    name = write(folder, "nested.ipynb", *cells)
+    with lab_page(folder, tmp_path, name, theme="JupyterLab Dark", env=env, kernel=kernel) as lab:
+        lab.run_cell(0)
+        view = lab.cell(0).locator(".dwarf-run").first
+        call = view.locator('[data-name="Call"]')
+        call.locator('[data-part="nested"]').click(timeout=60_000)
+        inner = view.locator('[data-name="Ask"][data-state="interrupted"]')
+        inner.wait_for()
+
+        lab.run_cell(1, wait=False)  # the kernel's main thread is taken
+        inner.click()
+        panel = view.get_by_role("region", name="Ask, details")
+        panel.get_by_text("Word?").wait_for()
+        assert lab.prompt(1) == "[*]:"
+        (folder / "go").touch()
+        lab.wait_cell(1)
+        assert "let go" in lab.output(1)
+
+        lab.run_cell(2)
+        view.get_by_role("note").get_by_text("added 'More'").wait_for()
+        lab.shot(shots / "nested-dark.png", 0)
+        lab.run_cell(3)
+        assert "hello" in lab.output(3)
+        view.locator('[data-name="Tell"][data-state="completed"]').wait_for()
+        panel.get_by_role("button", name="Close").click()  # nobody looks any more
+        lab.cell(0).locator(".jp-RenderedSVG img").wait_for()
+        assert lab.errors() == []
+        lab.save()
+
+    (kept,) = nbformat.read(folder / name, as_version=4).cells[0].outputs
+    assert 'data-node="0/0"' in kept.data["image/svg+xml"]  # what stood open stays

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from dwarf.notebook import Lab
+import pytest
+
+from dwarf.notebook import Lab, kernel
 from dwarf.notebook.drift import fingerprint, fingerprints, graph_changes, read_drift
-from dwarf.notebook.live import RunView
+from dwarf.notebook.live import RunView, touch_views
 from dwarf.workflow import END, Flow, Graph
 
 
@@ -91,3 +93,20 @@ def test_a_task_and_a_graph_are_redefined_while_a_flow_waits(lab: Lab) -> None:
     assert again.drift.notes == ()
     again.cancel()
     again.wait(20)
+
+
+def test_views_are_looked_at_again_after_each_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    from IPython.core.events import EventManager, available_events
+
+    class Shell:
+        events = EventManager(None, available_events)
+
+    monkeypatch.setattr(kernel, "shell", Shell)
+    calls: list[object] = []
+    kernel.after_cells(calls.append)
+    kernel.after_cells(touch_views)
+    kernel.after_cells(touch_views)
+    assert Shell.events.callbacks["post_run_cell"].count(touch_views) == 1
+    Shell.events.trigger("post_run_cell", "a result")
+    assert calls == ["a result"]
+    touch_views("a result")  # IPython would only print what goes wrong
