@@ -434,11 +434,11 @@ outer.add_node("More", shout).add_chain("Tell", "More", END)
 
 
 def test_a_subgraph_is_opened_while_a_cell_blocks_and_a_graph_is_redefined(
-    tmp_path: Path, folder: Path, shots: Path, env: dict[str, str], kernel: str
+    lab_server: Jupyter, folder: Path, shots: Path
 ) -> None:
     cells = [NESTED, BLOCK, AGAIN, "run.answer('hello')\nprint(run.wait(20).state['told'])"]
-    name = write(folder, "nested.ipynb", *cells)
-    with lab_page(folder, tmp_path, name, theme="JupyterLab Dark", env=env, kernel=kernel) as lab:
+    name = write(folder, *cells)
+    with lab_server.page(folder.name, name, theme="JupyterLab Dark") as lab:
         lab.run_cell(0)
         view = lab.cell(0).locator(".dwarf-run").first
         call = view.locator('[data-name="Call"]')
