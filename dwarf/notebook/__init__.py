@@ -5,23 +5,23 @@ Needs the extra "notebook": ``pip install 'dwarf[notebook]'``. From its import o
 
 from __future__ import annotations
 
-from dwarf.notebook.branches import Branch as Branch
-from dwarf.notebook.branches import Branches as Branches
-from dwarf.notebook.comparing import RunDiff as RunDiff
-from dwarf.notebook.dashboard import Dashboard as Dashboard
-from dwarf.notebook.drift import Drift as Drift
-from dwarf.notebook.inbox import Inbox as Inbox
 from dwarf.notebook.lab import Lab as Lab
+from dwarf.notebook.lists.dashboard import Dashboard as Dashboard
+from dwarf.notebook.lists.inbox import Inbox as Inbox
 from dwarf.notebook.magic import load_ipython_extension as load_ipython_extension
 from dwarf.notebook.magic import unload_ipython_extension as unload_ipython_extension
-from dwarf.notebook.mapping import MapRun as MapRun
-from dwarf.notebook.meters import MetricsTable as MetricsTable
-from dwarf.notebook.prompt import Prompt as Prompt
-from dwarf.notebook.report import Report as Report
+from dwarf.notebook.maps.mapping import MapRun as MapRun
+from dwarf.notebook.past.branches import Branch as Branch
+from dwarf.notebook.past.branches import Branches as Branches
+from dwarf.notebook.past.comparing import RunDiff as RunDiff
+from dwarf.notebook.past.meters import MetricsTable as MetricsTable
+from dwarf.notebook.past.report import Report as Report
+from dwarf.notebook.past.tracing import Trace as Trace
+from dwarf.notebook.pictures.svg import Svg as Svg
+from dwarf.notebook.prompts.prompt import Prompt as Prompt
 from dwarf.notebook.run import Run as Run
 from dwarf.notebook.showing import install
-from dwarf.notebook.svg import Svg as Svg
-from dwarf.notebook.tracing import Trace as Trace
+from dwarf.notebook.watching.drift import Drift as Drift
 
 __all__ = [
     "Branch",

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from dwarf.errors import DwarfError, InvalidRequest
-from dwarf.notebook.lookback import all_steps
+from dwarf.notebook.past.reading import all_steps
 from dwarf.workflow.results import Outcome, Step
 from dwarf.workflow.status import Status
 from dwarf.workflow.suggest import did_you_mean

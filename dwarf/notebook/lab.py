@@ -15,21 +15,21 @@ from dwarf.errors import ConfigError, EngineClosed
 from dwarf.hosts import Host, LocalHost
 from dwarf.notebook import kernel
 from dwarf.notebook.addresses import address_of, prepare_folder, without_password
-from dwarf.notebook.answers import Answers
 from dwarf.notebook.cells import CellHost
-from dwarf.notebook.dashboard import Dashboard
-from dwarf.notebook.drift import Digests
-from dwarf.notebook.follow import Following
-from dwarf.notebook.frames import flows_frame, prompts_frame
-from dwarf.notebook.inbox import Inbox
-from dwarf.notebook.listview import close_lists
-from dwarf.notebook.live import settle_views
+from dwarf.notebook.lists.dashboard import Dashboard
+from dwarf.notebook.lists.inbox import Inbox
+from dwarf.notebook.lists.listview import close_lists
 from dwarf.notebook.loop import LabLoop, at_exit
-from dwarf.notebook.mapping import MapRun, start_map
-from dwarf.notebook.prompt import Prompt
-from dwarf.notebook.recording import Measured, Recording
+from dwarf.notebook.maps.mapping import MapRun, start_map
+from dwarf.notebook.past.frames import flows_frame, prompts_frame
+from dwarf.notebook.past.recording import Measured, Recording
+from dwarf.notebook.prompts.answers import Answers
+from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.run import Run
 from dwarf.notebook.waiting import wait_blocking
+from dwarf.notebook.watching.drift import Digests
+from dwarf.notebook.watching.follow import Following
+from dwarf.notebook.watching.runview import settle_views
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.parts import Limit
@@ -351,7 +351,7 @@ def _warm_up() -> None:
     from contextlib import suppress
 
     with suppress(Exception):  # whoever needs it will see the fault
-        from dwarf.notebook.widget import widget_class
+        from dwarf.notebook.watching.widget import widget_class
         from dwarf.workflow.schemas import check
 
         check(True, {"type": "boolean"})

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from dwarf.errors import FlowFailed, InvalidRequest, PromptNeedsHuman
 from dwarf.notebook import kernel
 from dwarf.notebook.cells import CellHost, Missing
-from dwarf.notebook.comparing import RunDiff, read_side
-from dwarf.notebook.drift import Drift, drift_of
 from dwarf.notebook.faults import check_step_key, no_attribute, tell_where
-from dwarf.notebook.frames import history_frame
-from dwarf.notebook.lookback import read_cohort
-from dwarf.notebook.masking import Mask
-from dwarf.notebook.picture import draw_run
-from dwarf.notebook.report import Report, make_report, read_facts
-from dwarf.notebook.timeline import draw_timeline
+from dwarf.notebook.past.comparing import RunDiff, read_side
+from dwarf.notebook.past.frames import history_frame
+from dwarf.notebook.past.masking import Mask
+from dwarf.notebook.past.reading import read_cohort
+from dwarf.notebook.past.report import Report, make_report, read_facts
+from dwarf.notebook.pictures.picture import draw_run
+from dwarf.notebook.pictures.timeline import draw_timeline
 from dwarf.notebook.waiting import wait_async, wait_blocking
+from dwarf.notebook.watching.drift import Drift, drift_of
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Outcome, Step
@@ -29,12 +29,12 @@ from dwarf.workflow.status import Status
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dwarf.notebook.branches import Branches
-    from dwarf.notebook.follow import Following
     from dwarf.notebook.lab import Lab
-    from dwarf.notebook.live import RunView
-    from dwarf.notebook.prompt import Prompt
-    from dwarf.notebook.svg import Svg
+    from dwarf.notebook.past.branches import Branches
+    from dwarf.notebook.pictures.svg import Svg
+    from dwarf.notebook.prompts.prompt import Prompt
+    from dwarf.notebook.watching.follow import Following
+    from dwarf.notebook.watching.runview import RunView
 
 __all__ = ["Run"]
 
@@ -208,7 +208,7 @@ class Run:
     @property
     def branches(self) -> Branches:
         """The flows of this one's thread, forks and further turns, as a tree with a table beside it."""
-        from dwarf.notebook.branches import Branches, read_branches
+        from dwarf.notebook.past.branches import Branches, read_branches
 
         return Branches(self._lab, *self._lab.call(read_branches(self._lab.engine, self.key)))
 
@@ -293,7 +293,7 @@ class Run:
         self._display(inspecting=True)
 
     def _display(self, *, inspecting: bool) -> None:
-        from dwarf.notebook.live import RunView
+        from dwarf.notebook.watching.runview import RunView
 
         self._shown_in = kernel.current_cell()
         view = RunView(self._following, self._lab.submit, self._lab, inspecting=inspecting)

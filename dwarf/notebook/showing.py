@@ -8,8 +8,8 @@ from typing import Any
 
 from dwarf.notebook.faults import install_short_errors
 from dwarf.notebook.kernel import shell
-from dwarf.notebook.picture import draw_graph
-from dwarf.notebook.words import brief
+from dwarf.notebook.pictures.picture import draw_graph
+from dwarf.notebook.pictures.words import brief
 from dwarf.workflow import graph as graph_module
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Outcome

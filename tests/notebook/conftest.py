@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dwarf.notebook import Lab
-from dwarf.notebook.answers import VARIABLE
+from dwarf.notebook.prompts.answers import VARIABLE
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import json
 from datetime import datetime
 from typing import Any
 
-from dwarf.notebook.picture import draw_plane, plan_of
-from dwarf.notebook.planes import describe_planes, make_plane
-from dwarf.notebook.widget import script, style, theme
-from dwarf.notebook.wire import describe_flow
+from dwarf.notebook.pictures.picture import draw_plane, plan_of
+from dwarf.notebook.pictures.planes import describe_planes, make_plane
+from dwarf.notebook.watching.widget import script, style, theme
+from dwarf.notebook.watching.wire import describe_flow
 from dwarf.workflow import Graph, Step
 from tests.notebook.samples import at, outcome
 

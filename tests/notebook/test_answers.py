@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dwarf import ConfigError
-from dwarf.notebook.answers import NOTHING, VARIABLE, Answers, default_of
-from dwarf.notebook.prompt import Prompt
+from dwarf.notebook.prompts.answers import NOTHING, VARIABLE, Answers, default_of
+from dwarf.notebook.prompts.prompt import Prompt
 from tests.notebook.samples import step
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
-from dwarf.notebook.follow import Card
-from dwarf.notebook.prompt import Prompt
-from dwarf.notebook.widget import script, style, theme
-from dwarf.notebook.wire import describe_card
+from dwarf.notebook.prompts.prompt import Prompt
+from dwarf.notebook.watching.follow import Card
+from dwarf.notebook.watching.widget import script, style, theme
+from dwarf.notebook.watching.wire import describe_card
 from dwarf.workflow.schemas import to_schema
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.samples import step

@@ -9,7 +9,7 @@ import pytest
 
 from dwarf import END, Flow, Graph, InvalidRequest, Status
 from dwarf.notebook import Dashboard, Lab
-from dwarf.notebook.dashboard import PAGE
+from dwarf.notebook.lists.dashboard import PAGE
 from tests.notebook.test_lab import until
 
 MakeLab = Callable[..., Lab]
@@ -156,7 +156,7 @@ def test_a_run_is_opened_and_closed(lab: Lab) -> None:
 
 
 def test_it_looks_only_while_somebody_sees_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dwarf.notebook.listview.LEAST_INTERVAL", 0.01)
+    monkeypatch.setattr("dwarf.notebook.lists.listview.LEAST_INTERVAL", 0.01)
     board = lab.dashboard()
     watching = lab.submit(board._watch())
     board._cell_runs = False

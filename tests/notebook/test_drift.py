@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dwarf.notebook import Lab, kernel
-from dwarf.notebook.drift import fingerprint, fingerprints, graph_changes, read_drift
-from dwarf.notebook.live import RunView, touch_views
+from dwarf.notebook.watching.drift import fingerprint, fingerprints, graph_changes, read_drift
+from dwarf.notebook.watching.runview import RunView, touch_views
 from dwarf.workflow import END, Flow, Graph
 
 

@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr
 
 from dwarf import InvalidRequest
-from dwarf.notebook.forms import answer_text, context_of, form_of, has_secret
-from dwarf.notebook.prompt import Prompt
+from dwarf.notebook.prompts.forms import answer_text, context_of, form_of, has_secret
+from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.workflow.schemas import to_schema
 from tests.notebook.samples import at, step
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dwarf.notebook import render
-from dwarf.notebook.geometry import Box, Layout, Line
-from dwarf.notebook.layered import layered
+from dwarf.notebook.pictures import render
+from dwarf.notebook.pictures.geometry import Box, Layout, Line
+from dwarf.notebook.pictures.layered import layered
 
 BOXES = tuple(Box(key, 100, 40) for key in ("n0", "n1", "n2", "n3"))
 LINES = (

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from dwarf.notebook.listview import looks
-from dwarf.notebook.widget import asset
-from dwarf.notebook.wire import describe_card
+from dwarf.notebook.lists.listview import looks
+from dwarf.notebook.watching.widget import asset
+from dwarf.notebook.watching.wire import describe_card
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.test_cards import card
 

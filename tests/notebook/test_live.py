@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from dwarf.notebook import live
-from dwarf.notebook.answers import Answers
-from dwarf.notebook.follow import Card, Following
-from dwarf.notebook.live import RunView, asset, describe_card, describe_node, theme
-from dwarf.notebook.prompt import Prompt
-from dwarf.notebook.views import node_views
-from dwarf.notebook.widget import SCRIPTS, STYLES
+from dwarf.notebook.prompts.answers import Answers
+from dwarf.notebook.prompts.prompt import Prompt
+from dwarf.notebook.watching import runview as live
+from dwarf.notebook.watching.follow import Card, Following
+from dwarf.notebook.watching.runview import RunView, asset, describe_card, describe_node, theme
+from dwarf.notebook.watching.views import node_views
+from dwarf.notebook.watching.widget import SCRIPTS, STYLES
 from tests.notebook.samples import at, outcome, step, survey_graph, survey_steps
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from dwarf import END, EngineClosed, Flow, Graph, InvalidRequest, PromptNeedsHuman, StateConflict, Status, WaitTimeout
 from dwarf.notebook import Lab, MapRun
-from dwarf.notebook.mapwork import BLOCK, MOST_BUSY
-from dwarf.notebook.rows import Rows, plain_value
+from dwarf.notebook.maps.mapwork import BLOCK, MOST_BUSY
+from dwarf.notebook.maps.rows import Rows, plain_value
 from tests.notebook.test_lab import until
 
 MakeLab = Callable[..., Lab]

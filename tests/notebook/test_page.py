@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dwarf.notebook.palette import LOOKS
+from dwarf.notebook.pictures.palette import LOOKS
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.pageview import PageView, picture_traits
 from tests.notebook.samples import at, order_graph, order_steps, payment_graph, survey_graph, survey_steps

@@ -10,8 +10,8 @@ import pytest
 
 from dwarf.errors import InvalidRequest
 from dwarf.notebook import Lab, Run
-from dwarf.notebook.panel import Desk, changes_between, diff_of, sort_steps
-from dwarf.notebook.views import state_of
+from dwarf.notebook.watching.panel import Desk, changes_between, diff_of, sort_steps
+from dwarf.notebook.watching.views import state_of
 from dwarf.workflow import END, Flow
 from tests.notebook.samples import step
 

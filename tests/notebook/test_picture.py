@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dwarf.notebook import render
-from dwarf.notebook.palette import LOOKS
-from dwarf.notebook.picture import draw_graph, draw_plane, draw_run
-from dwarf.notebook.planes import describe_planes, lay_plane, make_plane, walk
+from dwarf.notebook.pictures import render
+from dwarf.notebook.pictures.palette import LOOKS
+from dwarf.notebook.pictures.picture import draw_graph, draw_plane, draw_run
+from dwarf.notebook.pictures.planes import describe_planes, lay_plane, make_plane, walk
 from dwarf.notebook.showing import graph_bundle, outcome_bundle
 from dwarf.workflow import Graph
 from tests.notebook.samples import (

@@ -12,9 +12,9 @@ import pytest
 
 from dwarf import END, Flow, Graph
 from dwarf.notebook import Lab
-from dwarf.notebook.masking import MASK, Mask
-from dwarf.notebook.prompt import Prompt
-from dwarf.notebook.report import Facts, Report, choose, make_report
+from dwarf.notebook.past.masking import MASK, Mask
+from dwarf.notebook.past.report import Facts, Report, choose, make_report
+from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.workflow import Answered, SubFlow
 from tests.notebook.samples import at, order_graph, order_steps, outcome, step, survey_graph, survey_steps
 

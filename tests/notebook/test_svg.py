@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dwarf.notebook.svg import Svg, attributes, element, escape, fit_text, text_width
+from dwarf.notebook.pictures.svg import Svg, attributes, element, escape, fit_text, text_width
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from dwarf.notebook.axis import Axis, nice
-from dwarf.notebook.palette import LOOKS
-from dwarf.notebook.timeline import draw_timeline
+from dwarf.notebook.pictures.axis import Axis, nice
+from dwarf.notebook.pictures.palette import LOOKS
+from dwarf.notebook.pictures.timeline import draw_timeline
 from dwarf.workflow import Answered
 from tests.notebook.samples import at, order_steps, step, survey_steps
 

@@ -15,9 +15,10 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from dwarf import END, Flow, Graph, Status
 from dwarf.errors import ConfigError
-from dwarf.notebook import Lab, meters
-from dwarf.notebook.meters import percentile
-from dwarf.notebook.tracing import Trace
+from dwarf.notebook import Lab
+from dwarf.notebook.past import meters
+from dwarf.notebook.past.meters import percentile
+from dwarf.notebook.past.tracing import Trace
 from dwarf.observe.memory import MetricRecord, SpanEvent, SpanRecord
 from tests.notebook.samples import at
 

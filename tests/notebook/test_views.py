@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dwarf.notebook.palette import LOOKS
-from dwarf.notebook.views import flow_view, handlers_of, node_views, state_of, taken_edges
+from dwarf.notebook.pictures.palette import LOOKS
+from dwarf.notebook.watching.views import flow_view, handlers_of, node_views, state_of, taken_edges
 from dwarf.workflow import Status, SubFlow
 from tests.notebook.samples import at, order_graph, order_steps, outcome, step, survey_graph, survey_steps
 

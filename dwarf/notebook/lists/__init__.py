@@ -1,0 +1,1 @@
+"""How are many flows watched together? The dashboard and the inbox."""

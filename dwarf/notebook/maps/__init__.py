@@ -1,0 +1,1 @@
+"""How does a whole table go through a workflow?"""

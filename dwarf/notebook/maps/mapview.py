@@ -1,0 +1,186 @@
+"""How does a map show itself? A bar with counts, rate and remaining time, and the questions of its rows under it."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import itertools
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from dwarf.notebook.lists.listview import looks
+from dwarf.notebook.pictures.palette import LOOKS
+from dwarf.notebook.pictures.words import brief, plural
+from dwarf.notebook.watching.comms import free_comm
+from dwarf.notebook.watching.displays import publish, widget_bundle
+from dwarf.notebook.watching.sending import Pacer
+from dwarf.notebook.watching.widget import asset
+from dwarf.notebook.watching.wire import describe_card
+
+if TYPE_CHECKING:
+    from dwarf.notebook.maps.mapwork import MapWork
+    from dwarf.notebook.maps.tally import MapProgress
+
+__all__ = ["MapView", "still"]
+
+LEAST_INTERVAL = 0.2  # seconds between two messages of a view
+_CLOCK = 2.0  # seconds between two readings of the clock
+_MOST_CARDS = 20
+_MOST_ERRORS = 5
+_BAR = ("completed", "failed", "cancelled", "interrupted", "running")
+
+_numbers = itertools.count(1)
+
+
+@cache
+def _widget_class() -> Any:
+    import anywidget
+    import traitlets
+
+    class DwarfMap(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
+        """The progress of a map; every trait is a whole state."""
+
+        _esm = asset("card.js") + "\n" + asset("map.js")
+        _css = asset("dwarf.css") + "\n" + asset("lists.css")
+        looks = traitlets.Dict().tag(sync=True)
+        name = traitlets.Unicode().tag(sync=True)
+        progress = traitlets.Dict().tag(sync=True)
+        errors: Any = traitlets.List().tag(sync=True)
+        cards: Any = traitlets.List().tag(sync=True)
+
+    return DwarfMap
+
+
+def _parts(progress: MapProgress) -> list[tuple[str, int]]:
+    """The shares of the bar: how many rows are in which state."""
+    counts = {
+        "completed": progress.completed,
+        "failed": progress.failed,
+        "cancelled": progress.cancelled,
+        "interrupted": progress.waiting,
+        "running": 0 if progress.ended else max(progress.started - progress.done - progress.waiting, 0),
+    }
+    return [(name, counts[name]) for name in _BAR if counts[name]]
+
+
+def _errors(work: MapWork) -> list[list[str]]:
+    """The first errors, each with the label of its row."""
+    return [[label_of(work, position), brief(error, 200)] for position, error in work.tally.errors(_MOST_ERRORS)]
+
+
+def label_of(work: MapWork, position: int) -> str:
+    """What a row is called: its label in the index, or its position."""
+    label = position if work.tally.index is None else work.tally.index[position]
+    return "row " + (", ".join(map(str, label)) if isinstance(label, tuple) else brief(str(label), 60))
+
+
+def still(work: MapWork, name: str) -> dict[str, Any]:
+    """The bundle that needs no kernel: a bar and the first errors."""
+    progress = work.tally.progress()
+    total = progress.total or max(progress.started, 1)
+    shares = "".join(
+        f'<span style="display:inline-block;height:8px;width:{100 * count / total:.2f}%;'
+        f'background:{LOOKS[state].line}"></span>'
+        for state, count in _parts(progress)
+    )
+    bar = (
+        '<div style="max-width:640px;height:8px;line-height:0;background:#e2e8f0;border-radius:4px;overflow:hidden;'
+        f'white-space:nowrap">{shares}</div>'
+    )
+    rows = "".join(f"<div>✘ {html.escape(label)}: {html.escape(error)}</div>" for label, error in _errors(work))
+    left = progress.failed + progress.cancelled - len(_errors(work))
+    rows += f"<div>and {plural(left, 'more row')}</div>" if rows and left > 0 else ""
+    text = f"{name}: {progress.text}"
+    shown = f'<div style="margin:4px 0"><b>{html.escape(name)}</b> {html.escape(progress.text)}{bar}{rows}</div>'
+    return {"text/html": shown, "text/plain": text}
+
+
+class MapView:
+    """One display of a map. ``ready`` once a front end has shown it, so that somebody can see and answer."""
+
+    def __init__(self, work: MapWork, name: str, submit: Callable[[Any], Any]) -> None:
+        self.ready = False
+        self._work = work
+        self._name = name
+        self._submit = submit
+        self._display_id = f"dwarf-map-{next(_numbers)}-{time.time_ns():x}"
+        self._pacer = Pacer(self._push, least=LEAST_INTERVAL)
+        self._settled: set[int | None] = set()  # the threads from which the still bar has been sent
+        self._widget: Any = None
+
+    def show(self) -> None:
+        """Display it under the running cell."""
+        if self._work.ended.done():
+            publish(still(self._work, self._name), self._display_id)
+            return
+        self._widget = _widget_class()(looks=looks(), name=self._name, **self._traits())
+        free_comm(self._widget)
+        self._widget.on_msg(self._receive)
+        publish(widget_bundle(self._widget, still(self._work, self._name)), self._display_id)
+        self._work.listeners.add(self._changed)
+        self._submit(self._keep_time())
+
+    async def _keep_time(self) -> None:
+        """Rate and remaining time change also while no row ends."""
+        while not self._work.ended.done():
+            await asyncio.sleep(_CLOCK)
+            self._changed()
+
+    def settle(self) -> None:
+        """Replace the display by the still one, if the map has ended. See RunView.settle."""
+        here = threading.current_thread().ident
+        if self._work.ended.done() and self._widget is not None and here not in self._settled:
+            self._settled.add(here)
+            publish(still(self._work, self._name), self._display_id, update=True)
+
+    def _changed(self) -> None:
+        if not self._work.ended.done():
+            self._pacer.touch()
+            return
+        self._work.listeners.discard(self._changed)
+        self._pacer.flush()
+        self.settle()
+
+    def _push(self) -> None:
+        with self._widget.hold_sync():
+            for name, value in self._traits().items():
+                setattr(self._widget, name, value)
+        free_comm(self._widget)
+
+    def _traits(self) -> dict[str, Any]:
+        progress = self._work.tally.progress()
+        return {
+            "progress": {
+                "parts": [list(part) for part in _parts(progress)],
+                "total": progress.total or 0,
+                "done": progress.done,
+                "text": progress.text,
+                "ended": progress.ended,
+            },
+            "errors": _errors(self._work),
+            "cards": self._cards(),
+        }
+
+    def _cards(self) -> list[dict[str, Any]]:
+        found = [(position, card) for position, card in self._work.cards if not card.closed][:_MOST_CARDS]
+        described = []
+        for position, card in found:
+            shown = describe_card(card)
+            shown |= {"id": f"{position}/{card.id}", "node": label_of(self._work, position)}
+            described.append(shown)
+        return described
+
+    def _receive(self, _: Any, message: Mapping[str, Any], __: Any) -> None:
+        kind = message.get("type")
+        if kind == "ready":
+            self.ready = True
+        elif kind == "cancel":
+            self._submit(self._work.stop("cancelled from the notebook"))
+        elif kind == "answer":
+            position, _, card = str(message.get("id")).partition("/")
+            following = self._work.asking.get(int(position)) if position.isdecimal() else None
+            if following is not None:
+                self._submit(following.answer_card(card, message.get("value")))

@@ -1,0 +1,1 @@
+"""How is a run looked back on? Tables, differences, branches, reports, spans and metrics."""

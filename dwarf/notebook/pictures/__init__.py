@@ -1,0 +1,1 @@
+"""How does it look? Graphs, runs and times drawn as SVG, in one set of words, colours and icons."""

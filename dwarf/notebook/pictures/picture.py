@@ -1,0 +1,208 @@
+"""What does a graph or a run look like? One calm SVG: cards for nodes, and strokes that tell the kinds of edges apart.
+
+Only attributes, no style sheet and no script, so that every front end that shows SVG shows the same. What a live view
+changes is marked: ``data-node`` is the place of a node in the graph, ``data-part`` the piece of its card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from dwarf.notebook.pictures.nodes import draw_card, icon
+from dwarf.notebook.pictures.palette import CARD, EDGE, EDGE_TAKEN, HAIR, INK, LOOKS, MUTED, look_of
+from dwarf.notebook.pictures.planes import Plane, lay_plane, make_plane, ways_of
+from dwarf.notebook.pictures.sketch import HEAD, INNER_PAD, Card, Sketch, sketch
+from dwarf.notebook.pictures.strokes import draw_arrows, taken_arrows
+from dwarf.notebook.pictures.svg import Svg, element, escape, fit_text, number, open_svg, text_width
+from dwarf.notebook.watching.views import FlowView, NodeView
+
+if TYPE_CHECKING:
+    from dwarf.workflow.graph import Graph
+    from dwarf.workflow.results import Outcome, Step
+
+__all__ = ["MAX_WIDTH", "draw_graph", "draw_plane", "draw_run", "plain_text", "plan_of"]
+
+MAX_WIDTH = 900.0
+_PAD = 18.0
+_HEAD = 34.0
+_NOTE = 20.0
+
+
+def draw_graph(graph: Graph, *, max_width: float = MAX_WIDTH) -> Svg:
+    """The picture of a definition."""
+    plan = sketch(graph, with_status=False, max_width=max_width - 2 * _PAD)
+    return _compose(Plane(graph, (), FlowView(), {}, frozenset()), plan, None, (), max_width, 0.0)
+
+
+def draw_run(
+    graph: Graph,
+    steps: Sequence[Step],
+    outcome: Outcome | None,
+    *,
+    asked: Collection[str] = (),
+    notes: Sequence[str] = (),
+    max_width: float = MAX_WIDTH,
+    now: datetime | None = None,
+) -> Svg:
+    """The picture of a run. ``asked``: nodes known to have put questions; ``notes``: lines to stand under the graph."""
+    moment = now or datetime.now(UTC)
+    plane = make_plane(graph, steps, outcome, asked=asked, now=moment)
+    return draw_plane(plane, notes=notes, max_width=max_width, now=moment.timestamp())
+
+
+def draw_plane(
+    plane: Plane,
+    plan: Sketch | None = None,
+    *,
+    notes: Sequence[str] = (),
+    max_width: float = MAX_WIDTH,
+    now: float,
+    live: bool = False,
+) -> Svg:
+    """The picture of what was seen of a run; ``now`` in epoch seconds. ``live``: with hidden marks for a live view."""
+    plan = plan or plan_of(plane, max_width)
+    return _compose(plane, plan, plane.whole, notes, max_width, now, live)
+
+
+def plan_of(plane: Plane, max_width: float = MAX_WIDTH) -> Sketch:
+    """Where everything stands in the picture of a run."""
+    return lay_plane(plane, max_width - 2 * _PAD)
+
+
+def plain_text(plane: Plane, whole: FlowView | None, now: float, indent: str = "") -> str:
+    """The same for a reader without pictures."""
+    graph = plane.graph
+    if whole is None:
+        return f"{graph.name}: " + ", ".join(node.name for node in graph.nodes)
+    lines = [f"{indent}{graph.name}: {whole.text(now)}"]
+    for node in graph.nodes:
+        view = plane.views.get(node.name, NodeView())
+        look = look_of(view.state)
+        lines.append(f"{indent}  {look.sign} {node.name}: {view.text(now) or look.word}")
+        child = plane.inner.get(node.name)
+        if child is not None:
+            lines.append(plain_text(child, child.whole, now, indent + "    "))
+    return "\n".join([*lines, f"{indent}{whole.error}"] if whole.error else lines)
+
+
+def _compose(
+    plane: Plane,
+    plan: Sketch,
+    whole: FlowView | None,
+    notes: Sequence[str],
+    max_width: float,
+    now: float,
+    live: bool = False,
+) -> Svg:
+    graph = plane.graph
+    title = _header(graph.name, whole, now)
+    is_told = whole is not None and whole.error and not live  # a live view tells it under the picture
+    lines = [f"{look_of(whole.state).sign} {whole.error}"] if whole is not None and is_told else []
+    inner = max(plan.layout.width, title[1], 220.0)
+    width = inner + 2 * _PAD
+    foot = _NOTE * (len(lines) + len(notes))
+    height = _HEAD + plan.layout.height + 2 * _PAD + (foot + 6 if foot else 0)
+    scale = min(1.0, max_width / width)
+    left, top = _PAD + (inner - plan.layout.width) / 2, _HEAD + _PAD
+    body = [
+        open_svg(width, height, _label(graph, whole, now), scale),
+        element("rect", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=10, fill=CARD, stroke=HAIR),
+        title[0],
+        f'<g transform="translate({number(left)} {number(top)})">',
+        *_inside(plane, plan, whole, now, live),
+        "</g>",
+        *_footer(lines, notes, inner, top + plan.layout.height + _PAD),
+        "</svg>",
+    ]
+    return Svg("".join(body), alt=plain_text(plane, whole, now))
+
+
+def _inside(plane: Plane, plan: Sketch, whole: FlowView | None, now: float, live: bool, prefix: str = "") -> list[str]:
+    """The graph of a plane, and those that stand open in its nodes. ``prefix`` begins the paths of all of it."""
+    ways = ways_of(plane, plan) if whole is not None else taken_arrows(plan, None, done=False)
+    pieces = [*draw_arrows(plan, ways, prefix), *_ends(plan, whole)]
+    for index, card in enumerate(plan.cards):
+        path = f"{prefix}{index}"
+        pieces.append(draw_card(plan, card, path, plane.views.get(card.name), whole is not None, now, live))
+        child = plane.inner.get(card.name)
+        if card.inner is not None and child is not None:
+            pieces += _opened(plan, card, child, now, live, path)
+    return pieces
+
+
+def _opened(plan: Sketch, card: Card, child: Plane, now: float, live: bool, path: str) -> list[str]:
+    """A subgraph inside its node: a sheet of its own, so that the node's state does not colour it."""
+    inner = card.inner
+    assert inner is not None
+    x, y = plan.layout.centers[card.key]
+    x, y = x - card.outer[0] / 2, y - card.outer[1] / 2
+    edge = INNER_PAD - 4
+    sheet = element(
+        "rect",
+        x=edge,
+        y=HEAD - 2,
+        width=card.width - 2 * edge,
+        height=card.height - HEAD - edge + 2,
+        rx=6,
+        fill=CARD,
+        stroke=HAIR,
+    )
+    left = (card.width - inner.layout.width) / 2
+    return [
+        f'<g transform="translate({number(x)} {number(y)})">',
+        sheet,
+        f'<g transform="translate({number(left)} {number(HEAD + INNER_PAD / 2 - 4)})">',
+        *_inside(child, inner, child.whole, now, live, f"{path}/"),
+        "</g></g>",
+    ]
+
+
+def _label(graph: Graph, whole: FlowView | None, now: float) -> str:
+    return f"Workflow {graph.name}" + (f", {whole.text(now)}" if whole is not None else "")
+
+
+def _header(name: str, whole: FlowView | None, now: float) -> tuple[str, float]:
+    """The title line and its width."""
+    shown = fit_text(name or "workflow", 420, 14, bold=True)
+    title = element("text", shown, x=_PAD, y=27, font_size=14, font_weight=600, fill=INK)
+    end = _PAD + text_width(shown, 14, bold=True) + 14
+    if whole is None:
+        return title, end
+    look = look_of(whole.state)
+    words = whole.text(now)
+    wide = text_width(words, 11.5) + 32
+    pill = [
+        f'<g data-part="flow" transform="translate({number(end)} 11)">',
+        element("rect", data_part="card", width=wide, height=22, rx=11, fill=look.fill, stroke=look.line),
+        icon(look, 12, 11, 0.72),
+        element("text", words, data_part="line", x=23, y=15, font_size=11.5, fill=look.ink),
+        "</g>",
+    ]
+    return title + "".join(pill), end + wide + 60
+
+
+def _ends(plan: Sketch, whole: FlowView | None) -> list[str]:
+    """The start dot and the end ring."""
+    pieces = []
+    if plan.has_start:
+        x, y = plan.layout.centers["start"]
+        pieces.append(f"<g><title>start</title>{element('circle', cx=x, cy=y, r=6, fill=EDGE_TAKEN)}</g>")
+    if plan.has_end:
+        x, y = plan.layout.centers["end"]
+        reached = whole is None or whole.state == "completed"
+        colour = EDGE_TAKEN if reached else EDGE
+        ring = element("circle", cx=x, cy=y, r=7, fill=CARD, stroke=colour, stroke_width=1.5)
+        pieces.append(f"<g><title>end</title>{ring}{element('circle', cx=x, cy=y, r=3.6, fill=colour)}</g>")
+    return pieces
+
+
+def _footer(errors: Sequence[str], notes: Sequence[str], room: float, top: float) -> list[str]:
+    lines = [(text, LOOKS["failed"].ink) for text in errors] + [(text, MUTED) for text in notes]
+    pieces = []
+    for index, (text, ink) in enumerate(lines):
+        y = top + 12 + index * _NOTE
+        shown = element("text", fit_text(text, room, 12), x=_PAD, y=y, font_size=12, fill=ink)
+        pieces.append(f"<g><title>{escape(text)}</title>{shown}</g>")
+    return pieces

@@ -1,0 +1,89 @@
+"""What waits for an answer? One prompt, with what it asks, since when, and the way to answer it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from dwarf.notebook.pictures.words import brief
+from dwarf.notebook.prompts.answers import NOTHING, default_of
+from dwarf.notebook.prompts.forms import context_of, form_of
+from dwarf.workflow.schemas import check, find_schema
+
+if TYPE_CHECKING:
+    from dwarf.workflow.results import Step
+
+__all__ = ["Prompt", "title_of"]
+
+
+class Prompt:
+    """A question that a running flow has put. ``key`` is that of the waiting step."""
+
+    key: str
+    title: str
+    payload: Mapping[str, Any]
+    schema: Mapping[str, Any] | None
+    flow_key: str
+    node: str
+    waiting_since: datetime
+    deadline: datetime | None
+
+    def __init__(self, step: Step, flow_key: str, send: Callable[[Prompt, Any], None]) -> None:
+        self.key = step.key
+        self.payload = dict(step.interrupt_payload or {})
+        self.schema = find_schema(self.payload)
+        self.flow_key = flow_key
+        self.node = step.node
+        self.title = title_of(self.payload, self.schema, step.node)
+        self.waiting_since = step.updated_at
+        self.deadline = step.interrupt_deadline
+        self._send = send
+
+    def answer(self, value: Any = None) -> None:
+        """Answer it; returns when the answer is stored. InvalidRequest, and nothing changes, where it does not fit."""
+        self._send(self, self.check(value))
+
+    def check(self, value: Any) -> Any:
+        """The value as it would be stored; InvalidRequest where it does not fit the schema."""
+        return value if self.schema is None else check(value, dict(self.schema))
+
+    @property
+    def default(self) -> Any:
+        """The default answer, or None."""
+        value = default_of(self.payload, self.schema)
+        return None if value is NOTHING else value
+
+    def form(self) -> dict[str, Any]:
+        """The description of the form that asks this."""
+        return form_of(self.payload, self.schema)
+
+    def context(self) -> list[list[str]]:
+        """What the payload tells the reader besides, as [name, value] lines; its description comes first, nameless."""
+        about = self.payload.get("description") or self.payload.get("help")
+        return [*([["", brief(about, 600)]] if about else []), *context_of(self.payload)]
+
+    def same_question(self, other: Prompt) -> bool:
+        """Whether the other prompt is this one, read again."""
+        return self.key == other.key and self.payload == other.payload
+
+    def __repr__(self) -> str:
+        return f"<Prompt {self.title!r}: {self.node} waits for an answer>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        lines = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in self.context())
+        shown = (
+            f"<p><b>{html.escape(self.title)}</b> ({html.escape(self.node)} waits for an answer)</p><dl>{lines}</dl>"
+        )
+        return {"text/plain": repr(self), "text/html": shown}
+
+
+def title_of(payload: Mapping[str, Any], schema: Mapping[str, Any] | None, node: str) -> str:
+    """The title of a question, which has one whatever its payload is."""
+    for name in ("title", "question", "message", "prompt"):
+        text = payload.get(name)
+        if isinstance(text, str) and text.strip():
+            return text.strip()
+    text = (schema or {}).get("title")
+    return text if isinstance(text, str) and text.strip() else node

@@ -1,0 +1,147 @@
+"""What has been redefined since a flow began? Its graph is frozen; its functions are those that the host knows now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from dwarf.notebook.pictures.words import plural
+from dwarf.workflow.jsontext import dumps
+
+if TYPE_CHECKING:
+    from dwarf.notebook.watching.follow import Following
+    from dwarf.workflow.graph import Graph
+
+__all__ = ["NONE", "Digests", "Drift", "drift_of", "fingerprint", "fingerprints", "graph_changes", "read_drift"]
+
+_MOST = 4  # names in a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """``nodes`` are those whose function was redefined, ``notes`` say in words what has drifted and what it means."""
+
+    nodes: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+NONE = Drift()
+
+
+def fingerprint(function: Any) -> str:
+    """A digest of what a function does, as far as its code and defaults tell; running the same cell again keeps it."""
+    inner = getattr(function, "__wrapped__", None) or getattr(function, "__func__", function)
+    code = getattr(inner, "__code__", None)
+    if code is None:
+        return f"object {id(function)}"
+    defaults = (getattr(inner, "__defaults__", None), getattr(inner, "__kwdefaults__", None))
+    return sha256(repr((_told(code), [_plain(each) for each in defaults])).encode()).hexdigest()
+
+
+def _told(code: CodeType) -> tuple[Any, ...]:
+    """Code without the place where it stands."""
+    constants = tuple(_told(each) if isinstance(each, CodeType) else _plain(each) for each in code.co_consts)
+    return (code.co_code, code.co_names, code.co_varnames, code.co_freevars, code.co_flags, constants)
+
+
+def _plain(value: Any) -> str:
+    """A constant or a default, told apart from others as well as its repr allows; addresses in one tell nothing."""
+    if isinstance(value, frozenset):
+        return repr(sorted(map(repr, value)))
+    if isinstance(value, tuple):
+        return repr([_plain(each) for each in value])
+    if isinstance(value, dict):
+        return repr([(name, _plain(each)) for name, each in value.items()])
+    known = value is None or isinstance(value, bool | int | float | complex | str | bytes)
+    return f"{type(value).__name__} {value!r}" if known or value is Ellipsis else type(value).__qualname__
+
+
+def fingerprints(functions: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
+    """The digests of a host's functions, by URL."""
+    return {url: fingerprint(function) for url, function in functions.items()}
+
+
+class Digests:
+    """The digests of a host's functions, each made once. None for hosts that do not tell their functions."""
+
+    def __init__(self, host: Any) -> None:
+        self._host = host
+        self._known: dict[str, tuple[Any, str]] = {}
+
+    def now(self) -> dict[str, str]:
+        """Those of the functions that are registered now, by URL."""
+        functions: Mapping[str, Any] = getattr(self._host, "functions", {})
+        for url, function in functions.items():
+            known = self._known.get(url)
+            if known is None or known[0] is not function:
+                self._known[url] = (function, fingerprint(function))
+        return {url: self._known[url][1] for url in functions}
+
+    def graph(self, name: str) -> Graph | None:
+        """The graph that is registered under this name."""
+        graphs: Mapping[str, Graph] = getattr(self._host, "graphs", {})
+        return graphs.get(name)
+
+
+def drift_of(following: Following, digests: Digests) -> Drift:
+    """What has drifted under a flow that is followed."""
+    if following.graph is None or not following.functions:
+        return NONE
+    current = digests.graph(following.graph.name)
+    return read_drift(following.graph, current, following.functions, digests.now())
+
+
+def read_drift(frozen: Graph, current: Graph | None, before: Mapping[str, str], now: Mapping[str, str]) -> Drift:
+    """What has drifted under a flow.
+
+    ``frozen`` is its graph and ``current`` the one that its workflow's name stands for now; ``before`` are the digests
+    of the functions as the lab first saw the flow, ``now`` those of today.
+    """
+    notes = []
+    changes = graph_changes(frozen, current) if current is not None else []
+    if changes:
+        notes.append(
+            f"The graph {frozen.name!r} has been redefined since this flow began: {', '.join(changes)}. The flow goes "
+            "on with the graph it began with, and so do forks of it; a new start takes the new one."
+        )
+    changed = {url for url, digest in now.items() if url in before and before[url] != digest}
+    nodes = [node.name for node in frozen.nodes if node.url in changed]
+    if nodes:
+        which, runs = ("The function", "it") if len(nodes) == 1 else ("The functions", "them")
+        verb = "was" if len(nodes) == 1 else "were"
+        notes.append(
+            f"{which} of {_some(nodes)} {verb} redefined since this flow was first seen here: steps that begin from "
+            f"then on run {runs} as redefined, and what was done before stands as it is."
+        )
+    return Drift(frozenset(nodes), tuple(notes)) if notes else NONE
+
+
+def graph_changes(old: Graph, new: Graph) -> list[str]:
+    """What is different in a graph, in a few words each; nothing for the same graph."""
+    if dumps(old.to_json()) == dumps(new.to_json()):
+        return []
+    told = []
+    before, after = {node.name: node for node in old.nodes}, {node.name: node for node in new.nodes}
+    told += _listed("added", [name for name in after if name not in before])
+    told += _listed("removed", [name for name in before if name not in after])
+    told += _listed("changed", [name for name in after if name in before and before[name] != after[name]])
+    edges, fresh = list(old.transitions), list(new.transitions)
+    gained = sum(each not in edges for each in fresh)
+    lost = sum(each not in fresh for each in edges)
+    told += [f"{plural(gained, 'edge')} new"] if gained else []
+    told += [f"{plural(lost, 'edge')} gone"] if lost else []
+    told += ["other reducers"] if dict(old.reducers) != dict(new.reducers) else []
+    return told or ["in the order of its parts"]
+
+
+def _listed(what: str, names: Sequence[str]) -> list[str]:
+    return [f"{what} {_some(names)}"] if names else []
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = [repr(name) for name in names]
+    more = f" and {len(shown) - _MOST} more" if len(shown) > _MOST else ""
+    return ", ".join(shown[:_MOST]) + more

@@ -1,0 +1,305 @@
+"""What does the page get when it asks about a step, or wants something done? Every request is checked here.
+
+Steps are named by their ids, and only those of the flow that is shown are found: the page never sees a step's key.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dwarf.errors import DwarfError, InvalidRequest, StateError
+from dwarf.notebook.pictures.palette import look_of
+from dwarf.notebook.pictures.planes import child_of
+from dwarf.notebook.pictures.words import brief, duration_text, plural
+from dwarf.notebook.watching.views import handlers_of, state_of
+from dwarf.workflow.jsontext import dumps, loads
+from dwarf.workflow.results import NO_TIME, Step
+from dwarf.workflow.status import Status
+from dwarf.workflow.values import from_json, state_to_json
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from dwarf.notebook.lab import Lab
+    from dwarf.notebook.run import Run
+    from dwarf.notebook.watching.follow import Following
+    from dwarf.workflow.graph import Graph
+
+__all__ = ["PAGE", "Desk", "changes_between", "describe_step", "diff_of", "sort_steps"]
+
+PAGE = 50  # steps on a page of a list
+_WHOLE = 100_000  # characters of a state that is edited as a whole
+_SHOWN = 20_000  # characters of a state that is shown
+_CELL = 1_200  # characters of a value in a diff
+_ORDER = tuple("failed interrupted running nested retrying delayed pending cancelled handled completed".split())
+
+_log = logging.getLogger("dwarf.notebook")
+
+
+class Desk:
+    """Answers the page of one view. ``handle`` runs on the lab's loop and never raises."""
+
+    def __init__(
+        self, lab: Lab, following: Following, show: Callable[[Run], None], redraw: Callable[[], None] = lambda: None
+    ) -> None:
+        self.lab = lab
+        self.following = following
+        self.opened: dict[str, int] = {}  # the subgraphs that stand open: paths, and the steps that called them or 0
+        self._show = show
+        self._redraw = redraw
+
+    async def handle(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The reply to a message; what went wrong is told in it as ``fault``."""
+        calls: dict[Any, Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]] = {
+            "node": self._node,
+            "step": self._step,
+            "fork": self._fork,
+            "retry": self._retry,
+            "cancel": self._cancel,
+            "unfold": self._unfold,
+        }
+        try:
+            call = calls.get(message.get("do"))
+            if call is None:
+                raise InvalidRequest(f"the view cannot do {brief(message.get('do'))}")
+            reply = await call(message)
+        except DwarfError as fault:
+            reply = {"fault": str(fault) or type(fault).__name__}
+        except Exception as fault:  # noqa: BLE001  whoever clicked is told, and nothing else stops
+            _log.debug("a request of a view failed", exc_info=True)
+            reply = {"fault": f"{type(fault).__name__}: {fault}"}
+        return {"type": "reply", "ask": message.get("ask"), **reply}
+
+    # ------------------------------------------------------------ looking
+
+    async def _node(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        name, steps = self._plane(message)
+        own = [step for step in steps if step.node == name]
+        if not own:
+            return {"title": name, "state": "idle", "about": "The flow has not come here."}
+        if len(own) == 1:
+            return await self._full(own[0], 0, str(message["node"]))
+        ordered = sort_steps(own, self._state_of(steps))
+        pages = (len(ordered) - 1) // PAGE
+        page = min(max(_whole_number(message.get("page", 0), "page"), 0), pages)
+        state_of_step = self._state_of(steps)
+        rows = [_row(step, state_of_step(step)) for step in ordered[page * PAGE : (page + 1) * PAGE]]
+        counts = _counts(ordered, state_of_step)
+        return {"title": name, "rows": rows, "page": page, "size": PAGE, "total": len(ordered), "about": counts}
+
+    async def _step(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        step = self._known(message)
+        _, steps = self._plane(message)
+        return await self._full(step, sum(each.node == step.node for each in steps), str(message.get("node")))
+
+    async def _full(self, step: Step, of: int, path: str = "") -> dict[str, Any]:
+        full = await self.lab.engine.step(step.key)
+        status = self.following.outcome.status if self.following.outcome is not None else Status.RUNNING
+        state = self._state_of(self.following.steps)(full)
+        told = describe_step(full, state, ended=status.terminal)
+        if step.sub_flows:
+            is_open = self.opened.get(path) in (0, step.id)
+            told["nested"] = "Close the subgraph" if is_open else "Open the subgraph in the picture"
+        return {"of": of if of > 1 else 0, **told}
+
+    def _state_of(self, steps: Sequence[Step]) -> Callable[[Step], str]:
+        """The look of a step; one whose error was handled is told apart."""
+        graph = self.following.graph
+        handlers = handlers_of(graph) if graph is not None else {}
+        nodes = {step.id: step.node for step in steps}
+
+        def look(step: Step) -> str:
+            handler = handlers.get(step.node)
+            is_handled = handler and step.status is Status.COMPLETED and nodes.get(step.successor_id) == handler
+            return "handled" if is_handled else state_of(step)
+
+        return look
+
+    def _plane(self, message: Mapping[str, Any]) -> tuple[str, Sequence[Step]]:
+        """The name of the node that is meant, and the steps of its flow."""
+        graph, steps = self.following.graph, self.following.steps
+        *outer, last = [_whole_number(part, "node") for part in str(message.get("node")).split("/")]
+        path = ""
+        for place in outer:
+            path = f"{path}/{place}" if path else str(place)
+            child = child_of(steps, _node_of(graph, place), self.opened.get(path, 0))
+            if child is None:
+                raise InvalidRequest("no subgraph stands open there")
+            graph, steps = self.following.known_graph(child), child.steps
+        return _node_of(graph, last), steps
+
+    async def _unfold(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Open a node's subgraph in the picture, or that of one of its steps; shut it, if it is open."""
+        name, steps = self._plane(message)
+        path = "/".join(str(int(part)) for part in str(message["node"]).split("/"))
+        step = _whole_number(message.get("step") or 0, "step")
+        if self.opened.get(path) == step or (path in self.opened and not step):
+            self.opened = {known: each for known, each in self.opened.items() if not f"{known}/".startswith(f"{path}/")}
+        else:
+            child = child_of(steps, name, step)
+            if child is None:
+                raise InvalidRequest(f"{name!r} has called no subgraph")
+            await self.following.graph_of(child.flow_key)
+            self.opened = {**self.opened, path: step}
+        self._redraw()
+        return {}
+
+    def _known(self, message: Mapping[str, Any]) -> Step:
+        wanted = _whole_number(message.get("step"), "step")
+        found = self.following.find(wanted)
+        if found is None:
+            raise InvalidRequest("the flow has no such step")
+        return found
+
+    # ------------------------------------------------------------ acting
+
+    async def _fork(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        step = self._known(message)
+        at = message.get("at", "input")
+        full = await self.lab.engine.step(step.key)
+        base = state_to_json(full.state or {})
+        if at == "after":
+            base = _result_of(base, state_to_json(full.changes or {}))
+        changes = changes_between(base, str(message.get("text") or "{}"), whole=message.get("whole") is not False)
+        run = await self.lab.adopt_here(lambda: self.lab.engine.fork(step.key, changes, at=at))
+        return self._begun(run, f"A new run goes on from {step.node!r}; it is shown below.")
+
+    async def _retry(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        run = await self.lab.adopt_here(self.following.handle.retry_failed)
+        return self._begun(run, "A new run goes on where this one failed; it is shown below.")
+
+    async def _cancel(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        await self.following.handle.cancel(str(message.get("reason") or ""))
+        return {"said": "Cancelled."}
+
+    def _begun(self, run: Run, said: str) -> dict[str, Any]:
+        self._show(run)
+        return {"said": said, "find": f'lab.get("{run.key}")'}
+
+
+def _node_of(graph: Graph | None, place: int) -> str:
+    if graph is None or not 0 <= place < len(graph.nodes):
+        raise InvalidRequest("the flow has no such node")
+    return graph.nodes[place].name
+
+
+def sort_steps(steps: Sequence[Step], state: Callable[[Step], str]) -> list[Step]:
+    """What needs a look first: failed ones, then those under way, then the rest, each in the order of the history."""
+    order = {name: place for place, name in enumerate(_ORDER)}
+    return sorted(steps, key=lambda step: (order.get(state(step), len(order)), step.id))
+
+
+def _row(step: Step, state: str) -> dict[str, Any]:
+    return {
+        "step": step.id,
+        "label": f"branch {step.ordinal + 1}",
+        "state": state,
+        "attempt": str(step.attempt + 1),
+        "began": _epoch(step.started_at),
+        "took": duration_text(step.duration),
+        "error": brief(step.error, 200),
+    }
+
+
+def _counts(steps: Sequence[Step], state: Callable[[Step], str]) -> str:
+    counts: dict[str, int] = {}
+    for step in steps:
+        counts[state(step)] = counts.get(state(step), 0) + 1
+    told = ", ".join(f"{count:,} {look_of(name).word}" for name, count in counts.items())
+    return f"{plural(len(steps), 'step')}: {told}."
+
+
+def describe_step(step: Step, state: str, *, ended: bool) -> dict[str, Any]:
+    """A step with state and changes, as the page shows it. ``ended``: whether its flow has ended."""
+    before, changes = state_to_json(step.state or {}), state_to_json(step.changes or {})
+    text = _pretty(before)
+    result = _pretty(_result_of(before, changes))
+    whole = max(len(text), len(result)) <= _WHOLE
+    can_go_on = step.status is Status.COMPLETED
+    return {
+        "title": step.node,
+        "step": step.id,
+        "state": state,
+        "attempt": str(step.attempt + 1),
+        "created": _epoch(step.created_at),
+        "began": _epoch(step.started_at),
+        "finished": _epoch(step.updated_at) if step.status.terminal else 0,
+        "took": duration_text(step.duration),
+        "progress": _progress(step),
+        "asks": brief((step.interrupt_payload or {}).get("title") or "", 200),
+        "error": step.error,
+        "traceback": step.traceback,
+        "before": _cut(text, _SHOWN),
+        "diff": diff_of(before, changes),
+        "input": text if whole else "",
+        "result": result if whole and can_go_on else "",
+        "whole": whole,
+        "can_go_on": can_go_on,
+        "no_fork": "" if ended else "A flow can be forked when it has ended.",
+    }
+
+
+def diff_of(before: Mapping[str, Any], changes: Mapping[str, Any]) -> list[list[str]]:
+    """``[kind, field, before, after]`` for each field that differs; kinds are added, changed and removed."""
+    rows = []
+    for name, value in sorted(changes.items()):
+        had = before.get(name) is not None
+        if value is None:
+            kind = "removed" if had else ""
+        else:
+            kind = "changed" if had and dumps(before[name]) != dumps(value) else "" if had else "added"
+        if kind:
+            old = _cut(_pretty(before[name]), _CELL) if had else ""
+            rows.append([kind, name, old, "" if value is None else _cut(_pretty(value), _CELL)])
+    return rows
+
+
+def changes_between(base: Mapping[str, Any], text: str, *, whole: bool) -> dict[str, Any]:
+    """What lays an edited state over ``base``: ``text`` is all of it, or only the changes. InvalidRequest."""
+    try:
+        edited = loads(text)
+    except StateError as fault:
+        raise InvalidRequest(f"the state is not JSON: {fault}") from None
+    if not isinstance(edited, dict):
+        raise InvalidRequest("the state is not a JSON object")
+    changes: dict[str, Any] = {
+        name: from_json(value)
+        for name, value in edited.items()
+        if not whole or name not in base or dumps(base[name]) != dumps(value)
+    }
+    if whole:
+        changes |= {name: None for name in base if name not in edited}
+    return changes
+
+
+def _result_of(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in {**before, **changes}.items() if value is not None}
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}\n… {len(text) - length:,} characters more"
+
+
+def _progress(step: Step) -> str:
+    if step.progress is None:
+        return ""
+    done, total, message = step.progress
+    return " ".join(part for part in (f"{done:,g}", f"of {total:,g}" if total else "", message) if part)
+
+
+def _epoch(moment: datetime | None) -> float:
+    return 0 if moment is None or moment <= NO_TIME else moment.timestamp()
+
+
+def _whole_number(value: Any, what: str) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not text.isascii() or not text.lstrip("-").isdigit():
+        raise InvalidRequest(f"{what} is not a number")
+    return int(text)

@@ -1,0 +1,87 @@
+"""How is a view told to the front end? In small JSON: a message holds the whole state, so it must not weigh much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from dwarf.notebook.pictures.palette import LOOKS, look_of
+from dwarf.notebook.watching.views import FlowView, NodeView
+
+if TYPE_CHECKING:
+    from dwarf.notebook.watching.follow import Card
+
+__all__ = ["ASKED", "NESTED", "OPEN", "REDEFINED", "describe_card", "describe_cards", "describe_flow", "describe_node"]
+
+ASKED, NESTED, REDEFINED, OPEN = 1, 2, 4, 8
+_MOST_OPEN = 30
+_MOST_CLOSED = 20
+_NUMBERS = {key: number for number, key in enumerate(LOOKS)}
+
+
+def describe_node(view: NodeView, *, redefined: bool = False, is_open: bool = False) -> list[Any]:
+    """``[state, word, rest, since, until, parts, flags, detail]``, cut after the last that says something.
+
+    States are numbers in the order of the looks, a word that is the look's own is left out, times are epoch seconds.
+    """
+    look = look_of(view.state)
+    flags = view.asked * ASKED | view.nested * NESTED | redefined * REDEFINED | is_open * OPEN
+    told: list[Any] = [
+        _NUMBERS.get(view.state, 0),
+        "" if view.word == look.word else view.word,
+        view.rest,
+        round(view.since, 2),
+        round(view.until, 2),
+        [[_NUMBERS.get(state, 0), count] for state, count in view.parts],
+        flags,
+        "\n".join(view.detail.split("\n")[2:]),
+    ]
+    while told and not told[-1]:
+        told.pop()
+    return told
+
+
+def describe_flow(whole: FlowView, now: float, **more: Any) -> dict[str, Any]:
+    """The flow as a whole; ``now`` lets the page set its clock by the kernel's."""
+    error = f"{look_of(whole.state).sign} {whole.error}" if whole.error else ""
+    return {**asdict(whole), "state": _NUMBERS.get(whole.state, 0), "error": error, "now": round(now, 2), **more}
+
+
+def describe_card(card: Card) -> dict[str, Any]:
+    """A prompt's card as the JavaScript side reads it. No answer is in it but the words that may be shown."""
+    prompt = card.prompt
+    return {
+        "id": card.id,
+        "title": prompt.title,
+        "node": "" if prompt.node == prompt.title else prompt.node,
+        "context": prompt.context(),
+        "form": prompt.form(),
+        "deadline": prompt.deadline.timestamp() if prompt.deadline else 0,
+        "error": card.error,
+        "faults": card.faults,
+        "closed": card.closed,
+    }
+
+
+def describe_cards(cards: Sequence[Card]) -> list[dict[str, Any]]:
+    """The cards to show: of very many the oldest open ones and the last closed ones."""
+    open_cards = [card.id for card in cards if not card.closed][:_MOST_OPEN]
+    closed = [card.id for card in cards if card.closed][-_MOST_CLOSED:]
+    shown = {*open_cards, *closed}
+    return [describe_card(card) for card in cards if card.id in shown]
+
+
+def describe_ways(ways: Iterable[bool]) -> str:
+    """Which edges have been taken, a character for each."""
+    return "".join("1" if way else "0" for way in ways)
+
+
+def describe_plane(
+    names: Iterable[str], views: Mapping[str, NodeView], ways: Iterable[bool], redefined: Iterable[str] = ()
+) -> dict[str, Any]:
+    """One picture's nodes, in the order of its graph, and its edges."""
+    changed = frozenset(redefined)
+    idle = NodeView()
+    nodes = [describe_node(views.get(name, idle), redefined=name in changed) for name in names]
+    return {"nodes": nodes, "taken": describe_ways(ways)}
