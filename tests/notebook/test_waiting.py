@@ -113,13 +113,13 @@ def test_a_check_may_end_the_waiting() -> None:
         asyncio.run(wait_async(future, check=check))
 
 
-def test_an_interrupt_ends_the_waiting_within_a_second() -> None:
+def test_an_interrupt_ends_the_waiting_at_the_next_beat() -> None:
     future: concurrent.futures.Future[int] = concurrent.futures.Future()
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         wait_blocking(future)
-    assert time.monotonic() - begun < 1.2
+    assert time.monotonic() - begun < 0.2 + 50 * BEAT  # one beat on an idle machine
     assert not future.cancelled()
 
 
