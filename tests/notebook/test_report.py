@@ -289,6 +289,26 @@ def test_a_run_is_reported_as_it_is_now(lab: Lab, tmp_path: Path) -> None:
     assert "kB" in shown["text/plain"]
 
 
+def test_an_error_that_was_handled_is_told_apart(lab: Lab, tmp_path: Path) -> None:
+    @lab.task
+    def Breaks(flow: Flow) -> None:
+        raise ValueError("broken")
+
+    @lab.task
+    def Mends(flow: Flow) -> None:
+        pass
+
+    graph = lab.graph("mending").add_node("Breaks", Breaks).add_node("Mends", Mends)
+    graph.add_transition("Breaks", END).add_error_handler("Breaks", "Mends").add_transition("Mends", END)
+    run = lab.start(graph, show=False)
+    assert run.wait(20).status == "completed"
+    path = tmp_path / "report.html"
+    run.report(path)
+    page = Parts(path.read_text(encoding="utf-8"))
+    assert page.texts.count("error handled") == 1
+    assert ("class", "mark handled") in page.attributes
+
+
 def test_without_a_path_it_is_shown_in_a_frame_that_runs_nothing() -> None:
     shown = Report('<p title="x">hello</p>')._repr_mimebundle_()
     assert shown["text/html"].startswith("<iframe sandbox ")

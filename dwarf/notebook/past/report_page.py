@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -15,6 +16,7 @@ from dwarf.notebook.pictures.svg import escape
 from dwarf.notebook.pictures.words import brief, duration_text, plural, seconds_text
 from dwarf.notebook.prompts.forms import answer_text
 from dwarf.notebook.prompts.prompt import title_of
+from dwarf.notebook.watching.views import states_of
 from dwarf.workflow.results import NO_TIME
 from dwarf.workflow.schemas import find_schema
 
@@ -162,10 +164,9 @@ def _nodes(facts: Facts) -> Iterator[str]:
         "".join(f'<th scope="col">{name}</th>' for name in ("node", "steps", "how they went", "mean time", "longest"))
         + "</tr></thead><tbody>"
     )
+    state = states_of(facts.steps, facts.graph)
     for (within, node), group in groups.items():
-        counts: dict[str, int] = {}
-        for step in group:
-            counts[str(step.status)] = counts.get(str(step.status), 0) + 1
+        counts = Counter(state(step) for step in group)
         times = [step.duration.total_seconds() for step in group if step.duration is not None]
         went = ", ".join(f"{look_of(name).sign} {count:,} {look_of(name).word}" for name, count in counts.items())
         name = f"{within}/{node}" if within else node
@@ -183,8 +184,9 @@ def _steps(facts: Facts, budget: _Budget) -> Iterator[str]:
     names = "".join(f"<span>{name}</span>" for name in ("", "step", "status", "", "began after", "took"))
     yield f'<div class="names" aria-hidden="true">{names}</div>'
     start = min((step.started_at for step in all_steps(facts.steps) if step.started_at is not None), default=NO_TIME)
+    state = states_of(facts.steps, facts.graph)
     for step in facts.shown:
-        look = look_of(str(step.status))
+        look = look_of(state(step))
         again = f"attempt {step.attempt + 1}" if step.attempt else ""
         begun = (
             seconds_text((step.started_at - start).total_seconds()) if step.started_at is not None else "not started"

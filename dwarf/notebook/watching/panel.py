@@ -14,7 +14,7 @@ from dwarf.errors import DwarfError, InvalidRequest, StateError
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.planes import child_of
 from dwarf.notebook.pictures.words import brief, duration_text, plural
-from dwarf.notebook.watching.views import handlers_of, state_of
+from dwarf.notebook.watching.views import states_of
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.results import NO_TIME, Step
 from dwarf.workflow.status import Status
@@ -106,17 +106,7 @@ class Desk:
         return {"of": of if of > 1 else 0, **told}
 
     def _state_of(self, steps: Sequence[Step]) -> Callable[[Step], str]:
-        """The look of a step; one whose error was handled is told apart."""
-        graph = self.following.graph
-        handlers = handlers_of(graph) if graph is not None else {}
-        nodes = {step.id: step.node for step in steps}
-
-        def look(step: Step) -> str:
-            handler = handlers.get(step.node)
-            is_handled = handler and step.status is Status.COMPLETED and nodes.get(step.successor_id) == handler
-            return "handled" if is_handled else state_of(step)
-
-        return look
+        return states_of(steps, self.following.graph)
 
     def _plane(self, message: Mapping[str, Any]) -> tuple[str, Sequence[Step]]:
         """The name of the node that is meant, and the steps of its flow."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -126,6 +126,19 @@ def handlers_of(graph: Graph) -> dict[str, str]:
     handlers = {each.source: each.target for each in graph.transitions if each.on_error}
     plain = {(each.source, each.target) for each in graph.transitions if not each.on_error}
     return {source: target for source, target in handlers.items() if (source, target) not in plain}
+
+
+def states_of(steps: Iterable[Step], graph: Graph | None) -> Callable[[Step], str]:
+    """What tells the look of each of these steps of one flow; a step whose error was handled is told apart."""
+    handlers = handlers_of(graph) if graph is not None else {}
+    nodes = {step.id: step.node for step in steps}
+
+    def state(step: Step) -> str:
+        handler = handlers.get(step.node)
+        is_handled = handler and step.status is Status.COMPLETED and nodes.get(step.successor_id) == handler
+        return "handled" if is_handled else state_of(step)
+
+    return state
 
 
 def taken_edges(steps: Iterable[Step]) -> set[tuple[str, str]]:
