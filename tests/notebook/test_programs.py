@@ -252,8 +252,9 @@ def test_the_stop_button_ends_the_waiting_and_a_restart_finds_the_flow(kernel: K
     define = DEFINE.replace("1.5", "100")
     assert kernel.run(PARAMETERS + define + START.replace(")", ", show=False)", 1)) == ""
     for wait in ("await run", "import threading\nwith_timeout = run.wait(timeout=100)"):
-        # the cell tells when it is about to wait; the interrupt reaches it there, or shortly before
-        message = kernel.client.execute(f"print('waiting')\n{wait}")
+        # the cell tells when it is about to wait; the interrupt reaches it there, or shortly before. It flushes, as an
+        # interrupt inside of a print can keep the next one from being sent before the end of its cell
+        message = kernel.client.execute(f"print('waiting', flush=True)\n{wait}")
         kernel.until_printed("waiting")
         kernel.manager.interrupt_kernel()
         begun = time.monotonic()
