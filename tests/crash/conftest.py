@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import signal
 import sqlite3
 import sys
 from collections import defaultdict
@@ -157,6 +158,16 @@ class Site:
         connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=10)
         try:
             return connection.execute(query).fetchall()
+        finally:
+            connection.close()
+
+    def stand_still(self, process: Process) -> None:
+        """Stop a process, but not while it writes: what it would then lock, nobody else could write."""
+        connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            process.signal(signal.SIGSTOP)
+            connection.execute("ROLLBACK")
         finally:
             connection.close()
 

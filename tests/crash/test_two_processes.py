@@ -87,7 +87,7 @@ async def test_outcome_of_a_process_that_stood_still_is_ignored(site: Site) -> N
     first = await site.start(holding=True, recovery=3600, **lease)
     key = await first.ask("create", workflow="holding", state={})
     await first.holding("N2")
-    first.signal(signal.SIGSTOP)
+    site.stand_still(first)
     second = await site.start(recovery=0.05, **lease)
     outcome = await second.ask("outcome", key=key)
     assert outcome["status"] == "completed"

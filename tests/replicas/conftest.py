@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.crash.conftest import Site
+from tests.crash.conftest import Process, Site
 from tests.replicas.standstill import watched
 from tests.support.servers import fresh_database, query, servers
 
@@ -27,6 +28,10 @@ class ServerSite(Site):
     def rows(self, words: str) -> list[tuple[Any, ...]]:
         """What a query reads."""
         return query(self._kind, words, url=self.path)
+
+    def stand_still(self, process: Process) -> None:
+        """Stop a process."""
+        process.signal(signal.SIGSTOP)
 
     async def end(self) -> None:
         """Kill what still runs. Nobody has written an error."""

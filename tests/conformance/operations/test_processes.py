@@ -88,7 +88,7 @@ async def test_o14_who_stood_still_for_longer_than_its_lease_rejoins(site: Site)
     first = await site.start(holding=True, **{**SHORT, "recovery": 3600})
     key = await first.ask("create", workflow="holding", state={})
     await first.holding("N2")
-    first.signal(signal.SIGSTOP)
+    site.stand_still(first)
     second = await site.start(**SHORT)
     outcome = await second.ask("outcome", key=key)
     assert outcome["status"] == "completed"
@@ -107,11 +107,11 @@ async def test_o14_who_stood_still_for_longer_than_its_lease_rejoins(site: Site)
 
 @pytest.mark.parametrize("how", ["o15-stopped", "o16-blocked"])
 async def test_o15_o16_who_stands_still_for_a_while_holds_nobody_up(site: Site, how: str) -> None:
-    first, second = await site.start(holding=True), await site.start()
+    first, second = await site.start(holding=True, recovery=3600), await site.start()
     key = await first.ask("create", workflow="holding", state={})
     await first.holding("N2")
     if how == "o15-stopped":
-        first.signal(signal.SIGSTOP)
+        site.stand_still(first)
         back: Any = None
     else:
         back = first.ask("block", seconds=2.0)
