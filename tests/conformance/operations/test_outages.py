@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -28,14 +29,15 @@ WORKERS, FLOWS, LENGTH = 8, 40, 6
 # the ladder is shorter than the outages; leases are over soon, so that what was lost is run again soon
 SETTINGS: dict[str, Any] = {
     "workers": WORKERS,
-    "time_budget": 2,
-    "timing": Timing(retry_ladder=(0.05, 0.1), recovery=0.2, lease_margin=1),
+    "time_budget": 4,
+    "timing": Timing(retry_ladder=(0.05, 0.1), recovery=0.2, lease_margin=2),
     "max_crashes": None,
 }
 PATIENCE_S = 60
 OUTAGE_S = 1.0  # longer than the ladder
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+# outages take their time, and a machine that is busy besides makes them longer than the leases: not for every commit
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(180)]
 
 
 class Work:
@@ -140,7 +142,7 @@ async def test_o23_bytes_stall_and_go_on(way: tuple[Gateway, str, str], work: Wo
 
     async def stalled() -> None:
         gateway.stall()
-        await asyncio.sleep(4)  # longer than the leases
+        await asyncio.sleep(7)  # longer than the leases
         gateway.resume()
 
     async with Engine(work.host, url, **SETTINGS) as engine:
@@ -163,9 +165,7 @@ class Server:
         (folder / "password").write_text(password)
         self.url = f"postgresql://dwarf:{password}@127.0.0.1:{self._port}/postgres"
         if os.getuid() == 0:
-            for parent in (folder, *folder.parents[:2]):
-                parent.chmod(0o711)
-            folder.chmod(0o777)
+            folder.chmod(0o777)  # the server's own user makes its files there
         self._as("initdb", "-D", self._data, "-U", "dwarf", f"--pwfile={folder / 'password'}", "-A", "scram-sha-256",
                  "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")  # fmt: skip
 
@@ -183,13 +183,15 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     if "postgresql" not in servers():
         pytest.skip("needs PostgreSQL")
-    made = Server(tmp_path_factory.mktemp("server"))
-    made.control("start")
-    yield made
-    made.control("stop", "-m", "immediate")
+    # not in the folder of the tests, which other users may not enter
+    with tempfile.TemporaryDirectory(prefix="dwarf-server-") as folder:
+        made = Server(Path(folder))
+        made.control("start")
+        yield made
+        made.control("stop", "-m", "immediate")
 
 
 @pytest.mark.server
@@ -232,7 +234,7 @@ async def test_o62_slow_reads_do_not_hold_up_outcomes(way: tuple[Gateway, str, s
     def read() -> Script[list[Row]]:
         return (yield Fetch(slow, {}))
 
-    async with Engine(work.host, url, **{**SETTINGS, "max_connections": 3}) as engine:
+    async with Engine(work.host, url, **{**SETTINGS, "max_connections": 3, "time_budget": 60}) as engine:
         database = engine._replicas[1].database
         reading = [asyncio.create_task(database.read(read)) for _ in range(40)]
         outcome = await engine.run(work.graph, timeout=PATIENCE_S)
