@@ -41,7 +41,7 @@ def test_no_file_names_the_place_it_was_written_in() -> None:
         except UnicodeDecodeError:
             continue  # a picture
         for number, line in enumerate(text.splitlines(), start=1):
-            if path.name != "test_words.py" and (match := PATTERN.search(line)):
+            if match := PATTERN.search(line):
                 found.append(f"{relative(path)}:{number}: {match.group()!r}")
     assert not found, "\n".join(found)
 
@@ -54,7 +54,7 @@ def test_ordinary_words_are_allowed(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["/work/main", "/root/x", "https://pypi.org/simple", "subagent", "issue 12", "issue #3"]
+    "text", ["/wo~rk/main", "/ro~ot/x", "https://py~pi.org/simple", "sub~agent", "is~sue 12", "is~sue #3"]
 )
 def test_telling_words_are_found(text: str) -> None:
-    assert PATTERN.search(text)
+    assert PATTERN.search(text.replace("~", ""))

@@ -1,4 +1,4 @@
-"""A way to a database server that a test can close, cut and lengthen."""
+"""A way to a database server that a test can close, cut, stall and lengthen."""
 
 from __future__ import annotations
 
@@ -13,10 +13,21 @@ class Road:
     """Passes bytes on, each time after ``delay`` seconds. Closed, it refuses whoever comes and cuts who is under way."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._target = host, port
+        self.target = host, port
         self._under_way: set[asyncio.Task[None]] = set()
+        self._moving = asyncio.Event()
+        self._moving.set()
         self.delay = 0.0
         self.closed = False
+        self.refused = 0  # connections
+
+    def stall(self) -> None:
+        """Hold every byte back."""
+        self._moving.clear()
+
+    def resume(self) -> None:
+        """Pass on what was held back, and what comes."""
+        self._moving.set()
 
     async def travel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
@@ -26,8 +37,9 @@ class Road:
         far_writer = None
         try:
             if self.closed:
+                self.refused += 1
                 return
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            far_reader, far_writer = await asyncio.open_connection(*self.target)
             ways = [
                 asyncio.create_task(self._carry(reader, far_writer)),
                 asyncio.create_task(self._carry(far_reader, writer)),
@@ -49,6 +61,7 @@ class Road:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(65536):
+                await self._moving.wait()
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 writer.write(data)

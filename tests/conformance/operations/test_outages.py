@@ -21,8 +21,8 @@ from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, FlowHandle, Timing
 from dwarf.hosts import LocalHost
 from dwarf.storage.script import Fetch, Row, Script, Statement
-from tests.support.gateway import Gateway, through_a_gateway
 from tests.support.invariants import check_invariants
+from tests.support.roads import Road, road_to
 from tests.support.servers import fresh_database, query, servers
 
 WORKERS, FLOWS, LENGTH = 8, 40, 6
@@ -90,60 +90,58 @@ async def work() -> AsyncIterator[Work]:
 
 
 @pytest.fixture(params=servers())
-async def way(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Gateway, str, str]]:
-    """A gateway, the URL through it, and the kind of server behind it."""
+async def way(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Road, str, str]]:
+    """A road, the URL over it, and the kind of server at its end."""
     with fresh_database(request.param) as url:
-        async with through_a_gateway(url.format(shard=1)) as (gateway, through):
-            yield gateway, through, request.param
+        async with road_to(url.format(shard=1)) as (road, through):
+            yield road, through, request.param
 
 
-async def test_o19_down_for_longer_than_a_write_is_tried(way: tuple[Gateway, str, str], work: Work) -> None:
-    gateway, url, _ = way
+async def test_o19_down_for_longer_than_a_write_is_tried(way: tuple[Road, str, str], work: Work) -> None:
+    road, url, _ = way
 
     async def down() -> None:
-        gateway.shut = True
-        await gateway.cut()
+        await road.close()
         await asyncio.sleep(OUTAGE_S)
-        gateway.shut = False
+        road.open()
 
     async with Engine(work.host, url, **SETTINGS) as engine:
         await work.goes_on_after(engine, down)
-    assert gateway.refused > 0
+    assert road.refused > 0
 
 
-async def test_o20_new_connections_are_refused(way: tuple[Gateway, str, str], work: Work) -> None:
-    gateway, url, _ = way
+async def test_o20_new_connections_are_refused(way: tuple[Road, str, str], work: Work) -> None:
+    road, url, _ = way
 
     async def refusing() -> None:
-        gateway.shut = True
+        road.closed = True  # to those who come; who is under way goes on
         await asyncio.sleep(OUTAGE_S)
-        gateway.shut = False
+        road.open()
 
     async with Engine(work.host, url, **SETTINGS) as engine:
         await work.goes_on_after(engine, refusing)
 
 
-async def test_o22_one_replica_is_cut_off_and_its_peer_goes_on(way: tuple[Gateway, str, str], work: Work) -> None:
-    gateway, url, _ = way
-    direct = make_url(url).set(host=gateway.target[0], port=gateway.target[1]).render_as_string(hide_password=False)
+async def test_o22_one_replica_is_cut_off_and_its_peer_goes_on(way: tuple[Road, str, str], work: Work) -> None:
+    road, url, _ = way
+    direct = make_url(url).set(host=road.target[0], port=road.target[1]).render_as_string(hide_password=False)
     async with Engine(work.host, url, **SETTINGS) as cut_off, Engine(work.host, direct, **SETTINGS) as peer:
         handles = await peer.create_many(work.graph, [{}] * FLOWS)
         await work.until(FLOWS)
-        gateway.shut = True
-        await gateway.cut()
+        await road.close()
         await work.all_complete(handles)  # by the peer, while the other one is blind
         await check_invariants(peer)
-        gateway.shut = False
+        road.open()
         assert (await cut_off.run(work.graph, timeout=PATIENCE_S)).status is Status.COMPLETED
 
 
-async def test_o23_bytes_stall_and_go_on(way: tuple[Gateway, str, str], work: Work) -> None:
-    gateway, url, _ = way
+async def test_o23_bytes_stall_and_go_on(way: tuple[Road, str, str], work: Work) -> None:
+    road, url, _ = way
 
     async def stalled() -> None:
-        gateway.stall()
+        road.stall()
         await asyncio.sleep(7)  # longer than the leases
-        gateway.resume()
+        road.resume()
 
     async with Engine(work.host, url, **SETTINGS) as engine:
         await work.goes_on_after(engine, stalled)
@@ -227,7 +225,7 @@ async def test_o21_the_server_only_reads_for_a_while(server: Server, work: Work)
 SLOW = {"postgresql": "SELECT pg_sleep(0.5)", "mariadb": "SELECT SLEEP(0.5)"}
 
 
-async def test_o62_slow_reads_do_not_hold_up_outcomes(way: tuple[Gateway, str, str], work: Work) -> None:
+async def test_o62_slow_reads_do_not_hold_up_outcomes(way: tuple[Road, str, str], work: Work) -> None:
     _, url, kind = way
     slow = Statement("slow", text(SLOW[kind]))
 
