@@ -17,7 +17,7 @@ from dwarf.hosts import LocalHost
 from dwarf.testing import engine_for_test
 from tests.support.roads import road_to
 from tests.support.servers import fresh_database, servers
-from tests.support.workflows import Gate
+from tests.support.workflows import Gate, Order
 
 
 @pytest.fixture(params=servers())
@@ -202,29 +202,11 @@ async def test_flows_are_placed_in_proportion_to_the_capacity(host: LocalHost, t
 # ---------------------------------------------------------------- bands
 
 
-class Order:
-    """Which flows ran, in order, behind a flow that holds the only place."""
-
-    def __init__(self) -> None:
-        self.names: list[int] = []
-        self.gate = Gate()
-
-        async def hold(flow: Flow) -> None:
-            await self.gate.wait()
-
-        async def note(flow: Flow) -> None:
-            self.names.append(flow["band"])
-            await asyncio.sleep(0)
-
-        self.held = Graph("held").add_node("Hold", hold).add_transition("Hold", END)
-        self.noted = Graph("noted").add_node("Note", note).add_transition("Note", END)
-
-
 async def test_bands_are_strict_over_all_shards(
     request: pytest.FixtureRequest, host: LocalHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dwarf.engine.bands.FRESH_S", 60.0)  # however slow this machine is
-    order = Order()
+    order = Order("band")
     async with engine_for_test(request.node.name, host, shards=3, workers=1) as engine:
         await engine.create(order.held)
         await order.gate.reached()
@@ -246,7 +228,7 @@ async def test_a_shard_that_tells_nothing_holds_nobody_back(
     request: pytest.FixtureRequest, host: LocalHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dwarf.engine.bands.FRESH_S", 0.05)
-    order = Order()
+    order = Order("band")
     async with engine_for_test(request.node.name, host, shards=2, workers=1) as engine:
         assert engine._shared is not None
         engine._shared.bands.tell(7, 1)  # urgent work was seen on a shard that is gone since

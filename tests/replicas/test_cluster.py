@@ -11,7 +11,7 @@ import pytest
 
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Timing
-from tests.support.workflows import Gate, Running
+from tests.support.workflows import Gate, Order, Running
 
 pytestmark = pytest.mark.server
 
@@ -19,26 +19,8 @@ REPLICAS = 3
 QUIET = Timing(recovery=3600, sweep=3600, reap=3600)
 
 
-class Order:
-    """Which flows ran, in order, behind flows that hold every place."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.gate = Gate()
-
-        async def hold(flow: Flow) -> None:
-            await self.gate.wait()
-
-        async def note(flow: Flow) -> None:
-            self.names.append(flow["name"])
-            await asyncio.sleep(0)
-
-        self.held = Graph("held").add_node("Hold", hold).add_transition("Hold", END)
-        self.noted = Graph("noted").add_node("Note", note).add_transition("Note", END)
-
-
 async def test_bands_are_strict_over_all_replicas(running: Running) -> None:
-    order = Order()
+    order = Order("name")
     async with AsyncExitStack() as stack:
         front = await stack.enter_async_context(running(workers=0))
         for _ in range(REPLICAS):
@@ -62,7 +44,7 @@ async def test_keys_share_the_places_of_all_replicas_by_weight(running: Running,
 
     Five of them, and the starts that may be noted late, bound the count: 1 run in a million fails by chance.
     """
-    order = Order()
+    order = Order("name")
     async with AsyncExitStack() as stack:
         front = await stack.enter_async_context(running(workers=0, shards=shards))
         for _ in range(2):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
-from dwarf import Flow, Graph, Step, task
+from dwarf import END, Flow, Graph, Step, task
 from dwarf.engine import Engine, FlowHandle
 from dwarf.hosts import LocalHost
 
@@ -69,6 +69,24 @@ class Gate:
     def open(self) -> None:
         """Let everybody through."""
         self._open.set()
+
+
+class Order:
+    """Which flows ran, in order, behind flows that hold every place. ``field`` of the state names them."""
+
+    def __init__(self, field: str) -> None:
+        self.names: list[Any] = []
+        self.gate = Gate()
+
+        async def hold(flow: Flow) -> None:
+            await self.gate.wait()
+
+        async def note(flow: Flow) -> None:
+            self.names.append(flow[field])
+            await asyncio.sleep(0)
+
+        self.held = Graph("held").add_node("Hold", hold).add_transition("Hold", END)
+        self.noted = Graph("noted").add_node("Note", note).add_transition("Note", END)
 
 
 async def until_steps(handle: FlowHandle, condition: Any) -> list[Step]:
