@@ -185,15 +185,7 @@ function render({ model, el }) {
     tick();
   };
   const tick = () => { if (!document.hidden) rows.forEach((row) => row.tick(Date.now() / 1000 - skew)); };
-  paint();
-  model.on("change:shown", paint);
-  const timer = setInterval(tick, 500);
-  const stop = watchSight(model, root);
-  return () => {
-    clearInterval(timer);
-    stop();
-    model.off("change:shown", paint);
-  };
+  return keepShown(model, root, paint, tick);
 }
 
 export default { render };

@@ -31,15 +31,7 @@ function render({ model, el }) {
     tick();
   };
   const tick = () => { if (!document.hidden) keeper.tick(Date.now() / 1000 - skew); };
-  paint();
-  model.on("change:shown", paint);
-  const timer = setInterval(tick, 500);
-  const stop = watchSight(model, root);
-  return () => {
-    clearInterval(timer);
-    stop();
-    model.off("change:shown", paint);
-  };
+  return keepShown(model, root, paint, tick);
 }
 
 export default { render };

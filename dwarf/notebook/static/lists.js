@@ -2,6 +2,19 @@
 
 let lastView = 0;
 
+// Paints what is shown now and whenever it changes, and has the clocks go on. Returns what ends that.
+function keepShown(model, root, paint, tick) {
+  paint();
+  model.on("change:shown", paint);
+  const timer = setInterval(tick, 500);
+  const stop = watchSight(model, root);
+  return () => {
+    clearInterval(timer);
+    stop();
+    model.off("change:shown", paint);
+  };
+}
+
 // Tells the kernel whether `root` is in sight, and hides the table that stands in for the widget in a saved notebook.
 function watchSight(model, root) {
   const view = `${Date.now().toString(36)}-${++lastView}`;

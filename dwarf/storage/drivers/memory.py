@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import TypeVar
 
 from dwarf.errors import ConfigError, EngineClosed
-from dwarf.storage.database import Clock, Heard
+from dwarf.storage.database import Clock
+from dwarf.storage.drivers.one_writer import OneWriter
 from dwarf.storage.drivers.sqlite import connect, dialect_for
 from dwarf.storage.drivers.sqlite_session import Observer, SqliteSession
 from dwarf.storage.drivers.worker import Worker
@@ -49,15 +50,13 @@ class _Store:
         return connection
 
 
-class MemoryDatabase:
+class MemoryDatabase(OneWriter):
     """One engine's way to a database in memory.
 
     The data live while a database of the same name is open; without a name they are this object's own.
     """
 
     dialect = "sqlite"
-    one_writer = True
-    doubts = 0
     registers = False
 
     def __init__(self, name: str | None = None, *, clock: Clock | None = None) -> None:
@@ -115,9 +114,6 @@ class MemoryDatabase:
         store = self._running()
         return await store.worker.call(partial(store.session.read, self.payloads.through(script)))
 
-    async def settled(self) -> None:
-        """Nothing here is ever in doubt."""
-
     async def changed(self) -> bool:
         """Whether another user has committed since the last call."""
         self._running()
@@ -125,20 +121,6 @@ class MemoryDatabase:
             self._others_wrote = False
             return True
         return False
-
-    @property
-    def told(self) -> bool:
-        """False: ``changed`` is asked."""
-        return False
-
-    def listen(self, heard: Heard) -> None:
-        """Nothing comes by itself."""
-
-    def tell(self, work_due: bool, stopped: Collection[int]) -> None:
-        """The others see it for themselves."""
-
-    def resize(self, max_connections: int) -> None:
-        """There is one connection that writes."""
 
     async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:
         """The next number, or the wanted one, that no open database holds."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from dwarf.errors import ConfigError, EngineClosed, StorageError
 from dwarf.storage.compiling import SHIFTED_SQLITE
-from dwarf.storage.database import Clock, Heard
+from dwarf.storage.database import Clock
+from dwarf.storage.drivers.one_writer import OneWriter
 from dwarf.storage.drivers.slots import EngineSlots
 from dwarf.storage.drivers.sqlite_readers import Readers
 from dwarf.storage.drivers.sqlite_session import Observer, SqliteSession
@@ -57,7 +58,7 @@ def dialect_for(clock: Clock | None) -> str:
     return "sqlite" if clock is None else SHIFTED_SQLITE
 
 
-class SqliteDatabase:
+class SqliteDatabase(OneWriter):
     """One SQLite file. Several processes, and several of these in one process, may use the file together.
 
     ConfigError at once when there can be no file at the path.
@@ -67,8 +68,6 @@ class SqliteDatabase:
     """
 
     dialect = "sqlite"
-    one_writer = True
-    doubts = 0
     registers = False
 
     def __init__(self, path: Path, *, durability: Durability = "full", clock: Clock | None = None) -> None:
@@ -136,26 +135,9 @@ class SqliteDatabase:
         assert self._readers is not None
         return await self._readers.read(self.payloads.through(script))
 
-    async def settled(self) -> None:
-        """Nothing here is ever in doubt."""
-
     async def changed(self) -> bool:
         """Whether another connection has committed since the last call."""
         return await self._running().call(self._changed)
-
-    @property
-    def told(self) -> bool:
-        """False: ``changed`` is asked."""
-        return False
-
-    def listen(self, heard: Heard) -> None:
-        """Nothing comes by itself."""
-
-    def tell(self, work_due: bool, stopped: Collection[int]) -> None:
-        """The others see it for themselves."""
-
-    def resize(self, max_connections: int) -> None:
-        """There is one connection that writes."""
 
     async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:
         """Take the lowest free slot of the file, or the wanted one. Its former owner is dead."""

@@ -1,0 +1,31 @@
+"""What is the same wherever one connection does all the writing: there is nobody to hear from, and nothing in doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from dwarf.storage.database import Heard
+
+
+class OneWriter:
+    """A part of the contract of a database that has one connection to write with, and no voice."""
+
+    one_writer = True
+    doubts = 0
+
+    async def settled(self) -> None:
+        """Nothing here is ever in doubt."""
+
+    @property
+    def told(self) -> bool:
+        """False: ``changed`` is asked."""
+        return False
+
+    def listen(self, heard: Heard) -> None:
+        """Nothing comes by itself."""
+
+    def tell(self, work_due: bool, stopped: Collection[int]) -> None:
+        """The others see it for themselves."""
+
+    def resize(self, max_connections: int) -> None:
+        """There is one connection that writes."""
