@@ -11,12 +11,12 @@ from sqlalchemy import BigInteger, bindparam, case, func, literal_column, select
 
 from dwarf.core.plan import Plan
 from dwarf.core.records import FlowRecord, StepRecord
-from dwarf.storage.expressions import in_ids, status_is
+from dwarf.storage.expressions import flag_is, in_ids, of_row, status_is
 from dwarf.storage.limits import Admitted, admit
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import FLOW_COLUMNS, flow_record, read_object, restore
 from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement
-from dwarf.storage.supply import ANY_BAND, ANY_CRASHES, DUE, FIRST_TO_WAKE, find_due
+from dwarf.storage.supply import ANY_BAND, ANY_CRASHES, FIRST_TO_WAKE, find_due
 from dwarf.storage.tables import flows, graphs, steps
 from dwarf.workflow.jsontext import loads
 from dwarf.workflow.signals import Answer
@@ -49,7 +49,13 @@ _CLAIMED = (
 )
 _LEASE = (
     update(steps)
-    .where(in_ids(steps.c.step_id, "ids"), *DUE)
+    .where(
+        in_ids(steps.c.step_id, "ids"),
+        status_is(of_row(steps.c.status), Status.PENDING),
+        flag_is(of_row(steps.c.parked), 0),
+        flag_is(of_row(steps.c.asleep), 0),
+        steps.c.lease_expires <= bindparam("now"),
+    )
     .values(
         status=literal_column("'running'"),
         lease_expires=_NOW + steps.c.time_budget_ms + bindparam("margin"),

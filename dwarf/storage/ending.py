@@ -12,7 +12,7 @@ from dwarf.core.failure import Tail, relevant_tails, stopped_state
 from dwarf.core.keys import format_key
 from dwarf.core.records import FlowRecord, Member, Spawn, State
 from dwarf.storage.effects import Effects
-from dwarf.storage.expressions import flag_is, status_is
+from dwarf.storage.expressions import flag_is, of_row, status_is
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import object_text, read_object, restore
 from dwarf.storage.script import Execute, Fetch, Row, Script, Statement, UpdateEach
@@ -28,7 +28,7 @@ END_FLOW = Statement(
     update(flows)
     .where(
         flows.c.flow_id == bindparam("id"),
-        status_is(flows.c.status, Status.RUNNING, Status.INTERRUPTED),
+        status_is(of_row(flows.c.status), Status.RUNNING, Status.INTERRUPTED),
     )
     .values(
         status=bindparam("new_status"),

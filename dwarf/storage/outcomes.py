@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, literal_column, update
 
 from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry
-from dwarf.storage.expressions import flag_is, status_is
+from dwarf.storage.expressions import flag_is, of_row, status_is
 from dwarf.storage.rows import object_text
 from dwarf.storage.script import Script, Statement, UpdateEach
 from dwarf.storage.tables import steps
@@ -31,8 +31,8 @@ def _fenced(name: str, *columns: str, status: Status | None, **fixed: Any) -> St
         update(steps)
         .where(
             steps.c.step_id == bindparam("id"),
-            status_is(steps.c.status, Status.RUNNING),
-            flag_is(steps.c.parked, 0),
+            status_is(of_row(steps.c.status), Status.RUNNING),
+            flag_is(of_row(steps.c.parked), 0),
             steps.c.lease_seq == bindparam("seq"),
         )
         .values(values),

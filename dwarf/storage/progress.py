@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, select, update
 
-from dwarf.storage.expressions import flag_is, in_ids, locked, status_is
+from dwarf.storage.expressions import flag_is, in_ids, locked, of_row, status_is
 from dwarf.storage.script import Lock, Now, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
@@ -16,8 +16,8 @@ PROGRESS = Statement(
     update(steps)
     .where(
         steps.c.step_id == bindparam("id"),
-        status_is(steps.c.status, Status.RUNNING),
-        flag_is(steps.c.parked, 0),
+        status_is(of_row(steps.c.status), Status.RUNNING),
+        flag_is(of_row(steps.c.parked), 0),
         steps.c.lease_seq == bindparam("seq"),
     )
     .values(progress=bindparam("new_progress"), updated_at=bindparam("now")),

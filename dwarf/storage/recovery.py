@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, literal_column, select, update
 
-from dwarf.storage.expressions import flag_is, in_ids, locked, status_is
+from dwarf.storage.expressions import flag_is, in_ids, locked, of_row, status_is
 from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
 
 _LEASED = (status_is(steps.c.status, Status.RUNNING), flag_is(steps.c.parked, 0))
+_STILL_LEASED = (status_is(of_row(steps.c.status), Status.RUNNING), flag_is(of_row(steps.c.parked), 0))
 _REWIND = {
     "status": literal_column("'pending'"),
     "lease_expires": literal_column("0"),
@@ -23,7 +24,7 @@ _REWIND = {
 _FREE = locked(select(steps.c.step_id).where(*_LEASED), steps, skip=True)
 EXPIRED = Statement("recover_expired", _FREE.where(steps.c.lease_expires <= bindparam("now")))
 ABANDONED = Statement("recover_abandoned", _FREE.where(in_ids(steps.c.engine_id, "engine_ids")))
-REWIND = Statement("rewind_steps", update(steps).where(in_ids(steps.c.step_id, "ids"), *_LEASED).values(_REWIND))
+REWIND = Statement("rewind_steps", update(steps).where(in_ids(steps.c.step_id, "ids"), *_STILL_LEASED).values(_REWIND))
 HELD = Statement(
     "leases_of_engine",
     select(steps.c.step_id, steps.c.lease_seq).where(*_LEASED, steps.c.engine_id == bindparam("engine_id")),
@@ -35,7 +36,7 @@ RELEASE = Statement(
     .where(
         steps.c.step_id == bindparam("id"),
         steps.c.lease_seq == bindparam("seq"),
-        *_LEASED,
+        *_STILL_LEASED,
     )
     .values(
         status=literal_column("'pending'"),

@@ -12,7 +12,7 @@ from random import Random
 from sqlalchemy import CTE, Select, bindparam, literal_column, select, update
 
 from dwarf.core.fairness import Pressure, draw
-from dwarf.storage.expressions import flag_is, in_ids, in_names, locked, status_is
+from dwarf.storage.expressions import flag_is, in_ids, in_names, locked, of_row, status_is
 from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
@@ -89,7 +89,15 @@ OVERSLEPT = Statement(
     ),
 )
 WAKE = Statement(
-    "wake_steps", update(steps).where(in_ids(steps.c.step_id, "ids"), *ASLEEP).values(asleep=literal_column("0"))
+    "wake_steps",
+    update(steps)
+    .where(
+        in_ids(steps.c.step_id, "ids"),
+        status_is(of_row(steps.c.status), Status.PENDING),
+        flag_is(of_row(steps.c.parked), 0),
+        flag_is(of_row(steps.c.asleep), 1),
+    )
+    .values(asleep=literal_column("0")),
 )
 
 

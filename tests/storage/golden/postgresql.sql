@@ -27,7 +27,7 @@ WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.answers != '' ORDER 
 UPDATE dwarf_steps SET cohort_arrivals=(dwarf_steps.cohort_arrivals + $1::INTEGER), cohort_failures=(dwarf_steps.cohort_failures + $2::INTEGER) WHERE dwarf_steps.step_id = $3::BIGINT RETURNING dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.lineage_id;
 
 -- ask_step
-UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=$1::BIGINT, crashes=0, updated_at=$2::BIGINT, interrupt=$3::VARCHAR, changes=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $6::BIGINT;
+UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=$1::BIGINT, crashes=0, updated_at=$2::BIGINT, interrupt=$3::VARCHAR, changes=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $6::BIGINT;
 
 -- asleep_and_due
 SELECT dwarf_steps.step_id
@@ -55,7 +55,7 @@ FROM dwarf_blob_refs
 WHERE dwarf_blob_refs.holder_id = ANY(CAST($1 AS BIGINT[]));
 
 -- call_step
-UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=$1::BIGINT, changes=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $4::BIGINT;
+UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=$1::BIGINT, changes=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $4::BIGINT;
 
 -- caller_answers
 SELECT dwarf_steps.answers, dwarf_steps.changes
@@ -87,7 +87,7 @@ FROM dwarf_flows
 WHERE dwarf_flows.parent_step_id = $1::BIGINT AND dwarf_flows.parent_step_id > 0;
 
 -- claim_steps
-UPDATE dwarf_steps SET status='running', lease_expires=($1::BIGINT + dwarf_steps.time_budget_ms + $2::BIGINT), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=$3::BIGINT, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN $1::BIGINT ELSE dwarf_steps.started_at END, updated_at=$1::BIGINT WHERE dwarf_steps.step_id = ANY(CAST($4 AS BIGINT[])) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= $1::BIGINT RETURNING dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes;
+UPDATE dwarf_steps SET status='running', lease_expires=($1::BIGINT + dwarf_steps.time_budget_ms + $2::BIGINT), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=$3::BIGINT, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN $1::BIGINT ELSE dwarf_steps.started_at END, updated_at=$1::BIGINT WHERE dwarf_steps.step_id = ANY(CAST($4 AS BIGINT[])) AND (dwarf_steps.status || '') = 'pending' AND (dwarf_steps.parked + 0) = 0 AND (dwarf_steps.asleep + 0) = 0 AND dwarf_steps.lease_expires <= $1::BIGINT RETURNING dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes;
 
 -- claimed_flows
 SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
@@ -181,16 +181,16 @@ WHERE dwarf_schedules.next_at <= $1::BIGINT AND dwarf_schedules.paused = 0 ORDER
  LIMIT $2::INTEGER;
 
 -- end_flow
-UPDATE dwarf_flows SET status=$1::VARCHAR, delete_after_ms=$2::INTEGER, updated_at=$3::BIGINT, error=$4::VARCHAR, cancel_reason=$5::VARCHAR, final_state=$6::VARCHAR WHERE dwarf_flows.flow_id = $7::BIGINT AND dwarf_flows.status IN ('running', 'interrupted');
+UPDATE dwarf_flows SET status=$1::VARCHAR, delete_after_ms=$2::INTEGER, updated_at=$3::BIGINT, error=$4::VARCHAR, cancel_reason=$5::VARCHAR, final_state=$6::VARCHAR WHERE dwarf_flows.flow_id = $7::BIGINT AND (dwarf_flows.status || '') IN ('running', 'interrupted');
 
 -- fail_step
-UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR, traceback=$3::VARCHAR WHERE dwarf_steps.step_id = $4::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $5::BIGINT;
+UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR, traceback=$3::VARCHAR WHERE dwarf_steps.step_id = $4::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $5::BIGINT;
 
 -- fail_step_keeping
-UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR, traceback=$3::VARCHAR, changes=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $6::BIGINT;
+UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR, traceback=$3::VARCHAR, changes=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $6::BIGINT;
 
 -- finish_step
-UPDATE dwarf_steps SET status='completed', cohort_size=$1::INTEGER, cohort_arrivals=$2::INTEGER, route=$3::VARCHAR, successor_id=$4::BIGINT, updated_at=$5::BIGINT, changes=$6::VARCHAR WHERE dwarf_steps.step_id = $7::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $8::BIGINT;
+UPDATE dwarf_steps SET status='completed', cohort_size=$1::INTEGER, cohort_arrivals=$2::INTEGER, route=$3::VARCHAR, successor_id=$4::BIGINT, updated_at=$5::BIGINT, changes=$6::VARCHAR WHERE dwarf_steps.step_id = $7::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $8::BIGINT;
 
 -- first_error
 SELECT dwarf_steps.error
@@ -923,7 +923,7 @@ INSERT INTO dwarf_blob_refs (holder_id, blob_hash, flow_id) VALUES ($1::BIGINT, 
 INSERT INTO dwarf_replicas (engine_id, nonce, workers, started_at, seen_at) VALUES ($1::BIGINT, $2::VARCHAR, $3::INTEGER, $4::BIGINT, $4::BIGINT);
 
 -- release_lease
-UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + $1::INTEGER), updated_at=$2::BIGINT WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.lease_seq = $4::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + $1::INTEGER), updated_at=$2::BIGINT WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.lease_seq = $4::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0;
 
 -- remove_stale_replicas
 DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_replicas.seen_at < $2::BIGINT;
@@ -960,13 +960,13 @@ WHERE dwarf_flows.status = $1::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dw
  LIMIT $3::INTEGER;
 
 -- retry_step
-UPDATE dwarf_steps SET status='pending', attempt=$1::INTEGER, not_before=$2::BIGINT, asleep=$3::SMALLINT, lease_expires=0, updated_at=$4::BIGINT, progress='', answers='', changes=$5::VARCHAR WHERE dwarf_steps.step_id = $6::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $7::BIGINT;
+UPDATE dwarf_steps SET status='pending', attempt=$1::INTEGER, not_before=$2::BIGINT, asleep=$3::SMALLINT, lease_expires=0, updated_at=$4::BIGINT, progress='', answers='', changes=$5::VARCHAR WHERE dwarf_steps.step_id = $6::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $7::BIGINT;
 
 -- revive_caller
 UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=$1::BIGINT, answers=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
 
 -- rewind_steps
-UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + 1), updated_at=$1::BIGINT WHERE dwarf_steps.step_id = ANY(CAST($2 AS BIGINT[])) AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + 1), updated_at=$1::BIGINT WHERE dwarf_steps.step_id = ANY(CAST($2 AS BIGINT[])) AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0;
 
 -- root_of
 SELECT dwarf_flows.root_flow_id
@@ -1006,7 +1006,7 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_steps.step_id = $1::BIGINT;
 
 -- step_progress
-UPDATE dwarf_steps SET updated_at=$1::BIGINT, progress=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = $4::BIGINT;
+UPDATE dwarf_steps SET updated_at=$1::BIGINT, progress=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $4::BIGINT;
 
 -- steps_of_trees
 SELECT dwarf_flows.root_flow_id, count(*) AS count_1
@@ -1076,7 +1076,7 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
 -- wake_steps
-UPDATE dwarf_steps SET asleep=0 WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1;
+UPDATE dwarf_steps SET asleep=0 WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_steps.status || '') = 'pending' AND (dwarf_steps.parked + 0) = 0 AND (dwarf_steps.asleep + 0) = 1;
 
 -- whole_steps
 SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state

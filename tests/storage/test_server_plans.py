@@ -1,0 +1,85 @@
+"""How PostgreSQL finds rows that are named by their ids: by the primary key, whatever it believes of a small table."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from dwarf.storage.claims import CLAIM
+from dwarf.storage.compiling import compiled
+from dwarf.storage.drivers.batches import landing_batch, update_batch
+from dwarf.storage.ending import END_FLOW
+from dwarf.storage.outcomes import ASK, CALL, FAIL, FINISH, RETRY
+from dwarf.storage.progress import PROGRESS
+from dwarf.storage.recovery import RELEASE, REWIND
+from dwarf.storage.rows import INSERT_FLOW, INSERT_STEP
+from dwarf.storage.script import InsertMany, Landing, Statement, UpdateEach
+from dwarf.storage.supply import WAKE
+from tests.storage.support import opened, url_of
+from tests.support.servers import servers
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif("postgresql" not in servers(), reason="needs PostgreSQL: see scripts/with-servers"),
+]
+BATCHES = (FINISH, FAIL, RETRY, ASK, CALL, END_FLOW, PROGRESS, RELEASE)
+LISTS = (CLAIM, WAKE, REWIND)
+LANDING = Landing(
+    UpdateEach(FINISH, []),
+    [(UpdateEach(END_FLOW, []), []), (InsertMany(INSERT_FLOW, []), []), (InsertMany(INSERT_STEP, []), [])],
+)
+
+
+@pytest.fixture
+async def connection(tmp_path: Path) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """One of the engine's own, on tables that are empty and were never analysed."""
+    with url_of("postgresql", tmp_path) as url:
+        async with opened(url) as database:
+            link = await database._pool.take(writes=True)
+            try:
+                yield link._connection
+            finally:
+                database._pool.give(link, writes=True)
+
+
+async def indexes_of(connection: asyncpg.Connection[Any], sql: str) -> set[str]:
+    """The indexes that a plan for any parameters goes by; "everything" for a scan of a whole table."""
+    count = max(number for number in range(1, 100) if f"${number}" in sql)
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    await connection.execute(f"PREPARE looked_at AS {sql}")
+    rows = await connection.fetch(f"EXPLAIN EXECUTE looked_at({', '.join(['NULL'] * count)})")
+    found: set[str] = set()
+    for (line,) in rows:
+        if "Seq Scan on dwarf" in line:
+            found.add("everything")
+        elif "Index Scan using" in line:
+            found.add(line.split("using ")[1].split()[0])
+        elif "Bitmap Index Scan on" in line:
+            found.add(line.split("Scan on ")[1].split()[0])
+    return found
+
+
+def key_of(statement: Statement) -> set[str]:
+    return {f"{'dwarf_flows' if statement is END_FLOW else 'dwarf_steps'}_pkey"}
+
+
+@pytest.mark.parametrize("statement", BATCHES, ids=lambda statement: statement.name)
+async def test_many_rows_at_once_are_looked_up_by_their_ids(connection: Any, statement: Statement) -> None:
+    batch = update_batch(statement, [{"id": 1}, {"id": 2}])
+    assert batch is not None
+    assert await indexes_of(connection, batch.sql) == key_of(statement)
+
+
+@pytest.mark.parametrize("statement", [*BATCHES, *LISTS], ids=lambda statement: statement.name)
+async def test_rows_are_looked_up_by_their_ids(connection: Any, statement: Statement) -> None:
+    assert await indexes_of(connection, compiled(statement, "postgresql").sql) == key_of(statement)
+
+
+async def test_a_landing_looks_its_rows_up_by_their_ids(connection: Any) -> None:
+    sql = landing_batch(LANDING)
+    assert sql is not None
+    assert await indexes_of(connection, sql) == {"dwarf_steps_pkey", "dwarf_flows_pkey"}
