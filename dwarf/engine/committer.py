@@ -17,10 +17,11 @@ from typing import Any, Protocol, TypeVar
 from dwarf import seams
 from dwarf.core.decision import Decision, Fail
 from dwarf.core.records import NewFlow, NewStep
+from dwarf.engine.answering import Answers, Beginner
 from dwarf.engine.ids import IdsExhausted, IdSource
 from dwarf.engine.jobs import CallJob, Committed, CreateJob, DecisionJob, Job, Results, scopes_of
 from dwarf.engine.observing import Observing
-from dwarf.engine.refusals import perhaps_done, unstorable
+from dwarf.engine.refusals import unstorable
 from dwarf.errors import DwarfError, EngineClosed, StateConflict, StorageError
 from dwarf.storage.commit import commit_decisions, handed_over
 from dwarf.storage.creates import create_flows, reserve
@@ -35,21 +36,13 @@ LARGEST_GROUP = 512
 CALLS_BESIDE = 3
 
 
-class Listener(Protocol):
+class Listener(Beginner, Protocol):
     """Who is told after a commit, and what the committer reports to."""
 
     observing: Observing
 
     def committed(self, group: Committed) -> None:
         """A group is durable."""
-        ...
-
-    def begin(self, entry: NewStep, now: int) -> None:
-        """Start the first step of a new flow, for which a place was taken."""
-        ...
-
-    def leave(self, entry: NewStep) -> None:
-        """Give up the place of a first step: its flow was not inserted."""
         ...
 
 
@@ -70,6 +63,7 @@ class Committer:
         self._listener = listener
         self._ladder = ladder
         self._jobs: list[Job] = []
+        self._answers = Answers(listener, in_halves=not database.one_writer)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -153,8 +147,13 @@ class Committer:
             if not self._database.one_writer:
                 group = self._without_calls(group)
             if group:
+                asyncio.get_running_loop().call_soon(self._answers.rest)
                 await self._commit(group)
-            elif self._closing and not self._jobs:
+                if self._answers.some(len(self._jobs)):
+                    self._wake.set()
+                continue
+            self._answers.rest()
+            if self._closing and not self._jobs:
                 if self._beside:
                     await asyncio.wait(self._beside)
                 return
@@ -186,7 +185,7 @@ class Committer:
         except (Unavailable, Contention) as error:
             self._listener.observing.database_error(error)
             for job in group:
-                self._give_up(job, error)
+                self._answers.refuse(job, error)
         except Exception as error:  # noqa: BLE001 - one bad job must not take the others with it, nor end the loop
             if len(group) > 1:
                 for job in group:
@@ -239,33 +238,14 @@ class Committer:
             job.decision = Fail(job.decision.step, unstorable(error))
             await self._commit([job])
         else:
-            self._give_up(job, error)
+            self._answers.refuse(job, error)
 
     def _settle(self, group: list[Job], committed: Committed) -> None:
         for source, first, count in committed.blocks:
             source.add(first, count)
         self._known_graphs |= committed.graphs
         self._listener.committed(committed)
-        for job, (result, error) in zip(group, committed.results, strict=True):
-            if error is not None:
-                self._give_up(job, error)
-                continue
-            if isinstance(job, CreateJob) and job.flow.entry.leased:
-                # a flow that an earlier try has made is begun by whoever finds that its lease is nobody's
-                if result == job.flow.key and (not job.again or any(flow is job.flow for flow in committed.flows)):
-                    self._listener.begin(job.flow.entry, committed.now)
-                else:
-                    self._listener.leave(job.flow.entry)
-            if not job.done.done():
-                job.done.set_result(result)
-
-    def _give_up(self, job: Job, error: BaseException) -> None:
-        if isinstance(job, CreateJob) and job.flow.entry.leased:
-            self._listener.leave(job.flow.entry)
-        if isinstance(job, CallJob) and job.again and not isinstance(error, StorageError):
-            error = perhaps_done(error)
-        if not job.done.done():
-            job.done.set_exception(error)
+        self._answers.gather(group, committed)
 
     def _script(self, group: list[Job]) -> Script[Committed]:
         now = yield Now()
