@@ -35,7 +35,7 @@ def test_an_update_tells_which_rows_it_found() -> None:
     assert batch.sql == (
         "UPDATE dwarf_steps SET attempt=(dwarf_steps.attempt + given.p1) "
         "FROM unnest($1::INTEGER[], $2::BIGINT[]) WITH ORDINALITY AS given(p1, p2, position) "
-        "WHERE dwarf_steps.step_id = given.p2 AND dwarf_steps.parked = 0 RETURNING given.position"
+        "WHERE dwarf_steps.step_id = given.p2 AND dwarf_steps.parked = 0 AND given.position * 0 = 0 RETURNING given.position"
     )
     assert batch.columns([{"id": 1, "by": 5}, {"id": 2, "by": 6}]) == [(5, 6), (1, 2)]
 
