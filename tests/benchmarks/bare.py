@@ -34,11 +34,20 @@ BUDGET_MS = 120_000
 GRAPH = "0" * 64
 
 _FLOW = "flow_id token workflow_url workflow_name graph_hash status root_flow_id thread_id thread_token time_budget_ms"
-_STEP = (
-    "step_id flow_id token depth node task_url status time_budget_ms predecessor_id not_before lease_expires lease_seq"
-)
+STEP_COLUMNS = (
+    "step_id flow_id token depth node predecessor_id state not_before lease_expires created_at started_at updated_at"
+).split()
+# as every step of the chain has them, by column
+STEP_FIXED = {
+    "task_url": "'count_up'",
+    "status": "'running'",
+    "time_budget_ms": str(BUDGET_MS),
+    "lease_seq": "1",
+    "engine_id": "1",
+    **dict.fromkeys("progress error traceback answers interrupt refs changes".split(), "''"),
+}
+_STEP, _FIXED = ", ".join([*STEP_COLUMNS, *STEP_FIXED]), ", ".join(STEP_FIXED.values())
 _EMPTY_FLOW = "error cancel_reason baggage final_state"
-_EMPTY_STEP = "progress error traceback answers interrupt refs changes"
 _NOW_PG = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 POSTGRESQL = f"""
@@ -59,10 +68,8 @@ created AS (
     FROM moment, unnest($7::bigint[], $8::text[]) AS g(id, token)
 ),
 added AS (
-    INSERT INTO dwarf_steps
-        ({", ".join(_STEP.split() + _EMPTY_STEP.split())}, state, engine_id, created_at, started_at, updated_at)
-    SELECT g.id, g.flow, g.token, g.depth, g.node, 'count_up', 'running', {BUDGET_MS}, g.before, now, now + {BUDGET_MS + 30_000},
-        1, '', '', '', '', '', '', '', g.state, 1, now, now, now
+    INSERT INTO dwarf_steps ({_STEP})
+    SELECT g.id, g.flow, g.token, g.depth, g.node, g.before, g.state, now, now + {BUDGET_MS + 30_000}, now, now, now, {_FIXED}
     FROM moment, unnest($9::bigint[], $10::bigint[], $11::text[], $12::int[], $13::text[], $14::bigint[], $15::text[])
         AS g(id, flow, token, depth, node, before, state)
     LEFT JOIN fenced ON fenced.step_id = g.before WHERE g.before = 0 OR fenced.step_id IS NOT NULL
@@ -78,18 +85,14 @@ SQLITE_FLOW = (
     f"INSERT INTO dwarf_flows ({', '.join(_FLOW.split() + _EMPTY_FLOW.split())}, created_at, started_at, updated_at) VALUES "
     f"(?1, ?2, 'bare', 'bare', '{GRAPH}', 'running', ?1, ?1, ?2, {BUDGET_MS}, '', '', '', '', ?3, ?3, ?3)"
 )
-SQLITE_STEP = (
-    f"INSERT INTO dwarf_steps ({', '.join(_STEP.split() + _EMPTY_STEP.split())}, state, engine_id, created_at, started_at, "
-    f"updated_at) VALUES (?1, ?2, ?3, ?4, ?5, 'count_up', 'running', {BUDGET_MS}, ?6, ?8, ?8 + {BUDGET_MS + 30_000}, 1, "
-    "'', '', '', '', '', '', '', ?7, 1, ?8, ?8, ?8)"
-)
+SQLITE_STEP = f"INSERT INTO dwarf_steps ({_STEP}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8 + {BUDGET_MS + 30_000}, ?8, ?8, ?8, {_FIXED})"
 
 
 @dataclass(slots=True)
 class Job:
     """What one step, or one creation, hands in. An id of 0: nothing of that kind."""
 
-    done: asyncio.Future[None]
+    done: asyncio.Future[None] | None
     step: int = 0
     changes: str = ""
     flow: int = 0
@@ -119,6 +122,7 @@ class Loop:
         job = Job(asyncio.get_running_loop().create_future(), **values)
         self._jobs.append(job)
         self._wake.set()
+        assert job.done is not None
         await job.done
 
     async def run(self) -> None:
@@ -132,6 +136,7 @@ class Loop:
             landed = await self._write(group)
             self.groups += 1
             for job in group:
+                assert job.done is not None
                 if job.step and job.step not in landed:
                     job.done.set_exception(AssertionError(f"step {job.step} was fenced out"))
                 else:
@@ -200,37 +205,39 @@ def postgresql_writer(connection: Any) -> Write:
     return write
 
 
+def sqlite_transaction(connection: sqlite3.Connection, group: list[Job]) -> set[int]:
+    """Write a group in one transaction; the steps that landed."""
+    now = time.time_ns() // 1_000_000
+    finished = [job for job in group if job.step]
+    connection.execute("BEGIN IMMEDIATE")
+    rows = ((job.changes, job.next_step, now, job.step) for job in finished)
+    landed = connection.executemany(SQLITE_FINISH, rows).rowcount
+    if landed not in (len(finished), -1):
+        raise AssertionError(f"{len(finished) - landed} steps were fenced out")
+    ended = [(job.final, now, job.flow) for job in finished if job.final is not None]
+    if ended:
+        connection.executemany(SQLITE_END, ended)
+    created = [(job.flow, job.token, now) for job in group if not job.step]
+    if created:
+        connection.executemany(SQLITE_FLOW, created)
+    added = [
+        (job.next_step, job.flow, job.next_token, job.depth, f"N{job.depth - 1}", job.step, job.state, now)
+        for job in group
+        if job.next_step
+    ]
+    connection.executemany(SQLITE_STEP, added)
+    connection.execute("COMMIT")
+    return {job.step for job in finished}
+
+
 def sqlite_writer(path: str, thread: ThreadPoolExecutor) -> Write:
     """One call for a group, on the thread."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
 
-    def transaction(group: list[Job]) -> set[int]:
-        now = time.time_ns() // 1_000_000
-        finished = [job for job in group if job.step]
-        connection.execute("BEGIN IMMEDIATE")
-        rows = ((job.changes, job.next_step, now, job.step) for job in finished)
-        landed = connection.executemany(SQLITE_FINISH, rows).rowcount
-        if landed not in (len(finished), -1):
-            raise AssertionError(f"{len(finished) - landed} steps were fenced out")
-        ended = [(job.final, now, job.flow) for job in finished if job.final is not None]
-        if ended:
-            connection.executemany(SQLITE_END, ended)
-        created = [(job.flow, job.token, now) for job in group if not job.step]
-        if created:
-            connection.executemany(SQLITE_FLOW, created)
-        added = [
-            (job.next_step, job.flow, job.next_token, job.depth, f"N{job.depth - 1}", job.step, job.state, now)
-            for job in group
-            if job.next_step
-        ]
-        connection.executemany(SQLITE_STEP, added)
-        connection.execute("COMMIT")
-        return {job.step for job in finished}
-
     async def write(group: list[Job]) -> set[int]:
-        return await asyncio.get_running_loop().run_in_executor(thread, transaction, group)
+        return await asyncio.get_running_loop().run_in_executor(thread, sqlite_transaction, connection, group)
 
     return write
 

@@ -50,8 +50,8 @@ class Bound:
 PG, LITE = "PostgreSQL", "SQLite"
 GOALS = (
     Goal("chain", PG, "bare group commit", 0.35),
-    Goal("chain", PG, "raw, one row, 8 connections", 1.6),
-    Goal("chain", LITE, "raw, one row", 2),
+    Goal("chain", PG, "raw, one step, 8 connections", 1.6),
+    Goal("chain", LITE, "raw, one step", 2),
     Goal("chain", PG, "Burr", 1.8),
     Goal("chain", PG, "LangGraph, 16 savers", 9),
     Goal("chain", PG, "DBOS", 25),
