@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 
+DEFAULT_PRIORITY = 100
+DEFAULT_WEIGHT = 1.0
+
 
 def draw(weights: Mapping[str, float], slots: int, chance: Callable[[], float]) -> list[str]:
     """The keys of ``slots`` places in a row, each drawn in proportion to its weight.

@@ -15,7 +15,6 @@ Durability: TypeAlias = Literal["full", "relaxed"]
 
 DEFAULT_WORKERS = 256
 DEFAULT_TIME_BUDGET_S = 120
-DEFAULT_PRIORITY = 100
 DEFAULT_MAX_CRASHES = 20
 MAX_INT32 = 2**31 - 1
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dwarf.core.fairness import DEFAULT_WEIGHT
 from dwarf.engine.config import MAX_INT32, Settings, check_time_budget
 from dwarf.errors import InvalidRequest, StateError
 from dwarf.workflow.durations import Seconds
@@ -62,7 +63,7 @@ def read_options(
     return CreateOptions(
         priority=priority or settings.default_priority,
         fairness_key=_text(fairness_key, "fairness_key"),
-        fairness_weight=float(fairness_weight) or 1.0,
+        fairness_weight=float(fairness_weight) or DEFAULT_WEIGHT,
         time_budget_ms=settings.time_budget_ms if time_budget is None else check_time_budget(time_budget),
         baggage=_baggage(baggage),
         delete_on_completion=bool(delete_on_completion),

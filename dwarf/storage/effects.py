@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
 from dwarf.core.step import Means
-from dwarf.storage.rows import GRAPH_KNOWN, INSERT_FLOW, INSERT_GRAPH, INSERT_STEP, flow_row, step_row
+from dwarf.storage.rows import GRAPH_KNOWN, INSERT_FLOW, INSERT_GRAPH, flow_row, insert_steps
 from dwarf.storage.script import Fetch, InsertMany, Script
 from dwarf.workflow.status import Status
 
@@ -74,8 +74,7 @@ class Effects:
         if self.flows:
             yield InsertMany(INSERT_FLOW, [flow_row(flow, self.now, writer.engine_id) for flow in self.flows])
         if self.steps:
-            rows = [step_row(step, self.now, writer.engine_id, writer.margin_ms) for step in self.steps]
-            yield InsertMany(INSERT_STEP, rows)
+            yield insert_steps(self.steps, self.now, writer.engine_id, writer.margin_ms)
             self.count_states()
 
     def count_states(self) -> None:

@@ -11,7 +11,7 @@ from dwarf.storage.commit import note
 from dwarf.storage.effects import Effects
 from dwarf.storage.ending import END_FLOW, end_row
 from dwarf.storage.outcomes import FINISH, count_payloads, own_row
-from dwarf.storage.rows import INSERT_FLOW, INSERT_STEP, flow_row, step_row
+from dwarf.storage.rows import INSERT_FLOW, flow_row, insert_steps
 from dwarf.storage.script import InsertMany, Landing, Script, UpdateEach
 from dwarf.workflow.status import Status
 
@@ -44,8 +44,8 @@ def land(
         flows = [flow_row(flow, now, writer.engine_id) for flow in created]
         rest.append((InsertMany(INSERT_FLOW, flows), [-1] * len(flows)))
     if new:
-        steps = [step_row(step, now, writer.engine_id, writer.margin_ms) for _, step in new]
-        rest.append((InsertMany(INSERT_STEP, steps), [number for number, _ in new]))
+        steps = insert_steps([step for _, step in new], now, writer.engine_id, writer.margin_ms)
+        rest.append((steps, [number for number, _ in new]))
     written, *others = yield Landing(UpdateEach(FINISH, own), rest, last)
     landed = [False] * len(decisions)
     for position, row, ok in zip(order, own, written, strict=True):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, insert, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, bindparam, insert, literal_column, select
 
+from dwarf.core.fairness import DEFAULT_PRIORITY, DEFAULT_WEIGHT
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
 from dwarf.storage.payloads.cutting import with_source
-from dwarf.storage.script import Row, Statement
+from dwarf.storage.script import InsertMany, Row, Statement
 from dwarf.storage.tables import flows, graphs, steps
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.status import Status
@@ -33,6 +34,32 @@ INSERT_STEP = Statement(
     insert(steps).values(
         {
             **{name: bindparam(name) for name in _STEP_BINDS},
+            **dict.fromkeys(("changes", "error", "traceback", "answers", "interrupt", "progress"), _EMPTY),
+        }
+    ),
+)
+# As most steps are inserted: leased at once, with the flow's priority and key left as they are by default. What they
+# share is in the text, and each of their times is the same parameter.
+_READY_BINDS = (
+    "step_id flow_id token depth node task_url state time_budget_ms lineage_id ordinal predecessor_id lease_expires "
+    "engine_id"
+).split()
+_READY_TIMES = ("not_before", "created_at", "started_at", "updated_at")
+_READY_FIXED: dict[str, ColumnElement[Any]] = {
+    "status": literal_column(f"'{Status.RUNNING.value}'"),
+    "priority": literal_column(str(DEFAULT_PRIORITY)),
+    "fairness_weight": literal_column(str(DEFAULT_WEIGHT)),
+    "asleep": literal_column("0"),
+    "lease_seq": literal_column("1"),
+    **dict.fromkeys(("refs", "limit_name", "limit_rule", "fairness_key"), _EMPTY),
+}
+INSERT_READY_STEP = Statement(
+    "insert_ready_step",
+    insert(steps).values(
+        {
+            **{name: bindparam(name) for name in _READY_BINDS},
+            **dict.fromkeys(_READY_TIMES, bindparam("now", type_=BigInteger)),
+            **_READY_FIXED,
             **dict.fromkeys(("changes", "error", "traceback", "answers", "interrupt", "progress"), _EMPTY),
         }
     ),
@@ -62,6 +89,47 @@ def object_text(value: Mapping[str, Any]) -> str:
 def read_object(text: str | None) -> dict[str, Any]:
     """A stored JSON object."""
     return loads(text) if text else {}
+
+
+def insert_steps(new: Sequence[NewStep], now: int, engine_id: int, margin_ms: int) -> InsertMany:
+    """The insertion of new steps."""
+    if all(map(_is_ready, new)):
+        return InsertMany(INSERT_READY_STEP, [_ready_row(step, now, engine_id, margin_ms) for step in new])
+    return InsertMany(INSERT_STEP, [step_row(step, now, engine_id, margin_ms) for step in new])
+
+
+def _is_ready(step: NewStep) -> bool:
+    flow = step.flow
+    return (
+        step.leased
+        and not step.refs
+        and not step.delay_ms
+        and not step.limit_name
+        and not flow.fairness_key
+        and flow.priority == DEFAULT_PRIORITY
+        and flow.fairness_weight == DEFAULT_WEIGHT
+    )
+
+
+def _ready_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[str, Any]:
+    """The parameters of INSERT_READY_STEP."""
+    flow = step.flow
+    return {
+        "step_id": step.step_id,
+        "flow_id": flow.flow_id,
+        "token": step.token,
+        "depth": step.depth,
+        "node": step.node,
+        "task_url": step.url,
+        "state": with_source(step.stored, partial(_stored, step)),
+        "time_budget_ms": flow.time_budget_ms,
+        "lineage_id": step.lineage_id,
+        "ordinal": step.ordinal,
+        "predecessor_id": step.predecessor_id,
+        "lease_expires": now + flow.time_budget_ms + margin_ms,
+        "engine_id": engine_id,
+        "now": now,
+    }
 
 
 def step_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[str, Any]:

@@ -58,4 +58,4 @@ async def test_chains_at_once_share_their_transactions(tmp_path: Path) -> None:
         engine._replicas[1].database.observer = lambda name, rows: counts.update((name,))  # type: ignore[attr-defined]
         await asyncio.gather(*(engine.run(graph, {"pad": PAD}) for _ in range(64)))
     assert counts["begin"] < 640 / 4
-    assert counts["finish_step"] + counts["insert_step"] < 640 / 4
+    assert counts["finish_step"] + counts["insert_step"] + counts["insert_ready_step"] < 640 / 4

@@ -16,7 +16,7 @@ from dwarf.storage.ending import END_FLOW
 from dwarf.storage.outcomes import ASK, CALL, FAIL, FINISH, RETRY
 from dwarf.storage.progress import PROGRESS
 from dwarf.storage.recovery import RELEASE, REWIND
-from dwarf.storage.rows import INSERT_FLOW, INSERT_STEP
+from dwarf.storage.rows import INSERT_FLOW, INSERT_READY_STEP
 from dwarf.storage.script import InsertMany, Landing, Statement, UpdateEach
 from dwarf.storage.supply import WAKE
 from tests.storage.support import opened, url_of
@@ -30,7 +30,7 @@ BATCHES = (FINISH, FAIL, RETRY, ASK, CALL, END_FLOW, PROGRESS, RELEASE)
 LISTS = (CLAIM, WAKE, REWIND)
 LANDING = Landing(
     UpdateEach(FINISH, []),
-    [(UpdateEach(END_FLOW, []), []), (InsertMany(INSERT_FLOW, []), []), (InsertMany(INSERT_STEP, []), [])],
+    [(UpdateEach(END_FLOW, []), []), (InsertMany(INSERT_FLOW, []), []), (InsertMany(INSERT_READY_STEP, []), [])],
 )
 
 

@@ -95,7 +95,7 @@ async def test_chain_alone_costs_a_transaction_per_step(host: LocalHost, running
     assert statements(counts) == {
         "now": 1 + CHAIN,
         "insert_flow": 1,
-        "insert_step": CHAIN,
+        "insert_ready_step": CHAIN,
         "finish_step": CHAIN,
         "end_flow": 1,
     }
@@ -152,7 +152,7 @@ async def test_branches_that_end_together_arrive_together(host: LocalHost, runni
     # one group each on an idle machine; a slow one lets a few of them end a little later than others
     assert counts["begin"] <= 12
     assert counts["arrive"] <= 6
-    assert counts["insert_step"] <= 8
+    assert counts["insert_ready_step"] <= 8
 
 
 async def test_idle_engine_asks_nothing_for_a_second(host: LocalHost, tmp_path: Path) -> None:

@@ -291,6 +291,9 @@ INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash
 -- insert_graph
 INSERT INTO dwarf_graphs (graph_hash, body) VALUES ($1::VARCHAR, $2::VARCHAR);
 
+-- insert_ready_step
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, 'running', $7::INTEGER, $8::BIGINT, $9::INTEGER, $10::BIGINT, 100, '', 1.0, $11::BIGINT, 0, $12::BIGINT, 1, '', '', $13::BIGINT, $11::BIGINT, $11::BIGINT, $11::BIGINT, '', '', '', '', '', '', '', $14::VARCHAR);
+
 -- insert_schedule
 INSERT INTO dwarf_schedules (name, definition_hash, workflow_url, graph_hash, cron, every_ms, timezone, state, options, catch_up, paused, next_at) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::VARCHAR, $8::VARCHAR, $9::VARCHAR, $10::SMALLINT, $11::SMALLINT, $12::BIGINT);
 
