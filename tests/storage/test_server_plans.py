@@ -34,13 +34,32 @@ LANDING = Landing(
 )
 
 
-@pytest.fixture
-async def connection(tmp_path: Path) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """One of the engine's own, on tables that are empty and were never analysed."""
+FILLED = (
+    "INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, progress, error, "
+    "traceback, answers, interrupt, refs, changes, state) SELECT n, n / 10, '', 1, 'N', 'u', "
+    "(ARRAY['completed', 'pending', 'running'])[1 + n % 3], 1, '', '', '', '', '', '', '', '' FROM generate_series(1, 9000) n",
+    "INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, time_budget_ms, error, "
+    "cancel_reason, baggage, final_state) SELECT n, '', 'u', 'u', '', (ARRAY['completed', 'running'])[1 + n % 2], 1, "
+    "'', '', '', '' FROM generate_series(1, 900) n",
+)
+EMPTIED = ("TRUNCATE dwarf_steps", "TRUNCATE dwarf_flows")
+ANALYSED = ("ANALYZE dwarf_steps", "ANALYZE dwarf_flows")
+STATES = {
+    "new": (),
+    "analysed": (*FILLED, *ANALYSED),
+    "emptied and analysed": (*FILLED, *EMPTIED, *ANALYSED),
+}
+
+
+@pytest.fixture(params=STATES)
+async def connection(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """One of the engine's own, on tables in all the states that a planner may find them in."""
     with url_of("postgresql", tmp_path) as url:
         async with opened(url) as database:
             link = await database._pool.take(writes=True)
             try:
+                for command in STATES[request.param]:
+                    await link._connection.execute(command)
                 yield link._connection
             finally:
                 database._pool.give(link, writes=True)
