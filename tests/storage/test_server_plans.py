@@ -34,14 +34,17 @@ LANDING = Landing(
 )
 
 
-FILLED = (
-    "INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, progress, error, "
-    "traceback, answers, interrupt, refs, changes, state) SELECT n, n / 10, '', 1, 'N', 'u', "
-    "(ARRAY['completed', 'pending', 'running'])[1 + n % 3], 1, '', '', '', '', '', '', '', '' FROM generate_series(1, 9000) n",
-    "INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, time_budget_ms, error, "
-    "cancel_reason, baggage, final_state) SELECT n, '', 'u', 'u', '', (ARRAY['completed', 'running'])[1 + n % 2], 1, "
-    "'', '', '', '' FROM generate_series(1, 900) n",
-)
+EMPTY = "progress, error, traceback, answers, interrupt, refs, changes, state"
+FILL_STEPS = f"""
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, {EMPTY})
+SELECT n, n / 10, '', 1, 'N', 'u', (ARRAY['completed', 'pending', 'running'])[1 + n % 3], 1, '', '', '', '', '', '', '', ''
+FROM generate_series(1, 9000) AS numbers (n)"""
+FILL_FLOWS = """
+INSERT INTO dwarf_flows
+    (flow_id, token, workflow_url, workflow_name, graph_hash, status, error, cancel_reason, baggage, final_state)
+SELECT n, '', 'u', 'u', '', (ARRAY['completed', 'running'])[1 + n % 2], '', '', '', ''
+FROM generate_series(1, 900) AS numbers (n)"""
+FILLED = (FILL_STEPS, FILL_FLOWS)
 EMPTIED = ("TRUNCATE dwarf_steps", "TRUNCATE dwarf_flows")
 ANALYSED = ("ANALYZE dwarf_steps", "ANALYZE dwarf_flows")
 STATES = {
