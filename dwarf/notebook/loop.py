@@ -19,11 +19,20 @@ T = TypeVar("T")
 _log = logging.getLogger("dwarf.notebook")
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """A loop of uvloop where that is installed, as by the extra of this name; else one of asyncio."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
 class LabLoop:
     """An event loop in a thread named ``dwarf-lab``. It starts at once and runs until ``stop``."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = new_loop()
         self.thread = threading.Thread(target=self._run, name="dwarf-lab", daemon=True)
         self.thread.start()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -120,6 +121,7 @@ async def measure(name: str, scale: int, url: str) -> tuple[Measured, Counts, Fi
         if name not in PREPARED:
             await WORKLOADS[name](engine, 1)
             before = await ask(url, stored_bytes(url)) or 0
+            gc.collect()
             meter.start()
         database: Any = engine._replicas[1].database
         database.observer = counts
