@@ -128,4 +128,5 @@ class Spawn:
     state: State
     refs: Mapping[str, int]
     changes: State
+    successor_id: int = 0
     members: list[Member] = field(default_factory=list)

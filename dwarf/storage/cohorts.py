@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,14 +12,14 @@ from dwarf.core.decision import Advance, Fail
 from dwarf.core.fanin import converge
 from dwarf.errors import ReducerError
 from dwarf.storage.effects import Effects
-from dwarf.storage.ending import fail_flow, load_spawn
+from dwarf.storage.ending import fail_flow, load_spawns
 from dwarf.storage.expressions import status_is
-from dwarf.storage.script import Execute, Fetch, Script, Statement
+from dwarf.storage.script import Execute, Fetch, Row, Script, Statement
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
 
 _SPAWN = steps.c.step_id == bindparam("id")
-_COUNTS = (steps.c.cohort_size, steps.c.cohort_arrivals, steps.c.cohort_failures, steps.c.lineage_id)
+_COUNTS = (steps.c.step_id, steps.c.cohort_size, steps.c.cohort_arrivals, steps.c.cohort_failures, steps.c.lineage_id)
 _COUNTED = (
     update(steps)
     .where(_SPAWN)
@@ -30,17 +31,6 @@ _COUNTED = (
 # It locks the spawn until the commit, so arrivals are counted one after the other. Members are read after it: the one
 # that fills the cohort then sees all the others, which are committed.
 ARRIVE = Statement("arrive", _COUNTED.returning(*_COUNTS), in_turn=(_COUNTED, select(*_COUNTS).where(_SPAWN)))
-LINK_MEMBERS = Statement(
-    "link_members",
-    update(steps)
-    .where(
-        steps.c.lineage_id == bindparam("spawn"),
-        steps.c.lineage_id > literal_column("0"),
-        status_is(steps.c.status, Status.COMPLETED),
-        steps.c.successor_id == literal_column("0"),
-    )
-    .values(successor_id=bindparam("fan_in")),
-)
 LINK_SPAWN = Statement(
     "link_spawn",
     update(steps)
@@ -77,6 +67,15 @@ class Arrival:
     size: int = 0  # known where the spawn itself arrives: its row is written already
 
 
+@dataclass(slots=True)
+class Full:
+    """A cohort to which the last branch has come now. ``outer``: the spawn of the cohort around it, or 0."""
+
+    arrival: Arrival
+    failures: int
+    outer: int
+
+
 Arrivals: TypeAlias = dict[int, Arrival]  # by cohort
 
 
@@ -89,62 +88,85 @@ def gather(arrivals: Arrivals, found: Arrival) -> None:
         known.by = found.by
 
 
-def settle_cohorts(arrivals: Arrivals, effects: Effects) -> Script[None]:
-    """Count the arrivals, and carry the consequences outward until nothing is left to settle."""
-    while arrivals:
-        # by id, and mostly from the inside outward: two transactions lock the same spawns in the same order
-        arrival = arrivals.pop(max(arrivals))
-        if arrival.size:
-            full, failures, outer = arrival.arrivals >= arrival.size, 0, arrival.by.step.lineage_id
-        else:
+def settle_cohorts(arrivals: Arrivals, effects: Effects, full: Sequence[Full] = ()) -> Script[None]:
+    """Count the arrivals, and carry the consequences outward until nothing is left to settle. ``full`` are so already.
+
+    The fan-in steps of all that have come together are made at once.
+    """
+    ready: list[Full] = []
+    for found in full:
+        yield from _came_together(found, ready, arrivals, effects)
+    while arrivals or ready:
+        while arrivals:
+            # by id, and mostly from the inside outward: two transactions lock the same spawns in the same order
+            arrival = arrivals.pop(max(arrivals))
+            if arrival.size:
+                if arrival.arrivals >= arrival.size:
+                    ready.append(Full(arrival, 0, arrival.by.step.lineage_id))
+                continue
             rows = yield Fetch(
                 ARRIVE, {"id": arrival.cohort_id, "arrivals": arrival.arrivals, "failures": arrival.failures}
             )
-            if not rows:
-                continue
-            size, count, failures, outer = rows[0]
-            full = count - arrival.arrivals < size <= count
-        if not full:
-            continue
-        if failures:
-            yield from _failed(arrival, outer, arrivals, effects)
-        else:
-            yield from _fire(arrival, outer, arrivals, effects)
+            for found in filled({arrival.cohort_id: arrival}, rows):
+                yield from _came_together(found, ready, arrivals, effects)
+        if ready:
+            ready, fired = [], ready
+            yield from _fire(fired, arrivals, effects)
 
 
-def _failed(arrival: Arrival, outer: int, arrivals: Arrivals, effects: Effects, error: str = "") -> Script[None]:
+def filled(arrivals: Arrivals, rows: Sequence[Row]) -> list[Full]:
+    """Which cohorts have become full, from what their counting has answered."""
+    found: list[Full] = []
+    for cohort_id, size, count, failures, outer in rows:
+        arrival = arrivals[cohort_id]
+        if count - arrival.arrivals < size <= count:
+            found.append(Full(arrival, failures, outer))
+    return found
+
+
+def _came_together(found: Full, ready: list[Full], arrivals: Arrivals, effects: Effects) -> Script[None]:
+    if found.failures:
+        yield from _failed(found, arrivals, effects)
+    else:
+        ready.append(found)
+
+
+def _failed(found: Full, arrivals: Arrivals, effects: Effects, error: str = "") -> Script[None]:
     """A full cohort with a failure counts as one failed arrival further out, or fails the flow."""
-    if outer:
-        gather(arrivals, Arrival(outer, 1, 1, arrival.by))
+    by = found.arrival.by
+    if found.outer:
+        gather(arrivals, Arrival(found.outer, 1, 1, by))
         return
-    flow = arrival.by.step.flow
-    if not error and isinstance(arrival.by, Fail):
-        error = arrival.by.error
+    flow = by.step.flow
+    if not error and isinstance(by, Fail):
+        error = by.error
     if not error:
         rows = yield Fetch(FIRST_ERROR, {"flow": flow.flow_id})
         error = rows[0][0] if rows else "cohort failed"
     yield from fail_flow(flow, error, effects)
 
 
-def _fire(arrival: Arrival, outer: int, arrivals: Arrivals, effects: Effects) -> Script[None]:
-    """Every branch has arrived: insert the fan-in step."""
-    decision = arrival.by
-    assert isinstance(decision, Advance)
-    spawn = yield from load_spawn(arrival.cohort_id, with_members=True)
-    try:
-        step = converge(
-            spawn,
-            decision.fan_in,
-            decision.step,
-            effects.writer.means,
-            decision.delay_ms,
-            decision.lease_fan_in,
-        )
-    except ReducerError as error:
-        yield Execute(SPOIL, {"id": decision.step.step_id, "new_error": str(error), "now": effects.now})
-        yield from _failed(arrival, outer, arrivals, effects, str(error))
-        return
-    yield Execute(LINK_MEMBERS, {"spawn": spawn.step_id, "fan_in": step.step_id})
-    yield Execute(LINK_SPAWN, {"spawn": spawn.step_id, "fan_in": step.step_id})
-    effects.add_step(step)
-    effects.moved.add(decision.step.flow.root_flow_id)
+def _fire(fired: Sequence[Full], arrivals: Arrivals, effects: Effects) -> Script[None]:
+    """Every branch of these has arrived: insert the fan-in steps."""
+    spawns = yield from load_spawns([found.arrival.cohort_id for found in fired], with_members=True)
+    for found in fired:
+        decision, spawn = found.arrival.by, spawns[found.arrival.cohort_id]
+        assert isinstance(decision, Advance)
+        try:
+            step = converge(
+                spawn,
+                decision.fan_in,
+                decision.step,
+                effects.writer.means,
+                decision.delay_ms,
+                decision.lease_fan_in,
+            )
+        except ReducerError as error:
+            yield Execute(SPOIL, {"id": decision.step.step_id, "new_error": str(error), "now": effects.now})
+            yield from _failed(found, arrivals, effects, str(error))
+            continue
+        effects.links.append({"id": spawn.step_id, "fan_in": step.step_id})
+        if not spawn.successor_id:
+            yield Execute(LINK_SPAWN, {"spawn": spawn.step_id, "fan_in": step.step_id})
+        effects.add_step(step)
+        effects.moved.add(decision.step.flow.root_flow_id)

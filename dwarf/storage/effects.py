@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from sqlalchemy import bindparam, update
+
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
 from dwarf.core.step import Means
+from dwarf.storage.expressions import ZERO, of_row, status_is
 from dwarf.storage.rows import GRAPH_KNOWN, INSERT_FLOW, INSERT_GRAPH, flow_row, insert_steps
-from dwarf.storage.script import Fetch, InsertMany, Script
+from dwarf.storage.script import Fetch, InsertMany, Landing, Params, Script, Statement, UpdateEach
+from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
+
+LINK_MEMBERS = Statement(
+    "link_members",
+    update(steps)
+    .where(
+        steps.c.lineage_id == bindparam("id"),
+        steps.c.lineage_id > ZERO,
+        status_is(of_row(steps.c.status), Status.COMPLETED),
+        steps.c.successor_id == ZERO,
+    )
+    .values(successor_id=bindparam("fan_in")),
+)
 
 
 @dataclass(slots=True)
@@ -44,6 +60,7 @@ class Effects:
     flows: list[NewFlow] = field(default_factory=list)
     graphs: dict[str, str] = field(default_factory=dict)
     stops: list[Stop] = field(default_factory=list)
+    links: list[Params] = field(default_factory=list)  # cohorts that have come together, and their fan-in steps
     moved: set[int] = field(default_factory=set)  # root flows in which something visible has changed
     work_due: bool = False  # a step became pending, or a moment is new at which something is due
     resumed: list[int] = field(default_factory=list)  # flows that were interrupted and run again
@@ -67,15 +84,23 @@ class Effects:
 
     def insert(self) -> Script[None]:
         """Insert what was added, last in the transaction."""
-        writer = self.writer
         for graph_hash, body in self.graphs.items():
             if not (yield Fetch(GRAPH_KNOWN, {"graph_hash": graph_hash})):
                 yield InsertMany(INSERT_GRAPH, [{"graph_hash": graph_hash, "body": body}])
+        rest = self.inserts()
+        if self.links or rest:
+            yield Landing(UpdateEach(LINK_MEMBERS, self.links), [(part, [-1] * len(part.rows)) for part in rest])
+        self.count_states()
+
+    def inserts(self) -> list[InsertMany]:
+        """The rows of what was added."""
+        writer, parts = self.writer, list[InsertMany]()
         if self.flows:
-            yield InsertMany(INSERT_FLOW, [flow_row(flow, self.now, writer.engine_id) for flow in self.flows])
+            rows = [flow_row(flow, self.now, writer.engine_id) for flow in self.flows]
+            parts.append(InsertMany(INSERT_FLOW, rows))
         if self.steps:
-            yield insert_steps(self.steps, self.now, writer.engine_id, writer.margin_ms)
-            self.count_states()
+            parts.append(insert_steps(self.steps, self.now, writer.engine_id, writer.margin_ms))
+        return parts
 
     def count_states(self) -> None:
         """Add the sizes of the states of the steps that were added, where they are wanted."""

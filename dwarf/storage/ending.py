@@ -12,7 +12,7 @@ from dwarf.core.failure import Tail, relevant_tails, stopped_state
 from dwarf.core.keys import format_key
 from dwarf.core.records import FlowRecord, Member, Spawn, State
 from dwarf.storage.effects import Effects
-from dwarf.storage.expressions import flag_is, of_row, status_is
+from dwarf.storage.expressions import flag_is, in_ids, of_row, status_is
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import object_text, read_object, restore
 from dwarf.storage.script import Execute, Fetch, Row, Script, Statement, UpdateEach
@@ -76,8 +76,8 @@ TAILS = Statement(
     .where(steps.c.flow_id == bindparam("flow"), flag_is(steps.c.successor_id, 0))
     .order_by(steps.c.created_at, steps.c.step_id),
 )
-SPAWN = Statement(
-    "spawn",
+SPAWNS = Statement(
+    "spawns",
     select(
         steps.c.step_id,
         steps.c.node,
@@ -87,13 +87,14 @@ SPAWN = Statement(
         steps.c.state,
         steps.c.refs,
         steps.c.changes,
-    ).where(steps.c.step_id == bindparam("id")),
+        steps.c.successor_id,
+    ).where(in_ids(steps.c.step_id, "ids")),
 )
 MEMBERS = Statement(
     "members",
-    select(steps.c.step_id, steps.c.depth, steps.c.changes)
+    select(steps.c.step_id, steps.c.depth, steps.c.changes, steps.c.lineage_id)
     .where(
-        steps.c.lineage_id == bindparam("id"),
+        in_ids(steps.c.lineage_id, "ids"),
         flag_is(steps.c.parked, 0),
         status_is(steps.c.status, Status.COMPLETED),
         steps.c.lineage_id > literal_column("0"),
@@ -177,22 +178,22 @@ def left_over(flow: FlowRecord) -> Script[dict[str, object]]:
     spawns: list[Spawn] = []
     lineage = tails[0].lineage_id
     while lineage:
-        spawn = yield from load_spawn(lineage, with_members=not spawns)
+        spawn = (yield from load_spawns([lineage], with_members=not spawns))[lineage]
         spawns.append(spawn)
         lineage = spawn.lineage_id
     return stopped_state(flow.plan, tails, spawns)
 
 
-def load_spawn(step_id: int, *, with_members: bool) -> Script[Spawn]:
-    """The source of a cohort, with what its completed members have changed."""
-    rows: list[Row] = yield Fetch(SPAWN, {"id": step_id})
-    found, node, depth, lineage_id, ordinal, state, refs_text, changes = rows[0]
-    refs = read_object(refs_text)
-    anchors = yield from fetch_anchors(refs.values())
-    members: list[Member] = []
-    if with_members:
-        rows = yield Fetch(MEMBERS, {"id": step_id})
-        members = [Member(row[0], row[1], read_object(row[2])) for row in rows]
-    return Spawn(
-        found, node, depth, lineage_id, ordinal, restore(state, refs, anchors), refs, read_object(changes), members
-    )
+def load_spawns(step_ids: Sequence[int], *, with_members: bool) -> Script[dict[int, Spawn]]:
+    """The sources of cohorts, by id, with what their completed members have changed."""
+    rows: list[Row] = yield Fetch(SPAWNS, {"ids": step_ids})
+    all_refs = [read_object(row[6]) for row in rows]
+    anchors = yield from fetch_anchors(anchor for refs in all_refs for anchor in refs.values())
+    members: list[Row] = (yield Fetch(MEMBERS, {"ids": step_ids})) if with_members else []
+    found: dict[int, Spawn] = {}
+    for row, refs in zip(rows, all_refs, strict=True):
+        state = restore(row[5], refs, anchors)
+        found[row[0]] = Spawn(row[0], row[1], row[2], row[3], row[4], state, refs, read_object(row[7]), row[8])
+    for step_id, depth, changes, lineage in members:
+        found[lineage].members.append(Member(step_id, depth, read_object(changes)))
+    return found

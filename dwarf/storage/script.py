@@ -98,6 +98,27 @@ class UpdateEach:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """Add numbers up, and write each sum: rows of one ``id`` become one, whose other values are their sums.
+
+    The statement is an UPDATE of one row that answers whole numbers. The answer: those rows.
+    """
+
+    statement: Statement
+    rows: Sequence[Params]
+
+    def sums(self, wanted: Sequence[bool]) -> list[Params]:
+        """The parameters of each id that is wanted, in the order in which such rows are locked."""
+        sums: dict[int, dict[str, int]] = {}
+        for row, ok in zip(self.rows, wanted, strict=True):
+            if ok:
+                known = sums.setdefault(row["id"], {})
+                for name, value in row.items():
+                    known[name] = value if name == "id" else known.get(name, 0) + value
+        return [sums[number] for number in sorted(sums, reverse=True)]
+
+
+@dataclass(frozen=True, slots=True)
 class Guarded:
     """Run a nested script under a savepoint.
 
@@ -114,24 +135,32 @@ class Landing:
 
     ``own`` is written first, whole. Each row of the parts in ``rest`` comes with the position of the row of ``own``
     that it needs, or -1: it is written only where that one has matched. The answer: for ``own`` and each part, which
-    rows were written. ``last``: no request follows, so that where one statement does it no transaction is opened.
+    rows were written; for a tally its rows. ``last``: no request follows, so that where one statement does it no
+    transaction is opened.
     """
 
     own: UpdateEach
-    rest: Sequence[tuple[UpdateEach | InsertMany, Sequence[int]]]
+    rest: Sequence[tuple[Part, Sequence[int]]]
     last: bool = False
 
 
+Part: TypeAlias = UpdateEach | InsertMany | Tally
 Request: TypeAlias = Now | Fetch | Lock | Execute | InsertMany | UpdateEach | Guarded | Landing
 Script: TypeAlias = Generator[Request, Any, T]
 
 
-def one_by_one(landing: Landing) -> Script[list[list[bool]]]:
+def one_by_one(landing: Landing) -> Script[list[list[Any]]]:
     """A landing as the writes that it is made of."""
     own: list[bool] = (yield landing.own) if landing.own.rows else []
-    written = [own]
+    written: list[list[Any]] = [own]
     for part, needs in landing.rest:
         flags = [need < 0 or own[need] for need in needs]
+        if isinstance(part, Tally):
+            found: list[Row] = []
+            for params in part.sums(flags):
+                found += yield Fetch(part.statement, params)
+            written.append(found)
+            continue
         rows = [row for row, wanted in zip(part.rows, flags, strict=True) if wanted]
         if isinstance(part, InsertMany):
             if rows:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dwarf.storage.compiling import Compiled, compiled
-from dwarf.storage.script import InsertMany, Landing, Params, Statement
+from dwarf.storage.script import InsertMany, Landing, Params, Part, Statement, Tally
 
 _BATCH = "postgresql+batch"
 _LANDING = "postgresql+landing"
@@ -23,6 +23,7 @@ _FEW = "given.position * 0 = 0"
 _BIND = re.compile(r"\$(\d+)(?:::([A-Z]+(?:\(\d+\))?))?")
 _INSERT = re.compile(r"(INSERT INTO \w+ \([^)]*\)) VALUES \((.*)\)\s*\Z", re.DOTALL)
 _UPDATE = re.compile(r"(UPDATE \w+ SET .*?) (WHERE .*)\Z", re.DOTALL)
+_RETURNED = re.compile(r"RETURNING (.*)\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,11 @@ def landing_batch(landing: Landing) -> str | None:
     """The statement of a landing; None where a part of it is no statement for many rows.
 
     Its parameters are the columns of ``own``, then those of each part and what its rows need. It answers one row: the
-    numbers, from 1, of the rows that each UPDATE has found.
+    numbers, from 1, of the rows that each UPDATE has found, and the rows of each tally.
     """
     own = landing.own.statement
-    rest = [part.statement for part, _ in landing.rest]
-    key = " ".join((_LANDING, *(statement.name for statement in rest)))
+    rest = [part for part, _ in landing.rest]
+    key = " ".join((_LANDING, *(part.statement.name for part in rest)))
     if key not in own.compiled:
         own.compiled[key] = _landing(own, rest)
     sql: str | None = own.compiled[key]
@@ -73,13 +74,15 @@ def landing_columns(landing: Landing) -> list[Sequence[Any]]:
     return columns
 
 
-def landing_answer(landing: Landing, row: Sequence[Sequence[int] | None]) -> list[list[bool]]:
+def landing_answer(landing: Landing, row: Sequence[Sequence[Any] | None]) -> list[list[Any]]:
     """Which rows were written, from the row that the statement answers."""
     found = iter(row)
     own = _flags(len(landing.own.rows), next(found))
-    written = [own]
+    written: list[list[Any]] = [own]
     for part, needs in landing.rest:
-        if isinstance(part, InsertMany):
+        if isinstance(part, Tally):
+            written.append([tuple(row) for row in next(found) or ()])
+        elif isinstance(part, InsertMany):
             written.append([need < 0 or own[need] for need in needs])
         else:
             written.append(_flags(len(needs), next(found)))
@@ -93,7 +96,7 @@ def _flags(count: int, positions: Sequence[int] | None) -> list[bool]:
     return flags
 
 
-def _landing(own: Statement, rest: Sequence[Statement]) -> str | None:
+def _landing(own: Statement, rest: Sequence[Part]) -> str | None:
     first = _parts(own, 0)
     if first is None:
         return None
@@ -103,13 +106,17 @@ def _landing(own: Statement, rest: Sequence[Statement]) -> str | None:
     ]
     answers = ["(SELECT positions FROM landed)"]
     offset = first.count
-    for number, statement in enumerate(rest):
-        part = _parts(statement, offset, needs=True)
+    for number, found in enumerate(rest):
+        part = _parts(found.statement, offset, needs=True)
         if part is None:
             return None
         offset += part.count
         if part.is_insert:
             parts.append(f"part_{number} AS ({part.insert()})")
+        elif isinstance(found, Tally):
+            sql, columns = part.tally(_names_of(found.statement))
+            parts.append(f"part_{number} AS ({sql})")
+            answers.append(f"(SELECT array_agg(ARRAY[{columns}]::BIGINT[]) FROM part_{number})")  # noqa: S608
         else:
             parts.append(f"part_{number} AS ({part.update(f' AND {_WANTED}')})")
             answers.append(f"(SELECT array_agg(position) FROM part_{number})")  # noqa: S608
@@ -144,6 +151,31 @@ class _Parts:
         landed = "landed, " if condition else ""
         given = f"{self.given} WITH ORDINALITY AS given({self.names}, position)"
         return f"{self.head} FROM {landed}{given} {self.tail} AND {_FEW}{condition} RETURNING given.position"
+
+    def tally(self, parameters: Sequence[str]) -> tuple[str, str]:
+        """The UPDATE by the sums of the rows whose needs are met, and the columns that it answers."""
+        number = f"given.p{parameters.index('id') + 1}"
+        sums = [
+            f"{number}" if name == "id" else f"CAST(sum(given.p{position}) AS BIGINT) AS p{position}"
+            for position, name in enumerate(parameters, 1)
+        ]
+        # few are expected, for the reason of _FEW, and they are locked in this order
+        found = f"SELECT {', '.join(sums)} FROM landed, {self.given} AS given({self.names}) WHERE {_WANTED}"  # noqa: S608
+        given = f"({found} GROUP BY {number} HAVING count(*) * 0 = 0 ORDER BY {number} DESC) AS given"
+        returned = _RETURNED.search(self.tail)
+        assert returned is not None
+        columns = [column.rpartition(".")[2] for column in returned[1].split(", ")]
+        return f"{self.head} FROM {given} {self.tail}", ", ".join(columns)
+
+
+class _Echo(dict[str, Any]):
+    def __missing__(self, name: str) -> str:
+        return name
+
+
+def _names_of(statement: Statement) -> list[str]:
+    """The names of a statement's parameters, in their order."""
+    return list(compiled(statement, "postgresql").parameters(_Echo()))
 
 
 def _parts(statement: Statement, offset: int, *, needs: bool = False) -> _Parts | None:

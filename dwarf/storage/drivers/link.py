@@ -23,6 +23,7 @@ from dwarf.storage.script import (
     Row,
     Script,
     Statement,
+    Tally,
     UpdateEach,
     one_by_one,
 )
@@ -74,7 +75,7 @@ class Link(ABC):
     async def update_each(self, statement: Statement, rows: Sequence[Params]) -> list[bool]:
         """Run a write for each row, at least one; whether each has matched."""
 
-    async def land(self, landing: Landing) -> list[list[bool]] | None:
+    async def land(self, landing: Landing) -> list[list[Any]] | None:
         """Do a landing as one statement; None where that cannot be: it is done part by part then."""
         return None
 
@@ -226,7 +227,7 @@ class Transaction:
             self.begun = True
         return now
 
-    async def _land(self, request: Landing) -> list[list[bool]]:
+    async def _land(self, request: Landing) -> list[list[Any]]:
         at_once = request.last and not self._open and time.monotonic() - self._link.idle_since < _RECENT_S
         if not at_once and not self._open:
             await self._begin()
@@ -246,7 +247,7 @@ class Transaction:
             self._observe("begin", 0)
         for part, flags in zip((request.own, *(part for part, _ in request.rest)), written, strict=True):
             if flags:
-                self._observe(part.statement.name, sum(flags))
+                self._observe(part.statement.name, len(flags) if isinstance(part, Tally) else sum(flags))
         if at_once:
             self._observe("commit", 0)
         return written

@@ -106,7 +106,7 @@ class PostgresLink(Link):
             flags[record[0] - 1] = True
         return flags
 
-    async def land(self, landing: Landing) -> list[list[bool]] | None:
+    async def land(self, landing: Landing) -> list[list[Any]] | None:
         sql = landing_batch(landing)
         if sql is None:
             return None

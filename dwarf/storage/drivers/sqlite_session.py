@@ -237,7 +237,7 @@ class SqliteSession:
         self._observe(request.statement, len(request.rows))
         return flags
 
-    def _landing(self, request: Landing) -> list[list[bool]]:
+    def _landing(self, request: Landing) -> list[list[Any]]:
         return self._drive(one_by_one(request))
 
     def _matched(self, cursor: sqlite3.Cursor) -> int:

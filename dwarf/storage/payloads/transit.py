@@ -28,6 +28,7 @@ from dwarf.storage.script import (
     InsertMany,
     Landing,
     Params,
+    Part,
     Row,
     Script,
     Statement,
@@ -174,13 +175,13 @@ class Payloads:
         answer = yield Guarded(self.through(request.script))
         return answer
 
-    def _landing(self, request: Landing) -> Script[list[list[bool]]]:
-        parts: list[UpdateEach | InsertMany] = []
+    def _landing(self, request: Landing) -> Script[list[list[Any]]]:
+        parts: list[Part] = []
         for part in (request.own, *(part for part, _ in request.rest)):
             layout: Layout = part.statement.layout or layout_of(part.statement)
             rows, cuts = self._outgoing(part.statement, layout, part.rows)
             if cuts:  # what was cut out is kept as its row is written
-                answer: list[list[bool]] = yield from self._drive(partial(one_by_one, request))
+                answer: list[list[Any]] = yield from self._drive(partial(one_by_one, request))
                 return answer
             parts.append(part if rows is part.rows else type(part)(part.statement, rows))
         own, *rest = parts

@@ -25,7 +25,7 @@ WHERE dwarf_flows.root_flow_id = %s AND dwarf_steps.answers != '' ORDER BY dwarf
 
 -- arrive
 UPDATE dwarf_steps SET cohort_arrivals=(dwarf_steps.cohort_arrivals + %s), cohort_failures=(dwarf_steps.cohort_failures + %s) WHERE dwarf_steps.step_id = %s;
-SELECT dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.lineage_id
+SELECT dwarf_steps.step_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.lineage_id
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = %s;
 
@@ -810,9 +810,9 @@ UPDATE dwarf_flows SET delete_after_ms=%s, idempotency_key=NULL WHERE dwarf_flow
 UPDATE dwarf_flows SET status='cancelled', delete_after_ms=%s, idempotency_key=NULL, updated_at=%s WHERE dwarf_flows.flow_id = %s AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status = 'interrupted';
 
 -- members
-SELECT dwarf_steps.step_id, dwarf_steps.depth, dwarf_steps.changes
+SELECT dwarf_steps.step_id, dwarf_steps.depth, dwarf_steps.changes, dwarf_steps.lineage_id
 FROM dwarf_steps
-WHERE dwarf_steps.lineage_id = %s AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'completed' AND dwarf_steps.lineage_id > 0 ORDER BY dwarf_steps.ordinal, dwarf_steps.depth, dwarf_steps.step_id;
+WHERE dwarf_steps.lineage_id IN %s AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'completed' AND dwarf_steps.lineage_id > 0 ORDER BY dwarf_steps.ordinal, dwarf_steps.depth, dwarf_steps.step_id;
 
 -- move_schedule
 UPDATE dwarf_schedules SET next_at=%s WHERE dwarf_schedules.name = %s AND dwarf_schedules.next_at = %s AND dwarf_schedules.paused = 0;
@@ -1004,10 +1004,10 @@ SELECT dwarf_secrets.value
 FROM dwarf_secrets
 WHERE dwarf_secrets.name = %s;
 
--- spawn
-SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+-- spawns
+SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.successor_id
 FROM dwarf_steps
-WHERE dwarf_steps.step_id = %s;
+WHERE dwarf_steps.step_id IN %s;
 
 -- spoil_step
 UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'completed';

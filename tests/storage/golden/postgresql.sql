@@ -24,7 +24,7 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.answers != '' ORDER BY dwarf_steps.step_id;
 
 -- arrive
-UPDATE dwarf_steps SET cohort_arrivals=(dwarf_steps.cohort_arrivals + $1::INTEGER), cohort_failures=(dwarf_steps.cohort_failures + $2::INTEGER) WHERE dwarf_steps.step_id = $3::BIGINT RETURNING dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.lineage_id;
+UPDATE dwarf_steps SET cohort_arrivals=(dwarf_steps.cohort_arrivals + $1::INTEGER), cohort_failures=(dwarf_steps.cohort_failures + $2::INTEGER) WHERE dwarf_steps.step_id = $3::BIGINT RETURNING dwarf_steps.step_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.lineage_id;
 
 -- ask_step
 UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=$1::BIGINT, crashes=0, updated_at=$2::BIGINT, interrupt=$3::VARCHAR, changes=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $6::BIGINT;
@@ -374,7 +374,7 @@ FROM dwarf_limit_starts
 WHERE dwarf_limit_starts.limit_name = $1::VARCHAR;
 
 -- link_members
-UPDATE dwarf_steps SET successor_id=$1::BIGINT WHERE dwarf_steps.lineage_id = $2::BIGINT AND dwarf_steps.lineage_id > 0 AND dwarf_steps.status = 'completed' AND dwarf_steps.successor_id = 0;
+UPDATE dwarf_steps SET successor_id=$1::BIGINT WHERE dwarf_steps.lineage_id = $2::BIGINT AND dwarf_steps.lineage_id > 0 AND (dwarf_steps.status || '') = 'completed' AND dwarf_steps.successor_id = 0;
 
 -- link_spawn
 UPDATE dwarf_steps SET successor_id=$1::BIGINT WHERE dwarf_steps.step_id = $2::BIGINT AND dwarf_steps.successor_id = 0;
@@ -804,9 +804,9 @@ UPDATE dwarf_flows SET delete_after_ms=$1::INTEGER, idempotency_key=NULL WHERE d
 UPDATE dwarf_flows SET status='cancelled', delete_after_ms=$1::INTEGER, idempotency_key=NULL, updated_at=$2::BIGINT WHERE dwarf_flows.flow_id = $3::BIGINT AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status = 'interrupted';
 
 -- members
-SELECT dwarf_steps.step_id, dwarf_steps.depth, dwarf_steps.changes
+SELECT dwarf_steps.step_id, dwarf_steps.depth, dwarf_steps.changes, dwarf_steps.lineage_id
 FROM dwarf_steps
-WHERE dwarf_steps.lineage_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'completed' AND dwarf_steps.lineage_id > 0 ORDER BY dwarf_steps.ordinal, dwarf_steps.depth, dwarf_steps.step_id;
+WHERE dwarf_steps.lineage_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'completed' AND dwarf_steps.lineage_id > 0 ORDER BY dwarf_steps.ordinal, dwarf_steps.depth, dwarf_steps.step_id;
 
 -- move_schedule
 UPDATE dwarf_schedules SET next_at=$1::BIGINT WHERE dwarf_schedules.name = $2::VARCHAR AND dwarf_schedules.next_at = $3::BIGINT AND dwarf_schedules.paused = 0;
@@ -995,10 +995,10 @@ SELECT dwarf_secrets.value
 FROM dwarf_secrets
 WHERE dwarf_secrets.name = $1::VARCHAR;
 
--- spawn
-SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+-- spawns
+SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.successor_id
 FROM dwarf_steps
-WHERE dwarf_steps.step_id = $1::BIGINT;
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[]));
 
 -- spoil_step
 UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.status = 'completed';

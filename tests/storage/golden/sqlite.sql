@@ -24,7 +24,7 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.answers != '' ORDER BY dwarf_steps.step_id;
 
 -- arrive
-UPDATE dwarf_steps SET cohort_arrivals=(dwarf_steps.cohort_arrivals + ?), cohort_failures=(dwarf_steps.cohort_failures + ?) WHERE dwarf_steps.step_id = ? RETURNING cohort_size, cohort_arrivals, cohort_failures, lineage_id;
+UPDATE dwarf_steps SET cohort_arrivals=(dwarf_steps.cohort_arrivals + ?), cohort_failures=(dwarf_steps.cohort_failures + ?) WHERE dwarf_steps.step_id = ? RETURNING step_id, cohort_size, cohort_arrivals, cohort_failures, lineage_id;
 
 -- ask_step
 UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=?, crashes=0, updated_at=?, interrupt=?, changes=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
@@ -804,9 +804,9 @@ UPDATE dwarf_flows SET delete_after_ms=?, idempotency_key=NULL WHERE dwarf_flows
 UPDATE dwarf_flows SET status='cancelled', delete_after_ms=?, idempotency_key=NULL, updated_at=? WHERE dwarf_flows.flow_id = ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status = 'interrupted';
 
 -- members
-SELECT dwarf_steps.step_id, dwarf_steps.depth, dwarf_steps.changes
+SELECT dwarf_steps.step_id, dwarf_steps.depth, dwarf_steps.changes, dwarf_steps.lineage_id
 FROM dwarf_steps
-WHERE dwarf_steps.lineage_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'completed' AND dwarf_steps.lineage_id > 0 ORDER BY dwarf_steps.ordinal, dwarf_steps.depth, dwarf_steps.step_id;
+WHERE dwarf_steps.lineage_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'completed' AND dwarf_steps.lineage_id > 0 ORDER BY dwarf_steps.ordinal, dwarf_steps.depth, dwarf_steps.step_id;
 
 -- move_schedule
 UPDATE dwarf_schedules SET next_at=? WHERE dwarf_schedules.name = ? AND dwarf_schedules.next_at = ? AND dwarf_schedules.paused = 0;
@@ -995,10 +995,10 @@ SELECT dwarf_secrets.value
 FROM dwarf_secrets
 WHERE dwarf_secrets.name = ?;
 
--- spawn
-SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+-- spawns
+SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.successor_id
 FROM dwarf_steps
-WHERE dwarf_steps.step_id = ?;
+WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?));
 
 -- spoil_step
 UPDATE dwarf_steps SET status='failed', updated_at=?, error=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'completed';
