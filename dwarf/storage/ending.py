@@ -95,8 +95,8 @@ MEMBERS = Statement(
     select(steps.c.step_id, steps.c.depth, steps.c.changes, steps.c.lineage_id)
     .where(
         in_ids(steps.c.lineage_id, "ids"),
-        flag_is(steps.c.parked, 0),
-        status_is(steps.c.status, Status.COMPLETED),
+        flag_is(of_row(steps.c.parked), 0),
+        status_is(of_row(steps.c.status), Status.COMPLETED),
         steps.c.lineage_id > literal_column("0"),
     )
     .order_by(steps.c.ordinal, steps.c.depth, steps.c.step_id),

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, select, update
 
 from dwarf.storage.drivers.batches import landing_batch
 from dwarf.storage.drivers.link import ServerClock
 from dwarf.storage.failures import PayloadRefused
-from dwarf.storage.script import Execute, Fetch, InsertMany, Landing, Now, Script, Statement, UpdateEach
+from dwarf.storage.script import Execute, Fetch, InsertMany, Landing, Now, Script, Statement, Tally, UpdateEach
 from dwarf.storage.tables import ids
 from tests.storage.support import ADD, KEEP, KEPT, RAISE, adding, counters, opened, url_of
 from tests.support.servers import servers
@@ -62,6 +62,29 @@ async def test_an_update_that_matches_nothing_says_so(database: Any) -> None:
         return [*first, *second]
 
     assert await database.write(script) == [[], [False], [False], []]
+
+
+async def test_a_tally_adds_up_what_needs_a_row_that_has_matched(database: Any) -> None:
+    clause = update(ids).where(ids.c.next_id == bindparam("id")).values(next_id=ids.c.next_id + bindparam("by"))
+    add_up = Statement(
+        "add_up",
+        clause.returning(ids.c.next_id),
+        in_turn=(
+            clause,
+            select(ids.c.next_id).where(ids.c.next_id == bindparam("id") + bindparam("by")),
+        ),
+    )
+    for kind, value in (("d", 100), ("e", 200), ("f", 300)):
+        await database.write(adding(kind, value))
+    rows = [{"id": number, "by": by} for number, by in ((100, 1), (200, 10), (100, 2), (100, 50), (200, 20), (999, 1))]
+
+    def script() -> Script[list[list[Any]]]:
+        own = UpdateEach(RAISE, [{"of_kind": kind, "by": 1} for kind in ("a", "gone")])
+        written: list[list[Any]] = yield Landing(own, [(Tally(add_up, rows), [0, 0, -1, 1, 1, 0])])
+        return written
+
+    assert await database.write(script) == [[True, False], [(210,), (103,)]]
+    assert await database.read(counters) == {"a": 2, "b": 1, "c": 1, "d": 103, "e": 210, "f": 300}
 
 
 @pytest.mark.parametrize("last", [False, True])

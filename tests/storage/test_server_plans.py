@@ -10,14 +10,17 @@ import asyncpg
 import pytest
 
 from dwarf.storage.claims import CLAIM
+from dwarf.storage.cohorts import ARRIVE
 from dwarf.storage.compiling import compiled
 from dwarf.storage.drivers.batches import landing_batch, update_batch
-from dwarf.storage.ending import END_FLOW
+from dwarf.storage.effects import LINK_MEMBERS
+from dwarf.storage.ending import END_FLOW, MEMBERS, SPAWNS
 from dwarf.storage.outcomes import ASK, CALL, FAIL, FINISH, RETRY
+from dwarf.storage.payloads.refs import ANCHORS
 from dwarf.storage.progress import PROGRESS
 from dwarf.storage.recovery import RELEASE, REWIND
-from dwarf.storage.rows import INSERT_FLOW, INSERT_READY_STEP
-from dwarf.storage.script import InsertMany, Landing, Statement, UpdateEach
+from dwarf.storage.rows import INSERT_FLOW, INSERT_READY_STEP, INSERT_STEP
+from dwarf.storage.script import InsertMany, Landing, Statement, Tally, UpdateEach
 from dwarf.storage.supply import WAKE
 from tests.storage.support import opened, url_of
 from tests.support.servers import servers
@@ -27,17 +30,19 @@ pytestmark = [
     pytest.mark.skipif("postgresql" not in servers(), reason="needs PostgreSQL: see scripts/with-servers"),
 ]
 BATCHES = (FINISH, FAIL, RETRY, ASK, CALL, END_FLOW, PROGRESS, RELEASE)
-LISTS = (CLAIM, WAKE, REWIND)
+LISTS = (CLAIM, WAKE, REWIND, SPAWNS, ANCHORS)
 LANDING = Landing(
     UpdateEach(FINISH, []),
     [(UpdateEach(END_FLOW, []), []), (InsertMany(INSERT_FLOW, []), []), (InsertMany(INSERT_READY_STEP, []), [])],
 )
+ARRIVAL = Landing(UpdateEach(FINISH, []), [(Tally(ARRIVE, []), [])])
+LINKS = Landing(UpdateEach(LINK_MEMBERS, []), [(InsertMany(INSERT_STEP, []), [])])
 
 
 EMPTY = "progress, error, traceback, answers, interrupt, refs, changes, state"
 FILL_STEPS = f"""
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, {EMPTY})
-SELECT n, n / 10, '', 1, 'N', 'u', (ARRAY['completed', 'pending', 'running'])[1 + n % 3], 1, '', '', '', '', '', '', '', ''
+INSERT INTO dwarf_steps (step_id, flow_id, lineage_id, token, depth, node, task_url, status, time_budget_ms, {EMPTY})
+SELECT n, n / 10, 10 * (n / 50), '', 1, 'N', 'u', (ARRAY['completed', 'pending', 'running'])[1 + n % 3], 1, '', '', '', '', '', '', '', ''
 FROM generate_series(1, 9000) AS numbers (n)"""
 FILL_FLOWS = """
 INSERT INTO dwarf_flows
@@ -68,12 +73,12 @@ async def connection(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
                 database._pool.give(link, writes=True)
 
 
-async def indexes_of(connection: asyncpg.Connection[Any], sql: str) -> set[str]:
+async def indexes_of(connection: asyncpg.Connection[Any], sql: str, name: str = "looked_at") -> set[str]:
     """The indexes that a plan for any parameters goes by; "everything" for a scan of a whole table."""
     count = max(number for number in range(1, 100) if f"${number}" in sql)
     await connection.execute("SET plan_cache_mode = force_generic_plan")
-    await connection.execute(f"PREPARE looked_at AS {sql}")
-    rows = await connection.fetch(f"EXPLAIN EXECUTE looked_at({', '.join(['NULL'] * count)})")
+    await connection.execute(f"PREPARE {name} AS {sql}")
+    rows = await connection.fetch(f"EXPLAIN EXECUTE {name}({', '.join(['NULL'] * count)})")
     found: set[str] = set()
     for (line,) in rows:
         if "Seq Scan on dwarf" in line:
@@ -105,3 +110,16 @@ async def test_a_landing_looks_its_rows_up_by_their_ids(connection: Any) -> None
     sql = landing_batch(LANDING)
     assert sql is not None
     assert await indexes_of(connection, sql) == {"dwarf_steps_pkey", "dwarf_flows_pkey"}
+
+
+async def test_branches_that_arrive_are_counted_by_the_ids_of_their_cohorts(connection: Any) -> None:
+    sql = landing_batch(ARRIVAL)
+    assert sql is not None
+    assert await indexes_of(connection, sql) == {"dwarf_steps_pkey"}
+
+
+async def test_the_members_of_cohorts_are_found_by_their_cohorts(connection: Any) -> None:
+    links = landing_batch(LINKS)
+    assert links is not None
+    assert await indexes_of(connection, links) == {"dwarf_steps_cohort"}
+    assert await indexes_of(connection, compiled(MEMBERS, "postgresql").sql, "again") == {"dwarf_steps_cohort"}

@@ -16,7 +16,8 @@ from dwarf.storage.script import InsertMany, Landing, Params, Part, Statement, T
 
 _BATCH = "postgresql+batch"
 _LANDING = "postgresql+landing"
-_WANTED = "(given.need = 0 OR given.need = ANY (landed.positions))"
+# whether none of the own rows was fenced out is asked first: to look for a position takes long where there are many
+_WANTED = "(landed.whole OR given.need = 0 OR given.need = ANY (landed.positions))"
 # True of every row. PostgreSQL takes it for true of few: it then looks up each of the given rows by its id, and does
 # not search the given rows for each row of the table.
 _FEW = "given.position * 0 = 0"
@@ -100,10 +101,8 @@ def _landing(own: Statement, rest: Sequence[Part]) -> str | None:
     first = _parts(own, 0)
     if first is None:
         return None
-    parts = [
-        f"own AS ({first.update('')})",
-        "landed AS MATERIALIZED (SELECT array_agg(own.position) AS positions FROM own)",
-    ]
+    landed = "array_agg(own.position) AS positions, count(*) = cardinality($1) AS whole"
+    parts = [f"own AS ({first.update('')})", f"landed AS MATERIALIZED (SELECT {landed} FROM own)"]  # noqa: S608
     answers = ["(SELECT positions FROM landed)"]
     offset = first.count
     for number, found in enumerate(rest):

@@ -806,7 +806,7 @@ UPDATE dwarf_flows SET status='cancelled', delete_after_ms=$1::INTEGER, idempote
 -- members
 SELECT dwarf_steps.step_id, dwarf_steps.depth, dwarf_steps.changes, dwarf_steps.lineage_id
 FROM dwarf_steps
-WHERE dwarf_steps.lineage_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'completed' AND dwarf_steps.lineage_id > 0 ORDER BY dwarf_steps.ordinal, dwarf_steps.depth, dwarf_steps.step_id;
+WHERE dwarf_steps.lineage_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_steps.parked + 0) = 0 AND (dwarf_steps.status || '') = 'completed' AND dwarf_steps.lineage_id > 0 ORDER BY dwarf_steps.ordinal, dwarf_steps.depth, dwarf_steps.step_id;
 
 -- move_schedule
 UPDATE dwarf_schedules SET next_at=$1::BIGINT WHERE dwarf_schedules.name = $2::VARCHAR AND dwarf_schedules.next_at = $3::BIGINT AND dwarf_schedules.paused = 0;
