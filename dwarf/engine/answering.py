@@ -68,6 +68,8 @@ class Answers:
         """Answer a job with an error."""
         if isinstance(job, CreateJob) and job.flow.entry.leased:
             self._beginner.leave(job.flow.entry)
+        if isinstance(job, CallJob) and job.place is not None:
+            job.place.take_up(None)
         if isinstance(job, CallJob) and job.again and not isinstance(error, StorageError):
             error = perhaps_done(error)
         if not job.done.done():
@@ -83,5 +85,7 @@ class Answers:
                 self._beginner.begin(job.flow.entry, committed.now)
             else:
                 self._beginner.leave(job.flow.entry)
+        if isinstance(job, CallJob) and job.place is not None:
+            job.place.take_up(committed.woken.get(job))
         if not job.done.done():
             job.done.set_result(result)

@@ -21,6 +21,7 @@ from dwarf.engine.answering import Answers, Beginner
 from dwarf.engine.ids import IdsExhausted, IdSource
 from dwarf.engine.jobs import CallJob, Committed, CreateJob, DecisionJob, Job, Results, scopes_of
 from dwarf.engine.observing import Observing
+from dwarf.engine.places import Place
 from dwarf.engine.refusals import unstorable
 from dwarf.errors import DwarfError, EngineClosed, StateConflict, StorageError
 from dwarf.storage.commit import commit_decisions, handed_over
@@ -105,10 +106,18 @@ class Committer:
         self._submit(CreateJob(flow, done))
         return done
 
-    async def call(self, call: Callable[[Effects], Script[T]]) -> T:
-        """Run an operation in the next transaction. Its DwarfError, or StorageError."""
+    async def call(self, call: Callable[[Effects], Script[T]], place: Place | None = None) -> T:
+        """Run an operation in the next transaction. Its DwarfError, or StorageError.
+
+        ``place``: for a step that it wakes, which is started in it then; otherwise it is given back.
+        """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._submit(CallJob(call, done))
+        try:
+            self._submit(CallJob(call, done, place))
+        except EngineClosed:
+            if place is not None:
+                place.take_up(None)
+            raise
         return await done
 
     async def reserve(self, count: int) -> None:
@@ -253,10 +262,11 @@ class Committer:
         results: Results = {}
         # asked once: ids are used up while the statements of this are under way
         short = [(source, wanted) for source in self._ids if (wanted := source.wanted())]
+        last = not short and seams.active is None
         if self._is_plain(group):
-            yield from self._plain(group, committed, results, last=not short and seams.active is None)
+            yield from self._plain(group, committed, results, last=last)
         else:
-            yield from self._any(group, committed, results)
+            yield from self._any(group, committed, results, last=last and len(group) == 1)
         for source, wanted in short:
             first = yield from reserve(source.kind, wanted)
             committed.blocks.append((source, first, wanted))
@@ -289,7 +299,7 @@ class Committer:
         for job in created:
             results[job] = (job.flow.key, None)
 
-    def _any(self, group: list[Job], committed: Committed, results: Results) -> Script[None]:
+    def _any(self, group: list[Job], committed: Committed, results: Results, *, last: bool) -> Script[None]:
         now = committed.now
         decided = [job for job in group if isinstance(job, DecisionJob)]
         if decided:
@@ -307,10 +317,11 @@ class Committer:
             yield from self._flush(creating, committed)
         for job in group:
             if isinstance(job, CallJob):
-                effects = Effects(self._writer, now, written=committed.written)
+                effects = Effects(self._writer, now, written=committed.written, place=job.place, last=last)
                 results[job] = yield from _apart(partial(job.call, effects), len(group) > 1)
                 if results[job][1] is None:
                     yield from self._flush(effects, committed)
+                    committed.woken.update((job, step) for step in effects.woken)
 
     def _landed(
         self, jobs: list[DecisionJob], landed: list[bool], effects: Effects, committed: Committed, results: Results

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -48,9 +49,18 @@ class Dispatcher:
 
     def may_hand_over(self, flow: FlowRecord) -> bool:
         """Whether a running flow may go straight on to its next step, or has to let others go first."""
-        if flow.priority > self._replica.shared.bands.ceiling(self._replica.shard):
-            return False
-        return not self._shares.must_yield(flow.priority, flow.fairness_key, flow.fairness_weight, self._pressure)
+        return self.gate()(flow)
+
+    def gate(self) -> Callable[[FlowRecord], bool]:
+        """``may_hand_over`` by what is known now, for another thread."""
+        ceiling = self._replica.shared.bands.ceiling(self._replica.shard)
+        pressure, shares = self._pressure, self._shares
+
+        def may_go_on(flow: FlowRecord) -> bool:
+            yields = shares.must_yield(flow.priority, flow.fairness_key, flow.fairness_weight, pressure)
+            return flow.priority <= ceiling and not yields
+
+        return may_go_on
 
     def begun(self, flow: FlowRecord) -> None:
         """A step of this flow starts."""

@@ -102,10 +102,9 @@ class FlowHandle(Awaitable[Outcome]):
         replica, key = self._place()
         value = {} if data is None else to_json(data, field="answer")
         chosen = None if step is None else self._step_key(step)
+        named = None if chosen is None else (chosen.id, chosen.token)
         await replica.committer.call(
-            lambda effects: answer_step(
-                key.id, key.token, None if chosen is None else (chosen.id, chosen.token), value, effects
-            )
+            lambda effects: answer_step(key.id, key.token, named, value, effects), replica.keep_place()
         )
 
     async def cancel(self, reason: str = "") -> None:

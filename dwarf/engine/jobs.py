@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from dwarf.core.decision import Decision
-from dwarf.core.records import NewFlow, NewStep
+from dwarf.core.records import NewFlow, NewStep, StepRecord
 from dwarf.engine.ids import IdSource
+from dwarf.engine.places import Place
 from dwarf.storage.effects import Effects, Stop
 from dwarf.storage.script import Script
 
@@ -35,10 +36,11 @@ class CreateJob:
 
 @dataclass(slots=True, eq=False)
 class CallJob:
-    """An operation of the API, as a script. The answer is what it returns."""
+    """An operation of the API, as a script. The answer is what it returns. ``place`` is for a step that it wakes."""
 
     call: Callable[[Effects], Script[Any]]
     done: asyncio.Future[Any]
+    place: Place | None = None
     again: bool = False  # an earlier try may have taken effect
 
 
@@ -61,6 +63,8 @@ class Committed:
     decided: list[tuple[Decision, tuple[list[NewStep], int] | None]] = field(default_factory=list)
     flows: list[NewFlow] = field(default_factory=list)
     resumed: list[int] = field(default_factory=list)
+    woken: dict[Job, StepRecord] = field(default_factory=dict)  # leased to this replica, to be started
+    read: list[tuple[str, int, int, int]] = field(default_factory=list)  # sizes of what was read of them
     written: Counter[tuple[str, str]] | None = None  # sizes of payloads by workflow and column, where they are wanted
     seconds: float = 0.0  # of the transaction
 
@@ -68,6 +72,7 @@ class Committed:
         """Add what has come of a part of the group."""
         self.flows.extend(effects.flows)
         self.resumed.extend(effects.resumed)
+        self.read.extend(effects.read)
         self.stops.extend(effects.stops)
         self.moved |= effects.moved
         if effects.work_due:

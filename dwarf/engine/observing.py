@@ -186,7 +186,9 @@ class Observing:
         for (workflow, status), count in ended.items():
             metrics.count("flows_terminated", count, workflow, status, shard)
         executed: Counter[tuple[str, str]] = Counter()
-        handed_over = sum(flow.entry.leased and not flow.record.parent_step_id for flow in group.flows)
+        handed_over = len(group.woken) + sum(
+            flow.entry.leased and not flow.record.parent_step_id for flow in group.flows
+        )
         for decision, handed in group.decided:
             step = decision.step
             executed[step.node, "" if handed is None else status_of(decision)] += 1
@@ -201,6 +203,7 @@ class Observing:
                 metrics.count("steps_fenced", count, task, shard)
         if handed_over:
             metrics.count("steps_handed_over", handed_over, shard)
+        self._count_read(group.read)
         for (workflow, column), size in (group.written or {}).items():
             metrics.count("state_write_bytes", size, workflow, column)
 
@@ -261,8 +264,11 @@ class Observing:
             self.metrics.count("steps_claimed", len(claimed.steps), self._shard)
         if claimed.lost:
             self.metrics.count("steps_claim_lost", claimed.lost, self._shard)
+        self._count_read(claimed.read)
+
+    def _count_read(self, read: Sequence[tuple[str, int, int, int]]) -> None:
         sizes: Counter[tuple[str, str]] = Counter()
-        for workflow, *lengths in claimed.read:
+        for workflow, *lengths in read:
             for column, length in zip(("state", "changes", "answers"), lengths, strict=True):
                 sizes[workflow, column] += length
         for (workflow, column), size in sizes.items():

@@ -21,6 +21,7 @@ from dwarf.engine.keeper import Keeper
 from dwarf.engine.membership import Membership
 from dwarf.engine.observing import Observing, Telemetry
 from dwarf.engine.peers import Peers
+from dwarf.engine.places import Place
 from dwarf.engine.plans import Frozen, PlanCache
 from dwarf.engine.progress import ProgressBook
 from dwarf.engine.runner import Runner, started
@@ -126,6 +127,8 @@ class Replica:
             self.engine_id,
             self.margin_ms,
             Means(self.step_ids.take, new_token, no_room),
+            self.plans.plan_of,
+            self.settings.suspect_at,
         )
         self.pauses = [to_ms(pause, "retry_ladder") / 1000 for pause in self.settings.timing.retry_ladder]
         self.committer = Committer(self.database, self.writer, (self.flow_ids, self.step_ids), self, self.pauses)
@@ -166,6 +169,7 @@ class Replica:
         await self.keeper.aclose()
         await self.progress.aclose()
         await self.committer.aclose()
+        await self.runner.drain(0)  # what was handed over by the last commits
         self.waiters.close()
         for events in self._changes.values():
             for event in events:
@@ -218,6 +222,12 @@ class Replica:
         entry.leased = self.admission.take(entry.url)
         if not entry.leased:
             self.slots.give()
+
+    def keep_place(self) -> Place | None:
+        """A place for a step that is about to be woken, unless others wait for one."""
+        if self.draining or self.dispatcher.backlogged or not self.slots.take():
+            return None
+        return Place(self, own=True)
 
     def begin(self, entry: NewStep, now: int) -> None:
         """Run the first step of a new flow, for which a place was taken."""

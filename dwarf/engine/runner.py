@@ -47,11 +47,15 @@ class Runner:
         return bool(self._tasks)
 
     def launch(self, step: StepRecord) -> None:
-        """Run a step for which a place was taken."""
+        """Run a step for which a place was taken, or give it back where no step is started any more."""
+        if self._replica.draining:
+            run = self._return(step)
+        else:
+            run = self._run(step)
         if step.crashes >= self._replica.settings.suspect_at:
             self._replica.shared.suspects.add((self._replica.shard, step.step_id))
         self.held.add(step.step_id)
-        task = asyncio.create_task(self._run(step), name=f"dwarf-step-{step.step_id}")
+        task = asyncio.create_task(run, name=f"dwarf-step-{step.step_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -321,6 +325,16 @@ class Runner:
             self._replica.dispatcher.wake()
             if self._replica.draining:
                 self._replica.tell(True, step_id=step.step_id)
+
+    async def _return(self, step: StepRecord) -> None:
+        """Give a step back that was handed over as the engine began to close."""
+        self._replica.admission.begun(step.flow.plan.nodes[step.node].url)
+        try:
+            await self._release(step)
+        finally:
+            self._clear(step)
+            self.held.discard(step.step_id)
+            self._replica.slots.give()
 
     async def give_back(self, claimed: Sequence[StepRecord]) -> None:
         """Give steps back that were claimed and will not be started."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import Any
 
 
@@ -53,6 +54,7 @@ class Admission:
         self._free_threads: Callable[[], int] = lambda: int(host.free_threads)
         self._needs_thread: Callable[[str], bool] | None = getattr(host, "needs_thread", None)
         self._admits: Callable[[str], bool] | None = getattr(host, "admits", None)
+        self._counting = Lock()  # a database's thread may promise, too
         self._promised: Counter[str] = Counter()
         self._total = 0
         self._refused = False
@@ -77,14 +79,17 @@ class Admission:
     def promise(self, url: str) -> None:
         """Count a task that is about to start, where it needs a thread."""
         if self._needs_thread is not None and self._needs_thread(url):
-            self._promised[url] += 1
-            self._total += 1
+            with self._counting:
+                self._promised[url] += 1
+                self._total += 1
 
     def begun(self, url: str) -> None:
         """A promised task starts."""
-        if self._total and self._promised[url] > 0:
-            self._promised[url] -= 1
-            self._total -= 1
+        if self._total:
+            with self._counting:
+                if self._promised[url] > 0:
+                    self._promised[url] -= 1
+                    self._total -= 1
 
     def given_up(self, urls: Iterable[str]) -> None:
         """Promised tasks will not start. Whoever found no thread is told."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, literal_column, or_, select, update
 
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
-from dwarf.storage.claims import PlanOf, load_plan
-from dwarf.storage.effects import Effects
+from dwarf.storage.claims import load_plan
+from dwarf.storage.effects import Effects, PlanOf
 from dwarf.storage.ending import end_flow, left_over
 from dwarf.storage.expressions import in_ids, locked, status_is
 from dwarf.storage.rows import FLOW_COLUMNS, flow_record

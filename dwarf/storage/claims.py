@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, bindparam, case, func, literal_column, select
 
 from dwarf.core.plan import Plan
 from dwarf.core.records import FlowRecord, StepRecord
+from dwarf.storage.effects import PlanOf
 from dwarf.storage.expressions import flag_is, in_ids, of_row, status_is
 from dwarf.storage.limits import Admitted, admit
 from dwarf.storage.payloads.refs import fetch_anchors
@@ -30,7 +31,8 @@ NEXT_DEADLINE = Statement(
     ),
 )
 _NOW = bindparam("now", type_=BigInteger)  # it would take the type of what is added to it
-_CLAIMED = (
+# What is read of a step that is leased.
+CLAIMED = (
     steps.c.step_id,
     steps.c.flow_id,
     steps.c.token,
@@ -47,6 +49,14 @@ _CLAIMED = (
     steps.c.created_at,
     steps.c.crashes,
 )
+LEASE: dict[str, Any] = {
+    "status": literal_column("'running'"),
+    "lease_expires": _NOW + steps.c.time_budget_ms + bindparam("margin"),
+    "lease_seq": steps.c.lease_seq + literal_column("1"),
+    "engine_id": bindparam("new_engine_id"),
+    "started_at": case((steps.c.started_at == literal_column("0"), _NOW), else_=steps.c.started_at),
+    "updated_at": _NOW,
+}
 _LEASE = (
     update(steps)
     .where(
@@ -56,22 +66,15 @@ _LEASE = (
         flag_is(of_row(steps.c.asleep), 0),
         steps.c.lease_expires <= bindparam("now"),
     )
-    .values(
-        status=literal_column("'running'"),
-        lease_expires=_NOW + steps.c.time_budget_ms + bindparam("margin"),
-        lease_seq=steps.c.lease_seq + literal_column("1"),
-        engine_id=bindparam("new_engine_id"),
-        started_at=case((steps.c.started_at == literal_column("0"), _NOW), else_=steps.c.started_at),
-        updated_at=_NOW,
-    )
+    .values(LEASE)
 )
 # Where it is done in turn, ``find_due`` has locked the rows: nobody else can have leased them.
 CLAIM = Statement(
     "claim_steps",
-    _LEASE.returning(*_CLAIMED),
+    _LEASE.returning(*CLAIMED),
     in_turn=(
         _LEASE,
-        select(*_CLAIMED).where(
+        select(*CLAIMED).where(
             in_ids(steps.c.step_id, "ids"),
             status_is(steps.c.status, Status.RUNNING),
             steps.c.engine_id == bindparam("new_engine_id"),
@@ -87,8 +90,6 @@ CONVERGE_ENDED = Statement(
     .where(steps.c.step_id == bindparam("id"), status_is(steps.c.status, Status.RUNNING))
     .values(status=bindparam("new_status"), parked=literal_column("0"), updated_at=bindparam("now")),
 )
-
-PlanOf = Callable[[str, str | None], "Plan | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def claim_due(
     rows = yield from _without_ended(rows, owners, now)
     anchors = yield from fetch_anchors(anchor for row in rows for anchor in read_object(row[6]).values())
     read = [(owners[row[1]][0].workflow_url, len(row[5]), len(row[7]), len(row[11])) for row in rows]
-    return Claimed(now, [_record(row, owners[row[1]][0], anchors, now) for row in rows], lost=lost, read=read)
+    return Claimed(now, [claimed_record(row, owners[row[1]][0], anchors, now) for row in rows], lost=lost, read=read)
 
 
 def _choose(
@@ -216,9 +217,14 @@ def _without_ended(rows: list[Row], owners: dict[int, tuple[FlowRecord, str]], n
     return live
 
 
-def _record(row: Row, flow: FlowRecord, anchors: Any, now: int) -> StepRecord:
+def claimed_record(
+    row: Row, flow: FlowRecord, anchors: Any, now: int, stored_answers: Sequence[Any] | None = None
+) -> StepRecord:
+    """A leased step from a row of CLAIMED; ``stored_answers`` stand in for those that the row has."""
     refs = read_object(row[6])
-    answers = [Answer.from_json(answer) for answer in loads(row[11])] if row[11] else []
+    if stored_answers is None:
+        stored_answers = loads(row[11]) if row[11] else []
+    answers = [Answer.from_json(answer) for answer in stored_answers]
     return StepRecord(
         flow,
         row[0],

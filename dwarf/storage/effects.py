@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from sqlalchemy import bindparam, update
 
-from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
+from dwarf.core.plan import Plan
+from dwarf.core.records import FlowRecord, NewFlow, NewStep, State, StepRecord
 from dwarf.core.step import Means
 from dwarf.storage.expressions import ZERO, of_row, status_is
 from dwarf.storage.rows import GRAPH_KNOWN, INSERT_FLOW, INSERT_GRAPH, flow_row, insert_steps
 from dwarf.storage.script import Fetch, InsertMany, Landing, Params, Script, Statement, UpdateEach
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
+
+PlanOf: TypeAlias = Callable[[str, str | None], "Plan | None"]
+Suits: TypeAlias = Callable[[FlowRecord, str], bool]
+"""Whether a step of a flow may take a place that is kept for it; the second argument is its task's URL."""
 
 LINK_MEMBERS = Statement(
     "link_members",
@@ -30,12 +37,17 @@ LINK_MEMBERS = Statement(
 
 @dataclass(slots=True)
 class Writer:
-    """Who writes: a replica on one shard, whose id may change, and what its decisions take from outside."""
+    """Who writes: a replica on one shard, whose id may change, and what its decisions take from outside.
+
+    Steps that have lost their process ``suspect_at`` times are only run apart from others.
+    """
 
     shard: int
     engine_id: int
     margin_ms: int
     means: Means
+    plan_of: PlanOf
+    suspect_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,11 @@ class Effects:
     work_due: bool = False  # a step became pending, or a moment is new at which something is due
     resumed: list[int] = field(default_factory=list)  # flows that were interrupted and run again
     written: Counter[tuple[str, str]] | None = None  # sizes of payloads by workflow and column, where they are wanted
+    read: list[tuple[str, int, int, int]] = field(default_factory=list)  # likewise; see claims.Claimed
+    place: Suits | None = None  # for the step that is woken
+    places: Mapping[int, Suits] = field(default_factory=dict)  # for the step that called a flow which ends, by the flow
+    woken: list[StepRecord] = field(default_factory=list)  # leased to this replica
+    last: bool = False  # nothing follows in the transaction: see Landing
 
     def add_flow(self, flow: NewFlow) -> None:
         """Insert a flow with its first step."""

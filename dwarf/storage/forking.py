@@ -18,9 +18,9 @@ from dwarf.core.keys import Key, parse_key
 from dwarf.core.plan import Plan
 from dwarf.core.records import State
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, StepNotFound
-from dwarf.storage.claims import PlanOf, load_plan
+from dwarf.storage.claims import load_plan
 from dwarf.storage.commit import follow_up
-from dwarf.storage.effects import Effects
+from dwarf.storage.effects import Effects, PlanOf
 from dwarf.storage.expressions import in_ids
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import read_object, restore

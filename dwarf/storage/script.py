@@ -56,10 +56,15 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Run a query, or a write with RETURNING, and answer its rows as a list of tuples."""
+    """Run a query, or a write with RETURNING, and answer its rows as a list of tuples.
+
+    ``alone``: a query that locks nothing and may see other commits than the requests after it, so that no transaction
+    is opened for it on a server.
+    """
 
     statement: Statement
     params: Params
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

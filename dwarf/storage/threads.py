@@ -9,9 +9,9 @@ from sqlalchemy import bindparam, select
 from dwarf.core.keys import Key
 from dwarf.core.records import FlowRecord, NewFlow, State
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, ThreadNotFound
-from dwarf.storage.claims import PlanOf, load_plan
+from dwarf.storage.claims import load_plan
 from dwarf.storage.creates import THREAD
-from dwarf.storage.effects import Effects
+from dwarf.storage.effects import Effects, PlanOf
 from dwarf.storage.expressions import ZERO, locked
 from dwarf.storage.rows import FLOW_COLUMNS, flow_record, read_object
 from dwarf.storage.script import Fetch, Lock, Script, Statement

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, exists, literal_column, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, exists, literal_column, select, update
 
 from dwarf.core.answers import question, with_answer
-from dwarf.core.records import FlowRecord
+from dwarf.core.records import FlowRecord, State
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, StepNotFound
+from dwarf.storage.claims import LEASE
 from dwarf.storage.effects import Effects, Stop
-from dwarf.storage.expressions import flag_is, locked, status_is
+from dwarf.storage.expressions import flag_is, locked, of_row, status_is
 from dwarf.storage.rows import read_object
-from dwarf.storage.script import Execute, Fetch, Lock, Row, Script, Statement
+from dwarf.storage.script import Execute, Fetch, Landing, Lock, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import flows, steps
+from dwarf.storage.waking import ANSWERS, CHANGES, FLOW, LEASE_SEQ, LINEAGE, WAKING, awoken, lease
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.schemas import check, find_schema
 from dwarf.workflow.signals import Answer, Interrupt, answer_on_timeout
@@ -39,29 +41,41 @@ INTERRUPT_CALLER = Statement(
     .where(steps.c.step_id == bindparam("id"), flag_is(steps.c.parked, 1), status_is(steps.c.status, Status.RUNNING))
     .values(status=literal_column("'interrupted'"), updated_at=bindparam("now")),
 )
+_RESUME = update(steps).where(
+    steps.c.step_id == bindparam("id"),
+    flag_is(steps.c.parked, 0),
+    status_is(steps.c.status, Status.INTERRUPTED),
+    steps.c.lease_seq == bindparam("seq"),  # whoever has been answered meanwhile, and has asked again, runs again
+)
+_ANSWERED: dict[str, Any] = {
+    "answers": bindparam("new_answers"),
+    "interrupt": literal_column("''"),
+    "interrupt_deadline": literal_column("0"),
+    "not_before": bindparam("now"),
+}
 RESUME_STEP = Statement(
     "resume_step",
-    update(steps)
-    .where(
-        steps.c.step_id == bindparam("id"), flag_is(steps.c.parked, 0), status_is(steps.c.status, Status.INTERRUPTED)
-    )
-    .values(
-        status=literal_column("'pending'"),
-        answers=bindparam("new_answers"),
-        interrupt=literal_column("''"),
-        interrupt_deadline=literal_column("0"),
-        not_before=bindparam("now"),
-        lease_expires=literal_column("0"),
-        updated_at=bindparam("now"),
+    _RESUME.values(
+        {
+            **_ANSWERED,
+            "status": literal_column("'pending'"),
+            "lease_expires": literal_column("0"),
+            "updated_at": bindparam("now"),
+        }
     ),
 )
+RESUME_LEASED = Statement("resume_leased", _RESUME.values({**_ANSWERED, **LEASE}))
 RESUME_FLOW = Statement(
     "resume_flow",
     update(flows)
     .where(
         flows.c.flow_id == bindparam("id"),
-        status_is(flows.c.status, Status.INTERRUPTED),
-        ~exists().where(steps.c.flow_id == flows.c.flow_id, status_is(steps.c.status, Status.INTERRUPTED)),
+        status_is(of_row(flows.c.status), Status.INTERRUPTED),
+        ~exists().where(
+            steps.c.flow_id == flows.c.flow_id,
+            status_is(steps.c.status, Status.INTERRUPTED),
+            steps.c.step_id != bindparam("woken"),
+        ),
     )
     .values(status=literal_column("'running'"), updated_at=bindparam("now")),
 )
@@ -81,21 +95,50 @@ _WAITING = (
     steps.c.step_id,
     steps.c.flow_id,
     steps.c.token,
+    steps.c.changes,
+    steps.c.lineage_id,
     steps.c.answers,
-    steps.c.interrupt,
-    steps.c.updated_at,
-    flows.c.root_flow_id,
+    steps.c.lease_seq,
     flows.c.parent_flow_id,
     flows.c.parent_step_id,
+    flows.c.root_flow_id,
+    steps.c.interrupt,
+    steps.c.updated_at,
 )
 _LEAF = (flag_is(steps.c.parked, 0), status_is(steps.c.status, Status.INTERRUPTED))
-LEAVES = Statement(
-    "waiting_steps",
-    select(*_WAITING)
-    .join(flows, flows.c.flow_id == steps.c.flow_id)
-    .where(flows.c.root_flow_id == bindparam("root"), *_LEAF)
-    .order_by(steps.c.updated_at, steps.c.step_id),
+_ROOTS, _FLOWS, _STEPS = flows.alias("roots"), flows.alias("flows_below"), steps.alias("steps_below")
+
+
+_OLDEST = (  # apart from the rest of its row: there may be many of them
+    select(_STEPS.c.step_id)
+    .join(_FLOWS, _FLOWS.c.flow_id == _STEPS.c.flow_id)
+    .where(
+        _FLOWS.c.root_flow_id == bindparam("root"),
+        flag_is(_STEPS.c.parked, 0),
+        status_is(_STEPS.c.status, Status.INTERRUPTED),
+    )
+    .order_by(_STEPS.c.updated_at, _STEPS.c.step_id)
+    .limit(literal_column("1"))
+    .scalar_subquery()
 )
+
+
+def _waiting(step_id: ColumnElement[int], *columns: ColumnElement[Any]) -> Select[Any]:
+    """A step of a tree that waits for an answer, with what tells whether its root may be answered."""
+    return (
+        select(_ROOTS.c.token, _ROOTS.c.parent_flow_id, _ROOTS.c.status, *columns)
+        .select_from(steps)
+        .join(flows, flows.c.flow_id == steps.c.flow_id)
+        .join(_ROOTS, _ROOTS.c.flow_id == bindparam("root"))
+        .where(steps.c.step_id == step_id, of_row(flows.c.root_flow_id) == bindparam("root"), *_LEAF)
+    )
+
+
+_ALL = (*WAKING, steps.c.interrupt, steps.c.updated_at)
+OLDEST_LEAF = Statement("oldest_waiting", _waiting(_OLDEST, *_WAITING))
+ONE_LEAF = Statement("one_waiting", _waiting(bindparam("step"), *_WAITING))
+OLDEST_LEAF_WHOLE = Statement("oldest_waiting_whole", _waiting(_OLDEST, *_ALL))
+ONE_LEAF_WHOLE = Statement("one_waiting_whole", _waiting(bindparam("step"), *_ALL))
 OVERDUE = Statement(
     "overdue_steps",
     select(*_WAITING)
@@ -108,27 +151,30 @@ OVERDUE = Statement(
     .order_by(steps.c.interrupt_deadline, steps.c.step_id)
     .limit(TIMEOUTS_AT_ONCE),
 )
-WRITTEN = Statement("written_so_far", select(steps.c.changes).where(steps.c.step_id == bindparam("id")))
 RESUMABLE = Statement(
     "resumable_flow",
-    select(flows.c.token, flows.c.status, flows.c.parent_flow_id).where(flows.c.flow_id == bindparam("id")),
+    select(flows.c.token, flows.c.parent_flow_id, flows.c.status).where(flows.c.flow_id == bindparam("id")),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A step that waits for an answer."""
+    """A step that waits for an answer. ``row``: all of it, where it may be run at once."""
 
     step_id: int
     flow_id: int
     token: str
+    changes: State
+    lineage_id: int
     answers: list[Any]
+    lease_seq: int
+    parent_flow_id: int
+    parent_step_id: int
+    root_flow_id: int
     payload: dict[str, Any]
     interrupt: Interrupt
     since: int
-    root_flow_id: int
-    parent_flow_id: int
-    parent_step_id: int
+    row: Row | None = None
 
 
 def interrupt_upward(flow: FlowRecord, effects: Effects) -> Script[None]:
@@ -147,30 +193,41 @@ def interrupt_upward(flow: FlowRecord, effects: Effects) -> Script[None]:
 
 def answer_step(
     flow_id: int, flow_token: str, step: tuple[int, str] | None, value: Any, effects: Effects
-) -> Script[None]:
-    """Give an answer to the oldest waiting step of a flow's tree, or to the step named.
+) -> Script[bool]:
+    """Give an answer to the oldest waiting step of a flow's tree, or to the step named. Whether the flow goes on.
 
     FlowNotFound, StepNotFound, InvalidRequest (a child flow's key, an answer that does not fit its schema),
     StateConflict (nothing waits there).
     """
-    rows = yield Fetch(RESUMABLE, {"id": flow_id})
-    if not rows or rows[0][0] != flow_token:
-        raise FlowNotFound("flow not found")
-    if rows[0][2]:
-        raise InvalidRequest("a child flow is answered through its root flow's key, or by the step's key")
-    if rows[0][1] != Status.INTERRUPTED:
-        raise StateConflict(f"the flow is {rows[0][1]}: it does not wait for an answer")
-    woken = False
-    while not woken:
-        leaves = [_leaf(row) for row in (yield Fetch(LEAVES, {"root": flow_id}))]
-        chosen = next(_addressed(leaves, step), None)
-        if chosen is None:
+    whole = effects.place is not None
+    if step is None:
+        search, params = (OLDEST_LEAF_WHOLE if whole else OLDEST_LEAF), {"root": flow_id}
+    else:
+        search, params = (ONE_LEAF_WHOLE if whole else ONE_LEAF), {"root": flow_id, "step": step[0]}
+    while True:
+        rows = yield Fetch(search, params, alone=True)
+        _check_root(rows or (yield Fetch(RESUMABLE, {"id": flow_id}, alone=True)), flow_token)
+        if not rows:
             raise StateConflict("the flow is not paused at an interrupt" if step is None else "the step does not wait")
-        schema = find_schema(chosen.payload)
+        leaf = _whole(rows[0][3:]) if whole else _leaf(rows[0][3:])
+        if step is not None and leaf.token != step[1]:
+            raise StepNotFound("step not found")
+        schema = find_schema(leaf.payload)
         if schema is not None:
             check(value, schema)
         # where somebody else has just answered it, this answer is for the next one that waits, if any step will do
-        woken = yield from _wake(chosen, Answer("interrupt", value), effects)
+        if (yield from _wake(leaf, Answer("interrupt", value), effects)):
+            return flow_id in effects.resumed
+
+
+def _check_root(rows: Sequence[Row], token: str) -> None:
+    """Whether a flow may be answered, from a row that begins with its token, parent and status."""
+    if not rows or rows[0][0] != token:
+        raise FlowNotFound("flow not found")
+    if rows[0][1]:
+        raise InvalidRequest("a child flow is answered through its root flow's key, or by the step's key")
+    if rows[0][2] != Status.INTERRUPTED:
+        raise StateConflict(f"the flow is {rows[0][2]}: it does not wait for an answer")
 
 
 def answer_overdue(effects: Effects) -> Script[int]:
@@ -183,43 +240,64 @@ def answer_overdue(effects: Effects) -> Script[int]:
     return count
 
 
-def _addressed(leaves: list[Leaf], step: tuple[int, str] | None) -> Iterator[Leaf]:
-    if step is None:
-        yield from leaves[:1]
-        return
-    for leaf in leaves:
-        if leaf.step_id == step[0]:
-            if leaf.token != step[1]:
-                raise StepNotFound("step not found")
-            yield leaf
-
-
 def _wake(leaf: Leaf, answer: Answer, effects: Effects) -> Script[bool]:
-    """Give a step its answer. False where it does not wait any more."""
-    written = yield Fetch(WRITTEN, {"id": leaf.step_id})
+    """Give a step its answer, and lease it where there is a place for it. False where it does not wait any more."""
     now = effects.now
-    put = question(leaf.payload, leaf.since, now)
-    answers = with_answer(leaf.answers, answer, read_object(written[0][0] if written else ""), put)
-    if not (yield Execute(RESUME_STEP, {"id": leaf.step_id, "new_answers": dumps(answers), "now": now})):
+    answers = with_answer(leaf.answers, answer, leaf.changes, question(leaf.payload, leaf.since, now))
+    step = None if leaf.row is None else (yield from awoken(leaf.row, answers, effects.place, effects))
+    params: dict[str, Any] = {"id": leaf.step_id, "seq": leaf.lease_seq, "new_answers": dumps(answers), "now": now}
+    write = RESUME_STEP
+    if step is not None:
+        write, params = RESUME_LEASED, {**params, **lease(effects)}
+    if leaf.parent_step_id or leaf.lineage_id:
+        going_on = yield from _wake_among_others(leaf, Execute(write, params), effects)
+    else:
+        # nothing else can be under way in its flow, so that whether something still waits there is no question
+        flow = UpdateEach(RESUME_FLOW, [{"id": leaf.flow_id, "woken": leaf.step_id, "now": now}])
+        (woken,), (resumed,) = yield Landing(UpdateEach(write, [params]), [(flow, [0])], effects.last)
+        going_on = ([leaf.flow_id] if resumed else []) if woken else None
+    if going_on is None:
         return False
-    effects.work_due = True
     effects.moved.add(leaf.root_flow_id)
-    flow_id, parent_flow, caller = leaf.flow_id, leaf.parent_flow_id, leaf.parent_step_id
-    yield Lock(LOCK_FLOW, {"id": flow_id})
-    while (yield Execute(RESUME_FLOW, {"id": flow_id, "now": now})):
-        effects.resumed.append(flow_id)
-        if not caller:
-            break
-        yield Execute(RESUME_CALLER, {"id": caller, "now": now})
-        flow_id = parent_flow
-        yield Lock(LOCK_FLOW, {"id": flow_id})
-        parent_flow, caller, _ = (yield Fetch(PARENT, {"id": flow_id}))[0]
+    effects.resumed += going_on
+    if step is None:
+        effects.work_due = True
+    else:
+        step.flow.updated_at = now if leaf.flow_id in going_on else step.flow.updated_at
+        effects.woken.append(step)
     return True
 
 
-def _leaf(row: Row) -> Leaf:
-    step_id, flow_id, token, answers, interrupt, *linkage = row
+def _wake_among_others(leaf: Leaf, write: Execute, effects: Effects) -> Script[list[int] | None]:
+    """Wake a step of a flow in which, or above which, others may wait. The flows that go on; None where it is late."""
+    if not (yield write):
+        return None
+    now, going_on = effects.now, []
+    flow_id, parent_flow, caller, woken = leaf.flow_id, leaf.parent_flow_id, leaf.parent_step_id, leaf.step_id
+    yield Lock(LOCK_FLOW, {"id": flow_id})
+    while (yield Execute(RESUME_FLOW, {"id": flow_id, "woken": woken, "now": now})):
+        going_on.append(flow_id)
+        if not caller:
+            break
+        yield Execute(RESUME_CALLER, {"id": caller, "now": now})
+        flow_id, woken = parent_flow, caller
+        yield Lock(LOCK_FLOW, {"id": flow_id})
+        parent_flow, caller, _ = (yield Fetch(PARENT, {"id": flow_id}))[0]
+    return going_on
+
+
+def _whole(row: Row) -> Leaf:
+    """From a row of WAKING, with the question behind it."""
+    parents = row[FLOW + 5 : FLOW + 8]
+    return _leaf((*row[:3], row[CHANGES], row[LINEAGE], row[ANSWERS], row[LEASE_SEQ], *parents, *row[-2:]), row)
+
+
+def _leaf(columns: Row, row: Row | None = None) -> Leaf:
+    """From a row of _WAITING."""
+    step_id, flow_id, token, changes, lineage_id, answers, lease_seq, *linkage, interrupt, since = columns
     stored = read_object(interrupt)
     payload = stored.get("payload") or {}
     asked = Interrupt(payload, None, stored.get("default"), "default" in stored)
-    return Leaf(step_id, flow_id, token, loads(answers) if answers else [], payload, asked, *linkage)
+    known = loads(answers) if answers else []
+    before, parents = read_object(changes), (linkage[0], linkage[1], linkage[2])
+    return Leaf(step_id, flow_id, token, before, lineage_id, known, lease_seq, *parents, payload, asked, since, row)

@@ -229,7 +229,7 @@ async def test_of_two_answers_at_once_the_later_wakes_the_flow(running: Running)
 async def test_of_two_answers_for_any_step_each_finds_its_own(running: Running) -> None:
     async with running() as one, running() as two:
         flow = await both_ask(one)
-        held = (await Gates.of(one)).hold("COMMIT", after="resume_step")
+        held = (await Gates.of(one)).hold("COMMIT", after="resume_flow")
         answering = asyncio.create_task(flow.resume("x"))
         await held.reached()
         await meets(held, two.flow(flow.key).resume("y"))
@@ -242,7 +242,7 @@ async def test_of_two_answers_to_one_step_the_later_is_refused(running: Running)
     async with running() as one, running() as two:
         flow = await both_ask(one)
         first, second = await flow.interrupts()
-        held = (await Gates.of(one)).hold("COMMIT", after="resume_step")
+        held = (await Gates.of(one)).hold("COMMIT", after="resume_flow")
         answering = asyncio.create_task(flow.resume("x", step=first))
         await held.reached()
         with pytest.raises(StateConflict):

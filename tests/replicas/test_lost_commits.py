@@ -118,7 +118,10 @@ async def test_a_step_that_was_taken_is_run(proxy: Proxy, running: Running, arri
 async def test_an_answer_counts_once_and_is_not_said_to_be_refused(
     proxy: Proxy, running: Running, arrives: bool
 ) -> None:
+    ran: list[str] = []
+
     async def ask(flow: Flow) -> None:
+        ran.append(flow.node)
         flow["answer"] = flow.interrupt("well?")
 
     async with running(timing=SOON) as engine:
@@ -133,6 +136,7 @@ async def test_an_answer_counts_once_and_is_not_said_to_be_refused(
         outcome = await flow.outcome(timeout=PATIENCE_S)
         assert (outcome.status, outcome.state) == (Status.COMPLETED, {"answer": "yes"})
     assert proxy.lost == 1
+    assert ran == ["Ask", "Ask"]  # to ask, and with the answer
 
 
 async def test_closing_leaves_no_lease_behind(proxy: Proxy, running: Running, arrives: bool) -> None:

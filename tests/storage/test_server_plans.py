@@ -22,6 +22,7 @@ from dwarf.storage.recovery import RELEASE, REWIND
 from dwarf.storage.rows import INSERT_FLOW, INSERT_READY_STEP, INSERT_STEP
 from dwarf.storage.script import InsertMany, Landing, Statement, Tally, UpdateEach
 from dwarf.storage.supply import WAKE
+from dwarf.storage.waits import ONE_LEAF_WHOLE, RESUME_FLOW, RESUME_LEASED, RESUME_STEP
 from tests.storage.support import opened, url_of
 from tests.support.servers import servers
 
@@ -29,7 +30,7 @@ pytestmark = [
     pytest.mark.server,
     pytest.mark.skipif("postgresql" not in servers(), reason="needs PostgreSQL: see scripts/with-servers"),
 ]
-BATCHES = (FINISH, FAIL, RETRY, ASK, CALL, END_FLOW, PROGRESS, RELEASE)
+BATCHES = (FINISH, FAIL, RETRY, ASK, CALL, END_FLOW, PROGRESS, RELEASE, RESUME_STEP, RESUME_LEASED)
 LISTS = (CLAIM, WAKE, REWIND, SPAWNS, ANCHORS)
 LANDING = Landing(
     UpdateEach(FINISH, []),
@@ -123,3 +124,16 @@ async def test_the_members_of_cohorts_are_found_by_their_cohorts(connection: Any
     assert links is not None
     assert await indexes_of(connection, links) == {"dwarf_steps_cohort"}
     assert await indexes_of(connection, compiled(MEMBERS, "postgresql").sql, "again") == {"dwarf_steps_cohort"}
+
+
+async def test_an_answer_looks_its_rows_up_by_their_ids(connection: Any) -> None:
+    sql = landing_batch(Landing(UpdateEach(RESUME_LEASED, []), [(UpdateEach(RESUME_FLOW, []), [])]))
+    assert sql is not None
+    assert await indexes_of(connection, sql) == {"dwarf_steps_pkey", "dwarf_flows_pkey", "dwarf_steps_flow"}
+
+
+async def test_a_step_that_is_to_be_answered_is_looked_up_by_its_id(connection: Any) -> None:
+    assert await indexes_of(connection, compiled(ONE_LEAF_WHOLE, "postgresql").sql) == {
+        "dwarf_steps_pkey",
+        "dwarf_flows_pkey",
+    }

@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from sqlalchemy import Select
+
 from dwarf.errors import DwarfError
 from dwarf.storage.drivers.sqlite_session import NOW, Observer
 from dwarf.storage.failures import LostCommit, PayloadRefused, Unavailable, can_be_undone, classify
@@ -206,7 +208,7 @@ class Transaction:
             return await self._land(request)
         if self._over:
             raise TypeError("a request follows the last one")
-        if not self._open:
+        if not self._open and not _needs_none(request):
             await self._begin()
         match request:
             case Fetch() | Lock():
@@ -224,7 +226,6 @@ class Transaction:
         now = self._clock.now()
         if now is None:
             now = self._clock.show(int((await self._fetch(_FETCH_NOW))[0][0]))
-            self.begun = True
         return now
 
     async def _land(self, request: Landing) -> list[list[Any]]:
@@ -242,7 +243,7 @@ class Transaction:
             if not self._open:
                 await self._begin()
             return await self._drive(one_by_one(request))
-        self._over = request.last
+        self._over = request.last and any(map(any, written))
         if at_once:
             self._observe("begin", 0)
         for part, flags in zip((request.own, *(part for part, _ in request.rest)), written, strict=True):
@@ -258,6 +259,7 @@ class Transaction:
         except self._link.errors as error:
             raise classify(error, self._link.family, request.statement.name) from error
         self._observe(request.statement.name, len(rows))
+        self.begun = True
         return rows
 
     async def _execute(self, request: Execute) -> int:
@@ -299,3 +301,8 @@ class Transaction:
             self._depth -= 1
         await self._control(f"RELEASE SAVEPOINT {name}", "release")
         return result, None
+
+
+def _needs_none(request: object) -> bool:
+    """Whether a request needs no transaction. Outside one nothing else keeps a read from writing."""
+    return isinstance(request, Fetch) and request.alone and isinstance(request.statement.clause, Select)

@@ -17,10 +17,10 @@ ANCHORS = Statement(
 )
 
 
-def fetch_anchors(anchor_ids: Iterable[int]) -> Script[dict[int, State]]:
-    """What each anchor holds: its changes over its own stored state."""
+def fetch_anchors(anchor_ids: Iterable[int], *, alone: bool = False) -> Script[dict[int, State]]:
+    """What each anchor holds: its changes over its own stored state. ``alone``: see Fetch."""
     wanted = sorted(set(anchor_ids))
     if not wanted:
         return {}
-    rows = yield Fetch(ANCHORS, {"ids": wanted})
+    rows = yield Fetch(ANCHORS, {"ids": wanted}, alone)
     return {step_id: {**read_object(state), **read_object(changes)} for step_id, state, changes in rows}

@@ -128,7 +128,7 @@ class Payloads:
         statement = request.statement
         layout: Layout = statement.layout or layout_of(statement)
         if layout.params and self._coder is not None:
-            request = Fetch(statement, self._coder.encoded_row(statement.name, layout, request.params))
+            request = Fetch(statement, self._coder.encoded_row(statement.name, layout, request.params), request.alone)
         rows: list[Row] = yield request
         if not rows or not layout.columns:
             return rows

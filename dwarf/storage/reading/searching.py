@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, func, select
 
 from dwarf.core.plan import Plan
-from dwarf.storage.claims import PlanOf, load_plan
+from dwarf.storage.claims import load_plan
+from dwarf.storage.effects import PlanOf
 from dwarf.storage.expressions import search_terms
 from dwarf.storage.reading.filters import Filters
 from dwarf.storage.script import Fetch, Script, Statement

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dwarf import END, Flow, Graph, Status
+from dwarf import END, Flow, Graph, Limit, Status, task
 from dwarf.engine import Engine, FlowHandle, Shard, Timing
 from dwarf.errors import ConfigError, EngineClosed, InvalidRequest, StateConflict, StorageError
 from dwarf.hosts import LocalHost
@@ -273,16 +273,16 @@ async def test_e124_peer_takes_an_expired_lease(host: LocalHost, running: Any) -
 
 
 async def test_e127_lost_doorbell_only_delays_the_start(
-    host: LocalHost, running: Any, seams: Seams, monkeypatch: pytest.MonkeyPatch
+    running: Any, seams: Seams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dwarf.engine.dispatcher.LONGEST_WAIT_S", 0.1)
 
-    @host.task
+    @task(limit=Limit(concurrency=1))  # what has to keep to a limit is looked for
     async def Ask(flow: Flow) -> None:
         flow["answer"] = flow.interrupt("x")
 
     async with running() as engine:
-        handle: FlowHandle = await engine.create(Graph("g").add_transition("Ask", END))
+        handle: FlowHandle = await engine.create(Graph("g").add_node("Ask", Ask).add_transition("Ask", END))
         await handle
         rung = seams.passed["dropDoorbell"]
         seams.lose("dropDoorbell")

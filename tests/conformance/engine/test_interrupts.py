@@ -303,6 +303,7 @@ async def test_e71_resume_and_cancel_in_both_orders(
     handle = await engine.create(Graph("g").add_transition("Ask", END))
     await handle
     held = seams.checkpoint("beforeCommit:create" if together else "beforeCommit:operation")
+    running = seams.checkpoint("executeTask:Ask")  # what was answered does not end before the flow is cancelled
     if together:
         blocker = asyncio.create_task(engine.create(Graph("h").add_transition("Ask", END)))
         await held.arrived()
@@ -316,6 +317,7 @@ async def test_e71_resume_and_cancel_in_both_orders(
             await held.arrived()
     held.release()
     results = await asyncio.gather(*tasks, return_exceptions=True)
+    running.release()
     if together:
         await blocker
     assert (await handle).status is Status.CANCELLED

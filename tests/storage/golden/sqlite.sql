@@ -846,11 +846,27 @@ WHERE dwarf_steps.flow_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.li
 -- now
 SELECT CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) AS anon_1;
 
+-- oldest_waiting
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.changes, dwarf_steps.lineage_id, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_steps.interrupt, dwarf_steps.updated_at
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = ?
+WHERE dwarf_steps.step_id = (SELECT steps_below.step_id
+FROM dwarf_steps AS steps_below JOIN dwarf_flows AS flows_below ON flows_below.flow_id = steps_below.flow_id
+WHERE flows_below.root_flow_id = ? AND steps_below.parked = 0 AND steps_below.status = 'interrupted' ORDER BY steps_below.updated_at, steps_below.step_id
+ LIMIT 1 OFFSET ?) AND dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
+
 -- oldest_waiting_in_tree
 SELECT dwarf_steps.interrupt
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id
  LIMIT ? OFFSET ?;
+
+-- oldest_waiting_whole
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = ?
+WHERE dwarf_steps.step_id = (SELECT steps_below.step_id
+FROM dwarf_steps AS steps_below JOIN dwarf_flows AS flows_below ON flows_below.flow_id = steps_below.flow_id
+WHERE flows_below.root_flow_id = ? AND steps_below.parked = 0 AND steps_below.status = 'interrupted' ORDER BY steps_below.updated_at, steps_below.step_id
+ LIMIT 1 OFFSET ?) AND dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- one_schedule
 SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
@@ -861,6 +877,16 @@ WHERE dwarf_schedules.name = ?;
 SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = ?;
+
+-- one_waiting
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.changes, dwarf_steps.lineage_id, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_steps.interrupt, dwarf_steps.updated_at
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = ?
+WHERE dwarf_steps.step_id = ? AND dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
+
+-- one_waiting_whole
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = ?
+WHERE dwarf_steps.step_id = ? AND dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- origin_flows
 SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state
@@ -883,7 +909,7 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.interrupt_deadline <= ?;
 
 -- overdue_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.updated_at, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.changes, dwarf_steps.lineage_id, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_steps.interrupt, dwarf_steps.updated_at
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.interrupt_deadline <= ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.interrupt_deadline, dwarf_steps.step_id
  LIMIT ? OFFSET ?;
@@ -938,7 +964,7 @@ UPDATE dwarf_replicas SET seen_at=? WHERE dwarf_replicas.engine_id = ? AND dwarf
 UPDATE dwarf_ids SET next_id=(dwarf_ids.next_id + ?) WHERE dwarf_ids.kind = ? RETURNING next_id;
 
 -- resumable_flow
-SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.parent_flow_id
+SELECT dwarf_flows.token, dwarf_flows.parent_flow_id, dwarf_flows.status
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ?;
 
@@ -948,13 +974,16 @@ UPDATE dwarf_steps SET status='running', updated_at=? WHERE dwarf_steps.step_id 
 -- resume_flow
 UPDATE dwarf_flows SET status='running', updated_at=? WHERE dwarf_flows.flow_id = ? AND dwarf_flows.status = 'interrupted' AND NOT (EXISTS (SELECT *
 FROM dwarf_steps
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.status = 'interrupted'));
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.status = 'interrupted' AND dwarf_steps.step_id != ?));
+
+-- resume_leased
+UPDATE dwarf_steps SET status='running', interrupt_deadline=0, not_before=?, lease_expires=(? + dwarf_steps.time_budget_ms + ?), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=?, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN ? ELSE dwarf_steps.started_at END, updated_at=?, answers=?, interrupt='' WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.lease_seq = ?;
 
 -- resume_schedule
 UPDATE dwarf_schedules SET paused=0, next_at=? WHERE dwarf_schedules.name = ? AND dwarf_schedules.paused = 1;
 
 -- resume_step
-UPDATE dwarf_steps SET status='pending', interrupt_deadline=0, not_before=?, lease_expires=0, updated_at=?, answers=?, interrupt='' WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
+UPDATE dwarf_steps SET status='pending', interrupt_deadline=0, not_before=?, lease_expires=0, updated_at=?, answers=?, interrupt='' WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.lease_seq = ?;
 
 -- retired_flows
 SELECT dwarf_flows.flow_id
@@ -1068,11 +1097,6 @@ SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.cha
 FROM dwarf_steps
 WHERE dwarf_steps.flow_id = ? AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
--- waiting_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.updated_at, dwarf_flows.root_flow_id, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id
-FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
-WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
-
 -- waiting_steps_of_tree
 SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
@@ -1085,8 +1109,3 @@ UPDATE dwarf_steps SET asleep=0 WHERE dwarf_steps.step_id IN (SELECT value FROM 
 SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) ORDER BY dwarf_steps.step_id;
-
--- written_so_far
-SELECT dwarf_steps.changes
-FROM dwarf_steps
-WHERE dwarf_steps.step_id = ?;

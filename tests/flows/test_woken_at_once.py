@@ -1,0 +1,270 @@
+"""A step that is given its answer starts in the place that the answer found free, and nobody looks for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from threading import Event
+from typing import Any
+
+import pytest
+
+from dwarf import END, Flow, Graph, Limit, Status, task
+from dwarf import seams as test_seams
+from dwarf.core.fairness import Pressure
+from dwarf.core.records import StepRecord
+from dwarf.engine import Engine, FlowHandle
+from dwarf.hosts import LocalHost
+from dwarf.seams import Seams
+from dwarf.storage.claims import claim_due
+from dwarf.storage.recovery import release_lease
+from tests.storage.test_statement_counts import QUIET, counted, quiet, statements
+from tests.support.workflows import Gate, Running, at
+
+__all__ = ["quiet"]
+
+SEARCH = {"best_band", "keys_of_band", "due_of_key", "claim_steps", "claimed_flows"}
+
+
+@pytest.fixture
+def seams() -> Iterator[Seams]:
+    """Faults and checkpoints in the engine, for this test."""
+    with test_seams.installed() as installed:
+        yield installed
+
+
+async def ask(flow: Flow) -> None:
+    flow["answer"] = flow.interrupt({"title": "well?"})
+
+
+async def nothing(flow: Flow) -> None:
+    """A task without effect."""
+
+
+def asking(name: str = "asking") -> Graph:
+    return Graph(name).add_node("Ask", ask).add_node("Then", nothing).add_chain("Ask", "Then", END)
+
+
+async def waiting(engine: Engine, graph: Graph, state: Any = None, **options: Any) -> FlowHandle:
+    """A flow that waits for an answer, on an engine that has found nothing else to do."""
+    while engine._replicas[1].dispatcher.backlogged:
+        await asyncio.sleep(0.001)
+    flow = await engine.create(graph, state, **options)
+    assert (await flow.outcome(timeout=20)).status is Status.INTERRUPTED
+    return flow
+
+
+async def answered(engine: Engine, flow: FlowHandle, answer: str = "yes") -> Any:
+    """What is done from an answer to the end, by name."""
+    with counted(engine) as counts:
+        await flow.resume(answer)
+        outcome = await flow.outcome(timeout=20)
+    assert (outcome.status, outcome.state.get("answer")) == (Status.COMPLETED, answer)
+    return counts
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_nobody_looks_for_it(running: Running) -> None:
+    async with running(timing=QUIET) as engine:
+        await answered(engine, await waiting(engine, asking()))
+        for _ in range(3):
+            flow = await waiting(engine, asking())
+            counts = await answered(engine, flow)
+            assert not SEARCH & counts.keys(), counts
+            done = statements(counts)
+            assert (done["resume_leased"], done["resume_step"], done["resume_flow"]) == (1, 0, 1)
+        rows = await flow.history()
+        assert {row.engine_id for row in rows} == {engine._replicas[1].engine_id}
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_where_there_is_no_place_it_is_looked_for(running: Running) -> None:
+    gate = Gate()
+
+    async def hold(flow: Flow) -> None:
+        await gate.wait()
+
+    async with running(workers=1, timing=QUIET) as engine:
+        flow = await waiting(engine, asking())
+        other = await engine.create(Graph("hold").add_node("Hold", hold).add_transition("Hold", END))
+        await gate.reached()
+        with counted(engine) as counts:
+            await flow.resume("yes")
+        assert (counts["resume_leased"], counts["resume_step"]) == (0, 1)
+        assert at(await flow.history(), "Ask").status is Status.PENDING
+        gate.open()
+        assert (await flow.outcome(timeout=20)).status is Status.COMPLETED
+        assert (await other.outcome(timeout=20)).status is Status.COMPLETED
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize(
+    "pressing", ["others wait for a place", "a better band", "its key has had its share", "drains"]
+)
+async def test_it_does_not_overtake(running: Running, pressing: str) -> None:
+    async with running(timing=QUIET) as engine:
+        flow = await waiting(engine, asking(), priority=7)
+        replica = engine._replicas[1]
+        match pressing:
+            case "others wait for a place":
+                replica.dispatcher.backlogged = True
+            case "a better band":
+                replica.dispatcher._pressure = Pressure(3, {"": 1.0})
+            case "its key has had its share":
+                replica.dispatcher._pressure = Pressure(7, {"": 1.0, "other": 1.0})
+                replica.dispatcher._shares.had[""] = 10.0
+            case "drains":
+                replica.shared.draining = True
+        with counted(engine) as counts:
+            await flow.resume("yes")
+            replica.shared.draining = False
+            outcome = await flow.outcome(timeout=20)
+        assert outcome.status is Status.COMPLETED
+        assert (counts["resume_leased"], counts["resume_step"]) == (0, 1)
+
+
+async def test_a_better_band_is_no_reason_for_a_better_one(running: Running) -> None:
+    async with running(timing=QUIET) as engine:
+        flow = await waiting(engine, asking(), priority=3)
+        engine._replicas[1].dispatcher._pressure = Pressure(7, {"": 1.0})
+        counts = await answered(engine, flow)
+        assert counts["resume_leased"] == 1
+
+
+async def test_a_step_under_a_limit_is_counted_first(running: Running) -> None:
+    @task(limit=Limit(concurrency=1))
+    async def limited(flow: Flow) -> None:
+        flow["answer"] = flow.interrupt({"title": "well?"})
+
+    async with running() as engine:
+        flow = await waiting(engine, Graph("limited").add_node("Ask", limited).add_transition("Ask", END))
+        counts = await answered(engine, flow)
+        assert (counts["resume_leased"], counts["resume_step"]) == (0, 1)
+        assert counts["limit_gate"] >= 1
+
+
+async def test_a_task_that_needs_a_thread_waits_for_one(running: Running) -> None:
+    began, release = Event(), Event()
+
+    def block(flow: Flow) -> None:
+        began.set()
+        assert release.wait(30)
+
+    def ask_in_thread(flow: Flow) -> None:
+        flow["answer"] = flow.interrupt({"title": "well?"})
+
+    async with running(host=LocalHost(max_threads=1)) as engine:
+        graph = Graph("g").add_node("Ask", ask_in_thread).add_transition("Ask", END)
+        first, second = await waiting(engine, graph), await waiting(engine, graph)
+        assert (await answered(engine, first))["resume_leased"] == 1
+        blocking = await engine.create(Graph("block").add_node("Block", block).add_transition("Block", END))
+        assert await asyncio.to_thread(began.wait, 30)
+        with counted(engine) as counts:
+            await second.resume("yes")
+        assert (counts["resume_leased"], counts["resume_step"]) == (0, 1)
+        release.set()
+        assert (await second.outcome(timeout=20)).state["answer"] == "yes"
+        assert (await blocking.outcome(timeout=20)).status is Status.COMPLETED
+        shared = engine._shared
+        assert shared is not None
+        assert shared.admission._total == 0
+
+
+async def test_an_answer_that_comes_as_the_engine_closes_leaves_the_step_to_others(
+    running: Running, seams: Seams
+) -> None:
+    async with running() as first:
+        flow = await waiting(first, asking())
+        held = seams.checkpoint("afterCommit:operation")
+        replica = first._replicas[1]
+        with counted(first) as counts:
+            answering = asyncio.create_task(flow.resume("yes"))
+            await held.arrived()
+        assert counts["resume_leased"] == 1
+        async with running(workers=0) as second:
+            closing = asyncio.create_task(first.aclose())
+            while not replica.draining:
+                await asyncio.sleep(0)
+            held.release()
+            await asyncio.gather(answering, closing)
+            (step,) = await second.flow(flow.key).history()
+            assert step.status is Status.PENDING
+            async with running() as third:
+                assert (await third.flow(flow.key).outcome(timeout=20)).state["answer"] == "yes"
+
+
+# ------------------------------------------------------------------ what is run
+
+
+def two_questions(name: str, large: int) -> Graph:
+    """A flow whose last step carries a field of the first, writes, and asks twice."""
+
+    async def bring(flow: Flow) -> None:
+        flow["large"] = "x" * large
+
+    async def ask_twice(flow: Flow) -> None:
+        flow["before"] = 1
+        flow["first"] = flow.interrupt({"title": "one"})
+        flow["answer"] = flow.interrupt({"title": "two"})
+
+    graph = Graph(name).add_node("Bring", bring).add_node("Pass", nothing).add_node("Ask", ask_twice)
+    return graph.add_chain("Bring", "Pass", "Ask", END)
+
+
+def in_a_branch() -> Graph:
+    """A flow of which one branch waits, beside one that is over."""
+    graph = Graph("branches").add_node("Split", nothing).add_node("Join", nothing, fan_in=True)
+    for branch, function in (("Ask", ask), ("Other", nothing)):
+        graph.add_node(branch, function).add_transition("Split", branch).add_transition(branch, "Join")
+    return graph.add_transition("Join", END)
+
+
+def in_a_child() -> Graph:
+    """A flow that waits for a child, which waits for an answer."""
+
+    async def call(flow: Flow) -> None:
+        flow["answer"] = flow.subgraph(asking("inner"), {"n": 1})["answer"]
+
+    return Graph("outer").add_node("Call", call).add_transition("Call", END)
+
+
+GRAPHS = [two_questions("small", 10), two_questions("large", 9000), in_a_branch(), in_a_child()]
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
+async def test_it_is_what_a_search_would_have_found(running: Running, graph: Graph) -> None:
+    async with running(timing=QUIET) as engine:
+        flow = await waiting(engine, graph, {"given": "g" * 50}, baggage={"who": "me"}, priority=5, fairness_key="k")
+        if graph.name in ("small", "large"):
+            await flow.resume("first")
+            assert (await flow.outcome(timeout=20)).status is Status.INTERRUPTED
+        replica = engine._replicas[1]
+        launch, woken = replica.runner.launch, []
+        replica.runner.launch = woken.append  # type: ignore[method-assign,assignment]
+        await flow.resume("yes")
+        (step,) = woken
+        assert bool(step.refs) == (graph.name == "large")
+        await replica.database.write(lambda: release_lease(step.step_id, step.lease_seq))
+        claimed = await replica.database.write(
+            lambda: claim_due(
+                5,
+                lambda url: False,
+                shard=1,
+                engine_id=replica.engine_id,
+                margin_ms=replica.margin_ms,
+                plan_of=replica.plans.plan_of,
+                random=replica.shared.random,
+            )
+        )
+        (found,) = claimed.steps
+        assert same(step) == same(replace(found, lease_seq=found.lease_seq - 1))
+        replica.runner.launch = launch  # type: ignore[method-assign]
+        launch(found)
+        assert (await flow.outcome(timeout=20)).state.get("answer", "yes") == "yes"
+
+
+def same(step: StepRecord) -> StepRecord:
+    """But for the time at which it was leased."""
+    return replace(step, claimed_at=0, answers=list(step.answers))
