@@ -13,7 +13,7 @@ from dwarf.workflow.status import Status
 
 Durability: TypeAlias = Literal["full", "relaxed"]
 
-DEFAULT_WORKERS = 256
+DEFAULT_WORKERS = 512
 DEFAULT_TIME_BUDGET_S = 120
 DEFAULT_MAX_CRASHES = 20
 MAX_INT32 = 2**31 - 1
