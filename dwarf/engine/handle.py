@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dwarf import seams
@@ -44,7 +45,7 @@ class FlowHandle(Awaitable[Outcome]):
         self.key = key
         self._engine = engine
         self._parsed = parse_key(key)
-        self._fresh = fresh  # the waiters' generation at the creation of the flow by this engine
+        self._fresh = fresh  # the waiters' generation when this engine has made the flow, or had it go on
 
     def __repr__(self) -> str:
         return f"<FlowHandle {self._parsed.shard}-{self._parsed.id}>"
@@ -103,9 +104,12 @@ class FlowHandle(Awaitable[Outcome]):
         value = {} if data is None else to_json(data, field="answer")
         chosen = None if step is None else self._step_key(step)
         named = None if chosen is None else (chosen.id, chosen.token)
-        await replica.committer.call(
+        generation = replica.waiters.generation
+        goes_on = await replica.committer.call(
             lambda effects: answer_step(key.id, key.token, named, value, effects), replica.keep_place()
         )
+        if goes_on:
+            self._fresh = generation
 
     async def cancel(self, reason: str = "") -> None:
         """Cancel the flow with everything under it. A task that runs is not stopped; its result is discarded.
@@ -222,11 +226,12 @@ class FlowHandle(Awaitable[Outcome]):
                     await seams.active.arrive("awaitParked", [self.key])
                 stop = None
                 if replica.waiters.knows_since(self._fresh):
-                    # made here, and every stop since is known here: there is no need to look
+                    # begun here, and every stop since is known here: there is no need to look
                     stop = replica.waiters.recent(key.id) or await future
                 if stop is not None and _says_all(stop):
                     return self._outcome_of(stop)
-                outcome, overdue = await replica.database.read(lambda: read_outcome(key))
+                waits = stop is not None and stop.status is Status.INTERRUPTED
+                outcome, overdue = await replica.database.read(partial(read_outcome, key, waits=waits))
                 if outcome.stopped and not overdue:
                     return outcome
                 if overdue:

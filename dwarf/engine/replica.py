@@ -189,6 +189,8 @@ class Replica:
 
     def committed(self, group: Committed) -> None:
         """A group is durable: wake who waits, and look for work that became due."""
+        for flow_id in group.resumed:
+            self.waiters.goes_on(flow_id)
         for stop in group.stops:
             if seams.active is None or not seams.active.lost("dropStop", [stop.flow_id]):
                 self.waiters.stopped(stop)

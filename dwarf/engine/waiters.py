@@ -57,6 +57,13 @@ class Waiters:
         self._remember(stop.flow_id, stop)
         self.release(stop.flow_id, stop)
 
+    def goes_on(self, flow_id: int) -> None:
+        """A flow that had stopped runs again, by a commit of this process: what was known of its stop is over."""
+        for known in (self._recent, self._former):
+            stop = known.get(flow_id)
+            if stop is not None and stop.status is Status.INTERRUPTED:
+                del known[flow_id]
+
     def stopped_elsewhere(self, flow_ids: Iterable[int]) -> None:
         """Flows have stopped by a commit of another process."""
         for flow_id in flow_ids:

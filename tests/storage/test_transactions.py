@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, select, text, update
 
 from dwarf.errors import EngineClosed, StateConflict, StorageError
 from dwarf.storage.expressions import in_ids
 from dwarf.storage.failures import PayloadRefused
-from dwarf.storage.script import Execute, Fetch, Guarded, InsertMany, Now, Script, Statement, UpdateEach
+from dwarf.storage.script import Execute, Fetch, Guarded, InsertMany, Landing, Now, Script, Statement, UpdateEach
 from dwarf.storage.tables import graphs, ids
 from tests.storage.support import ADD, KEEP, KEPT, RAISE, adding, counters, observed, opened, raising, url_of
 from tests.support.servers import servers
@@ -261,6 +261,22 @@ async def test_a_read_may_not_write(database: Any) -> None:
         await database.read(lambda: (yield Fetch(returning, {})))
     await database.write(adding("b"))
     assert await database.read(counters) == {"b": 1}
+
+
+async def test_a_read_without_a_transaction_may_not_write_either(database: Any) -> None:
+    await database.write(adding("a"))
+    returning = Statement("returning", update(ids).values(next_id=5).returning(ids.c.next_id))
+
+    def fetching() -> Script[None]:
+        yield Fetch(returning, {}, alone=True)
+
+    def landing() -> Script[None]:
+        yield Landing(UpdateEach(RAISE, [{"of_kind": "a", "by": 1}]), [], last=True)
+
+    for script in (fetching, landing):
+        with pytest.raises((StorageError, TypeError)):
+            await database.read(script)
+    assert await database.read(counters) == {"a": 1}
 
 
 async def test_a_read_fails_like_a_write(database: Any) -> None:

@@ -143,9 +143,8 @@ class Transaction:
         """
         link, self._writes = self._link, writes
         try:
-            if first or not writes:
-                await self._begin()
             if first:
+                await self._begin()
                 await self._control(first, "first")
             result = await self._drive(script())
             if self._open:
@@ -204,7 +203,7 @@ class Transaction:
     async def _perform(self, request: object) -> Any:
         if isinstance(request, Now):
             return await self._now()
-        if isinstance(request, Landing):
+        if isinstance(request, Landing) and self._writes:
             return await self._land(request)
         if self._over:
             raise TypeError("a request follows the last one")

@@ -125,7 +125,7 @@ class Payloads:
             inner.close()
 
     def _fetch(self, request: Fetch) -> Script[list[Row]]:
-        statement = request.statement
+        statement, asked = request.statement, request
         layout: Layout = statement.layout or layout_of(statement)
         if layout.params and self._coder is not None:
             request = Fetch(statement, self._coder.encoded_row(statement.name, layout, request.params), request.alone)
@@ -135,6 +135,8 @@ class Payloads:
         if self._coder is not None:
             rows = self._coder.decoded_rows(statement.name, layout, rows)
         if layout.gaps and not statement.raw:
+            if asked.alone and _hold_blobs(layout, rows):  # which are read by a request of their own
+                return (yield from self._fetch(Fetch(statement, asked.params)))
             rows = yield from self._filled(statement, layout, rows)
         return rows
 
@@ -266,3 +268,7 @@ class Payloads:
             return self._coder.decoded(stored, "value", SECRET.name)
         except StorageError:
             return ""
+
+
+def _hold_blobs(layout: Layout, rows: Sequence[Row]) -> bool:
+    return any(row[position] and may_hold_blobs(row[position]) for row in rows for position, _ in layout.gaps)

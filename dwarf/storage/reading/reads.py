@@ -112,9 +112,14 @@ def found(rows: list[Row], key: Key) -> Row:
     return rows[0]
 
 
-def read_outcome(key: Key) -> Script[tuple[Outcome, bool]]:
-    """A flow's outcome, and whether an interrupt in it is overdue: then it is about to go on by itself."""
-    row = found((yield Fetch(FLOW, {"id": key.id})), key)
+def read_outcome(key: Key, *, waits: bool = False) -> Script[tuple[Outcome, bool]]:
+    """A flow's outcome, and whether an interrupt in it is overdue: then it is about to go on by itself.
+
+    ``waits``: it is probably interrupted. Then there is more to be read, all of it on one snapshot.
+    """
+    row = found((yield Fetch(FLOW, {"id": key.id}, alone=not waits)), key)
+    if not waits and row[1] == Status.INTERRUPTED:
+        row = found((yield Fetch(FLOW, {"id": key.id})), key)
     _, status_text, final_state, error, reason, root = row
     status = Status(status_text)
     state: Any = {}
@@ -172,7 +177,7 @@ def read_graph(key: Key) -> Script[str]:
 
 def read_statuses(flow_ids: Collection[int]) -> Script[dict[int, tuple[str, Status]]]:
     """Token and status by flow id; ids without a row are left out."""
-    rows = yield Fetch(STATUSES, {"ids": sorted(flow_ids)})
+    rows = yield Fetch(STATUSES, {"ids": sorted(flow_ids)}, alone=True)
     return {flow_id: (token, Status(status)) for flow_id, token, status in rows}
 
 
