@@ -28,10 +28,14 @@ _LISTS_AS_THEY_ARE = ("postgresql", "mysql", QUEUEING_MYSQL)  # the others take 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """One statement in one dialect. ``parameters`` turns a row's mapping into the tuple that the text expects."""
+    """One statement in one dialect. ``parameters`` turns a row's mapping into the tuple that the text expects.
+
+    ``names`` are those of the parameters, in the order of that tuple.
+    """
 
     sql: str
     parameters: Callable[[Params], tuple[Any, ...]]
+    names: Sequence[str] = ()
 
 
 class _ShiftedSqlite(SQLiteDialect_pysqlite):
@@ -87,7 +91,7 @@ def _compile(statement: Statement, dialect: str) -> Compiled:
     if dialect == QUEUEING_MYSQL:
         sql = sql.replace(" SKIP LOCKED", "")
     as_json = () if dialect in _LISTS_AS_THEY_ARE else lists
-    return Compiled(sql, _parameters(names, constants, as_json))
+    return Compiled(sql, _parameters(names, constants, as_json), tuple(names))
 
 
 def _no_parameters(row: Params) -> tuple[Any, ...]:

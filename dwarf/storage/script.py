@@ -68,6 +68,18 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchEach:
+    """Run a query for each row of parameters and answer a list of rows for each, in order: on PostgreSQL one statement.
+
+    ``common`` are the parameters that all of them share. The query reads and takes no payloads.
+    """
+
+    statement: Statement
+    common: Params
+    rows: Sequence[Params]
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     """Lock rows by a query that ends in FOR UPDATE, and answer them; None where writers take turns anyway.
 
@@ -150,7 +162,7 @@ class Landing:
 
 
 Part: TypeAlias = UpdateEach | InsertMany | Tally
-Request: TypeAlias = Now | Fetch | Lock | Execute | InsertMany | UpdateEach | Guarded | Landing
+Request: TypeAlias = Now | Fetch | FetchEach | Lock | Execute | InsertMany | UpdateEach | Guarded | Landing
 Script: TypeAlias = Generator[Request, Any, T]
 
 

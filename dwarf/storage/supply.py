@@ -13,7 +13,7 @@ from sqlalchemy import CTE, Select, bindparam, literal_column, select, update
 
 from dwarf.core.fairness import Pressure, draw
 from dwarf.storage.expressions import flag_is, in_ids, in_names, locked, of_row, status_is
-from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement
+from dwarf.storage.script import Execute, Fetch, FetchEach, Now, Row, Script, Statement
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
 
@@ -172,9 +172,11 @@ def _share_out(
     chosen: list[Row] = []
     while places > 0 and open_keys:
         drawn = draw(open_keys, places, random.random)
+        counts = Counter(drawn)
+        wanted = [{"of_key": key, "limit": taken[key] + count} for key, count in counts.items()]
+        answers = yield FetchEach(OF_KEY, {**common, "band": band}, wanted)
         queues: dict[str, list[Row]] = {}
-        for key, count in Counter(drawn).items():
-            rows = yield Fetch(OF_KEY, {**common, "band": band, "of_key": key, "limit": taken[key] + count})
+        for (key, count), rows in zip(counts.items(), answers, strict=True):
             queues[key] = rows[taken[key] :]
             if len(queues[key]) < count:
                 del open_keys[key]

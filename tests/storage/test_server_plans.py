@@ -12,7 +12,7 @@ import pytest
 from dwarf.storage.claims import CLAIM
 from dwarf.storage.cohorts import ARRIVE
 from dwarf.storage.compiling import compiled
-from dwarf.storage.drivers.batches import landing_batch, update_batch
+from dwarf.storage.drivers.batches import fetch_batch, landing_batch, update_batch
 from dwarf.storage.effects import LINK_MEMBERS
 from dwarf.storage.ending import END_FLOW, MEMBERS, SPAWNS
 from dwarf.storage.outcomes import ASK, CALL, FAIL, FINISH, RETRY
@@ -21,7 +21,7 @@ from dwarf.storage.progress import PROGRESS
 from dwarf.storage.recovery import RELEASE, REWIND
 from dwarf.storage.rows import INSERT_FLOW, INSERT_READY_STEP, INSERT_STEP
 from dwarf.storage.script import InsertMany, Landing, Statement, Tally, UpdateEach
-from dwarf.storage.supply import WAKE
+from dwarf.storage.supply import OF_KEY, WAKE
 from dwarf.storage.waits import ONE_LEAF_WHOLE, RESUME_FLOW, RESUME_LEASED, RESUME_STEP
 from tests.storage.support import opened, url_of
 from tests.support.servers import servers
@@ -137,3 +137,7 @@ async def test_a_step_that_is_to_be_answered_is_looked_up_by_its_id(connection: 
         "dwarf_steps_pkey",
         "dwarf_flows_pkey",
     }
+
+
+async def test_due_steps_of_many_keys_are_read_in_their_order(connection: Any) -> None:
+    assert await indexes_of(connection, fetch_batch(OF_KEY, ("of_key", "limit")).sql) == {"dwarf_steps_due"}

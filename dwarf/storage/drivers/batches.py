@@ -7,7 +7,7 @@ rows, and the server plans one statement.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +127,45 @@ def _columns_of(statement: Statement, rows: Sequence[Params]) -> list[tuple[Any,
     if rows:
         return list(zip(*map(single.parameters, rows), strict=True))
     return [()] * len({number for number, _ in _BIND.findall(single.sql)})
+
+
+@dataclass(frozen=True, slots=True)
+class FetchBatch:
+    """A query for many rows of parameters, which answers the number, from 1, of the one that each of its rows is for.
+
+    ``shared`` and ``columns`` make its parameters, in this order.
+    """
+
+    sql: str
+    shared: Callable[[Params], tuple[Any, ...]]
+    columns: Callable[[Sequence[Params]], list[tuple[Any, ...]]]
+
+
+def fetch_batch(statement: Statement, names: Collection[str]) -> FetchBatch:
+    """The query of many rows, of which the parameters ``names`` differ."""
+    key = f"{_BATCH} {' '.join(sorted(names))}"
+    if key not in statement.compiled:
+        statement.compiled[key] = _fetch_each(compiled(statement, "postgresql"), names)
+    batch: FetchBatch = statement.compiled[key]
+    return batch
+
+
+def _fetch_each(single: Compiled, names: Collection[str]) -> FetchBatch:
+    casts = {single.names[int(number) - 1]: cast for number, cast in _BIND.findall(single.sql) if cast}
+    shared = [name for name in single.names if name not in names]
+    own = [name for name in single.names if name in names]
+    texts = {name: f"given.p{number}" for number, name in enumerate(own, 1)}
+    for number, name in enumerate(shared, 1):
+        texts[name] = f"${number}::{casts[name]}" if name in casts else f"${number}"
+    query = _BIND.sub(lambda bind: texts[single.names[int(bind[1]) - 1]], single.sql)
+    arrays = [f"${number}::{casts.get(name, 'BIGINT')}[]" for number, name in enumerate(own, len(shared) + 1)]
+    columns = ", ".join(f"p{number}" for number in range(1, len(own) + 1))
+    given = f"unnest({', '.join(arrays)}) WITH ORDINALITY AS given({columns}, position)"
+    return FetchBatch(
+        f"SELECT given.position, found.* FROM {given} CROSS JOIN LATERAL ({query}) AS found",  # noqa: S608 - as above
+        lambda common: tuple(common[name] for name in shared),
+        lambda rows: [tuple(row[name] for row in rows) for name in own],
+    )
 
 
 @dataclass(frozen=True, slots=True)

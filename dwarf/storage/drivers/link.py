@@ -16,6 +16,7 @@ from dwarf.storage.failures import LostCommit, PayloadRefused, Unavailable, can_
 from dwarf.storage.script import (
     Execute,
     Fetch,
+    FetchEach,
     Guarded,
     InsertMany,
     Landing,
@@ -64,6 +65,10 @@ class Link(ABC):
     @abstractmethod
     async def fetch(self, statement: Statement, params: Params) -> list[Row]:
         """Run a query, or a write that answers rows."""
+
+    async def fetch_each(self, request: FetchEach) -> list[list[Row]]:
+        """Run a query for each row, at least one."""
+        return [await self.fetch(request.statement, {**request.common, **row}) for row in request.rows]
 
     @abstractmethod
     async def execute(self, statement: Statement, params: Params) -> int:
@@ -212,6 +217,8 @@ class Transaction:
         match request:
             case Fetch() | Lock():
                 return await self._fetch(request)
+            case FetchEach():
+                return await self._fetch_each(request)
             case Guarded():
                 return await self._guarded(request)
             case Execute() if self._writes:
@@ -260,6 +267,16 @@ class Transaction:
         self._observe(request.statement.name, len(rows))
         self.begun = True
         return rows
+
+    async def _fetch_each(self, request: FetchEach) -> list[list[Row]]:
+        if not request.rows:
+            return []
+        try:
+            found = await self._link.fetch_each(request)
+        except self._link.errors as error:
+            raise classify(error, self._link.family, request.statement.name) from error
+        self._observe(request.statement.name, sum(map(len, found)))
+        return found
 
     async def _execute(self, request: Execute) -> int:
         try:

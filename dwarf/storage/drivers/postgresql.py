@@ -14,6 +14,7 @@ from dwarf.storage.compiling import compiled
 from dwarf.storage.database import Heard
 from dwarf.storage.drivers.batches import (
     Batch,
+    fetch_batch,
     insert_batch,
     landing_answer,
     landing_batch,
@@ -25,7 +26,7 @@ from dwarf.storage.drivers.listening import Listener
 from dwarf.storage.drivers.server import Durability, ServerDatabase
 from dwarf.storage.failures import classify
 from dwarf.storage.migrations import migrate
-from dwarf.storage.script import Landing, Params, Row, Statement
+from dwarf.storage.script import FetchEach, Landing, Params, Row, Statement
 
 OLDEST = (13, 0)
 CONNECT_TIMEOUT_S = 10.0
@@ -84,6 +85,14 @@ class PostgresLink(Link):
         sql = statement.compiled.get("postgresql") or compiled(statement, "postgresql")
         records = await self._connection.fetch(sql.sql, *_sendable(sql.parameters(params)))
         return [_received(tuple(record)) for record in records]
+
+    async def fetch_each(self, request: FetchEach) -> list[list[Row]]:
+        batch = fetch_batch(request.statement, request.rows[0].keys())
+        found: list[list[Row]] = [[] for _ in request.rows]
+        shared, columns = _sendable(batch.shared(request.common)), map(_sendable_column, batch.columns(request.rows))
+        for position, *row in await self._connection.fetch(batch.sql, *shared, *columns):
+            found[position - 1].append(_received(tuple(row)))
+        return found
 
     async def execute(self, statement: Statement, params: Params) -> int:
         sql = statement.compiled.get("postgresql") or compiled(statement, "postgresql")

@@ -18,7 +18,7 @@ from dwarf.storage.compiling import SHIFTED_SQLITE, compiled
 from dwarf.storage.database import Clock
 from dwarf.storage.drivers.sqlite_session import DRIVER_ERRORS, NOW, Observer
 from dwarf.storage.failures import Contention, Unavailable, can_be_undone, classify
-from dwarf.storage.script import Fetch, Guarded, Now, Row, Script
+from dwarf.storage.script import Fetch, FetchEach, Guarded, Now, Row, Script
 
 T = TypeVar("T")
 
@@ -145,6 +145,9 @@ class Readers:
             except DRIVER_ERRORS as error:
                 raise classify(error, "sqlite", request.statement.name) from error
             return await self._rows(connection, request.statement.name, sql.sql, values)
+        if isinstance(request, FetchEach):
+            each = [Fetch(request.statement, {**request.common, **row}) for row in request.rows]
+            return [await self._perform(connection, fetch) for fetch in each]
         if isinstance(request, Now):
             rows = await self._rows(connection, NOW.name, compiled(NOW, self._dialect).sql, ())
             return rows[0][0]

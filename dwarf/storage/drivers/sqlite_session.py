@@ -20,6 +20,7 @@ from dwarf.storage.failures import Contention, Unavailable, can_be_undone, class
 from dwarf.storage.script import (
     Execute,
     Fetch,
+    FetchEach,
     Guarded,
     InsertMany,
     Landing,
@@ -66,6 +67,7 @@ class SqliteSession:
         self._perform: dict[type, Callable[[Any], Any]] = {
             Now: self._now,
             Fetch: self._fetch,
+            FetchEach: self._fetch_each,
             Lock: _locked_already,
             Execute: self._execute,
             InsertMany: self._insert_many,
@@ -206,6 +208,9 @@ class SqliteSession:
             raise classify(error, "sqlite", request.statement.name) from error
         self._observe(request.statement, len(rows))
         return rows
+
+    def _fetch_each(self, request: FetchEach) -> list[list[Row]]:
+        return [self._fetch(Fetch(request.statement, {**request.common, **row})) for row in request.rows]
 
     def _execute(self, request: Execute) -> int:
         cursor, sql = self._run(request.statement)
