@@ -170,7 +170,8 @@ class _Turn:
             if candidate.injected is not None:
                 state = {**state, **candidate.injected}
                 stored = dumps({**literal, **candidate.injected})
-                own_refs = {name: anchor for name, anchor in refs.items() if name not in candidate.injected}
+                if not refs.keys().isdisjoint(candidate.injected):
+                    own_refs = {name: anchor for name, anchor in refs.items() if name not in candidate.injected}
             ordinal = position if spawns else step.ordinal
             branches.append(self._successor(candidate.target, state, stored, own_refs, lineage, ordinal))
         return branches

@@ -41,8 +41,8 @@ INSERT_STEP = Statement(
 # As most steps are inserted: leased at once, with the flow's priority and key left as they are by default. What they
 # share is in the text, and each of their times is the same parameter.
 _READY_BINDS = (
-    "step_id flow_id token depth node task_url state time_budget_ms lineage_id ordinal predecessor_id lease_expires "
-    "engine_id"
+    "step_id flow_id token depth node task_url state refs time_budget_ms lineage_id ordinal predecessor_id "
+    "lease_expires engine_id"
 ).split()
 _READY_TIMES = ("not_before", "created_at", "started_at", "updated_at")
 _READY_FIXED: dict[str, ColumnElement[Any]] = {
@@ -51,7 +51,7 @@ _READY_FIXED: dict[str, ColumnElement[Any]] = {
     "fairness_weight": literal_column(str(DEFAULT_WEIGHT)),
     "asleep": literal_column("0"),
     "lease_seq": literal_column("1"),
-    **dict.fromkeys(("refs", "limit_name", "limit_rule", "fairness_key"), _EMPTY),
+    **dict.fromkeys(("limit_name", "limit_rule", "fairness_key"), _EMPTY),
 }
 INSERT_READY_STEP = Statement(
     "insert_ready_step",
@@ -102,7 +102,6 @@ def _is_ready(step: NewStep) -> bool:
     flow = step.flow
     return (
         step.leased
-        and not step.refs
         and not step.delay_ms
         and not step.limit_name
         and not flow.fairness_key
@@ -122,6 +121,7 @@ def _ready_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[
         "node": step.node,
         "task_url": step.url,
         "state": with_source(step.stored, partial(_stored, step)),
+        "refs": object_text(step.refs),
         "time_budget_ms": flow.time_budget_ms,
         "lineage_id": step.lineage_id,
         "ordinal": step.ordinal,

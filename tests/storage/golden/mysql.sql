@@ -298,7 +298,7 @@ INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash
 INSERT INTO dwarf_graphs (graph_hash, body) VALUES (%s, %s);
 
 -- insert_ready_step
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (%s, %s, %s, %s, %s, %s, 'running', %s, %s, %s, %s, 100, '', 1.0, %s, 0, %s, 1, '', '', %s, %s, %s, %s, '', '', '', '', '', '', '', %s);
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (%s, %s, %s, %s, %s, %s, 'running', %s, %s, %s, %s, 100, '', 1.0, %s, 0, %s, 1, '', '', %s, %s, %s, %s, '', '', '', '', '', %s, '', %s);
 
 -- insert_schedule
 INSERT INTO dwarf_schedules (name, definition_hash, workflow_url, graph_hash, cron, every_ms, timezone, state, options, catch_up, paused, next_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
