@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from dwarf import seams
-from dwarf.core.decision import Decision, Fail
+from dwarf.core.decision import Complete, Decision, Fail
 from dwarf.core.records import NewFlow, NewStep
 from dwarf.engine.answering import Answers, Beginner
 from dwarf.engine.ids import IdsExhausted, IdSource
-from dwarf.engine.jobs import CallJob, Committed, CreateJob, DecisionJob, Job, Results, scopes_of
+from dwarf.engine.jobs import CallJob, Committed, CreateJob, DecisionJob, Handed, Job, Results, scopes_of
 from dwarf.engine.observing import Observing
 from dwarf.engine.places import Place
 from dwarf.engine.refusals import unstorable
@@ -94,10 +94,13 @@ class Committer:
         """How much waits for the next transaction."""
         return len(self._jobs)
 
-    async def decide(self, decision: Decision) -> tuple[list[NewStep], int] | None:
-        """Make a decision durable. The steps handed over and the time, or None where it was fenced out."""
-        done: asyncio.Future[tuple[list[NewStep], int] | None] = asyncio.get_running_loop().create_future()
-        self._submit(DecisionJob(decision, done))
+    async def decide(self, decision: Decision, place: Place | None = None) -> Handed | None:
+        """Make a decision durable. What is handed over, or None where it was fenced out.
+
+        ``place``: for the step that has called the flow, where the decision ends that.
+        """
+        done: asyncio.Future[Handed | None] = asyncio.get_running_loop().create_future()
+        self._submit(DecisionJob(decision, done, place))
         return await done
 
     def create(self, flow: NewFlow) -> asyncio.Future[str]:
@@ -303,7 +306,8 @@ class Committer:
         now = committed.now
         decided = [job for job in group if isinstance(job, DecisionJob)]
         if decided:
-            effects = Effects(self._writer, now, written=committed.written)
+            places = {job.decision.step.flow.flow_id: job.place for job in decided if job.place and _ends_flow(job)}
+            effects = Effects(self._writer, now, written=committed.written, places=places)
             landed = yield from commit_decisions([job.decision for job in decided], effects)
             yield from self._flush(effects, committed)
             self._landed(decided, landed, effects, committed, results)
@@ -331,7 +335,10 @@ class Committer:
             if step.leased and step.predecessor_id:
                 leased.setdefault(step.predecessor_id, []).append(step)
         for job, ok in zip(jobs, landed, strict=True):
-            handed = (handed_over(job.decision, leased), committed.now) if ok else None
+            handed = None
+            if ok:
+                woken = effects.revived.pop(job.decision.step.flow.flow_id, None) if _ends_flow(job) else None
+                handed = Handed(handed_over(job.decision, leased), committed.now, woken)
             committed.decided.append((job.decision, handed))
             results[job] = (handed, None)
 
@@ -341,6 +348,12 @@ class Committer:
         committed.graphs.update(effects.graphs)
         yield from effects.insert()
         committed.gather(effects)
+
+
+def _ends_flow(job: DecisionJob) -> bool:
+    """Whether nobody else in the group can end the flow."""
+    decision = job.decision
+    return isinstance(decision, Complete) or (isinstance(decision, Fail) and not decision.step.lineage_id)
 
 
 def _apart(script: Callable[[], Script[Any]], guard: object) -> Script[tuple[Any, BaseException | None]]:

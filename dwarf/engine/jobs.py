@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from dwarf.core.decision import Decision
 from dwarf.core.records import NewFlow, NewStep, StepRecord
@@ -16,12 +16,24 @@ from dwarf.storage.effects import Effects, Stop
 from dwarf.storage.script import Script
 
 
+class Handed(NamedTuple):
+    """What a decision that has landed leaves to this replica to run: new steps, and one that it has woken."""
+
+    steps: list[NewStep]
+    now: int  # when they were leased
+    woken: StepRecord | None = None
+
+
 @dataclass(slots=True, eq=False)
 class DecisionJob:
-    """A decision, and who waits for it. The answer: the steps handed over, or None where it was fenced out."""
+    """A decision, and who waits for it. The answer: what is handed over, or None where it was fenced out.
+
+    ``place`` is for the step that has called the flow which the decision ends.
+    """
 
     decision: Decision
-    done: asyncio.Future[tuple[list[NewStep], int] | None]
+    done: asyncio.Future[Handed | None]
+    place: Place | None = None
     again: bool = False  # an earlier try may have taken effect; then this one is fenced out
 
 
@@ -60,7 +72,7 @@ class Committed:
     due_step: int = 0  # one that is due, where one is known
     blocks: list[tuple[IdSource, int, int]] = field(default_factory=list)
     graphs: set[str] = field(default_factory=set)
-    decided: list[tuple[Decision, tuple[list[NewStep], int] | None]] = field(default_factory=list)
+    decided: list[tuple[Decision, Handed | None]] = field(default_factory=list)
     flows: list[NewFlow] = field(default_factory=list)
     resumed: list[int] = field(default_factory=list)
     woken: dict[Job, StepRecord] = field(default_factory=dict)  # leased to this replica, to be started

@@ -193,7 +193,7 @@ class Observing:
             step = decision.step
             executed[step.node, "" if handed is None else status_of(decision)] += 1
             if handed is not None:
-                handed_over += len(handed[0])
+                handed_over += len(handed.steps) + (handed.woken is not None)
                 left = step.claimed_at + step.flow.time_budget_ms + self._margin_ms - group.now
                 metrics.record("lease_remaining_seconds", max(0, left) / 1000)
         for (task, status), count in executed.items():

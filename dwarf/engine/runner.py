@@ -13,6 +13,8 @@ from dwarf.core.keys import correlation_id, format_key
 from dwarf.core.records import NewFlow, NewStep, StepRecord
 from dwarf.core.step import Attempt, Means, Raised, Returned, decide
 from dwarf.engine.ids import IdsExhausted, new_token
+from dwarf.engine.jobs import Handed
+from dwarf.engine.places import Place
 from dwarf.engine.refusals import unstorable
 from dwarf.engine.slots import Room
 from dwarf.errors import EngineClosed, Parked, StorageError
@@ -124,16 +126,24 @@ class Runner:
         attempt = await self._attempt_or_release(step, runner)
         open_ = not replica.draining and replica.dispatcher.may_hand_over(step.flow)
         room = Room(replica.slots, replica.admission, open_)
+        place = Place(replica, own=False) if open_ and step.flow.parent_step_id else None
         try:
             decision = await self._decide(step, attempt, room)
-            handed = await self._commit(step, decision)
+            handed = await self._commit(step, decision, place)
         except BaseException:
             room.give_back()
+            if place is not None:
+                place.keep(None)
             raise
+        woken = None if handed is None else handed.woken
+        if place is not None:
+            place.keep(None if replica.draining else woken)
         if handed is None:
             room.give_back()
             return []
-        following = [started(new, handed[1]) for new in handed[0]]
+        following = [started(new, handed.now) for new in handed.steps]
+        if woken is not None:
+            following.append(woken)
         if replica.draining:
             for new in following:
                 await self._release(new)
@@ -282,7 +292,7 @@ class Runner:
                 entry.leased = not entry.limit_name and room(entry.url)
             return decision
 
-    async def _commit(self, step: StepRecord, decision: Decision) -> tuple[list[NewStep], int] | None:
+    async def _commit(self, step: StepRecord, decision: Decision, place: Place | None) -> Handed | None:
         """Commit a decision. The write is tried again as long as the lease lasts; the task is not run again for it.
 
         An error that tells nothing is given as many tries as an outage at once; then the step fails with its text.
@@ -292,7 +302,7 @@ class Runner:
         pauses = iter(replica.pauses)
         while True:
             try:
-                handed = await replica.committer.decide(decision)
+                handed = await replica.committer.decide(decision, place)
             except (Unavailable, Contention) as error:
                 if time.monotonic() >= give_up or replica.draining:
                     await self._abandon(step, error)

@@ -81,6 +81,7 @@ class Effects:
     place: Suits | None = None  # for the step that is woken
     places: Mapping[int, Suits] = field(default_factory=dict)  # for the step that called a flow which ends, by the flow
     woken: list[StepRecord] = field(default_factory=list)  # leased to this replica
+    revived: dict[int, StepRecord] = field(default_factory=dict)  # likewise, by the flow that has ended
     last: bool = False  # nothing follows in the transaction: see Landing
 
     def add_flow(self, flow: NewFlow) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import bindparam, case, literal_column, select, update
@@ -10,13 +12,15 @@ from sqlalchemy import bindparam, case, literal_column, select, update
 from dwarf.core.answers import with_answer
 from dwarf.core.failure import Tail, relevant_tails, stopped_state
 from dwarf.core.keys import format_key
-from dwarf.core.records import FlowRecord, Member, Spawn, State
+from dwarf.core.records import FlowRecord, Member, Spawn, State, StepRecord
+from dwarf.storage.claims import LEASE
 from dwarf.storage.effects import Effects
 from dwarf.storage.expressions import flag_is, in_ids, of_row, status_is
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import object_text, read_object, restore
 from dwarf.storage.script import Execute, Fetch, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import flows, steps
+from dwarf.storage.waking import ANSWERS, CHANGES, LEASE_SEQ, WAKING, awoken, lease
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.signals import Answer
 from dwarf.workflow.status import Status
@@ -39,30 +43,35 @@ END_FLOW = Statement(
         delete_after_ms=bindparam("new_delete_after"),
     ),
 )
-CALLER = Statement(
-    "caller_answers",
-    select(steps.c.answers, steps.c.changes).where(
-        steps.c.step_id == bindparam("id"),
-        flag_is(steps.c.parked, 1),
-        status_is(steps.c.status, Status.RUNNING, Status.INTERRUPTED),
+_PARKED = (flag_is(steps.c.parked, 1), status_is(steps.c.status, Status.RUNNING, Status.INTERRUPTED))
+CALLERS = Statement(
+    "callers",
+    select(steps.c.step_id, steps.c.answers, steps.c.changes, steps.c.lease_seq).where(
+        in_ids(steps.c.step_id, "ids"), *_PARKED
     ),
 )
+CALLERS_WHOLE = Statement(
+    "callers_whole",
+    select(*WAKING).join(flows, flows.c.flow_id == steps.c.flow_id).where(in_ids(steps.c.step_id, "ids"), *_PARKED),
+)
+_REVIVE = update(steps).where(
+    steps.c.step_id == bindparam("id"),
+    *_PARKED,
+    steps.c.lease_seq == bindparam("seq"),
+)
+_TOLD: dict[str, Any] = {"parked": literal_column("0"), "answers": bindparam("new_answers")}
 REVIVE = Statement(
     "revive_caller",
-    update(steps)
-    .where(
-        steps.c.step_id == bindparam("id"),
-        flag_is(steps.c.parked, 1),
-        status_is(steps.c.status, Status.RUNNING, Status.INTERRUPTED),
-    )
-    .values(
-        status=literal_column("'pending'"),
-        parked=literal_column("0"),
-        lease_expires=literal_column("0"),
-        answers=bindparam("new_answers"),
-        updated_at=bindparam("now"),
+    _REVIVE.values(
+        {
+            **_TOLD,
+            "status": literal_column("'pending'"),
+            "lease_expires": literal_column("0"),
+            "updated_at": bindparam("now"),
+        }
     ),
 )
+REVIVE_LEASED = Statement("revive_leased", _REVIVE.values({**_TOLD, **LEASE}))
 TAILS = Statement(
     "tails",
     select(
@@ -103,6 +112,21 @@ MEMBERS = Statement(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A flow that has just come to its end."""
+
+    flow: FlowRecord
+    status: Status
+    final_state: State
+    error: str = ""
+
+    def answer(self) -> Answer:
+        """What the step is told that has called it."""
+        key = format_key(self.flow.shard, self.flow.flow_id, self.flow.token)
+        return Answer("subgraph", dict(self.final_state), error=self.error, flow_key=key, status=self.status.value)
+
+
 def end_flow(
     flow: FlowRecord, status: Status, final_state: State, effects: Effects, *, error: str = "", reason: str = ""
 ) -> Script[bool]:
@@ -110,7 +134,7 @@ def end_flow(
     matched = yield Execute(END_FLOW, end_row(flow, status, final_state, effects.now, error, reason))
     if not matched:
         return False
-    yield from _ended(flow, status, final_state, error, effects)
+    yield from _ended([Ended(flow, status, final_state, error)], effects)
     return True
 
 
@@ -118,9 +142,8 @@ def complete_flows(done: Sequence[tuple[FlowRecord, State]], effects: Effects) -
     """Complete flows with their final states, each unless another write ended it first."""
     rows = [end_row(flow, Status.COMPLETED, final_state, effects.now) for flow, final_state in done]
     matched = yield UpdateEach(END_FLOW, rows)
-    for (flow, final_state), ok in zip(done, matched, strict=True):
-        if ok:
-            yield from _ended(flow, Status.COMPLETED, final_state, "", effects)
+    landed = [one for one, ok in zip(done, matched, strict=True) if ok]
+    yield from _ended([Ended(flow, Status.COMPLETED, final_state) for flow, final_state in landed], effects)
 
 
 def end_row(
@@ -139,22 +162,40 @@ def end_row(
     }
 
 
-def _ended(flow: FlowRecord, status: Status, final_state: State, error: str, effects: Effects) -> Script[None]:
-    effects.stopped(flow, status, final_state, error)
-    if flow.parent_step_id and status is not Status.CANCELLED:
-        yield from _tell_caller(flow, status, final_state, error, effects)
+def _ended(ended: Sequence[Ended], effects: Effects) -> Script[None]:
+    told: dict[int, Ended] = {}
+    for one in ended:
+        effects.stopped(one.flow, one.status, one.final_state, one.error)
+        if one.flow.parent_step_id and one.status is not Status.CANCELLED:
+            told.setdefault(one.flow.parent_step_id, one)
+    if told:
+        yield from _tell_callers(told, effects)
 
 
-def _tell_caller(flow: FlowRecord, status: Status, final_state: State, error: str, effects: Effects) -> Script[None]:
-    rows = yield Fetch(CALLER, {"id": flow.parent_step_id})
-    if not rows:
-        return
-    key = format_key(flow.shard, flow.flow_id, flow.token)
-    answer = Answer("subgraph", dict(final_state), error=error, flow_key=key, status=status.value)
-    known, changes = rows[0]
-    answers = with_answer(loads(known) if known else [], answer, read_object(changes))
-    yield Execute(REVIVE, {"id": flow.parent_step_id, "new_answers": dumps(answers), "now": effects.now})
-    effects.work_due = True
+def _tell_callers(told: Mapping[int, Ended], effects: Effects) -> Script[None]:
+    """Give steps, by their ids, the outcomes of the flows that they have called, and lease those that have a place."""
+    whole = any(one.flow.flow_id in effects.places for one in told.values())
+    rows = yield Fetch(CALLERS_WHOLE if whole else CALLERS, {"ids": sorted(told)})
+    pending: list[dict[str, Any]] = []
+    leased: list[tuple[int, StepRecord, dict[str, Any]]] = []
+    for row in rows:
+        one = told[row[0]]
+        before, changes, seq = (row[ANSWERS], row[CHANGES], row[LEASE_SEQ]) if whole else row[1:]
+        answers = with_answer(loads(before) if before else [], one.answer(), read_object(changes))
+        place = effects.places.get(one.flow.flow_id)
+        step = (yield from awoken(row, answers, place, effects)) if whole else None
+        params = {"id": row[0], "seq": seq, "new_answers": dumps(answers), "now": effects.now}
+        if step is None:
+            pending.append(params)
+        else:
+            leased.append((one.flow.flow_id, step, {**params, **lease(effects)}))
+    if pending:
+        yield UpdateEach(REVIVE, sorted(pending, key=itemgetter("id")))
+        effects.work_due = True
+    if leased:
+        leased.sort(key=lambda found: found[1].step_id)
+        landed = yield UpdateEach(REVIVE_LEASED, [params for *_, params in leased])
+        effects.revived.update((flow_id, step) for (flow_id, step, _), ok in zip(leased, landed, strict=True) if ok)
 
 
 def fail_flow(flow: FlowRecord, error: str, effects: Effects) -> Script[None]:

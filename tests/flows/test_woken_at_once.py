@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from threading import Event
 from typing import Any
 
 import pytest
 
-from dwarf import END, Flow, Graph, Limit, Status, task
+from dwarf import END, Flow, Graph, Limit, Status, SubgraphFailed, task
 from dwarf import seams as test_seams
 from dwarf.core.fairness import Pressure
 from dwarf.core.records import StepRecord
 from dwarf.engine import Engine, FlowHandle
+from dwarf.engine.replica import Replica
 from dwarf.hosts import LocalHost
 from dwarf.seams import Seams
 from dwarf.storage.claims import claim_due
@@ -256,24 +258,142 @@ async def test_it_is_what_a_search_would_have_found(running: Running, graph: Gra
         (step,) = woken
         assert bool(step.refs) == (graph.name == "large")
         await replica.database.write(lambda: release_lease(step.step_id, step.lease_seq))
-        claimed = await replica.database.write(
-            lambda: claim_due(
-                5,
-                lambda url: False,
-                shard=1,
-                engine_id=replica.engine_id,
-                margin_ms=replica.margin_ms,
-                plan_of=replica.plans.plan_of,
-                random=replica.shared.random,
-            )
-        )
-        (found,) = claimed.steps
+        (found,) = await claimed(replica)
         assert same(step) == same(replace(found, lease_seq=found.lease_seq - 1))
         replica.runner.launch = launch  # type: ignore[method-assign]
         launch(found)
         assert (await flow.outcome(timeout=20)).state.get("answer", "yes") == "yes"
 
 
+async def claimed(replica: Replica) -> Sequence[StepRecord]:
+    """What looking for work finds."""
+    found = await replica.database.write(
+        lambda: claim_due(
+            5,
+            lambda url: False,
+            shard=1,
+            engine_id=replica.engine_id,
+            margin_ms=replica.margin_ms,
+            plan_of=replica.plans.plan_of,
+            random=replica.shared.random,
+        )
+    )
+    return found.steps
+
+
 def same(step: StepRecord) -> StepRecord:
     """But for the time at which it was leased."""
     return replace(step, claimed_at=0, answers=list(step.answers))
+
+
+# ------------------------------------------------------------------ callers
+
+
+def nested(depth: int, leaf: Any = nothing) -> Graph:
+    """A chain of flows, each of which calls the next; what the innermost brings is counted."""
+    graph = Graph(f"depth-{depth}")
+    if not depth:
+        return graph.add_node("Leaf", leaf).add_transition("Leaf", END)
+    inner = nested(depth - 1, leaf)
+
+    async def call(flow: Flow) -> None:
+        flow["n"] = flow.subgraph(inner, {"n": flow["n"]})["n"] + 1
+
+    return graph.add_node("Call", call).add_transition("Call", END)
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_nobody_looks_for_a_caller_either(running: Running) -> None:
+    depth = 4
+    async with running(timing=QUIET) as engine:
+        await answered(engine, await waiting(engine, asking()))
+        graph = nested(depth)
+        assert (await engine.run(graph, {"n": 0})).state["n"] == depth
+        with counted(engine) as counts:
+            assert (await engine.run(graph, {"n": 0})).state["n"] == depth
+        assert not SEARCH & counts.keys(), counts
+        assert (counts["callers_whole"], counts["revive_leased"], counts["revive_caller"]) == (depth, depth, 0)
+
+
+async def test_callers_of_flows_that_end_together_are_told_together(running: Running) -> None:
+    many = 24
+
+    async def fail(flow: Flow) -> None:
+        raise ValueError("no")
+
+    async def call(flow: Flow) -> None:
+        with suppress(SubgraphFailed):
+            flow.subgraph(Graph("inner").add_node("Fail", fail).add_transition("Fail", END))
+        flow["n"] = flow.subgraph(nested(0), {"n": 1})["n"]
+
+    graph = Graph("outer").add_node("Call", call).add_transition("Call", END)
+    async with running() as engine:
+        outcomes = await asyncio.gather(*(engine.run(graph) for _ in range(2)))
+        with counted(engine) as counts:
+            outcomes = await asyncio.gather(*(engine.run(graph) for _ in range(many)))
+        assert [outcome.state for outcome in outcomes] == [{"n": 1}] * many
+        assert counts["revive_leased"] + counts["revive_caller"] < 2 * many
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("pressing", ["a better band", "no thread", "a limit"])
+async def test_a_caller_does_not_overtake(running: Running, pressing: str) -> None:
+    gate, depth = Gate(), 1
+
+    async def hold(flow: Flow) -> None:
+        await gate.wait()
+
+    inner = Graph("inner").add_node("Hold", hold).add_transition("Hold", END)
+
+    def body(flow: Flow) -> None:
+        flow["n"] = flow.subgraph(inner, {"n": 0})["n"] + depth
+
+    async def call(flow: Flow) -> None:
+        body(flow)
+
+    function = body if pressing == "no thread" else call
+    if pressing == "a limit":
+        function = task(limit=Limit(concurrency=5))(call)
+    async with running(host=LocalHost(max_threads=1), timing=QUIET) as engine:
+        replica = engine._replicas[1]
+        while replica.dispatcher.backlogged:
+            await asyncio.sleep(0.001)
+        flow = await engine.create(Graph("outer").add_node("Call", function).add_transition("Call", END), priority=7)
+        await gate.reached()
+        with counted(engine) as counts:
+            if pressing == "a better band":
+                replica.dispatcher._pressure = Pressure(3, {"": 1.0})
+            elif pressing == "no thread":
+                replica.admission.promise("body")
+            gate.open()
+            while not counts["revive_caller"] + counts["revive_leased"]:
+                await asyncio.sleep(0.001)
+            if pressing == "no thread":
+                replica.admission.given_up(["body"])
+            assert (await flow.outcome(timeout=20)).state["n"] == 1
+        assert (counts["revive_leased"], counts["revive_caller"]) == (0, 1)
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_a_caller_is_what_a_search_would_have_found(running: Running) -> None:
+    async with running(timing=QUIET) as engine:
+        await answered(engine, await waiting(engine, asking()))
+        replica = engine._replicas[1]
+        start, woken = replica.runner._continue, []
+
+        def note(following: list[StepRecord]) -> StepRecord | None:
+            woken.extend(step for step in following if step.answers)
+            return start([step for step in following if not step.answers])
+
+        replica.runner._continue = note  # type: ignore[method-assign]
+        flow = await engine.create(nested(1), {"n": 0, "large": "l" * 5000}, baggage={"who": "me"}, fairness_key="k")
+        while not woken:
+            await asyncio.sleep(0.001)
+        replica.runner._continue = start  # type: ignore[method-assign]
+        (step,) = woken
+        await replica.database.write(lambda: release_lease(step.step_id, step.lease_seq))
+        found = (await claimed(replica))[0]
+        assert same(step) == same(replace(found, lease_seq=found.lease_seq - 1))
+        assert replica.slots.take()
+        replica.runner.launch(found)
+        assert (await flow.outcome(timeout=20)).state["n"] == 1

@@ -137,7 +137,7 @@ async def test_a_caller_that_is_being_revived_is_cancelled(running: Running) -> 
 
     outer = Graph("outer").add_node("Call", call).add_node("Then", nothing).add_chain("Call", "Then", END)
     async with running() as one, running(workers=0) as two:
-        held = (await Gates.of(one)).hold("COMMIT", after="revive_caller")
+        held = (await Gates.of(one)).hold("COMMIT", after="revive_leased")
         flow = await one.create(outer)
         await held.reached()
         await meets(held, two.flow(flow.key).cancel())

@@ -14,7 +14,7 @@ from dwarf.storage.cohorts import ARRIVE
 from dwarf.storage.compiling import compiled
 from dwarf.storage.drivers.batches import fetch_batch, landing_batch, update_batch
 from dwarf.storage.effects import LINK_MEMBERS
-from dwarf.storage.ending import END_FLOW, MEMBERS, SPAWNS
+from dwarf.storage.ending import CALLERS, END_FLOW, MEMBERS, REVIVE, REVIVE_LEASED, SPAWNS
 from dwarf.storage.outcomes import ASK, CALL, FAIL, FINISH, RETRY
 from dwarf.storage.payloads.refs import ANCHORS
 from dwarf.storage.progress import PROGRESS
@@ -30,8 +30,8 @@ pytestmark = [
     pytest.mark.server,
     pytest.mark.skipif("postgresql" not in servers(), reason="needs PostgreSQL: see scripts/with-servers"),
 ]
-BATCHES = (FINISH, FAIL, RETRY, ASK, CALL, END_FLOW, PROGRESS, RELEASE, RESUME_STEP, RESUME_LEASED)
-LISTS = (CLAIM, WAKE, REWIND, SPAWNS, ANCHORS)
+BATCHES = (FINISH, FAIL, RETRY, ASK, CALL, END_FLOW, PROGRESS, RELEASE, RESUME_STEP, RESUME_LEASED, REVIVE, REVIVE_LEASED)
+LISTS = (CLAIM, WAKE, REWIND, SPAWNS, ANCHORS, CALLERS)
 LANDING = Landing(
     UpdateEach(FINISH, []),
     [(UpdateEach(END_FLOW, []), []), (InsertMany(INSERT_FLOW, []), []), (InsertMany(INSERT_READY_STEP, []), [])],

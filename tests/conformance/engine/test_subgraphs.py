@@ -379,7 +379,7 @@ async def test_e89_end_of_a_child_and_its_callers_revival_are_one(
     async with running() as engine, running(workers=0) as other:
         for seam, expected in (
             ("beforeCommit:complete", {("running", 1)}),
-            ("afterCommit:complete", {("pending", 0)}),
+            ("afterCommit:complete", {("running", 0)}),  # leased at once, by the engine that has the place
         ):
             held = seams.checkpoint(seam)
             handle: FlowHandle = await engine.create(tree)

@@ -60,10 +60,15 @@ WHERE dwarf_blob_refs.holder_id IN %s;
 -- call_step
 UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=%s, changes=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
--- caller_answers
-SELECT dwarf_steps.answers, dwarf_steps.changes
+-- callers
+SELECT dwarf_steps.step_id, dwarf_steps.answers, dwarf_steps.changes, dwarf_steps.lease_seq
 FROM dwarf_steps
-WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
+WHERE dwarf_steps.step_id IN %s AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
+
+-- callers_whole
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_1, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
+FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_steps.step_id IN %s AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
 
 -- cancel_below_roots
 UPDATE dwarf_flows SET status='cancelled', updated_at=%s WHERE dwarf_flows.flow_id IN %s AND dwarf_flows.status IN ('running', 'interrupted');
@@ -1004,7 +1009,10 @@ WHERE dwarf_flows.status = %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows
 UPDATE dwarf_steps SET status='pending', attempt=%s, not_before=%s, asleep=%s, lease_expires=0, updated_at=%s, progress='', answers='', changes=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- revive_caller
-UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=%s, answers=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
+UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=%s, answers=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted') AND dwarf_steps.lease_seq = %s;
+
+-- revive_leased
+UPDATE dwarf_steps SET status='running', parked=0, lease_expires=(%s + dwarf_steps.time_budget_ms + %s), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=%s, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN %s ELSE dwarf_steps.started_at END, updated_at=%s, answers=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted') AND dwarf_steps.lease_seq = %s;
 
 -- rewind_steps
 UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + 1), updated_at=%s WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
