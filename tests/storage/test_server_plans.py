@@ -30,7 +30,20 @@ pytestmark = [
     pytest.mark.server,
     pytest.mark.skipif("postgresql" not in servers(), reason="needs PostgreSQL: see scripts/with-servers"),
 ]
-BATCHES = (FINISH, FAIL, RETRY, ASK, CALL, END_FLOW, PROGRESS, RELEASE, RESUME_STEP, RESUME_LEASED, REVIVE, REVIVE_LEASED)
+BATCHES = (
+    FINISH,
+    FAIL,
+    RETRY,
+    ASK,
+    CALL,
+    END_FLOW,
+    PROGRESS,
+    RELEASE,
+    RESUME_STEP,
+    RESUME_LEASED,
+    REVIVE,
+    REVIVE_LEASED,
+)
 LISTS = (CLAIM, WAKE, REWIND, SPAWNS, ANCHORS, CALLERS)
 LANDING = Landing(
     UpdateEach(FINISH, []),
