@@ -121,6 +121,19 @@ async def test_a_cancelled_read_leaves_no_transaction_behind(tmp_path: Path) -> 
         assert list(await asyncio.gather(read(), read(), read())) == [{"a": 1}] * 3
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_read_that_is_cancelled_while_it_connects_leaves_no_thread_behind(tmp_path: Path, turns: int) -> None:
+    before = set(threading.enumerate())
+    async with opened(f"sqlite:///{tmp_path}/flows.db") as database:
+        task = asyncio.create_task(database.read(counters))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    left = set(threading.enumerate()) - before
+    assert [thread for thread in left if "connection_worker" in thread.name] == []
+
+
 async def test_a_loop_that_is_gone_does_not_disturb_the_thread(url: str) -> None:
     async with opened(url) as database:
         gates: list[Gate] = []

@@ -109,6 +109,10 @@ class Readers:
                 )
         except BaseException as error:
             await connection.close()
+            if (
+                thread.is_alive()
+            ):  # it is still connecting for a caller that is gone, and would tell a loop that is gone too
+                await asyncio.to_thread(thread.join)
             if isinstance(error, sqlite3.Error):
                 raise classify(error, "sqlite", "connect") from error
             raise
