@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -121,17 +122,29 @@ async def test_a_cancelled_read_leaves_no_transaction_behind(tmp_path: Path) -> 
         assert list(await asyncio.gather(read(), read(), read())) == [{"a": 1}] * 3
 
 
-@pytest.mark.parametrize("turns", range(8))
-async def test_a_read_that_is_cancelled_while_it_connects_leaves_no_thread_behind(tmp_path: Path, turns: int) -> None:
-    before = set(threading.enumerate())
+async def test_a_read_that_is_cancelled_while_it_connects_leaves_no_thread_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connecting, go_on, threads = threading.Event(), threading.Event(), []
+    connect = sqlite3.connect
+
+    def slowly(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        threads.append(threading.current_thread())
+        connecting.set()
+        go_on.wait(10)
+        return connect(*arguments, **options)
+
     async with opened(f"sqlite:///{tmp_path}/flows.db") as database:
+        await database.write(adding("a"))
+        monkeypatch.setattr(sqlite3, "connect", slowly)
         task = asyncio.create_task(database.read(counters))
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await asyncio.to_thread(connecting.wait, 10)
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-    left = set(threading.enumerate()) - before
-    assert [thread for thread in left if "connection_worker" in thread.name] == []
+        asyncio.get_running_loop().call_soon(go_on.set)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [thread.is_alive() for thread in threads] == [False]
+        assert await database.read(counters) == {"a": 1}
 
 
 async def test_a_loop_that_is_gone_does_not_disturb_the_thread(url: str) -> None:

@@ -109,9 +109,8 @@ class Readers:
                 )
         except BaseException as error:
             await connection.close()
-            if (
-                thread.is_alive()
-            ):  # it is still connecting for a caller that is gone, and would tell a loop that is gone too
+            # it may still be connecting for a caller that is gone, and would tell a loop that is gone too
+            if thread.is_alive():
                 await asyncio.to_thread(thread.join)
             if isinstance(error, sqlite3.Error):
                 raise classify(error, "sqlite", "connect") from error
