@@ -307,7 +307,7 @@ class Committer:
         decided = [job for job in group if isinstance(job, DecisionJob)]
         if decided:
             places = {job.decision.step.flow.flow_id: job.place for job in decided if job.place and _ends_flow(job)}
-            effects = Effects(self._writer, now, written=committed.written, places=places)
+            effects = Effects(self._writer, now, written=committed.written, places=places, last=last)
             landed = yield from commit_decisions([job.decision for job in decided], effects)
             yield from self._flush(effects, committed)
             self._landed(decided, landed, effects, committed, results)

@@ -14,13 +14,14 @@ from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Re
 from dwarf.core.records import NewStep
 from dwarf.storage.cohorts import Arrival, Arrivals, gather, settle_cohorts
 from dwarf.storage.deleting import drop_flows
-from dwarf.storage.effects import Effects
+from dwarf.storage.effects import Effects, Stop
 from dwarf.storage.ending import complete_flows, fail_flow
 from dwarf.storage.expressions import ZERO, in_ids
-from dwarf.storage.outcomes import write_own_rows
-from dwarf.storage.script import Fetch, Script, Statement
+from dwarf.storage.outcomes import count_payloads, own_row, write_own_rows
+from dwarf.storage.script import Fetch, Landing, Script, Statement, UpdateEach
 from dwarf.storage.tables import flows
-from dwarf.storage.waits import interrupt_upward
+from dwarf.storage.waits import INTERRUPT_FLOW, interrupt_upward
+from dwarf.workflow.status import Status
 
 CHILDREN = Statement(
     "children_of_step",
@@ -34,8 +35,26 @@ GRANDCHILDREN = Statement(
 
 def commit_decisions(decisions: Sequence[Decision], effects: Effects) -> Script[list[bool]]:
     """Write decisions; answer which landed. The rows they add are left in ``effects``."""
+    if effects.last and isinstance(decisions[0], Ask) and not decisions[0].step.flow.parent_step_id:
+        return (yield from _ask(decisions[0], effects))
     landed = yield from write_own_rows(decisions, effects.now, effects.written)
     yield from follow_up([decision for decision, ok in zip(decisions, landed, strict=True) if ok], effects)
+    return landed
+
+
+def _ask(decision: Ask, effects: Effects) -> Script[list[bool]]:
+    """Write a single question of a root flow, in one go."""
+    flow = decision.step.flow
+    write, row = own_row(decision, effects.now)
+    shown = UpdateEach(INTERRUPT_FLOW, [{"id": flow.flow_id, "now": effects.now}])
+    landed: list[bool]
+    landed, (interrupted,) = yield Landing(UpdateEach(write, [row]), [(shown, [0])], last=True)
+    if landed[0]:
+        note(decision, effects)
+        count_payloads(decision, row, effects.written)
+        effects.work_due = effects.work_due or decision.timeout_ms is not None
+        if interrupted:
+            effects.stops.append(Stop(flow.flow_id, Status.INTERRUPTED, token=flow.token))
     return landed
 
 

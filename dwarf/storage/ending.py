@@ -43,7 +43,7 @@ END_FLOW = Statement(
         delete_after_ms=bindparam("new_delete_after"),
     ),
 )
-_PARKED = (flag_is(steps.c.parked, 1), status_is(steps.c.status, Status.RUNNING, Status.INTERRUPTED))
+_PARKED = (flag_is(of_row(steps.c.parked), 1), status_is(of_row(steps.c.status), Status.RUNNING, Status.INTERRUPTED))
 CALLERS = Statement(
     "callers",
     select(steps.c.step_id, steps.c.answers, steps.c.changes, steps.c.lease_seq).where(

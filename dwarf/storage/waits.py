@@ -32,7 +32,7 @@ PARENT = Statement(
 INTERRUPT_FLOW = Statement(
     "interrupt_flow",
     update(flows)
-    .where(flows.c.flow_id == bindparam("id"), status_is(flows.c.status, Status.RUNNING, Status.INTERRUPTED))
+    .where(flows.c.flow_id == bindparam("id"), status_is(of_row(flows.c.status), Status.RUNNING, Status.INTERRUPTED))
     .values(status=literal_column("'interrupted'"), updated_at=bindparam("now")),
 )
 INTERRUPT_CALLER = Statement(

@@ -60,12 +60,12 @@ UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=$1::BIGINT, changes=$2::V
 -- callers
 SELECT dwarf_steps.step_id, dwarf_steps.answers, dwarf_steps.changes, dwarf_steps.lease_seq
 FROM dwarf_steps
-WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_steps.parked + 0) = 1 AND (dwarf_steps.status || '') IN ('running', 'interrupted');
 
 -- callers_whole
 SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_1, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
-WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_steps.parked + 0) = 1 AND (dwarf_steps.status || '') IN ('running', 'interrupted');
 
 -- cancel_below_roots
 UPDATE dwarf_flows SET status='cancelled', updated_at=$1::BIGINT WHERE dwarf_flows.flow_id = ANY(CAST($2 AS BIGINT[])) AND dwarf_flows.status IN ('running', 'interrupted');
@@ -309,7 +309,7 @@ INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status,
 UPDATE dwarf_steps SET status='interrupted', updated_at=$1::BIGINT WHERE dwarf_steps.step_id = $2::BIGINT AND dwarf_steps.parked = 1 AND dwarf_steps.status = 'running';
 
 -- interrupt_flow
-UPDATE dwarf_flows SET status='interrupted', updated_at=$1::BIGINT WHERE dwarf_flows.flow_id = $2::BIGINT AND dwarf_flows.status IN ('running', 'interrupted');
+UPDATE dwarf_flows SET status='interrupted', updated_at=$1::BIGINT WHERE dwarf_flows.flow_id = $2::BIGINT AND (dwarf_flows.status || '') IN ('running', 'interrupted');
 
 -- interrupted_child
 SELECT dwarf_flows.flow_id
@@ -1000,10 +1000,10 @@ WHERE dwarf_flows.status = $1::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dw
 UPDATE dwarf_steps SET status='pending', attempt=$1::INTEGER, not_before=$2::BIGINT, asleep=$3::SMALLINT, lease_expires=0, updated_at=$4::BIGINT, progress='', answers='', changes=$5::VARCHAR WHERE dwarf_steps.step_id = $6::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $7::BIGINT;
 
 -- revive_caller
-UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=$1::BIGINT, answers=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted') AND dwarf_steps.lease_seq = $4::BIGINT;
+UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=$1::BIGINT, answers=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND (dwarf_steps.parked + 0) = 1 AND (dwarf_steps.status || '') IN ('running', 'interrupted') AND dwarf_steps.lease_seq = $4::BIGINT;
 
 -- revive_leased
-UPDATE dwarf_steps SET status='running', parked=0, lease_expires=($1::BIGINT + dwarf_steps.time_budget_ms + $2::BIGINT), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=$3::BIGINT, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN $1::BIGINT ELSE dwarf_steps.started_at END, updated_at=$1::BIGINT, answers=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted') AND dwarf_steps.lease_seq = $6::BIGINT;
+UPDATE dwarf_steps SET status='running', parked=0, lease_expires=($1::BIGINT + dwarf_steps.time_budget_ms + $2::BIGINT), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=$3::BIGINT, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN $1::BIGINT ELSE dwarf_steps.started_at END, updated_at=$1::BIGINT, answers=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND (dwarf_steps.parked + 0) = 1 AND (dwarf_steps.status || '') IN ('running', 'interrupted') AND dwarf_steps.lease_seq = $6::BIGINT;
 
 -- rewind_steps
 UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + 1), updated_at=$1::BIGINT WHERE dwarf_steps.step_id = ANY(CAST($2 AS BIGINT[])) AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0;
