@@ -128,10 +128,11 @@ class Overview(EngineBase):
         """
         self._check_running()
         cordoned = {shard.index for shard in self._settings.shards if shard.cordoned}
+        # taken at the same moment as the others: one that comes meanwhile must not be missing in both
+        away = [ShardInfo(shard, error=error, cordoned=shard in cordoned) for shard, error in self._away.items()]
         replicas = self._replicas.values()
         infos = await asyncio.gather(*(_shard_info(replica, replica.shard in cordoned) for replica in replicas))
-        infos += [ShardInfo(shard, error=error, cordoned=shard in cordoned) for shard, error in self._away.items()]
-        return sorted(infos, key=lambda info: info.index)
+        return sorted([*infos, *away], key=lambda info: info.index)
 
     async def deliver_signal(self, op: str, payload: bytes) -> None:
         """Take a hint that the host of another replica was given in ``signal_peers``.
