@@ -12,7 +12,7 @@ from dwarf.storage.cohorts import ARRIVE, Arrival, Arrivals, filled, gather, set
 from dwarf.storage.commit import note
 from dwarf.storage.effects import LINK_MEMBERS, Effects
 from dwarf.storage.ending import END_FLOW, end_row
-from dwarf.storage.outcomes import FINISH, count_payloads, own_row
+from dwarf.storage.outcomes import count_payloads, finish, own_row
 from dwarf.storage.rows import INSERT_FLOW, flow_row, insert_steps
 from dwarf.storage.script import InsertMany, Landing, Part, Row, Script, Tally, UpdateEach
 from dwarf.workflow.status import Status
@@ -39,7 +39,7 @@ def land(
     # every transaction locks steps in this order
     order = sorted(range(len(decisions)), key=lambda position: decisions[position].step.step_id)
     numbered = [(number, decisions[position]) for number, position in enumerate(order)]
-    own = UpdateEach(FINISH, [own_row(decision, effects.now)[1] for _, decision in numbered])
+    own = finish([own_row(decision, effects.now)[1] for _, decision in numbered])
     tally = _tally(numbered)
     if tally[1]:
         written, counted = yield Landing(own, [tally])

@@ -36,6 +36,7 @@ def _fenced(name: str, *columns: str, status: Status | None, **fixed: Any) -> St
             steps.c.lease_seq == bindparam("seq"),
         )
         .values(values),
+        shared=("new_updated_at",),
     )
 
 
@@ -44,7 +45,17 @@ _ZERO: ColumnElement[Any] = literal_column("0")
 _PAYLOADS = ("changes", "interrupt")
 
 FINISH = _fenced(
-    "finish_step", "changes", "successor_id", "cohort_size", "cohort_arrivals", "route", status=Status.COMPLETED
+    "finish_step_whole", "changes", "successor_id", "cohort_size", "cohort_arrivals", "route", status=Status.COMPLETED
+)
+# a step that opens no cohort, and was left neither by a goto nor by an error
+FINISH_PLAIN = _fenced(
+    "finish_step",
+    "changes",
+    "successor_id",
+    status=Status.COMPLETED,
+    cohort_size=_ZERO,
+    cohort_arrivals=_ZERO,
+    route=_NONE,
 )
 FAIL = _fenced("fail_step", "error", "traceback", status=Status.FAILED)
 FAIL_KEEPING = _fenced("fail_step_keeping", "error", "traceback", "changes", status=Status.FAILED)
@@ -92,6 +103,12 @@ def count_payloads(decision: Decision, row: Mapping[str, Any], written: Counter[
 def _step_id(row: tuple[int, dict[str, Any]]) -> int:
     step_id: int = row[1]["id"]
     return step_id
+
+
+def finish(rows: Sequence[dict[str, Any]]) -> UpdateEach:
+    """The write of the own rows of steps that are over."""
+    plain = not any(row["new_cohort_size"] or row["new_cohort_arrivals"] or row["new_route"] for row in rows)
+    return UpdateEach(FINISH_PLAIN if plain else FINISH, rows)
 
 
 def own_columns(decision: Decision) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, bindparam, insert, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, Integer, bindparam, insert, literal_column, select
 
 from dwarf.core.fairness import DEFAULT_PRIORITY, DEFAULT_WEIGHT
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
@@ -41,9 +41,10 @@ INSERT_STEP = Statement(
 # As most steps are inserted: leased at once, with the flow's priority and key left as they are by default. What they
 # share is in the text, and each of their times is the same parameter.
 _READY_BINDS = (
-    "step_id flow_id token depth node task_url state refs time_budget_ms lineage_id ordinal predecessor_id "
-    "lease_expires engine_id"
+    "step_id flow_id token depth node task_url state refs lineage_id ordinal predecessor_id engine_id"
 ).split()
+_AT = bindparam("now", type_=BigInteger)
+_BUDGET = bindparam("budget_ms", type_=Integer)
 _READY_TIMES = ("not_before", "created_at", "started_at", "updated_at")
 _READY_FIXED: dict[str, ColumnElement[Any]] = {
     "status": literal_column(f"'{Status.RUNNING.value}'"),
@@ -58,11 +59,14 @@ INSERT_READY_STEP = Statement(
     insert(steps).values(
         {
             **{name: bindparam(name) for name in _READY_BINDS},
-            **dict.fromkeys(_READY_TIMES, bindparam("now", type_=BigInteger)),
+            **dict.fromkeys(_READY_TIMES, _AT),
+            "time_budget_ms": _BUDGET,
+            "lease_expires": _AT + _BUDGET + bindparam("margin_ms", type_=BigInteger),
             **_READY_FIXED,
             **dict.fromkeys(("changes", "error", "traceback", "answers", "interrupt", "progress"), _EMPTY),
         }
     ),
+    shared=("now", "margin_ms", "engine_id"),
 )
 INSERT_FLOW = Statement(
     "insert_flow",
@@ -122,13 +126,13 @@ def _ready_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[
         "task_url": step.url,
         "state": with_source(step.stored, partial(_stored, step)),
         "refs": object_text(step.refs),
-        "time_budget_ms": flow.time_budget_ms,
+        "budget_ms": flow.time_budget_ms,
         "lineage_id": step.lineage_id,
         "ordinal": step.ordinal,
         "predecessor_id": step.predecessor_id,
-        "lease_expires": now + flow.time_budget_ms + margin_ms,
         "engine_id": engine_id,
         "now": now,
+        "margin_ms": margin_ms,
     }
 
 

@@ -7,7 +7,7 @@ database reports contention, so it is started from a factory and keeps no state 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -25,10 +25,11 @@ class Statement:
     Build it at module level. ``name`` identifies it in golden files, errors and statement counts. ``in_turn`` stands
     for an UPDATE with RETURNING where a dialect has none: the UPDATE alone, then the query of its rows. The parameters
     are those of the whole; the query must find the same rows after the update as the update did. ``raw``: large values
-    are read and written as the names of their blobs; see ``payloads``.
+    are read and written as the names of their blobs; see ``payloads``. ``shared`` names parameters that are the same in
+    all rows which are written together.
     """
 
-    __slots__ = ("clause", "compiled", "in_turn", "layout", "name", "raw")
+    __slots__ = ("clause", "compiled", "in_turn", "layout", "name", "raw", "shared")
 
     def __init__(
         self,
@@ -37,11 +38,13 @@ class Statement:
         in_turn: tuple[ClauseElement, ClauseElement] | None = None,
         *,
         raw: bool = False,
+        shared: Collection[str] = (),
     ) -> None:
         self.name = name
         self.clause = clause
         self.in_turn = None if in_turn is None else tuple(Statement(name, part) for part in in_turn)
         self.raw = raw
+        self.shared = frozenset(shared)
         self.compiled: dict[str, Any] = {}  # by dialect; kept by ``compiling``
         self.layout: Any = None  # where its payloads are; kept by ``layouts``
 

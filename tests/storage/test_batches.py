@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import bindparam, insert, literal_column, select, text, update
 
-from dwarf.storage.drivers.batches import insert_batch, update_batch
+from dwarf.storage.drivers.batches import insert_batch, landing_batch, landing_columns, update_batch
 from dwarf.storage.outcomes import FINISH
 from dwarf.storage.rows import INSERT_FLOW, INSERT_STEP
-from dwarf.storage.script import Statement
+from dwarf.storage.script import Landing, Statement, UpdateEach
 from dwarf.storage.tables import graphs, ids, steps
 
 
@@ -63,3 +63,42 @@ def test_the_statements_of_every_step_are_batched() -> None:
     assert insert_batch(INSERT_STEP) is not None
     assert insert_batch(INSERT_FLOW) is not None
     assert update_batch(FINISH, [{"id": 1}, {"id": 2}]) is not None
+
+
+def test_what_the_rows_share_is_sent_once() -> None:
+    change = Statement(
+        "share",
+        update(steps)
+        .where(steps.c.step_id == bindparam("id"), steps.c.parked == literal_column("0"))
+        .values(updated_at=bindparam("at"), attempt=bindparam("by")),
+        shared=("at",),
+    )
+    rows = [{"id": 1, "at": 9, "by": 5}, {"id": 2, "at": 9, "by": 6}]
+    batch = update_batch(change, rows)
+    assert batch is not None
+    assert batch.sql == (
+        "UPDATE dwarf_steps SET attempt=given.p1, updated_at=$2::BIGINT "
+        "FROM unnest($1::INTEGER[], $3::BIGINT[]) WITH ORDINALITY AS given(p1, p3, position) "
+        "WHERE dwarf_steps.step_id = given.p3 AND dwarf_steps.parked = 0 AND given.position * 0 = 0 RETURNING given.position"
+    )
+    assert batch.columns(rows) == [(5, 6), 9, (1, 2)]
+    landing = Landing(UpdateEach(change, rows), [(UpdateEach(change, []), [])])
+    assert landing_columns(landing) == [(5, 6), 9, (1, 2), (), None, (), []]
+    sql = landing_batch(landing)
+    assert sql is not None
+    assert "cardinality($1) AS whole" in sql
+    assert (
+        "SET attempt=given.p1, updated_at=$5::BIGINT FROM landed, unnest($4::INTEGER[], $6::BIGINT[], $7::BIGINT[])"
+        in sql
+    )
+
+
+def test_the_first_parameter_may_be_shared() -> None:
+    change = Statement(
+        "share_first",
+        update(steps).where(steps.c.step_id == bindparam("id")).values(attempt=bindparam("by")),
+        shared=("by",),
+    )
+    sql = landing_batch(Landing(UpdateEach(change, []), []))
+    assert sql is not None
+    assert "cardinality($2) AS whole" in sql

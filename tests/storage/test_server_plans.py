@@ -15,7 +15,7 @@ from dwarf.storage.compiling import compiled
 from dwarf.storage.drivers.batches import fetch_batch, landing_batch, update_batch
 from dwarf.storage.effects import LINK_MEMBERS
 from dwarf.storage.ending import CALLERS, END_FLOW, MEMBERS, REVIVE, REVIVE_LEASED, SPAWNS
-from dwarf.storage.outcomes import ASK, CALL, FAIL, FINISH, RETRY
+from dwarf.storage.outcomes import ASK, CALL, FAIL, FINISH, FINISH_PLAIN, RETRY
 from dwarf.storage.payloads.refs import ANCHORS
 from dwarf.storage.progress import PROGRESS
 from dwarf.storage.recovery import RELEASE, REWIND
@@ -32,6 +32,7 @@ pytestmark = [
 ]
 BATCHES = (
     FINISH,
+    FINISH_PLAIN,
     FAIL,
     RETRY,
     ASK,

@@ -7,8 +7,9 @@ rows, and the server plans one statement.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dwarf.storage.compiling import Compiled, compiled
@@ -29,10 +30,10 @@ _RETURNED = re.compile(r"RETURNING (.*)\Z", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A statement for many rows. ``columns`` turns the rows into one list for each parameter."""
+    """A statement for many rows. ``columns`` turns the rows into one list for each parameter that they do not share."""
 
     sql: str
-    columns: Callable[[Sequence[Params]], list[tuple[Any, ...]]]
+    columns: Callable[[Sequence[Params]], list[Any]]
 
 
 def insert_batch(statement: Statement) -> Batch | None:
@@ -66,9 +67,9 @@ def landing_batch(landing: Landing) -> str | None:
     return sql
 
 
-def landing_columns(landing: Landing) -> list[Sequence[Any]]:
+def landing_columns(landing: Landing) -> list[Any]:
     """The parameters of a landing."""
-    columns: list[Sequence[Any]] = [*_columns_of(landing.own.statement, landing.own.rows)]
+    columns: list[Any] = [*_columns_of(landing.own.statement, landing.own.rows)]
     for part, needs in landing.rest:
         columns += _columns_of(part.statement, part.rows)
         columns.append([need + 1 for need in needs])
@@ -101,7 +102,7 @@ def _landing(own: Statement, rest: Sequence[Part]) -> str | None:
     first = _parts(own, 0)
     if first is None:
         return None
-    landed = "array_agg(own.position) AS positions, count(*) = cardinality($1) AS whole"
+    landed = f"array_agg(own.position) AS positions, count(*) = cardinality(${first.first}) AS whole"
     parts = [f"own AS ({first.update('')})", f"landed AS MATERIALIZED (SELECT {landed} FROM own)"]  # noqa: S608
     answers = ["(SELECT positions FROM landed)"]
     offset = first.count
@@ -113,7 +114,7 @@ def _landing(own: Statement, rest: Sequence[Part]) -> str | None:
         if part.is_insert:
             parts.append(f"part_{number} AS ({part.insert()})")
         elif isinstance(found, Tally):
-            sql, columns = part.tally(_names_of(found.statement))
+            sql, columns = part.tally(compiled(found.statement, "postgresql").names)
             parts.append(f"part_{number} AS ({sql})")
             answers.append(f"(SELECT array_agg(ARRAY[{columns}]::BIGINT[]) FROM part_{number})")  # noqa: S608
         else:
@@ -122,11 +123,15 @@ def _landing(own: Statement, rest: Sequence[Part]) -> str | None:
     return f"WITH {', '.join(parts)} SELECT {', '.join(answers)}"
 
 
-def _columns_of(statement: Statement, rows: Sequence[Params]) -> list[tuple[Any, ...]]:
+def _columns_of(statement: Statement, rows: Sequence[Params]) -> list[Any]:
     single = compiled(statement, "postgresql")
-    if rows:
-        return list(zip(*map(single.parameters, rows), strict=True))
-    return [()] * len({number for number, _ in _BIND.findall(single.sql)})
+    shared = statement.shared
+    if not rows:
+        return [None if name in shared else () for name in single.names]
+    columns: list[Any] = list(zip(*map(single.parameters, rows), strict=True))
+    if shared:
+        return [column[0] if name in shared else column for name, column in zip(single.names, columns, strict=True)]
+    return columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +182,7 @@ class _Parts:
     given: str  # the rows, without their name
     names: str
     count: int
+    first: int  # the number of a parameter of which each row has its own
     is_insert: bool
 
     def insert(self) -> str:
@@ -206,32 +212,37 @@ class _Parts:
         return f"{self.head} FROM {given} {self.tail}", ", ".join(columns)
 
 
-class _Echo(dict[str, Any]):
-    def __missing__(self, name: str) -> str:
-        return name
-
-
-def _names_of(statement: Statement) -> list[str]:
-    """The names of a statement's parameters, in their order."""
-    return list(compiled(statement, "postgresql").parameters(_Echo()))
-
-
 def _parts(statement: Statement, offset: int, *, needs: bool = False) -> _Parts | None:
     single = compiled(statement, "postgresql")
     types = _types(single)
     if types is None:
         return None
-    sql = _BIND.sub(lambda bind: f"given.p{bind[1]}", single.sql)
+    sql, arrays, names = _spread(statement, single, types, offset)
     insert = _INSERT.match(sql)
     parts = insert or _UPDATE.match(sql)
     if parts is None:
         return None
-    arrays = [f"${offset + number}::{types[number]}[]" for number in sorted(types)]
-    names = [f"p{number}" for number in sorted(types)]
+    first = offset + int(names[0].removeprefix("p"))
+    count = len(types) + needs
     if needs:
-        arrays.append(f"${offset + len(types) + 1}::BIGINT[]")
+        arrays.append(f"${offset + count}::BIGINT[]")
         names.append("need")
-    return _Parts(parts[1], parts[2], f"unnest({', '.join(arrays)})", ", ".join(names), len(arrays), bool(insert))
+    return _Parts(parts[1], parts[2], f"unnest({', '.join(arrays)})", ", ".join(names), count, first, bool(insert))
+
+
+def _spread(
+    statement: Statement, single: Compiled, types: Mapping[int, str], offset: int = 0
+) -> tuple[str, list[str], list[str]]:
+    """The text of a statement about given rows, and their arrays and names. What the rows share is no array."""
+    shared = {number for number, name in enumerate(single.names, 1) if name in statement.shared}
+    own = [number for number in sorted(types) if number not in shared]
+
+    def bound(bind: re.Match[str]) -> str:
+        number = int(bind[1])
+        return f"${offset + number}::{types[number]}" if number in shared else f"given.p{number}"
+
+    arrays = [f"${offset + number}::{types[number]}[]" for number in own]
+    return _BIND.sub(bound, single.sql), arrays, [f"p{number}" for number in own]
 
 
 def _types(single: Compiled) -> dict[int, str] | None:
@@ -244,25 +255,19 @@ def _types(single: Compiled) -> dict[int, str] | None:
 
 def _cached(statement: Statement, make: Callable[[str, str, str], str | None]) -> Batch | None:
     if _BATCH not in statement.compiled:
-        statement.compiled[_BATCH] = _make(compiled(statement, "postgresql"), make)
+        statement.compiled[_BATCH] = _make(statement, make)
     batch: Batch | None = statement.compiled[_BATCH]
     return batch
 
 
-def _make(single: Compiled, make: Callable[[str, str, str], str | None]) -> Batch | None:
+def _make(statement: Statement, make: Callable[[str, str, str], str | None]) -> Batch | None:
+    single = compiled(statement, "postgresql")
     types = _types(single)
     if types is None:
         return None
-    arrays = ", ".join(f"${number}::{types[number]}[]" for number in sorted(types))
-    names = ", ".join(f"p{number}" for number in sorted(types))
-    sql = make(_BIND.sub(lambda bind: f"given.p{bind[1]}", single.sql), arrays, names)
-    if sql is None:
-        return None
-
-    def columns(rows: Sequence[Params]) -> list[tuple[Any, ...]]:
-        return list(zip(*map(single.parameters, rows), strict=True))
-
-    return Batch(sql, columns)
+    text, arrays, names = _spread(statement, single, types)
+    sql = make(text, ", ".join(arrays), ", ".join(names))
+    return None if sql is None else Batch(sql, partial(_columns_of, statement))
 
 
 def _insert(sql: str, arrays: str, names: str) -> str | None:

@@ -238,11 +238,13 @@ def _sendable(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _columns(batch: Batch, rows: Sequence[Params]) -> list[Sequence[Any]]:
+def _columns(batch: Batch, rows: Sequence[Params]) -> list[Any]:
     return [_sendable_column(column) for column in batch.columns(rows)]
 
 
-def _sendable_column(column: Sequence[Any]) -> Sequence[Any]:
+def _sendable_column(column: Any) -> Any:
+    if type(column) not in (tuple, list):  # what all rows share
+        return _sendable((column,))[0]
     # a column of texts may begin with NULL
     return _sendable(tuple(column)) if column and type(column[0]) in _TEXTS else column
 

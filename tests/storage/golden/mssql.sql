@@ -197,6 +197,9 @@ UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=? WHERE
 UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, changes=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- finish_step
+UPDATE dwarf_steps SET status='completed', cohort_size=0, cohort_arrivals=0, route='', successor_id=?, updated_at=?, changes=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+
+-- finish_step_whole
 UPDATE dwarf_steps SET status='completed', cohort_size=?, cohort_arrivals=?, route=?, successor_id=?, updated_at=?, changes=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- first_error
@@ -297,7 +300,7 @@ INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash
 INSERT INTO dwarf_graphs (graph_hash, body) VALUES (?, ?);
 
 -- insert_ready_step
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, 100, '', 1.0, ?, 0, ?, 1, '', '', ?, ?, ?, ?, '', '', '', '', '', ?, '', ?);
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, 100, '', 1.0, ?, 0, (? + ? + ?), 1, '', '', ?, ?, ?, ?, '', '', '', '', '', ?, '', ?);
 
 -- insert_schedule
 INSERT INTO dwarf_schedules (name, definition_hash, workflow_url, graph_hash, cron, every_ms, timezone, state, options, catch_up, paused, next_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);

@@ -201,6 +201,9 @@ UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s, traceback=%s WH
 UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s, traceback=%s, changes=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- finish_step
+UPDATE dwarf_steps SET status='completed', cohort_size=0, cohort_arrivals=0, route='', successor_id=%s, updated_at=%s, changes=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+
+-- finish_step_whole
 UPDATE dwarf_steps SET status='completed', cohort_size=%s, cohort_arrivals=%s, route=%s, successor_id=%s, updated_at=%s, changes=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- first_error
@@ -303,7 +306,7 @@ INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash
 INSERT INTO dwarf_graphs (graph_hash, body) VALUES (%s, %s);
 
 -- insert_ready_step
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (%s, %s, %s, %s, %s, %s, 'running', %s, %s, %s, %s, 100, '', 1.0, %s, 0, %s, 1, '', '', %s, %s, %s, %s, '', '', '', '', '', %s, '', %s);
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (%s, %s, %s, %s, %s, %s, 'running', %s, %s, %s, %s, 100, '', 1.0, %s, 0, (%s + %s + %s), 1, '', '', %s, %s, %s, %s, '', '', '', '', '', %s, '', %s);
 
 -- insert_schedule
 INSERT INTO dwarf_schedules (name, definition_hash, workflow_url, graph_hash, cron, every_ms, timezone, state, options, catch_up, paused, next_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);

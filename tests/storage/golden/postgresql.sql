@@ -195,6 +195,9 @@ UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR
 UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR, traceback=$3::VARCHAR, changes=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $6::BIGINT;
 
 -- finish_step
+UPDATE dwarf_steps SET status='completed', cohort_size=0, cohort_arrivals=0, route='', successor_id=$1::BIGINT, updated_at=$2::BIGINT, changes=$3::VARCHAR WHERE dwarf_steps.step_id = $4::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $5::BIGINT;
+
+-- finish_step_whole
 UPDATE dwarf_steps SET status='completed', cohort_size=$1::INTEGER, cohort_arrivals=$2::INTEGER, route=$3::VARCHAR, successor_id=$4::BIGINT, updated_at=$5::BIGINT, changes=$6::VARCHAR WHERE dwarf_steps.step_id = $7::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $8::BIGINT;
 
 -- first_error
@@ -297,7 +300,7 @@ INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash
 INSERT INTO dwarf_graphs (graph_hash, body) VALUES ($1::VARCHAR, $2::VARCHAR);
 
 -- insert_ready_step
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, 'running', $7::INTEGER, $8::BIGINT, $9::INTEGER, $10::BIGINT, 100, '', 1.0, $11::BIGINT, 0, $12::BIGINT, 1, '', '', $13::BIGINT, $11::BIGINT, $11::BIGINT, $11::BIGINT, '', '', '', '', '', $14::VARCHAR, '', $15::VARCHAR);
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, 'running', $7::INTEGER, $8::BIGINT, $9::INTEGER, $10::BIGINT, 100, '', 1.0, $11::BIGINT, 0, ($11::BIGINT + $7::INTEGER + $12::BIGINT), 1, '', '', $13::BIGINT, $11::BIGINT, $11::BIGINT, $11::BIGINT, '', '', '', '', '', $14::VARCHAR, '', $15::VARCHAR);
 
 -- insert_schedule
 INSERT INTO dwarf_schedules (name, definition_hash, workflow_url, graph_hash, cron, every_ms, timezone, state, options, catch_up, paused, next_at) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::VARCHAR, $8::VARCHAR, $9::VARCHAR, $10::SMALLINT, $11::SMALLINT, $12::BIGINT);
