@@ -121,7 +121,7 @@ class UpdateEach:
 class Tally:
     """Add numbers up, and write each sum: rows of one ``id`` become one, whose other values are their sums.
 
-    The statement is an UPDATE of one row that answers whole numbers. The answer: those rows.
+    The statement is an UPDATE of one row that answers whole numbers. The answer: those rows, in any order.
     """
 
     statement: Statement

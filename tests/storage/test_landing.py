@@ -83,7 +83,9 @@ async def test_a_tally_adds_up_what_needs_a_row_that_has_matched(database: Any) 
         written: list[list[Any]] = yield Landing(own, [(Tally(add_up, rows), [0, 0, -1, 1, 1, 0])])
         return written
 
-    assert await database.write(script) == [[True, False], [(210,), (103,)]]
+    own, counted = await database.write(script)
+    assert own == [True, False]
+    assert sorted(counted) == [(103,), (210,)]
     assert await database.read(counters) == {"a": 2, "b": 1, "c": 1, "d": 103, "e": 210, "f": 300}
 
 
