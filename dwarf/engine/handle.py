@@ -17,7 +17,7 @@ from dwarf.storage.cancels import cancel_flow
 from dwarf.storage.deleting import delete_flow
 from dwarf.storage.effects import Stop
 from dwarf.storage.reading.details import Wanted, read_answers, read_steps
-from dwarf.storage.reading.history import read_history, read_interrupts
+from dwarf.storage.reading.history import read_history, read_interrupts, read_whole
 from dwarf.storage.reading.reads import read_fingerprint, read_graph, read_outcome, read_root
 from dwarf.storage.waits import answer_overdue, answer_step
 from dwarf.workflow.durations import Seconds, to_ms
@@ -207,8 +207,7 @@ class FlowHandle(Awaitable[Outcome]):
                 print_, _ = await replica.database.read(lambda: read_fingerprint(key))
                 if print_ != seen:
                     seen = print_
-                    outcome, _ = await replica.database.read(lambda: read_outcome(key))
-                    steps = await replica.database.read(lambda: read_history(key, deleted_too=True))
+                    outcome, steps = await replica.database.read(lambda: read_whole(key))
                     yield FlowUpdate(outcome=outcome, steps=tuple(steps))
                     if outcome.status.terminal:
                         return

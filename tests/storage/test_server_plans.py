@@ -76,12 +76,12 @@ STATES = {
 
 @pytest.fixture(params=STATES)
 async def connection(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """One of the engine's own, on tables in all the states that a planner may find them in."""
+    """One of the engine's own, on tables that are new, well known, or known as empty."""
     with url_of("postgresql", tmp_path) as url:
         async with opened(url) as database:
             link = await database._pool.take(writes=True)
             try:
-                for command in STATES[request.param]:
+                for command in (*EMPTIED, *STATES[request.param]):
                     await link._connection.execute(command)
                 yield link._connection
             finally:

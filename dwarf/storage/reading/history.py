@@ -14,12 +14,12 @@ from dwarf.core.keys import Key, format_key
 from dwarf.errors import FlowNotFound, StepNotFound
 from dwarf.storage.expressions import flag_is, status_is
 from dwarf.storage.payloads.refs import fetch_anchors
-from dwarf.storage.reading.reads import FLOW, found
+from dwarf.storage.reading.reads import FLOW, found, read_outcome
 from dwarf.storage.rows import read_object, restore
 from dwarf.storage.script import Fetch, Row, Script, Statement
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.jsontext import loads
-from dwarf.workflow.results import Step, SubFlow
+from dwarf.workflow.results import Outcome, Step, SubFlow
 from dwarf.workflow.status import Status
 from dwarf.workflow.values import from_json, state_from_json
 
@@ -95,6 +95,12 @@ def read_history(key: Key, *, deleted_too: bool = False) -> Script[list[Step]]:
         raise FlowNotFound("flow not found: it is being deleted")
     tree = yield from read_tree(key.shard, row[5])
     return tree.history(key.id)
+
+
+def read_whole(key: Key) -> Script[tuple[Outcome, list[Step]]]:
+    """A flow's outcome and its steps, of one and the same moment; also while it is being deleted."""
+    outcome, _ = yield from read_outcome(key, waits=True)
+    return outcome, (yield from read_history(key, deleted_too=True))
 
 
 def read_interrupts(key: Key) -> Script[list[Step]]:
