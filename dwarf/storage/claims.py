@@ -17,7 +17,7 @@ from dwarf.storage.limits import Admitted, admit
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import FLOW_COLUMNS, flow_record, read_object, restore
 from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement
-from dwarf.storage.supply import ANY_BAND, ANY_CRASHES, FIRST_TO_WAKE, find_due
+from dwarf.storage.supply import ANY_BAND, ANY_CRASHES, FIRST_TO_WAKE, STILL_PENDING, find_due
 from dwarf.storage.tables import flows, graphs, steps
 from dwarf.workflow.jsontext import loads
 from dwarf.workflow.signals import Answer
@@ -61,8 +61,7 @@ _LEASE = (
     update(steps)
     .where(
         in_ids(steps.c.step_id, "ids"),
-        status_is(of_row(steps.c.status), Status.PENDING),
-        flag_is(of_row(steps.c.parked), 0),
+        *STILL_PENDING,
         flag_is(of_row(steps.c.asleep), 0),
         steps.c.lease_expires <= bindparam("now"),
     )

@@ -137,23 +137,13 @@ def _ready_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[
 
 
 def step_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[str, Any]:
-    """The parameters of INSERT_STEP."""
+    """The parameters of INSERT_STEP, and those of INSERT_READY_STEP."""
     flow = step.flow
     leased = step.leased
     return {
-        "step_id": step.step_id,
-        "flow_id": flow.flow_id,
-        "token": step.token,
-        "depth": step.depth,
-        "node": step.node,
-        "task_url": step.url,
-        "state": with_source(step.stored, partial(_stored, step)),
-        "refs": object_text(step.refs),
+        **_ready_row(step, now, engine_id, margin_ms),
         "status": Status.RUNNING.value if leased else Status.PENDING.value,
         "time_budget_ms": flow.time_budget_ms,
-        "lineage_id": step.lineage_id,
-        "ordinal": step.ordinal,
-        "predecessor_id": step.predecessor_id,
         "priority": flow.priority,
         "fairness_key": flow.fairness_key,
         "fairness_weight": flow.fairness_weight,
@@ -163,7 +153,6 @@ def step_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[st
         "lease_seq": 1 if leased else 0,
         "limit_name": step.limit_name,
         "limit_rule": step.limit_rule,
-        "engine_id": engine_id,
         "created_at": now,
         "started_at": now if leased else 0,
         "updated_at": now,

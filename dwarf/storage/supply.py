@@ -18,6 +18,7 @@ from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
 
 _PENDING = (status_is(steps.c.status, Status.PENDING), flag_is(steps.c.parked, 0))
+STILL_PENDING = (status_is(of_row(steps.c.status), Status.PENDING), flag_is(of_row(steps.c.parked), 0))
 AWAKE = (*_PENDING, flag_is(steps.c.asleep, 0))
 ASLEEP = (*_PENDING, flag_is(steps.c.asleep, 1))
 DUE = (*AWAKE, steps.c.lease_expires <= bindparam("now"))
@@ -93,8 +94,7 @@ WAKE = Statement(
     update(steps)
     .where(
         in_ids(steps.c.step_id, "ids"),
-        status_is(of_row(steps.c.status), Status.PENDING),
-        flag_is(of_row(steps.c.parked), 0),
+        *STILL_PENDING,
         flag_is(of_row(steps.c.asleep), 1),
     )
     .values(asleep=literal_column("0")),
