@@ -3,6 +3,9 @@
 Ids are given by the engine from blocks it reserves in ``ids``, so a decision is complete before it is written.
 Partial indexes hold only live rows: finished rows leave them, and history may grow without slowing the work.
 Long columns stand last, so that a scan of the short ones does not read them.
+
+What a later version of the schema adds says so by ``since``: a column stands at the end of its table, where
+``ALTER TABLE`` puts it. One of text is nullable, since MySQL knows no default for it, and old rows have none.
 """
 
 from __future__ import annotations
@@ -54,35 +57,37 @@ def _id(name: str, **options: Any) -> Column[Any]:
     return Column(name, BigInteger().with_variant(Integer(), "sqlite"), nullable=False, **options)
 
 
-def _big(name: str, default: str = "0") -> Column[Any]:
-    return Column(name, BigInteger, nullable=False, server_default=text(default))
+def _big(name: str, default: str = "0", *, since: int = 1) -> Column[Any]:
+    return Column(name, BigInteger, nullable=False, server_default=text(default), info={"since": since})
 
 
-def _int(name: str, default: str = "0") -> Column[Any]:
-    return Column(name, Integer, nullable=False, server_default=text(default))
+def _int(name: str, default: str = "0", *, since: int = 1) -> Column[Any]:
+    return Column(name, Integer, nullable=False, server_default=text(default), info={"since": since})
 
 
-def _flag(name: str) -> Column[Any]:
-    return Column(name, SmallInteger, nullable=False, server_default=text("0"))
+def _flag(name: str, *, since: int = 1) -> Column[Any]:
+    return Column(name, SmallInteger, nullable=False, server_default=text("0"), info={"since": since})
 
 
-def _string(name: str, length: int, default: str | None = "''") -> Column[Any]:
-    return Column(name, _unicode(length), nullable=False, server_default=None if default is None else text(default))
+def _string(name: str, length: int, default: str | None = "''", *, since: int = 1) -> Column[Any]:
+    given = None if default is None else text(default)
+    return Column(name, _unicode(length), nullable=False, server_default=given, info={"since": since})
 
 
-def _payload(name: str, parts: str = "") -> Column[Any]:
+def _payload(name: str, parts: str = "", *, since: int = 1) -> Column[Any]:
     long = Payload(parts).with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
-    return Column(name, long.with_variant(mssql.NVARCHAR(None), "mssql"), nullable=False)
+    kept = long.with_variant(mssql.NVARCHAR(None), "mssql")
+    return Column(name, kept, nullable=since > 1, info={"since": since})
 
 
-def _partial(condition: str, *instead: str) -> dict[str, Any]:
+def _partial(condition: str, *instead: str, since: int = 1) -> dict[str, Any]:
     """An index of some rows. ``instead`` are columns that lead it where there are none of that kind: on MySQL."""
     where = text(condition)
     return {
         "sqlite_where": where,
         "postgresql_where": where,
         "mssql_where": where,
-        "info": {"mysql_leading": instead},
+        "info": {"mysql_leading": instead, "since": since},
     }
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, insert, select, text, update
 
 from dwarf.storage.compiling import DIALECTS, SHIFTED_SQLITE, compiled, golden
 from dwarf.storage.expressions import in_ids, now_ms
-from dwarf.storage.migrations.drafting import initial_schema
+from dwarf.storage.migrations.drafting import whole_schema
 from dwarf.storage.script import Statement
 from dwarf.storage.tables import graphs, migrations, steps
 from tests.storage.write_golden import statements
@@ -36,7 +36,7 @@ def test_names_are_unique() -> None:
 @pytest.fixture(scope="module")
 def connection() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:")
-    connection.executescript(initial_schema("sqlite"))
+    connection.executescript(whole_schema("sqlite"))
     connection.execute(f"CREATE TABLE {migrations.name} (version INTEGER PRIMARY KEY, applied_at BIGINT)")
     yield connection
     connection.close()

@@ -13,7 +13,7 @@ from sqlalchemy import literal, select
 
 from dwarf.storage.compiling import compiled
 from dwarf.storage.expressions import contains, search_terms
-from dwarf.storage.migrations.drafting import initial_schema
+from dwarf.storage.migrations.drafting import whole_schema
 from dwarf.storage.reading.filters import Filters, conditions_of, list_statement
 from dwarf.storage.reading.listing import NODES, Before
 from dwarf.storage.script import Statement
@@ -23,7 +23,7 @@ from dwarf.workflow.status import Status
 @pytest.fixture(scope="module")
 def connection() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:")
-    connection.executescript(initial_schema("sqlite"))
+    connection.executescript(whole_schema("sqlite"))
     yield connection
     connection.close()
 

@@ -1,17 +1,18 @@
 """The DDL of the tables in a dialect: the draft of a migration file.
 
-``python -m dwarf.storage.migrations.drafting DIALECT`` prints it. A file that has been released is never changed;
-a later version of the tables gets a file of its own.
+``python -m dwarf.storage.migrations.drafting DIALECT VERSION`` prints it. A file that has been released is never
+changed; what a later version adds is marked with ``since`` in ``tables``, and gets a file of its own.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from sqlalchemy import Index, Table
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy import Column, Index, MetaData, Table
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from dwarf.storage.compiling import dialect_of
 from dwarf.storage.tables import metadata, migrations
@@ -19,26 +20,77 @@ from dwarf.storage.tables import metadata, migrations
 _FIRST_IDS = "INSERT INTO dwarf_ids (kind, next_id) VALUES ('flow', 1), ('step', 1);"
 
 
-def initial_schema(dialect: str) -> str:
-    """Every table and index but ``dwarf_migrations``, which the runner makes, and the first rows."""
-    return "\n\n".join([*_statements(dialect), _FIRST_IDS]) + "\n"
+def draft(dialect: str, version: int) -> str:
+    """What one version of the schema adds: tables, columns and indexes; the first one adds the first rows, too.
+
+    ``dwarf_migrations`` is made by the runner.
+    """
+    first = [_FIRST_IDS] if version == 1 else []
+    return "\n\n".join([*_statements(dialect, version), *first]) + "\n"
 
 
-def _statements(name: str) -> Iterator[str]:
-    dialect = dialect_of(name)
+def whole_schema(dialect: str) -> str:
+    """Every version in turn: what a new database gets, but for ``dwarf_migrations``."""
+    parts = [part for table in metadata.sorted_tables for part in (table, *table.columns, *table.indexes)]
+    return "\n".join(draft(dialect, version) for version in sorted(set(map(_since, parts))))
+
+
+def _statements(name: str, version: int) -> Iterator[str]:
     tables: list[Table] = [table for table in metadata.sorted_tables if table is not migrations]
     for table in tables:
-        indexes = sorted(table.indexes, key=lambda index: index.name or "")
-        created = str(CreateTable(table).compile(dialect=dialect))
-        if name == "mysql":  # no transaction there undoes half a migration: a table comes with its indexes, or not
-            head, end, options = created.rpartition("\n)")
-            created = ",\n    ".join([head.rstrip(), *map(_key, indexes)]) + end + options
-            indexes = []
-        elif name == "postgresql" and table.info:
-            created = f"{created.rstrip()} WITH ({table.info['postgresql_with']})"
-        yield _tidy(created)
-        for index in indexes:
-            yield _tidy(str(CreateIndex(index).compile(dialect=dialect)))
+        indexes = [
+            index for index in sorted(table.indexes, key=lambda index: index.name or "") if _since(index) == version
+        ]
+        if _since(table) == version:
+            yield from _create(name, table, indexes)
+        else:
+            columns = [column for column in table.columns if _since(column) == version]
+            yield from _alter(name, table, columns, indexes)
+
+
+def _create(name: str, table: Table, indexes: list[Index]) -> Iterator[str]:
+    dialect = dialect_of(name)
+    table = _as_of(table, _since(table))
+    created = str(CreateTable(table).compile(dialect=dialect))
+    if name == "mysql":  # no transaction there undoes half a migration: a table comes with its indexes, or not
+        head, end, options = created.rpartition("\n)")
+        created = ",\n    ".join([head.rstrip(), *map(_key, indexes)]) + end + options
+        indexes = []
+    elif name == "postgresql" and "postgresql_with" in table.info:
+        created = f"{created.rstrip()} WITH ({table.info['postgresql_with']})"
+    yield _tidy(created)
+    for index in indexes:
+        yield _tidy(str(CreateIndex(index).compile(dialect=dialect)))
+
+
+def _alter(name: str, table: Table, columns: Iterable[Column[Any]], indexes: Iterable[Index]) -> Iterator[str]:
+    dialect = dialect_of(name)
+    added = [str(CreateColumn(column).compile(dialect=dialect)) for column in columns]
+    if name == "mysql":  # one statement, for the same reason
+        parts = [f"ADD COLUMN {column}" for column in added] + [f"ADD {_key(index)}" for index in indexes]
+        if parts:
+            yield _tidy(f"ALTER TABLE {table.name}\n    " + ",\n    ".join(parts))
+        return
+    word = "ADD" if name == "mssql" else "ADD COLUMN"
+    for column in added:
+        yield _tidy(f"ALTER TABLE {table.name} {word} {column}")
+    for index in indexes:
+        yield _tidy(str(CreateIndex(index).compile(dialect=dialect)))
+
+
+def _since(part: Any) -> int:
+    return int(part.info.get("since", 1))
+
+
+def _as_of(table: Table, version: int) -> Table:
+    """The table as a version of the schema made it."""
+    if all(_since(column) <= version for column in table.columns):
+        return table
+    columns = [column._copy() for column in table.columns if _since(column) <= version]
+    older = Table(table.name, MetaData(), *columns, info=table.info)
+    for key, value in table.dialect_kwargs.items():
+        older.dialect_kwargs[key] = value
+    return older
 
 
 def mysql_columns(index: Index) -> list[str]:
@@ -56,4 +108,4 @@ def _tidy(ddl: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(initial_schema(sys.argv[1]))
+    sys.stdout.write(draft(sys.argv[1], int(sys.argv[2])))
