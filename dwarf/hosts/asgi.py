@@ -1,0 +1,311 @@
+"""A web application that runs the tasks of a host for engines elsewhere: the other side of ``HttpHost``."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import unquote
+
+from dwarf.errors import ConfigError, GraphNotFound, StateError, TaskNotFound
+from dwarf.hosts.http import STREAM, run_key
+from dwarf.hosts.protocol import Host
+from dwarf.hosts.remote import outcome_to_json
+from dwarf.workflow.durations import Seconds, to_ms
+from dwarf.workflow.flow import Flow
+from dwarf.workflow.jsontext import dumps, loads
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+JSON: TypeAlias = Any
+Message: TypeAlias = MutableMapping[str, Any]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+MAX_BODY = 64 * 1024 * 1024
+_ALIVE_S = 5.0
+_DRAIN_S = 30.0  # the longest silence in a body, and the longest time for the rest of one that is too long
+_DRAIN_TIMES = 16
+
+
+def task_app(
+    host: Host, *, token: str = "", max_body: int = MAX_BODY, orphans: Seconds = 10, kept: Seconds = 60
+) -> Any:
+    """An ASGI application (Starlette) that runs the tasks of ``host``. Needs the extra "http".
+
+    ::
+
+        app = task_app(host, token=os.environ["TASK_TOKEN"])  # then: uvicorn module:app
+
+    ``POST /tasks/{url}`` with a Flow in wire form answers with the outcome, with progress before it where the caller
+    accepts lines; ``POST /graphs/{url}`` with ``{"baggage": {}}`` answers with the graph as JSON. ``GET /health``
+    answers ``{"status": "ok"}`` to everybody; callers with the token are told the tasks, and how many run, as well.
+
+    Every request must carry ``token`` as a bearer token, compared in constant time; without one whoever reaches the
+    port can run tasks. A body longer than ``max_body`` bytes is refused with 413, and never held in memory. Two
+    requests with one ``Idempotency-Key`` are one run. A run whose caller is gone is cancelled after ``orphans``
+    seconds, so that a caller whose connection broke can come back to it; its outcome is kept for ``kept`` seconds.
+    """
+    try:
+        from starlette.applications import Starlette
+        from starlette.routing import Route
+    except ImportError:
+        raise ConfigError("task_app needs Starlette: pip install 'dwarf[http]'") from None
+    server = _Server(host, token, max_body, to_ms(orphans, "orphans") / 1000, to_ms(kept, "kept") / 1000)
+    routes = [
+        Route("/tasks/{url:path}", server.task, methods=["POST"]),
+        Route("/graphs/{url:path}", server.graph, methods=["POST"]),
+        Route("/health", server.health, methods=["GET"]),
+    ]
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        yield
+        await server.aclose()
+
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+class _Run:
+    """One run of a task, which several requests may wait for."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self.task: asyncio.Task[dict[str, JSON]] | None = None
+        self.waiting = 0
+        self.progress: tuple[float, float | None, str] | None = None
+        self.changed = asyncio.Event()
+
+
+class _Server:
+    """The runs of one application."""
+
+    def __init__(self, host: Host, token: str, max_body: int, orphans_s: float, kept_s: float) -> None:
+        self._host = host
+        self._token = token.encode()
+        self._max_body = max_body
+        self._orphans_s = orphans_s
+        self._kept_s = kept_s
+        self._runs: dict[str, _Run] = {}
+        self._unnamed = itertools.count(1)
+
+    # ------------------------------------------------------------------ requests
+
+    async def task(self, request: Request) -> Response:
+        """Run a task, or join the run that a request with the same key has begun."""
+        from starlette.responses import StreamingResponse
+
+        refused = self._refusal(request)
+        if refused is not None:
+            return refused
+        url = _path(request, "/tasks/")
+        body = await self._body(request)
+        if body is None:
+            return _refused(f"the body is longer than {self._max_body:,} bytes", 413)
+        try:
+            flow = Flow.from_json(_object(body))
+        except (ValueError, TypeError, RecursionError) as error:
+            return _refused(f"the body is no flow: {error}", 400)
+        named = request.headers.get("idempotency-key", "") or (run_key(flow) if flow.step_key else "")
+        key = f"{url} {named or next(self._unnamed)}"
+        run = self._runs.get(key)
+        if run is None:
+            run = self._begin(url, key, flow)
+        if STREAM in request.headers.get("accept", ""):
+            return StreamingResponse(self._lines(run), media_type=STREAM)
+        return await self._plain(run, request)
+
+    async def graph(self, request: Request) -> Response:
+        """A graph of the host."""
+        refused = self._refusal(request)
+        if refused is not None:
+            return refused
+        body = await self._body(request)
+        if body is None:
+            return _refused(f"the body is longer than {self._max_body:,} bytes", 413)
+        try:
+            baggage = _object(body).get("baggage") or {} if body else {}
+            graph = await self._host.load_graph(_path(request, "/graphs/"), baggage)
+        except GraphNotFound as error:
+            return _json({"error": str(error), "statusCode": 404, "kind": "graph"}, 404)
+        except (ValueError, TypeError, RecursionError) as error:
+            return _refused(str(error), 400)
+        return _json(graph.to_json())
+
+    async def health(self, request: Request) -> Response:
+        """Whether the server is there; what it knows, for callers with the token."""
+        found: dict[str, JSON] = {"status": "ok"}
+        if self._refusal(request) is None:
+            found["tasks"] = sorted(getattr(self._host, "functions", {}))
+            found["running"] = sum(run.task is not None and not run.task.done() for run in self._runs.values())
+        return _json(found)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if not self._token:
+            return None
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token):
+            return None
+        return _refused("the token is missing or wrong", 401)
+
+    async def _body(self, request: Request) -> bytes | None:
+        """The body, or None where it is longer than allowed.
+
+        The rest of one that is too long is thrown away as it comes, up to a bound: a connection that ends while its
+        caller still writes would take the answer with it.
+        """
+        parts: list[bytes] = []
+        size = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_S) as limit:
+                async for part in request.stream():
+                    size += len(part)
+                    if size <= self._max_body:
+                        parts.append(part)
+                        limit.reschedule(asyncio.get_running_loop().time() + _DRAIN_S)
+                    elif size > _DRAIN_TIMES * self._max_body:
+                        break
+                    else:
+                        parts.clear()
+                else:
+                    return b"".join(parts) if size <= self._max_body else None
+        return None
+
+    # ------------------------------------------------------------------ runs
+
+    def _begin(self, url: str, key: str, flow: Flow) -> _Run:
+        run = _Run(flow)
+
+        def show(done: float, total: float | None, message: str) -> None:
+            run.progress = (done, total, message)
+            run.changed.set()
+
+        run.flow._on_progress = show
+        run.task = asyncio.create_task(self._run(url, run))
+        self._runs[key] = run
+
+        def ended(task: asyncio.Task[dict[str, JSON]]) -> None:
+            run.changed.set()
+            if task.cancelled():
+                self._forget(key, run)
+            else:
+                task.get_loop().call_later(self._kept_s, self._forget, key, run)
+
+        run.task.add_done_callback(ended)
+        return run
+
+    def _forget(self, key: str, run: _Run) -> None:
+        if self._runs.get(key) is run:
+            del self._runs[key]
+
+    async def _run(self, url: str, run: _Run) -> dict[str, JSON]:
+        try:
+            await self._host.execute_task(url, run.flow)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a task raises is its outcome
+            return outcome_to_json(run.flow, error)
+        return outcome_to_json(run.flow, None)
+
+    @asynccontextmanager
+    async def _attending(self, run: _Run) -> AsyncIterator[asyncio.Task[dict[str, JSON]]]:
+        """While a caller waits for a run. When the last one has gone, the run is cancelled, unless one comes back."""
+        assert run.task is not None
+        run.waiting += 1
+        try:
+            yield run.task
+        finally:
+            run.waiting -= 1
+            if not run.waiting and not run.task.done():
+                run.task.get_loop().call_later(self._orphans_s, _cancel_orphan, run)
+
+    async def _plain(self, run: _Run, request: Request) -> Response:
+        async with self._attending(run) as task:
+            gone = asyncio.create_task(_disconnected(request))
+            try:
+                await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                gone.cancel()
+                with suppress(asyncio.CancelledError):
+                    await gone
+            if not task.done():
+                return _refused("the caller is gone", 499)
+            outcome = task.result()
+        failed = outcome.get("error")
+        if failed is None:
+            return _json(outcome["flow"])
+        missing = failed["types"][:1] == [f"{TaskNotFound.__module__}.{TaskNotFound.__qualname__}"]
+        if missing:
+            return _json({"error": failed["text"], "statusCode": 404, "kind": "task"}, 404)
+        status = failed["fields"].get("statusCode", 500)
+        return _json(failed["fields"], status if isinstance(status, int) and 400 <= status <= 599 else 500)
+
+    async def _lines(self, run: _Run) -> AsyncIterator[bytes]:
+        """Progress and signs of life, then the outcome."""
+        shown: Any = None
+        async with self._attending(run) as task:
+            while not task.done():
+                run.changed.clear()
+                if run.progress is not None and run.progress != shown:
+                    shown = run.progress
+                    yield _line({"progress": list(shown)})
+                try:
+                    async with asyncio.timeout(_ALIVE_S):
+                        await run.changed.wait()
+                except TimeoutError:
+                    yield _line({"alive": True})
+            yield _line(task.result())
+
+    async def aclose(self) -> None:
+        """Cancel what runs, and wait for it."""
+        tasks = [run.task for run in self._runs.values() if run.task is not None and not run.task.done()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+def _cancel_orphan(run: _Run) -> None:
+    if not run.waiting and run.task is not None:
+        run.task.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _path(request: Request, prefix: str) -> str:
+    """The URL of the task as the caller wrote it: an encoded slash is part of a name."""
+    raw = request.scope.get("raw_path") or request.url.path.encode()
+    root = request.scope.get("root_path", "")
+    path = raw.decode("ascii", "replace").partition("?")[0]
+    return unquote(path.removeprefix(root).removeprefix(prefix))
+
+
+def _object(body: bytes) -> dict[str, JSON]:
+    found = loads(body)
+    if not isinstance(found, dict):
+        raise StateError(f"a JSON object is wanted, not {type(found).__name__}")
+    return found
+
+
+def _json(content: JSON, status: int = 200) -> Response:
+    from starlette.responses import Response as Plain
+
+    # the rest of a body that is too long is not read: the connection ends with the answer
+    headers = {"connection": "close"} if status == 413 else {}
+    return Plain(dumps(content), status_code=status, media_type="application/json", headers=headers)
+
+
+def _refused(text: str, status: int) -> Response:
+    """An answer of the server itself, which a caller must not take for an error of the task."""
+    return _json({"error": text, "statusCode": status, "kind": "server"}, status)
+
+
+def _line(message: JSON) -> bytes:
+    return dumps(message).encode() + b"\n"

@@ -1,0 +1,239 @@
+"""Tasks that another process serves over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote, urlsplit
+
+from dwarf.errors import ConfigError, GraphNotFound, StateError, TaskNotFound
+from dwarf.hosts.protocol import Host
+from dwarf.hosts.remote import HostUnavailable, RemoteTaskError, apply_outcome
+from dwarf.workflow.durations import Seconds, to_ms
+from dwarf.workflow.flow import Flow
+from dwarf.workflow.graph import Graph
+from dwarf.workflow.jsontext import dumps, loads
+
+if TYPE_CHECKING:
+    import httpx
+
+JSON: TypeAlias = Any
+
+STREAM = "application/x-ndjson"
+MAX_ANSWER = 64 * 1024 * 1024
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 10.0
+_CONNECT_S = 10.0
+_SILENCE_S = 30.0  # a server of ours says something every five seconds
+# The server is there but cannot answer: it is starting, overloaded, or a proxy before it has lost it.
+_PASSING = frozenset({429, 502, 503, 504})
+
+log = logging.getLogger("dwarf.hosts.http")
+
+
+class HttpHost(Host):
+    """Tasks and graphs that a server offers by ``dwarf.hosts.asgi.task_app``. Needs the extra "http".
+
+    ::
+
+        host = HttpHost("https://tasks.example.com", token=os.environ["TASK_TOKEN"])
+        engine = Engine(host, "postgresql://...")
+
+    A task is one request, ``POST {base_url}/tasks/{url}``, with the wire form of the Flow. Progress comes while it
+    runs. A server that is away, or a connection that breaks, is tried again until the step's time budget is over; the
+    server takes a repeated request for the same run. When the step is cancelled, or over its budget, the connection is
+    closed and the server cancels the task.
+
+    ``timeout``: the longest silence of the server, in seconds (default: 30, and none while a server of another make
+    works on its answer). ``client``: an ``httpx.AsyncClient`` of your own, for certificates or proxies; you close it.
+    ``token`` is sent as a bearer token, and never shown. ConfigError for a bad URL or where httpx is missing.
+    """
+
+    def __init__(
+        self, base_url: str, *, token: str = "", timeout: Seconds | None = None, client: httpx.AsyncClient | None = None
+    ) -> None:
+        parts = urlsplit(base_url) if isinstance(base_url, str) else None
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"HttpHost needs a URL such as 'http://host:8080', not {base_url!r}")
+        if parts.username or parts.password:
+            raise ConfigError("HttpHost takes no password in its URL: give it as token=")
+        if any(ord(character) < 33 or ord(character) > 126 for character in token):
+            raise ConfigError("the token must be printable ASCII without spaces")
+        try:
+            import httpx
+        except ImportError:
+            raise ConfigError("HttpHost needs httpx: pip install 'dwarf[http]'") from None
+        self._httpx = httpx
+        self._base = base_url.rstrip("/")
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._silence = None if timeout is None else to_ms(timeout, "timeout") / 1000
+        self._given = client
+        self._clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
+
+    def __repr__(self) -> str:
+        return f"<HttpHost: {self._base}>"
+
+    # ------------------------------------------------------------------ for the engine
+
+    async def load_graph(self, url: str, baggage: Mapping[str, JSON]) -> Graph:
+        """The server's graph of this URL. GraphNotFound where it has none, HostUnavailable where it is away."""
+        body = dumps({"baggage": dict(baggage)}).encode()
+        async for _ in _tries(3):
+            try:
+                response = await self._client().post(
+                    f"{self._base}/graphs/{quote(url, safe='/')}", content=body, headers=self._headers
+                )
+            except self._httpx.TransportError as error:
+                unreached = error
+                continue
+            if response.status_code == 404:
+                raise GraphNotFound(f"the server {self._base} knows no graph {url!r}")
+            self._check(response.status_code, response.text[:300])
+            return Graph.from_json(response.content)
+        raise HostUnavailable(f"the server {self._base} cannot be reached: {_reason(unreached)}") from unreached
+
+    async def execute_task(self, url: str, flow: Flow) -> None:
+        """Run the task on the server. TaskNotFound where it has none; else whatever the task raises there.
+
+        Returns or raises only with the outcome: while the server is away it is tried again, until this is cancelled.
+        """
+        body = dumps(flow.to_json()).encode()
+        told = False
+        async for _ in _tries(None):
+            try:
+                outcome = await self._call(url, flow, body)
+            except (self._httpx.TransportError, TimeoutError, HostUnavailable) as error:
+                if isinstance(error, self._httpx.UnsupportedProtocol):
+                    raise
+                if not told:
+                    log.warning("task %r on %s is tried again: %s", url, self._base, _reason(error))
+                told = True
+            else:
+                apply_outcome(flow, outcome)
+                return
+
+    async def _call(self, url: str, flow: Flow, body: bytes) -> Mapping[str, JSON]:
+        headers = {
+            **self._headers,
+            "content-type": "application/json",
+            "accept": f"{STREAM}, application/json",
+            "idempotency-key": run_key(flow),
+        }
+        address = f"{self._base}/tasks/{quote(url, safe='/')}"
+        async with self._client().stream("POST", address, content=body, headers=headers) as response:
+            kind = response.headers.get("content-type", "").partition(";")[0].strip()
+            if response.status_code == 200 and kind == STREAM:
+                return await self._streamed(response, flow)
+            answer = await _whole(response)
+        try:
+            found = loads(answer) if answer else None
+        except ValueError:
+            found = None
+        if response.status_code == 404 and isinstance(found, dict) and found.get("kind") == "task":
+            raise TaskNotFound(f"the server {self._base} knows no task {url!r}")
+        if response.status_code == 200 and isinstance(found, dict):
+            return found if "flow" in found else {"flow": found}  # a server of another make answers with the flow
+        text = found.get("error") if isinstance(found, dict) and found.get("kind") != "server" else None
+        if isinstance(text, str) and response.status_code not in _PASSING:
+            return {"flow": {}, "error": {"text": text, "fields": found}}
+        self._check(response.status_code, answer[:300].decode("utf-8", "replace"))
+        raise RemoteTaskError(f"the server {self._base} answered without an outcome")
+
+    async def _streamed(self, response: httpx.Response, flow: Flow) -> Mapping[str, JSON]:
+        """Show the progress as it comes, and return the outcome at the end."""
+        limit = _SILENCE_S if self._silence is None else self._silence
+        lines = _lines(response)
+        while True:
+            async with asyncio.timeout(limit):
+                line = await anext(lines, None)
+            if line is None:
+                raise self._httpx.RemoteProtocolError("the connection ended before the outcome")
+            message = loads(line)
+            if not isinstance(message, dict):
+                raise StateError(f"the server {self._base} sent a line that is no JSON object")
+            if "flow" in message or "error" in message:
+                return message
+            progress = message.get("progress")
+            if isinstance(progress, list) and len(progress) == 3:
+                flow.progress(*progress)
+
+    def _check(self, status: int, text: str) -> None:
+        if status in (401, 403):
+            raise RemoteTaskError(f"the server {self._base} refuses the token", status_code=status)
+        if status == 413:
+            raise RemoteTaskError(f"the state is larger than the server {self._base} takes", status_code=413)
+        if status in _PASSING:
+            raise HostUnavailable(f"the server {self._base} answered {status}")
+        if status != 200:
+            raise RemoteTaskError(f"the server {self._base} answered {status}: {text}", status_code=status)
+
+    # ------------------------------------------------------------------ connections
+
+    def _client(self) -> httpx.AsyncClient:
+        """The client of the loop that runs now: connections belong to their loop."""
+        if self._given is not None:
+            return self._given
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            for closed in [known for known in self._clients if known.is_closed()]:
+                del self._clients[closed]
+            timeout = self._httpx.Timeout(self._silence, connect=min(_CONNECT_S, self._silence or _CONNECT_S))
+            limits = self._httpx.Limits(max_connections=None, max_keepalive_connections=64)
+            client = self._httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False)
+            self._clients[loop] = client
+        return client
+
+    async def aclose(self) -> None:
+        """Close the connections of the loop that runs now. The host can be used again."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+
+def run_key(flow: Flow) -> str:
+    """What a repeated request for the same run has in common: the step, its attempt, and how far it has come."""
+    return f"{flow.step_key}/{flow.attempt}/{len(flow._answers)}"
+
+
+async def _tries(limit: int | None) -> AsyncIterator[int]:
+    """Count tries, with a growing pause between two."""
+    pause, count = _FIRST_PAUSE_S, 0
+    while limit is None or count < limit:
+        if count:
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE_S, 2 * pause)
+        count += 1
+        yield count
+
+
+async def _whole(response: httpx.Response) -> bytes:
+    """The body of an answer. StateError where it is longer than ``MAX_ANSWER`` bytes."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > MAX_ANSWER:
+            raise StateError(f"the server's answer is longer than {MAX_ANSWER:,} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The lines of a body as they come. StateError where one is longer than ``MAX_ANSWER`` bytes."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.aiter_bytes():
+        *ended, rest = part.split(b"\n")
+        for line in ended:
+            yield b"".join([*parts, line])
+            parts, size = [], 0
+        parts.append(rest)
+        size += len(rest)
+        if size > MAX_ANSWER:
+            raise StateError(f"the server's answer is longer than {MAX_ANSWER:,} bytes")
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
