@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from tests.support.servers import fresh_database, servers
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 STRICT = os.environ.get("DWARF_CI", "0") == "1"
 # What a test with the fixture `engine` or `running` is run on: SQLite, and the servers there are.
 DATABASES = ("memory", "file", *servers())
+
+
+# How long an example takes says something about the machine, and nothing about the code.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:
