@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from dwarf.core.records import Spawn, State, StepRecord
 from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.overwrites import bare
 
 INLINE_TOTAL = 4096  # bytes of state, over all successors, that are not worth a reference
 INLINE_FIELD = 1024  # bytes of one field, over all successors, that are not worth a reference
@@ -31,6 +32,8 @@ def after(state: State, changes: State) -> State:
         return state
     merged = dict(state)
     for name, value in changes.items():
+        if type(value) is dict:
+            value = bare(value)
         if value is None:
             merged.pop(name, None)
         else:

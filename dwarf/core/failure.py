@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dwarf.core.fanin import merge_cohort
+from dwarf.core.fanin import give_back, merge_cohort
 from dwarf.core.plan import Plan
 from dwarf.core.records import JSON, Spawn, State
 from dwarf.errors import ReducerError
@@ -32,8 +32,8 @@ def relevant_tails(tails: Sequence[Tail]) -> Sequence[Tail]:
 def stopped_state(plan: Plan, tails: Sequence[Tail], spawns: Sequence[Spawn]) -> dict[str, JSON]:
     """The final state of a failed or cancelled flow, from its relevant tails.
 
-    ``spawns`` are the sources of the cohorts around the first tail, innermost first; their ``for_each`` fields are
-    taken out. A reducer that fails here must not hide why the flow stopped: the state is then empty.
+    ``spawns`` are the sources of the cohorts around the first tail, innermost first; the fields that their for-eaches
+    name are given back. A reducer that fails here must not hide why the flow stopped: the state is then empty.
     """
     if not tails:
         return {}
@@ -42,9 +42,8 @@ def stopped_state(plan: Plan, tails: Sequence[Tail], spawns: Sequence[Spawn]) ->
             merged = merge_cohort(spawns[0], plan.reducers)
         else:
             merged = settle(fold(tails[0].state, [tail.changes for tail in tails], plan.reducers))
+        for spawn in spawns:
+            give_back(merged, spawn, plan)
     except ReducerError:
         return {}
-    for spawn in spawns:
-        for name in plan.nodes[spawn.node].injected:
-            merged.pop(name, None)
     return merged

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dwarf.core.carry import converged
+from dwarf.core.plan import Plan
 from dwarf.core.records import JSON, NewStep, Spawn, State, StepRecord
 from dwarf.core.step import Means, new_step
 from dwarf.workflow.algebra import fold, settle
@@ -21,12 +22,29 @@ def merge_cohort(spawn: Spawn, reducers: Mapping[str, Reducer | str]) -> dict[st
     return settle(fold(spawn.state, deltas, reducers))
 
 
+def give_back(merged: dict[str, JSON], spawn: Spawn, plan: Plan) -> None:
+    """Undo, in a merged state, what a for-each has put into the fields that it names for its items.
+
+    They have the values again that they had when the cohort was opened, and are absent where the source had none.
+    """
+    names = plan.nodes[spawn.node].injected
+    if not names:
+        return
+    state = {name: spawn.state[name] for name in names if name in spawn.state}
+    changes = {name: spawn.changes[name] for name in names if name in spawn.changes}
+    before = settle(fold(state, [changes], plan.reducers))
+    for name in names:
+        if name in before:
+            merged[name] = before[name]
+        else:
+            merged.pop(name, None)
+
+
 def converge(spawn: Spawn, fan_in: str, last: StepRecord, means: Means, delay_ms: int, lease: bool) -> NewStep:
     """The fan-in step of a settled cohort. ``last`` is the step that arrived last. ReducerError."""
     plan = last.flow.plan
     merged = merge_cohort(spawn, plan.reducers)
-    for name in plan.nodes[spawn.node].injected:
-        merged.pop(name, None)
+    give_back(merged, spawn, plan)
     kept = converged(merged, spawn, plan.reducers)
     depth = max([last.depth, *(member.depth for member in spawn.members)]) + 1
     step = new_step(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dwarf.workflow.conditions import Condition, parse
 from dwarf.workflow.graph import Graph, Limit
 from dwarf.workflow.lineage import fan_in_map
+from dwarf.workflow.reducers import Reducer
+
+_WITH_IDENTITY = frozenset(reducer for reducer in Reducer if reducer.has_identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class NodePlan:
     gotos: set[str] = field(default_factory=set)
     on_error: str = ""
     injected: tuple[str, ...] = ()
+    gathered: Mapping[str, Reducer] = field(default_factory=dict)  # what no branch has contributed counts as empty here
     only_target: str = ""  # the single unconditional successor, where routing needs no look at the state
 
 
@@ -70,6 +75,23 @@ class Plan:
                     node.injected += _injected(transition.item or "item")
         for node in self.nodes.values():
             node.only_target = self._only_target(node)
+        self._gather()
+
+    def _gather(self) -> None:
+        """Find the nodes that a flow reaches only through the fan-in of a for-each."""
+        reducers = {name: Reducer(value) for name, value in self.reducers.items() if value in _WITH_IDENTITY}
+        joins = {self.fan_in_of.get(node.name) for node in self.nodes.values() if node.injected} - {None}
+        if not reducers or not joins:
+            return
+        reached, todo = set(joins), [self.entry]
+        while todo:
+            name = todo.pop()
+            if name in self.nodes and name not in reached:
+                reached.add(name)
+                todo += [edge.target for edge in self.graph.transitions_from(name)]
+        for name, node in self.nodes.items():
+            if name in joins or name not in reached:
+                node.gathered = reducers
 
     def _only_target(self, node: NodePlan) -> str:
         if node.is_source or node.arms or len(node.edges) != 1:

@@ -42,11 +42,15 @@ Attempt: TypeAlias = Returned | Raised
 
 @dataclass(slots=True)
 class Means:
-    """What a decision takes from outside: fresh ids and tokens, and whether this replica can run a task at once."""
+    """What a decision takes from outside: fresh ids and tokens, and whether this replica can run a task at once.
+
+    ``max_depth`` is how many steps a flow may have on one path; None for no limit.
+    """
 
     next_id: Callable[[], int]
     token: Callable[[], str]
     room: Callable[[str], bool]
+    max_depth: int | None = None
 
 
 def no_room(url: str) -> bool:
@@ -74,7 +78,22 @@ def decide(step: StepRecord, attempt: Attempt, means: Means) -> Decision:
         return Retry(step, attempt.changes, park.delay_ms + control.delay_ms)
     if attempt.child is None:
         return Fail(step, "the child flow could not be prepared")
+    try:
+        check_depth(step, attempt.child.entry.depth, attempt.child.record.workflow_url, means)
+    except RoutingError as error:
+        return Fail(step, str(error), "", attempt.changes)
     return Call(step, attempt.changes, attempt.child)
+
+
+def check_depth(step: StepRecord, depth: int, target: str, means: Means) -> None:
+    """RoutingError where a step that follows would be deeper than a flow may become. Children count on from callers."""
+    most = means.max_depth
+    if most is not None and depth > most:
+        raise RoutingError(
+            f"the flow has become too long: {depth - 1} steps lie on one path, and it was to go on from {step.node!r} "
+            f"to {target!r}. Does a cycle of the graph never end? Engine(max_depth=...) allows more than {most:,}, "
+            "and None any number"
+        )
 
 
 def onward(
@@ -112,8 +131,10 @@ class _Turn:
             fan_in = step.flow.plan.fan_in_of.get(node.name, "")
             straight = width == 1 and found.candidates[0].target == fan_in
             if fan_in and (straight or (width == 0 and not found.ended)):
+                check_depth(step, step.depth + 1, fan_in, self.means)
                 return self._converge(fan_in)
         if width:
+            check_depth(step, step.depth + 1, found.candidates[0].target, self.means)
             spawns = node.is_source and not self.error_routed and not by_goto
             return self._advance(found.candidates, spawns)
         if step.lineage_id:

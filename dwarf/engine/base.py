@@ -14,6 +14,7 @@ from zlib import crc32
 
 from dwarf.engine.census import Census
 from dwarf.engine.config import (
+    DEFAULT_MAX_DEPTH,
     Codec,
     Shard,
     Timing,
@@ -56,6 +57,7 @@ class EngineBase:
         max_crashes: int | None = 20,
         codec: Codec | None = None,
         timing: Timing | None = None,
+        max_depth: int | None = DEFAULT_MAX_DEPTH,
         logger: Logger | None = None,
         meter_provider: Any = None,
         tracer_provider: Any = None,
@@ -74,6 +76,7 @@ class EngineBase:
             timing=timing,
             retention=retention,
             max_connections=max_connections,
+            max_depth=max_depth,
         )
         self._codec = check_codec(codec)
         self._telemetry = Telemetry(logger, meter_provider, tracer_provider)

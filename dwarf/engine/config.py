@@ -16,6 +16,7 @@ Durability: TypeAlias = Literal["full", "relaxed"]
 DEFAULT_WORKERS = 512
 DEFAULT_TIME_BUDGET_S = 120
 DEFAULT_MAX_CRASHES = 20
+DEFAULT_MAX_DEPTH = 10_000  # a loop that makes no sense any more; well-meant ones have been seen with 1,000 laps
 MAX_INT32 = 2**31 - 1
 
 
@@ -91,6 +92,7 @@ class Settings:
     timing: Timing
     retention: Mapping[Status, int] = field(default_factory=dict)  # milliseconds
     max_connections: int | None = None
+    max_depth: int | None = None
 
     @property
     def suspect_at(self) -> int:
@@ -116,6 +118,7 @@ def read_settings(
     timing: Timing | None,
     retention: Mapping[Any, Seconds] | None = None,
     max_connections: int | None = None,
+    max_depth: int | None = None,
 ) -> Settings:
     """Check the engine's arguments. ConfigError names the one that is wrong."""
     if workers is not None and (not _is_int(workers) or workers < 0):
@@ -124,6 +127,8 @@ def read_settings(
         raise ConfigError(f"engine_id is a positive 63-bit number, not {engine_id!r}")
     if max_connections is not None and (not _is_int(max_connections) or max_connections < 1):
         raise ConfigError(f"max_connections is a whole number from 1 up, not {max_connections!r}")
+    if max_depth is not None and (not _is_int(max_depth) or max_depth < 1):
+        raise ConfigError(f"max_depth is a whole number from 1 up, or None for no limit, not {max_depth!r}")
     if durability not in ("full", "relaxed"):
         raise ConfigError(f"durability is 'full' or 'relaxed', not {durability!r}")
     if max_crashes is not None and (not _is_int(max_crashes) or max_crashes < 1):
@@ -144,6 +149,7 @@ def read_settings(
         timing=timing or Timing(),
         retention=_read_retention(retention),
         max_connections=max_connections,
+        max_depth=max_depth,
     )
 
 

@@ -47,7 +47,9 @@ class Engine(Overview):
     several databases instead. ``workers`` is the most tasks in flight; with 0 this engine creates, waits and answers,
     but runs nothing. ``time_budget`` (seconds or timedelta) bounds each call of a task. ``max_crashes`` is how often a
     step may lose its process before it fails, None for no limit; from half of that such steps are run one at a time,
-    so that one which kills its process does not take others along. ConfigError names a setting that is wrong.
+    so that one which kills its process does not take others along. ``max_depth`` is how many steps a flow may have
+    on one path before it fails, None for no limit; the width of fan-outs does not count. ConfigError names a setting
+    that is wrong.
     """
 
     # ------------------------------------------------------------------ flows

@@ -44,6 +44,11 @@ class Keeper:
             asyncio.create_task(self._look_around(), name="dwarf-lookout"),
         ]
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether the loops were cancelled, as when their event loop ends: nobody else can reach them."""
+        return any(task.cancelling() for task in self._tasks)
+
     async def aclose(self) -> None:
         """End the loops."""
         self._closing.set()

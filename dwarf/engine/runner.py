@@ -156,7 +156,7 @@ class Runner:
         try:
             return await self._attempt(step, runner)
         except asyncio.CancelledError:
-            # not by us: the loop is ending, or a task cancels its own runner, which must not go on for ever
+            # not by us: the loop is ending
             await asyncio.shield(self._release(step, crashed=not self._giving_up))
             raise
         finally:
@@ -172,6 +172,8 @@ class Runner:
         flow = self._flow(step)
         url = step.flow.plan.nodes[step.node].url
         error = await self._execute(url, flow, step, runner)
+        if runner.cancelling():
+            error = await self._take_back(runner, url, error)
         replica.observing.task_ended(step, error)
         if seams.active is not None:
             await seams.active.arrive("afterTask", [url])
@@ -203,6 +205,8 @@ class Runner:
             claimed_at_ms=step.claimed_at,
             on_progress=self._replica.progress.reporter(step),
             track_reads=self._replica.track_reads,
+            in_fan_out=step.lineage_id != 0,
+            gathered=flow.plan.nodes[step.node].gathered,
         )
 
     async def _execute(self, url: str, flow: Flow, step: StepRecord, runner: asyncio.Task[Any]) -> BaseException | None:
@@ -226,7 +230,7 @@ class Runner:
             if only_parked(group) is None:
                 return group
         except asyncio.CancelledError as error:
-            if _is_cancelled():
+            if self._must_stop:
                 raise
             return error
         except TimeoutError as error:
@@ -244,6 +248,31 @@ class Runner:
             return error
         return None
 
+    @property
+    def _must_stop(self) -> bool:
+        """Whether a cancellation is meant: the engine gives the step up, or the loop ends and cancels all there is."""
+        return self._giving_up or self._replica.keeper.cancelled
+
+    async def _take_back(
+        self, runner: asyncio.Task[Any], url: str, error: BaseException | None
+    ) -> BaseException | None:
+        """Take back what a task has asked for by cancelling the asyncio task in which it runs; the task's error.
+
+        Such a cancellation may not have been delivered yet. One that the task has caught itself is no error.
+        """
+        pending = isinstance(error, asyncio.CancelledError)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if self._must_stop:
+                raise
+            pending = pending or error is None
+        while runner.cancelling():
+            runner.uncancel()
+        if not pending:
+            return error
+        return RuntimeError(f"task {url!r} cancelled itself: cancel() was called on the asyncio task in which it runs")
+
     async def _child(self, step: StepRecord, call: Subgraph) -> NewFlow | str:
         """Prepare the child flow a task has called, or say why it cannot be had."""
         replica = self._replica
@@ -253,7 +282,7 @@ class Runner:
                 url, graph = await replica.load_graph(call.workflow, flow.baggage)
             frozen = replica.plans.freeze(graph)
         except asyncio.CancelledError:
-            if _is_cancelled():
+            if self._must_stop:
                 raise
             return "loading the graph of the child flow was cancelled"
         except Exception as error:  # noqa: BLE001 - a host may raise anything; the step fails with its text
@@ -276,7 +305,7 @@ class Runner:
 
     async def _decide(self, step: StepRecord, attempt: Attempt, room: Room) -> Decision:
         replica = self._replica
-        means = Means(replica.step_ids.take, new_token, room)
+        means = Means(replica.step_ids.take, new_token, room, replica.settings.max_depth)
         wanted = 16
         while True:
             try:
@@ -389,9 +418,3 @@ def _runs(task: asyncio.Task[Any]) -> bool:
 
 def _late(budget: float) -> TimeoutError:
     return TimeoutError(f"the task exceeded its time budget of {budget:g} s")
-
-
-def _is_cancelled() -> bool:
-    """Whether the engine itself cancels the running step, rather than a task raising CancelledError."""
-    current = asyncio.current_task()
-    return current is not None and current.cancelling() > 0

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from dwarf.errors import ReducerError
 from dwarf.workflow.jsontext import JSON
+from dwarf.workflow.overwrites import bare, is_overwrite
 from dwarf.workflow.reducers import Accumulator, Reducer
 
 __all__ = ["fold", "overlay", "settle"]
@@ -30,20 +31,22 @@ def fold(
     """The deltas folded onto the base, in their order, field by field with the field's reducer.
 
     A field without a reducer is replaced, and a None there is a tombstone in the result. On a field with a combining
-    reducer a None is ignored. The time is linear in the number of members. A ReducerError names the field.
+    reducer a None is ignored, and a value that is marked to overwrite is what later deltas are combined with. The time
+    is linear in the number of members. A ReducerError names the field.
     """
     result = dict(base)
     running: dict[str, Accumulator] = {}
     for delta in deltas:
         for name, value in delta.items():
             reducer = reducers.get(name) or Reducer.REPLACE
-            if reducer == Reducer.REPLACE:
-                result[name] = value
+            if reducer == Reducer.REPLACE or is_overwrite(value):
+                result[name] = bare(value)
+                running.pop(name, None)
             elif value is not None:
                 try:
                     accumulator = running.get(name)
                     if accumulator is None:
-                        accumulator = running[name] = _reducer(reducer).start(base.get(name))
+                        accumulator = running[name] = _reducer(reducer).start(result.get(name))
                         result[name] = None  # keeps the order of first appearance; filled in below
                     accumulator.take(value)
                 except ReducerError as error:

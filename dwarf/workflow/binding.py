@@ -6,11 +6,14 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from dwarf.errors import ConfigError, StateError
+from dwarf.workflow.convert import convert
 from dwarf.workflow.flow import Flow
+from dwarf.workflow.reducers import Reducer
 from dwarf.workflow.suggest import did_you_mean
 from dwarf.workflow.typeforms import allows_none, fields_of, is_union, unwrap
 
@@ -95,10 +98,22 @@ class Binding:
             return self._read(slot.name, slot.kind, flow)
         if slot.default is not _EMPTY:
             return slot.default
+        if slot.name in flow._gathered:
+            return self._nothing_gathered(slot, flow._gathered[slot.name])
         if slot.kind is not Any and allows_none(slot.kind):
             return None
         hint = did_you_mean(slot.name, flow)
         raise StateError(f"task {self.url!r} needs the state field {slot.name!r}, which is absent{hint}")
+
+    def _nothing_gathered(self, slot: _Slot, reducer: str) -> Any:
+        """What a field is to a task behind a fan-out whose branches have contributed nothing to it."""
+        if unwrap(slot.kind) is timedelta and reducer == Reducer.ADD:
+            return timedelta()
+        return convert(
+            Reducer(reducer).identity(),
+            slot.kind,
+            f"task {self.url!r}: field {slot.name!r}, to which nobody contributed",
+        )
 
     def _read(self, name: str, kind: Any, flow: Flow) -> Any:
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias, TypeVar, overl
 from dwarf.errors import InvalidRequest, Parked, StateConflict
 from dwarf.workflow.convert import convert
 from dwarf.workflow.durations import Seconds, to_datetime, to_ms
+from dwarf.workflow.overwrites import bare, is_overwrite, overwrite, refused
 from dwarf.workflow.parks import (
     backoff_ms,
     checked_name,
@@ -48,8 +49,8 @@ class Flow(MutableMapping[str, JSON]):
 
     __slots__ = (
         "__weakref__", "_answered", "_answers", "_baggage", "_born", "_changes", "_claimed_at_ms", "_created_at_ms",
-        "_delay_ms", "_goto", "_on_progress", "_park", "_reads", "_state", "_step_created_at_ms", "_updated_at_ms",
-        "attempt", "key", "node", "step_key",
+        "_delay_ms", "_gathered", "_goto", "_in_fan_out", "_on_progress", "_park", "_reads", "_state",
+        "_step_created_at_ms", "_updated_at_ms", "attempt", "key", "node", "step_key",
     )  # fmt: skip
 
     key: str  # the flow's key
@@ -74,12 +75,16 @@ class Flow(MutableMapping[str, JSON]):
         claimed_at_ms: int = 0,
         on_progress: Progress | None = None,
         track_reads: bool = False,
+        in_fan_out: bool = False,
+        gathered: Mapping[str, str] = _NOTHING,
     ) -> None:
         """For the engine and for tests.
 
         ``state`` and ``changes`` are plain tagged JSON that stays shared with the caller: it is neither changed nor
         handed out. Times are milliseconds since 1970 by the database's clock, 0 where unknown; ``claimed_at_ms`` is
         the time at which this execution began. ``track_reads`` makes ``lost_writes`` work, and reading slower.
+        ``in_fan_out``: other branches run beside this task. ``gathered`` are the reducers of the fields that count as
+        empty where no branch has contributed to them.
         """
         self._state = _NOTHING if state is None else state
         self._changes: dict[str, JSON] = dict(changes) if changes else {}
@@ -96,6 +101,8 @@ class Flow(MutableMapping[str, JSON]):
         self._claimed_at_ms = claimed_at_ms
         self._born = monotonic()
         self._on_progress = on_progress
+        self._in_fan_out = in_fan_out
+        self._gathered = gathered
         self._goto = ""
         self._delay_ms = 0
         self._park: Park | None = None
@@ -110,7 +117,10 @@ class Flow(MutableMapping[str, JSON]):
     def _raw(self, name: object) -> JSON:
         """The stored form of a field as this task sees it; None where it is absent."""
         changes = self._changes
-        return changes[name] if name in changes else self._state.get(name)  # type: ignore[call-overload]
+        if name in changes:
+            value = changes[name]
+            return bare(value) if type(value) is dict else value
+        return self._state.get(name)  # type: ignore[call-overload]
 
     def _given(self, name: str, value: Any) -> Any:
         if self._reads is not None:
@@ -136,7 +146,7 @@ class Flow(MutableMapping[str, JSON]):
     def __setitem__(self, name: str, value: JSON) -> None:
         name = checked_name(name)
         encoded = to_json(value, field=name)
-        self._changes[name] = encoded
+        self._changes[name] = overwrite(encoded) if is_overwrite(self._changes.get(name)) else encoded
         if self._reads is not None:
             self._reads.assigned(name, value, encoded)
 
@@ -148,8 +158,8 @@ class Flow(MutableMapping[str, JSON]):
 
     def _present(self) -> list[str]:
         state, changes = self._state, self._changes
-        names = [name for name, raw in state.items() if changes.get(name, raw) is not None]
-        names.extend(name for name, raw in changes.items() if raw is not None and name not in state)
+        names = [name for name, raw in state.items() if bare(changes.get(name, raw)) is not None]
+        names.extend(name for name, raw in changes.items() if bare(raw) is not None and name not in state)
         return names
 
     def __iter__(self) -> Iterator[str]:
@@ -177,7 +187,8 @@ class Flow(MutableMapping[str, JSON]):
         """As with a dict. Every value is checked before the first one is written."""
         written = dict(*args, **fields)
         encoded = encode_fields(written)
-        self._changes.update(encoded)
+        for name, value in encoded.items():
+            self._changes[name] = overwrite(value) if is_overwrite(self._changes.get(name)) else value
         if self._reads is not None:
             for name, value in written.items():
                 self._reads.assigned(name, value, encoded[name])
@@ -196,6 +207,20 @@ class Flow(MutableMapping[str, JSON]):
     def snapshot(self) -> dict[str, JSON]:
         """The state as this task sees it now, its own writes included, as a dict of its own."""
         return {name: from_json(self._raw(name)) for name in self._present()}
+
+    def overwrite(self, name: str, value: JSON) -> None:
+        """Give a field this value, whatever its reducer says; None clears it.
+
+        In the middle of a graph assigning does the same. What the last node assigns, or the source of a fan-out, is
+        combined with what there was, by the field's reducer; what it overwrites is not. StateError inside a fan-out,
+        where branches would overwrite each other's contributions, and for a value that cannot be kept::
+
+            flow.overwrite("messages", [])
+        """
+        if self._in_fan_out:
+            raise refused(name)
+        self[name] = value
+        self._changes[name] = overwrite(bare(self._changes[name]))
 
     @property
     def changes(self) -> Mapping[str, JSON]:

@@ -42,6 +42,8 @@ def flow_to_json(flow: Flow) -> dict[str, JSON]:
         "baggage": dict(flow._baggage or {}),
         "answers": [answer.to_json() for answer in flow._answers],
         "answersUsed": flow._answered,
+        "inFanOut": flow._in_fan_out,
+        "gathered": {name: str(reducer) for name, reducer in flow._gathered.items()},
     }
     data.update((key, value) for key, value in plain.items() if value)
     data.update(_park_to_json(flow._park))
@@ -87,6 +89,8 @@ def flow_from_json(cls: type[FlowT], data: Mapping[str, JSON] | str | bytes) -> 
         baggage=read.fields("baggage") or None,
         answers=[Answer.from_json(answer) for answer in read.items("answers")],
         claimed_at_ms=read.time("claimedAt"),
+        in_fan_out=read.flag("inFanOut"),
+        gathered={name: reducer for name, reducer in read.fields("gathered").items() if isinstance(reducer, str)},
     )
     flow._answered = min(read.count("answersUsed"), len(flow._answers))
     flow._goto = read.text("goto")

@@ -6,6 +6,7 @@ Numbers are exact while they are integers. Equality in ``union`` is deep and typ
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from enum import StrEnum
 from math import isinf
 from typing import Final, Protocol
@@ -48,6 +49,15 @@ class Reducer(StrEnum):
         accumulator = self.start(base)
         accumulator.take(incoming)
         return accumulator.value()
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether there is a value that stands for no contribution at all."""
+        return self in _IDENTITIES
+
+    def identity(self) -> JSON:
+        """The result of a fold of nothing, a value of the caller's own. KeyError for REPLACE, MIN and MAX."""
+        return copy(_IDENTITIES[self])
 
     def start(self, base: JSON) -> Accumulator:
         """Begin a fold of many members on this base (None: absent). ReducerError when the base is of the wrong type."""
@@ -220,6 +230,17 @@ _STARTS: Final[dict[Reducer, Callable[[Reducer, JSON], Accumulator]]] = {
     Reducer.MERGE: _Merge,
     Reducer.CONCAT: _Concat,
     **dict.fromkeys(_SCALAR, _Pairwise),
+}
+
+
+_IDENTITIES: Final[dict[Reducer, JSON]] = {
+    Reducer.APPEND: [],
+    Reducer.UNION: [],
+    Reducer.ADD: 0,
+    Reducer.CONCAT: "",
+    Reducer.MERGE: {},
+    Reducer.AND: True,
+    Reducer.OR: False,
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import select
 
+from dwarf.core.carry import after
 from dwarf.core.records import State
 from dwarf.storage.expressions import in_ids
 from dwarf.storage.rows import read_object
@@ -23,4 +24,4 @@ def fetch_anchors(anchor_ids: Iterable[int], *, alone: bool = False) -> Script[d
     if not wanted:
         return {}
     rows = yield Fetch(ANCHORS, {"ids": wanted}, alone)
-    return {step_id: {**read_object(state), **read_object(changes)} for step_id, state, changes in rows}
+    return {step_id: after(read_object(state), read_object(changes)) for step_id, state, changes in rows}

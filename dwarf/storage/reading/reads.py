@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, case, func, literal_column, select
 
+from dwarf.core.carry import after
 from dwarf.core.keys import Key
 from dwarf.errors import FlowNotFound
 from dwarf.storage.expressions import ZERO, flag_is, in_ids, status_is
@@ -15,7 +16,6 @@ from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import read_object, restore
 from dwarf.storage.script import Fetch, Now, Row, Script, Statement
 from dwarf.storage.tables import flows, graphs, steps
-from dwarf.workflow.algebra import overlay, settle
 from dwarf.workflow.results import Outcome
 from dwarf.workflow.status import Status
 from dwarf.workflow.values import from_json, state_from_json
@@ -150,7 +150,7 @@ def _waiting(flow_id: int, root: int) -> Script[tuple[Any, Any]]:
     _, stored, refs_text, changes, interrupt, parked = rows[0]
     refs = read_object(refs_text)
     anchors = yield from fetch_anchors(refs.values())
-    state = settle(overlay(restore(stored, refs, anchors), read_object(changes)))
+    state = after(restore(stored, refs, anchors), read_object(changes))
     if flow_id == root:
         oldest = yield Fetch(OLDEST_IN_TREE, {"root": root})
         interrupt = oldest[0][0] if oldest else ""

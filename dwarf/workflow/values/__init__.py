@@ -99,3 +99,4 @@ FALLBACKS.extend(
     (_encode_registered, tables.encode_table, foreign.encode_foreign, classes.encode_instance, _encode_subclass)
 )
 DECODERS.update(stdlib.READERS | classes.READERS | tables.READERS | {"numpy": foreign.decode_numpy})
+DECODERS["overwrite"] = lambda tagged: decode(tagged.get("v"))  # as it stands among the changes of a step

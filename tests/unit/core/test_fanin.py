@@ -27,7 +27,7 @@ def test_the_fan_in_folds_the_spawns_own_changes_and_those_of_its_members_in_ord
     members = [Member(20, 2, {"out": ["a"], "n": 1}), Member(22, 3, {"out": ["b"]}), Member(21, 2, {"out": "c"})]
     last = step_at(graph(), "W", lineage=9, depth=2, step_id=21)
     step = converge(spawn(*members), "J", last, means(), 0, lease=True)
-    assert step.state == {"n": 16, "out": ["a", "b", "c"]}
+    assert step.state == {"page": "shadowed", "n": 16, "out": ["a", "b", "c"]}
     assert (step.node, step.depth, step.lineage_id, step.ordinal) == ("J", 4, 3, 2)
     assert step.predecessor_id == 21
     assert step.leased
@@ -54,10 +54,10 @@ def test_what_is_left_of_a_trunk_is_its_tails_state_with_their_changes() -> None
     assert stopped_state(Plan(graph()), tails, []) == {"n": 3, "k": 3}
 
 
-def test_what_is_left_of_a_cohort_is_its_merge_without_the_fields_of_the_items() -> None:
+def test_what_is_left_of_a_cohort_is_its_merge_with_the_fields_of_the_items_given_back() -> None:
     plan = Plan(graph())
     left = stopped_state(plan, [Tail(20, 9, True, {}, {})], [spawn(Member(20, 2, {"out": ["a"], "page": "p"}))])
-    assert left == {"n": 15, "out": ["a"]}
+    assert left == {"page": "shadowed", "n": 15, "out": ["a"]}
 
 
 def test_a_reducer_that_fails_must_not_hide_why_the_flow_stopped() -> None:
