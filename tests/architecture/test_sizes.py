@@ -6,7 +6,7 @@ import ast
 
 from tests.architecture.repository import ROOT, modules, relative
 
-FILE_LINES = 400
+FILE_LINES = 600
 FUNCTION_LINES = 60
 
 # Each entry says why. A file is named by its path, a function by "path::name".
