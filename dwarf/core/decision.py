@@ -1,16 +1,20 @@
 """What happens next with a step whose task has run: the decisions that storage makes durable.
 
-Each decision is complete: ids, tokens and states are in it. Only what depends on rows that other steps write (is the
-cohort full, which flow waits for this one) is settled in the transaction, with the functions of ``fanin`` and
-``failure``.
+Each decision is complete: ids, tokens and states are in it. Its warnings are texts that are kept with the step. Only
+what depends on rows that other steps write (is the cohort full, which flow waits for this one) is settled in the
+transaction, with the functions of ``fanin`` and ``failure``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from dwarf.core.records import JSON, NewFlow, NewStep, State, StepRecord
+
+MOST_WARNINGS = 100
+LONGEST_WARNING = 2000  # characters
 
 
 @dataclass(slots=True)
@@ -28,6 +32,7 @@ class Advance:
     lease_fan_in: bool = False  # this replica has room for the fan-in step, if it fires here
     error_routed: bool = False
     route: str = ""  # see ``routing.route_text``
+    warnings: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -38,6 +43,7 @@ class Complete:
     changes: State
     final_state: State
     route: str = ""
+    warnings: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -48,6 +54,7 @@ class Fail:
     error: str
     traceback: str = ""
     changes: State | None = None  # of the attempt, where they are kept
+    warnings: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -57,6 +64,7 @@ class Retry:
     step: StepRecord
     changes: State
     delay_ms: int
+    warnings: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -69,6 +77,7 @@ class Ask:
     timeout_ms: int | None
     default: JSON
     has_default: bool
+    warnings: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -78,6 +87,18 @@ class Call:
     step: StepRecord
     changes: State
     child: NewFlow
+    warnings: Sequence[str] = ()
 
 
 Decision: TypeAlias = Advance | Complete | Fail | Retry | Ask | Call
+
+
+def add_warnings(decision: Decision, texts: Iterable[str]) -> None:
+    """Have texts kept with the step, each of them once, behind those that are kept already."""
+    known = dict.fromkeys(decision.warnings)
+    known.update(dict.fromkeys(_cut(text) for text in texts))
+    decision.warnings = tuple(known)[:MOST_WARNINGS]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_WARNING else f"{text[: LONGEST_WARNING - 3]}..."

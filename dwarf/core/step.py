@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from dwarf.core.carry import after, carried
-from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry
+from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, add_warnings
 from dwarf.core.limits import limit_of
 from dwarf.core.plan import NodePlan
 from dwarf.core.records import JSON, FlowRecord, NewFlow, NewStep, State, StepRecord
@@ -26,6 +26,7 @@ class Returned:
     control: Control
     changes: State
     child: NewFlow | None = None  # prepared by the engine where the task has called a subgraph
+    warnings: Sequence[str] = ()  # what is to be kept with the step, for whoever looks at it
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,13 @@ def no_room(url: str) -> bool:
 
 def decide(step: StepRecord, attempt: Attempt, means: Means) -> Decision:
     """The decision about a step whose task has run."""
+    decision = _decide(step, attempt, means)
+    if isinstance(attempt, Returned) and attempt.warnings:
+        add_warnings(decision, attempt.warnings)
+    return decision
+
+
+def _decide(step: StepRecord, attempt: Attempt, means: Means) -> Decision:
     if isinstance(attempt, Raised):
         if not step.flow.plan.nodes[step.node].on_error:
             return Fail(step, attempt.error, attempt.traceback)

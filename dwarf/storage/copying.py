@@ -24,7 +24,16 @@ from dwarf.workflow.status import Status
 
 _INHERITED = ("priority", "fairness_key", "fairness_weight", "time_budget_ms")
 _AT_REST = {"interrupt": "", "interrupt_deadline": 0, "parked": 0, "asleep": 0, "lease_expires": 0, "lease_seq": 0}
-_ANEW = {**_AT_REST, "successor_id": 0, "route": "", "error": "", "traceback": "", "crashes": 0, "progress": ""}
+_ANEW = {
+    **_AT_REST,
+    "successor_id": 0,
+    "route": "",
+    "error": "",
+    "traceback": "",
+    "crashes": 0,
+    "progress": "",
+    "warnings": None,
+}
 
 
 class Copier:
@@ -150,7 +159,7 @@ class Copier:
         elif part.role is Role.WAITING:
             self._wait(new, changes_at(known, len(kept) + 1) if len(known) > len(kept) else None)
         elif part.role is Role.AFTER:
-            new.update(_AT_REST, successor_id=0)
+            new.update(_AT_REST, successor_id=0, warnings=None)
         elif part.role is Role.CANCELLED:
             new.update(_AT_REST, status=Status.CANCELLED.value)
         if new["status"] == Status.CANCELLED and old["flow_id"] in self._origin.plan.live:

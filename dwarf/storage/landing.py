@@ -22,7 +22,9 @@ _ALWAYS = -1
 
 
 def is_plain(decision: Decision) -> TypeGuard[Advance | Complete]:
-    """Whether a step is over, no caller is told, and no cohort that it opens is full at once."""
+    """Whether a step is over without warnings, no caller is told, and no cohort that it opens is full at once."""
+    if decision.warnings:
+        return False
     if isinstance(decision, Advance):
         return not decision.arrivals or decision.cohort_id != decision.step.step_id or bool(decision.successors)
     return isinstance(decision, Complete) and not decision.step.flow.parent_step_id

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, literal_column, update
+from sqlalchemy import ColumnElement, Update, bindparam, literal_column, update
 
 from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry
 from dwarf.storage.expressions import flag_is, of_row, status_is
@@ -38,6 +38,14 @@ def _fenced(name: str, *columns: str, status: Status | None, **fixed: Any) -> St
         .values(values),
         shared=("new_updated_at",),
     )
+
+
+def _warning(statement: Statement) -> Statement:
+    """The same write with the warnings of the step, which few steps have: the others send nothing for them."""
+    clause = statement.clause
+    assert isinstance(clause, Update)
+    values = clause.values(warnings=bindparam("new_warnings"))
+    return Statement(f"{statement.name}_warning", values, shared=statement.shared)
 
 
 _NONE: ColumnElement[Any] = literal_column("''")
@@ -72,6 +80,7 @@ RETRY = _fenced(
 )
 ASK = _fenced("ask_step", "changes", "interrupt", "interrupt_deadline", status=Status.INTERRUPTED, crashes=_ZERO)
 CALL = _fenced("call_step", "changes", status=None, parked=literal_column("1"), crashes=_ZERO)
+WITH_WARNINGS = {statement: _warning(statement) for statement in (FINISH, FAIL, FAIL_KEEPING, RETRY, ASK, CALL)}
 
 
 def write_own_rows(
@@ -122,6 +131,14 @@ def own_columns(decision: Decision) -> dict[str, Any]:
 
 def own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
     """The statement that writes a step's own row, and its parameters."""
+    statement, row = _own_row(decision, now)
+    if decision.warnings:
+        row["new_warnings"] = dumps(list(decision.warnings))
+        statement = WITH_WARNINGS[statement]
+    return statement, row
+
+
+def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
     step = decision.step
     row: dict[str, Any] = {"id": step.step_id, "seq": step.lease_seq, "new_updated_at": now}
     match decision:

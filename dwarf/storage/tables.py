@@ -214,6 +214,7 @@ steps = Table(
     _payload("refs"),  # {field: id of the step that holds its value}
     _payload("changes", "members"),  # the output, tombstones included
     _payload("state", "members"),  # the input, less the fields named in refs
+    _payload("warnings", since=2),  # what its outcome has to say beside itself: a list of texts
     # with the status: which steps of a wide flow wait, and how many there are of each, without reading rows
     Index("dwarf_steps_flow", "flow_id", "status", "lineage_id", "step_id"),
     Index("dwarf_steps_cohort", "lineage_id", **_partial("lineage_id > 0")),

@@ -66,6 +66,7 @@ class Step:
 
     ``state``, ``changes`` and the neighbours' keys are there only where a single step was asked for. The ids of
     predecessor and successor are 0 where there is none. ``progress`` is (done, total, message) as last reported.
+    ``warnings`` are texts about the step's outcome: it stands, and may not be what was meant.
     """
 
     key: str = ""
@@ -93,6 +94,7 @@ class Step:
     started_at: datetime | None = None
     updated_at: datetime = NO_TIME
     not_before: datetime | None = None
+    warnings: Sequence[str] = ()
 
     @property
     def sub_workflow_url(self) -> str:

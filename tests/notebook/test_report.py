@@ -73,7 +73,8 @@ def facts(steps: list[Any], status: str = "completed", **more: Any) -> Facts:
 
 def test_a_report_tells_all_there_is() -> None:
     steps = survey_steps("failed")
-    steps[0] = step(1, "list_modules", "completed", 0, 0.05, state={"folder": "src"}, changes={"modules": ["a", "b"]})
+    seen = {"state": {"folder": "src"}, "changes": {"modules": ["a", "b"]}, "warnings": ("nobody asked <b>this</b>",)}
+    steps[0] = step(1, "list_modules", "completed", 0, 0.05, **seen)
     answer = Answered(
         step_id=1,
         node="list_modules",
@@ -98,6 +99,8 @@ def test_a_report_tells_all_there_is() -> None:
         "modules",
         "rank",
         "24",
+        "Warnings",
+        "nobody asked <b>this</b>",
     ):
         assert words in told, words
     assert page.count("<svg") == 2
@@ -108,7 +111,8 @@ def test_nothing_in_it_can_run_load_or_send() -> None:
     graph = Graph(BAD).add_node(BAD).add_transition(BAD, END)
     child = SubFlow("1-9-secret", BAD, BAD, steps=[step(5, BAD, "failed", 0, 1, error=BAD, traceback=BAD)])
     state = {BAD: {BAD: [BAD]}, "x": BAD}
-    steps = [step(1, BAD, "failed", 0, 1, error=BAD, traceback=BAD, state=state, changes=state, sub_flows=[child])]
+    failed = {"error": BAD, "traceback": BAD, "warnings": [BAD], "state": state, "changes": state}
+    steps = [step(1, BAD, "failed", 0, 1, sub_flows=[child], **failed)]
     answers = [
         Answered(step_id=1, node=BAD, payload={"title": BAD, "schema": {"enum": [BAD]}}, value=BAD, asked_at=at(0))
     ]
@@ -148,6 +152,8 @@ def test_nothing_in_it_can_run_load_or_send() -> None:
         "details",
         "summary",
         "pre",
+        "ul",
+        "li",
     }
     allowed |= {"svg", "g", "rect", "text", "line", "path", "circle", "polygon", "tspan"}
     assert set(parts.tags) <= allowed

@@ -51,6 +51,7 @@ def to_page(facts: Facts, picture: str, timeline: str) -> str:
         f"<section><h2>Graph</h2><div class='wide'>{picture}</div></section>" if facts.graph.nodes else "",
         f"<section><h2>Timeline</h2><div class='wide'>{timeline}</div></section>",
         *_errors(facts),
+        *_warnings(facts),
         *_prompts(facts),
         *_nodes(facts),
         *_steps(facts, budget),
@@ -118,6 +119,19 @@ def _errors(facts: Facts) -> Iterator[str]:
         yield f"<pre>{escape(_cut(traceback, _MOST_OF_TRACEBACK))}</pre></details>"
     if len(failed) > _MOST_ERRORS:
         yield f"<p>and {escape(plural(len(failed) - _MOST_ERRORS, 'further step'))}</p>"
+    yield "</section>"
+
+
+def _warnings(facts: Facts) -> Iterator[str]:
+    warned = [(step, text) for step in all_steps(facts.steps) for text in step.warnings]
+    if not warned:
+        return
+    yield "<section><h2>Warnings</h2><ul>"
+    for step, text in warned[:_MOST_ERRORS]:
+        yield f"<li><b>{escape(_name(facts, step))}</b> {escape(_cut(facts.mask.text(text), _MOST_OF_VALUE))}</li>"
+    yield "</ul>"
+    if len(warned) > _MOST_ERRORS:
+        yield f"<p>and {len(warned) - _MOST_ERRORS:,} more</p>"
     yield "</section>"
 
 

@@ -263,6 +263,7 @@ function panelKeeper(model, desk, picture) {
       ["finished", timeOf(step.finished)], ["took", step.took], ["progress", step.progress], ["asks", step.asks], ["redefined", step.drift],
     ])];
     if (step.error) parts.push(make("pre", { className: "dwarf-trouble", textContent: step.error }));
+    for (const text of step.warnings ?? []) parts.push(make("pre", { className: "dwarf-caution", textContent: text }));
     if (step.traceback) parts.push(fold("Traceback", step.traceback));
     parts.push(diffTable(step.diff));
     parts.push(fold("State before", step.before));

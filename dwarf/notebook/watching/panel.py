@@ -222,6 +222,7 @@ def describe_step(step: Step, state: str, *, ended: bool) -> dict[str, Any]:
         "asks": brief((step.interrupt_payload or {}).get("title") or "", 200),
         "error": step.error,
         "traceback": step.traceback,
+        "warnings": list(step.warnings),
         "before": _cut(text, _SHOWN),
         "diff": diff_of(before, changes),
         "input": text if whole else "",

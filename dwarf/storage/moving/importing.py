@@ -202,6 +202,8 @@ def _check_step(step: Mapping[str, Any], plan: Plan) -> None:
         raise BadLine("the interrupt has a payload, which is an object")
     if step["progress"] and not _is_progress(*step["progress"]):
         raise BadLine("the progress is a number, a number or null, and a text")
+    if not all(isinstance(text, str) for text in step["warnings"]):
+        raise BadLine("the warnings are texts")
     for answer in step["answers"]:
         try:
             Answer.from_json(answer)

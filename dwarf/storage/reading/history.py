@@ -45,6 +45,7 @@ _COLUMNS = (
     steps.c.started_at,
     steps.c.updated_at,
     steps.c.not_before,
+    steps.c.warnings,
 )
 TREE_FLOWS = Statement(
     "tree_flows",
@@ -270,4 +271,5 @@ def step_of(shard: int, row: Row) -> Step:
         started_at=moment(row[18]),
         updated_at=updated,
         not_before=moment(row[20]),
+        warnings=tuple(loads(row[21])) if row[21] else (),
     )

@@ -29,6 +29,9 @@ UPDATE dwarf_steps SET cohort_arrivals=(dwarf_steps.cohort_arrivals + $1::INTEGE
 -- ask_step
 UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=$1::BIGINT, crashes=0, updated_at=$2::BIGINT, interrupt=$3::VARCHAR, changes=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $6::BIGINT;
 
+-- ask_step_warning
+UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=$1::BIGINT, crashes=0, updated_at=$2::BIGINT, interrupt=$3::VARCHAR, changes=$4::VARCHAR, warnings=$5::VARCHAR WHERE dwarf_steps.step_id = $6::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $7::BIGINT;
+
 -- asleep_and_due
 SELECT dwarf_steps.step_id
 FROM dwarf_steps
@@ -56,6 +59,9 @@ WHERE dwarf_blob_refs.holder_id = ANY(CAST($1 AS BIGINT[]));
 
 -- call_step
 UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=$1::BIGINT, changes=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $4::BIGINT;
+
+-- call_step_warning
+UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=$1::BIGINT, changes=$2::VARCHAR, warnings=$3::VARCHAR WHERE dwarf_steps.step_id = $4::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $5::BIGINT;
 
 -- callers
 SELECT dwarf_steps.step_id, dwarf_steps.answers, dwarf_steps.changes, dwarf_steps.lease_seq
@@ -106,7 +112,7 @@ UPDATE dwarf_steps SET status=$1::VARCHAR, parked=0, updated_at=$2::BIGINT WHERE
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::INTEGER, $17::VARCHAR, $18::FLOAT(53), $19::INTEGER, $20::BIGINT, $21::VARCHAR, $22::VARCHAR, $23::BIGINT, $24::BIGINT, $25::BIGINT, $26::VARCHAR, $27::VARCHAR, $28::VARCHAR, $29::VARCHAR);
 
 -- copy_step
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::INTEGER, $9::INTEGER, $10::BIGINT, $11::INTEGER, $12::INTEGER, $13::INTEGER, $14::INTEGER, $15::VARCHAR, $16::BIGINT, $17::BIGINT, $18::INTEGER, $19::VARCHAR, $20::FLOAT(53), $21::BIGINT, $22::SMALLINT, $23::BIGINT, $24::SMALLINT, $25::BIGINT, $26::BIGINT, $27::VARCHAR, $28::VARCHAR, $29::INTEGER, $30::BIGINT, $31::BIGINT, $32::BIGINT, $33::BIGINT, $34::VARCHAR, $35::VARCHAR, $36::VARCHAR, $37::VARCHAR, $38::VARCHAR, $39::VARCHAR, $40::VARCHAR, $41::VARCHAR);
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::INTEGER, $9::INTEGER, $10::BIGINT, $11::INTEGER, $12::INTEGER, $13::INTEGER, $14::INTEGER, $15::VARCHAR, $16::BIGINT, $17::BIGINT, $18::INTEGER, $19::VARCHAR, $20::FLOAT(53), $21::BIGINT, $22::SMALLINT, $23::BIGINT, $24::SMALLINT, $25::BIGINT, $26::BIGINT, $27::VARCHAR, $28::VARCHAR, $29::INTEGER, $30::BIGINT, $31::BIGINT, $32::BIGINT, $33::BIGINT, $34::VARCHAR, $35::VARCHAR, $36::VARCHAR, $37::VARCHAR, $38::VARCHAR, $39::VARCHAR, $40::VARCHAR, $41::VARCHAR, $42::VARCHAR);
 
 -- count_flows
 SELECT dwarf_flows.status, count(*) AS count_1
@@ -194,11 +200,20 @@ UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR
 -- fail_step_keeping
 UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR, traceback=$3::VARCHAR, changes=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $6::BIGINT;
 
+-- fail_step_keeping_warning
+UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR, traceback=$3::VARCHAR, changes=$4::VARCHAR, warnings=$5::VARCHAR WHERE dwarf_steps.step_id = $6::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $7::BIGINT;
+
+-- fail_step_warning
+UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR, traceback=$3::VARCHAR, warnings=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $6::BIGINT;
+
 -- finish_step
 UPDATE dwarf_steps SET status='completed', cohort_size=0, cohort_arrivals=0, route='', successor_id=$1::BIGINT, updated_at=$2::BIGINT, changes=$3::VARCHAR WHERE dwarf_steps.step_id = $4::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $5::BIGINT;
 
 -- finish_step_whole
 UPDATE dwarf_steps SET status='completed', cohort_size=$1::INTEGER, cohort_arrivals=$2::INTEGER, route=$3::VARCHAR, successor_id=$4::BIGINT, updated_at=$5::BIGINT, changes=$6::VARCHAR WHERE dwarf_steps.step_id = $7::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $8::BIGINT;
+
+-- finish_step_whole_warning
+UPDATE dwarf_steps SET status='completed', cohort_size=$1::INTEGER, cohort_arrivals=$2::INTEGER, route=$3::VARCHAR, successor_id=$4::BIGINT, updated_at=$5::BIGINT, changes=$6::VARCHAR, warnings=$7::VARCHAR WHERE dwarf_steps.step_id = $8::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $9::BIGINT;
 
 -- first_error
 SELECT dwarf_steps.error
@@ -882,7 +897,7 @@ FROM dwarf_schedules
 WHERE dwarf_schedules.name = $1::VARCHAR;
 
 -- one_step
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = $1::BIGINT;
 
@@ -1002,6 +1017,9 @@ WHERE dwarf_flows.status = $1::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dw
 -- retry_step
 UPDATE dwarf_steps SET status='pending', attempt=$1::INTEGER, not_before=$2::BIGINT, asleep=$3::SMALLINT, lease_expires=0, updated_at=$4::BIGINT, progress='', answers='', changes=$5::VARCHAR WHERE dwarf_steps.step_id = $6::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $7::BIGINT;
 
+-- retry_step_warning
+UPDATE dwarf_steps SET status='pending', attempt=$1::INTEGER, not_before=$2::BIGINT, asleep=$3::SMALLINT, lease_expires=0, updated_at=$4::BIGINT, progress='', answers='', changes=$5::VARCHAR, warnings=$6::VARCHAR WHERE dwarf_steps.step_id = $7::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $8::BIGINT;
+
 -- revive_caller
 UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=$1::BIGINT, answers=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND (dwarf_steps.parked + 0) = 1 AND (dwarf_steps.status || '') IN ('running', 'interrupted') AND dwarf_steps.lease_seq = $4::BIGINT;
 
@@ -1085,12 +1103,12 @@ FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id;
 
 -- tree_rows
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_steps.step_id;
 
 -- tree_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_steps.depth, dwarf_steps.step_id;
 
@@ -1109,7 +1127,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.flow_id = $1::BIGINT AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
 -- waiting_steps_of_tree
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
@@ -1117,6 +1135,6 @@ WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf
 UPDATE dwarf_steps SET asleep=0 WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_steps.status || '') = 'pending' AND (dwarf_steps.parked + 0) = 0 AND (dwarf_steps.asleep + 0) = 1;
 
 -- whole_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) ORDER BY dwarf_steps.step_id;

@@ -1,0 +1,1 @@
+ALTER TABLE dwarf_steps ADD warnings NVARCHAR(max) NULL;

@@ -1,0 +1,2 @@
+ALTER TABLE dwarf_steps
+    ADD COLUMN warnings LONGTEXT;

@@ -1,0 +1,1 @@
+ALTER TABLE dwarf_steps ADD COLUMN warnings TEXT;
