@@ -245,7 +245,7 @@ class Lab(Measured):
         """The Run of a flow whose handle is made on the lab's loop."""
         run = Run(self, self.call(self.follow(make)))
         if show and kernel.in_kernel():
-            run.show()
+            run._display(begun_here=True)
         return run
 
     async def adopt_here(self, make: Callable[[], Awaitable[FlowHandle]]) -> Run:

@@ -283,7 +283,7 @@ class Run:
 
     def show(self) -> None:
         """Display the run under this cell: live while it runs, still when it has ended."""
-        self._display(inspecting=False)
+        self._display()
 
     def inspect(self) -> None:
         """Display the run so that its steps can be opened and forked, though it has ended.
@@ -292,11 +292,13 @@ class Run:
         """
         self._display(inspecting=True)
 
-    def _display(self, *, inspecting: bool) -> None:
+    def _display(self, *, inspecting: bool = False, begun_here: bool = False) -> None:
+        """``begun_here``: the run has just been started, so one that has failed by now is shown as if it still ran."""
         from dwarf.notebook.watching.runview import RunView
 
         self._shown_in = kernel.current_cell()
-        view = RunView(self._following, self._lab.submit, self._lab, inspecting=inspecting)
+        lab = self._lab
+        view = RunView(self._following, lab.submit, lab, inspecting=inspecting, begun_here=begun_here)
         view.show()
         self._views.append(view)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
+from dwarf import END
+from dwarf.notebook import Lab
 from dwarf.notebook.prompts.answers import Answers
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.watching import runview as live
@@ -21,6 +25,12 @@ from tests.notebook.samples import at, outcome, step, survey_graph, survey_steps
 
 class _Handle:
     key = "1-7-secret"
+
+
+def at_once(work: Coroutine[Any, Any, None]) -> None:
+    """Stands for a lab's loop, which the test runs on: what is handed over here awaits nothing."""
+    with contextlib.suppress(StopIteration):
+        work.send(None)
 
 
 class _Widget:
@@ -68,7 +78,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[dict[str, 
 
 
 async def test_the_view_is_laid_out_once_and_small_after_that(seen: Following, published: list[Any]) -> None:
-    view = RunView(seen, lambda work: work)
+    view = RunView(seen, at_once)
     view.show()
     ((bundle, _, update),) = published
     assert list(bundle) == ["application/vnd.jupyter.widget-view+json", "image/svg+xml", "text/plain"]
@@ -85,11 +95,11 @@ async def test_the_view_is_laid_out_once_and_small_after_that(seen: Following, p
 async def test_many_changes_are_few_messages(
     seen: Following, published: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    view = RunView(seen, lambda work: work)
-    view.show()
+    view = RunView(seen, at_once)
     pushes = []
     push = view.push
     monkeypatch.setattr(view, "push", lambda: (pushes.append(1), push()))
+    view.show()
     for _ in range(1000):
         seen._tell()
     await asyncio.sleep(0)
@@ -102,7 +112,7 @@ async def test_many_changes_are_few_messages(
 
 
 async def test_at_the_end_a_still_picture_stays(seen: Following, published: list[Any]) -> None:
-    view = RunView(seen, lambda work: work)
+    view = RunView(seen, at_once)
     view.show()
     seen.steps = survey_steps("completed")
     seen.outcome = outcome("completed")
@@ -118,15 +128,125 @@ async def test_at_the_end_a_still_picture_stays(seen: Following, published: list
     assert not seen.listeners
 
 
+@pytest.mark.parametrize("moment", ["widget_class", "draw_plane", "free_comm", "publish", "after publish", "listening"])
+async def test_a_run_may_end_at_any_moment_of_being_shown(
+    moment: str, seen: Following, published: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end() -> None:
+        if not seen.ended.done():
+            seen.steps = survey_steps("completed")
+            seen.outcome = outcome("completed")
+            seen._finish(seen.outcome)
+
+    def ending(call: Callable[..., Any]) -> Callable[..., Any]:
+        def ended(*arguments: Any, **options: Any) -> Any:
+            if moment == "after publish":
+                call(*arguments, **options)
+                return end()
+            end()
+            return call(*arguments, **options)
+
+        return ended
+
+    def submit(work: Coroutine[Any, Any, None]) -> None:
+        if moment == "listening":
+            end()
+        at_once(work)
+
+    if moment != "listening":
+        name = moment.removeprefix("after ")
+        monkeypatch.setattr(live, name, ending(getattr(live, name)))
+    view = RunView(seen, submit)
+    view.show()
+    assert seen.ended.done()
+    (_, first, _), (bundle, display_id, update) = published
+    assert update
+    assert display_id == first
+    assert set(bundle) == {"image/svg+xml", "text/plain"}
+    assert 'data-state="completed"' in bundle["image/svg+xml"]
+    assert not seen.listeners
+
+
+def test_a_run_that_ends_between_the_first_picture_and_the_listening(
+    make_lab: Callable[..., Lab], published: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = make_lab("memory")
+    go, settled = threading.Event(), threading.Event()
+    graph = lab.graph("short").add_node("Wait", lambda: go.wait(30) and None).add_transition("Wait", END)
+    run = lab.start(graph, show=False)
+    publish = live.publish
+
+    def held(bundle: dict[str, Any], display_id: str, *, update: bool = False) -> None:
+        publish(bundle, display_id, update=update)
+        if update:
+            settled.set()
+        else:  # the live view is sent, and the flow ends before the view goes on
+            go.set()
+            run.following.ended.result(30)
+
+    monkeypatch.setattr(live, "publish", held)
+    run.show()
+    assert settled.wait(30)
+    assert 'data-state="completed"' in published[-1][0]["image/svg+xml"]
+
+
+def fail(seen: Following) -> None:
+    seen.outcome = outcome("failed", error="no luck")
+    seen._finish(seen.outcome)
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_run_that_fails_at_once_waits_for_the_page(
+    before: bool, seen: Following, published: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it failed before it was shown or after, so that what can be done does not depend on the moment."""
+    monkeypatch.setattr(live.kernel, "is_attended", lambda: True)
+    if before:
+        fail(seen)
+    view = RunView(seen, at_once, begun_here=True)
+    view.show()
+    if not before:
+        fail(seen)
+    view.settle()  # as the cell does that awaits it
+    assert len(published) == 1
+    assert "application/vnd.jupyter.widget-view+json" in published[0][0]
+    view._receive(None, {"type": "ready"}, None)
+    view.settle()
+    assert len(published) == 1
+    view._receive(None, {"type": "done"}, None)
+    assert "no luck" in published[1][0]["image/svg+xml"]
+
+
+async def test_a_page_that_does_not_come_is_not_waited_for(
+    seen: Following, published: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live.kernel, "is_attended", lambda: True)
+    view = RunView(seen, at_once)
+    view.show()
+    fail(seen)
+    assert len(published) == 1
+    view._shown -= live.FIRST
+    view.settle()
+    assert set(published[1][0]) == {"image/svg+xml", "text/plain"}
+
+
+async def test_where_nobody_looks_a_run_that_fails_is_still_at_once(seen: Following, published: list[Any]) -> None:
+    RunView(seen, at_once).show()
+    fail(seen)
+    assert set(published[1][0]) == {"image/svg+xml", "text/plain"}
+    RunView(seen, at_once, begun_here=True).show()
+    assert set(published[2][0]) == {"image/svg+xml", "text/plain"}
+
+
 async def test_a_finished_run_is_shown_still(seen: Following, published: list[Any]) -> None:
     seen.outcome = outcome("completed")
     seen._finish(seen.outcome)
-    RunView(seen, lambda work: work).show()
+    RunView(seen, at_once).show()
     assert set(published[0][0]) == {"image/svg+xml", "text/plain"}
 
 
 async def test_without_a_front_end_the_text_is_printed(seen: Following, capsys: pytest.CaptureFixture[str]) -> None:
-    RunView(seen, lambda work: work).show()
+    RunView(seen, at_once).show()
     assert "12 of 24" in capsys.readouterr().out
 
 
@@ -134,6 +254,7 @@ async def test_messages_of_the_front_end(seen: Following, published: list[Any]) 
     work: list[Any] = []
     view = RunView(seen, work.append)
     view.show()
+    at_once(work.pop())
     receive = view._widget.receive
     assert not view.ready
     receive(None, {"type": "ready"}, None)
@@ -145,7 +266,7 @@ async def test_messages_of_the_front_end(seen: Following, published: list[Any]) 
 
 
 async def test_a_view_that_fails_stops_nothing(seen: Following, published: list[Any]) -> None:
-    view = RunView(seen, lambda work: work)
+    view = RunView(seen, at_once)
     view.show()
     seen.steps = [None]  # type: ignore[list-item]
     view.push()
@@ -181,7 +302,7 @@ async def test_very_many_prompts_are_shown_in_turn(seen: Following, published: l
         for index in range(1, 201)
     ]
     seen.cards = tuple(Card(prompt, number) for number, prompt in enumerate(prompts))
-    view = RunView(seen, lambda work: work)
+    view = RunView(seen, at_once)
     view.show()
     shown = view._widget.traits["cards"]
     assert [card["title"] for card in shown][:2] == ["No. 1", "No. 2"]

@@ -55,7 +55,7 @@ MOST_INTERVAL = 1.0
 LINGER = 60.0  # seconds that the view of a run that did not complete stays without a sign of a reader
 IDLE = 600.0  # the same where a panel is open
 _LOOK = 5.0  # seconds between two looks whether the reader has gone
-_FIRST = 15.0  # seconds for a front end to show an inspected run
+FIRST = 15.0  # seconds for a front end to show a view that is to stay after the end
 
 _log = logging.getLogger("dwarf.notebook")
 _numbers = itertools.count(1)
@@ -86,11 +86,16 @@ class RunView:
         *,
         inspecting: bool = False,
         place: Place | None = None,
+        begun_here: bool = False,
     ) -> None:
+        """``begun_here``: the run has just been started, so one that has failed by now is shown as if it still ran."""
         self.following = following
         self.lab = lab
         self.ready = False
         self._inspecting = inspecting
+        self._begun_here = begun_here
+        self._attended = kernel.is_attended()
+        self._shown = 0.0  # when the live view was sent
         self._place = place
         self._panel_open = False
         self._sign = time.monotonic()  # the last sign of a reader
@@ -114,23 +119,18 @@ class RunView:
         if not in_kernel():
             print(self._draw().alt)  # noqa: T201  there is no front end to send a picture to
             return
-        ended = self.following.ended.done()
-        if ended and not (self._inspecting and kernel.is_attended()):
+        if self.following.ended.done() and not self._is_worth_opening:
             publish(self.still(), self.display_id)
             return
         self._place = self._place or Place()
         self._widget = widget_class()(theme=theme(), **self._traits(first=True))
         free_comm(self._widget)
         self._widget.on_msg(self._receive)
+        self._sign = self._shown = time.monotonic()
         publish(self._live(), self.display_id)
         _views.add(self)
         kernel.after_cells(touch_views)
-        if ended:
-            self._sign = time.monotonic()
-            self._submit(self._stay(_FIRST))
-            return
-        self.following.listeners.add(self.touch)
-        self.following.listeners.add(self._wake)
+        self._submit(self._listen())
 
     def still(self) -> dict[str, Any]:
         """The bundle that needs no kernel: a picture and its text."""
@@ -156,14 +156,26 @@ class RunView:
 
     @property
     def _is_read(self) -> bool:
-        """Whether somebody still looks at the view of a run that has ended."""
-        if not self.ready or self._left:
+        """Whether somebody still looks at the view of a run that has ended, or may be about to see it."""
+        if self._left:
             return False
+        stays = self._inspecting or self._has_gone_wrong
+        if not self.ready:
+            return stays and self._attended and time.monotonic() - self._shown < FIRST
         quiet = time.monotonic() - self._sign
-        outcome = self.following.outcome
         if self._panel_open or self._inspecting:
             return quiet < IDLE
-        return quiet < LINGER and outcome is not None and outcome.status is not Status.COMPLETED
+        return quiet < LINGER and stays
+
+    @property
+    def _is_worth_opening(self) -> bool:
+        """Whether a run that has ended is shown live: somebody wants to look into it, or see at once why it failed."""
+        return (self._inspecting or (self._begun_here and self._has_gone_wrong)) and self._attended
+
+    @property
+    def _has_gone_wrong(self) -> bool:
+        outcome = self.following.outcome
+        return outcome is not None and outcome.status.terminal and outcome.status is not Status.COMPLETED
 
     def _live(self) -> dict[str, Any]:
         return widget_bundle(self._widget, self.still())
@@ -176,6 +188,13 @@ class RunView:
 
     # ------------------------------------------------------------ on the lab's loop
 
+    async def _listen(self) -> None:
+        """Follow the run. What has happened since the first state was drawn is told by the look that comes after."""
+        self.following.listeners.add(self.touch)
+        self.following.listeners.add(self._wake)
+        self.touch()
+        self._wake()
+
     def _wake(self) -> None:
         """At the end, send the last state and then the still picture, unless somebody looks."""
         if self.following.ended.done():
@@ -186,12 +205,9 @@ class RunView:
             self.push()
             if self._is_read:
                 self._sign = time.monotonic()
-                self._submit(self._stay(_LOOK))
+                asyncio.get_running_loop().call_later(_LOOK, self._look_again)
             else:
                 self.settle()
-
-    async def _stay(self, first: float) -> None:
-        asyncio.get_running_loop().call_later(first, self._look_again)
 
     def _look_again(self) -> None:
         """Settle as soon as nobody looks any more."""
@@ -277,7 +293,7 @@ class RunView:
         """Show a run that was begun from the page under this view."""
         if self._place is None:
             return
-        view = RunView(run.following, self._submit, self.lab, place=self._place)
+        view = RunView(run.following, self._submit, self.lab, place=self._place, begun_here=True)
         self._place.call(view.show)
 
     async def _ask(self, message: Mapping[str, Any]) -> None:
