@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.servers import fresh_database, servers
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 STRICT = os.environ.get("DWARF_CI", "0") == "1"
 # What a test with the fixture `engine` or `running` is run on: SQLite, and the servers there are.
 DATABASES = ("memory", "file", *servers())
+
+# Examples may take as long as the machine takes: hypothesis has bounds of time of its own.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 # How long an example takes says something about the machine, and nothing about the code.

@@ -8,8 +8,15 @@ from typing import Any
 
 import pytest
 
-from dwarf.notebook import Lab
+from dwarf.notebook import Lab, kernel
 from dwarf.notebook.prompts.answers import VARIABLE
+
+
+@pytest.fixture(autouse=True)
+def _no_shell() -> Iterator[None]:
+    """No test leaves a shell of IPython behind, which would change what later ones do."""
+    yield
+    assert kernel.shell() is None
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwarf import END, Graph
@@ -76,7 +76,7 @@ async def walk(shards: int, first: int, size: int, between: list[list[Event]]) -
         assert after == set(known) - gone
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(shards=st.integers(1, 3), first=st.integers(0, 12), size=st.integers(1, 6), between=EVENTS)
 def test_pages_hold_each_flow_once(shards: int, first: int, size: int, between: list[list[Event]]) -> None:
     asyncio.run(walk(shards, first, size, between))

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.property.crashing import DEAD
@@ -34,7 +34,7 @@ def through_crashes(chain: Chain, initial: State, seed: int, path: Path) -> Stat
 
 
 @pytest.mark.timeout(180)
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6)
 @given(CHAINS, INITIAL, st.integers(0, 2**32))
 def test_crashes_leave_no_trace(chain: Chain, initial: State, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -43,7 +43,7 @@ def test_crashes_leave_no_trace(chain: Chain, initial: State, seed: int) -> None
 
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(CHAINS, INITIAL, st.integers(0, 2**32))
 def test_many_more_crashes(chain: Chain, initial: State, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

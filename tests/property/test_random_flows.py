@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwarf import END, Flow, Graph, Status
@@ -306,7 +306,7 @@ async def outcome_of(chain: Chain, initial: State, workers: int, luck: random.Ra
     return dict(outcome.state)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(CHAINS, INITIAL, st.integers(0, 2**32))
 def test_the_final_state_is_the_models(chain: Chain, initial: State, seed: int) -> None:
     model = expected(chain, initial)
@@ -316,7 +316,7 @@ def test_the_final_state_is_the_models(chain: Chain, initial: State, seed: int) 
 
 @pytest.mark.soak
 @pytest.mark.timeout(300)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(CHAINS, INITIAL, st.integers(0, 2**32), st.sampled_from([1, 3, 32]))
 def test_many_more_of_them(chain: Chain, initial: State, seed: int, workers: int) -> None:
     assert asyncio.run(outcome_of(chain, initial, workers, random.Random(seed))) == expected(chain, initial)

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwarf import END, Flow, Graph, Outcome, StateConflict, Status, Step
@@ -23,8 +23,8 @@ from tests.property.test_random_flows import CHAINS, INITIAL, Builder, Chain, Sc
 from tests.support.invariants import check_invariants
 
 NUMBERS = itertools.count()
-QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-THOROUGH = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=20)
+THOROUGH = settings(max_examples=150)
 
 
 @asynccontextmanager

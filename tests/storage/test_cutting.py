@@ -149,7 +149,7 @@ JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dicti
 LARGE = st.text(min_size=LIMIT, max_size=LIMIT + 9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.dictionaries(NAMES, JSON | LARGE, max_size=4), st.booleans())
 def test_every_state_comes_back(state: dict[str, Any], raw: bool) -> None:
     encoded = {field: to_json(value) for field, value in state.items()}

@@ -15,6 +15,7 @@ from uuid import uuid4
 from dwarf.notebook import kernel
 from dwarf.notebook.past.frames import tidy
 from dwarf.notebook.pictures.words import seconds_text
+from dwarf.notebook.watching.displays import publish
 from dwarf.observe.instruments import BY_KEY, INSTRUMENTS, PREFIX
 from dwarf.observe.memory import MetricRecord, Recorder
 
@@ -132,12 +133,8 @@ class MetricsTable:
                     return
 
     def _publish(self, *, update: bool) -> None:
-        from IPython.display import publish_display_data
-
         self.refreshes += update
-        bundle = {"text/html": self.to_html(), "text/plain": str(self)}
-        publish: Any = publish_display_data  # IPython has no types for it
-        publish(bundle, transient={"display_id": self.display_id}, update=update)
+        publish({"text/html": self.to_html(), "text/plain": str(self)}, self.display_id, update=update)
 
     def to_html(self) -> str:
         """The table as HTML."""

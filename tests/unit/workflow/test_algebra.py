@@ -86,7 +86,7 @@ MEMBERS: dict[Reducer, st.SearchStrategy[Any]] = {
 }
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.data(), st.sampled_from(list(Reducer)))
 def test_a_fold_equals_its_members_folded_one_by_one(data: st.DataObject, reducer: Reducer) -> None:
     members = data.draw(st.lists(MEMBERS[reducer], max_size=6))

@@ -166,7 +166,7 @@ def meaning(node: Expression, names: dict[str, Any]) -> bool:
     return all(values) if isinstance(node, And) else any(values)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(st.data(), EXPRESSIONS, STATES)
 def test_what_is_written_is_what_is_meant(data: st.DataObject, node: Expression, state: dict[str, Any]) -> None:
     text = written(node, data.draw)
@@ -179,7 +179,7 @@ OTHERS = ["'", '"', "`", "'x'", " ", "\n", "*", "é", "\ud800", "\x00"]
 FRAGMENTS = st.sampled_from([*OPERATORS, *WORDS, *OTHERS])
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(max_examples=1000)
 @given(st.lists(FRAGMENTS, max_size=12).map("".join) | st.text(max_size=20), STATES)
 @example("a=~''(''", {"a": "x"})
 @example("\u00a0", {})

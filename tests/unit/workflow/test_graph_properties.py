@@ -66,12 +66,9 @@ def documents() -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
-unhurried = settings(deadline=None)  # the first example imports networkx and graphviz
-
 GRAPHS = built() | documents().map(Graph.from_json)
 
 
-@unhurried
 @given(GRAPHS)
 def test_the_json_form_round_trips(graph: Graph) -> None:
     data = graph.to_json()
@@ -83,14 +80,12 @@ def test_the_json_form_round_trips(graph: Graph) -> None:
             assert again == graph
 
 
-@unhurried
 @given(documents())
 def test_what_was_read_once_is_read_the_same_again(document: dict[str, Any]) -> None:
     graph = Graph.from_json(document)
     assert Graph.from_json(graph.to_json()) == graph
 
 
-@unhurried
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
@@ -113,7 +108,6 @@ def test_reading_anything_gives_a_graph_or_a_graph_error(document: Any) -> None:
     assert Graph.from_json(graph.to_json()) == graph
 
 
-@unhurried
 @given(GRAPHS)
 def test_nothing_fails_on_any_graph(graph: Graph) -> None:
     before = graph.to_json()
@@ -194,7 +188,6 @@ def grown_graphs(draw: st.DrawFn) -> Grown:
     return grown
 
 
-@unhurried
 @given(grown_graphs())
 def test_graphs_grown_by_nesting_are_valid_and_close_as_they_were_grown(grown: Grown) -> None:
     assert grown.graph.validate() is grown.graph
@@ -219,7 +212,7 @@ def walk(graph: Graph, rng: random.Random) -> list[str]:
     return stack if name == END else []
 
 
-@settings(unhurried, max_examples=200)
+@settings(max_examples=200)
 @given(grown_graphs(), st.data())
 def test_no_way_through_a_valid_graph_breaks_a_cohort(grown: Grown, data: st.DataObject) -> None:
     graph = grown.graph

@@ -137,13 +137,12 @@ SMALL: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(SMALL, SMALL)
 def test_identity_is_deep_typed_equality(one: Any, other: Any) -> None:
     assert (identity(one) == identity(other)) is _equal(one, other)
 
 
-@settings(deadline=None)
 @given(JSON_VALUES)
 def test_identity_can_be_hashed_and_does_not_depend_on_the_order_of_members(value: Any) -> None:
     def turned(item: Any) -> Any:

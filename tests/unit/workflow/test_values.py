@@ -327,7 +327,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(VALUES)
 def test_any_nesting_of_values_comes_back(value: Any) -> None:
     assert same(there_and_back(value), value)
@@ -348,7 +348,7 @@ JSON_WITH_TAGS: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(JSON_WITH_TAGS)
 def test_reading_never_fails_whatever_the_tags_hold(value: Any) -> None:
     before = dumps(value)
