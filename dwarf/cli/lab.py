@@ -2,55 +2,51 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from dwarf.cli import headless
+import typer
+
+from dwarf.cli import headless as headless_run
 
 ADVICE = "the notebook needs the extra of that name: pip install 'dwarf[notebook]'"
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command to the subparsers of ``dwarf``."""
-    parser = commands.add_parser(
-        "lab",
-        help="open a notebook in JupyterLab, or execute it where there is no terminal",
-        description="Opens JupyterLab, on NOTEBOOK if one is given. Where the input or output is not a terminal, or CI "
-        "is set, the notebook is executed instead: its last results are printed; the exit status is 1 if a cell fails.",
-    )
-    parser.add_argument("notebook", nargs="?", type=Path, metavar="NOTEBOOK", help="an .ipynb file")
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--headless", action="store_true", help="execute the notebook, terminal or not")
-    how.add_argument("--open", action="store_true", help="start JupyterLab, terminal or not")
-    parser.add_argument(
-        "--timeout", type=float, default=600, metavar="SECONDS", help="per cell, headless (default: 600)"
-    )
-    parser.add_argument("--ip", default="", help="the address JupyterLab listens on: 0.0.0.0 in a container")
-    parser.add_argument(
-        "--port", type=int, default=0, help="the port JupyterLab listens on (default: 8888 or a free one)"
-    )
-    parser.set_defaults(run=run)
+def lab(
+    notebook: Annotated[Path | None, typer.Argument(metavar="[NOTEBOOK]", help="An .ipynb file.")] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="Execute the notebook, terminal or not.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Start JupyterLab, terminal or not.")] = False,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="For each cell, headless.")] = 600,
+    ip: Annotated[str, typer.Option(help="The address JupyterLab listens on: 0.0.0.0 in a container.")] = "",
+    port: Annotated[int, typer.Option(help="The port JupyterLab listens on: 8888 or a free one by default.")] = 0,
+) -> None:
+    """Open a notebook in JupyterLab, or execute it where there is no terminal.
+
+    Where the input or output is not a terminal, or CI is set, the notebook is executed: its last results are printed,
+    and the exit status is 1 if a cell fails.
+    """
+    if headless and open_:
+        raise typer.Exit(complain("--headless and --open exclude each other"))
+    raise typer.Exit(run(notebook, headless=headless, open_=open_, timeout=timeout, ip=ip, port=port))
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(notebook: Path | None, *, headless: bool, open_: bool, timeout: float, ip: str, port: int) -> int:
     """Open or execute the notebook; the exit status."""
-    notebook: Path | None = arguments.notebook
     if notebook is not None and not notebook.is_file():
         return complain(f"there is no notebook {notebook}")
-    seen = arguments.open or (not arguments.headless and has_reader(os.environ))
+    seen = open_ or (not headless and has_reader(os.environ))
     if any(importlib.util.find_spec(name) is None for name in ("jupyterlab", "nbclient", "ipykernel")):
         return complain(ADVICE)
     if seen:
-        return subprocess.call(lab_command(notebook, ip=arguments.ip, port=arguments.port))
+        return subprocess.call(lab_command(notebook, ip=ip, port=port))
     if notebook is None:
         return complain("without a terminal there is nothing to open: name a notebook to execute")
-    return headless.execute(notebook, timeout=arguments.timeout)
+    return headless_run.execute(notebook, timeout=timeout)
 
 
 def has_reader(environ: Mapping[str, str]) -> bool:
