@@ -6,27 +6,34 @@ the moment of any of its questions. Beside a person's answer stands the question
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from dwarf.core.records import JSON, State
 from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.matching import title_of
 from dwarf.workflow.signals import Answer
 
+MOST_MISSES = 10
+"""How many times in a row a step is woken in vain by questions that change; see ``misses_after``."""
+MOST_MISSES_OF_KEYS = 100
+"""The same where the questions have keys: many that are put side by side may overtake each other for a while."""
+
 _WROTE = "wrote"
+_SHOWN = 80  # characters of a title in a message
 
 
-def question(payload: State, asked_at: int, answered_at: int) -> dict[str, JSON]:
-    """What is kept of a question beside its answer. Times in epoch milliseconds."""
-    kept: dict[str, JSON] = {"askedAt": asked_at, "answeredAt": answered_at}
-    if payload:
-        kept["asked"] = payload
-    return kept
+def times(asked_at: int, answered_at: int) -> dict[str, JSON]:
+    """When a question was put, and answered, in epoch milliseconds."""
+    return {"askedAt": asked_at, "answeredAt": answered_at}
 
 
 def with_answer(
     answers: Sequence[JSON], answer: Answer, changes: State, put: Mapping[str, JSON] | None = None
 ) -> list[JSON]:
-    """The answers and one more. ``changes`` are those of the step at the moment it asked, ``put`` the ``question``."""
+    """The answers and one more. ``changes`` are those of the step at the moment it asked, ``put`` the ``times``."""
+    if not answer.asked:
+        answer = replace(answer, asked=None)  # with the times beside it, that says that the payload was empty
     entry = answer.to_json() | dict(put or {})
     if changes:
         before = changes_at(answers, len(answers))
@@ -46,3 +53,45 @@ def changes_at(answers: Sequence[JSON], count: int) -> dict[str, JSON]:
     for entry in answers[:count]:
         changes.update(entry.get(_WROTE, {}))
     return changes
+
+
+def names_text(answers: Sequence[Mapping[str, JSON]]) -> str | None:
+    """Who gave the answers, as it is kept with the step: those who said so, in the order of the answers."""
+    names = [entry["by"] for entry in answers if entry.get("by")]
+    return dumps(names) if names else None
+
+
+def misses_after(answers: Sequence[Answer], unclaimed: Collection[int]) -> int:
+    """How many answers in a row have woken a step whose run then did not claim them, after a run that parks again.
+
+    A run that claims the answer it was woken by, or one that was missed before, shows that the questions stay the
+    same, and the count begins anew.
+    """
+    if not answers:
+        return 0
+    last, missed = len(answers) - 1, answers[-1].misses
+    recent = range(max(last - missed, 0), last + 1)
+    return missed + 1 if all(place in unclaimed for place in recent) else 0
+
+
+def gives_up(misses: int, key: str = "") -> str:
+    """Why a step that has missed so many answers is not to ask once more, or ""."""
+    if misses < (MOST_MISSES_OF_KEYS if key else MOST_MISSES):
+        return ""
+    if key:
+        return f"the key of the question changes at each run: {misses} answers in a row were claimed by no call"
+    return f"the question changes at each run: give it a key ({misses} answers in a row were claimed by no call)"
+
+
+def left_over(answers: Sequence[Answer], unclaimed: Sequence[int]) -> str:
+    """A warning that names the questions whose answers a task has not claimed when it returns."""
+    names = ", ".join(dict.fromkeys(_name(answers[place]) for place in unclaimed))
+    return f"the task returned without claiming the answers to: {names}"
+
+
+def _name(answer: Answer) -> str:
+    if answer.kind == "subgraph":
+        return f"the child flow {answer.workflow!r}" if answer.workflow else "a child flow"
+    title = title_of(answer.asked or {})
+    name = answer.key or (title if len(title) <= _SHOWN else title[: _SHOWN - 1] + "…")
+    return repr(name) if name else "a question without a title"

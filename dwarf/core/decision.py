@@ -78,6 +78,8 @@ class Ask:
     default: JSON
     has_default: bool
     warnings: Sequence[str] = ()
+    key: str = ""
+    misses: int = 0  # see ``answers.misses_after``
 
 
 @dataclass(slots=True)
@@ -87,6 +89,9 @@ class Call:
     step: StepRecord
     changes: State
     child: NewFlow
+    workflow: str  # as the task has named it; with the digest of its input, what tells the call from others
+    input: str
+    misses: int = 0
     warnings: Sequence[str] = ()
 
 

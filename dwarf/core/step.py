@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from dwarf.core.answers import gives_up, left_over, misses_after
 from dwarf.core.carry import after, carried
 from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, add_warnings
 from dwarf.core.limits import limit_of
@@ -15,7 +16,8 @@ from dwarf.core.routing import Candidate, Route, RoutingError, route, route_text
 from dwarf.errors import ConditionError, ReducerError
 from dwarf.workflow.algebra import fold, overlay, settle
 from dwarf.workflow.jsontext import dumps
-from dwarf.workflow.signals import Control, Interrupt
+from dwarf.workflow.matching import digest_of
+from dwarf.workflow.signals import Control, Interrupt, Subgraph
 from dwarf.workflow.signals import Retry as RetrySignal
 
 
@@ -63,8 +65,11 @@ def no_room(url: str) -> bool:
 def decide(step: StepRecord, attempt: Attempt, means: Means) -> Decision:
     """The decision about a step whose task has run."""
     decision = _decide(step, attempt, means)
-    if isinstance(attempt, Returned) and attempt.warnings:
-        add_warnings(decision, attempt.warnings)
+    if isinstance(attempt, Returned):
+        if attempt.warnings:
+            add_warnings(decision, attempt.warnings)
+        if attempt.control.unclaimed and isinstance(decision, Advance | Complete):
+            add_warnings(decision, [left_over(step.answers, attempt.control.unclaimed)])
     return decision
 
 
@@ -80,17 +85,35 @@ def _decide(step: StepRecord, attempt: Attempt, means: Means) -> Decision:
     park = control.park
     if park is None:
         return onward(step, attempt.changes, means, goto=control.goto, delay_ms=control.delay_ms)
-    if isinstance(park, Interrupt):
-        return Ask(step, attempt.changes, park.payload, park.timeout_ms, park.default, park.has_default)
     if isinstance(park, RetrySignal):
         return Retry(step, attempt.changes, park.delay_ms + control.delay_ms)
+    return _wait(step, attempt, park, means)
+
+
+def _wait(step: StepRecord, attempt: Returned, park: Interrupt | Subgraph, means: Means) -> Decision:
+    """The decision about a step that asks, a person or a workflow."""
+    misses = misses_after(step.answers, attempt.control.unclaimed)
+    problem = gives_up(misses, park.key if isinstance(park, Interrupt) else "")
+    if problem:
+        return Fail(step, problem)
+    if isinstance(park, Interrupt):
+        return Ask(
+            step,
+            attempt.changes,
+            payload=park.payload,
+            timeout_ms=park.timeout_ms,
+            default=park.default,
+            has_default=park.has_default,
+            key=park.key,
+            misses=misses,
+        )
     if attempt.child is None:
         return Fail(step, "the child flow could not be prepared")
     try:
         check_depth(step, attempt.child.entry.depth, attempt.child.record.workflow_url, means)
     except RoutingError as error:
         return Fail(step, str(error), "", attempt.changes)
-    return Call(step, attempt.changes, attempt.child)
+    return Call(step, attempt.changes, attempt.child, workflow=park.name, input=digest_of(park.state), misses=misses)
 
 
 def check_depth(step: StepRecord, depth: int, target: str, means: Means) -> None:

@@ -156,7 +156,7 @@ class Engine(Overview):
         """Copy a flow that has ended, and go on in the copy at one of its steps. The flow itself is left as it is.
 
         With ``at="input"`` the step's task runs again; ``changes`` are laid over its input, and None deletes a field.
-        ``keep_answers`` is how many of its answers are kept, of interrupts and subgraphs in the order of the calls.
+        ``keep_answers`` is how many of its answers are kept, of interrupts and subgraphs, in the order they came in.
         With ``at="after"`` the step's result stands, ``changes`` are laid over it, and routing goes on from there.
         What came after the step is left out, branches beside it are kept. In a child flow, the steps that wait for it
         get its new result. StepNotFound; StateConflict where the flow has not ended, or the step has no result to go

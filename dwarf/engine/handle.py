@@ -19,12 +19,13 @@ from dwarf.storage.effects import Stop
 from dwarf.storage.reading.details import Wanted, read_answers, read_steps
 from dwarf.storage.reading.history import read_history, read_interrupts, read_whole
 from dwarf.storage.reading.reads import read_fingerprint, read_graph, read_outcome, read_root
-from dwarf.storage.waits import answer_overdue, answer_step
+from dwarf.storage.waits import Given, Question, answer_overdue, answer_step
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Answered, FlowUpdate, Outcome, Step
+from dwarf.workflow.schemas import answer_to_json, check
 from dwarf.workflow.status import Status
-from dwarf.workflow.values import state_from_json, to_json
+from dwarf.workflow.values import state_from_json
 
 if TYPE_CHECKING:
     from dwarf.engine.engine import Engine
@@ -93,22 +94,32 @@ class FlowHandle(Awaitable[Outcome]):
         replica, key = self._place()
         return await replica.database.read(lambda: read_interrupts(key))
 
-    async def resume(self, data: Any = None, *, step: str | Step | None = None) -> None:
+    async def resume(self, data: Any = ..., *, step: str | Step | None = None, by: str = "") -> None:
         """Answer an interrupt: the oldest one, or that of ``step`` (a Step or its key).
 
-        ``data`` is what ``flow.interrupt`` then returns, any value a state can hold; none gives ``{}``. Where the
-        interrupt has a schema the answer must fit it. StateConflict when nothing waits there; InvalidRequest for an
-        answer that does not fit, or the key of a child flow; StateError for a value that cannot be kept.
+        ``data`` is any value a state can hold, None like any other; left out, it is ``{}``. Where the interrupt has a
+        schema the answer must fit it, and ``flow.interrupt`` returns it as the schema's type; otherwise as it was
+        given. ``by``: who answers; it is kept with the answer, see Step.answered_by. StateConflict when nothing waits
+        there; InvalidRequest for an answer that does not fit, or the key of a child flow; StateError for a value that
+        cannot be kept.
         """
+        if not isinstance(by, str):
+            raise InvalidRequest(f"by is the name of who answers, not {type(by).__name__}")
         replica, key = self._place()
-        value = {} if data is None else to_json(data, field="answer")
+        value = {} if data is ... else answer_to_json(data)
+        given = Given(value, by)
         chosen = None if step is None else self._step_key(step)
         named = None if chosen is None else (chosen.id, chosen.token)
-        generation = replica.waiters.generation
-        goes_on = await replica.committer.call(
-            lambda effects: answer_step(key.id, key.token, named, value, effects), replica.keep_place()
-        )
-        if goes_on:
+        while True:
+            generation = replica.waiters.generation
+            place = replica.keep_place()
+            result = await replica.committer.call(partial(answer_step, key.id, key.token, named, given), place)
+            if not isinstance(result, Question):
+                break
+            # in a thread, since an answer may be large, and its schema anything
+            await asyncio.to_thread(check, value, result.schema)
+            given = Given(value, by, checked=result)
+        if result:
             self._fresh = generation
 
     async def cancel(self, reason: str = "") -> None:

@@ -179,6 +179,7 @@ class LocalHost(Host):
         try:
             result = await call.outcome()
             if result is not None:
+                call.carrier._called_here()
                 binding.store_result(call.carrier, await result)
         except BaseException as error:
             if only_parked(error) is not None:

@@ -243,8 +243,12 @@ class Run:
         self._lab.call(self._following.refresh())
         return self._following.prompts
 
-    def answer(self, value: Any = None, *, prompt: str | Prompt | None = None) -> None:
-        """Answer the oldest prompt, or the one of this key, title or node. A wrong answer changes nothing."""
+    def answer(self, value: Any = ..., *, prompt: str | Prompt | None = None) -> None:
+        """Answer the prompt that waits, or the one of this key, title or node. A wrong answer changes nothing.
+
+        None is an answer like any other; left out, the answer is ``{}``. InvalidRequest, which names them, where
+        several prompts wait and none is named.
+        """
         self._lab.call(self._following.answer(value, prompt))
 
     # ------------------------------------------------------------ acting

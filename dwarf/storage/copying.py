@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dwarf.core.answers import changes_at
+from dwarf.core.answers import changes_at, names_text
 from dwarf.core.carry import after
 from dwarf.core.fork import Part, Role
 from dwarf.core.keys import Key, format_key, parse_key
@@ -152,12 +152,13 @@ class Copier:
         known = loads(old["answers"]) if old["answers"] else []
         kept = known if part.answers is None else known[: part.answers]
         new["answers"] = dumps([self._answer(answer) for answer in kept]) if kept else ""
+        new["answered_by"] = names_text(kept)
         if part.counts is not None:
             new["cohort_size"], new["cohort_arrivals"], new["cohort_failures"] = part.counts
         if part.role is Role.AGAIN:
             self._rewind(new, old, changes_at(known, len(kept)), bool(kept))
         elif part.role is Role.WAITING:
-            self._wait(new, changes_at(known, len(kept) + 1) if len(known) > len(kept) else None)
+            self._wait(new, old, known[len(kept)] if len(known) > len(kept) else None, kept)
         elif part.role is Role.AFTER:
             new.update(_AT_REST, successor_id=0, warnings=None)
         elif part.role is Role.CANCELLED:
@@ -179,11 +180,16 @@ class Copier:
         if limit is not None and limit.key in self._changes:
             new["limit_name"], new["limit_rule"] = limit_of(limit, new["task_url"], self._changes)
 
-    def _wait(self, new: dict[str, Any], changes: State | None) -> None:
-        """The step waits for a child flow, as it did when it had called it."""
+    def _wait(
+        self, new: dict[str, Any], old: Mapping[str, Any], call: Mapping[str, Any] | None, kept: Sequence[Any]
+    ) -> None:
+        """The step waits for a child flow, as it did when it had called it. ``call``: its answer, where it gave one."""
         new.update(_ANEW, status=Status.RUNNING.value, parked=1)
-        if changes is not None:
-            new["changes"] = object_text(changes)
+        if call is None:
+            new["called"] = old["called"]
+        else:
+            new["called"] = object_text({name: call[name] for name in ("workflow", "input", "misses") if name in call})
+            new["changes"] = object_text(changes_at([*kept, call], len(kept) + 1))
 
     def _refs(self, text: str) -> str:
         if not text:

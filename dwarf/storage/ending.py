@@ -46,13 +46,15 @@ END_FLOW = Statement(
 _PARKED = (flag_is(of_row(steps.c.parked), 1), status_is(of_row(steps.c.status), Status.RUNNING, Status.INTERRUPTED))
 CALLERS = Statement(
     "callers",
-    select(steps.c.step_id, steps.c.answers, steps.c.changes, steps.c.lease_seq).where(
+    select(steps.c.step_id, steps.c.answers, steps.c.changes, steps.c.lease_seq, steps.c.called).where(
         in_ids(steps.c.step_id, "ids"), *_PARKED
     ),
 )
 CALLERS_WHOLE = Statement(
     "callers_whole",
-    select(*WAKING).join(flows, flows.c.flow_id == steps.c.flow_id).where(in_ids(steps.c.step_id, "ids"), *_PARKED),
+    select(*WAKING, steps.c.called)
+    .join(flows, flows.c.flow_id == steps.c.flow_id)
+    .where(in_ids(steps.c.step_id, "ids"), *_PARKED),
 )
 _REVIVE = update(steps).where(
     steps.c.step_id == bindparam("id"),
@@ -121,10 +123,18 @@ class Ended:
     final_state: State
     error: str = ""
 
-    def answer(self) -> Answer:
-        """What the step is told that has called it."""
-        key = format_key(self.flow.shard, self.flow.flow_id, self.flow.token)
-        return Answer("subgraph", dict(self.final_state), error=self.error, flow_key=key, status=self.status.value)
+    def answer(self, call: Mapping[str, Any]) -> Answer:
+        """What the step is told that has called it. ``call``: what was kept of the call, if anything."""
+        return Answer(
+            "subgraph",
+            dict(self.final_state),
+            error=self.error,
+            flow_key=format_key(self.flow.shard, self.flow.flow_id, self.flow.token),
+            status=self.status.value,
+            workflow=call.get("workflow") or "",
+            input=call.get("input") or "",
+            misses=call.get("misses") or 0,
+        )
 
 
 def end_flow(
@@ -180,8 +190,10 @@ def _tell_callers(told: Mapping[int, Ended], effects: Effects) -> Script[None]:
     leased: list[tuple[int, StepRecord, dict[str, Any]]] = []
     for row in rows:
         one = told[row[0]]
-        before, changes, seq = (row[ANSWERS], row[CHANGES], row[LEASE_SEQ]) if whole else row[1:]
-        answers = with_answer(loads(before) if before else [], one.answer(), read_object(changes))
+        before, changes, seq = (row[ANSWERS], row[CHANGES], row[LEASE_SEQ]) if whole else row[1:-1]
+        answers = with_answer(
+            loads(before) if before else [], one.answer(read_object(row[-1] or "")), read_object(changes)
+        )
         place = effects.places.get(one.flow.flow_id)
         step = (yield from awoken(row, answers, place, effects)) if whole else None
         params = {"id": row[0], "seq": seq, "new_answers": dumps(answers), "now": effects.now}

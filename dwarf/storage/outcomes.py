@@ -79,7 +79,7 @@ RETRY = _fenced(
     lease_expires=_ZERO,
 )
 ASK = _fenced("ask_step", "changes", "interrupt", "interrupt_deadline", status=Status.INTERRUPTED, crashes=_ZERO)
-CALL = _fenced("call_step", "changes", status=None, parked=literal_column("1"), crashes=_ZERO)
+CALL = _fenced("call_step", "changes", "called", status=None, parked=literal_column("1"), crashes=_ZERO)
 WITH_WARNINGS = {statement: _warning(statement) for statement in (FINISH, FAIL, FAIL_KEEPING, RETRY, ASK, CALL)}
 
 
@@ -175,6 +175,7 @@ def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
             return ASK, row
         case Call():
             row["new_changes"] = object_text(decision.changes)
+            row["new_called"] = dumps(_called(decision))
             return CALL, row
 
 
@@ -182,4 +183,15 @@ def _interrupt(decision: Ask) -> dict[str, Any]:
     stored: dict[str, Any] = {"payload": decision.payload}
     if decision.has_default:
         stored["default"] = decision.default
+    if decision.key:
+        stored["key"] = decision.key
+    if decision.misses:
+        stored["misses"] = decision.misses
+    return stored
+
+
+def _called(decision: Call) -> dict[str, Any]:
+    stored: dict[str, Any] = {"workflow": decision.workflow, "input": decision.input}
+    if decision.misses:
+        stored["misses"] = decision.misses
     return stored

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, exists, literal_column, select, update
 
-from dwarf.core.answers import question, with_answer
+from dwarf.core.answers import names_text, times, with_answer
 from dwarf.core.records import FlowRecord, State
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, StepNotFound
 from dwarf.storage.claims import LEASE
@@ -19,7 +19,7 @@ from dwarf.storage.script import Execute, Fetch, Landing, Lock, Row, Script, Sta
 from dwarf.storage.tables import flows, steps
 from dwarf.storage.waking import ANSWERS, CHANGES, FLOW, LEASE_SEQ, LINEAGE, WAKING, awoken, lease
 from dwarf.workflow.jsontext import dumps, loads
-from dwarf.workflow.schemas import check, find_schema
+from dwarf.workflow.schemas import find_schema
 from dwarf.workflow.signals import Answer, Interrupt, answer_on_timeout
 from dwarf.workflow.status import Status
 
@@ -53,18 +53,18 @@ _ANSWERED: dict[str, Any] = {
     "interrupt_deadline": literal_column("0"),
     "not_before": bindparam("now"),
 }
-RESUME_STEP = Statement(
-    "resume_step",
-    _RESUME.values(
-        {
-            **_ANSWERED,
-            "status": literal_column("'pending'"),
-            "lease_expires": literal_column("0"),
-            "updated_at": bindparam("now"),
-        }
-    ),
-)
+_PENDING = {
+    **_ANSWERED,
+    "status": literal_column("'pending'"),
+    "lease_expires": literal_column("0"),
+    "updated_at": bindparam("now"),
+}
+_BY: dict[str, Any] = {"answered_by": bindparam("new_answered_by")}
+RESUME_STEP = Statement("resume_step", _RESUME.values(_PENDING))
 RESUME_LEASED = Statement("resume_leased", _RESUME.values({**_ANSWERED, **LEASE}))
+# few answers say who gives them: the others send nothing for it
+RESUME_STEP_BY = Statement("resume_step_by", _RESUME.values({**_PENDING, **_BY}))
+RESUME_LEASED_BY = Statement("resume_leased_by", _RESUME.values({**_ANSWERED, **LEASE, **_BY}))
 RESUME_FLOW = Statement(
     "resume_flow",
     update(flows)
@@ -173,6 +173,7 @@ class Leaf:
     root_flow_id: int
     payload: dict[str, Any]
     interrupt: Interrupt
+    misses: int  # see ``answers.misses_after``
     since: int
     row: Row | None = None
 
@@ -191,13 +192,33 @@ def interrupt_upward(flow: FlowRecord, effects: Effects) -> Script[None]:
     effects.moved.add(flow.root_flow_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that answers have to fit, as it was read: ``lease_seq`` tells it from a later one of the same step."""
+
+    step_id: int
+    lease_seq: int
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer, as plain tagged JSON, with the question that it has been checked against. ``by``: who answers."""
+
+    value: Any
+    by: str = ""
+    checked: Question | None = None
+
+
 def answer_step(
-    flow_id: int, flow_token: str, step: tuple[int, str] | None, value: Any, effects: Effects
-) -> Script[bool]:
+    flow_id: int, flow_token: str, step: tuple[int, str] | None, given: Given, effects: Effects
+) -> Script[bool | Question]:
     """Give an answer to the oldest waiting step of a flow's tree, or to the step named. Whether the flow goes on.
 
-    FlowNotFound, StepNotFound, InvalidRequest (a child flow's key, an answer that does not fit its schema),
-    StateConflict (nothing waits there).
+    Where the question has a schema against which the answer has not been checked, nothing is written: the question is
+    returned, for the caller to check it outside of the transaction, however long that takes.
+
+    FlowNotFound, StepNotFound, InvalidRequest (a child flow's key), StateConflict (nothing waits there).
     """
     whole = effects.place is not None
     if step is None:
@@ -214,9 +235,11 @@ def answer_step(
             raise StepNotFound("step not found")
         schema = find_schema(leaf.payload)
         if schema is not None:
-            check(value, schema)
+            question = Question(leaf.step_id, leaf.lease_seq, schema)
+            if question != given.checked:
+                return question
         # where somebody else has just answered it, this answer is for the next one that waits, if any step will do
-        if (yield from _wake(leaf, Answer("interrupt", value), effects)):
+        if (yield from _wake(leaf, Answer("interrupt", given.value, by=given.by), effects)):
             return flow_id in effects.resumed
 
 
@@ -243,12 +266,16 @@ def answer_overdue(effects: Effects) -> Script[int]:
 def _wake(leaf: Leaf, answer: Answer, effects: Effects) -> Script[bool]:
     """Give a step its answer, and lease it where there is a place for it. False where it does not wait any more."""
     now = effects.now
-    answers = with_answer(leaf.answers, answer, leaf.changes, question(leaf.payload, leaf.since, now))
+    asked = replace(answer, asked=leaf.payload, key=leaf.interrupt.key, misses=leaf.misses)
+    answers = with_answer(leaf.answers, asked, leaf.changes, times(leaf.since, now))
     step = None if leaf.row is None else (yield from awoken(leaf.row, answers, effects.place, effects))
     params: dict[str, Any] = {"id": leaf.step_id, "seq": leaf.lease_seq, "new_answers": dumps(answers), "now": now}
-    write = RESUME_STEP
+    write = RESUME_STEP_BY if answer.by else RESUME_STEP
     if step is not None:
-        write, params = RESUME_LEASED, {**params, **lease(effects)}
+        write = RESUME_LEASED_BY if answer.by else RESUME_LEASED
+        params = {**params, **lease(effects)}
+    if answer.by:
+        params["new_answered_by"] = names_text(answers)
     if leaf.parent_step_id or leaf.lineage_id:
         going_on = yield from _wake_among_others(leaf, Execute(write, params), effects)
     else:
@@ -297,7 +324,11 @@ def _leaf(columns: Row, row: Row | None = None) -> Leaf:
     step_id, flow_id, token, changes, lineage_id, answers, lease_seq, *linkage, interrupt, since = columns
     stored = read_object(interrupt)
     payload = stored.get("payload") or {}
-    asked = Interrupt(payload, None, stored.get("default"), "default" in stored)
+    default, key = stored.get("default"), stored.get("key") or ""
+    asked = Interrupt(payload, default=default, has_default="default" in stored, key=key)
+    misses = stored.get("misses") or 0
     known = loads(answers) if answers else []
     before, parents = read_object(changes), (linkage[0], linkage[1], linkage[2])
-    return Leaf(step_id, flow_id, token, before, lineage_id, known, lease_seq, *parents, payload, asked, since, row)
+    return Leaf(
+        step_id, flow_id, token, before, lineage_id, known, lease_seq, *parents, payload, asked, misses, since, row
+    )

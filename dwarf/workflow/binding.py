@@ -76,7 +76,11 @@ class Binding:
     # ------------------------------------------------------------------ before the call
 
     def call_arguments(self, flow: Flow) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments for one call. StateError, naming task and parameter, where the state does not fit."""
+        """The arguments for one call, to be asked for in the coroutine or thread that makes it.
+
+        StateError, naming task and parameter, where the state does not fit.
+        """
+        flow._called_here()
         slots = self._slots if self._slots is not None else self._resolve()
         args: list[Any] = []
         kwargs: dict[str, Any] = {}

@@ -8,22 +8,23 @@ from datetime import datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias, TypeVar, overload
 
-from dwarf.errors import InvalidRequest, Parked, StateConflict
+from dwarf.errors import InvalidRequest, Parked
 from dwarf.workflow.convert import convert
 from dwarf.workflow.durations import Seconds, to_datetime, to_ms
+from dwarf.workflow.matching import AnswerBook, Asked, caller
 from dwarf.workflow.overwrites import bare, is_overwrite, overwrite, refused
 from dwarf.workflow.parks import (
+    Reading,
     backoff_ms,
     checked_name,
     checked_progress,
     decode_fields,
     encode_fields,
-    interrupt_result,
     make_interrupt,
     make_subgraph,
     subgraph_result,
 )
-from dwarf.workflow.signals import Answer, AnswerKind, Control, Interrupt, Park, Retry, Subgraph
+from dwarf.workflow.signals import Answer, Control, Interrupt, Park, Retry, Subgraph
 from dwarf.workflow.values import from_json, to_json
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Flow(MutableMapping[str, JSON]):
     """
 
     __slots__ = (
-        "__weakref__", "_answered", "_answers", "_baggage", "_born", "_changes", "_claimed_at_ms", "_created_at_ms",
+        "__weakref__", "_baggage", "_book", "_born", "_callers", "_changes", "_claimed_at_ms", "_created_at_ms",
         "_delay_ms", "_gathered", "_goto", "_in_fan_out", "_on_progress", "_park", "_reads", "_state",
         "_step_created_at_ms", "_updated_at_ms", "attempt", "key", "node", "step_key",
     )  # fmt: skip
@@ -96,8 +97,8 @@ class Flow(MutableMapping[str, JSON]):
         self._updated_at_ms = updated_at_ms
         self._step_created_at_ms = step_created_at_ms
         self._baggage = baggage
-        self._answers = answers
-        self._answered = 0
+        self._book = AnswerBook(answers) if answers else None
+        self._callers: tuple[tuple[int, int], ...] = ()
         self._claimed_at_ms = claimed_at_ms
         self._born = monotonic()
         self._on_progress = on_progress
@@ -111,6 +112,7 @@ class Flow(MutableMapping[str, JSON]):
             from dwarf.workflow.flow_reads import Reads
 
             self._reads = Reads()
+        self._called_here()
 
     # ------------------------------------------------------------------ the mapping
 
@@ -288,27 +290,45 @@ class Flow(MutableMapping[str, JSON]):
 
     # ------------------------------------------------------------------ control calls
 
-    def interrupt(self, payload: Any = None, *, timeout: Seconds | None = None, default: JSON = ...) -> Any:
-        """Wait for an answer, and return it unchanged: any JSON value, ``{}`` from a resume without data.
+    def interrupt(
+        self, payload: Any = None, *, timeout: Seconds | None = None, default: JSON = ..., key: str = ""
+    ) -> Any:
+        """Wait for an answer, and return it: None like any other, and ``{}`` from a resume without data.
 
-        The task is parked and, when the answer is there, run again from its top; the n-th call then returns the n-th
-        answer. ``payload`` is a title, or a mapping with "title", "schema", "default" and whatever else the answering
-        side shall see. After ``timeout`` the call returns ``default``, or raises InterruptTimeout without one.
+        ``payload`` is a title, or a mapping with "title", "schema", "default" and whatever else the answering side
+        shall see. The answer comes as the schema's type: an instance where "schema" is a Python type, JSON where it is
+        a JSON schema; without a schema as it was given. After ``timeout`` (seconds) the call returns ``default``, or
+        raises InterruptTimeout without one.
+
+        The task is parked and, when the answer is there, run again from its top. The call then gets the answer that
+        was given to the same question: the one of the same ``key``; without a key the one of an identical payload,
+        or, in the task's own coroutine or thread, of the same title and schema. Give a key where the title changes
+        from run to run, or where several child tasks ask alike.
         """
-        answer = self._next_answer("interrupt")
-        if answer is None:
-            self._leave(make_interrupt(payload, timeout, default))
-        return interrupt_result(answer, default)
+        self._raise_if_parked()
+        asked, spec = make_interrupt(payload, timeout, default, key)
+        if self._book is not None:
+            reading = Reading(spec, asked.payload.get("schema"), default)
+            question = Asked("interrupt", asked.key, asked.payload)
+            if self._book.claim(question, own=self._is_own(), usable=reading.take) is not None:
+                return reading.result()
+        return self._leave(asked)
 
     def subgraph(self, workflow: str | Graph, state: Mapping[str, JSON] | None = None) -> dict[str, JSON]:
         """Run a workflow as a child flow, and return its final state; SubgraphFailed where it did not complete.
 
-        Parks like ``interrupt``. ``state`` is the child's whole initial state.
+        Parks like ``interrupt``. ``state`` is the child's whole initial state. When the task is run again the call
+        gets the outcome of the child with the same workflow and input, or, in the task's own coroutine or thread, of
+        the first of that workflow that no call has got yet.
         """
-        answer = self._next_answer("subgraph")
-        if answer is None:
-            self._leave(make_subgraph(workflow, state))
-        return subgraph_result(answer)
+        self._raise_if_parked()
+        call, digest = make_subgraph(workflow, state)
+        if self._book is not None:
+            question = Asked("subgraph", workflow=call.name, input=digest)
+            answer = self._book.claim(question, own=self._is_own())
+            if answer is not None:
+                return subgraph_result(answer)
+        return self._leave(call)
 
     def retry(
         self,
@@ -349,19 +369,17 @@ class Flow(MutableMapping[str, JSON]):
             with suppress(Exception):  # showing progress must not fail the work; the receiver reports its own faults
                 self._on_progress(*numbers)
 
-    def _next_answer(self, kind: AnswerKind) -> Answer | None:
-        """The recorded answer for this call, or None where it is the first call without one."""
-        self._raise_if_parked()
-        if self._answered >= len(self._answers):
-            return None
-        answer = self._answers[self._answered]
-        if answer.kind != kind:
-            raise StateConflict(
-                f"call {self._answered + 1} of interrupt and subgraph in node {self.node!r} was an {answer.kind} when "
-                f"this task ran before and is an {kind} now: a task must ask in the same order each time it runs"
-            )
-        self._answered += 1
-        return answer
+    def _called_here(self) -> None:
+        """The coroutine or thread that runs now is the task's own: its calls come in the order of the task's code."""
+        if self._book is not None:
+            self._callers = (*self._callers, caller())
+
+    @property
+    def _answers(self) -> Sequence[Answer]:
+        return () if self._book is None else self._book.answers
+
+    def _is_own(self) -> bool:
+        return caller() in self._callers
 
     def _raise_if_parked(self) -> None:
         if self._park is not None:
@@ -377,7 +395,8 @@ class Flow(MutableMapping[str, JSON]):
         problem = ""
         if self._goto and self._park is not None:
             problem = f"multiple competing control signals: goto and {_name_of(self._park)}"
-        return Control(self._goto, self._delay_ms, self._park, problem)
+        unclaimed = () if self._book is None else self._book.unclaimed
+        return Control(self._goto, self._delay_ms, self._park, problem, unclaimed)
 
     def fork_carrier(self, on_progress: Progress | None = None) -> Flow:
         """A detached flow for one execution elsewhere: nothing it does is seen here until ``adopt``."""
@@ -392,7 +411,7 @@ class Flow(MutableMapping[str, JSON]):
         """Take over the writes and the control calls of a detached flow."""
         self._changes = dict(other._changes)
         self._goto, self._delay_ms, self._park = other._goto, other._delay_ms, other._park
-        self._answered = other._answered
+        self._book = other._book
 
     def lost_writes(self) -> list[str]:
         """Fields handed out as containers that were changed and not assigned back (needs ``track_reads``)."""

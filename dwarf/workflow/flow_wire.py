@@ -40,14 +40,22 @@ def flow_to_json(flow: Flow) -> dict[str, JSON]:
         "stepCreatedAt": _time_text(flow._step_created_at_ms),
         "claimedAt": _time_text(flow._claimed_at_ms),
         "baggage": dict(flow._baggage or {}),
-        "answers": [answer.to_json() for answer in flow._answers],
-        "answersUsed": flow._answered,
+        **_book_to_json(flow),
         "inFanOut": flow._in_fan_out,
         "gathered": {name: str(reducer) for name, reducer in flow._gathered.items()},
     }
     data.update((key, value) for key, value in plain.items() if value)
     data.update(_park_to_json(flow._park))
     return data
+
+
+def _book_to_json(flow: Flow) -> dict[str, JSON]:
+    book = flow._book
+    if book is None:
+        return {}
+    unclaimed = set(book.unclaimed)
+    claimed = [place for place in range(len(book.answers)) if place not in unclaimed]
+    return {"answers": [answer.to_json() for answer in book.answers], "answersClaimed": claimed}
 
 
 def _park_to_json(park: Park | None) -> dict[str, JSON]:
@@ -58,6 +66,8 @@ def _park_to_json(park: Park | None) -> dict[str, JSON]:
                 data["interruptTimeout"] = park.timeout_ms * _NS_PER_MS
             if park.has_default:
                 data["interruptDefault"] = park.default
+            if park.key:
+                data["interruptKey"] = park.key
             return data
         case Subgraph(workflow=str() as url):
             return {"subgraphURL": url, "subgraphInput": park.state}
@@ -92,7 +102,9 @@ def flow_from_json(cls: type[FlowT], data: Mapping[str, JSON] | str | bytes) -> 
         in_fan_out=read.flag("inFanOut"),
         gathered={name: reducer for name, reducer in read.fields("gathered").items() if isinstance(reducer, str)},
     )
-    flow._answered = min(read.count("answersUsed"), len(flow._answers))
+    for place in read.items("answersClaimed"):
+        if flow._book is not None and isinstance(place, int):
+            flow._book.take(place)
     flow._goto = read.text("goto")
     flow._delay_ms = read.duration("sleepDuration")
     flow._park = _park_from_json(read)
@@ -104,7 +116,9 @@ def _park_from_json(read: _Reader) -> Park | None:
     if read.flag("interrupt"):
         timeout_ms = read.duration("interruptTimeout") if read.has("interruptTimeout") else None
         default = read.data.get("interruptDefault")
-        parks.append(Interrupt(read.fields("interruptPayload"), timeout_ms, default, "interruptDefault" in read.data))
+        has_default = "interruptDefault" in read.data
+        payload, key = read.fields("interruptPayload"), read.text("interruptKey")
+        parks.append(Interrupt(payload, timeout_ms, default, has_default, key))
     if read.has("subgraphGraph"):
         from dwarf.workflow.graph import Graph
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dwarf.errors import InterruptTimeout, InvalidRequest, StateError, SubgraphFailed
 from dwarf.workflow.durations import MAX_MS, to_ms
+from dwarf.workflow.matching import digest_of
 from dwarf.workflow.signals import Answer, Interrupt, Subgraph
 from dwarf.workflow.typeforms import fields_of
 from dwarf.workflow.values import from_json, to_json
@@ -18,17 +19,24 @@ if TYPE_CHECKING:
 JSON: TypeAlias = Any
 
 
-def make_interrupt(payload: Any, timeout: Any, default: Any) -> Interrupt:
-    """An Interrupt from the arguments of ``flow.interrupt``; Ellipsis for ``default`` means that there is none."""
+def make_interrupt(payload: Any, timeout: Any, default: Any, key: Any = "") -> tuple[Interrupt, Any]:
+    """An Interrupt from the arguments of ``flow.interrupt``, and the schema as the task has given it (None: none).
+
+    Ellipsis for ``default`` means that there is none.
+    """
+    if not isinstance(key, str):
+        raise InvalidRequest(f"the key of an interrupt must be a string, not {type(key).__name__}")
+    key = checked_name(key) if key else ""
     timeout_ms = None if timeout is None else to_ms(timeout, "timeout")
+    fields, spec = _payload(payload)
     if default is ...:
-        return Interrupt(_payload(payload), timeout_ms)
-    return Interrupt(_payload(payload), timeout_ms, to_json(default, field="default"), True)
+        return Interrupt(fields, timeout_ms, key=key), spec
+    return Interrupt(fields, timeout_ms, to_json(default, field="default"), True, key), spec
 
 
-def _payload(payload: Any) -> dict[str, JSON]:
+def _payload(payload: Any) -> tuple[dict[str, JSON], Any]:
     if payload is None:
-        return {}
+        return {}, None
     if isinstance(payload, str):
         payload = {"title": payload}
     fields = fields_of(payload)
@@ -37,13 +45,14 @@ def _payload(payload: Any) -> dict[str, JSON]:
             "the payload of an interrupt must be None, a title (str), a mapping, a dataclass or a model, "
             f"not {type(payload).__name__}"
         )
-    if fields.get("schema") is not None:
+    spec = fields.get("schema")
+    if spec is not None:
         from dwarf.workflow.schemas import to_schema  # loaded by the first prompt that has a schema
 
-        fields["schema"] = to_schema(fields["schema"])
+        fields["schema"] = to_schema(spec)
     else:
         fields.pop("schema", None)
-    return encode_fields(fields, "payload.")
+    return encode_fields(fields, "payload."), spec
 
 
 def encode_fields(fields: Mapping[str, Any], prefix: str = "", *, drop_none: bool = False) -> dict[str, JSON]:
@@ -75,17 +84,46 @@ def checked_name(name: object) -> str:
     return name if type(name) is str else str.__str__(name)
 
 
-def interrupt_result(answer: Answer, default: Any) -> Any:
-    """What ``flow.interrupt`` returns for a recorded answer."""
-    if not answer.timed_out:
-        return from_json(answer.value)
-    if default is ...:
-        raise InterruptTimeout("no answer came before the interrupt's time-out")
-    return default  # the task has got a default since it asked
+class Reading:
+    """Reads the answers that belong to a call of ``flow.interrupt``, until there is one that the call can return."""
+
+    __slots__ = ("_default", "_schema", "_spec", "_timed_out", "_value")
+
+    def __init__(self, spec: Any, schema: Any, default: Any) -> None:
+        """``spec``: the schema as the task gives it now, of which ``schema`` is made; ``default``: that of the call."""
+        self._spec = spec
+        self._schema = schema
+        self._default = default
+        self._timed_out = False
+        self._value: Any = None
+
+    def take(self, answer: Answer) -> bool:
+        """Whether an answer can be returned, in the form that the schema asks for."""
+        self._timed_out = answer.timed_out
+        if answer.timed_out:
+            return True
+        if self._spec is None:
+            self._value = from_json(answer.value)
+            return True
+        from dwarf.workflow.schemas.typed import AnswerMisfit, as_asked
+
+        try:
+            self._value = as_asked(answer, self._spec, self._schema)
+        except AnswerMisfit:
+            return False
+        return True
+
+    def result(self) -> Any:
+        """What the call returns, or InterruptTimeout."""
+        if not self._timed_out:
+            return self._value
+        if self._default is ...:
+            raise InterruptTimeout("no answer came before the interrupt's time-out")
+        return self._default  # the task has got a default since it asked
 
 
-def make_subgraph(workflow: str | Graph, state: Any) -> Subgraph:
-    """A Subgraph from the arguments of ``flow.subgraph``."""
+def make_subgraph(workflow: str | Graph, state: Any) -> tuple[Subgraph, str]:
+    """A Subgraph from the arguments of ``flow.subgraph``, and the digest of its input."""
     if isinstance(workflow, str):
         if not workflow:
             raise InvalidRequest("subgraph needs the name of a workflow, or a Graph")
@@ -99,7 +137,8 @@ def make_subgraph(workflow: str | Graph, state: Any) -> Subgraph:
         raise StateError(
             f"the state of a subgraph must be a mapping, a dataclass or a model, not {type(state).__name__}"
         )
-    return Subgraph(workflow, encode_fields(fields, "state.", drop_none=True))
+    call = Subgraph(workflow, encode_fields(fields, "state.", drop_none=True))
+    return call, digest_of(call.state)
 
 
 def subgraph_result(answer: Answer) -> dict[str, Any]:

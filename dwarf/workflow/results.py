@@ -67,6 +67,7 @@ class Step:
     ``state``, ``changes`` and the neighbours' keys are there only where a single step was asked for. The ids of
     predecessor and successor are 0 where there is none. ``progress`` is (done, total, message) as last reported.
     ``warnings`` are texts about the step's outcome: it stands, and may not be what was meant.
+    ``answered_by`` are the names of those who have answered its questions, where they were given.
     """
 
     key: str = ""
@@ -89,6 +90,7 @@ class Step:
     parked: bool = False
     error: str = ""
     traceback: str = ""
+    answered_by: Sequence[str] = ()
     sub_flows: Sequence[SubFlow] = ()
     created_at: datetime = NO_TIME
     started_at: datetime | None = None
@@ -142,7 +144,7 @@ class SubFlow:
 class Answered:
     """A question that a step put, and its answer: a person's, the default of one that timed out, or ``timed_out``.
 
-    ``asked_at`` and ``answered_at`` are NO_TIME where they are not known.
+    ``asked_at`` and ``answered_at`` are NO_TIME where they are not known, ``by`` is "" where nobody said who answered.
     """
 
     step_key: str = ""
@@ -153,6 +155,7 @@ class Answered:
     timed_out: bool = False
     asked_at: datetime = NO_TIME
     answered_at: datetime = NO_TIME
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

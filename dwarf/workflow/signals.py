@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from dwarf.errors import StateError
 
@@ -18,12 +18,16 @@ AnswerKind: TypeAlias = Literal["interrupt", "subgraph"]
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """The task waits for an answer. ``default`` is what it gets at the time-out, if ``has_default``."""
+    """The task waits for an answer. ``default`` is what it gets at the time-out, if ``has_default``.
+
+    ``key`` tells the question from others of the same task; "" where its payload does.
+    """
 
     payload: dict[str, JSON] = field(default_factory=dict)
     timeout_ms: int | None = None
     default: JSON = None
     has_default: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ class Subgraph:
 
     workflow: str | Graph
     state: dict[str, JSON] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What tells the workflow from others: its URL, or the name of the graph."""
+        return self.workflow if isinstance(self.workflow, str) else self.workflow.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +55,18 @@ Park: TypeAlias = Interrupt | Subgraph | Retry
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one ``interrupt`` or ``subgraph`` call returns when the task is run again.
+    """What one ``interrupt`` or ``subgraph`` call returns when the task is run again, and the question it belongs to.
 
     ``value`` is plain tagged JSON: the answer given, or the child's final state. ``timed_out`` makes the call raise
-    InterruptTimeout. For a child, ``error`` or a ``status`` other than "completed" makes it raise SubgraphFailed.
+    InterruptTimeout; ``is_default`` says that the value is the default of a question that nobody answered in time. For
+    a child, ``error`` or a ``status`` other than "completed" makes the call raise SubgraphFailed.
+
+    The question of an interrupt is its ``key`` and the payload it ``asked``; that of a child its ``workflow`` and the
+    digest of its ``input``. ``asked`` is None and ``workflow`` is "" where the question was not kept, as in databases
+    of the first version.
+
+    ``misses``: how many answers in a row before this one were not claimed by the run that they woke. ``by``: who
+    answered, as told.
     """
 
     kind: AnswerKind
@@ -58,16 +75,24 @@ class Answer:
     timed_out: bool = False
     flow_key: str = ""
     status: str = ""
+    is_default: bool = False
+    key: str = ""
+    asked: Mapping[str, JSON] | None = None
+    workflow: str = ""
+    input: str = ""
+    misses: int = 0
+    by: str = ""
 
     def to_json(self) -> dict[str, JSON]:
         """The compact form kept on the step: keys that hold nothing are left out."""
         data: dict[str, JSON] = {"kind": self.kind}
         if self.value is not None:
             data["value"] = self.value
-        if self.timed_out:
-            data["timedOut"] = True
-        texts = {"error": self.error, "flowKey": self.flow_key, "status": self.status}
-        data.update((key, text) for key, text in texts.items() if text)
+        if self.asked is not None:
+            data["asked"] = dict(self.asked)
+        texts = {name: getattr(self, attribute) for name, attribute in _TEXTS.items()}
+        rest = {"timedOut": self.timed_out, "isDefault": self.is_default, "misses": self.misses, **texts}
+        data.update((key, value) for key, value in rest.items() if value)
         return data
 
     @classmethod
@@ -76,14 +101,33 @@ class Answer:
         if not isinstance(data, Mapping):
             raise StateError(f"an answer must be an object, not {type(data).__name__}")
         kind = data.get("kind")
-        timed_out = data.get("timedOut") or False
-        texts = [data.get(key) or "" for key in ("error", "flowKey", "status")]
         if kind not in ("interrupt", "subgraph"):
             raise StateError(f"an answer's kind must be 'interrupt' or 'subgraph', not {kind!r}")
-        if not isinstance(timed_out, bool) or not all(isinstance(text, str) for text in texts):
-            raise StateError("an answer's error, flowKey and status must be strings, and timedOut a bool")
-        error, flow_key, status = texts
-        return cls(kind, data.get("value"), error, timed_out, flow_key, status)
+        flags = [data.get(name) or False for name in ("timedOut", "isDefault")]
+        texts = {attribute: data.get(name) or "" for name, attribute in _TEXTS.items()}
+        misses = data.get("misses") or 0
+        # the first version left an empty payload out, and noted beside it when the question was put
+        asked = data.get("asked", {} if "askedAt" in data else None)
+        if not all(isinstance(flag, bool) for flag in flags) or not all(
+            isinstance(each, str) for each in texts.values()
+        ):
+            raise StateError(f"an answer's {', '.join(_TEXTS)} must be strings, timedOut and isDefault bools")
+        if not isinstance(asked, Mapping | None) or not isinstance(misses, int) or isinstance(misses, bool):
+            raise StateError("an answer's asked must be an object, and its misses a whole number")
+        return cls(
+            kind, data.get("value"), timed_out=flags[0], is_default=flags[1], asked=asked, misses=misses, **texts
+        )
+
+
+_TEXTS: Final = {
+    "error": "error",
+    "flowKey": "flow_key",
+    "status": "status",
+    "key": "key",
+    "workflow": "workflow",
+    "input": "input",
+    "by": "by",
+}
 
 
 @dataclass(slots=True)
@@ -92,12 +136,14 @@ class Control:
 
     ``problem`` is a fault in the use of the control calls themselves: it fails the step and is not routed to an
     error handler. ``delay_ms`` is when the next step may start; the engine adds it to a ``Retry``'s own delay.
+    ``unclaimed`` are the places of the answers that no call of this run has taken, in their order.
     """
 
     goto: str = ""
     delay_ms: int = 0
     park: Park | None = None
     problem: str = ""
+    unclaimed: Sequence[int] = ()
 
 
 def control_of(flow: Flow) -> Control:
@@ -108,5 +154,5 @@ def control_of(flow: Flow) -> Control:
 def answer_on_timeout(interrupt: Interrupt) -> Answer:
     """The answer to record for an interrupt whose deadline has passed."""
     if interrupt.has_default:
-        return Answer("interrupt", interrupt.default)
+        return Answer("interrupt", interrupt.default, is_default=True)
     return Answer("interrupt", timed_out=True)

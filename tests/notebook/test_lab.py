@@ -308,12 +308,14 @@ def test_several_branches_ask_at_once(lab: Lab) -> None:
     graph.add_chain("Ask", "End", END)
     run = lab.start(graph)
     until(lambda: len(run.prompts) == 3)
+    with pytest.raises(InvalidRequest, match=r"3 prompts wait: 'What about a\?' of 'Ask', .*prompt=\.\.\."):
+        run.answer(5)
     run.answer({"x": 1}, prompt="What about b?")
     until(lambda: len(run.prompts) == 2)
     by_title = {prompt.title: prompt for prompt in run.prompts}
     run.answer("third", prompt=by_title["What about c?"])
     run.answer(None, prompt="Ask")
-    assert run.wait(20).state["given"] == [{}, {"x": 1}, "third"]
+    assert run.wait(20).state["given"] == [None, {"x": 1}, "third"]
     assert len([note for note in run._following.notes if "What about" in note]) == 3
 
 

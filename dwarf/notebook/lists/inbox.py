@@ -162,7 +162,7 @@ class Inbox(ListView):
         elif kind == "answer":
             entry = next((each for each in self._entries.values() if each.id == message.get("id")), None)
             if entry is not None and not entry.card.closed:
-                await self._answer(entry, message.get("value"))
+                await self._answer(entry, message.get("value", ...))
 
     async def _answer(self, entry: _Entry, value: Any) -> None:
         card = entry.card

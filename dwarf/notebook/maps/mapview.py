@@ -183,4 +183,4 @@ class MapView:
             position, _, card = str(message.get("id")).partition("/")
             following = self._work.asking.get(int(position)) if position.isdecimal() else None
             if following is not None:
-                self._submit(following.answer_card(card, message.get("value")))
+                self._submit(following.answer_card(card, message.get("value", ...)))

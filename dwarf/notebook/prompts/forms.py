@@ -68,6 +68,8 @@ def answer_text(value: Any, schema: Schema | None) -> str:
     """An answer on one line, for the record that stays in the notebook; secrets are masked."""
     if has_secret(schema):
         return "answered (not shown)"
+    if value is ...:
+        return "answered"
     if isinstance(value, bool):
         return "approved" if value else "rejected"
     if isinstance(value, Mapping):

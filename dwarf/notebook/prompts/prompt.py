@@ -41,13 +41,18 @@ class Prompt:
         self.deadline = step.interrupt_deadline
         self._send = send
 
-    def answer(self, value: Any = None) -> None:
-        """Answer it; returns when the answer is stored. InvalidRequest, and nothing changes, where it does not fit."""
+    def answer(self, value: Any = ...) -> None:
+        """Answer it; returns when the answer is stored. InvalidRequest, and nothing changes, where it does not fit.
+
+        None is an answer like any other; left out, the answer is ``{}``.
+        """
         self._send(self, self.check(value))
 
     def check(self, value: Any) -> Any:
         """The value as it would be stored; InvalidRequest where it does not fit the schema."""
-        return value if self.schema is None else check(value, dict(self.schema))
+        if self.schema is not None:
+            check({} if value is ... else value, dict(self.schema))
+        return value
 
     @property
     def default(self) -> Any:

@@ -209,7 +209,8 @@ function answerOf(form, inputs, fallback) {
   if (!inputs.length) return fallback;
   if (form.single) {
     const value = inputs[0].read();
-    return value === undefined ? null : value;
+    // an empty answer is null; where anything may be said, nothing is no answer's data at all
+    return value === undefined && form.fields[0].kind !== "free" ? null : value;
   }
   return readAll(inputs);
 }

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dwarf.errors import EngineClosed, FlowNotFound, StateConflict
+from dwarf.errors import EngineClosed, FlowNotFound, InvalidRequest, StateConflict
 from dwarf.notebook.pictures.words import plural
 from dwarf.notebook.prompts.answers import NOTHING, Answers
 from dwarf.notebook.prompts.forms import answer_text
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Card", "Following"]
 
 _MOST_NOTES = 20
+_MOST_NAMED = 10
 _REST_PER_STEP = 0.000_2  # seconds
 _LEAST_REST = 0.1
 _MOST_REST = 2.0
@@ -211,7 +212,10 @@ class Following:
         return [card for card in self.cards if not card.closed and card.scripted is False]
 
     async def answer(self, value: Any, which: str | Prompt | None) -> None:
-        """Answer a prompt: the oldest, or the one of this key, title or node. InvalidRequest where it does not fit."""
+        """Answer the prompt that waits, or the one of this key, title or node.
+
+        InvalidRequest where the answer does not fit, or where several wait and none is named.
+        """
         await self._read_prompts()
         card = self._card(which)
         await self._store(card, value)
@@ -230,7 +234,7 @@ class Following:
         self._tell()
 
     async def _store(self, card: Card, value: Any) -> None:
-        # in a thread, since the first check imports a lot
+        # in a thread, since an answer may be large
         value = await asyncio.to_thread(card.prompt.check, value)
         async with self._turn:
             await self.handle.resume(value, step=card.prompt.key)
@@ -239,6 +243,8 @@ class Following:
 
     def _card(self, which: str | Prompt | None) -> Card:
         open_cards = [card for card in self.cards if not card.closed]
+        if which is None and len(open_cards) > 1:
+            raise InvalidRequest(_several(open_cards))
         if which is None and open_cards:
             return open_cards[0]
         names = which.key if isinstance(which, Prompt) else which
@@ -287,6 +293,19 @@ class Following:
     def find(self, step_id: int) -> Step | None:
         """The step of this id, those of subgraphs included, as last seen."""
         return next((step for step in _all_steps(self.steps) if step.id == step_id), None)
+
+
+def _several(cards: Sequence[Card]) -> str:
+    titles = [card.prompt.title for card in cards]
+    shown = [
+        f"{card.prompt.title!r} of {card.prompt.node!r}" + (f" (key {card.prompt.key})" if again else "")
+        for card, again in ((card, titles.count(card.prompt.title) > 1) for card in cards[:_MOST_NAMED])
+    ]
+    more = f" and {len(cards) - _MOST_NAMED} more" if len(cards) > _MOST_NAMED else ""
+    return (
+        f"{len(cards)} prompts wait: {', '.join(shown)}{more}. Say which one is answered: "
+        "run.answer(value, prompt=...), by its title, node or key, or one of run.prompts"
+    )
 
 
 def _ask(title: str) -> str:

@@ -315,7 +315,7 @@ class RunView:
         if kind == "ready":
             self.ready = True
         elif kind == "answer":
-            self._submit(self.following.answer_card(str(message.get("id")), message.get("value")))
+            self._submit(self.following.answer_card(str(message.get("id")), message.get("value", ...)))
         elif kind == "ask":
             self._submit(self._ask(message))
         elif kind == "panel":

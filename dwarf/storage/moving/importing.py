@@ -200,6 +200,10 @@ def _check_step(step: Mapping[str, Any], plan: Plan) -> None:
         raise BadLine("the refs are ids of steps")
     if step["interrupt"] and not isinstance(step["interrupt"].get("payload"), dict):
         raise BadLine("the interrupt has a payload, which is an object")
+    if not all(isinstance(step["called"].get(name, ""), str) for name in ("workflow", "input")):
+        raise BadLine("what was called is a workflow and the digest of its input")
+    if not all(isinstance(name, str) for name in step["answered_by"] or ()):
+        raise BadLine("who has answered is a list of names")
     if step["progress"] and not _is_progress(*step["progress"]):
         raise BadLine("the progress is a number, a number or null, and a text")
     if not all(isinstance(text, str) for text in step["warnings"]):

@@ -114,6 +114,7 @@ def _answered(shard: int, row: Row) -> list[Answered]:
             timed_out=bool(entry.get("timedOut")),
             asked_at=moment(entry.get("askedAt") or 0) or NO_TIME,
             answered_at=moment(entry.get("answeredAt") or 0) or NO_TIME,
+            by=entry.get("by") or "",
         )
         for entry in entries
         if entry.get("kind") == "interrupt"

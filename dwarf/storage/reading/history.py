@@ -46,6 +46,7 @@ _COLUMNS = (
     steps.c.updated_at,
     steps.c.not_before,
     steps.c.warnings,
+    steps.c.answered_by,
 )
 TREE_FLOWS = Statement(
     "tree_flows",
@@ -272,4 +273,5 @@ def step_of(shard: int, row: Row) -> Step:
         updated_at=updated,
         not_before=moment(row[20]),
         warnings=tuple(loads(row[21])) if row[21] else (),
+        answered_by=tuple(loads(row[22])) if row[22] else (),
     )

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 from dwarf.errors import InvalidRequest, StateError
 from dwarf.workflow.schemas.checks import check as check
 from dwarf.workflow.schemas.checks import checked_schema
-from dwarf.workflow.schemas.types import SchemaMaker, plain
+from dwarf.workflow.schemas.types import SchemaMaker, answer_to_json, plain
 
-__all__ = ["check", "find_schema", "plain", "to_schema"]
+__all__ = ["answer_to_json", "check", "find_schema", "plain", "to_schema"]
 
 JSON: TypeAlias = Any
 
@@ -21,13 +21,18 @@ def to_schema(spec: Any) -> dict[str, JSON]:
 
     That is a JSON schema (a mapping, in which types may stand for sub-schemas), a list of choices, or a type: a class
     such as ``bool`` or ``date``, an Enum, ``Literal``, ``list[T]``, a Union, ``Annotated``, a dataclass, a TypedDict or
-    a pydantic model. InvalidRequest for anything else, and for a mapping that is no valid JSON schema.
+    a pydantic model. InvalidRequest for anything else, and for a mapping that is no valid JSON schema, or has patterns
+    that are none in RE2's syntax.
     """
     if isinstance(spec, Mapping):
-        return checked_schema(_mapping(spec))
+        maker = SchemaMaker()
+        schema = _mapping(spec, maker)
+        if maker.definitions:  # of the types within: references are looked up from the root
+            schema["$defs"] = {**schema.get("$defs", {}), **maker.definitions}
+        return checked_schema(schema)
     if isinstance(spec, (list, tuple, set, frozenset, range)):
         return _choices(spec)
-    return SchemaMaker().root(spec)
+    return checked_schema(SchemaMaker().root(spec))
 
 
 def _choices(choices: Any) -> dict[str, JSON]:
@@ -42,26 +47,26 @@ def _choices(choices: Any) -> dict[str, JSON]:
     return {"enum": values}
 
 
-def _mapping(schema: Mapping[Any, Any]) -> dict[str, JSON]:
+def _mapping(schema: Mapping[Any, Any], maker: SchemaMaker) -> dict[str, JSON]:
     result: dict[str, JSON] = {}
     for key, value in schema.items():
         if not isinstance(key, str):
             raise InvalidRequest(f"the keys of a JSON schema must be strings, not {type(key).__name__}")
-        result[key] = _member(value)
+        result[key] = _member(value, maker)
     return result
 
 
-def _member(value: Any) -> JSON:
+def _member(value: Any, maker: SchemaMaker) -> JSON:
     if isinstance(value, Mapping):
-        return _mapping(value)
+        return _mapping(value, maker)
     if isinstance(value, EnumMeta):
         return to_schema(value)
     if isinstance(value, (list, tuple)):
-        return [_member(item) for item in value]
+        return [_member(item, maker) for item in value]
     try:
         return plain(value)
     except StateError:
-        return SchemaMaker().root(value)  # a type in the place of a sub-schema
+        return maker.part(value)  # a type in the place of a sub-schema
 
 
 def find_schema(payload: Any) -> dict[str, JSON] | None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from dwarf.errors import InvalidRequest, StateError
+from dwarf.workflow.schemas.evaluate import Evaluation, Fault, TooMuchWork
+from dwarf.workflow.schemas.rules import SchemaFault, check_schema
 from dwarf.workflow.schemas.types import plain
-
-if TYPE_CHECKING:
-    from jsonschema.exceptions import ValidationError
 
 JSON: TypeAlias = Any
 
 _MAX_FAULTS = 5
+_MAX_CHOICES = 20
 
 _TYPES = {
     "string": "a text",
@@ -42,11 +42,29 @@ def _matched(pattern: str, text: str) -> None:
         raise ValueError(text)
 
 
+def _is_of(parse: Callable[[str], Any]) -> Callable[[str], bool]:
+    def fits(text: str) -> bool:
+        if len(text) > _MAX_FORMATTED:
+            return False
+        try:
+            parse(text)
+        except ValueError:
+            return False
+        return True
+
+    return fits
+
+
+_MAX_FORMATTED = 10_000  # characters; nothing longer is a date, an address or the like
+_FORMAT_CHECKS = {name: _is_of(parse) for name, (_, parse) in _FORMATS.items()}
+
+
 def check(value: Any, schema: Mapping[str, JSON]) -> Any:
     """Return the value, unchanged, if it fits the schema; InvalidRequest that says where and why if it does not.
 
     ``value`` may hold Python values or tagged JSON: it is checked as ``plain`` writes it. Secrets (fields marked
-    ``writeOnly`` or of the format "password") do not appear in the message.
+    ``writeOnly`` or of the format "password") do not appear in the message. The time it takes is bounded; an answer
+    that would take longer is refused.
     """
     try:
         instance = plain(value)
@@ -60,91 +78,73 @@ def check(value: Any, schema: Mapping[str, JSON]) -> Any:
 
 
 def checked_schema(schema: dict[str, JSON]) -> dict[str, JSON]:
-    """The schema itself, if it is a valid JSON schema; else InvalidRequest."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
-
+    """The schema itself, if it is one that answers can be checked against; else InvalidRequest."""
     try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        where = _path(error.absolute_path)
+        check_schema(schema)
+    except SchemaFault as fault:
+        where = _path(fault.path)
         at = f" at {where}" if where else ""
-        raise InvalidRequest(f"the schema is not a valid JSON schema{at}: {error.message:.200}") from None
+        raise InvalidRequest(f"the schema is not a valid JSON schema{at}: {fault.reason}") from None
     return schema
 
 
 def _faults(instance: JSON, schema: Mapping[str, JSON]) -> list[str]:
-    from jsonschema import Draft202012Validator, FormatChecker
-    from referencing import Registry
-
-    formats = FormatChecker(formats=())
-    for name, (_, parse) in _FORMATS.items():
-        formats.checks(name, raises=ValueError)(_parses(parse))
-    # the empty registry: a $ref never leads to a network
-    validator = Draft202012Validator(schema, format_checker=formats, registry=Registry())
     try:
-        errors = sorted(validator.iter_errors(instance), key=lambda error: [str(part) for part in error.absolute_path])
-    except Exception as error:  # noqa: BLE001 - a faulty schema fails in ways of its own
-        raise InvalidRequest(f"the answer cannot be checked, because its schema is faulty: {error!s:.300}") from None
-    return list(dict.fromkeys(fault for error in errors for fault in _texts(error)))
-
-
-def _parses(parse: Callable[[str], Any]) -> Callable[[object], bool]:
-    def checker(value: object) -> bool:
-        if isinstance(value, str):
-            parse(value)
-        return True
-
-    return checker
+        check_schema(schema)  # one that was imported, or kept by an earlier version, has been checked by nobody
+        faults = Evaluation(schema, _FORMAT_CHECKS).of(schema, instance).faults
+    except SchemaFault as fault:
+        where = "".join(f" at {path}" for path in [_path(fault.path)] if path)
+        raise InvalidRequest(f"the answer cannot be checked, because its schema is faulty{where}: {fault}") from None
+    except RecursionError:
+        raise InvalidRequest(
+            "the answer cannot be checked, because its schema is faulty: it refers to itself"
+        ) from None
+    except TooMuchWork:
+        raise InvalidRequest("the answer is too large: checking it against its schema would take too long") from None
+    except UnicodeEncodeError:
+        raise InvalidRequest("the answer cannot be kept: it holds a lone surrogate") from None
+    faults = sorted(faults, key=lambda fault: [str(part) for part in fault.path])
+    return list(dict.fromkeys(text for fault in faults for text in _texts(fault)))
 
 
 # ---------------------------------------------------------------------- messages
 
 
-def _texts(error: ValidationError) -> Iterable[str]:
-    if error.validator in ("anyOf", "oneOf") and error.context:
-        yield from _branch_texts(error)
+def _texts(fault: Fault) -> Iterable[str]:
+    if fault.branches:
+        yield from _branch_texts(fault)
         return
-    where = _path(error.absolute_path)
-    if error.validator == "required":
-        present = error.instance if isinstance(error.instance, Mapping) else {}
-        wanted: Any = error.validator_value
-        names = [name for name in wanted if name not in present]
-        # one error comes for each missing name; its message begins with the name
-        for name in names:
-            if error.message.startswith(repr(name)):
-                yield f"{where}.{name} is missing".lstrip(".")
+    where = _path(fault.path)
+    if fault.keyword == "required":
+        yield f"{where}.{fault.wanted} is missing".lstrip(".")
         return
-    reason = _reason(error)
+    reason = _reason(fault)
     yield f"{where}: {reason}" if where else reason
 
 
-def _branch_texts(error: ValidationError) -> Iterable[str]:
+def _branch_texts(fault: Fault) -> Iterable[str]:
     # of the alternatives, the one that comes closest says what is wrong; null, of an optional value, never does
-    branches: dict[Any, list[ValidationError]] = {}
-    for inner in error.context or ():
-        branches.setdefault(inner.schema_path[0], []).append(inner)
-    real = [faults for faults in branches.values() if faults[0].validator_value != "null"]
-    deep = [faults for faults in real if any(fault.path for fault in faults)] or real
+    real = [faults for faults in fault.branches if faults[0].wanted != "null" or faults[0].keyword != "type"]
+    deep = [faults for faults in real if any(inner.path for inner in faults)] or real
     if len(deep) == 1:
         for inner in deep[0]:
-            yield from _texts(inner)
+            yield from _texts(inner.below(*fault.path))
         return
-    wanted = [kind for faults in real for kind in _as_list(faults[0].validator_value) if faults[0].validator == "type"]
-    where = _path(error.absolute_path)
-    reason = f"{_shown(error)} is not {_either(wanted)}" if wanted else f"{_shown(error)} fits none of the alternatives"
+    wanted = [kind for faults in real for kind in _as_list(faults[0].wanted) if faults[0].keyword == "type"]
+    where = _path(fault.path)
+    reason = f"{_shown(fault)} is not {_either(wanted)}" if wanted else f"{_shown(fault)} fits none of the alternatives"
     yield f"{where}: {reason}" if where else reason
 
 
-def _reason(error: ValidationError) -> str:
-    shown = _shown(error)
-    wanted: Any = error.validator_value
-    instance: Any = error.instance
-    match error.validator:
+def _reason(fault: Fault) -> str:
+    shown = _shown(fault)
+    wanted: Any = fault.wanted
+    match fault.keyword:
         case "type":
             return f"{shown} is not {_either(_as_list(wanted))}"
         case "enum":
-            return f"{shown} is not one of {', '.join(_value_text(choice) for choice in wanted)}"
+            more = ", ..." if len(wanted) > _MAX_CHOICES else ""
+            return f"{shown} is not one of {', '.join(map(_value_text, wanted[:_MAX_CHOICES]))}{more}"
         case "const":
             return f"{shown} is not {_value_text(wanted)}"
         case "format":
@@ -166,25 +166,27 @@ def _reason(error: ValidationError) -> str:
         case "pattern":
             return f"{shown} does not have the form {wanted}"
         case "minItems" | "maxItems":
-            bound = "least" if error.validator == "minItems" else "most"
-            return f"has {len(instance)} items, not at {bound} {wanted}"
+            bound = "least" if fault.keyword == "minItems" else "most"
+            return f"has {len(fault.instance)} items, not at {bound} {wanted}"
         case "uniqueItems":
             return "holds the same item twice"
         case "additionalProperties":
-            known = error.schema.get("properties", {}) if isinstance(error.schema, Mapping) else {}
-            return "has unknown fields: " + ", ".join(repr(name) for name in instance if name not in known)
-    return f"{shown} does not fit ({error.validator})"
+            return "has unknown fields: " + ", ".join(repr(name) for name in wanted)
+        case "oneOf":
+            return f"{shown} fits more than one of the alternatives"
+        case "false":
+            return f"{shown} is not allowed here"
+    return f"{shown} does not fit ({fault.keyword})"
 
 
 def _path(parts: Iterable[Any]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
 
 
-def _shown(error: ValidationError) -> str:
-    schema = error.schema if isinstance(error.schema, Mapping) else {}
-    if schema.get("writeOnly") or schema.get("format") == "password":
+def _shown(fault: Fault) -> str:
+    if fault.schema.get("writeOnly") or fault.schema.get("format") == "password":
         return "the value"
-    return _value_text(error.instance)
+    return _value_text(fault.instance)
 
 
 def _value_text(value: JSON) -> str:
@@ -194,7 +196,7 @@ def _value_text(value: JSON) -> str:
         return "true" if value else "false"
     if isinstance(value, (list, dict)):
         return "a list" if isinstance(value, list) else "an object"
-    text = repr(value)
+    text = repr(value[:61] if isinstance(value, str) else value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

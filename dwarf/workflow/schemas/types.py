@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import sys
 import typing
 from collections.abc import Collection, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
 from collections.abc import Set as AbstractSet
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 from uuid import UUID
 
 from dwarf.errors import InvalidRequest, StateError
-from dwarf.workflow.typeforms import hints_of, is_pydantic, is_union, required_keys, type_name, unwrap
+from dwarf.workflow.typeforms import fields_of, hints_of, is_pydantic, is_union, required_keys, type_name, unwrap
 from dwarf.workflow.values import TAG, to_json
 
 JSON: TypeAlias = Any
@@ -96,6 +97,40 @@ def _untagged(tagged: dict[str, JSON]) -> JSON:
     return plain(value)
 
 
+def is_secret(cls: object) -> bool:
+    """Whether this is a class of pydantic's for texts that must not be shown. Does not import pydantic."""
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and isinstance(cls, type) and issubclass(cls, pydantic.SecretStr)
+
+
+def answer_to_json(value: Any) -> JSON:
+    """The stored form of an answer. StateError for what cannot be kept.
+
+    The texts of pydantic's secrets are kept as they are: the task that has asked for them has to get them.
+    """
+    try:
+        return to_json(value, field="answer")
+    except StateError:
+        revealed = _revealed(value)
+        if revealed is value:
+            raise
+        return to_json(revealed, field="answer")
+
+
+def _revealed(value: Any) -> Any:
+    """The value with secrets as texts, models that hold some as mappings; the value itself where there are none."""
+    if is_secret(type(value)):
+        return value.get_secret_value()
+    if isinstance(value, (list, tuple)):
+        items = [_revealed(item) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    fields = fields_of(value)
+    if fields is None:
+        return value
+    known = {name: _revealed(item) for name, item in fields.items()}
+    return known if any(known[name] is not fields[name] for name in fields) else value
+
+
 class SchemaMaker:
     """Makes one schema. Classes that contain themselves go to its ``$defs``."""
 
@@ -114,6 +149,15 @@ class SchemaMaker:
             return schema
         # a class that contains itself: its fields belong at the top, where a form looks for them
         return {**schema["$defs"][name], "$defs": schema["$defs"]}
+
+    def part(self, kind: Any) -> Schema:
+        """The schema of a type within a larger one, whose root has to have the ``definitions``."""
+        return self._of(kind)
+
+    @property
+    def definitions(self) -> Mapping[str, Schema]:
+        """What the schemas made so far refer to, by name."""
+        return self._defs
 
     def _of(self, kind: Any) -> Schema:
         if get_origin(kind) is Annotated:
@@ -162,6 +206,8 @@ class SchemaMaker:
             return {"title": cls.__name__, "enum": [plain(member.value) for member in cls]}
         if issubclass(cls, PurePath):
             return {"type": "string", "format": "path"}
+        if is_secret(cls):
+            return {"type": "string", "format": "password", "writeOnly": True}
         described = self._object_of(cls)
         if described is None:
             raise _no_schema(cls)

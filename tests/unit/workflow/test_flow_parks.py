@@ -14,7 +14,6 @@ from dwarf.errors import (
     InterruptTimeout,
     InvalidRequest,
     Parked,
-    StateConflict,
     StateError,
     SubgraphFailed,
 )
@@ -129,8 +128,9 @@ def test_an_answer_is_the_tasks_own_copy_with_its_types() -> None:
     assert stored["list"] == [1]
 
 
-def test_the_payload_is_not_looked_at_when_the_answer_is_there() -> None:
-    assert Flow(answers=[Answer("interrupt", 1)]).interrupt(object()) == 1
+def test_the_payload_is_looked_at_also_when_there_are_answers() -> None:
+    with pytest.raises(StateError, match="payload of an interrupt"):
+        Flow(answers=[Answer("interrupt", 1)]).interrupt(object())
 
 
 def test_a_time_out_without_a_default_raises() -> None:
@@ -225,11 +225,10 @@ def test_the_nth_call_gets_the_nth_answer_in_one_common_order() -> None:
     assert parked(lambda: flow.subgraph("D"), flow) == Subgraph("D")
 
 
-def test_another_order_than_before_is_a_conflict() -> None:
-    flow = Flow(answers=[Answer("interrupt", "first")], node="Review")
-    with pytest.raises(StateConflict, match=r"call 1 .* node 'Review' .*same order"):
-        flow.subgraph("B")
-    assert flow.interrupt("A") == "first"
+def test_an_answer_to_one_kind_is_none_to_the_other() -> None:
+    flow = Flow(answers=[Answer("interrupt", "first")])
+    assert parked(lambda: flow.subgraph("B"), flow) == Subgraph("B")
+    assert control_of(flow).unclaimed == (0,)
 
 
 def test_the_first_park_of_a_run_stays() -> None:

@@ -51,13 +51,13 @@ def test_everything_goes_round() -> None:
         "claimedAt": "2023-11-14T22:13:22.000Z",
         "baggage": {"user": "ada"},
         "answers": [{"kind": "interrupt", "value": 1}, {"kind": "subgraph", "error": "boom", "status": "failed", "value": {}}],
-        "answersUsed": 1,
+        "answersClaimed": [0],
     }  # fmt: skip
     twin = over_the_wire(flow)
     assert twin.to_json() == form
     assert (twin.key, twin.step_key, twin.node, twin.attempt) == (flow.key, flow.step_key, flow.node, flow.attempt)
     assert (twin.created_at, twin.baggage, dict(twin)) == (flow.created_at, flow.baggage, dict(flow))
-    assert control_of(twin) == Control("X", 1500)
+    assert control_of(twin) == Control("X", 1500, unclaimed=(1,))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_unknown_keys_are_ignored_and_bytes_are_read() -> None:
 
 
 def test_negative_numbers_read_as_none_at_all() -> None:
-    flow = Flow.from_json({"sleepDuration": -5, "attempt": -1, "answersUsed": 9})
+    flow = Flow.from_json({"sleepDuration": -5, "attempt": -1, "answersClaimed": [9, "x"]})
     assert control_of(flow).delay_ms == 0
     assert flow.attempt == 0
     assert flow.to_json() == {"state": {}, "changes": {}}

@@ -39,8 +39,11 @@ def test_a_wrong_form_is_refused(form: Any) -> None:
 
 
 def test_the_answer_of_a_deadline() -> None:
-    assert answer_on_timeout(Interrupt(timeout_ms=5, default=3, has_default=True)) == Answer("interrupt", 3)
-    assert answer_on_timeout(Interrupt(timeout_ms=5, default=None, has_default=True)) == Answer("interrupt", None)
+    assert answer_on_timeout(Interrupt(timeout_ms=5, default=3, has_default=True)) == Answer(
+        "interrupt", 3, is_default=True
+    )
+    none = answer_on_timeout(Interrupt(timeout_ms=5, default=None, has_default=True))
+    assert none == Answer("interrupt", None, is_default=True)
     assert answer_on_timeout(Interrupt(timeout_ms=5)) == Answer("interrupt", timed_out=True)
 
 

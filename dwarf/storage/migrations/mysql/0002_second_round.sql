@@ -1,2 +1,4 @@
 ALTER TABLE dwarf_steps
-    ADD COLUMN warnings LONGTEXT;
+    ADD COLUMN warnings LONGTEXT,
+    ADD COLUMN called LONGTEXT,
+    ADD COLUMN answered_by LONGTEXT;
