@@ -67,9 +67,9 @@ class Plan:
             elif transition.on_error:
                 node.on_error = node.on_error or transition.target
             elif transition.switch:
-                node.arms.append((parse(transition.when), transition.target))
+                node.arms.append((parse(transition.when, stored=True), transition.target))
             else:
-                when = parse(transition.when) if transition.when else None
+                when = parse(transition.when, stored=True) if transition.when else None
                 node.edges.append(Edge(transition.target, when, transition.for_each, transition.item or "item"))
                 if transition.for_each:
                     node.injected += _injected(transition.item or "item")

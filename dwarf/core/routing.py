@@ -101,5 +101,19 @@ def _items(edge: Edge, view: State) -> list[JSON]:
     if isinstance(value, dict) and value.get("$dwarf") in ("tuple", "set", "frozenset"):
         value = value.get("v")
     if not isinstance(value, list):
-        raise RoutingError(f"for_each field {edge.for_each!r} is not an array")
+        raise RoutingError(f"for_each field {edge.for_each!r} is not an array, but {_described(value)}")
     return value
+
+
+def _described(value: JSON) -> str:
+    """What a value is that was to be a list, and what to write for it."""
+    kind = value.get("$dwarf") if isinstance(value, dict) else None
+    if kind is not None:
+        hint = " (write df.to_dict('records') to the state)" if kind in ("frame", "dataframe") else ""
+        hint = hint or (" (write its .tolist() to the state)" if kind in ("series", "ndarray", "array") else "")
+        return f"a {kind}{hint}"
+    if isinstance(value, dict):
+        return "an object (write a list to the state: list(value.items()), or its values)"
+    if isinstance(value, str):
+        return "a text (write a list to the state: its words by text.split(), or [text])"
+    return "a bool" if isinstance(value, bool) else "a number (write a list to the state: list(range(n)))"

@@ -417,4 +417,7 @@ def _runs(task: asyncio.Task[Any]) -> bool:
 
 
 def _late(budget: float) -> TimeoutError:
-    return TimeoutError(f"the task exceeded its time budget of {budget:g} s")
+    return TimeoutError(
+        f"the task exceeded its time budget of {budget:g} s; create(..., time_budget=...) gives the flow's tasks more, "
+        "and Engine(time_budget=...) those of all flows"
+    )

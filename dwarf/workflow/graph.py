@@ -8,6 +8,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Self, TypeAlias
 
+from dwarf.errors import GraphError
 from dwarf.workflow.parts import END as END
 from dwarf.workflow.parts import Limit as Limit
 from dwarf.workflow.parts import Node as Node
@@ -27,9 +28,10 @@ display_hook: Callable[[Graph], Mapping[str, Any]] | None = None
 class Graph:
     """A workflow definition. Every builder returns the graph, so calls chain. The first node added is the entry.
 
-    Building never refuses a wrong structure: ``validate`` reports all of it at once. Only arguments of a wrong type
-    raise (TypeError, or GraphError for text that cannot be stored). Transitions add the nodes they name: such a node's
-    URL is its name. The order of nodes and of transitions is kept and has a meaning.
+    Building never refuses a wrong structure: ``validate`` reports all of it at once. Only wrong arguments raise
+    (TypeError, or GraphError for text that cannot be stored and for empty conditions). A transition that is there
+    already is not added again. Transitions add the nodes they name: such a node's URL is its name. The order of nodes
+    and of transitions is kept and has a meaning.
 
     A graph has no URL of its own: a host knows it by its name unless it is registered under another. Each flow keeps
     the graph it was created with, as JSON.
@@ -46,6 +48,7 @@ class Graph:
         self._slots: list[_Slot] = []
         self._first: dict[str, _Slot] = {}
         self._edges: list[Transition] = []
+        self._known: set[Transition] | None = None  # the same, for look-ups; None where it has to be made anew
         self._marks: dict[str, None] = {}  # a set that keeps its order
         self._reducers: dict[str, Reducer | str] | None = None
         self._view: View | None = None
@@ -90,7 +93,7 @@ class Graph:
         return self
 
     def set_reducer(self, field: str, reducer: Reducer | str) -> Self:
-        """Combine the contributions to a state field by this reducer. An unknown name fails only when it is used."""
+        """Combine the contributions to a state field by this reducer. ``validate`` reports an unknown name."""
         field, name = as_text(field, "the field of a reducer"), as_text(reducer, "a reducer")
         if self._reducers is None:
             self._reducers = {}
@@ -104,7 +107,7 @@ class Graph:
 
     def add_transition(self, source: str, target: str, *, when: str | None = None) -> Self:
         """Go from source to target, if ``when`` is true; always without one. Several true edges fan out."""
-        return self._connect(source, target, when=_condition(when))
+        return self._connect(source, target, when=_condition(when, source, target))
 
     def add_switch(self, source: str, arms: Mapping[str, str], *, default: str | None = None) -> Self:
         """Go to the target of the first condition that is true, or to ``default``.
@@ -113,18 +116,25 @@ class Graph:
         arm "true", stays the last one, and a new default replaces it.
         """
         if not isinstance(arms, Mapping):
-            raise TypeError(f"the arms of a switch must map conditions to node names, not {type(arms).__name__}")
-        last = next((edge for edge in reversed(self._edges) if edge.source == source and edge.switch), None)
+            hint = "; let the task decide by flow.goto, or write what it decided to a field" if callable(arms) else ""
+            raise TypeError(f"the arms of a switch must map conditions to node names, not {type(arms).__name__}{hint}")
+        there = [edge for edge in self._edges if edge.source == source and edge.switch]
+        asked = [*arms.items(), *([] if default is None else [("true", default)])]
+        if asked and {(edge.when, edge.target) for edge in there} >= set(asked):
+            return self  # the cell of a notebook is run again
+        last = there[-1] if there else None
         if last is not None and last.when == "true" and (arms or default is not None):
             self._edges = [edge for edge in self._edges if edge is not last]
+            self._known = None
         else:
             last = None
         for when, target in arms.items():
-            self._connect(source, target, when=_condition(when), switch=True)
+            self._connect(source, target, when=_condition(when, source, target), switch=True)
         if default is not None:
             self._connect(source, default, when="true", switch=True)
         elif last is not None:
             self._edges.append(last)
+            self._known = self._view = None
         return self
 
     def add_for_each(self, source: str, target: str, *, items: str, item: str = "item") -> Self:
@@ -273,7 +283,7 @@ class Graph:
         twin.__dict__.update(self.__dict__)
         twin._slots = [_Slot(slot.name, slot.url, slot.limit, slot.function) for slot in self._slots]
         twin._first = {slot.name: slot for slot in reversed(twin._slots)}
-        twin._edges, twin._marks, twin._view = list(self._edges), dict(self._marks), None
+        twin._edges, twin._marks, twin._view, twin._known = list(self._edges), dict(self._marks), None, None
         twin._reducers = None if self._reducers is None else dict(self._reducers)
         return twin
 
@@ -302,8 +312,13 @@ class Graph:
         for name in (source, target):
             if name != END:
                 self._register(name)
-        self._edges.append(Transition(source, target, **marks))
-        self._view = None
+        edge = Transition(source, target, **marks)
+        if self._known is None:
+            self._known = set(self._edges)
+        if edge not in self._known:  # the cell of a notebook is run again: that adds no second branch
+            self._known.add(edge)
+            self._edges.append(edge)
+            self._view = None
         return self
 
     def _register(self, name: str) -> _Slot:
@@ -322,7 +337,7 @@ class Graph:
         self.entry = entry
         self._slots = [_Slot(node.name, node.url, node.limit) for node in nodes]
         self._first = {slot.name: slot for slot in reversed(self._slots)}
-        self._edges = list(edges)
+        self._edges, self._known = list(edges), None
         self._marks = {node.name: None for node in nodes if node.fan_in}
         self._set_reducers(reducers)
         self._view = None
@@ -370,8 +385,20 @@ def _resolve(name: str, task: str | Task | None) -> tuple[str, Task | None, Limi
     return mark.url, task, mark.limit
 
 
-def _condition(when: str | None) -> str:
-    return "" if when is None else as_text(when, "a condition")
+def _condition(when: str | None, source: str, target: str) -> str:
+    if when is None:
+        return ""
+    if callable(when):
+        raise TypeError(
+            f"a condition must be a str, such as 'amount > 100', not {type(when).__name__}: what only a function can "
+            "decide, a task decides by flow.goto, or by writing a field that the condition names"
+        )
+    if not as_text(when, "a condition").strip():
+        raise GraphError(
+            f"the condition of the transition {source!r} -> {target!r} is empty: leave `when` out to go there always, "
+            "and use default= for the last arm of a switch"
+        )
+    return as_text(when, "a condition")
 
 
 def _count(number: int, what: str) -> str:

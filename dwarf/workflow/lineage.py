@@ -117,7 +117,7 @@ class _Walk:
             if self.graph.is_fan_out_source(name) and name in self.entered and name not in self.fan_in_of:
                 found.append(
                     f"{self.label}: fan-out source {_quoted(name)} has no fan-in node downstream; mark the node where "
-                    f"its branches meet by set_fan_in{self._doubles(name)}"
+                    f"its branches meet: add_node(..., fan_in=True){self._doubles(name)}"
                 )
         return found
 
@@ -131,7 +131,7 @@ class _Walk:
 
     def _nothing_to_close(self, edge: Transition) -> None:
         self.problems.append(
-            f"{self.label}: the transition {_arrow(edge)} enters a fan-in node where there is no fan-out frame to pop; "
+            f"{self.label}: the transition {_arrow(edge)} enters a fan-in node from outside of any fan-out; "
             f"let it come from a branch of a fan-out, or do not mark {_quoted(edge.target)} as fan-in"
         )
 
@@ -143,8 +143,9 @@ class _Walk:
 
     def _end_inside(self, edge: Transition, stack: int) -> None:
         self.problems.append(
-            f"{self.label}: the transition {_arrow(edge)} leaves unpopped fan-out frames: it is "
-            f"{self.stacks.describe(stack)}; lead every branch to the fan-in node, and go to END from there"
+            f"{self.label}: the transition {_arrow(edge)} ends the flow {self.stacks.describe(stack)}, where "
+            "other branches go on; lead every branch to the node where they meet, which is marked by "
+            "add_node(..., fan_in=True), and go to END from there"
         )
 
     def _two_stacks(self, edge: Transition, stack: int) -> None:

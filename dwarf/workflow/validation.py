@@ -10,6 +10,8 @@ from dwarf.workflow.conditions import parse
 from dwarf.workflow.drawing.networks import to_networkx
 from dwarf.workflow.lineage import lineage_problems
 from dwarf.workflow.parts import END, shown
+from dwarf.workflow.reducers import Reducer
+from dwarf.workflow.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph, Task
@@ -39,7 +41,7 @@ def problems_of(graph: Graph) -> list[str]:
     label = f"graph {graph.name!r}"
     problems = [
         f"{label}: {problem}"
-        for part in (_head, _nodes, _tasks, _entry, _marks, _edges, _mixed, _ways)
+        for part in (_head, _nodes, _tasks, _entry, _marks, _edges, _mixed, _reducers, _ways)
         for problem in part(graph)
     ]
     if graph.url_of(graph.entry) and graph.entry != END:
@@ -166,6 +168,22 @@ def _mixed(graph: Graph) -> Iterator[str]:
                     "that one an arm or the default of the switch, or branch at a node behind it"
                 )
                 break
+
+
+def _reducers(graph: Graph) -> Iterator[str]:
+    for field, reducer in graph.reducers.items():
+        if reducer not in _KNOWN_REDUCERS:
+            habit = _HABITS.get(reducer.lower())
+            hint = f"; did you mean {habit!r}?" if habit else did_you_mean(reducer, _KNOWN_REDUCERS)
+            yield f"field {field!r} has an unknown reducer {reducer!r}{hint or '; known are ' + ', '.join(Reducer)}"
+
+
+_KNOWN_REDUCERS: Final = frozenset(["", *(str(reducer) for reducer in Reducer)])
+_HABITS: Final = {
+    "sum": "add", "+": "add", "plus": "add", "extend": "append", "list": "append", "concatenate": "append",
+    "update": "merge", "dict": "merge", "set": "union", "all": "and", "any": "or", "last": "replace",
+    "overwrite": "replace", "join": "concat", "str": "concat", "minimum": "min", "maximum": "max",
+}  # fmt: skip
 
 
 def _ways(graph: Graph) -> Iterator[str]:

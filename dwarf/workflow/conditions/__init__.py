@@ -37,16 +37,24 @@ class Condition:
     that is no regular expression."""
 
 
-def parse(text: str) -> Condition:
-    """Read a condition and check all of it, literal patterns included. ConditionError says where it is wrong."""
+def parse(text: str, *, stored: bool = False) -> Condition:
+    """Read a condition and check all of it, literal patterns included. ConditionError says where it is wrong.
+
+    ``stored``: the text is that of a flow's frozen graph, which may hold quotes inside of quotes.
+    """
     if not isinstance(text, str):
         raise ConditionError(f"a condition must be a string, not {type(text).__name__}", position=0)
-    return _parse(text)
+    try:
+        return _parse(text)
+    except ConditionError:
+        if not stored:
+            raise
+        return _parse(text, stored=True)
 
 
 @lru_cache(maxsize=1024)
-def _parse(text: str) -> Condition:
-    expression = parse_expression(text)
+def _parse(text: str, *, stored: bool = False) -> Condition:
+    expression = parse_expression(text, stored=stored)
     try:
         return Condition(text, expression, compile_expression(expression, text))
     except RecursionError:

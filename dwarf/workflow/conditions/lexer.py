@@ -37,15 +37,18 @@ _SPACE: Final = re.compile(r"\s*")
 _SYMBOL: Final = re.compile(r"==|!=|<=|>=|=~|!~|<|>|&&|\|\||!|\(|\)")
 _WORD: Final = re.compile(r"[0-9A-Za-z_.+\-]+")
 
-# A quote closes its string where an operand may end: before an operator, a closing parenthesis or the end. Elsewhere it
-# is part of the string, so that 'it's' needs no escape. Operators inside of a string mean nothing.
+# Conditions that were stored when a quote closed its text only where an operand may end, so that 'it's' was one.
 _AFTER_STRING: Final = re.compile(r"\s*(?:\Z|\)|&&|\|\||[=!<>]=|[=!]~|[<>])")
 
 _KINDS: Final = {"!": Kind.NOT, "&&": Kind.AND, "||": Kind.OR, "(": Kind.OPEN, ")": Kind.CLOSE}
 
 
-def tokens_of(text: str) -> list[Token]:
-    """All tokens, the last of the kind END. ConditionError for text that is none."""
+def tokens_of(text: str, *, stored: bool = False) -> list[Token]:
+    """All tokens, the last of the kind END. ConditionError for text that is none.
+
+    The next quote of the same kind closes a text, and operators inside of it mean nothing. ``stored``: the text may be
+    older than that rule.
+    """
     found: list[Token] = []
     position = _skip_space(text, 0)
     while position < len(text):
@@ -58,7 +61,7 @@ def tokens_of(text: str) -> list[Token]:
             found.append(Token(Kind.WORD, word[0], position))
             position = word.end()
         elif text[position] in "'\"`":
-            end = _end_of_string(text, position)
+            end = _end_of_string(text, position, stored)
             found.append(Token(Kind.STRING, text[position + 1 : end], position))
             position = end + 1
         else:
@@ -73,18 +76,21 @@ def _skip_space(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _end_of_string(text: str, start: int) -> int:
+def _end_of_string(text: str, start: int, stored: bool) -> int:
     quote = text[start]
     end = text.find(quote, start + 1)
     while end >= 0:
-        if _AFTER_STRING.match(text, end + 1):
+        if not stored or _AFTER_STRING.match(text, end + 1):
             return end
         end = text.find(quote, end + 1)
-    raise fault(text, start, "unterminated string")
+    hint = f"; a text with {quote} in it is put in another kind of quotes" if quote in text[:start] else ""
+    raise fault(text, start, f"unterminated string: the closing {quote} is missing{hint}")
 
 
 def _advice(text: str, position: int) -> str:
     character = text[position]
+    if character == ",":
+        return "unexpected ',': functions cannot be called here; let the task before write what they compute to a field"
     wanted = {"=": "'=='", "&": "'&&'", "|": "'||'", "~": "'=~' or '!~'"}.get(character)
     return f"unexpected {character!r}" + (f"; did you mean {wanted}?" if wanted else "")
 

@@ -15,6 +15,7 @@ from math import isinf
 from typing import Final, cast
 
 from dwarf.errors import ConditionError
+from dwarf.workflow.conditions.habits import missing_operator
 from dwarf.workflow.conditions.lexer import Kind, Token, fault, tokens_of
 from dwarf.workflow.conditions.syntax import (
     And,
@@ -51,11 +52,11 @@ _BOOLS: Final = {
 }
 
 
-def parse_expression(text: str) -> Expression:
-    """The syntax tree. ConditionError with the place of the first fault."""
+def parse_expression(text: str, *, stored: bool = False) -> Expression:
+    """The syntax tree. ConditionError with the place of the first fault. ``stored``: see ``tokens_of``."""
     if not text.strip():
         raise ConditionError("a condition must not be empty", expression=text, position=0)
-    parser = _Parser(text)
+    parser = _Parser(text, stored)
     try:
         expression = parser.expression(0)
     except RecursionError:
@@ -66,9 +67,9 @@ def parse_expression(text: str) -> Expression:
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, stored: bool) -> None:
         self.text = text
-        self.tokens = tokens_of(text)
+        self.tokens = tokens_of(text, stored=stored)
         self.index = 0
 
     @property
@@ -79,12 +80,12 @@ class _Parser:
         """The error for a token that cannot stand where it is."""
         token = self.token
         if token.kind is Kind.END:
-            return fault(self.text, token.position, "a value is missing")
+            return fault(self.text, token.position, "a value is missing at the end")
         before = self.tokens[self.index - 1].kind if self.index else None
         if token.kind is Kind.CLOSE and before in (Kind.WORD, Kind.STRING, Kind.CLOSE):
             return fault(self.text, token.position, "')' without '('")
         if token.kind in (Kind.WORD, Kind.STRING, Kind.OPEN) and before in (Kind.WORD, Kind.STRING, Kind.CLOSE):
-            return fault(self.text, token.position, "an operator is missing")
+            return fault(self.text, token.position, missing_operator(self.tokens, self.index))
         shown = f"'{token.text}'" if token.text else token.kind.value
         return fault(self.text, token.position, f"unexpected {shown}")
 

@@ -42,13 +42,12 @@ def test_every_builder_returns_the_graph() -> None:
 
 
 def test_each_kind_of_transition_has_its_marks() -> None:
-    graph = Graph("g").add_transition("a", "b").add_transition("a", "b", when="x").add_transition("a", "b", when="")
+    graph = Graph("g").add_transition("a", "b").add_transition("a", "b", when="x")
     graph.add_switch("a", {"x": "b"}).add_goto("a", "b").add_error_handler("a", "b")
     graph.add_for_each("a", "b", items="xs").add_for_each("a", "b", items="xs", item="x")
     assert graph.transitions == (
         Transition("a", "b"),
         Transition("a", "b", when="x"),
-        Transition("a", "b"),
         Transition("a", "b", when="x", switch=True),
         Transition("a", "b", goto=True),
         Transition("a", "b", on_error=True),
@@ -190,8 +189,8 @@ def test_reading_by_node() -> None:
     ("edges", "expected"),
     [
         (["plain"], False),
-        (["plain", "plain"], True),
-        (["when", "when"], True),
+        (["plain", "plain"], False),
+        (["when", "when"], False),
         (["plain", "when"], True),
         (["each"], True),
         (["switch", "switch"], False),
@@ -296,3 +295,34 @@ def test_a_refused_transition_adds_no_node() -> None:
 def test_text_that_cannot_be_stored_is_refused() -> None:
     with pytest.raises(GraphError, match="surrogate"):
         Graph("g").add_node("a\ud800")
+
+
+def test_a_cell_that_adds_may_be_run_again() -> None:
+    def build(graph: Graph) -> Graph:
+        graph.add_node("a").add_chain("a", "b", END).add_goto("b", "a").add_error_handler("a", "b")
+        graph.add_switch("b", {"x": "a", "y": "b"}, default="c").add_for_each("c", "d", items="xs").add_fan_out(
+            "c", "d"
+        )
+        return graph.add_transition("d", END, when="z")
+
+    once, twice = build(Graph("g")), build(build(Graph("g")))
+    assert twice == once
+    assert Graph.from_json(once.to_json()) == once
+    assert build(Graph.from_json(once.to_json())) == once
+
+
+def test_what_is_added_twice_in_a_document_is_there_twice() -> None:
+    data = Graph("g").add_chain("a", END).to_json()
+    data["transitions"] *= 2
+    data["transitions"].append({"from": "a", "to": END, "when": ""})
+    graph = Graph.from_json(data)
+    assert len(graph.transitions) == 3
+    assert len(graph.add_chain("a", END).transitions) == 3
+
+
+@pytest.mark.parametrize("when", ["", "  ", "\n"])
+def test_an_empty_condition_is_refused(when: str) -> None:
+    with pytest.raises(GraphError, match="the condition of the transition 'a' -> 'b' is empty: leave `when` out"):
+        Graph("g").add_transition("a", "b", when=when)
+    with pytest.raises(GraphError, match="empty"):
+        Graph("g").add_switch("a", {when: "b"})

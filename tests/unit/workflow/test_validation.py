@@ -79,7 +79,7 @@ RULES: list[tuple[str, Callable[[], Graph], list[str]]] = [
         lambda: document({"from": "b", "to": "b", "switch": True, "when": "x", "withGoto": True}),
         ["transition 'b' -> 'b' cannot combine switch with withGoto"],
     ),
-    ("V16", lambda: Graph("g").add_switch("a", {"": END}), ["a switch requires a 'when' (use \"true\""]),
+    ("V16", lambda: document({"from": "b", "to": "a", "switch": True}), ["a switch requires a 'when' (use \"true\""]),
     ("V17", lambda: Graph("g").add_chain("a", END).add_error_handler("a", "a"), ["to itself", "use flow.retry"]),
     (
         "V18",
@@ -101,7 +101,7 @@ RULES: list[tuple[str, Callable[[], Graph], list[str]]] = [
     (
         "V22",
         lambda: Graph("g").add_chain("a", "j", END).set_fan_in("j"),
-        ["transition 'a' -> 'j' enters a fan-in node where there is no fan-out frame to pop"],
+        ["transition 'a' -> 'j' enters a fan-in node from outside of any fan-out"],
     ),
     (
         "V23",
@@ -118,7 +118,7 @@ RULES: list[tuple[str, Callable[[], Graph], list[str]]] = [
     (
         "V24",
         lambda: Graph("g").add_fan_out("s", "j", "b").add_chain("j", END).add_chain("b", END).set_fan_in("j"),
-        ["transition 'b' -> 'END' leaves unpopped fan-out frames: it is inside the fan-out of 's'"],
+        ["transition 'b' -> 'END' ends the flow inside the fan-out of 's'"],
     ),
     (
         "V25",
@@ -128,7 +128,12 @@ RULES: list[tuple[str, Callable[[], Graph], list[str]]] = [
     (
         "V26",
         lambda: Graph("g").add_for_each("a", "b", items="xs").add_goto("a", END),
-        ["fan-out source 'a' has no fan-in node downstream", "set_fan_in"],
+        ["fan-out source 'a' has no fan-in node downstream", "fan_in=True"],
+    ),
+    (
+        "an unknown reducer",
+        lambda: Graph("g", reducers={"n": "sum"}).add_chain("a", END),
+        ["field 'n' has an unknown reducer 'sum'; did you mean 'add'?"],
     ),
 ]
 
@@ -153,7 +158,6 @@ def test_each_rule_alone(build: Callable[[], Graph], texts: list[str]) -> None:
         lambda: Graph("g").add_chain("a", "b", END).add_error_handler("a", "h").add_error_handler("b", "h"),
         lambda: Graph("g").add_switch("a", {"x": "dead"}, default=END),
         lambda: Graph("g").add_node("a", fan_in=True).add_chain("a", END),
-        lambda: Graph("g", reducers={"n": "unheard-of"}).add_chain("a", END),
         lambda: Graph("g").add_transition("a", END, when="x"),
         lambda: (
             Graph("g")
@@ -163,7 +167,7 @@ def test_each_rule_alone(build: Callable[[], Graph], texts: list[str]) -> None:
             .add_chain("b", "j")
             .add_chain("c", "j", END)
         ),
-        lambda: Graph("g").add_chain("a", "j", END).add_chain("a", "j").set_fan_in("j"),
+        lambda: document({"from": "a", "to": "b"}, tasks=[{"name": "a"}, {"name": "b", "fanIn": True}]),
         lambda: Graph("g").add_chain("a", "b", END).add_goto("a", "c"),
     ],
 )
@@ -207,7 +211,7 @@ def test_doubled_transitions_report_their_fault_once() -> None:
 
 
 def test_a_transition_added_twice_is_pointed_out() -> None:
-    found = problems(Graph("g").add_chain("a", "b", END).add_transition("a", "b"))
+    found = problems(document({"from": "a", "to": "b"}))
     assert any("(the transition to 'b' was added 2 times)" in problem for problem in found)
 
 
