@@ -268,6 +268,66 @@ def test_an_empty_item_or_a_missing_group_is_told(browser: Any) -> None:
     assert len(view.answers) == 1
 
 
+LETTER = (
+    "Dear Ada,\n\n" + "\n".join(f"{number}. We regret that this is out of stock." for number in range(40)) + "\n\nYours"
+)
+
+
+def test_what_is_approved_is_read_whole(browser: Any) -> None:
+    plan = {"tool": "sql", "arguments": {"query": "select *\nfrom orders", "limit": 10}, "then": [1, 2, {"a": None}]}
+    lines = [{"item": f"part {number}", "count": number} for number in range(30)]
+    view = View(browser, [card(bool, description="One.\nTwo.", letter=LETTER, plan=plan, lines=lines)])
+    assert view.card.get_by_text("One.\nTwo.").evaluate("node => getComputedStyle(node).whiteSpace") == "pre-wrap"
+
+    letter = view.card.get_by_text("Dear Ada").first
+    assert letter.evaluate("node => node.textContent") == LETTER
+    more = view.card.get_by_role("button", name="Show all of letter")
+    folded = letter.evaluate("node => node.clientHeight < node.scrollHeight")
+    more.press("Enter")
+    whole = letter.evaluate("node => node.clientHeight >= node.scrollHeight")
+    assert (folded, whole, more.inner_text()) == (True, True, "Show less")
+
+    rows = view.card.locator(".dwarf-table tbody tr")
+    assert rows.count() == 12
+    view.card.get_by_role("button", name="Show all rows of lines").click()
+    assert rows.count() == 30
+    assert rows.nth(29).inner_text().split() == ["part", "29", "29"]
+
+    tree = view.card.locator(".dwarf-tree")
+    assert tree.get_by_text("from orders").is_visible()
+    tree.locator("summary", has_text="arguments").click()
+    assert not tree.get_by_text("from orders").is_visible()
+    assert view.answers == []  # none of these buttons answers
+    assert view.faults == []
+
+
+def test_required_and_optional_are_told(browser: Any) -> None:
+    view = View(browser, [card(Review)])
+    needs = view.page.evaluate(
+        "() => Object.fromEntries([...document.querySelectorAll('.dwarf-label')].map((node) => [node.textContent, node.dataset.need]))"
+    )
+    assert (needs["Score"], needs["Comment"], needs.get("Urgent")) == ("*", "optional", None)
+
+
+@pytest.mark.parametrize("spec", [int | None, str | None, list[int] | None])
+def test_an_optional_answer_may_be_left_empty(browser: Any, spec: Any) -> None:
+    view = View(browser, [card(spec)])
+    assert view.card.get_by_text("may be left empty").is_visible()
+    view.press("Send")
+    assert view.answers == [None]
+
+
+def test_an_empty_answer_to_anything_is_none_at_all(browser: Any) -> None:
+    view = View(browser, [card()])
+    view.press("Send")
+    (message,) = [
+        message
+        for message in view.page.evaluate("() => JSON.parse(JSON.stringify(window.sent))")
+        if message["type"] == "answer"
+    ]
+    assert "value" not in message
+
+
 def test_a_file_is_sent_as_text(browser: Any) -> None:
     view = View(browser, [card(bytes)])
     view.press("Send")

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Literal
 
+import pandas as pd
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
 from dwarf import InvalidRequest
-from dwarf.notebook.prompts.forms import answer_text, context_of, form_of, has_secret
+from dwarf.notebook.prompts.facts import LONGEST_TEXT, MOST_ROWS, facts_of, text_of
+from dwarf.notebook.prompts.forms import answer_text, form_of, has_secret
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.workflow.schemas import to_schema
 from tests.notebook.samples import at, step
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
 
 
 def form(spec: Any, **payload: Any) -> dict[str, Any]:
@@ -142,9 +151,80 @@ def test_answers_in_words(value: Any, text: str) -> None:
     assert answer_text(value, None) == text
 
 
-def test_the_rest_of_a_payload_is_context() -> None:
-    payload = {"title": "Pay?", "schema": {}, "default": True, "amount": 1240, "lines": [1, 2], "description": "soon"}
-    assert context_of(payload) == [["amount", "1240"], ["lines", "[1, 2]"]]
+def test_the_rest_of_a_payload_is_told_whole() -> None:
+    letter = "Dear Ada,\n\n" + "word " * 2_000
+    payload = {"title": "Pay?", "schema": {}, "default": True, "amount": 1240, "lines": [1, 2], "letter": letter}
+    assert facts_of({**payload, "description": "soon\nor later"}) == [
+        {"name": "", "kind": "text", "text": "soon\nor later"},
+        {"name": "amount", "kind": "text", "text": "1240"},
+        {"name": "lines", "kind": "text", "text": "[1, 2]"},
+        {"name": "letter", "kind": "text", "text": letter},
+    ]
+
+
+def test_json_is_a_tree_and_records_are_a_table() -> None:
+    plan = {"tool": "sql", "arguments": {"query": "select *\nfrom orders", "limit": 10}, "steps": [1, 2, 3]}
+    lines = [{"item": "a", "count": 1}, {"item": "b", "price": Decimal("2.50"), "tags": ["x"]}]
+    tree, table = facts_of({"plan": plan, "lines": lines})
+    assert tree == {"name": "plan", "kind": "tree", "value": plan}
+    assert table == {
+        "name": "lines",
+        "kind": "table",
+        "columns": ["item", "count", "price", "tags"],
+        "rows": [["a", "1", "", ""], ["b", "", "2.50", '["x"]']],
+    }
+    assert text_of(table) == 'item | count | price | tags\na | 1 |  | \nb |  | 2.50 | ["x"]'
+
+
+def test_frames_are_tables() -> None:
+    frame = pd.DataFrame({"city": ["Lima", "Oslo"], "t": [20.5, float("nan")]})
+    named = frame.set_index("city")
+    plain, indexed, series = facts_of({"frame": frame, "named": named, "series": named["t"]})
+    assert (plain["columns"], plain["rows"]) == (["city", "t"], [["Lima", "20.5"], ["Oslo", ""]])
+    assert indexed["columns"] == series["columns"] == ["city", "t"]
+    assert indexed["rows"] == [["Lima", "20.5"], ["Oslo", ""]]
+
+
+def test_what_is_too_large_for_a_page_says_so() -> None:
+    text, table = facts_of({"text": "x" * (LONGEST_TEXT + 5), "table": [{"n": n} for n in range(MOST_ROWS + 7)]})
+    assert (len(text["text"]), text["more"]) == (LONGEST_TEXT, "… 5 more characters")
+    assert (len(table["rows"]), table["more"]) == (MOST_ROWS, "… 7 more rows")
+
+
+def test_fields_are_labelled_by_their_own_names() -> None:
+    @dataclass
+    class Shop:
+        first_colour: Colour
+        second_colour: Colour
+        titled: Annotated[Colour, {"title": "Which?"}] = Colour.RED
+        where: Address | None = None
+
+    found = fields(Shop)
+    assert {name: field["label"] for name, field in found.items()} == {
+        "first_colour": "first colour",
+        "second_colour": "second colour",
+        "titled": "Which?",
+        "where": "where",
+    }
+    assert [field["required"] for field in found.values()] == [True, True, False, False]
+
+    class Model(BaseModel):
+        one: Colour
+        two: Colour = Field(title="The other")
+
+    assert [field["label"] for field in fields(Model).values()] == ["one", "The other"]
+
+
+def test_the_browser_gets_only_patterns_that_cannot_take_long() -> None:
+    def given(pattern: str) -> Any:
+        return form({"type": "string", "pattern": pattern})["fields"][0]["pattern"]
+
+    assert [given(pattern) for pattern in ("^[a-z]+$", r"^\d{3}$")] == ["^[a-z]+$", r"^\d{3}$"]
+    assert [given(pattern) for pattern in ("^(a+)+$", "a*a*b", "^a+b+$", "x")] == [None] * 4
+
+
+def test_a_secret_alone_is_a_masked_field() -> None:
+    assert form(SecretStr)["fields"][0]["kind"] == "password"
 
 
 def waiting(payload: dict[str, Any]) -> Prompt:
@@ -164,7 +244,7 @@ def test_a_prompt_tells_what_it_asks() -> None:
     assert (prompt.title, prompt.node, prompt.key, prompt.flow_key) == ("Pay?", "Ask", "1-7-secret", "1-1-x")
     assert prompt.schema == {"type": "boolean"}
     assert prompt.waiting_since == at(3)
-    assert prompt.context() == [["", "It is due."], ["amount", "3"]]
+    assert [(fact["name"], fact["text"]) for fact in prompt.facts()] == [("", "It is due."), ("amount", "3")]
     assert waiting({}).title == "Ask"
     assert waiting({"schema": {"title": "An address"}}).title == "An address"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.notebook.lists.listview import ListView
 from dwarf.notebook.pictures.words import plural, seconds_text
+from dwarf.notebook.prompts.facts import text_of
 from dwarf.notebook.prompts.forms import answer_text
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.watching.follow import Card
@@ -146,7 +147,12 @@ class Inbox(ListView):
 
         def fits(entry: _Entry) -> bool:
             prompt = entry.card.prompt
-            words = [prompt.title, entry.workflow, prompt.node, *(" ".join(line) for line in prompt.context())]
+            words = [
+                prompt.title,
+                entry.workflow,
+                prompt.node,
+                *(f"{fact['name']} {text_of(fact)}" for fact in prompt.facts()),
+            ]
             return self._workflow in ("", entry.workflow) and text in "\n".join(words).casefold()
 
         return [entry for entry in self._open() if fits(entry)]

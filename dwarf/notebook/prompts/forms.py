@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dwarf.notebook.pictures.words import brief
 from dwarf.notebook.prompts.answers import NOTHING, default_of
 
-__all__ = ["answer_text", "context_of", "form_of", "has_secret"]
+__all__ = ["answer_text", "form_of", "has_secret"]
 
 Schema = Mapping[str, Any]
 
@@ -25,7 +26,8 @@ _INPUTS = {
     "uri": "url",
     "password": "password",
 }
-_TOLD_APART = frozenset({"title", "schema", "default", "description", "help"})
+# the browser matches by going back and forth, so it is given only patterns in which there is nothing to go back to
+_SIMPLE_PATTERN = re.compile(r"\^(\[[^\]\\]*\]|\\[dw]|[\w -])([*+]|\{\d+(,\d*)?\})?\$")
 
 
 def form_of(payload: Mapping[str, Any], schema: Schema | None) -> dict[str, Any]:
@@ -50,11 +52,6 @@ def form_of(payload: Mapping[str, Any], schema: Schema | None) -> dict[str, Any]
     field = _field("answer", schema, default, root, required=True)
     field["label"] = str(schema.get("title") or "")
     return _form([field], single=True)
-
-
-def context_of(payload: Mapping[str, Any]) -> list[list[str]]:
-    """What else a payload tells the reader, as [name, value] lines."""
-    return [[name, brief(value, 300)] for name, value in payload.items() if name not in _TOLD_APART]
 
 
 def has_secret(schema: Schema | None) -> bool:
@@ -86,9 +83,12 @@ def _form(
 def _fields(schema: Schema, root: Schema, given: Mapping[str, Any], depth: int = 0) -> Iterator[dict[str, Any]]:
     needed = set(schema.get("required", ()))
     for name, part in schema["properties"].items():
-        part = _resolve(part if isinstance(part, Mapping) else {}, root)
+        own = part if isinstance(part, Mapping) else {}
+        part = _resolve(own, root)
         default = given.get(name, part.get("default", NOTHING))
-        yield _field(str(name), part, default, root, required=name in needed, depth=depth)
+        field = _field(str(name), part, default, root, required=name in needed, depth=depth)
+        # a title that comes with a class is the name of the class, and not of what is asked for
+        yield field | {"label": str(own.get("title") or name.replace("_", " "))}
 
 
 def _field(name: str, schema: Schema, default: Any, root: Schema, *, required: bool, depth: int = 0) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _field(name: str, schema: Schema, default: Any, root: Schema, *, required: b
         "min": low,
         "max": high,
         "length": schema.get("maxLength"),
-        "pattern": schema.get("pattern") if kind == "text" else None,
+        "pattern": _pattern(schema) if kind == "text" else None,
     }
     if kind == "group":
         given = value if isinstance(value, Mapping) else {}
@@ -166,6 +166,11 @@ def _kind(schema: Schema, root: Schema, depth: int) -> str:
     if form in _INPUTS:
         return _INPUTS[form]
     return "area" if form in ("textarea", "markdown") or schema.get("maxLength", 0) > _LONG_TEXT else "text"
+
+
+def _pattern(schema: Schema) -> str | None:
+    pattern = schema.get("pattern")
+    return pattern if isinstance(pattern, str) and _SIMPLE_PATTERN.fullmatch(pattern) else None
 
 
 def _bounds(schema: Schema, kind: str) -> tuple[Any, Any]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dwarf.notebook.pictures.words import brief
 from dwarf.notebook.prompts.answers import NOTHING, default_of
-from dwarf.notebook.prompts.forms import context_of, form_of
+from dwarf.notebook.prompts.facts import facts_of, text_of
+from dwarf.notebook.prompts.forms import form_of
 from dwarf.workflow.schemas import check, find_schema
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Prompt:
         self.waiting_since = step.updated_at
         self.deadline = step.interrupt_deadline
         self._send = send
+        self._facts: list[dict[str, Any]] | None = None
 
     def answer(self, value: Any = ...) -> None:
         """Answer it; returns when the answer is stored. InvalidRequest, and nothing changes, where it does not fit.
@@ -64,10 +65,11 @@ class Prompt:
         """The description of the form that asks this."""
         return form_of(self.payload, self.schema)
 
-    def context(self) -> list[list[str]]:
-        """What the payload tells the reader besides, as [name, value] lines; its description comes first, nameless."""
-        about = self.payload.get("description") or self.payload.get("help")
-        return [*([["", brief(about, 600)]] if about else []), *context_of(self.payload)]
+    def facts(self) -> list[dict[str, Any]]:
+        """What the payload tells the reader besides, whole; its description comes first, nameless."""
+        if self._facts is None:
+            self._facts = facts_of(self.payload)
+        return self._facts
 
     def same_question(self, other: Prompt) -> bool:
         """Whether the other prompt is this one, read again."""
@@ -77,7 +79,10 @@ class Prompt:
         return f"<Prompt {self.title!r}: {self.node} waits for an answer>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        lines = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in self.context())
+        lines = "".join(
+            f"<dt>{html.escape(fact['name'])}</dt><dd style='white-space: pre-wrap'>{html.escape(text_of(fact))}</dd>"
+            for fact in self.facts()
+        )
         shown = (
             f"<p><b>{html.escape(self.title)}</b> ({html.escape(self.node)} waits for an answer)</p><dl>{lines}</dl>"
         )

@@ -241,10 +241,102 @@ function buildFields(form) {
       side.append(help);
     }
     if (!field.label) target.setAttribute("aria-label", "answer");
+    markNeed(field, label, side);
     rows.push(make("div", { className: field.label && field.kind !== "group" ? "dwarf-row" : "dwarf-row dwarf-wide" }, ...(field.label ? [label] : []), side));
     return input;
   });
   return { rows, inputs };
+}
+
+// Whether a field has to be filled is said beside its label: in the style sheet, so that the label's text stays its name.
+function markNeed(field, label, side) {
+  if (field.kind === "boolean" || field.kind === "choices" || (field.kind === "list" && !field.least && field.required)) return;
+  if (field.label) label.dataset.need = field.required ? "*" : "optional";
+  else if (field.nullable) side.append(make("div", { className: "dwarf-help", textContent: "may be left empty" }));
+}
+
+// ---- what a question tells besides: texts whole, JSON as a tree, lists of mappings as tables
+
+const FOLDED_LINES = 12;
+const FOLDED_ROWS = 12;
+const OPEN_LEAVES = 30;
+
+function foldButton(toggle) {
+  const button = make("button", { type: "button", className: "dwarf-button dwarf-small dwarf-more", textContent: "Show all", "aria-expanded": "false" });
+  button.addEventListener("click", () => {
+    const open = button.getAttribute("aria-expanded") !== "true";
+    button.setAttribute("aria-expanded", String(open));
+    button.textContent = open ? "Show less" : "Show all";
+    toggle(open);
+  });
+  return button;
+}
+
+function lineCount(text) {
+  return text.split("\n").reduce((count, line) => count + 1 + Math.floor(line.length / 90), 0);
+}
+
+function textFact(text, name) {
+  const node = make("div", { className: "dwarf-fact", textContent: text });
+  if (lineCount(text) <= FOLDED_LINES + 2) return { node, wide: lineCount(text) > 2 };
+  node.classList.add("dwarf-folded");
+  const button = foldButton((open) => node.classList.toggle("dwarf-folded", !open));
+  if (name) button.setAttribute("aria-label", `Show all of ${name}`);
+  return { node: make("div", {}, node, button), wide: true };
+}
+
+function leafCount(value) {
+  if (value === null || typeof value !== "object") return 1;
+  return Object.values(value).reduce((count, part) => count + leafCount(part), 0);
+}
+
+function branchOf(name, value, open) {
+  const key = make("span", { className: "dwarf-key", textContent: name });
+  if (value === null || typeof value !== "object" || !Object.keys(value).length) {
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    return make("div", { className: "dwarf-leaf" }, key, make("span", { className: typeof value === "string" ? "" : "dwarf-literal", textContent: text }));
+  }
+  const count = Object.keys(value).length;
+  const kind = Array.isArray(value) ? "item" : "field";
+  const told = make("span", { className: "dwarf-help", textContent: `${count} ${kind}${count === 1 ? "" : "s"}` });
+  return make("details", { className: "dwarf-branch", open }, make("summary", {}, key, told), ...branchesOf(value, open && leafCount(value) <= OPEN_LEAVES));
+}
+
+function branchesOf(value, open) {
+  return Object.entries(value).map(([name, part]) => branchOf(Array.isArray(value) ? String(Number(name) + 1) : name, part, open));
+}
+
+function treeFact(value) {
+  return { node: make("div", { className: "dwarf-tree" }, ...branchesOf(value, leafCount(value) <= OPEN_LEAVES)), wide: true };
+}
+
+function tableFact(fact) {
+  const numeric = fact.columns.map((_, at) => fact.rows.every((row) => row[at] === "" || /^-?[0-9][0-9.,]*(e[+-]?[0-9]+)?$/.test(row[at])));
+  const cell = (text, at, tag = "td") => make(tag, { textContent: text, className: numeric[at] ? "dwarf-number-cell" : "" });
+  const row = (cells) => make("tr", {}, ...cells.map((text, at) => cell(text, at)));
+  const head = make("thead", {}, make("tr", {}, ...fact.columns.map((name, at) => cell(name, at, "th"))));
+  const body = make("tbody", {}, ...fact.rows.slice(0, FOLDED_ROWS).map(row));
+  const node = make("div", {}, make("div", { className: "dwarf-scroll", tabIndex: 0, role: "region", "aria-label": fact.name || "table" }, make("table", { className: "dwarf-table" }, head, body)));
+  if (fact.rows.length > FOLDED_ROWS) {
+    const rest = fact.rows.slice(FOLDED_ROWS).map(row);
+    const button = foldButton((open) => { if (open) body.append(...rest); else rest.forEach((each) => each.remove()); });
+    button.setAttribute("aria-label", `Show all rows of ${fact.name || "the table"}`);
+    node.append(make("span", { className: "dwarf-help", textContent: `${fact.rows.length} rows ` }), button);
+  }
+  return { node, wide: true };
+}
+
+function buildFacts(facts) {
+  const box = make("div", { className: "dwarf-context" });
+  for (const fact of facts) {
+    const made = fact.kind === "tree" ? treeFact(fact.value) : fact.kind === "table" ? tableFact(fact) : textFact(fact.text, fact.name);
+    const wide = made.wide || !fact.name ? " dwarf-about" : "";
+    if (fact.name) box.append(make("div", { textContent: fact.name, className: "dwarf-name" + wide }));
+    if (fact.more) made.node.append(make("div", { className: "dwarf-help", textContent: fact.more }));
+    made.node.className += wide;
+    box.append(made.node);
+  }
+  return box;
 }
 
 // One card. `send` hands an answer over; `update` shows what has become of it.
@@ -255,11 +347,7 @@ function buildCard(prompt, send) {
   const title = make("div", { className: "dwarf-question", textContent: prompt.title, id });
   const where = make("span", { className: "dwarf-where", textContent: prompt.node });
   const clock = make("span", { className: "dwarf-clock" });
-  const context = make("div", { className: "dwarf-context" });
-  for (const [name, value] of prompt.context) {
-    if (name) context.append(make("div", { textContent: name, className: "dwarf-name" }));
-    context.append(make("div", { textContent: value, className: name ? "dwarf-fact" : "dwarf-about" }));
-  }
+  const context = buildFacts(prompt.facts);
   const form = make("form", { noValidate: false });
   const { rows, inputs } = buildFields(prompt.form);
   const error = make("div", { className: "dwarf-error", role: "alert" });

@@ -60,7 +60,7 @@ def _member(value: Any, maker: SchemaMaker) -> JSON:
     if isinstance(value, Mapping):
         return _mapping(value, maker)
     if isinstance(value, EnumMeta):
-        return to_schema(value)
+        return maker.part(value)
     if isinstance(value, (list, tuple)):
         return [_member(item, maker) for item in value]
     try:

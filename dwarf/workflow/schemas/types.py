@@ -151,8 +151,14 @@ class SchemaMaker:
         return {**schema["$defs"][name], "$defs": schema["$defs"]}
 
     def part(self, kind: Any) -> Schema:
-        """The schema of a type within a larger one, whose root has to have the ``definitions``."""
-        return self._of(kind)
+        """The schema of a type within a larger one, whose root has to have the ``definitions``.
+
+        The name of a class is no title there: what it stands for has a name of its own.
+        """
+        schema = self._of(kind)
+        if isinstance(kind, type) and schema.get("title") == kind.__name__:
+            return {name: value for name, value in schema.items() if name != "title"}
+        return schema
 
     @property
     def definitions(self) -> Mapping[str, Schema]:
@@ -238,7 +244,7 @@ class SchemaMaker:
         for field in dataclasses.fields(cls):
             if not field.init:
                 continue
-            schema = self._of(hints.get(field.name, Any)) | _keywords(field.metadata)
+            schema = self.part(hints.get(field.name, Any)) | _keywords(field.metadata)
             default = field.default
             if field.default_factory is not _MISSING:
                 default = field.default_factory()
@@ -254,8 +260,8 @@ class SchemaMaker:
         if typing.is_typeddict(cls):
             needed = required_keys(cls)
             required = [name for name in hints if name in needed]
-            return _object(cls, {name: self._of(kind) for name, kind in hints.items()}, required)
-        properties = {name: self._of(hints.get(name, Any)) for name in cls._fields}
+            return _object(cls, {name: self.part(kind) for name, kind in hints.items()}, required)
+        properties = {name: self.part(hints.get(name, Any)) for name in cls._fields}
         for name, default in cls._field_defaults.items():
             _set_default(properties[name], default)
         return _object(cls, properties, [name for name in cls._fields if name not in cls._field_defaults])

@@ -84,6 +84,7 @@ class MinLen:
 
 OBJECT = {"title": "Point", "type": "object", "required": ["x"]}
 POINT = {**OBJECT, "properties": {"x": {"type": "integer"}, "y": {"type": "number", "default": 0.5}}}
+INNER = {name: value for name, value in POINT.items() if name != "title"}
 
 
 @pytest.mark.parametrize(
@@ -160,8 +161,8 @@ POINT = {**OBJECT, "properties": {"x": {"type": "integer"}, "y": {"type": "numbe
                 "type": "object",
                 "properties": {
                     "name": {"type": "string"},
-                    "start": POINT,
-                    "colour": {"title": "Colour", "enum": ["red", "blue"], "default": "red"},
+                    "start": INNER,  # the names of classes are no titles of what stands for something else
+                    "colour": {"enum": ["red", "blue"], "default": "red"},
                     "due": {"type": "string", "format": "date", "default": "2024-01-02"},
                     "tags": {"type": "array", "items": {"type": "string"}, "default": []},
                     "note": {
@@ -219,8 +220,8 @@ def test_types_inside_a_json_schema() -> None:
     )
     assert made["properties"] == {
         "a": {"type": "integer"},
-        "c": {"title": "Colour", "enum": ["red", "blue"]},
-        "p": POINT,
+        "c": {"enum": ["red", "blue"]},
+        "p": INNER,
     }
     assert made["default"] == {"d": "2024-01-02"}
 
