@@ -8,7 +8,17 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["after_cells", "current_cell", "in_kernel", "in_terminal_ipython", "is_attended", "on_main_thread", "shell"]
+__all__ = [
+    "after_cells",
+    "cell_runs",
+    "current_cell",
+    "in_kernel",
+    "in_marimo",
+    "in_terminal_ipython",
+    "is_attended",
+    "on_main_thread",
+    "shell",
+]
 
 
 def shell() -> Any:
@@ -26,6 +36,12 @@ def in_kernel() -> bool:
 def in_terminal_ipython() -> bool:
     """Whether the code runs in an IPython that has no kernel, and so no front end that shows pictures."""
     return shell() is not None and not in_kernel()
+
+
+def in_marimo() -> bool:
+    """Whether a marimo notebook runs the code. It asks objects for what they show, by ``_display_``."""
+    running = getattr(sys.modules.get("marimo"), "running_in_notebook", None)
+    return running is not None and bool(running())
 
 
 def is_attended() -> bool:
@@ -48,6 +64,29 @@ def after_cells(function: Callable[[object], None]) -> None:
     events = getattr(shell(), "events", None)
     if events is not None and function not in events.callbacks.get("post_run_cell", ()):
         events.register("post_run_cell", function)
+
+
+def cell_runs() -> bool:
+    """Whether a cell runs now, so that older kernels hear nothing of clicks. Known from the first question on."""
+    events = getattr(shell(), "events", None)
+    if events is None:
+        return False
+    if _cell_begun not in events.callbacks.get("pre_run_cell", ()):
+        events.register("pre_run_cell", _cell_begun)
+        events.register("post_run_cell", _cell_ended)
+        _running.set()
+    return _running.is_set()
+
+
+_running = threading.Event()
+
+
+def _cell_begun(_: object) -> None:
+    _running.set()
+
+
+def _cell_ended(_: object) -> None:
+    _running.clear()
 
 
 def current_cell() -> object:

@@ -296,6 +296,11 @@ class Lab(Measured):
             raise EngineClosed(f"this Lab is closed; Lab({without_password(self._place)!r}) opens it again") from fault
 
     @property
+    def keeps_flows(self) -> bool:
+        """Whether the flows outlive this process: false in memory."""
+        return self._place not in ("memory", "sqlite://")
+
+    @property
     def on_loop(self) -> bool:
         """Whether the caller runs on the lab's own loop, as async tasks do."""
         return self._loop.is_current

@@ -216,7 +216,7 @@ class Run:
         """The graph with the run's colours, as a still picture."""
         self._lab.call(self._following.read())
         seen = self._following
-        return draw_run(self.graph, seen.steps, seen.outcome, asked=seen.asked, notes=seen.notes)
+        return draw_run(self.graph, seen.steps, seen.outcome, asked=seen.asked, notes=seen.notes, since=seen.began)
 
     def timeline(self) -> Svg:
         """The steps as bars over time; waiting is striped, and long stretches of it are cut short."""
@@ -311,8 +311,18 @@ class Run:
             view.settle()
 
     def _ipython_display_(self) -> None:
+        if kernel.in_marimo():
+            return
         if self._shown_in is None or self._shown_in != kernel.current_cell():
             self.show()
+
+    def _display_(self) -> Any:
+        """What marimo shows: the live widget."""
+        from dwarf.notebook.watching.runview import RunView
+
+        view = RunView(self._following, self._lab.submit, self._lab)
+        self._views.append(view)
+        return view.widget()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return dict(self.picture()._repr_mimebundle_())

@@ -39,7 +39,7 @@ def outcome_bundle(outcome: Outcome) -> Mapping[str, str]:
 
 
 def install() -> None:
-    """Set the hook, and where IPython runs the formatters.
+    """Set the hook, and where IPython runs the formatters and the magic ``%dwarf``.
 
     The one of graphs gives the picture only: front ends that find Mermaid text beside it would take that instead, and
     draw a larger and poorer picture with a script.
@@ -48,6 +48,10 @@ def install() -> None:
     here = shell()
     install_short_errors(here)
     formatter = getattr(getattr(here, "display_formatter", None), "mimebundle_formatter", None)
+    if here is not None:
+        from dwarf.notebook.magic import load_ipython_extension
+
+        load_ipython_extension(here)
     if formatter is not None:
         formatter.for_type(Graph, _formatted)
         formatter.for_type(Outcome, _formatted_outcome)

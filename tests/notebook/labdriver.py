@@ -24,23 +24,51 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--no-first-run",
 ]
+NEWS = "apputils-extension/notification"  # asks a network
 SETTINGS = {
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    NEWS: {"fetchNews": "false", "checkForUpdates": False},
     "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page, seen or not
 }
 
 
+# A page of JupyterLab or Notebook 7 that is connected to a kernel which does nothing.
+CONNECTED = """async () => {
+    const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;
+    if (!context?.isReady || context.session?.kernel?.connectionStatus !== 'connected') return false;
+    await context.session.kernel.info;
+    return context.session.kernel.status === 'idle';
+}"""
+
+
+def wait_until(page: Any, script: str, argument: Any = None, *, timeout: float = 90) -> None:
+    """Wait until an async function in the page gives true. ``wait_for_function`` takes its promise for the answer."""
+    limit = time.monotonic() + timeout
+    while not page.evaluate(script, argument):
+        assert time.monotonic() < limit, f"this has not come true in {timeout} s: {script}"
+        page.wait_for_timeout(100)
+
+
 class LabServer:
-    """A JupyterLab of its own, without a token, with settings and run-time files in a folder of its own."""
+    """A JupyterLab of its own, without a token, with settings and run-time files in a folder of its own.
+
+    ``settings``: those of JupyterLab, by plugin; the quick ones of ``SETTINGS`` where there are none.
+    """
 
     def __init__(
-        self, root: Path, scratch: Path, *, theme: str = "JupyterLab Light", env: Mapping[str, str] | None = None
+        self,
+        root: Path,
+        scratch: Path,
+        *,
+        theme: str = "JupyterLab Light",
+        env: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ):
         self.root, self.scratch = root, scratch
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        for plugin, values in {**SETTINGS, "apputils-extension/themes": {"theme": theme}}.items():
+        chosen = SETTINGS if settings is None else {**settings, "apputils-extension/notification": SETTINGS[NEWS]}
+        for plugin, values in {**chosen, "apputils-extension/themes": {"theme": theme}}.items():
             file = scratch / "settings" / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(values))
@@ -61,6 +89,7 @@ class LabServer:
             "--no-browser",
             "--allow-root",
             "--expose-app-in-browser",
+            "--JupyterNotebookApp.expose_app_in_browser=True",
             "--ServerApp.port_retries=0",
         ]
         options += [
@@ -71,7 +100,7 @@ class LabServer:
         self.log = (self.scratch / "server.log").open("w")
         command = [sys.executable, "-m", "jupyterlab", *options]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT, env=self.env)
-        limit = time.monotonic() + 60
+        limit = time.monotonic() + 240
         while time.monotonic() < limit:
             assert self.process.poll() is None, (self.scratch / "server.log").read_text()
             with suppress(OSError):
@@ -126,16 +155,7 @@ class LabPage:
 
     def wait_idle(self) -> None:
         """Wait until the page is connected to a kernel that is idle."""
-        self.page.wait_for_function(
-            """async () => {
-                const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;
-                if (!context?.isReady || context.session?.kernel?.connectionStatus !== 'connected') return false;
-                await context.session.kernel.info;
-                return context.session.kernel.status === 'idle';
-            }""",
-            timeout=60_000,
-            polling=100,
-        )
+        wait_until(self.page, CONNECTED)
 
     def command(self, name: str, **arguments: Any) -> None:
         """Carry out a command of JupyterLab, and wait for it."""

@@ -27,6 +27,17 @@ window.put = (name, value) => { state[name] = value; (listeners["change:" + name
 window.reply = (message) => (listeners["msg:custom"] ?? []).forEach((call) => call(message, []));
 """
 
+# A kernel that lives until the page calls ``window.die()``. Its clock is the state's.
+HEART = """
+const begun = Date.now();
+const kernelNow = () => ((state.flow ?? state.shown ?? {}).now ?? begun / 1000) + (Date.now() - begun) / 1000;
+const beat = () => (listeners["msg:custom"] ?? []).forEach((call) => call({ type: "beat", now: kernelNow() }, []));
+let beating = setInterval(beat, 400);
+setTimeout(beat, 0);
+window.die = () => clearInterval(beating);
+window.live = () => { beat(); beating = setInterval(beat, 400); };
+"""
+
 
 def picture_traits(
     graph: Graph,
@@ -63,7 +74,7 @@ class PageView:
         self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
         state = {"theme": theme(), "svg": "", "planes": {}, "flow": {}, "cards": []}
         code = script().replace("export default", "window.widget =")
-        model = MODEL.replace("STATE", json.dumps(state | traits).replace("</", "<\\/"))
+        model = (MODEL + HEART).replace("STATE", json.dumps(state | traits).replace("</", "<\\/"))
         start = "window.widget.render({ model: window.model, el: document.getElementById('here') });"
         body = f'<body data-jp-theme-light="{str(not dark).lower()}" style="{DARK_PAGE if dark else ""}">'
         self.page.set_content(f'<style>{style()}</style>{body}<div id="here"></div></body>')

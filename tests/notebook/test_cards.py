@@ -16,6 +16,7 @@ from dwarf.notebook.watching.widget import script, style, theme
 from dwarf.notebook.watching.wire import describe_card
 from dwarf.workflow.schemas import to_schema
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
+from tests.notebook.pageview import HEART
 from tests.notebook.samples import step
 from tests.notebook.test_forms import Review
 
@@ -61,7 +62,7 @@ class View:
             "cards": [describe_card(card) for card in cards],
         }
         code = script().replace("export default", "window.widget =")
-        model = MODEL.replace("STATE", json.dumps(state | traits).replace("</", "<\\/"))
+        model = (MODEL + HEART).replace("STATE", json.dumps(state | traits).replace("</", "<\\/"))
         start = "window.widget.render({ model: window.model, el: document.body });"
         self.page.set_content(f"<style>{style()}</style><body></body>")
         self.page.add_script_tag(content=f"{{\n{code}\n{model}\n{start}\n}}")

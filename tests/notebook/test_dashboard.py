@@ -149,7 +149,7 @@ def test_a_run_is_opened_and_closed(lab: Lab) -> None:
     assert send(board, type="open", row=row_of(first))["opened"] == row_of(first)
     opened = board._opened
     assert len(first._following.listeners) >= 1
-    assert opened.widget.cards[0]["title"] == "Pay?"
+    assert board._widget.run_cards[0]["title"] == "Pay?"
     assert send(board, type="open", row=row_of(second))["opened"] == row_of(second)
     assert opened.touch not in first._following.listeners
     assert send(board, type="close")["opened"] == ""

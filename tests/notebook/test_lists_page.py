@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from dwarf.notebook.lists.listview import looks
-from dwarf.notebook.watching.widget import asset
+from dwarf.notebook.watching.widget import SCRIPTS, asset, module
+from dwarf.notebook.watching.widget import style as base_style
 from dwarf.notebook.watching.wire import describe_card
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
+from tests.notebook.pageview import HEART
 from tests.notebook.test_cards import card
 
 pytestmark = pytest.mark.browser
@@ -80,12 +82,12 @@ class ListPage:
         self.page.set_default_timeout(15_000)
         self.faults: list[str] = []
         self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
-        code = "\n".join(asset(name) for name in ("card.js", "lists.js", script))
+        code = module(*SCRIPTS, "lists.js", script)
         code = code.replace("export default", "window.widget =")
         traits = {"fixed": {"looks": looks(), "still": "dwarf-still-x"}, "looks": looks(), **state}
-        model = MODEL.replace("STATE", json.dumps(traits).replace("</", "<\\/"))
+        model = (MODEL + HEART).replace("STATE", json.dumps(traits).replace("</", "<\\/"))
         start = "window.stop = window.widget.render({ model: window.model, el: document.body });"
-        style = f"{asset('dwarf.css')}\n{asset('lists.css')}"
+        style = f"{base_style()}\n{asset('lists.css')}"
         self.page.set_content(
             f"<style>{style}</style><body data-jp-theme-light='{str(not dark).lower()}' style='{DARK if dark else ''}'></body>"
         )

@@ -112,6 +112,10 @@ class Dashboard(ListView):
 
     async def _receive(self, message: Mapping[str, Any]) -> None:
         kind = str(message.get("type"))
+        if kind == "run":
+            if self._opened is not None and isinstance(message.get("message"), Mapping):
+                self._opened.receive(message["message"])
+            return
         self._notice = self._wrong = ""
         if kind == "filter":
             self._status = str(message.get("status", self._status))
@@ -180,12 +184,11 @@ class Dashboard(ListView):
 
         following = await self.lab.follow(known)
         self._close_run()
-        self._opened = OpenedRun(self.lab, following, self._place)
-        self._stand_beneath(self._opened.widget)
+        if not self.closed:
+            self._opened = OpenedRun(self.lab, following, self._place, self._go_live())
 
     def _close_run(self) -> None:
         if self._opened is not None:
-            self._stand_beneath(None)
             self._opened.close()
             self._opened = None
 

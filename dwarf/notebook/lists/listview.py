@@ -23,7 +23,8 @@ from dwarf.notebook.pictures.palette import DARK, LOOKS, Look
 from dwarf.notebook.place import Place
 from dwarf.notebook.watching.comms import free_comm
 from dwarf.notebook.watching.displays import publish, widget_bundle
-from dwarf.notebook.watching.widget import asset
+from dwarf.notebook.watching.pulse import Pulse
+from dwarf.notebook.watching.widget import SCRIPTS, asset, module, style
 
 if TYPE_CHECKING:
     from dwarf.notebook.lab import Lab
@@ -52,7 +53,10 @@ def _dark(look: Look) -> dict[str, str]:
 
 @cache
 def list_widget(script: str) -> Any:
-    """The class of a widget that runs a script of the package; its traits are whole states."""
+    """The class of a widget that runs a script of the package; its traits are whole states.
+
+    Those that begin with ``run_`` are the run that is opened beneath the list, see OpenedRun.
+    """
     try:
         import anywidget
         import traitlets
@@ -62,10 +66,15 @@ def list_widget(script: str) -> Any:
     class DwarfList(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         """A list; ``shown`` is everything that is painted, ``fixed`` what does not change."""
 
-        _esm = "\n".join(asset(name) for name in ("card.js", "lists.js", script))
-        _css = asset("dwarf.css") + "\n" + asset("lists.css")
+        _esm = module(*SCRIPTS, "lists.js", script)
+        _css = style() + "\n" + asset("lists.css")
         fixed = traitlets.Dict().tag(sync=True)
         shown = traitlets.Dict().tag(sync=True)
+        run_theme = traitlets.Dict().tag(sync=True)
+        run_svg = traitlets.Unicode().tag(sync=True)
+        run_planes: Any = traitlets.Dict().tag(sync=True)
+        run_flow = traitlets.Dict().tag(sync=True)
+        run_cards: Any = traitlets.List().tag(sync=True)
 
     return DwarfList
 
@@ -90,7 +99,6 @@ class ListView:
         self._widget: Any = None
         self._place: Place | None = None
         self._leave_cells: Callable[[], None] = lambda: None
-        self._box: Any = None  # around the widget, so that something else can stand beneath it
         self._display_id = f"dwarf-list-{next(_numbers)}-{time.time_ns():x}"
         self._views: dict[str, float] = {}  # when each view of the widget was last seen
         self._cell_runs = True
@@ -98,6 +106,7 @@ class ListView:
         self._kept: tuple[float, str] = (0.0, "")
         self._sent: dict[str, Any] = {}
         self._shown_in: object = None
+        self._pulse = Pulse(self._beat, lab.submit)
 
     # ------------------------------------------------------------ what a list fills in
 
@@ -131,19 +140,23 @@ class ListView:
             print(self._text())  # noqa: T201  there is no front end to send anything else to
             return
         if self._widget is None and not self.closed and kernel.is_attended():
-            import ipywidgets
+            self._go_live()
+        if self._widget is not None:
+            publish(widget_bundle(self._widget, {"text/plain": self._text()}), f"{self._display_id}-live")
+        publish(self._still(), self._display_id)
 
-            fixed = {"looks": looks(), "still": self._still_class}
+    def _go_live(self) -> Any:
+        """The widget; from now on it is kept up to date while somebody sees it."""
+        if self._widget is None:
+            fixed = {"looks": looks(), "still": self._still_class, "kept": self.lab.keeps_flows}
             self._widget = list_widget(self.script)(fixed=fixed, shown={**self._traits(), "now": time.time()})
             free_comm(self._widget)
             self._widget.on_msg(self._on_message)
-            self._box = ipywidgets.VBox([self._widget])
             _open.add(self)
             self._leave_cells = _on_cells(self)
             self.lab.submit(self._watch())
-        if self._box is not None:
-            publish(widget_bundle(self._box, {"text/plain": self._text()}), f"{self._display_id}-live")
-        publish(self._still(), self._display_id)
+            self._pulse.start()
+        return self._widget
 
     def close(self) -> None:
         """Stop looking; what is shown stays as a table."""
@@ -152,9 +165,9 @@ class ListView:
         self.closed = True
         _open.discard(self)
         self._leave_cells()
+        self._pulse.stop()
         if self._widget is not None:
             self._keep(now=True)
-            self._box.close()
             self._widget.close()
 
     @property
@@ -172,8 +185,15 @@ class ListView:
         return {"text/html": f'<div class="{self._still_class}">{self._table()}</div>', "text/plain": self._text()}
 
     def _ipython_display_(self) -> None:
+        if kernel.in_marimo():
+            return
         if self._shown_in is None or self._shown_in != kernel.current_cell():
             self.show()
+
+    def _display_(self) -> Any:
+        """What marimo shows: the live widget."""
+        self._try_to_refresh()
+        return self._go_live()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         self._try_to_refresh()
@@ -232,10 +252,9 @@ class ListView:
             except Exception:  # noqa: BLE001  a view must not stop what it looks at
                 _log.debug("a list could not be sent", exc_info=True)
 
-    def _stand_beneath(self, widget: Any) -> None:
-        """Show a widget beneath the list, or nothing."""
-        if self._box is not None and not self.closed:
-            self._box.children = (self._widget,) if widget is None else (self._widget, widget)
+    def _beat(self, message: Mapping[str, Any]) -> None:
+        self._widget.send(message)
+        free_comm(self._widget)
 
     def _keep(self, *, now: bool = False) -> None:
         """Bring the table beside the widget up to date, where it has changed."""
@@ -261,11 +280,16 @@ class ListView:
 
     def _on_message(self, _: Any, message: Mapping[str, Any], __: Any) -> None:
         try:
+            self._pulse.sign()
             self.lab.submit(self._take(dict(message)))
         except EngineClosed:
             self.closed = True
 
     async def _take(self, message: dict[str, Any]) -> None:
+        if message.get("type") in ("here", "ready"):
+            if message["type"] == "ready":
+                self._push(always=True)
+            return
         if message.get("type") != "seen":
             await self._receive(message)
             return

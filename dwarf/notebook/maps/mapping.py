@@ -164,15 +164,25 @@ class MapRun:
         if kernel.in_kernel():
             from dwarf.notebook.maps.mapview import MapView
 
-            view = MapView(self._work, self._name, self._lab.submit)
+            view = MapView(self._work, self._name, self._lab.submit, kept=self._lab.keeps_flows)
             view.show()
             self._views.append(view)
+
+    def _display_(self) -> Any:
+        """What marimo shows: the live widget."""
+        from dwarf.notebook.maps.mapview import MapView
+
+        view = MapView(self._work, self._name, self._lab.submit, kept=self._lab.keeps_flows)
+        self._views.append(view)
+        return view.widget()
 
     def _settle_views(self) -> None:
         for view in self._views:
             view.settle()
 
     def _ipython_display_(self) -> None:
+        if kernel.in_marimo():
+            return
         if not kernel.in_kernel():
             print(self)  # noqa: T201  asked to display itself where only text is displayed
         elif self._shown_in is None or self._shown_in != kernel.current_cell():

@@ -16,8 +16,9 @@ from dwarf.notebook.pictures.palette import LOOKS
 from dwarf.notebook.pictures.words import brief, plural
 from dwarf.notebook.watching.comms import free_comm
 from dwarf.notebook.watching.displays import publish, widget_bundle
+from dwarf.notebook.watching.pulse import Pulse
 from dwarf.notebook.watching.sending import Pacer
-from dwarf.notebook.watching.widget import asset
+from dwarf.notebook.watching.widget import asset, module
 from dwarf.notebook.watching.wire import describe_card
 
 if TYPE_CHECKING:
@@ -43,10 +44,11 @@ def _widget_class() -> Any:
     class DwarfMap(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         """The progress of a map; every trait is a whole state."""
 
-        _esm = asset("card.js") + "\n" + asset("map.js")
+        _esm = module("typing.js", "dark.js", "card.js", "life.js", "map.js")
         _css = asset("dwarf.css") + "\n" + asset("lists.css")
         looks = traitlets.Dict().tag(sync=True)
         name = traitlets.Unicode().tag(sync=True)
+        kept = traitlets.Bool().tag(sync=True)
         progress = traitlets.Dict().tag(sync=True)
         errors: Any = traitlets.List().tag(sync=True)
         cards: Any = traitlets.List().tag(sync=True)
@@ -101,7 +103,7 @@ def still(work: MapWork, name: str) -> dict[str, Any]:
 class MapView:
     """One display of a map. ``ready`` once a front end has shown it, so that somebody can see and answer."""
 
-    def __init__(self, work: MapWork, name: str, submit: Callable[[Any], Any]) -> None:
+    def __init__(self, work: MapWork, name: str, submit: Callable[[Any], Any], *, kept: bool = False) -> None:
         self.ready = False
         self._work = work
         self._name = name
@@ -110,21 +112,40 @@ class MapView:
         self._pacer = Pacer(self._push, least=LEAST_INTERVAL)
         self._settled: set[int | None] = set()  # the threads from which the still bar has been sent
         self._widget: Any = None
+        self._stands_alone = False  # in no output of our own that could be replaced
+        self._kept = kept
+        self._pulse = Pulse(self._beat, submit)
 
     def show(self) -> None:
         """Display it under the running cell."""
         if self._work.ended.done():
             publish(still(self._work, self._name), self._display_id)
             return
-        self._widget = _widget_class()(looks=looks(), name=self._name, **self._traits())
+        self._make_widget()
+        publish(widget_bundle(self._widget, still(self._work, self._name)), self._display_id)
+        self._submit(self._follow())
+        self._pulse.start()
+
+    def widget(self) -> Any:
+        """The widget alone, live, for front ends that put widgets where they like. It stays after the end."""
+        self._stands_alone = True
+        self._make_widget()
+        self._submit(self._follow())
+        self._pulse.start()
+        return self._widget
+
+    def _make_widget(self) -> None:
+        self._widget = _widget_class()(looks=looks(), name=self._name, kept=self._kept, **self._traits())
         free_comm(self._widget)
         self._widget.on_msg(self._receive)
-        publish(widget_bundle(self._widget, still(self._work, self._name)), self._display_id)
-        self._work.listeners.add(self._changed)
-        self._submit(self._keep_time())
 
-    async def _keep_time(self) -> None:
-        """Rate and remaining time change also while no row ends."""
+    async def _follow(self) -> None:
+        """Follow the map. What has happened since the first state was drawn is told by the look that comes after.
+
+        Rate and remaining time change also while no row ends.
+        """
+        self._work.listeners.add(self._changed)
+        self._changed()
         while not self._work.ended.done():
             await asyncio.sleep(_CLOCK)
             self._changed()
@@ -132,8 +153,11 @@ class MapView:
     def settle(self) -> None:
         """Replace the display by the still one, if the map has ended. See RunView.settle."""
         here = threading.current_thread().ident
+        if self._stands_alone:
+            return
         if self._work.ended.done() and self._widget is not None and here not in self._settled:
             self._settled.add(here)
+            self._pulse.stop()
             publish(still(self._work, self._name), self._display_id, update=True)
 
     def _changed(self) -> None:
@@ -143,6 +167,14 @@ class MapView:
         self._work.listeners.discard(self._changed)
         self._pacer.flush()
         self.settle()
+
+    def _beat(self, message: Mapping[str, Any]) -> None:
+        self._widget.send(message)
+        free_comm(self._widget)
+
+    async def _send_again(self) -> None:
+        self._widget.send_state()
+        free_comm(self._widget)
 
     def _push(self) -> None:
         with self._widget.hold_sync():
@@ -175,7 +207,10 @@ class MapView:
 
     def _receive(self, _: Any, message: Mapping[str, Any], __: Any) -> None:
         kind = message.get("type")
+        self._pulse.sign()
         if kind == "ready":
+            if self.ready:
+                self._submit(self._send_again())
             self.ready = True
         elif kind == "cancel":
             self._submit(self._work.stop("cancelled from the notebook"))

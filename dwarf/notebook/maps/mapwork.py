@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dwarf.errors import EngineClosed, FlowNotFound, StateConflict
 from dwarf.notebook.maps.rows import Row, Rows
 from dwarf.notebook.maps.tally import Tally
+from dwarf.notebook.watching.listeners import Listeners
 from dwarf.workflow.results import Outcome
 from dwarf.workflow.status import Status
 
@@ -111,7 +112,7 @@ class MapWork:
         self.tally = tally
         self.inputs = source.inputs
         self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self.listeners: set[Callable[[], None]] = set()
+        self.listeners = Listeners()
         self.asking: dict[int, Following] = {}  # replaced, never changed in place
         self.read_all = False
         self._source = source
@@ -143,6 +144,8 @@ class MapWork:
         try:
             try:
                 await self._start_all()
+            except EngineClosed:
+                fault = EngineClosed(_CLOSED)
             except Exception as error:  # noqa: BLE001  handed to whoever waits, once the flows in hand have ended
                 fault = error
             self.read_all = True
@@ -259,11 +262,7 @@ class MapWork:
         await asyncio.gather(*(cancel(key) for key in open_keys if key))
 
     def _tell(self) -> None:
-        for listener in tuple(self.listeners):
-            try:
-                listener()
-            except Exception:  # noqa: BLE001  a view that fails must not stop the work
-                _log.debug("a view of a map failed", exc_info=True)
+        self.listeners.tell()
 
 
 _CLOSED = "the lab was closed; the flows are kept in its database, and a map with the same key goes on with them"

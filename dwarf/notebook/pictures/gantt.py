@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from dwarf.notebook.pictures.axis import Axis
-from dwarf.notebook.pictures.palette import CARD, FAINT, HAIR, INK, MUTED, look_of
+from dwarf.notebook.pictures.ground import on_any_ground
+from dwarf.notebook.pictures.palette import FAINT, HAIR, INK, MUTED, look_of
 from dwarf.notebook.pictures.svg import Svg, element, escape, fit_text, number, open_svg, text_width
 from dwarf.notebook.pictures.words import plural, seconds_text
 
@@ -70,7 +71,6 @@ def draw_gantt(rows: Sequence[Row], *, title: str, summary: str, now: datetime, 
     legend = _legend(bars)
     body = [
         open_svg(width, height, f"Timeline of {title}" if title else "Timeline"),
-        element("rect", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=10, fill=CARD, stroke=HAIR),
         *_head(title, summary, legend, width),
         *(_grid(axis, _HEAD + ROW * len(shown)) if bars else ()),
         *(_row(row, index, axis) for index, row in enumerate(shown)),
@@ -80,7 +80,7 @@ def draw_gantt(rows: Sequence[Row], *, title: str, summary: str, now: datetime, 
     if left_out > 0:
         words = f"and {plural(left_out, 'further line')}"
         body.append(element("text", words, x=_PAD, y=height - 10, font_size=11, fill=MUTED))
-    return Svg("".join([*body, "</svg>"]), alt=text)
+    return Svg(on_any_ground("".join([*body, "</svg>"])), alt=text)
 
 
 def _extent(bars: Sequence[Bar], now: datetime) -> tuple[datetime, datetime]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dwarf.notebook.pictures.palette import EDGE_TAKEN, HAIR, INK, Look, look_of
 from dwarf.notebook.pictures.sketch import DECK, HEAD, Card, Sketch
-from dwarf.notebook.pictures.svg import attributes, element, fit_text, number
+from dwarf.notebook.pictures.svg import attributes, element, fit_middle, fit_text, number, text_width
 from dwarf.notebook.watching.views import NodeView
 
 __all__ = ["draw_card", "icon"]
@@ -93,7 +93,7 @@ def _join_bar(card: Card, across: bool) -> str:
 def _words(card: Card, look: Look, line: str, with_status: bool, across: bool) -> list[str]:
     inset = 8.0 if card.fan_in and across else 0.0
     if not with_status:
-        name = fit_text(card.name, card.width - 24 - inset, 13, bold=True)
+        name = fit_middle(card.name, card.width - 24 - inset, 13, bold=True)
         middle = (card.width + inset) / 2
         return [
             element(
@@ -109,11 +109,10 @@ def _words(card: Card, look: Look, line: str, with_status: bool, across: bool) -
         ]
     left = 38 + inset
     room = card.width - left - 8
+    name = fit_middle(card.name, room, 13, bold=True)
     return [
         icon(look, 20 + inset, _head(card) / 2),
-        element(
-            "text", fit_text(card.name, room, 13, bold=True), x=left, y=20, font_size=13, font_weight=600, fill=INK
-        ),
+        element("text", name, x=left, y=20, font_size=13, font_weight=600, fill=INK, textLength=_held(name, room)),
         element(
             "text",
             fit_text(line, room, 11),
@@ -125,6 +124,12 @@ def _words(card: Card, look: Look, line: str, with_status: bool, across: bool) -
             fill=look.ink,
         ),
     ]
+
+
+def _held(name: str, room: float) -> float | None:
+    """The length that a name is held to, where another font than Helvetica could make it stick out of its card."""
+    wide = text_width(name, 13, bold=True)
+    return min(wide, room) if wide > 0.8 * room else None
 
 
 def _badges(card: Card, view: NodeView, live: bool) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from dwarf.notebook.pictures.ground import on_any_ground
 from dwarf.notebook.pictures.nodes import draw_card, icon
 from dwarf.notebook.pictures.palette import CARD, EDGE, EDGE_TAKEN, HAIR, INK, LOOKS, MUTED, look_of
 from dwarf.notebook.pictures.planes import Plane, lay_plane, make_plane, ways_of
@@ -45,10 +46,14 @@ def draw_run(
     notes: Sequence[str] = (),
     max_width: float = MAX_WIDTH,
     now: datetime | None = None,
+    since: float = 0.0,
 ) -> Svg:
-    """The picture of a run. ``asked``: nodes known to have put questions; ``notes``: lines to stand under the graph."""
+    """The picture of a run. ``asked``: nodes known to have put questions; ``notes``: lines to stand under the graph.
+
+    ``since``: when the flow began (epoch seconds), where that is not the first step's time.
+    """
     moment = now or datetime.now(UTC)
-    plane = make_plane(graph, steps, outcome, asked=asked, now=moment)
+    plane = make_plane(graph, steps, outcome, asked=asked, now=moment, since=since)
     return draw_plane(plane, notes=notes, max_width=max_width, now=moment.timestamp())
 
 
@@ -101,19 +106,20 @@ def _compose(
     is_told = whole is not None and whole.error and not live  # a live view tells it under the picture
     lines = [f"{look_of(whole.state).sign} {whole.error}"] if whole is not None and is_told else []
     inner = max(plan.layout.width, title[1], 220.0)
-    width = inner + 2 * _PAD
+    width = max(inner + 2 * _PAD, title[1] + _PAD)
+    inner = width - 2 * _PAD
     foot = _NOTE * (len(lines) + len(notes))
     height = _HEAD + plan.layout.height + 2 * _PAD + (foot + 6 if foot else 0)
     scale = min(1.0, max_width / width)
     left, top = _PAD + (inner - plan.layout.width) / 2, _HEAD + _PAD
+    stands = str if live else on_any_ground  # a live view knows the page's colours
     body = [
-        open_svg(width, height, _label(graph, whole, now), scale),
-        element("rect", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=10, fill=CARD, stroke=HAIR),
-        title[0],
+        open_svg(width, height, _label(graph, whole, now), scale, name=graph.name if live else None),
+        stands(title[0]),
         f'<g transform="translate({number(left)} {number(top)})">',
         *_inside(plane, plan, whole, now, live),
         "</g>",
-        *_footer(lines, notes, inner, top + plan.layout.height + _PAD),
+        *map(stands, _footer(lines, notes, inner, top + plan.layout.height + _PAD)),
         "</svg>",
     ]
     return Svg("".join(body), alt=plain_text(plane, whole, now))
@@ -122,7 +128,8 @@ def _compose(
 def _inside(plane: Plane, plan: Sketch, whole: FlowView | None, now: float, live: bool, prefix: str = "") -> list[str]:
     """The graph of a plane, and those that stand open in its nodes. ``prefix`` begins the paths of all of it."""
     ways = ways_of(plane, plan) if whole is not None else taken_arrows(plan, None, done=False)
-    pieces = [*draw_arrows(plan, ways, prefix), *_ends(plan, whole)]
+    stands = str if live or prefix else on_any_ground  # what is inside a node stands on its sheet
+    pieces = [stands(piece) for piece in (*draw_arrows(plan, ways, prefix), *_ends(plan, whole))]
     for index, card in enumerate(plan.cards):
         path = f"{prefix}{index}"
         pieces.append(draw_card(plan, card, path, plane.views.get(card.name), whole is not None, now, live))
@@ -166,7 +173,7 @@ def _label(graph: Graph, whole: FlowView | None, now: float) -> str:
 def _header(name: str, whole: FlowView | None, now: float) -> tuple[str, float]:
     """The title line and its width."""
     shown = fit_text(name or "workflow", 420, 14, bold=True)
-    title = element("text", shown, x=_PAD, y=27, font_size=14, font_weight=600, fill=INK)
+    title = element("text", shown, data_part="head", x=_PAD, y=27, font_size=14, font_weight=600, fill=INK)
     end = _PAD + text_width(shown, 14, bold=True) + 14
     if whole is None:
         return title, end

@@ -58,10 +58,11 @@ def make_plane(
     graph_of: GraphOf = lambda _: None,
     now: datetime | None = None,
     path: str = "",
+    since: float = 0.0,
 ) -> Plane:
     """The plane of a flow. ``opened`` gives the step whose subgraph stands open, by path; 0 for the one that matters.
 
-    ``graph_of`` gives a child's graph, or None where it is not known: then the node stays shut.
+    ``graph_of`` gives a child's graph, or None where it is not known: it then stays shut. ``since``: see flow_view.
     """
     moment = now or datetime.now(UTC)
     inner: dict[str, Plane] = {}
@@ -77,7 +78,7 @@ def make_plane(
                 inside, child.steps, seen, asked=asked, opened=opened, graph_of=graph_of, now=moment, path=here
             )
     views = node_views(steps, handlers=handlers_of(graph), asked=asked, now=moment)
-    return Plane(graph, steps, flow_view(outcome, steps), views, taken_edges(steps), inner)
+    return Plane(graph, steps, flow_view(outcome, steps, since), views, taken_edges(steps), inner)
 
 
 def child_of(steps: Sequence[Step], node: str, step_id: int = 0) -> SubFlow | None:

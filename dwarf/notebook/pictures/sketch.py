@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dwarf.notebook.pictures.geometry import Box, Layout, Line
 from dwarf.notebook.pictures.render import lay_out
-from dwarf.notebook.pictures.svg import fit_text, text_width
+from dwarf.notebook.pictures.svg import fit_middle, fit_text, text_width
 
 if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph, Transition
@@ -144,7 +144,7 @@ def _cards(graph: Graph, with_status: bool, insides: Mapping[str, Sketch]) -> tu
     many = {each.target for each in graph.transitions if each.for_each}
     made = []
     for index, node in enumerate(graph.nodes):
-        room = text_width(fit_text(node.name, _TEXT_ROOM, _NAME, bold=True), _NAME, bold=True)
+        room = text_width(fit_middle(node.name, _TEXT_ROOM, _NAME, bold=True), _NAME, bold=True)
         width = max(room, _STATUS_ROOM) + _ICON + 24 if with_status else max(room, 40) + 28
         if node.fan_in:
             width += 8

@@ -9,7 +9,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["FONT", "MONO", "Svg", "attributes", "element", "escape", "fit_text", "number", "open_svg", "text_width"]
+__all__ = [
+    "FONT",
+    "MONO",
+    "Svg",
+    "attributes",
+    "element",
+    "escape",
+    "fit_middle",
+    "fit_text",
+    "number",
+    "open_svg",
+    "text_width",
+]
 
 # Families with the same metrics stand first, so that the estimated widths hold on most machines.
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
@@ -80,9 +92,9 @@ def element(tag: str, text: str | None = None, **values: object) -> str:
     return f"<{tag}{attributes(**values)}>{inner}</{tag}>" if text is not None else f"<{tag}{attributes(**values)}/>"
 
 
-def open_svg(width: float, height: float, label: str, scale: float = 1.0) -> str:
+def open_svg(width: float, height: float, label: str, scale: float = 1.0, *, name: str | None = None) -> str:
     """The opening tag of a picture; its size is written in pixels, since front ends clip what they cannot measure."""
-    size = attributes(width=width * scale, height=height * scale)
+    size = attributes(width=width * scale, height=height * scale, data_name=name)
     box = f'viewBox="0 0 {number(width)} {number(height)}"'
     names = f'role="img" font-family="{escape(FONT)}" aria-label="{escape(label)}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg"{size} {box} {names}>'
@@ -101,6 +113,26 @@ def text_width(text: str, size: float, *, bold: bool = False, mono: bool = False
         return size * 0.602 * sum(2 if _is_wide(char) else 1 for char in text)
     total = sum(_ADVANCE.get(char) or (1000 if _is_wide(char) else 600) for char in text)
     return total / 1000 * size * (1.07 if bold else 1.0) * 1.02
+
+
+@lru_cache(maxsize=4096)
+def fit_middle(text: str, room: float, size: float, *, bold: bool = False) -> str:
+    """A name on one line, cut in its middle where it is too wide: names of one family differ at their ends."""
+    line = " ".join(text[:2000].split())
+    if text_width(line, size, bold=bold) <= room:
+        return line
+    low, high = 0, len(line)
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = text_width(_without_middle(line, middle), size, bold=bold) <= room
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return _without_middle(line, low)
+
+
+def _without_middle(line: str, kept: int) -> str:
+    head = (kept + 1) // 2
+    tail = kept - head
+    return f"{line[:head].rstrip()}…{line[len(line) - tail :].lstrip() if tail else ''}"
 
 
 def _is_wide(char: str) -> bool:

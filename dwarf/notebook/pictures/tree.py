@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dwarf.notebook.past.branches import Branch, difference_text
+from dwarf.notebook.pictures.ground import on_any_ground
 from dwarf.notebook.pictures.nodes import icon
-from dwarf.notebook.pictures.palette import CARD, EDGE_TAKEN, HAIR, INK, MUTED, look_of
+from dwarf.notebook.pictures.palette import EDGE_TAKEN, INK, MUTED, look_of
 from dwarf.notebook.pictures.svg import Svg, element, fit_text, number, open_svg, text_width
 from dwarf.notebook.pictures.words import duration_text
 
@@ -33,14 +34,13 @@ def draw_branches(branches: Sequence[Branch], own: str = "") -> Svg:
     label = f"{len(branches)} runs of one thread"
     body = [
         open_svg(edges[-1] + _PAD, height, label),
-        element("rect", x=0.5, y=0.5, width=edges[-1] + _PAD - 1, height=height - 1, rx=10, fill=CARD, stroke=HAIR),
         *(_text(head, edges[place], _middle(-1), MUTED) for place, head in enumerate(_HEADS) if head),
         *(_stripe(place, edges) for place, each in enumerate(branches) if each.label == own),
         *_lines(branches),
     ]
     for place, (branch, row) in enumerate(zip(branches, rows, strict=True)):
         body += _row(branch, row, place, edges)
-    return Svg("".join([*body, "</svg>"]), alt=tree_text(branches, own))
+    return Svg(on_any_ground("".join([*body, "</svg>"])), alt=tree_text(branches, own))
 
 
 def tree_text(branches: Sequence[Branch], own: str = "") -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
-__all__ = ["brief", "duration_text", "plural", "rate_text", "seconds_text"]
+__all__ = ["brief", "duration_text", "plain", "plural", "rate_text", "seconds_text"]
 
 
 def seconds_text(seconds: float) -> str:
@@ -38,10 +39,18 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+
+
+def plain(text: str) -> str:
+    """A text without the codes that colour it in a terminal."""
+    return _ESCAPES.sub("", text) if "\x1b" in text else text
+
+
 def brief(value: Any, length: int = 80) -> str:
     """A value on one line: text as it is, anything else as JSON, cut to ``length`` characters."""
     if isinstance(value, str):
-        text = " ".join(value[: length * 4].split())
+        text = " ".join(plain(value[: length * 4]).split())
     else:
         try:
             text = json.dumps(value, ensure_ascii=False, default=str)

@@ -1,7 +1,7 @@
 // Cards that ask the reader. A card is built once for each question, so that a half-typed answer is never lost;
 // what is shown comes in through textContent and properties only, so that names and payloads stay text.
 
-function make(tag, properties = {}, ...children) {
+export function make(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined || value === null) continue;
@@ -343,7 +343,6 @@ function buildFacts(facts) {
 function buildCard(prompt, send) {
   const id = `dwarf-card-${++lastId}`;
   const root = make("section", { className: "dwarf-card", role: "group", "aria-labelledby": id });
-  root.dataset.lmSuppressShortcuts = "true"; // keys typed here are the form's, not commands of the notebook
   const title = make("div", { className: "dwarf-question", textContent: prompt.title, id });
   const where = make("span", { className: "dwarf-where", textContent: prompt.node });
   const clock = make("span", { className: "dwarf-clock" });
@@ -380,8 +379,7 @@ function buildCard(prompt, send) {
   form.addEventListener("submit", (event) => { event.preventDefault(); give(null); });
   form.addEventListener("keydown", (event) => {
     // JupyterLab keeps a browser from submitting a form by the Enter key, so it is done here
-    const inField = event.target.tagName === "INPUT" && event.target.type !== "checkbox";
-    if (event.key === "Enter" && inputs.length && (inField || event.ctrlKey || event.metaKey)) { event.preventDefault(); give(null); }
+    if (inputs.length && isSending(event)) { event.preventDefault(); give(null); }
   });
   form.append(...rows, make("div", { className: "dwarf-buttons" }, ...buttons, wait), error);
   const head = make("div", { className: "dwarf-head" }, title, where, clock);
@@ -389,6 +387,7 @@ function buildCard(prompt, send) {
   let seen = 0;
   return {
     root,
+    release() { if (busy) setBusy(false); },
     clock(now) {
       if (!root.isConnected) return;
       const since = prompt.since ? `waits ${shortTime(now - prompt.since)}` : "";
@@ -433,6 +432,8 @@ function cardKeeper(box, send) {
       }
     },
     tick(now) { cards.forEach((card) => card.clock(now)); },
+    // What was sent may be lost: an answer can be given again.
+    release() { cards.forEach((card) => card.release()); },
   };
 }
 

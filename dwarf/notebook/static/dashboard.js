@@ -47,7 +47,9 @@ function buildRow(looks, send) {
         if (held >= 0) cells.acts.children[Math.min(held, cells.acts.children.length - 1)].focus();
       }
       cells.flow.replaceChildren(make("span", { textContent: row.workflow }), make("span", { className: "dwarf-where", textContent: ` ${row.id}` }));
+      cells.flow.title = `${row.workflow} ${row.id}`;
       cells.node.textContent = row.node;
+      cells.node.title = row.node;
       cells.told.textContent = row.told;
       cells.told.title = row.told;
     },
@@ -79,8 +81,8 @@ function buildFork(send) {
     send({ type: "fork", row, step: Number(step.value), changes: changes.value });
   });
   form.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") send({ type: "close-fork" });
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); form.requestSubmit(); }
+    if (event.key === "Escape" && !isComposing(event)) send({ type: "close-fork" });
+    if (isSending(event)) { event.preventDefault(); form.requestSubmit(); }
   });
   stop.addEventListener("click", () => send({ type: "close-fork" }));
   return {
@@ -101,7 +103,9 @@ function buildFork(send) {
 
 function render({ model, el }) {
   const { looks } = model.get("fixed");
-  const send = (message) => model.send(message);
+  const root = make("div", { className: "dwarf-run dwarf-dashboard", role: "region", "aria-label": "Dashboard" });
+  const life = watchKernel(model, root, { kept: model.get("fixed").kept });
+  const { send } = life;
   const counts = make("div", { className: "dwarf-counts", role: "group", "aria-label": "Filter by status" });
   const workflow = make("select", { className: "dwarf-input", "aria-label": "Workflow" });
   workflow.addEventListener("change", () => send({ type: "filter", workflow: workflow.value }));
@@ -119,10 +123,9 @@ function render({ model, el }) {
   older.addEventListener("click", () => send({ type: "older" }));
   const pager = make("div", { className: "dwarf-pager" }, newer, place, older);
   const fork = buildFork(send);
-  const root = make("div", { className: "dwarf-run dwarf-dashboard", role: "region", "aria-label": "Dashboard" },
-    make("div", { className: "dwarf-bar-line" }, counts, make("div", { className: "dwarf-filters" }, workflow, search)),
+  root.append(make("div", { className: "dwarf-bar-line" }, counts, make("div", { className: "dwarf-filters" }, workflow, search)),
     notice, fault, make("div", { className: "dwarf-scroll" }, table), empty, pager, fork.root);
-  root.dataset.lmSuppressShortcuts = "true";
+  ownKeys(root);
   el.append(root);
 
   const chips = new Map();
@@ -156,10 +159,8 @@ function render({ model, el }) {
   };
 
   const rows = new Map();
-  let skew = 0;
   const paint = () => {
     const shown = model.get("shown");
-    skew = Date.now() / 1000 - shown.now;
     paintCounts(shown);
     fillSelect(workflow, "All workflows", shown.workflows);
     notice.textContent = shown.notice;
@@ -182,10 +183,28 @@ function render({ model, el }) {
     older.disabled = !shown.more;
     place.textContent = `Page ${shown.page}`;
     fork.show(shown.fork);
-    tick();
   };
-  const tick = () => { if (!document.hidden) rows.forEach((row) => row.tick(Date.now() / 1000 - skew)); };
-  return keepShown(model, root, paint, tick);
+  // The run that is opened stands beneath the list, as a view of its own.
+  const stage = make("div", { className: "dwarf-beneath" });
+  el.append(stage);
+  let number = 0;
+  let leave = () => {};
+  const open = () => {
+    const next = model.get("run_theme")?.number ?? 0;
+    if (next === number) return;
+    number = next;
+    leave();
+    stage.replaceChildren();
+    leave = next ? renderRun({ model: partModel(model, "run_", "run"), el: stage }) : () => {};
+  };
+  open();
+  model.on("change:run_theme", open);
+  const stop = keepShown(model, root, life, paint, () => rows.forEach((row) => row.tick(life.now())));
+  return () => {
+    leave();
+    model.off("change:run_theme", open);
+    stop();
+  };
 }
 
 export default { render };

@@ -3,20 +3,32 @@
 let lastView = 0;
 
 // Paints what is shown now and whenever it changes, and has the clocks go on. Returns what ends that.
-function keepShown(model, root, paint, tick) {
+function keepShown(model, root, life, paint, tick) {
+  const beat = () => { if (!document.hidden && !life.isLost()) tick(); };
+  const told = () => {
+    life.setClock(model.get("shown").now);
+    life.hear();
+    paint();
+    beat();
+  };
   paint();
-  model.on("change:shown", paint);
-  const timer = setInterval(tick, 500);
-  const stop = watchSight(model, root);
+  beat();
+  model.on("change:shown", told);
+  const timer = setInterval(beat, 500);
+  const unshade = followShade(root);
+  const stop = watchSight(model, root, life);
+  life.ready();
   return () => {
     clearInterval(timer);
     stop();
-    model.off("change:shown", paint);
+    unshade();
+    life.stop();
+    model.off("change:shown", told);
   };
 }
 
 // Tells the kernel whether `root` is in sight, and hides the table that stands in for the widget in a saved notebook.
-function watchSight(model, root) {
+function watchSight(model, root, life) {
   const view = `${Date.now().toString(36)}-${++lastView}`;
   const still = model.get("fixed").still;
   const style = make("style", { textContent: `.jp-OutputArea-child:has(.${still}), .${still} { display: none }` });
@@ -27,7 +39,7 @@ function watchSight(model, root) {
     const on = inSight && !document.hidden;
     if (on === last && !(again && on)) return;
     last = on;
-    model.send({ type: "seen", view, on });
+    life.send({ type: "seen", view, on });
   };
   const observer = new IntersectionObserver((entries) => { inSight = entries.at(-1).isIntersecting; tell(false); });
   observer.observe(root);
@@ -40,7 +52,7 @@ function watchSight(model, root) {
     observer.disconnect();
     document.removeEventListener("visibilitychange", change);
     style.remove();
-    model.send({ type: "seen", view, on: false });
+    life.send({ type: "seen", view, on: false });
   };
 }
 
@@ -53,7 +65,7 @@ function searchField(label, report) {
     timer = setTimeout(() => report(field.value), 250);
   });
   field.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") { event.preventDefault(); clearTimeout(timer); report(field.value); }
+    if (isSending(event)) { event.preventDefault(); clearTimeout(timer); report(field.value); }
   });
   return field;
 }

@@ -9,9 +9,12 @@ function render({ model, el }) {
   const errors = make("div", { className: "dwarf-faults" });
   const asks = make("div", { className: "dwarf-cards" });
   const head = make("div", { className: "dwarf-head" }, name, words, stop);
-  el.append(make("div", { className: "dwarf-run dwarf-map" }, head, bar, errors, asks));
-  const keeper = cardKeeper(asks, (message) => model.send(message));
-  askTwice(stop, "Cancel", "Cancel all rows", () => model.send({ type: "cancel" }));
+  const root = make("div", { className: "dwarf-run dwarf-map" }, head, bar, errors, asks);
+  ownKeys(root);
+  el.append(root);
+  const life = watchKernel(model, root, { kept: model.get("kept"), back: () => keeper.release() });
+  const keeper = cardKeeper(asks, life.send);
+  askTwice(stop, "Cancel", "Cancel all rows", () => life.send({ type: "cancel" }));
 
   const paint = () => {
     const { parts, total, done, text, ended } = model.get("progress");
@@ -30,15 +33,25 @@ function render({ model, el }) {
     errors.replaceChildren(...model.get("errors").map(([row, error]) => make("div", { textContent: `✘ ${row}: ${error}` })));
   };
   const cards = () => keeper.show(model.get("cards"));
+  const told = () => {
+    life.setClock(model.get("progress").now);
+    life.hear();
+    paint();
+  };
   paint();
   cards();
-  model.on("change:progress change:errors", paint);
+  model.on("change:progress", told); // one name at a time: not every front end takes several
+  model.on("change:errors", told);
   model.on("change:cards", cards);
-  const timer = setInterval(() => keeper.tick(Date.now() / 1000), 500);
-  model.send({ type: "ready" });
+  const timer = setInterval(() => { if (!life.isLost()) keeper.tick(life.now()); }, 500);
+  const unshade = followShade(root);
+  life.ready();
   return () => {
     clearInterval(timer);
-    model.off("change:progress change:errors", paint);
+    life.stop();
+    unshade();
+    model.off("change:progress", told);
+    model.off("change:errors", told);
     model.off("change:cards", cards);
   };
 }

@@ -3,11 +3,11 @@
 
 const BUSY_AFTER = 3000; // milliseconds
 
-function deskOf(model) {
+function deskOf(model, life) {
   const waiting = new Map();
   let last = 0;
   return {
-    send: (message) => model.send(message),
+    send: life.send,
     receive(reply) {
       if (reply?.type !== "reply" || !waiting.has(reply.ask)) return;
       const { give, refuse } = waiting.get(reply.ask);
@@ -19,7 +19,7 @@ function deskOf(model) {
       const ask = ++last;
       return new Promise((give, refuse) => {
         waiting.set(ask, { give, refuse });
-        model.send({ type: "ask", ask, ...message });
+        life.send({ type: "ask", ask, ...message });
       });
     },
     pending: () => waiting.size > 0,
@@ -164,7 +164,7 @@ function forkEditor(step, desk, done) {
   };
   text.addEventListener("input", () => { touched = true; check(); });
   text.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !go.disabled) { event.preventDefault(); go.click(); }
+    if (isSending(event) && !go.disabled) { event.preventDefault(); go.click(); }
   });
   mode.addEventListener("change", () => { if (!touched) text.value = bases[mode.value] || "{\n}"; check(); });
   no.addEventListener("click", () => done());
@@ -308,9 +308,7 @@ function panelKeeper(model, desk, picture) {
   close.addEventListener("click", shut);
   back.addEventListener("click", () => go({ node: place.node, page: place.page }));
   root.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    event.stopPropagation();
-    shut();
+    if (event.key === "Escape" && !isComposing(event)) shut();
   });
 
   return {

@@ -5,18 +5,14 @@ const ASKED = 1;
 const NESTED = 2;
 const REDEFINED = 4;
 const OPEN = 8;
+const HEAD = 40; // pixels of the drawing above the graph
+const EDGE = 12; // at its other sides
 const SVG = "http://www.w3.org/2000/svg";
 
 const part = (group, name) => group.querySelector(`:scope > [data-part="${name}"]`);
 
 function setAll(node, attributes) {
   if (node) for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-}
-
-function pageIsDark() {
-  const { body, documentElement: root } = document;
-  if (body.dataset.jpThemeLight) return body.dataset.jpThemeLight === "false";
-  return body.classList.contains("vscode-dark") || root.dataset.theme === "dark";
 }
 
 // Every colour of the picture in the shade of the page.
@@ -32,14 +28,19 @@ function importSvg(text, hue) {
   const svg = document.importNode(parsed, true);
   svg.setAttribute("class", "dwarf-svg");
   svg.setAttribute("role", "group"); // what is in it can be reached
-  svg.style.setProperty("--dwarf-width", `${svg.getAttribute("width")}px`);
+  // The name and the status stand above the picture, where they stay in sight, and the page is its ground.
+  svg.querySelectorAll(':scope > [data-part="head"], :scope > [data-part="flow"], :scope > [data-part="ground"]').forEach((each) => each.remove());
+  const [x, y, width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
+  svg.setAttribute("viewBox", `${x + EDGE} ${y + HEAD} ${width - 2 * EDGE} ${height - HEAD - EDGE}`);
   for (const node of svg.querySelectorAll("[fill], [stroke]")) {
     for (const name of ["fill", "stroke"]) {
       const colour = node.getAttribute(name);
       if (colour && hue(colour) !== colour) node.setAttribute(name, hue(colour));
     }
   }
-  return svg;
+  const scale = Number(svg.getAttribute("width")) / width;
+  const name = svg.getAttribute("data-name") ?? "";
+  return { svg, name, width: (width - 2 * EDGE) * scale, height: (height - HEAD - EDGE) * scale };
 }
 
 function setLine(text, words) {
@@ -132,19 +133,27 @@ function paintBar(bar, card, parts, shade) {
   bar.replaceChildren(...pieces);
 }
 
-function paintFlow(svg, flow, shade, now) {
-  const pill = svg.querySelector('[data-part="flow"]');
+// The name of the workflow, and its status with a clock.
+function flowLine(name) {
+  const mark = make("span", { className: "dwarf-sign", "aria-hidden": "true" });
+  const text = make("span");
+  text.dataset.part = "line";
+  const pill = make("span", { className: "dwarf-flow" }, mark, text);
+  pill.dataset.part = "flow";
+  return { root: make("div", { className: "dwarf-head-line" }, make("span", { className: "dwarf-flow-name", textContent: name, title: name }), pill), pill, mark, text };
+}
+
+function paintFlow(svg, { pill, mark, text }, flow, shade, now) {
   const look = shade.looks[flow.state] ?? shade.looks[1];
-  if (!pill) return look.word;
   const clock = flow.began ? shortTime((flow.ended || now) - flow.began) : "";
   const steps = flow.steps ? `${flow.steps.toLocaleString("en-US")} step${flow.steps === 1 ? "" : "s"}` : "";
-  const text = part(pill, "line");
-  setLine(text, [look.word, clock, steps].filter(Boolean).join(" · "));
-  text.setAttribute("fill", look.ink);
-  paintIcon(pill, look, shade);
-  const width = (text.getComputedTextLength?.() || 5.8 * text.textContent.length) + 34;
-  setAll(part(pill, "card"), { fill: look.fill, stroke: look.line, width });
-  return look.word;
+  const words = [look.word, clock, steps].filter(Boolean).join(" · ");
+  if (pill.dataset.state !== look.key) svg?.setAttribute("aria-label", `Workflow ${svg.dataset.name ?? ""}, ${look.word}`);
+  if (text.textContent !== words) text.textContent = words;
+  if (pill.dataset.state === look.key && pill.dataset.ink === look.ink) return;
+  [pill.dataset.state, pill.dataset.ink] = [look.key, look.ink];
+  mark.textContent = look.sign;
+  [pill.style.color, pill.style.background, pill.style.borderColor] = [look.ink, look.fill, look.line];
 }
 
 function paintEdges(edges, taken, shade) {
@@ -181,17 +190,17 @@ function neighbour(groups, from, key) {
 }
 
 // Keeps the picture in `box` in step with the model. `pick(path)` is called for a node that is opened, `unfold(path)` for
-// a subgraph that is to be opened or closed in place.
-function pictureKeeper(model, box, { pick, unfold }) {
+// a subgraph that is to be opened or closed in place; `now()` is the kernel's time.
+function pictureKeeper(model, box, { pick, unfold, now }) {
   let shade = shades(model.get("theme"));
   let svg = null;
   let groups = new Map();
   let edges = {};
   let shown = new Map();
   let views = new Map();
-  let skew = 0;
   let current = null;
-  const now = () => Date.now() / 1000 - skew;
+  const view = viewportOf(box);
+  const line = flowLine("");
 
   const focusOn = (group) => {
     if (!group) return;
@@ -205,8 +214,11 @@ function pictureKeeper(model, box, { pick, unfold }) {
     box.replaceChildren();
     [svg, groups, edges, shown, views] = [null, new Map(), {}, new Map(), new Map()];
     if (!model.get("svg")) return;
-    svg = importSvg(model.get("svg"), shade.hue);
+    const drawing = importSvg(model.get("svg"), shade.hue);
+    svg = drawing.svg;
     box.append(svg);
+    line.root.firstChild.textContent = line.root.firstChild.title = drawing.name;
+    view.show(svg, drawing.width, drawing.height);
     for (const group of svg.querySelectorAll("[data-node]")) {
       groups.set(group.dataset.node, group);
       setAll(group, { role: "button", tabindex: "-1" });
@@ -221,8 +233,6 @@ function pictureKeeper(model, box, { pick, unfold }) {
   };
 
   const paint = () => {
-    const flow = model.get("flow") ?? {};
-    if (flow.now) skew = Date.now() / 1000 - flow.now;
     if (!svg) return;
     for (const [path, plane] of Object.entries(model.get("planes") ?? {})) {
       plane.nodes.forEach((told, place) => {
@@ -238,6 +248,7 @@ function pictureKeeper(model, box, { pick, unfold }) {
       });
       if (edges[path]) paintEdges(edges[path], plane.taken, shade);
     }
+    view.seek();
     tick();
   };
 
@@ -247,7 +258,7 @@ function pictureKeeper(model, box, { pick, unfold }) {
     views.forEach((view, path) => {
       if (view.since || view.until) setLine(part(groups.get(path), "line"), lineOf(view, moment));
     });
-    paintFlow(svg, model.get("flow") ?? {}, shade, moment);
+    paintFlow(svg, line, model.get("flow") ?? {}, shade, moment);
   };
 
   box.addEventListener("click", (event) => {
@@ -273,7 +284,10 @@ function pictureKeeper(model, box, { pick, unfold }) {
   });
 
   return {
-    layOut, paint, tick, now,
+    layOut, paint, tick,
+    line: line.root,
+    zooms: view.bar,
+    stop: view.stop,
     shade: () => shade,
     focus: (path) => groups.get(path)?.focus(),
     view: (path) => views.get(path),

@@ -1,11 +1,10 @@
 // The live view of a run: its picture, the panel of what was picked, what can be done with the flow, and its prompts.
 
-const SIGN_EVERY = 10_000; // milliseconds between two signs that somebody is looking
+const USED_EVERY = 10_000; // milliseconds between two signs that somebody reads what is shown
 
 function toolBar(desk, model) {
   const bar = make("div", { className: "dwarf-tools" });
   const said = make("div", { className: "dwarf-note", role: "status" });
-  const line = make("div", { className: "dwarf-line" }, bar, said);
   let kind = "";
   const act = async (button, message) => {
     button.disabled = true;
@@ -41,26 +40,35 @@ function toolBar(desk, model) {
     }
     bar.replaceChildren(...buttons);
   };
-  return { line, update };
+  return { bar, said, update };
 }
 
-function render({ model, el }) {
+export function renderRun({ model, el }) {
   const box = make("div", { className: "dwarf-picture" });
   const drift = make("ul", { className: "dwarf-drift", role: "note", "aria-label": "redefined since this flow began" });
   const fault = make("div", { className: "dwarf-fault", role: "alert" });
   const asks = make("div", { className: "dwarf-cards" });
   const said = make("div", { className: "dwarf-said", role: "status", "aria-live": "polite" });
-  const desk = deskOf(model);
+  const root = make("div", { className: "dwarf-run" });
+  ownKeys(root);
+  const life = watchKernel(model, root, {
+    kept: Boolean((model.get("theme") ?? {}).kept),
+    back: () => { keeper.release(); paint(); },
+  });
+  const desk = deskOf(model, life);
   const picture = pictureKeeper(model, box, {
     pick: (path) => panel.open(path),
     unfold: (path) => desk.ask({ do: "unfold", node: path }).catch((why) => { fault.textContent = why.message; }),
+    now: life.now,
   });
   const panel = panelKeeper(model, desk, picture);
   const tools = toolBar(desk, model);
-  const root = make("div", { className: "dwarf-run" }, box, drift, fault, tools.line, panel.root, asks, said);
-  root.dataset.lmSuppressShortcuts = "true"; // keys pressed here are the view's, not commands of the notebook
+  picture.line.append(tools.bar, picture.zooms);
+  const main = make("div", { className: "dwarf-main-part" }, box, drift, fault, tools.said);
+  const side = make("div", { className: "dwarf-side" }, panel.root, asks);
+  root.append(picture.line, make("div", { className: "dwarf-stage" }, main, side), said);
   el.append(root);
-  const keeper = cardKeeper(asks, (message) => model.send(message));
+  const keeper = cardKeeper(asks, life.send);
 
   const paint = () => {
     const flow = model.get("flow") ?? {};
@@ -78,38 +86,60 @@ function render({ model, el }) {
     tick();
   };
   const tick = () => {
-    if (document.hidden) return;
+    if (document.hidden || life.isLost()) return;
     picture.tick();
-    keeper.tick(picture.now());
+    keeper.tick(life.now());
   };
   const layOut = () => { picture.layOut(); paint(); panel.chosen(); };
   const cards = () => { keeper.show(model.get("cards") ?? []); tick(); };
-  let wasDark = pageIsDark();
-  const dark = new MutationObserver(() => {
-    if (pageIsDark() === wasDark) return;
-    wasDark = !wasDark;
-    layOut();
-  });
-  dark.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "class"] });
-  let signed = 0;
-  const sign = () => {
-    if (Date.now() - signed < SIGN_EVERY) return;
-    signed = Date.now();
-    desk.send({ type: "here" });
+  const unshade = followShade(root, () => { layOut(); life.sign("here"); });
+  let used = 0;
+  const use = () => {
+    if (Date.now() - used < USED_EVERY) return;
+    used = Date.now();
+    life.send({ type: "used" });
   };
-  for (const kind of ["pointermove", "focusin", "keydown"]) root.addEventListener(kind, sign);
+  for (const kind of ["pointermove", "focusin", "keydown"]) root.addEventListener(kind, use);
+  const told = () => {
+    life.setClock((model.get("flow") ?? {}).now);
+    life.hear();
+    paint();
+  };
 
   layOut();
   cards();
-  const handlers = { "change:svg": layOut, "change:planes change:flow": paint, "change:cards": cards, "msg:custom": desk.receive };
-  for (const [names, call] of Object.entries(handlers)) model.on(names, call);
+  const handlers = { "change:svg": layOut, "change:planes": told, "change:flow": told, "change:cards": cards, "msg:custom": desk.receive };
+  for (const [name, call] of Object.entries(handlers)) model.on(name, call);
   const timer = setInterval(() => { if (!(model.get("flow") ?? {}).ended) tick(); }, 500);
-  model.send({ type: "ready" }); // from now on somebody can see and answer
+  life.ready(); // from now on somebody can see and answer
   return () => {
     clearInterval(timer);
-    dark.disconnect();
-    for (const [names, call] of Object.entries(handlers)) model.off(names, call);
+    life.stop();
+    picture.stop();
+    unshade();
+    for (const [name, call] of Object.entries(handlers)) model.off(name, call);
   };
 }
 
-export default { render };
+// A model within another one's: its traits have a prefix there, and its messages travel in messages of a kind.
+export function partModel(model, prefix, kind) {
+  const known = [];
+  return {
+    get: (name) => model.get(prefix + name),
+    on(name, call) {
+      const real = name.replace("change:", `change:${prefix}`);
+      const own = name !== "msg:custom" ? call : (message, buffers) => {
+        if (message.type === kind) call(message.message, buffers);
+        else if (message.type === "beat") call(message, buffers);
+      };
+      known.push({ name, call, real, own });
+      model.on(real, own);
+    },
+    off(name, call) {
+      for (const each of known.filter((one) => one.name === name && one.call === call)) model.off(each.real, each.own);
+    },
+    send: (message) => model.send({ type: kind, message }),
+  };
+}
+
+export default { render: renderRun };

@@ -17,6 +17,7 @@ from dwarf.notebook.pictures.words import plural
 from dwarf.notebook.prompts.answers import NOTHING, Answers
 from dwarf.notebook.prompts.forms import answer_text
 from dwarf.notebook.prompts.prompt import Prompt
+from dwarf.notebook.watching.listeners import Listeners
 from dwarf.workflow.results import Outcome, Step, SubFlow
 from dwarf.workflow.status import Status
 
@@ -28,6 +29,7 @@ __all__ = ["Card", "Following"]
 
 _MOST_NOTES = 20
 _MOST_NAMED = 10
+_MOST_TURNS = 50
 _REST_PER_STEP = 0.000_2  # seconds
 _LEAST_REST = 0.1
 _MOST_REST = 2.0
@@ -67,7 +69,8 @@ class Following:
         self.cards: tuple[Card, ...] = ()
         self.asked: frozenset[str] = frozenset()
         self.ended: concurrent.futures.Future[Outcome] = concurrent.futures.Future()
-        self.listeners: set[Callable[[], None]] = set()
+        self.listeners = Listeners()
+        self.began = 0.0  # epoch seconds, where the first step does not tell: a fork has steps from before it began
         self.functions: dict[str, str] = {}  # the digests of the host's functions as the flow was first seen here
         self._graphs: dict[str, Graph] = {}  # of child flows, by their keys
         self._send = send
@@ -96,10 +99,19 @@ class Following:
         self.outcome = await self.handle.snapshot()
         self.graph = await self.handle.graph()
         self.steps = await self.handle.history()
+        if any(step.status.terminal for step in self.steps):
+            self.began = await self._creation()
         if self.outcome.status.terminal:
             self._finish(self.outcome)
         elif self.outcome.status is Status.INTERRUPTED:
             await self._read_prompts()
+
+    async def _creation(self) -> float:
+        """When the flow was created, where it is among the newest of its thread; else 0."""
+        async for summary in self.engine.flows(thread=self.handle.key, limit=_MOST_TURNS):
+            if summary.flow_key == self.handle.key:
+                return summary.created_at.timestamp()
+        return 0.0
 
     async def run(self) -> None:
         """Watch until the end. Nothing is raised: whoever waits for ``ended`` gets the fault."""
@@ -153,11 +165,7 @@ class Following:
         self._tell()
 
     def _tell(self) -> None:
-        for listener in tuple(self.listeners):
-            try:
-                listener()
-            except Exception:  # noqa: BLE001  a view that fails must not stop the following
-                _log.debug("a view of a flow failed", exc_info=True)
+        self.listeners.tell()
 
     # ------------------------------------------------------------ prompts
 

@@ -1,36 +1,77 @@
-"""How is a run shown inside another view? By its live view's widget, without an output of its own."""
+"""How is a run shown inside another view? By its live view, as a part of the widget around it."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.watching.comms import free_comm
 from dwarf.notebook.watching.runview import RunView
-from dwarf.notebook.watching.widget import theme, widget_class
 
 if TYPE_CHECKING:
     from dwarf.notebook.lab import Lab
     from dwarf.notebook.place import Place
     from dwarf.notebook.watching.follow import Following
 
-__all__ = ["OpenedRun"]
+__all__ = ["OpenedRun", "Part"]
+
+_numbers = itertools.count(1)
+
+
+class Part:
+    """Stands for a widget of its own: traits are those of the widget around it, with ``run_`` before their names.
+
+    So one widget is enough, in front ends too that cannot put one widget into another.
+    """
+
+    def __init__(self, around: Any, **traits: Any) -> None:
+        vars(self)["around"] = around
+        with around.hold_sync():
+            for name, value in traits.items():
+                setattr(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.around, f"run_{name}", value)
+
+    @property
+    def comm(self) -> Any:
+        """The connection of the widget around it."""
+        return self.around.comm
+
+    def hold_sync(self) -> Any:
+        """Send changes together."""
+        return self.around.hold_sync()
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message to the view of the run."""
+        self.around.send({"type": "run", "message": dict(message)})
+
+    def send_state(self) -> None:
+        """Send everything again."""
+        self.around.send_state()
 
 
 class OpenedRun(RunView):
-    """The live view of a run, to be put into a box. It stays live after the end of the run, until it is closed."""
+    """The live view of a run within ``widget``. It stays live after the end of the run, until it is closed."""
 
-    def __init__(self, lab: Lab, following: Following, place: Place | None) -> None:
+    def __init__(self, lab: Lab, following: Following, place: Place | None, widget: Any) -> None:
         super().__init__(following, lab.submit, lab, inspecting=True, place=place)
-        self.widget: Any = widget_class()(theme=theme(), **self._traits(first=True))
-        self._widget = self.widget
-        free_comm(self.widget)
-        self.widget.on_msg(self._receive)
         following.listeners.add(self.touch)
+        shade = {**self._theme(), "number": next(_numbers)}
+        traits = self._traits(first=True)
+        self._widget = Part(widget, **traits, theme=shade)
+        self._pulse = None  # the beats of the widget around it are heard
+        free_comm(self._widget)
 
     @property
     def key(self) -> str:
         """The key of the flow."""
         return self.following.handle.key
+
+    def receive(self, message: Mapping[str, Any]) -> None:
+        """A message of the run's part of the page."""
+        self._receive(None, message, None)
 
     def settle(self) -> None:
         """Nothing: there is no output of its own to be replaced."""
@@ -38,4 +79,5 @@ class OpenedRun(RunView):
     def close(self) -> None:
         """Take it away."""
         self.following.listeners.discard(self.touch)
-        self.widget.close()
+        self._widget.theme = {}
+        free_comm(self._widget)

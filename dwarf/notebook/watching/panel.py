@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dwarf.errors import DwarfError, InvalidRequest, StateError
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.planes import child_of
-from dwarf.notebook.pictures.words import brief, duration_text, plural
+from dwarf.notebook.pictures.words import brief, duration_text, plain, plural
 from dwarf.notebook.watching.views import states_of
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.results import NO_TIME, Step
@@ -220,8 +220,8 @@ def describe_step(step: Step, state: str, *, ended: bool) -> dict[str, Any]:
         "took": duration_text(step.duration),
         "progress": _progress(step),
         "asks": brief((step.interrupt_payload or {}).get("title") or "", 200),
-        "error": step.error,
-        "traceback": step.traceback,
+        "error": plain(step.error),
+        "traceback": plain(step.traceback),
         "warnings": list(step.warnings),
         "before": _cut(text, _SHOWN),
         "diff": diff_of(before, changes),

@@ -18,6 +18,7 @@ from weakref import WeakSet
 
 from dwarf.notebook import kernel
 from dwarf.notebook.kernel import in_kernel
+from dwarf.notebook.pictures.ground import in_dark
 from dwarf.notebook.pictures.picture import draw_plane, plan_of
 from dwarf.notebook.pictures.planes import Plane, describe_planes, make_plane, walk
 from dwarf.notebook.pictures.svg import Svg
@@ -26,6 +27,7 @@ from dwarf.notebook.watching.comms import free_comm
 from dwarf.notebook.watching.displays import publish, widget_bundle
 from dwarf.notebook.watching.drift import NONE, drift_of
 from dwarf.notebook.watching.panel import Desk
+from dwarf.notebook.watching.pulse import Pulse
 from dwarf.notebook.watching.widget import asset, theme, widget_class
 from dwarf.notebook.watching.wire import describe_card, describe_cards, describe_flow, describe_node
 from dwarf.workflow.status import Status
@@ -97,7 +99,9 @@ class RunView:
         self._attended = kernel.is_attended()
         self._shown = 0.0  # when the live view was sent
         self._place = place
+        self._stands_alone = False  # in no output of our own that could be replaced
         self._panel_open = False
+        self._dark = False  # whether the page that shows it is dark
         self._sign = time.monotonic()  # the last sign of a reader
         self._left = False
         self._desk = None if lab is None else Desk(lab, following, self._show_beneath, self.push)
@@ -111,6 +115,7 @@ class RunView:
         self._shape: list[tuple[str, int]] = []
         self._fetching: set[str] = set()
         self._widget: Any = None
+        self._pulse = None if lab is None else Pulse(self._beat, submit)
 
     # ------------------------------------------------------------ in the cell
 
@@ -123,11 +128,26 @@ class RunView:
             publish(self.still(), self.display_id)
             return
         self._place = self._place or Place()
-        self._widget = widget_class()(theme=theme(), **self._traits(first=True))
+        self._make_widget()
+        publish(self._live(), self.display_id)
+        self._follow()
+
+    def widget(self) -> Any:
+        """The widget alone, live, for front ends that put widgets where they like. It stays live after the end."""
+        self._stands_alone = True
+        self._make_widget()
+        self._follow()
+        return self._widget
+
+    def _make_widget(self) -> None:
+        self._widget = widget_class()(theme=self._theme(), **self._traits(first=True))
         free_comm(self._widget)
         self._widget.on_msg(self._receive)
         self._sign = self._shown = time.monotonic()
-        publish(self._live(), self.display_id)
+
+    def _follow(self) -> None:
+        if self._pulse is not None:
+            self._pulse.start()
         _views.add(self)
         kernel.after_cells(touch_views)
         self._submit(self._listen())
@@ -135,6 +155,8 @@ class RunView:
     def still(self) -> dict[str, Any]:
         """The bundle that needs no kernel: a picture and its text."""
         picture = self._draw()
+        if self._dark:
+            return {"image/svg+xml": in_dark(picture), "text/plain": picture.alt}
         return {"image/svg+xml": str(picture), "text/plain": picture.alt}
 
     def settle(self) -> None:
@@ -144,9 +166,13 @@ class RunView:
         front end follows the messages of the running cell only.
         """
         here = threading.current_thread().ident
+        if self._stands_alone:
+            return
         if not self.following.ended.done() or self._widget is None or here in self._settled or self._is_read:
             return
         self._settled.add(here)
+        if self._pulse is not None:
+            self._pulse.stop()
         publish(self.still(), self.display_id, update=True)
 
     def leave(self) -> None:
@@ -176,6 +202,9 @@ class RunView:
     def _has_gone_wrong(self) -> bool:
         outcome = self.following.outcome
         return outcome is not None and outcome.status.terminal and outcome.status is not Status.COMPLETED
+
+    def _theme(self) -> dict[str, Any]:
+        return {**theme(), "kept": self.lab is not None and self.lab.keeps_flows}
 
     def _live(self) -> dict[str, Any]:
         return widget_bundle(self._widget, self.still())
@@ -271,7 +300,13 @@ class RunView:
             return None
         opened = self._desk.opened if self._desk is not None else {}
         return make_plane(
-            seen.graph, seen.steps, seen.outcome, asked=seen.asked, opened=opened, graph_of=self._graph_of
+            seen.graph,
+            seen.steps,
+            seen.outcome,
+            asked=seen.asked,
+            opened=opened,
+            graph_of=self._graph_of,
+            since=seen.began,
         )
 
     def _graph_of(self, child: SubFlow) -> Graph | None:
@@ -296,6 +331,15 @@ class RunView:
         view = RunView(run.following, self._submit, self.lab, place=self._place, begun_here=True)
         self._place.call(view.show)
 
+    def _beat(self, message: Mapping[str, Any]) -> None:
+        self._widget.send(message)
+        free_comm(self._widget)
+
+    async def _send_again(self) -> None:
+        """Send everything: the page may have missed what was sent while it was not connected."""
+        self._widget.send_state()
+        free_comm(self._widget)
+
     async def _ask(self, message: Mapping[str, Any]) -> None:
         if self._desk is not None:
             self._widget.send(await self._desk.handle(message))
@@ -311,8 +355,16 @@ class RunView:
 
     def _receive(self, _: Any, message: Mapping[str, Any], __: Any) -> None:
         kind = message.get("type")
+        if self._pulse is not None:
+            self._pulse.sign()
+        if "dark" in message:
+            self._dark = message["dark"] is True
+        if kind == "here":  # the page is open, which does not say that somebody reads it
+            return
         self._sign = time.monotonic()
         if kind == "ready":
+            if self.ready:
+                self._submit(self._send_again())
             self.ready = True
         elif kind == "answer":
             self._submit(self.following.answer_card(str(message.get("id")), message.get("value", ...)))

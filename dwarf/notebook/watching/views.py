@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dwarf.notebook.pictures.palette import look_of
-from dwarf.notebook.pictures.words import plural, seconds_text
+from dwarf.notebook.pictures.words import plain, plural, seconds_text
 from dwarf.workflow.results import NO_TIME
 from dwarf.workflow.status import Status
 
@@ -88,14 +88,19 @@ def loudest(states: Collection[str]) -> str:
     return next((name for name in _LOUDEST if name in states), "idle")
 
 
-def flow_view(outcome: Outcome | None, steps: Sequence[Step]) -> FlowView:
-    """The view of a whole flow from its outcome and its history."""
+def flow_view(outcome: Outcome | None, steps: Sequence[Step], since: float = 0.0) -> FlowView:
+    """The view of a whole flow from its outcome and its history.
+
+    ``since``: when it began (epoch seconds), where that is not the first step's time: a fork has steps of its origin.
+    """
     state = str(outcome.status) if outcome is not None else "pending"
-    error = outcome.error or outcome.cancel_reason if outcome is not None else ""
+    error = plain(outcome.error or outcome.cancel_reason) if outcome is not None else ""
     began = min((step.created_at for step in steps if step.created_at > NO_TIME), default=NO_TIME).timestamp()
+    began = max(began, since)
     ended = 0.0
     if outcome is not None and outcome.status.terminal:
         ended = max((step.updated_at for step in steps), default=NO_TIME).timestamp()
+        ended = max(ended, began)
     return FlowView(state, began, ended, len(steps), error)
 
 
@@ -289,5 +294,5 @@ def _detail(group: _Group, counts: Mapping[str, int]) -> str:
         lines.append(plural(attempts, "further attempt"))
     error = next((step.error for step in group.steps if step.error), "")
     if error:
-        lines.append(error[:300])
+        lines.append(plain(error)[:300])
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from functools import cache
 from importlib import resources
@@ -9,9 +10,21 @@ from typing import Any
 
 from dwarf.notebook.pictures.palette import DARK, EDGES, LOOKS, ON_ERROR_EDGE
 
-__all__ = ["SCRIPTS", "STYLES", "asset", "script", "style", "theme", "widget_class"]
+__all__ = ["SCRIPTS", "STYLES", "asset", "module", "script", "style", "theme", "widget_class"]
 
-SCRIPTS = ("card.js", "picture.js", "panel.js", "run.js")
+SCRIPTS = (
+    "typing.js",
+    "dark.js",
+    "card.js",
+    "life.js",
+    "viewport.js",
+    "picture.js",
+    "panel.js",
+    "run.js",
+)
+_IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
+_DEFAULT = re.compile(r"^export default [^;]*;\n", re.MULTILINE)
+_EXPORTED = re.compile(r"^export (?=function|const|class|async)", re.MULTILINE)
 STYLES = ("dwarf.css", "run.css")
 
 
@@ -21,9 +34,18 @@ def asset(name: str) -> str:
     return (resources.files("dwarf.notebook") / "static" / name).read_text(encoding="utf-8")
 
 
+def module(*names: str) -> str:
+    """One module of several of the package's, in an order in which each comes after those it imports.
+
+    Front ends get it as a text and cannot follow an import to a file beside it, so these lines are left out.
+    """
+    *parts, last = (_EXPORTED.sub("", _IMPORT.sub("", asset(name))) for name in names)
+    return "\n".join([*(_DEFAULT.sub("", part) for part in parts), last])
+
+
 def script() -> str:
-    """The one module of the live view: its files, one after another. They import nothing."""
-    return "\n".join(asset(name) for name in SCRIPTS)
+    """The module of the live view."""
+    return module(*SCRIPTS)
 
 
 def style() -> str:

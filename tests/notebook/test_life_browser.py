@@ -1,0 +1,91 @@
+"""A kernel that is held, ended, killed or restarted, and a page that is loaded again, in JupyterLab as it comes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.notebook.frontends import Frontend, frontends
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+
+CELLS = (
+    """
+import os
+from dwarf import END, Flow
+from dwarf.notebook import Lab
+lab = Lab("flows.db")
+def ask(flow: Flow) -> dict:
+    return {"sure": flow.interrupt({"title": "Sure?", "schema": bool})}
+graph = lab.graph("Asks").add_node("Ask", ask).add_transition("Ask", END)
+print("pid", os.getpid())
+run = lab.start(graph)
+""",
+    "lab.inbox()",
+)
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    with frontends(tmp_path_factory.mktemp("front"), env={"PYTHONPATH": path, "DWARF_ANSWERS": ""}) as open_:
+        yield open_
+
+
+def begin(front: Frontend) -> int:
+    """Run the cells; the kernel's process."""
+    front.run_all()
+    front.page.locator(".dwarf-run .dwarf-card").first.get_by_role("button", name="Approve").wait_for()
+    return int(front.page.get_by_text("pid ").first.inner_text().split()[1])
+
+
+GONE = ".dwarf-gone:has(.dwarf-picture)"
+
+
+def test_a_kernel_that_is_held_and_let_go(opened: Any) -> None:
+    with opened("jupyterlab", *CELLS) as front:
+        page, process = front.page, begin(front)
+        os.kill(process, signal.SIGSTOP)
+        try:
+            page.locator(GONE).wait_for(timeout=10_000)
+            assert (
+                "No word" in page.locator(f"{GONE} .dwarf-lost").inner_text()
+                or "Not connected" in page.locator(f"{GONE} .dwarf-lost").inner_text()
+            )
+            assert page.locator(f"{GONE} button:not(:disabled)").count() == 0
+        finally:
+            os.kill(process, signal.SIGCONT)
+        page.locator(GONE).wait_for(state="detached")
+        page.reload()
+        view = page.locator(".dwarf-run:has(.dwarf-picture)").first
+        view.get_by_role("button", name="Approve").click()
+        page.locator(".jp-RenderedSVG").first.wait_for()
+
+
+@pytest.mark.parametrize("how", ["killed", "ended", "restarted"])
+def test_a_kernel_that_is(how: str, opened: Any, shots: Path) -> None:
+    with opened("jupyterlab", *CELLS) as front:
+        page, process = front.page, begin(front)
+        if how == "killed":
+            os.kill(process, signal.SIGKILL)
+        elif how == "ended":
+            front.server.ask("DELETE", f"/api/kernels/{front.kernel}")
+        else:
+            front.server.ask("POST", f"/api/kernels/{front.kernel}/restart")
+        page.locator(GONE).wait_for(timeout=10_000)
+        told = page.locator(f"{GONE} .dwarf-lost").inner_text()
+        assert "run the cell again: the flow is kept" in told
+        assert page.locator(f"{GONE} button:not(:disabled)").count() == 0
+        front.shot(shots / f"kernel-{how}.png")
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Where pictures of the pages go: DWARF_SHOTS, so that they can be kept and looked at."""
+    return Path(os.environ.get("DWARF_SHOTS", tmp_path / "shots"))
