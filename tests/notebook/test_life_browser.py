@@ -42,7 +42,7 @@ def begin(front: Frontend) -> int:
     """Run the cells; the kernel's process."""
     front.run_all()
     front.page.locator(".dwarf-run .dwarf-card").first.get_by_role("button", name="Approve").wait_for()
-    return int(front.page.get_by_text("pid ").first.inner_text().split()[1])
+    return int(front.page.locator(".jp-OutputArea-output pre", has_text="pid").first.inner_text().split()[1])
 
 
 GONE = ".dwarf-gone:has(.dwarf-picture)"

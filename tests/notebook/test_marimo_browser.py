@@ -119,9 +119,14 @@ def test_marimo(mode: str, browser: Any, tmp_path: Path) -> None:
         page.set_default_timeout(120_000)
         page.goto(address)
         if mode == "edit":
-            page.locator("#run-button").click()
+            page.locator(".cm-content").first.click()
+            for _ in range(20):  # whatever has not run yet
+                page.keyboard.press("Control+Shift+R")
+                page.wait_for_timeout(3000)
+                if page.locator(".dwarf-run").count():
+                    break
         view = page.locator(".dwarf-run:has(.dwarf-picture)").first
-        field = view.get_by_label("Letter")
+        field = view.get_by_role("textbox", name="Letter")
         field.wait_for()
         page.locator(".dwarf-inbox .dwarf-card").wait_for()
         page.locator('.dwarf-dashboard tr[data-status="interrupted"]').wait_for()

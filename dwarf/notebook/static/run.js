@@ -63,10 +63,11 @@ export function renderRun({ model, el }) {
   });
   const panel = panelKeeper(model, desk, picture);
   const tools = toolBar(desk, model);
-  picture.line.append(tools.bar, picture.zooms);
-  const main = make("div", { className: "dwarf-main-part" }, box, drift, fault, tools.said);
+  // The tools are seen above the picture, and reached after it.
+  const main = make("div", { className: "dwarf-main-part" }, box, drift, fault);
+  const bar = make("div", { className: "dwarf-over" }, tools.bar, tools.said, picture.zooms);
   const side = make("div", { className: "dwarf-side" }, panel.root, asks);
-  root.append(picture.line, make("div", { className: "dwarf-stage" }, main, side), said);
+  root.append(make("div", { className: "dwarf-stage" }, picture.line, main, bar, side), said);
   el.append(root);
   const keeper = cardKeeper(asks, life.send);
 
