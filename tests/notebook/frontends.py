@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
 
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM, CONNECTED, LabServer, wait_until
 
@@ -22,6 +23,7 @@ _PLACES = {
     "voila": "voila/render",
 }
 
+_PACKAGES = {"notebook7": "notebook", "nbclassic": "nbclassic", "voila": "voila"}
 _RUN_ALL = {
     "jupyterlab": "() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }",
     "notebook7": "() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }",
@@ -103,6 +105,8 @@ def frontends(scratch: Path, *, env: Mapping[str, str] | None = None) -> Iterato
             )
             file = f"{name}-{next(numbers)}.ipynb"  # no front end finds what another has kept
             nbformat.write(book, root / file)
+            if name in _PACKAGES:
+                pytest.importorskip(_PACKAGES[name], reason=f"{name} is not installed")
             page = browser.new_page(viewport={"width": width, "height": height})
             page.set_default_timeout(120_000)  # a machine may be busy
             front = Frontend(name, page, server)

@@ -25,6 +25,8 @@ class Part:
     So one widget is enough, in front ends too that cannot put one widget into another.
     """
 
+    around: Any
+
     def __init__(self, around: Any, **traits: Any) -> None:
         vars(self)["around"] = around
         with around.hold_sync():
