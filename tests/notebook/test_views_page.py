@@ -127,7 +127,7 @@ def test_zoom_fit_pan_and_follow(browser: Any) -> None:
     page = view.page
     size = "() => document.querySelector('.dwarf-svg').getBoundingClientRect().height"
     box = page.locator(".dwarf-picture")
-    running = page.locator('[data-state="running"]').bounding_box()
+    running = page.locator('[data-node][data-state="running"]').bounding_box()
     edge = box.bounding_box()
     assert edge["y"] <= running["y"] <= edge["y"] + edge["height"]  # it follows what runs
 

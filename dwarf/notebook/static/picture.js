@@ -148,10 +148,10 @@ function paintFlow(svg, { pill, mark, text }, flow, shade, now) {
   const clock = flow.began ? shortTime((flow.ended || now) - flow.began) : "";
   const steps = flow.steps ? `${flow.steps.toLocaleString("en-US")} step${flow.steps === 1 ? "" : "s"}` : "";
   const words = [look.word, clock, steps].filter(Boolean).join(" · ");
-  if (pill.dataset.state !== look.key) svg?.setAttribute("aria-label", `Workflow ${svg.dataset.name ?? ""}, ${look.word}`);
+  if (pill.dataset.shown !== look.key) svg?.setAttribute("aria-label", `Workflow ${svg.dataset.name ?? ""}, ${look.word}`);
   if (text.textContent !== words) text.textContent = words;
-  if (pill.dataset.state === look.key && pill.dataset.ink === look.ink) return;
-  [pill.dataset.state, pill.dataset.ink] = [look.key, look.ink];
+  if (pill.dataset.shown === look.key && pill.dataset.ink === look.ink) return;
+  [pill.dataset.shown, pill.dataset.ink] = [look.key, look.ink];
   mark.textContent = look.sign;
   [pill.style.color, pill.style.background, pill.style.borderColor] = [look.ink, look.fill, look.line];
 }
