@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dwarf.core.plan import Edge, NodePlan
 from dwarf.core.records import JSON, State
 from dwarf.workflow.graph import END
+from dwarf.workflow.values.items import items_of
+from dwarf.workflow.values.meaning import behind, kind_name
 
 
 class RoutingError(Exception):
@@ -24,10 +26,11 @@ class Candidate:
 
 @dataclass(slots=True)
 class Route:
-    """The candidates in order, END left out but remembered."""
+    """The candidates in order, END left out but remembered. ``notes``: what the conditions have to say."""
 
     candidates: list[Candidate]
     ended: bool
+    notes: Sequence[str] = ()
 
 
 _BY_ERROR = "error"
@@ -53,16 +56,17 @@ def route(node: NodePlan, view: State, *, goto: str = "", error_routed: bool = F
     """
     if node.only_target and not goto and not error_routed:
         return Route([Candidate(node.only_target)], False)
+    notes: list[str] = []
     if error_routed:
         found = [Candidate(node.on_error)]
     elif goto:
         found = [_goto(node, goto)]
     elif node.arms:
-        found = _switch(node, view)
+        found = _switch(node, view, notes)
     else:
-        found = [candidate for edge in node.edges for candidate in _follow(edge, view)]
+        found = [candidate for edge in node.edges for candidate in _follow(edge, view, notes)]
     real = [candidate for candidate in found if candidate.target != END]
-    return Route(real, len(real) < len(found))
+    return Route(real, len(real) < len(found), notes)
 
 
 def _goto(node: NodePlan, target: str) -> Candidate:
@@ -74,15 +78,15 @@ def _goto(node: NodePlan, target: str) -> Candidate:
     return Candidate(target)
 
 
-def _switch(node: NodePlan, view: State) -> list[Candidate]:
+def _switch(node: NodePlan, view: State, notes: list[str]) -> list[Candidate]:
     for condition, target in node.arms:
-        if condition.evaluate(view):
+        if condition.evaluate(view, notes):
             return [Candidate(target)]
     return []
 
 
-def _follow(edge: Edge, view: State) -> list[Candidate]:
-    if edge.when is not None and not edge.when.evaluate(view):
+def _follow(edge: Edge, view: State, notes: list[str]) -> list[Candidate]:
+    if edge.when is not None and not edge.when.evaluate(view, notes):
         return []
     if not edge.for_each:
         return [Candidate(edge.target)]
@@ -98,22 +102,20 @@ def _items(edge: Edge, view: State) -> list[JSON]:
     value = view.get(edge.for_each)
     if value is None:
         return []
-    if isinstance(value, dict) and value.get("$dwarf") in ("tuple", "set", "frozenset"):
-        value = value.get("v")
-    if not isinstance(value, list):
+    items = items_of(value)
+    if items is None:
         raise RoutingError(f"for_each field {edge.for_each!r} is not an array, but {_described(value)}")
-    return value
+    return items
 
 
 def _described(value: JSON) -> str:
-    """What a value is that was to be a list, and what to write for it."""
-    kind = value.get("$dwarf") if isinstance(value, dict) else None
-    if kind is not None:
-        hint = " (write df.to_dict('records') to the state)" if kind in ("frame", "dataframe") else ""
-        hint = hint or (" (write its .tolist() to the state)" if kind in ("series", "ndarray", "array") else "")
-        return f"a {kind}{hint}"
-    if isinstance(value, dict):
-        return "an object (write a list to the state: list(value.items()), or its values)"
-    if isinstance(value, str):
-        return "a text (write a list to the state: its words by text.split(), or [text])"
-    return "a bool" if isinstance(value, bool) else "a number (write a list to the state: list(range(n)))"
+    """What a value is that was to have items, and what to write for it."""
+    meant = behind(value)
+    hint = ""
+    if isinstance(meant, dict) and "$dwarf" not in meant:
+        hint = " (write a list to the state: list(value.items()), or its values)"
+    elif isinstance(meant, str):
+        hint = " (write a list to the state: its words by text.split(), or [text])"
+    elif isinstance(meant, (int, float)) and not isinstance(meant, bool):
+        hint = " (write a list to the state: list(range(n)))"
+    return f"{kind_name(value)}{hint}"

@@ -139,6 +139,8 @@ def onward(
     except (RoutingError, ConditionError, ReducerError) as error:
         return Fail(step, str(error), "", changes)
     decision.route = route_text(goto, error_routed)
+    if found.notes:
+        add_warnings(decision, found.notes)
     return decision
 
 

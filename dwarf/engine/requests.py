@@ -15,6 +15,7 @@ from dwarf.workflow.graph import Graph
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.parks import encode_fields
 from dwarf.workflow.typeforms import fields_of
+from dwarf.workflow.values.meaning import canonical
 
 MAX_KEY = 256
 
@@ -122,7 +123,7 @@ def read_state(state: Any) -> dict[str, Any]:
 
 def request_text(workflow_url: str, state: Mapping[str, Any]) -> str:
     """What a second create with the same idempotency key is compared by: the workflow's URL and the state."""
-    return dumps([workflow_url, sorted(state.items())])
+    return dumps([workflow_url, canonical(state)])
 
 
 def _baggage(baggage: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from dwarf.engine.requests import CreateOptions
 from dwarf.errors import EngineClosed
 from dwarf.storage.scheduling import (
     ScheduleRecord,
+    definition_text,
     delete_schedule,
     due_schedules,
     fire_schedule,
@@ -26,7 +27,6 @@ from dwarf.storage.scheduling import (
     resume_schedule,
 )
 from dwarf.workflow.durations import to_datetime
-from dwarf.workflow.jsontext import dumps
 
 if TYPE_CHECKING:
     from dwarf.engine.replica import Replica
@@ -200,6 +200,6 @@ def schedule_record(
     """A new schedule. Its hash covers the whole definition, so that asking for the same again changes nothing."""
     kept = asdict(options)
     graph_hash = frozen.graph_hash if frozen else ""
-    definition = dumps([url, graph_hash, asdict(rhythm), sorted(state.items()), sorted(kept.items()), catch_up])
-    digest, first = hashed(definition), next_tick(rhythm, now)
-    return ScheduleRecord(name, digest, url, graph_hash, rhythm, state, kept, catch_up, paused=False, next_at=first)
+    first = next_tick(rhythm, now)
+    record = ScheduleRecord(name, "", url, graph_hash, rhythm, state, kept, catch_up, paused=False, next_at=first)
+    return replace(record, definition_hash=hashed(definition_text(record)))

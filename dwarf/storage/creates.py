@@ -11,8 +11,11 @@ from dwarf.core.records import NewFlow
 from dwarf.errors import InvalidRequest, StateConflict, ThreadNotFound
 from dwarf.storage.effects import Effects
 from dwarf.storage.expressions import in_ids, in_names
+from dwarf.storage.rows import read_object
 from dwarf.storage.script import Fetch, Script, Statement
-from dwarf.storage.tables import flows, ids
+from dwarf.storage.tables import flows, ids, steps
+from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.values.meaning import canonical
 
 _OF_KIND = ids.c.kind == bindparam("of_kind")
 _RESERVED = update(ids).where(_OF_KIND).values(next_id=ids.c.next_id + bindparam("count"))
@@ -22,6 +25,12 @@ RESERVE = Statement(
 _KEYED = select(flows.c.idempotency_key, flows.c.flow_id, flows.c.token, flows.c.request_hash)
 BY_KEY = Statement("flows_by_idempotency_key", _KEYED.where(in_names(flows.c.idempotency_key, "idempotency_keys")))
 BY_ONE_KEY = Statement("flow_by_idempotency_key", _KEYED.where(flows.c.idempotency_key == bindparam("idempotency_key")))
+BEGINNING = Statement(
+    "beginning_of_flow",
+    select(flows.c.workflow_url, steps.c.state)
+    .join(steps, steps.c.flow_id == flows.c.flow_id)
+    .where(flows.c.flow_id == bindparam("id"), steps.c.predecessor_id == 0, steps.c.depth == 1),
+)
 THERE = Statement("flows_there", select(flows.c.flow_id, flows.c.token).where(in_ids(flows.c.flow_id, "ids")))
 THREAD = Statement(
     "thread",
@@ -59,7 +68,7 @@ def create_flows(
             if flow.idempotency_key is not None:
                 known[flow.idempotency_key] = (flow.record.flow_id, flow.record.token, flow.request_hash)
             made.append(flow.key)
-        elif before[2] == flow.request_hash:
+        elif before[2] == flow.request_hash or (yield from _was_asked_for(before[0], flow)):
             made.append(format_key(flow.record.shard, before[0], before[1]))
         else:
             made.append(
@@ -69,6 +78,15 @@ def create_flows(
                 )
             )
     return made
+
+
+def _was_asked_for(flow_id: int, flow: NewFlow) -> Script[bool]:
+    """Whether a flow was created with this workflow and state, though an earlier version has made its hash."""
+    rows = yield Fetch(BEGINNING, {"id": flow_id})
+    return any(
+        url == flow.record.workflow_url and dumps(canonical(read_object(state))) == dumps(canonical(dict(flow.initial)))
+        for url, state in rows
+    )
 
 
 def _known(keys: set[str]) -> Script[dict[str, tuple[int, str, str]]]:

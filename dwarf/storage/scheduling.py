@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
@@ -18,6 +18,8 @@ from dwarf.storage.expressions import flag_is
 from dwarf.storage.rows import object_text, read_object
 from dwarf.storage.script import Execute, Fetch, InsertMany, Now, Row, Script, Statement
 from dwarf.storage.tables import schedules
+from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.values.meaning import canonical
 
 _COLUMNS = (
     schedules.c.name,
@@ -84,11 +86,30 @@ class ScheduleRecord:
     next_at: int
 
 
+def definition_text(record: ScheduleRecord) -> str:
+    """What two schedules of a name are compared by."""
+    return dumps(
+        [
+            record.workflow_url,
+            record.graph_hash,
+            asdict(record.rhythm),
+            canonical(record.state),
+            canonical(record.options),
+            record.catch_up,
+        ]
+    )
+
+
+def _is_same(known: ScheduleRecord, record: ScheduleRecord) -> bool:
+    """Whether the definitions are equal, also where an earlier version has made the hash in another way."""
+    return known.definition_hash == record.definition_hash or definition_text(known) == definition_text(record)
+
+
 def put_schedule(record: ScheduleRecord, graph_body: str, effects: Effects) -> Script[ScheduleRecord]:
     """Keep a schedule. One of the same name and definition is left as it is; another definition replaces it."""
     known = yield Fetch(ONE, {"of_name": record.name})
-    if known and known[0][1] == record.definition_hash:
-        return _record(known[0])
+    if known and _is_same(old := _record(known[0]), record):
+        return old
     if record.graph_hash:
         effects.graphs[record.graph_hash] = graph_body
     row = {

@@ -7,7 +7,9 @@ as null and stops at 254 levels, so those cases are recognised and handled here.
 from __future__ import annotations
 
 import json
+import sys
 from decimal import Decimal
+from functools import lru_cache
 from math import isfinite, isnan
 from typing import Any, Final
 
@@ -15,7 +17,7 @@ import orjson
 
 from dwarf.errors import StateError
 
-__all__ = ["JSON", "dumps", "loads", "read_int"]
+__all__ = ["JSON", "dumps", "largest_integer", "loads", "read_int"]
 
 JSON = Any
 """None, bool, int, float, str, a list of JSON, or a dict of JSON with str keys."""
@@ -31,6 +33,22 @@ _LONG_NEGATIVE: Final = b"-" + b"0" * 19
 # Python refuses to convert between int and str beyond this many digits; the decimal module has no such limit.
 _STR_DIGITS: Final = 4000
 _LARGE: Final = 10**_STR_DIGITS
+
+
+def largest_integer() -> int:
+    """The largest integer that a value may hold: as many digits as the interpreter converts, 4,300 by default.
+
+    ``sys.set_int_max_str_digits`` is the setting. What was stored with more digits is still read, and carried on.
+    """
+    return _nines(sys.get_int_max_str_digits() or _NO_LIMIT)
+
+
+_NO_LIMIT: Final = 1_000_000
+
+
+@lru_cache(maxsize=4)
+def _nines(digits: int) -> int:
+    return 10**digits - 1  # type: ignore[no-any-return]
 
 
 def dumps(value: JSON) -> str:

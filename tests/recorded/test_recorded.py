@@ -28,7 +28,7 @@ ENDS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "order": ([True], {"number": 4, "sure": True}),
     "calling": ([5], {"before": "yes", "of_child": 5, "when": dt.date(2026, 2, 3)}),
     "sides": (["the right"], {"joined": ["left", "the right"]}),
-    "everything": ([EMPTY], {"wrong": []}),
+    "everything": ([EMPTY], {"wrong": [], "arm": "yes"}),
     "large": ([EMPTY], {"right": True}),
     "north": ([1], {"loaded": "from the north", "answer": 1}),
     "south": (["Bo", False], {"loaded": "from the south", "name": "Bo", "sure": False}),
@@ -143,6 +143,8 @@ async def test_recorded_steps_are_forked(engine: Engine, flows: dict[str, FlowHa
 async def test_keys_are_still_known(engine: Engine, flows: dict[str, FlowHandle]) -> None:
     state = {"to": {"name": "x", "iban": "y"}, "amount": 1, "day": dt.date(2026, 1, 1), "name": "with a key"}
     assert (await engine.create("asking", state, idempotency_key="the key")).key == flows["with a key"].key
+    turned = {name: dict(reversed(value.items())) if name == "to" else value for name, value in state.items()}
+    assert (await engine.create("asking", turned, idempotency_key="the key")).key == flows["with a key"].key
     again = await engine.create("greeting", {"name": "later"}, idempotency_key="later")
     assert again.key == flows["pending with a key"].key
     with pytest.raises(StateConflict):
@@ -157,6 +159,9 @@ async def test_schedules_go_on(engine: Engine) -> None:
     state = {"name": "the clock", "day": dt.date(2026, 1, 1), "to": {"b": 1, "a": 2}}
     same = await engine.schedule("daily", "greeting", every=dt.timedelta(days=1), state=state, priority=3)
     assert same.next_at == daily.next_at, "the same definition changes nothing"
+    turned = {"to": {"a": 2, "b": 1}, "day": dt.date(2026, 1, 1), "name": "the clock"}
+    same = await engine.schedule("daily", "greeting", every=dt.timedelta(days=1), state=turned, priority=3)
+    assert same.next_at == daily.next_at, "in whatever order"
     for _ in range(200):  # two ticks have passed, and are made up for by the scheduler's own loop
         listed = [flow async for flow in engine.flows(workflow_url="greeting", status=Status.COMPLETED)]
         states = [(await engine.flow(flow.flow_key).snapshot()).state for flow in listed]

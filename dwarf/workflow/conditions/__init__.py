@@ -6,19 +6,22 @@
   name of a field, with dots for the members of objects and for membership in arrays (``roles.admin``). A field comes
   before the literal of the same spelling; what is neither is undefined.
 * Undefined, null, ``false``, ``0`` and ``""`` count as false; everything else as true, empty arrays and objects too.
-* ``==`` needs the same JSON type on both sides: ``5 == "5"`` is false. Arrays and objects equal nothing. ``<``, ``>``
-  order two numbers, or two strings by code points; anything else is false.
+* ``==`` needs the same type on both sides: ``5 == "5"`` is false. Arrays and objects equal nothing. ``<``, ``>`` order
+  two numbers, or two strings by code points; anything else is false.
+* A value that is kept with a tag counts as what it stands for: a Decimal and NaN as numbers, an enum as its value,
+  UUIDs and paths as texts, tuples and sets as arrays, dataclasses and models as objects. Dates and times, times of day
+  and durations compare with their like and with ISO 8601 texts (``due < '2030-01-31'``, ``took > 'PT90S'``).
 * ``=~`` and ``!~`` search a string for a regular expression in RE2 syntax; both are false where a side is no string.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from dwarf.errors import ConditionError
-from dwarf.workflow.conditions.evaluator import compile_expression
+from dwarf.workflow.conditions.evaluator import Test, compile_expression
 from dwarf.workflow.conditions.parser import MAX_NESTING, parse_expression
 from dwarf.workflow.conditions.syntax import Expression
 from dwarf.workflow.jsontext import JSON
@@ -32,9 +35,15 @@ class Condition:
 
     text: str
     expression: Expression = field(compare=False, repr=False)
-    evaluate: Callable[[Mapping[str, JSON]], bool] = field(compare=False, repr=False)
-    """Whether the condition holds in a state. Terminates on any state; ConditionError only for a pattern from a field
-    that is no regular expression."""
+    test: Test = field(compare=False, repr=False)
+
+    def evaluate(self, state: Mapping[str, JSON], notes: list[str] | None = None) -> bool:
+        """Whether the condition holds in a state. Terminates on any state.
+
+        ``notes`` are given a text for each pair of values that are there and cannot be ordered. ConditionError only
+        for a pattern from a field that is no regular expression.
+        """
+        return self.test(state, notes)
 
 
 def parse(text: str, *, stored: bool = False) -> Condition:

@@ -16,6 +16,8 @@ from typing import Final
 
 from dwarf.workflow.conditions.syntax import Symbol
 from dwarf.workflow.jsontext import JSON, read_int
+from dwarf.workflow.values.encoding import TAG
+from dwarf.workflow.values.meaning import behind
 
 __all__ = ["State", "compile_symbol"]
 
@@ -55,8 +57,17 @@ def compile_symbol(symbol: Symbol) -> Callable[[State], JSON]:
 def _step(value: JSON, name: str, start: int) -> JSON | object:
     """The rest of a name, from ``start`` on and without further dots, in an object or an array."""
     if isinstance(value, dict):
+        if TAG in value:
+            found = _behind_tag(value, name, start)
+            if found is not _MISSING:
+                return found
         return value.get(name[start:], _MISSING)
     return _holds(value, name[start:]) if isinstance(value, list) else _MISSING
+
+
+def _behind_tag(value: JSON, name: str, start: int) -> JSON | object:
+    meant = behind(value)
+    return _MISSING if meant is value else _step(meant, name, start)
 
 
 def _walk(state: State, name: str, start: int) -> JSON | object:
@@ -76,6 +87,8 @@ def _walk(state: State, name: str, start: int) -> JSON | object:
                 inner = value.get(name[start:dot])
                 if isinstance(inner, (dict, list)):
                     pending.append((inner, dot + 1))
+                    if (meant := behind(inner)) is not inner:
+                        pending.append((meant, dot + 1))
                 dot = name.find(".", dot + 1)
     return _MISSING
 
@@ -84,6 +97,10 @@ def _holds(items: list[JSON], text: str) -> JSON | object:
     """True if an element is spelt like this; never False, because the name may lead elsewhere too."""
     if text in items:
         return True
+    if dict in map(type, items):
+        items = [behind(item) for item in items]
+        if text in items:
+            return True
     if text in ("true", "false"):
         wanted = text == "true"
         return True if any(item is wanted for item in items) else _MISSING

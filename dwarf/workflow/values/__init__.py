@@ -1,14 +1,16 @@
 """What may be put into a state: to JSON and back, equal and of the same type.
 
 Allowed are None, bool, int, float, str, lists and mappings with str keys, and in tagged form datetime, date, time,
-timedelta, Decimal, UUID, bytes, bytearray, paths, tuples, sets, enums, dataclasses, pydantic models and numpy scalars.
-Everything else, NaN and the infinities included, is a StateError that names the field and the path to the value.
+timedelta, Decimal, UUID, bytes, bytearray, paths, tuples, sets, enums, dataclasses, pydantic models, NaN and the
+infinities, and the moments and durations of numpy and pandas. Numbers and bools of numpy are kept as the plain ones
+that they are equal to; NaT and pandas.NA are None. Everything else is a StateError that names the field and the path to
+the value.
 
-Conditions and reducers see the tagged JSON, ``{"$dwarf": "datetime", "v": "2024-05-01T12:00:00+00:00"}``. The member
-``v`` is, by kind: ISO 8601 text for dates and times (a named zone behind it in brackets), a whole number of
-microseconds for timedelta, exact text for Decimal and UUID, base64 for bytes, a posix path, an array for tuples and
-sets (sets in a fixed order), ``{"name", "value"}`` for enums, the fields for dataclasses and models, the plain number
-for numpy scalars.
+A tag is ``{"$dwarf": "datetime", "v": "2024-05-01T12:00:00+00:00"}``; ``meaning`` says what conditions and reducers
+make of it. The member ``v`` is, by kind: ISO 8601 text for dates and times (a named zone behind it in brackets), a
+whole number of microseconds for timedelta (of nanoseconds for one of pandas), exact text for Decimal and UUID, base64
+for bytes, a posix path, an array for tuples and sets (sets in a fixed order), ``{"name", "value"}`` for enums, the
+fields for dataclasses and models, "nan", "inf" or "-inf" for floats that have no JSON form.
 """
 
 from __future__ import annotations
@@ -98,5 +100,5 @@ ENCODERS.update(stdlib.BY_TYPE)
 FALLBACKS.extend(
     (_encode_registered, tables.encode_table, foreign.encode_foreign, classes.encode_instance, _encode_subclass)
 )
-DECODERS.update(stdlib.READERS | classes.READERS | tables.READERS | {"numpy": foreign.decode_numpy})
+DECODERS.update(stdlib.READERS | classes.READERS | tables.READERS | foreign.READERS)
 DECODERS["overwrite"] = lambda tagged: decode(tagged.get("v"))  # as it stands among the changes of a step

@@ -6,12 +6,13 @@ A value that JSON has no form for becomes a tagged object, ``{"$dwarf": kind, "v
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterable
-from math import isfinite, isnan
+from math import isfinite
 from types import NoneType
 from typing import Any, Final
 
-from dwarf.workflow.jsontext import JSON
+from dwarf.workflow.jsontext import JSON, largest_integer
 
 __all__ = [
     "ENCODERS",
@@ -25,6 +26,7 @@ __all__ = [
     "encode",
     "encode_dict",
     "encode_float",
+    "encode_int",
     "encode_list",
     "encode_str",
     "shown",
@@ -62,7 +64,11 @@ class TooDeep(Refused):
         super().__init__(f"it is nested deeper than {MAX_DEPTH} levels, or contains itself")
 
 
-_AS_IS: Final = frozenset({int, bool, NoneType})
+_AS_IS: Final = frozenset({bool, NoneType})
+# Integers of 64 bits need no further look.
+_SMALLEST: Final = -(2**63)
+_LARGEST: Final = 2**63 - 1
+_PLAIN: Final = frozenset({int, bool})
 
 ENCODERS: Final[dict[type, Encoder]] = {}
 """By exact type."""
@@ -74,7 +80,9 @@ FALLBACKS: Final[list[Callable[[Any, int], JSON]]] = []
 def encode(value: Any, depth: int) -> JSON:
     """The JSON form of any value, sharing no container with it."""
     kind = type(value)
-    return value if kind in _AS_IS else ENCODERS.get(kind, _encode_other)(value, depth)
+    if kind in _AS_IS or (kind is int and _SMALLEST <= value <= _LARGEST):
+        return value
+    return ENCODERS.get(kind, _encode_other)(value, depth)
 
 
 def encode_dict(value: dict[Any, Any], depth: int) -> JSON:
@@ -95,7 +103,7 @@ def _encode_members(items: Iterable[tuple[Any, Any]], depth: int) -> dict[str, J
             if type(name) is not str or not name.isascii():
                 name = _encode_name(name)
             kind = type(item)
-            if kind in _AS_IS or (kind is str and item.isascii()):
+            if (kind is str and item.isascii()) or (kind is int and _SMALLEST <= item <= _LARGEST) or kind in _AS_IS:
                 result[name] = item
             else:
                 result[name] = ENCODERS.get(kind, _encode_other)(item, depth + 1)
@@ -109,14 +117,14 @@ def encode_list(items: Collection[Any], depth: int) -> list[JSON]:
     """The JSON form of an array."""
     if depth >= MAX_DEPTH:
         raise TooDeep
-    if len(items) > LONG and _AS_IS.issuperset(map(type, items)):
+    if len(items) > LONG and _PLAIN.issuperset(map(type, items)) and _SMALLEST <= min(items) <= max(items) <= _LARGEST:
         return list(items)
     result: list[JSON] = []
     add = result.append
     try:
         for item in items:
             kind = type(item)
-            if kind in _AS_IS or (kind is str and item.isascii()):
+            if (kind is str and item.isascii()) or (kind is int and _SMALLEST <= item <= _LARGEST) or kind in _AS_IS:
                 add(item)
             else:
                 add(ENCODERS.get(kind, _encode_other)(item, depth + 1))
@@ -160,12 +168,20 @@ def encode_str(value: str, depth: int = 0) -> str:
     return text
 
 
-def encode_float(value: float, depth: int = 0) -> float:
+def encode_float(value: float, depth: int = 0) -> JSON:
     number = float.__float__(value)
-    if not isfinite(number):
-        name = "NaN" if isnan(number) else "infinity"
-        raise Refused(f"{name} cannot be kept in a state; use None or a string")
+    # NaN and the infinities have no form in JSON
+    return number if isfinite(number) else {TAG: "float", "v": float.__repr__(number)}
+
+
+def encode_int(value: int, depth: int = 0) -> int:
+    number = int.__int__(value)
+    if not _SMALLEST <= number <= _LARGEST and abs(number) > largest_integer():
+        raise Refused(
+            f"an integer of more than {sys.get_int_max_str_digits():,} digits cannot be kept; make it a text, or raise "
+            "the limit with sys.set_int_max_str_digits"
+        )
     return number
 
 
-ENCODERS.update({dict: encode_dict, list: encode_list, str: encode_str, float: encode_float})
+ENCODERS.update({dict: encode_dict, list: encode_list, str: encode_str, float: encode_float, int: encode_int})

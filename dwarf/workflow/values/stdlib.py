@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any, Final
@@ -14,9 +14,18 @@ from zoneinfo import ZoneInfo
 
 from dwarf.workflow.jsontext import JSON, dumps
 from dwarf.workflow.values.decoding import decode_list, decode_members
-from dwarf.workflow.values.encoding import TAG, Encoder, Refused, encode_dict, encode_float, encode_list, encode_str
+from dwarf.workflow.values.encoding import (
+    TAG,
+    Encoder,
+    Refused,
+    encode_dict,
+    encode_float,
+    encode_int,
+    encode_list,
+    encode_str,
+)
 
-__all__ = ["BY_BASE", "BY_TYPE", "READERS"]
+__all__ = ["BY_BASE", "BY_TYPE", "READERS", "moment_suffix", "named_zone", "split_moment", "zone_name"]
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -27,20 +36,44 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _MOMENT: Final = re.compile(r"([^\[]*)(?:\[([^=\]]+)\])?(\[fold=1\])?")
 
 
-def _suffix(zone: tzinfo | None, fold: int) -> str:
+def moment_suffix(zone: tzinfo | None, fold: int) -> str:
+    """What stands behind the ISO text: the zone's name in its data base, and the fold."""
     key = zone.key if isinstance(zone, ZoneInfo) else None
     return (f"[{key}]" if key else "") + ("[fold=1]" if fold else "")
 
 
+def zone_name(zone: tzinfo | None) -> str:
+    """The name that somebody has given a fixed zone, or nothing."""
+    if type(zone) is not timezone:
+        return ""
+    name = zone.tzname(None)
+    return "" if name is None or name == timezone(zone.utcoffset(None)).tzname(None) else name
+
+
+def _named(tag: dict[str, JSON], zone: tzinfo | None) -> JSON:
+    name = zone_name(zone)
+    if name:
+        tag["zone"] = encode_str(name)
+    return tag
+
+
 def _encode_datetime(value: datetime, depth: int) -> JSON:
-    return {TAG: "datetime", "v": datetime.isoformat(value) + _suffix(value.tzinfo, value.fold)}
+    text = datetime.isoformat(value) + moment_suffix(value.tzinfo, value.fold)
+    return _named({TAG: "datetime", "v": text}, value.tzinfo)
 
 
 def _encode_time(value: time, depth: int) -> JSON:
-    return {TAG: "time", "v": time.isoformat(value) + _suffix(value.tzinfo, value.fold)}
+    text = time.isoformat(value) + moment_suffix(value.tzinfo, value.fold)
+    return _named({TAG: "time", "v": text}, value.tzinfo)
 
 
-def _split(text: str) -> tuple[str, ZoneInfo | None, int]:
+def named_zone(tag: dict[str, JSON], moment: datetime | time) -> tzinfo | None:
+    """The fixed zone with the name that the tag tells."""
+    offset = moment.utcoffset()
+    return None if offset is None else timezone(offset, str(tag["zone"]))
+
+
+def split_moment(text: str) -> tuple[str, ZoneInfo | None, int]:
     match = _MOMENT.fullmatch(text)
     if match is None:
         raise ValueError(text)
@@ -53,25 +86,27 @@ def _split(text: str) -> tuple[str, ZoneInfo | None, int]:
 
 
 def _decode_datetime(tag: dict[str, JSON]) -> datetime:
-    iso, zone, fold = _split(tag["v"])
+    iso, zone, fold = split_moment(tag["v"])
     moment = datetime.fromisoformat(iso).replace(fold=fold)
     if zone is None:
-        return moment
+        return moment.replace(tzinfo=named_zone(tag, moment)) if "zone" in tag else moment
     local = moment.replace(tzinfo=zone)
     # Where the rules of the zone have changed since, the moment counts, not what the clock on the wall showed.
     return local if local.utcoffset() == moment.utcoffset() else moment.astimezone(zone)
 
 
 def _decode_time(tag: dict[str, JSON]) -> time:
-    iso, zone, fold = _split(tag["v"])
+    iso, zone, fold = split_moment(tag["v"])
     moment = time.fromisoformat(iso).replace(fold=fold)
+    if "zone" in tag:
+        return moment.replace(tzinfo=named_zone(tag, moment))
     return moment if zone is None else moment.replace(tzinfo=zone)
 
 
 # ---------------------------------------------------------------- other scalars
 def _encode_decimal(value: Decimal, depth: int) -> JSON:
-    if not Decimal.is_finite(value):
-        raise Refused(f"the Decimal {Decimal.__str__(value)} cannot be kept in a state; use None or a string")
+    if Decimal.is_snan(value):
+        raise Refused("a signaling NaN cannot be kept in a state; use Decimal('NaN')")
     return {TAG: "decimal", "v": Decimal.__str__(value)}
 
 
@@ -123,6 +158,12 @@ def _encode_mapping(value: Mapping[Any, Any], depth: int) -> JSON:
     return encode_dict(dict(value.items()), depth)
 
 
+def _decode_float(tag: dict[str, JSON]) -> float:
+    if tag["v"] not in ("nan", "inf", "-inf"):
+        raise ValueError(tag["v"])
+    return float(tag["v"])
+
+
 BY_TYPE: Final[dict[type, Encoder]] = {
     datetime: _encode_datetime,
     date: lambda value, _depth: {TAG: "date", "v": date.isoformat(value)},
@@ -143,7 +184,7 @@ BY_TYPE: Final[dict[type, Encoder]] = {
 
 BY_BASE: Final[list[tuple[type, Encoder]]] = [
     (str, encode_str),
-    (int, lambda value, _depth: int.__int__(value)),
+    (int, encode_int),
     (float, encode_float),
     (tuple, _encode_tuple),
     (list, encode_list),
@@ -157,6 +198,7 @@ BY_BASE: Final[list[tuple[type, Encoder]]] = [
 
 READERS: Final[dict[str, Callable[[dict[str, JSON]], Any]]] = {
     "dict": lambda tag: decode_members(tag["v"]),
+    "float": _decode_float,
     "tuple": lambda tag: tuple(decode_list(tag["v"])),
     "set": _decode_set(set),
     "frozenset": _decode_set(frozenset),

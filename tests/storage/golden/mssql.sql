@@ -39,6 +39,11 @@ FROM dwarf_steps WITH (UPDLOCK, ROWLOCK, READPAST)
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 AND dwarf_steps.not_before <= ?) AS anon_1
 WHERE mssql_rn <= 1000;
 
+-- beginning_of_flow
+SELECT dwarf_flows.workflow_url, dwarf_steps.state
+FROM dwarf_flows JOIN dwarf_steps ON dwarf_steps.flow_id = dwarf_flows.flow_id
+WHERE dwarf_flows.flow_id = ? AND dwarf_steps.predecessor_id = ? AND dwarf_steps.depth = ?;
+
 -- best_band
 SELECT (SELECT anon_2.priority
 FROM (SELECT dwarf_steps.priority AS priority, ROW_NUMBER() OVER (ORDER BY dwarf_steps.priority) AS mssql_rn

@@ -38,6 +38,11 @@ FROM dwarf_steps
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 AND dwarf_steps.not_before <= ? ORDER BY dwarf_steps.not_before
  LIMIT 1000 OFFSET ?;
 
+-- beginning_of_flow
+SELECT dwarf_flows.workflow_url, dwarf_steps.state
+FROM dwarf_flows JOIN dwarf_steps ON dwarf_steps.flow_id = dwarf_flows.flow_id
+WHERE dwarf_flows.flow_id = ? AND dwarf_steps.predecessor_id = ? AND dwarf_steps.depth = ?;
+
 -- best_band
 SELECT (SELECT dwarf_steps.priority
 FROM dwarf_steps

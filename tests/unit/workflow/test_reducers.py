@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import IntEnum, StrEnum
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwarf.errors import ReducerError
 from dwarf.workflow.reducers import Reducer, identity
+from dwarf.workflow.values import from_json, to_json
 from tests.unit.workflow.test_jsontext import JSON_VALUES
 
 COMBINING = [reducer for reducer in Reducer if reducer is not Reducer.REPLACE]
@@ -88,7 +95,7 @@ def test_other_types_are_refused_with_the_name_of_the_reducer(reducer: str, base
 
 
 def test_the_message_names_both_types() -> None:
-    with pytest.raises(ReducerError, match="the incoming value must be a number, not a string"):
+    with pytest.raises(ReducerError, match="the incoming value must be a number or a duration, not a string"):
         Reducer.ADD.reduce(1, "2")
 
 
@@ -152,3 +159,66 @@ def test_identity_can_be_hashed_and_does_not_depend_on_the_order_of_members(valu
 
     assert hash(identity(value)) == hash(identity(turned(value)))
     assert identity(value) == identity(turned(value))
+
+
+def _tagged(value: Any) -> Any:
+    return to_json(value)
+
+
+@pytest.mark.parametrize(
+    ("reducer", "base", "incoming", "result"),
+    [
+        (Reducer.ADD, Decimal("1.10"), Decimal("2.20"), Decimal("3.30")),
+        (Reducer.ADD, 1, Decimal("0." + "1" * 40), Decimal("1." + "1" * 40)),
+        (Reducer.ADD, timedelta(minutes=1), timedelta(seconds=1), timedelta(seconds=61)),
+        (Reducer.ADD, pd.Timedelta(1), timedelta(seconds=1), pd.Timedelta("1s") + pd.Timedelta(1)),
+        (Reducer.ADD, 1.5, math.inf, math.inf),
+        (Reducer.ADD, IntEnum("Grade", "A B")(2), 3, 5),
+        (Reducer.MIN, date(2026, 1, 2), date(2026, 1, 1), date(2026, 1, 1)),
+        (Reducer.MAX, date(2026, 1, 2), datetime(2026, 1, 2, 1, tzinfo=UTC), datetime(2026, 1, 2, 1, tzinfo=UTC)),
+        (Reducer.MAX, Decimal("3.1"), 3.2, 3.2),
+        (Reducer.MIN, 3.1, Decimal("3.10"), 3.1),
+        (Reducer.MAX, timedelta(1), timedelta(2), timedelta(2)),
+        (Reducer.UNION, {1, 2}, {2, 3}, {1, 2, 3}),
+        (Reducer.UNION, None, {2}, [2]),
+        (
+            Reducer.UNION,
+            [Decimal("1.0"), date(2026, 1, 1)],
+            [1, Decimal("1.00"), date(2026, 1, 1)],
+            [Decimal("1.0"), date(2026, 1, 1)],
+        ),
+        (Reducer.APPEND, (1,), [date(2026, 1, 1)], [1, date(2026, 1, 1)]),
+        (Reducer.APPEND, [], (1, 2), [(1, 2)]),
+        (Reducer.MERGE, {"a": 1}, {"$dwarf": "mine", "v": 2}, {"a": 1, "$dwarf": "mine", "v": 2}),
+        (Reducer.CONCAT, "a", StrEnum("Word", {"B": "b"})("b"), "ab"),
+        (Reducer.AND, True, np.bool_(False), False),
+        (Reducer.OR, np.bool_(False), True, True),
+    ],
+)
+def test_reducers_look_behind_tags(reducer: Reducer, base: Any, incoming: Any, result: Any) -> None:
+    folded = reducer.reduce(_tagged(base), _tagged(incoming))
+    assert folded == _tagged(result)
+    assert from_json(folded) == result
+
+
+def test_the_sum_with_nan_is_nan() -> None:
+    assert math.isnan(from_json(Reducer.ADD.reduce(1, to_json(math.nan))))
+    united = Reducer.UNION.reduce([to_json(math.nan)], [to_json(math.nan)])
+    assert len(united) == 1
+
+
+@pytest.mark.parametrize(
+    ("reducer", "base", "incoming"),
+    [
+        (Reducer.ADD, Decimal("1.1"), 1.1),
+        (Reducer.ADD, 1, timedelta(1)),
+        (Reducer.ADD, date(2026, 1, 1), date(2026, 1, 1)),
+        (Reducer.MIN, datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC)),
+        (Reducer.MIN, date(2026, 1, 1), 3),
+        (Reducer.MERGE, {}, date(2026, 1, 1)),
+        (Reducer.ADD, 10**4300 - 1, 1),
+    ],
+)
+def test_what_does_not_go_together_is_said(reducer: Reducer, base: Any, incoming: Any) -> None:
+    with pytest.raises(ReducerError, match=f"reducer '{reducer}'"):
+        reducer.reduce(_tagged(base), _tagged(incoming))

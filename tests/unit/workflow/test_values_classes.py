@@ -6,7 +6,7 @@ import sys
 import threading
 from collections import namedtuple
 from dataclasses import InitVar, dataclass, field, make_dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from enum import Enum, Flag, IntEnum, IntFlag, StrEnum
 from functools import cached_property
 from types import ModuleType
@@ -210,8 +210,8 @@ def test_extra_members_of_a_model_come_back() -> None:
 def test_what_a_model_would_lose_is_refused() -> None:
     with pytest.raises(StateError, match=r"field 'x\.key': .*SecretStr"):
         to_json(Secret(key="hidden"), field="x")  # type: ignore[arg-type]
-    with pytest.raises(StateError, match=r"field 'x\.items\[0\]\.price': NaN"):
-        to_json(Order([Item("a", float("nan"))], datetime(2024, 1, 1)), field="x")
+    with pytest.raises(StateError, match=r"field 'x\.items\[0\]\.price': a value of type complex"):
+        to_json(Order([Item("a", 1j)], datetime(2024, 1, 1)), field="x")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("inner", [object(), threading.Lock()], ids=lambda inner: type(inner).__name__)
@@ -345,10 +345,8 @@ NUMPY = [
     np.bool_(True),
     np.str_("é"),
     np.bytes_(b"a\x00b"),
-    np.complex64(1 + 2j),
-    np.complex128(1 + 2j),
-    np.longdouble("0.1"),
-    np.clongdouble(1 + 2j),
+    np.longdouble("0.5"),
+    np.float64("inf"),
     np.datetime64("2024-01-01T00:00:01", "ns"),
     np.datetime64("2024-01-01T00:00", "25s"),
     np.timedelta64(3, "D"),
@@ -357,18 +355,58 @@ NUMPY = [
 
 
 @pytest.mark.parametrize("value", NUMPY, ids=repr)
-def test_numpy_scalars_come_back_as_they_were(value: Any) -> None:
+def test_numpy_scalars_mean_what_they_look_like(value: Any) -> None:
     back = there_and_back([value])[0]
     assert back == value
-    assert back.dtype == value.dtype
+    if value.dtype.kind in "mM":
+        assert back.dtype == value.dtype
+    else:
+        assert type(back) in (bool, int, float, str, bytes)
 
 
-def test_numpy_scalars_are_plain_where_numpy_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = to_json(np.float32(0.5))
-    assert kept == {"$dwarf": "numpy", "type": "float32", "v": 0.5}
+@pytest.mark.parametrize(
+    ("kept", "value"),
+    [
+        ({"$dwarf": "numpy", "type": "float32", "v": 0.5}, np.float32(0.5)),
+        ({"$dwarf": "numpy", "type": "int64", "v": 5}, np.int64(5)),
+        ({"$dwarf": "numpy", "type": "bool", "v": True}, np.bool_(True)),
+        ({"$dwarf": "numpy", "type": "str", "v": "a"}, np.str_("a")),
+        ({"$dwarf": "numpy", "type": "bytes", "v": "AA=="}, np.bytes_(b"\0")),
+        ({"$dwarf": "numpy", "type": "complex128", "v": [1.0, 2.0]}, np.complex128(1 + 2j)),
+    ],
+)
+def test_scalars_that_earlier_versions_kept_come_back(kept: Any, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert from_json(kept) == value
+    assert type(from_json(kept)) is type(value)
     monkeypatch.setitem(sys.modules, "numpy", None)
-    assert from_json(kept) == 0.5
-    assert type(from_json(kept)) is float
+    assert from_json(kept) == kept["v"]
+
+
+PANDAS = [
+    pd.Timestamp("2026-01-01T00:00:00.123456789"),
+    pd.Timestamp("2026-03-29 03:30", tz="Europe/Berlin"),
+    pd.Timestamp("2026-10-25 01:30:00.000000001", tz="UTC").tz_convert("Europe/Berlin"),
+    pd.Timestamp("2026-01-01", tz=timezone(timedelta(hours=5.5), "IST")),
+    pd.Timestamp("2026-01-01", tz="UTC"),
+    pd.Timestamp("3000-01-01").as_unit("s"),
+    pd.Timedelta(1),
+    pd.Timedelta(days=-2, microseconds=3),
+    pd.Timedelta(days=1).as_unit("s"),
+]
+
+
+@pytest.mark.parametrize("value", PANDAS, ids=repr)
+def test_moments_of_pandas_keep_their_nanoseconds(value: Any) -> None:
+    back = there_and_back([value])[0]
+    assert back == value
+    assert type(back) is type(value)
+    assert back.unit == value.unit
+    if isinstance(value, pd.Timestamp):
+        assert (back.tzname(), back.fold, str(back)) == (value.tzname(), value.fold, str(value))
+
+
+def test_what_is_missing_in_a_table_is_none() -> None:
+    assert to_json([pd.NaT, pd.NA, np.datetime64("NaT"), np.timedelta64("NaT")]) == [None] * 4
 
 
 @pytest.mark.parametrize("name", ["object", "O", "float128x", "void", "V8", "datetime64[x]", "", None])
@@ -381,14 +419,14 @@ def test_other_dtypes_are_not_made_use_of(name: Any) -> None:
     ("value", "text"),
     [
         (pd.Index([1]), r"\.tolist\(\)"),
-        (pd.Timestamp(2024, 1, 1), r"\.to_pydatetime\(\)"),
-        (pd.Timedelta(1), r"\.to_pytimedelta\(\)"),
-        (pd.NaT, "NaT"),
-        (pd.NA, "None"),
-        (np.float64("nan"), "NaN"),
-        (np.float32("inf"), "infinity"),
-        (np.complex128(complex(1, float("nan"))), "NaN"),
-        (np.datetime64("NaT"), "NaT"),
+        (pd.Period("2026-01", "M"), r"\.to_timestamp\(\)"),
+        (pd.Interval(0, 1), r"\.left"),
+        (pd.Categorical(["a"]), r"\.tolist\(\)"),
+        (pd.offsets.Day(), "freqstr"),
+        (pd.CategoricalDtype(), r"str\(\)"),
+        (np.dtype("int64"), r"str\(\)"),
+        (np.complex128(1 + 2j), r"\.real"),
+        (np.longdouble("0.1"), r"float\(\)"),
         (np.array([(1, 2)], dtype="i4,i4")[0], r"\.item\(\)"),
     ],
     ids=lambda value: type(value).__name__,
