@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from dwarf.errors import StateError
 from dwarf.workflow.jsontext import JSON
 from dwarf.workflow.values.encoding import LONG, TAG
 
@@ -21,7 +20,6 @@ CODECS: Final[dict[str, Callable[[JSON], Any]]] = {}
 """By kind, those registered from outside: they take the member ``v``, and their errors are passed on."""
 
 _CONTAINERS: Final = frozenset({dict, list})
-_UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
 
 def decode(value: JSON) -> Any:
@@ -71,9 +69,9 @@ def _decode_tag(value: dict[str, JSON]) -> Any:
         if decoder is not None:
             try:
                 return decoder(value)
-            except StateError:
-                raise  # what is missing to read it is said
-            except _UNREADABLE:
+            except RecursionError:
+                raise
+            except Exception:  # noqa: BLE001, S110  what is broken is given as it is: libraries raise anything over bad bytes
                 pass
     # Written by a newer version, or from outside: the plain object is the best that can be given.
     return decode_members(value)

@@ -10,7 +10,7 @@ from dwarf.workflow.values.meaning import behind
 
 __all__ = ["items_of"]
 
-_TABLES = frozenset({"array", "series", "frame"})
+_TABLES = ("array", "series", "frame")
 
 
 def items_of(value: JSON) -> list[JSON] | None:

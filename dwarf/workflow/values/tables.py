@@ -1,39 +1,49 @@
 """numpy arrays in npy form, pandas Series and DataFrames in Arrow IPC form.
 
 The bytes stand in the tagged value as base64 text; storage keeps large values apart from the rows. Nothing is imported
-to encode an array or a frame but what reads it, and pickle is never used.
+to encode an array or a frame but what reads it, and pickle is never used. What Arrow has no equal form for stands in
+the member ``how`` of the tag, see ``frames``.
+
+Reading trusts no length that is written in the bytes: it allocates no more than they hold.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import logging
+import math
 import sys
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, Final
 
-from dwarf.errors import StateError
 from dwarf.workflow.jsontext import JSON
-from dwarf.workflow.values.encoding import TAG, Refused
+from dwarf.workflow.values.encoding import TAG, Refused, encode
+from dwarf.workflow.values.frames import assemble, disassemble, same_frame
 
 __all__ = ["READERS", "encode_table"]
 
 _INSTALL: Final = 'pip install "dwarf[notebook]"'
+_EMPTY_ROWS: Final = 1_000_000  # rows that a frame may have beyond one for each bit of its bytes
 
 
 def encode_table(value: Any, depth: int) -> JSON:
     """An array, a series or a frame; NotImplemented for anything else."""
-    del depth
     numpy = sys.modules.get("numpy")
     if isinstance(value, getattr(numpy, "ndarray", ())):
         return _encode_array(value, numpy)
     pandas = sys.modules.get("pandas")
     if isinstance(value, getattr(pandas, "DataFrame", ())):
-        return {TAG: "frame", "v": _arrow(value, "frame")}
+        return _encode_frame(value, "frame", {TAG: "frame"})
     if isinstance(value, getattr(pandas, "Series", ())):
         series: Any = value
-        return {TAG: "series", "name": _name(series.name), "v": _arrow(series.to_frame("value"), "series")}
+        name = encode(series.name, depth + 1)
+        return _encode_frame(series.to_frame("value"), "series", {TAG: "series", "name": name})
     return NotImplemented
+
+
+# ---------------------------------------------------------------- arrays
 
 
 def _encode_array(value: Any, numpy: Any) -> JSON:
@@ -48,59 +58,99 @@ def _encode_array(value: Any, numpy: Any) -> JSON:
 
 
 def _decode_array(tag: dict[str, JSON]) -> Any:
+    _need("numpy")
     import numpy as np
+    from numpy.lib import format as npy
 
-    return np.load(io.BytesIO(base64.b64decode(tag["v"], validate=True)), allow_pickle=False)
+    stream = io.BytesIO(_bytes(tag))
+    read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[npy.read_magic(stream)]
+    shape, fortran, dtype = read(stream)
+    data = stream.read()
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) or min(shape, default=0) < 0:
+        raise ValueError("the header does not fit the array")
+    flat = np.frombuffer(data, dtype=dtype) if dtype.itemsize and data else np.zeros(_empty(shape), dtype)
+    return flat.reshape(shape, order="F" if fortran else "C").copy(order="K")
 
 
-def _arrow(frame: Any, what: str) -> str:
+def _empty(shape: tuple[int, ...]) -> int:
+    """The number of elements that have no bytes."""
+    count = math.prod(shape)
+    if count > _EMPTY_ROWS:
+        raise ValueError("the header does not fit the array")
+    return count
+
+
+# ---------------------------------------------------------------- frames
+
+
+def _encode_frame(frame: Any, what: str, tag: dict[str, JSON]) -> JSON:
     try:
         import pyarrow as pa
     except ImportError:
         raise Refused(f"a {what} needs pyarrow to be kept in a state: {_INSTALL}") from None
+    plain, how = disassemble(frame)
     try:
-        table = pa.Table.from_pandas(frame, preserve_index=True)
+        table = pa.Table.from_pandas(plain, preserve_index=True)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
         data = sink.getvalue().to_pybytes()
-        same = frame.equals(_read_arrow(data))
-    except (pa.ArrowException, ValueError, TypeError, KeyError, AttributeError) as error:
+        same = same_frame(frame, assemble(_read_arrow(data), how), how)
+    except (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError) as error:
         raise Refused(f"this {what} has no Arrow form ({error}): make its columns of one plain type each") from None
     if not same:
         raise Refused(
-            f"this {what} does not come back equal from its Arrow form: make its columns of one plain type each"
+            f"this {what} does not come back equal from its Arrow form: make its columns of one plain type each, and "
+            "its index and the names of its columns texts or numbers"
         )
-    return base64.b64encode(data).decode()
+    tag["v"] = base64.b64encode(data).decode()
+    if how:
+        tag["how"] = how
+    return tag
 
 
 def _read_arrow(data: bytes) -> Any:
     import pyarrow as pa
 
-    return pa.ipc.open_file(pa.BufferReader(data)).read_all().to_pandas()
+    with pa.ipc.open_file(pa.BufferReader(data)) as reader:
+        table = reader.read_all()
+    table.validate(full=True)
+    if table.num_rows > 8 * len(data) + _EMPTY_ROWS:
+        raise ValueError("the frame has more rows than bytes for them")
+    return table.to_pandas()
 
 
 def _decode_frame(tag: dict[str, JSON]) -> Any:
-    return _read_arrow(_bytes(tag))
+    _need("pandas", "pyarrow")
+    return assemble(_read_arrow(_bytes(tag)), tag.get("how"))
 
 
 def _decode_series(tag: dict[str, JSON]) -> Any:
-    series = _read_arrow(_bytes(tag))["value"]
-    series.name = tag.get("name")
+    from dwarf.workflow.values.decoding import decode
+
+    series = _decode_frame(tag)["value"]
+    series.name = decode(tag.get("name"))
     return series
 
 
-def _bytes(tag: dict[str, JSON]) -> bytes:
-    missing = [name for name in ("pandas", "pyarrow") if find_spec(name) is None]
+def _need(*names: str) -> None:
+    missing = [name for name in names if find_spec(name) is None]
     if missing:
-        raise StateError(f"this value is a table and needs {' and '.join(missing)} to be read: {_INSTALL}")
+        _say_missing(" and ".join(missing))
+        raise ValueError(missing)
+
+
+@cache
+def _say_missing(names: str) -> None:
+    logging.getLogger("dwarf").warning(
+        "an array, a series or a frame was read where %s is not installed: it is given as it is stored; %s",
+        names,
+        _INSTALL,
+    )
+
+
+def _bytes(tag: dict[str, JSON]) -> bytes:
     return base64.b64decode(tag["v"], validate=True)
-
-
-def _name(name: Any) -> JSON:
-    if name is None or isinstance(name, str) or type(name) is int:
-        return name
-    raise Refused(f"a series whose name is a {type(name).__name__} cannot be kept in a state: rename it")
 
 
 READERS: Final = {"array": _decode_array, "frame": _decode_frame, "series": _decode_series}
