@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import re
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -39,8 +41,26 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("unhurried")
 
 
+# Variables that change what programs print or what a lab answers.
+UNWANTED = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "DWARF_ANSWERS", "DWARF_URL")
+
+
+def _settle_in() -> None:
+    """Make the place alike, wherever the tests are run from: a script that starts a job by `&` has SIGINT ignored.
+
+    Programs that tests start inherit all of this.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
+    os.umask(0o022)
+    for name in UNWANTED:
+        os.environ.pop(name, None)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Use the fixtures of `dwarf.testing` also where the package is not installed and so has no entry point."""
+    _settle_in()
     if not config.pluginmanager.has_plugin("dwarf"):
         config.pluginmanager.register(import_module("dwarf.testing.plugin"), "dwarf")
 
@@ -69,7 +89,20 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[Any]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests about servers have nothing to run on without one; a virtual clock moves the time of SQLite only."""
+    """Tests about servers have nothing to run on without one; a virtual clock moves the time of SQLite only.
+
+    With DWARF_SHUFFLE=seed the tests of every file, and the files, come in a random order, the same in every worker.
+    """
+    if seed := os.environ.get("DWARF_SHUFFLE"):
+        order = random.Random(seed)
+        files: dict[Path, list[pytest.Item]] = {}
+        for item in items:
+            files.setdefault(item.path, []).append(item)
+        groups = list(files.values())
+        order.shuffle(groups)
+        for group in groups:
+            order.shuffle(group)
+        items[:] = [item for group in groups for item in group]
     left_out = [item for item in items if _needs_sqlite(item) or _needs_server(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

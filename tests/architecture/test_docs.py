@@ -25,7 +25,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_public_name_is_documented(built: Path) -> None:
     page = (built / "genindex.html").read_text(encoding="utf-8")
     names = {*dwarf.__all__, *dwarf.errors.__all__} - {"__version__"}
@@ -34,7 +34,7 @@ def test_every_public_name_is_documented(built: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_readme_links_to_files_that_exist() -> None:
     import re
 

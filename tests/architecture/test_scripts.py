@@ -71,7 +71,7 @@ def test_a_run_that_broke_down_is_a_failure(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_private_servers_start_answer_and_stop(tmp_path: Path) -> None:
     searched = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     here = shutil.which("mariadbd", path=searched) and (

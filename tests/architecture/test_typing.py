@@ -16,7 +16,7 @@ def run(*command: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_package_is_strictly_typed() -> None:
     run("mypy", "--strict", "dwarf")
 

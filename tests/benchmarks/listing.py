@@ -13,7 +13,8 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from dwarf.hosts import LocalHost
 WORKFLOWS = 20
 BEGUN = 1_700_000_000_000
 LATER = 10**10  # ids above those that the engine gives
+BY_KEY = "one flow by its key"
 PAD = '{"pad":"' + "x" * 300 + '"}'
 
 Row = tuple[Any, ...]
@@ -134,29 +136,43 @@ def questions(engine: Engine, count: int, key: str) -> dict[str, Callable[[], Aw
     return {name: first(filters) for name, filters in page.items()}
 
 
-async def measure(path: Path, count: int, times: int = 9) -> dict[str, tuple[float, float, int]]:
-    """Milliseconds, multiples of a read by key, and flows found, by question. The file is filled first."""
+@asynccontextmanager
+async def filled(path: Path, count: int) -> AsyncIterator[dict[str, Callable[[], Awaitable[Any]]]]:
+    """The questions to a file of so many flows, by name; each answers how many flows it found, and a cursor."""
     async with Engine(LocalHost(), f"sqlite:///{path}", workers=0) as engine:
         fill(path, count)
         middle, _ = await anext(engine.flows(older_than=time.time() - (BEGUN + count * 50) / 1000).pages(1))
         key = middle[0].flow_key
-        by_key, _ = await median(engine.flow(key).snapshot, 50)
-        found = {"one flow by its key": (by_key, 1.0, 1)}
-        for name, call in questions(engine, count, key).items():
-            took, (size, cursor) = await median(call, times)
-            found[name] = (took, took / by_key, size)
-            if name == "first page":
-                deep = cursor
-                for _ in range(20):
-                    _, deep = await anext(engine.flows().pages(1000, deep))
+        deep = ""
+        for _ in range(20):
+            _, deep = await anext(engine.flows().pages(1000, deep))
+            if not deep:
+                break
 
-                async def far(cursor: str = deep) -> Any:
-                    return await anext(engine.flows().pages(100, cursor))
+        async def by_key() -> Any:
+            await engine.flow(key).snapshot()
+            return 1, ""
 
-                took, (rows, _) = await median(far, times)
-                found["page after 20,100"] = (took, took / by_key, len(rows))
-        took, _ = await median(engine.shards, 3)
-        found["shards()"] = (took, took / by_key, 0)
+        async def far() -> Any:
+            rows, cursor = await anext(engine.flows().pages(100, deep))
+            return len(rows), cursor
+
+        async def shards() -> Any:
+            await engine.shards()
+            return 0, ""
+
+        yield {BY_KEY: by_key, **questions(engine, count, key), "page after 20,000": far, "shards()": shards}
+
+
+async def measure(path: Path, count: int, times: int = 9) -> dict[str, tuple[float, float, int]]:
+    """Milliseconds, multiples of a read by key, and flows found, by question. The file is filled first."""
+    async with filled(path, count) as calls:
+        one, _ = await median(calls[BY_KEY], 50)
+        found = {BY_KEY: (one, 1.0, 1)}
+        for name, call in calls.items():
+            if name != BY_KEY:
+                took, (size, _) = await median(call, times)
+                found[name] = (took, took / one, size)
         return found
 
 

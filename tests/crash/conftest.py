@@ -155,7 +155,7 @@ class Site:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What a query reads in the file."""
-        connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=10)
+        connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=60)
         try:
             return connection.execute(query).fetchall()
         finally:

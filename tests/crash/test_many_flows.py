@@ -76,7 +76,7 @@ def effects_count_once(site: Site, outcomes: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 async def test_two_hundred_flows_in_mixed_states(site: Site) -> None:
     first = await site.start(holding=True, workers=2 * EACH + 10)
     keys = await prepare(site, first)
@@ -114,7 +114,7 @@ async def test_two_hundred_flows_in_mixed_states(site: Site) -> None:
     await second.close()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 async def test_poison_task_is_given_up(site: Site) -> None:
     limit = 3
     idle = await site.start(workers=0)
@@ -146,7 +146,7 @@ def poisoned(site: Site) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_killed_again_and_again(site: Site, seed: int) -> None:
     chance, each = random.Random(seed), 25

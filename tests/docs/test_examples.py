@@ -49,7 +49,7 @@ def test_the_pages_with_examples_are_found() -> None:
     assert script_of("# A\n```python\nx = 1\n```\n\n```text\n1\n```\n").splitlines() == ["", "", "x = 1"]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", PAGES, ids=relative)
 def test_examples_run_and_print_what_the_page_says(path: Path, tmp_path: Path) -> None:
     page = path.read_text(encoding="utf-8")

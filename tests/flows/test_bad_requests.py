@@ -188,8 +188,8 @@ Call = Callable[[FlowHandle], Awaitable[Any]]
 
 
 OPERATIONS: dict[str, Call] = {
-    "outcome": lambda flow: flow.outcome(timeout=5),
-    "poll": lambda flow: flow.poll(timeout=5),
+    "outcome": lambda flow: flow.outcome(timeout=60),
+    "poll": lambda flow: flow.poll(timeout=60),
     "snapshot": lambda flow: flow.snapshot(),
     "fingerprint": lambda flow: flow.fingerprint(),
     "interrupts": lambda flow: flow.interrupts(),

@@ -94,7 +94,7 @@ def alone(task: Any) -> Graph:
 
 @pytest.mark.parametrize("task", [and_waits, and_returns, twice, by_a_callback, by_a_child])
 async def test_it_fails_at_once(engine: Engine, task: Any) -> None:
-    outcome = await engine.run(alone(task), timeout=30)
+    outcome = await engine.run(alone(task), timeout=60)
     assert outcome.status is Status.FAILED
     assert "cancelled itself" in outcome.error
     assert len(runs) == (2 if task is twice else 1)
@@ -102,12 +102,12 @@ async def test_it_fails_at_once(engine: Engine, task: Any) -> None:
 
 @pytest.mark.parametrize("task", [and_is_deaf, by_a_timeout])
 async def test_one_that_takes_it_back_goes_on(engine: Engine, task: Any) -> None:
-    outcome = await engine.run(alone(task), timeout=30)
+    outcome = await engine.run(alone(task), timeout=60)
     assert (outcome.status, outcome.state, len(runs)) == (Status.COMPLETED, {"x": 1}, 1)
 
 
 async def test_its_own_error_comes_first(engine: Engine) -> None:
-    outcome = await engine.run(alone(and_raises), timeout=30)
+    outcome = await engine.run(alone(and_raises), timeout=60)
     assert (outcome.error, len(runs)) == ("its own error", 1)
 
 
@@ -118,22 +118,22 @@ async def test_an_error_handler_is_asked(engine: Engine) -> None:
     graph = (
         alone(and_waits).add_node("Handle", handle).add_error_handler("Task", "Handle").add_transition("Handle", END)
     )
-    outcome = await engine.run(graph, timeout=30)
+    outcome = await engine.run(graph, timeout=60)
     assert outcome.status is Status.COMPLETED
     assert "cancelled itself" in outcome.state["text"]
 
 
 async def test_other_steps_on_the_same_runner_go_on(engine: Engine) -> None:
     graph = Graph("chain").add_node("A", and_is_deaf).add_node("B", by_a_timeout).add_chain("A", "B", END)
-    assert (await engine.run(graph, timeout=30)).status is Status.COMPLETED
-    assert (await engine.run(alone(by_a_timeout), timeout=30)).status is Status.COMPLETED
+    assert (await engine.run(graph, timeout=60)).status is Status.COMPLETED
+    assert (await engine.run(alone(by_a_timeout), timeout=60)).status is Status.COMPLETED
 
 
 async def test_the_time_budget_still_holds(engine: Engine) -> None:
     async def stubborn() -> None:
         await asyncio.sleep(60)
 
-    outcome = await engine.run(alone(stubborn), time_budget=0.05, timeout=30)
+    outcome = await engine.run(alone(stubborn), time_budget=0.05, timeout=60)
     assert "time budget" in outcome.error
 
 
@@ -152,7 +152,7 @@ async def test_a_step_that_the_engine_gives_up_is_run_again(running: Running) ->
             await begun.wait()
             await engine.aclose(grace=0)
         async with running():
-            assert (await watcher.flow(handle.key).outcome(timeout=30)).state == {"x": 1}
+            assert (await watcher.flow(handle.key).outcome(timeout=60)).state == {"x": 1}
 
 
 FORGETS_TO_CLOSE = """

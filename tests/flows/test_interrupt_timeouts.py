@@ -177,5 +177,5 @@ async def test_a_tiny_timeout(engine: Engine, timeout: float) -> None:
 
 
 async def test_a_timeout_of_nothing_is_never_seen_as_a_question(engine: Engine) -> None:
-    outcome = await engine.run(alone(asking(timeout=0, default="nobody")), timeout=10)
+    outcome = await engine.run(alone(asking(timeout=0, default="nobody")), timeout=60)
     assert outcome.status is Status.COMPLETED

@@ -61,7 +61,7 @@ def chain(length: int, first: Any = write) -> Graph:
     return graph.add_chain(*(f"S{number}" for number in range(length))).add_transition(f"S{length - 1}", END)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("workers", [None, 1])
 async def test_five_megabytes_through_fifty_steps_a_fork_and_a_further_turn(
     tmp_path: Path, workers: int | None
@@ -81,7 +81,7 @@ async def test_five_megabytes_through_fifty_steps_a_fork_and_a_further_turn(
     assert blobs(tmp_path / "flows.db") == [len(BIG) * 22 + 1]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 async def test_through_fan_outs_whose_branches_merge_other_fields(tmp_path: Path) -> None:
     async def branch(flow: Flow) -> None:
         assert flow["big"] == BIG
@@ -101,7 +101,7 @@ async def test_through_fan_outs_whose_branches_merge_other_fields(tmp_path: Path
         assert (done.state["out"], done.state["count"], done.state["big"] == BIG) == (list(range(8)), 2, True)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 async def test_given_at_the_start_asked_about_answered_with_and_handed_to_children(tmp_path: Path) -> None:
     async def inner(flow: Flow) -> None:
         flow["seen"] = flow["big"] == BIG
@@ -128,7 +128,7 @@ async def test_given_at_the_start_asked_about_answered_with_and_handed_to_childr
     assert len(blobs(tmp_path / "flows.db")) == 1
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 async def test_with_a_codec(tmp_path: Path) -> None:
     async with measured(tmp_path, 8, codec=Plainly()) as engine:
         flow = await engine.create(chain(5))

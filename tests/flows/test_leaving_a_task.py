@@ -213,5 +213,5 @@ async def test_delay_with_a_park_is_ignored(engine: Engine) -> None:
         flow.subgraph(CHILD)
         flow.delay(0)
 
-    outcome = await engine.run(alone(slow), timeout=10)
+    outcome = await engine.run(alone(slow), timeout=60)
     assert outcome.status is Status.COMPLETED

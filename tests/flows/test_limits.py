@@ -77,7 +77,7 @@ async def test_a_waiting_step_holds_no_worker(request: pytest.FixtureRequest) ->
     async with engine_for_test(request.node.nodeid, LocalHost(), workers=2) as engine:
         waiting = await engine.create_many(held, [{}] * 300)
         for _ in range(5):
-            outcome = await engine.run(free, timeout=20)
+            outcome = await engine.run(free, timeout=60)
             assert outcome.state == {"done": True}
         release.set()
         assert {outcome.status for outcome in await asyncio.gather(*waiting)} == {Status.COMPLETED}

@@ -62,7 +62,7 @@ async def test_a_flow_runs_to_its_end_while_the_engine_looks_for_others(
         looks = Looks(monkeypatch, engine)
         await looks.begin()
         try:
-            outcome = await engine.run(fan(), {"items": [0, 1, 2, 3]}, timeout=30)
+            outcome = await engine.run(fan(), {"items": [0, 1, 2, 3]}, timeout=60)
         finally:
             looks.end()
         assert (outcome.status, outcome.state["out"]) == (Status.COMPLETED, [0, 1, 2, 3])
@@ -70,5 +70,5 @@ async def test_a_flow_runs_to_its_end_while_the_engine_looks_for_others(
 
 async def test_the_only_free_place_is_offered_to_what_waits(running: Running) -> None:
     async with running(workers=1) as engine:
-        outcome = await engine.run(fan(), {"items": [0, 1, 2, 3]}, timeout=30)
+        outcome = await engine.run(fan(), {"items": [0, 1, 2, 3]}, timeout=60)
         assert outcome.state["out"] == [0, 1, 2, 3]

@@ -106,6 +106,6 @@ async def test_each_task_and_field_is_reported_once(engine: Engine) -> None:
 async def test_where_warnings_are_errors_the_flow_fails(engine: Engine) -> None:
     """As in this suite: the author sees it in the outcome, and no flow hangs."""
     flow = await engine.create(alone(append), STATE)
-    outcome = await flow.outcome(timeout=20)
+    outcome = await flow.outcome(timeout=60)
     assert outcome.status is Status.FAILED
     assert "Assign it back" in outcome.error

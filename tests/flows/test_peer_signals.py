@@ -91,7 +91,7 @@ async def test_work_and_stops_are_told_without_anybody_looking(
         polls: Counter[str] = Counter()
         flow = await front.create(graph)
         database.observer = lambda name, rows: polls.update([name])
-        waiting = asyncio.create_task(flow.outcome(timeout=30))
+        waiting = asyncio.create_task(flow.outcome(timeout=60))
         await gate.reached()  # the work was told of
         gate.open()
         outcome = await waiting

@@ -83,7 +83,7 @@ async def test_it_fails_the_flow_and_the_engine_goes_on(engine: Engine, name: st
 
     task = in_coroutine if kind == "coroutine" else in_thread
     flow = await engine.create(graph_of(task, handled=False), {"kept": 1})
-    outcome = await flow.outcome(timeout=20)
+    outcome = await flow.outcome(timeout=60)
     assert outcome.status is Status.FAILED
     assert text in outcome.error
     assert outcome.state == {"kept": 1}
@@ -91,7 +91,7 @@ async def test_it_fails_the_flow_and_the_engine_goes_on(engine: Engine, name: st
     assert (step.status, step.error) == (Status.FAILED, outcome.error)
     assert step.traceback
 
-    outcome = await engine.run(graph_of(task, handled=True), timeout=20)
+    outcome = await engine.run(graph_of(task, handled=True), timeout=60)
     assert outcome.status is Status.COMPLETED
     assert outcome.state["code"] == 500
     if name != "text with control characters":

@@ -42,7 +42,7 @@ async def test_more_tasks_than_threads(running: Running) -> None:
         with lock:
             current += 1
             highest = max(highest, current)
-        full.wait(20)  # four at a time, or the test fails
+        full.wait(60)  # four at a time, or the test fails
         with lock:
             current -= 1
         return {"out": [(item, threading.current_thread() is not threading.main_thread())]}
@@ -60,7 +60,7 @@ async def test_a_step_without_a_thread_is_not_claimed(running: Running, width: i
     release = threading.Event()
 
     def hold(item: int) -> None:
-        assert release.wait(30)
+        assert release.wait(60)
 
     async def quick(flow: Flow) -> None:
         if flow.attempt == 0:
@@ -71,7 +71,7 @@ async def test_a_step_without_a_thread_is_not_claimed(running: Running, width: i
         flow = await engine.create(fan(hold), {"items": list(range(width))})
         steps = await until_steps(flow, lambda steps: [step.status for step in steps].count(Status.RUNNING) == 4)
         assert [step.status for step in steps].count(Status.PENDING) == width - 4
-        other = await engine.run(Graph("quick").add_node("Quick", quick).add_transition("Quick", END), timeout=20)
+        other = await engine.run(Graph("quick").add_node("Quick", quick).add_transition("Quick", END), timeout=60)
         assert other.state == {"done": True}
         assert [step.status for step in await flow.history()].count(Status.PENDING) == width - 4
         release.set()

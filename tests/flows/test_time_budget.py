@@ -56,7 +56,7 @@ async def test_a_function_is_abandoned_and_its_late_result_discarded(engine: Eng
     release, ended = threading.Event(), threading.Event()
 
     def slow(flow: Flow) -> dict[str, Any]:
-        assert release.wait(30)
+        assert release.wait(60)
         flow["late_write"] = True
         ended.set()
         return {"late_result": True}
@@ -78,7 +78,7 @@ async def test_a_late_park_of_an_abandoned_function_is_discarded(engine: Engine,
     release = threading.Event()
 
     def slow(flow: Flow) -> None:
-        assert release.wait(30)
+        assert release.wait(60)
         flow.interrupt({"title": "too late"})
 
     flow = await engine.create(routed(slow), time_budget=BUDGET)
@@ -104,7 +104,7 @@ async def test_the_budget_is_for_each_call(engine: Engine) -> None:
 
     graph = Graph("parts").add_node("Half", half).add_node("Call", call).add_chain("Half", "Call", END)
     flow = await engine.create(graph, time_budget=BUDGET)
-    outcome = await flow.outcome(timeout=30)
+    outcome = await flow.outcome(timeout=60)
     assert outcome.status is Status.FAILED
     assert outcome.error == "the task exceeded its time budget of 0.5 s"
     assert at(await flow.history(), "Half").attempt == 2
@@ -137,7 +137,7 @@ async def test_blocking_the_loop_is_named_in_the_log(
 
     install(host, Graph("block").add_transition("Blocker", END), Blocker=blocks_everything)
     with caplog.at_level(logging.WARNING, "dwarf.engine"):
-        outcome = await engine.run("block", timeout=30)
+        outcome = await engine.run("block", timeout=60)
     assert outcome.status is Status.COMPLETED
     (record,) = [record for record in caplog.records if "stood still" in record.message]
     assert "Blocker" in record.message
@@ -149,7 +149,7 @@ async def test_blocking_the_loop_beyond_the_budget_is_a_time_out(engine: Engine)
         flow["written"] = True
         time.sleep(BUDGET * 2)
 
-    outcome = await engine.run(routed(blocks), time_budget=BUDGET, timeout=30)
+    outcome = await engine.run(routed(blocks), time_budget=BUDGET, timeout=60)
     assert outcome.status is Status.COMPLETED, outcome.error
     assert "time budget" in outcome.state["late"]
     assert "written" not in outcome.state

@@ -29,7 +29,7 @@ async def test_they_share_the_work_and_no_step_runs_twice(running: Running) -> N
     async with running(workers=4) as one, running(workers=4) as two:
         flows = await one.create_many(graph, [{}] * 40)
         flows += await two.create_many(graph, [{}] * 40)
-        outcomes = await asyncio.gather(*(two.flow(flow.key).outcome(timeout=40) for flow in flows))
+        outcomes = await asyncio.gather(*(two.flow(flow.key).outcome(timeout=60) for flow in flows))
         assert {outcome.state["n"] for outcome in outcomes} == {5}
         engines = {step.engine_id for flow in flows for step in await one.flow(flow.key).history()}
     assert set(ran.values()) == {1}
@@ -52,7 +52,7 @@ async def test_one_creates_and_the_other_runs(running: Running) -> None:
     graph = Graph("g").add_node("A", where).add_transition("A", END)
     async with running(workers=0) as front, running() as back:
         flow = await front.create(graph)
-        assert (await flow.outcome(timeout=20)).state == {"ran": True}
+        assert (await flow.outcome(timeout=60)).state == {"ran": True}
         (step,) = await flow.history()
         assert step.engine_id == back._replicas[1].engine_id
 
@@ -77,7 +77,7 @@ async def test_what_one_leaves_the_other_takes_over(running: Running) -> None:
         (step,) = await seen.history()
         assert step.status is Status.PENDING
         async with running() as second:
-            assert (await second.flow(flow.key).outcome(timeout=20)).status is Status.COMPLETED
+            assert (await second.flow(flow.key).outcome(timeout=60)).status is Status.COMPLETED
     assert attempts == [0, 0, 0]
 
 
@@ -128,10 +128,10 @@ async def test_watchers_on_both_see_branches_wait(running: Running) -> None:
                 engine.flow(flow.key), lambda steps: [s.status for s in steps].count(Status.INTERRUPTED) == 6
             )
 
-        await asyncio.wait_for(asyncio.gather(all_wait(one), all_wait(two)), 20)
+        await asyncio.wait_for(asyncio.gather(all_wait(one), all_wait(two)), 60)
         steps = await two.flow(flow.key).interrupts()
         await asyncio.gather(
             *(engine.flow(flow.key).resume(step.interrupt_payload["title"], step=step)  # type: ignore[index]
               for step, engine in zip(steps, [one, two] * 3, strict=True))
         )  # fmt: skip
-        assert (await two.flow(flow.key).outcome(timeout=20)).state["answers"] == list(range(6))
+        assert (await two.flow(flow.key).outcome(timeout=60)).state["answers"] == list(range(6))

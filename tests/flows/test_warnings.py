@@ -48,7 +48,7 @@ async def test_warnings_are_kept_with_every_outcome(running: Running, warned: No
     async with running() as engine:
         for graph, state in ((middle, {}), (last, {}), (last, {"fails": True}), (last, {"asks": True})):
             flow = await engine.create(graph, state)
-            await flow.outcome(timeout=30)
+            await flow.outcome(timeout=60)
             history = await flow.history()
             assert at(history, "Warn").warnings == WARNED
             assert all(step.warnings == () for step in history if step.node != "Warn")
@@ -65,17 +65,17 @@ async def test_warnings_travel_and_are_forgotten_by_a_step_that_runs_again(
     graph = Graph("warns").add_node("Warn", nothing).add_node("Then", nothing).add_chain("Warn", "Then", END)
     async with running() as engine:
         flow = await engine.create(graph)
-        await flow.outcome(timeout=30)
+        await flow.outcome(timeout=60)
         lines = [line async for line in engine.export_flows(flow.key)]
         (copy,) = await engine.import_flows(lines)
         assert [step.warnings for step in await copy.history()] == [WARNED, ()]
         warn, then = await flow.history()
         later = await engine.fork(then)
-        await later.outcome(timeout=30)
+        await later.outcome(timeout=60)
         assert [step.warnings for step in await later.history()] == [WARNED, ()], "a step of the past keeps them"
         monkeypatch.undo()
         again = await engine.fork(warn)
-        await again.outcome(timeout=30)
+        await again.outcome(timeout=60)
         assert [step.warnings for step in await again.history()] == [(), ()]
         with pytest.raises(InvalidRequest, match="warnings are texts"):
             await engine.import_flows([line.replace('["first"', '[1,"first"') for line in lines])
@@ -99,7 +99,7 @@ async def test_a_step_of_a_fan_out_has_its_own(running: Running, monkeypatch: py
     graph.add_for_each("Split", "Each", items="items").add_chain("Each", "Join", END)
     async with running() as engine:
         flow = await engine.create(graph, {"items": [1, 2, 3]})
-        assert (await flow.outcome(timeout=30)).status is Status.COMPLETED
+        assert (await flow.outcome(timeout=60)).status is Status.COMPLETED
         steps = sorted((step for step in await flow.history() if step.node == "Each"), key=lambda step: step.ordinal)
         assert [step.warnings for step in steps] == [(), ("two",), ()]
 

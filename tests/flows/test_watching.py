@@ -109,9 +109,9 @@ async def test_watch_sees_child_flows_move(engine: Engine) -> None:
     assert names(at(steps, "Call").sub_steps) == ["First"]
     gate.open()
     await until_steps(flow, lambda steps: len(at(steps, "Call").sub_steps) == 2)
-    await flow.outcome(timeout=20)
+    await flow.outcome(timeout=60)
     await flow.resume()
-    assert (await flow.outcome(timeout=20)).status is Status.COMPLETED
+    assert (await flow.outcome(timeout=60)).status is Status.COMPLETED
 
 
 class Frozen:
@@ -169,7 +169,7 @@ async def test_outcome_and_poll(engine: Engine) -> None:
     assert (await waiter).status is Status.INTERRUPTED
     assert (await flow.poll(timeout=0)).status is Status.INTERRUPTED
     await flow.resume()
-    assert (await flow.poll(timeout=20)).status is Status.COMPLETED
+    assert (await flow.poll(timeout=60)).status is Status.COMPLETED
     assert (await flow.outcome(timeout=0)).status is Status.COMPLETED
 
 
@@ -178,7 +178,7 @@ async def test_run_with_a_timeout_leaves_the_flow_running(engine: Engine) -> Non
     with pytest.raises(WaitTimeout) as caught:
         await engine.run(gated(gate), timeout=0.02)
     gate.open()
-    assert (await engine.flow(caught.value.flow_key).outcome(timeout=20)).status is Status.INTERRUPTED
+    assert (await engine.flow(caught.value.flow_key).outcome(timeout=60)).status is Status.INTERRUPTED
 
 
 async def test_a_hundred_wait_for_one_flow(engine: Engine) -> None:
@@ -234,7 +234,7 @@ async def test_progress_is_shown_and_kept_on_the_step(engine: Engine, kind: str)
         for done in range(100):
             flow.progress(done, 100, "working")
         flow.progress(99.5, 100, "nearly")
-        assert thread_gate.wait(30)
+        assert thread_gate.wait(60)
 
     task: Any = in_coroutine if kind == "coroutine" else in_thread
     flow = await engine.create(Graph("g").add_node("Work", task).add_transition("Work", END))
@@ -268,9 +268,9 @@ async def test_another_engine_sees_it_too(running: Running) -> None:
         waiting = asyncio.create_task(seen.outcome())
         await gate.reached()
         gate.open()
-        assert (await asyncio.wait_for(waiting, 5)).status is Status.INTERRUPTED
+        assert (await asyncio.wait_for(waiting, 60)).status is Status.INTERRUPTED
         await seen.resume("from afar")
-        assert (await asyncio.wait_for(watching, 5)).outcome.state["answer"] == "from afar"
+        assert (await asyncio.wait_for(watching, 60)).outcome.state["answer"] == "from afar"
 
 
 async def test_the_start_of_a_task_is_a_visible_change(engine: Engine) -> None:
@@ -282,7 +282,7 @@ async def test_the_start_of_a_task_is_a_visible_change(engine: Engine) -> None:
         await gate.wait()
 
     flow = await engine.create(Graph("g").add_node("Work", retry_first).add_transition("Work", END))
-    await asyncio.wait_for(until_steps(flow, lambda steps: (steps[0].attempt, steps[0].status) == (1, "pending")), 10)
-    await asyncio.wait_for(until_steps(flow, lambda steps: (steps[0].attempt, steps[0].status) == (1, "running")), 10)
+    await asyncio.wait_for(until_steps(flow, lambda steps: (steps[0].attempt, steps[0].status) == (1, "pending")), 60)
+    await asyncio.wait_for(until_steps(flow, lambda steps: (steps[0].attempt, steps[0].status) == (1, "running")), 60)
     gate.open()
     assert (await flow).status is Status.COMPLETED

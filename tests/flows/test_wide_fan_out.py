@@ -10,7 +10,7 @@ from tests.support.invariants import query
 
 WIDTH = 10_000
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(900)
 
 
 async def test_ten_thousand_branches(engine: Engine) -> None:

@@ -55,7 +55,7 @@ async def waiting(engine: Engine, graph: Graph, state: Any = None, **options: An
     while engine._replicas[1].dispatcher.backlogged:
         await asyncio.sleep(0.001)
     flow = await engine.create(graph, state, **options)
-    assert (await flow.outcome(timeout=20)).status is Status.INTERRUPTED
+    assert (await flow.outcome(timeout=60)).status is Status.INTERRUPTED
     return flow
 
 
@@ -63,7 +63,7 @@ async def answered(engine: Engine, flow: FlowHandle, answer: str = "yes") -> Any
     """What is done from an answer to the end, by name."""
     with counted(engine) as counts:
         await flow.resume(answer)
-        outcome = await flow.outcome(timeout=20)
+        outcome = await flow.outcome(timeout=60)
     assert (outcome.status, outcome.state.get("answer")) == (Status.COMPLETED, answer)
     return counts
 
@@ -105,8 +105,8 @@ async def test_where_there_is_no_place_it_is_looked_for(running: Running) -> Non
         assert (counts["resume_leased"], counts["resume_step"]) == (0, 1)
         assert at(await flow.history(), "Ask").status is Status.PENDING
         gate.open()
-        assert (await flow.outcome(timeout=20)).status is Status.COMPLETED
-        assert (await other.outcome(timeout=20)).status is Status.COMPLETED
+        assert (await flow.outcome(timeout=60)).status is Status.COMPLETED
+        assert (await other.outcome(timeout=60)).status is Status.COMPLETED
 
 
 @pytest.mark.usefixtures("quiet")
@@ -130,7 +130,7 @@ async def test_it_does_not_overtake(running: Running, pressing: str) -> None:
         with counted(engine) as counts:
             await flow.resume("yes")
             replica.shared.draining = False
-            outcome = await flow.outcome(timeout=20)
+            outcome = await flow.outcome(timeout=60)
         assert outcome.status is Status.COMPLETED
         assert (counts["resume_leased"], counts["resume_step"]) == (0, 1)
 
@@ -160,7 +160,7 @@ async def test_a_task_that_needs_a_thread_waits_for_one(running: Running) -> Non
 
     def block(flow: Flow) -> None:
         began.set()
-        assert release.wait(30)
+        assert release.wait(60)
 
     def ask_in_thread(flow: Flow) -> None:
         flow["answer"] = flow.interrupt({"title": "well?"})
@@ -175,8 +175,8 @@ async def test_a_task_that_needs_a_thread_waits_for_one(running: Running) -> Non
             await second.resume("yes")
         assert (counts["resume_leased"], counts["resume_step"]) == (0, 1)
         release.set()
-        assert (await second.outcome(timeout=20)).state["answer"] == "yes"
-        assert (await blocking.outcome(timeout=20)).status is Status.COMPLETED
+        assert (await second.outcome(timeout=60)).state["answer"] == "yes"
+        assert (await blocking.outcome(timeout=60)).status is Status.COMPLETED
         shared = engine._shared
         assert shared is not None
         assert shared.admission._total == 0
@@ -202,7 +202,7 @@ async def test_an_answer_that_comes_as_the_engine_closes_leaves_the_step_to_othe
             (step,) = await second.flow(flow.key).history()
             assert step.status is Status.PENDING
             async with running() as third:
-                assert (await third.flow(flow.key).outcome(timeout=20)).state["answer"] == "yes"
+                assert (await third.flow(flow.key).outcome(timeout=60)).state["answer"] == "yes"
 
 
 # ------------------------------------------------------------------ what is run
@@ -250,7 +250,7 @@ async def test_it_is_what_a_search_would_have_found(running: Running, graph: Gra
         flow = await waiting(engine, graph, {"given": "g" * 50}, baggage={"who": "me"}, priority=5, fairness_key="k")
         if graph.name in ("small", "large"):
             await flow.resume("first")
-            assert (await flow.outcome(timeout=20)).status is Status.INTERRUPTED
+            assert (await flow.outcome(timeout=60)).status is Status.INTERRUPTED
         replica = engine._replicas[1]
         launch, woken = replica.runner.launch, []
         replica.runner.launch = woken.append  # type: ignore[method-assign,assignment]
@@ -262,7 +262,7 @@ async def test_it_is_what_a_search_would_have_found(running: Running, graph: Gra
         assert same(step) == same(replace(found, lease_seq=found.lease_seq - 1))
         replica.runner.launch = launch  # type: ignore[method-assign]
         launch(found)
-        assert (await flow.outcome(timeout=20)).state.get("answer", "yes") == "yes"
+        assert (await flow.outcome(timeout=60)).state.get("answer", "yes") == "yes"
 
 
 async def claimed(replica: Replica) -> Sequence[StepRecord]:
@@ -371,7 +371,7 @@ async def test_a_caller_does_not_overtake(running: Running, pressing: str) -> No
                 await asyncio.sleep(0.001)
             if pressing == "no thread":
                 replica.admission.given_up(["body"])
-            assert (await flow.outcome(timeout=20)).state["n"] == 1
+            assert (await flow.outcome(timeout=60)).state["n"] == 1
         assert (counts["revive_leased"], counts["revive_caller"]) == (0, 1)
 
 
@@ -397,4 +397,4 @@ async def test_a_caller_is_what_a_search_would_have_found(running: Running) -> N
         assert same(step) == same(replace(found, lease_seq=found.lease_seq - 1))
         assert replica.slots.take()
         replica.runner.launch(found)
-        assert (await flow.outcome(timeout=20)).state["n"] == 1
+        assert (await flow.outcome(timeout=60)).state["n"] == 1

@@ -30,6 +30,12 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page, seen or not
 }
 
+CONNECTION = """() => {
+    const context = window.jupyterapp?.shell?.currentWidget?.sessionContext, kernel = context?.session?.kernel;
+    const dialogs = [...document.querySelectorAll('.jp-Dialog')].map((each) => each.innerText);
+    return { ready: context?.isReady, kernel: kernel?.status, connection: kernel?.connectionStatus, dialogs };
+}"""
+
 
 # A page of JupyterLab or Notebook 7 that is connected to a kernel which does nothing.
 CONNECTED = """async () => {
@@ -116,16 +122,16 @@ class LabServer:
                 self.ask("DELETE", f"/api/kernels/{each['id']}")
         self.process.terminate()
         try:
-            self.process.wait(15)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(15)
+            self.process.wait(60)
         self.log.close()
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=120) as reply:
             text = reply.read()
         return json.loads(text) if text else None
 
@@ -150,8 +156,9 @@ class LabPage:
 
     def look(self) -> None:
         """Load the page, whether a kernel is there or not."""
+        self.page.set_default_timeout(120_000)  # only what hangs is to be caught, also on a slow machine
         self.page.goto(self.address)
-        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=120_000)
 
     def wait_idle(self) -> None:
         """Wait until the page is connected to a kernel that is idle."""
@@ -183,7 +190,7 @@ class LabPage:
         """End the session with its kernel."""
         self.server.ask("DELETE", f"/api/sessions/{self.session['id']}")
 
-    def run_all(self, timeout: float = 90) -> None:
+    def run_all(self, timeout: float = 240) -> None:
         """Start running all cells, and return when the first has ended.
 
         On a slow machine a late dialog may swallow the command, and now and then the page misses the kernel's reply and
@@ -193,7 +200,7 @@ class LabPage:
         while time.monotonic() < limit:
             self.dismiss()
             self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
-            for _ in range(300):
+            for _ in range(1200):
                 self.page.wait_for_timeout(100)
                 if self.prompt(0) not in ("[ ]:", "[*]:"):
                     break
@@ -204,17 +211,21 @@ class LabPage:
                 self.open()
         raise TimeoutError("the first cell has not been run")
 
-    def run_cell(self, number: int, *, wait: bool = True) -> None:
-        """Run one cell."""
+    def run_cell(self, number: int, *, wait: bool = True, patience: float = 120) -> None:
+        """Run one cell, once.
+
+        A late dialog swallows the command, and so does a page without a kernel. It is given again only if no request
+        has left the page: what the cell shows is no sign of that.
+        """
         before = self.prompt(number)
-        for _ in range(3):  # a late dialog may swallow the command
+        limit = time.monotonic() + patience
+        while not self._run_cell(number):
+            assert time.monotonic() < limit, f"cell {number} cannot be run: {self.page.evaluate(CONNECTION)}"
+            self.page.wait_for_timeout(200)
             self.dismiss()
-            self._run_cell(number)
-            limit = time.monotonic() + 10
-            while self.prompt(number) == before and time.monotonic() < limit:
-                self.page.wait_for_timeout(50)
-            if self.prompt(number) != before:
-                break
+        while self.prompt(number) == before:
+            assert time.monotonic() < limit, f"cell {number} is still {before}: {self.page.evaluate(CONNECTION)}"
+            self.page.wait_for_timeout(50)
         if wait:
             self.wait_cell(number)
 
@@ -224,17 +235,29 @@ class LabPage:
             self.page.keyboard.press("Escape")
             self.page.wait_for_timeout(200)
 
-    def _run_cell(self, number: int) -> None:
-        self.page.evaluate(
-            """(number) => {
-                const notebook = window.jupyterapp.shell.currentWidget.content;
+    def _run_cell(self, number: int) -> bool:
+        """Give the command; whether the page has sent a request to the kernel."""
+        sent = self.page.evaluate(
+            """async (number) => {
+                const { content: notebook, sessionContext } = window.jupyterapp.shell.currentWidget;
+                const kernel = sessionContext.session?.kernel;
+                if (!kernel || document.querySelector('.jp-Dialog')) return false;
                 const code = notebook.widgets.filter((cell) => cell.model.type === 'code')[number];
                 notebook.activeCellIndex = notebook.widgets.indexOf(code);
                 notebook.deselectAll();
-                window.jupyterapp.commands.execute('notebook:run-cell');
+                let sent = false;
+                const note = (_, { msg, direction }) => {
+                    if (direction === 'send' && msg.header.msg_type === 'execute_request') sent = true;
+                };
+                kernel.anyMessage.connect(note);
+                const done = window.jupyterapp.commands.execute('notebook:run-cell');
+                await Promise.race([done, new Promise((wake) => setTimeout(wake, 100))]);
+                kernel.anyMessage.disconnect(note);
+                return sent;
             }""",
             number,
         )
+        return bool(sent)
 
     def cell(self, number: int) -> Any:
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
@@ -254,13 +277,13 @@ class LabPage:
         area = self.cell(number).locator(".jp-OutputArea")
         return str(area.first.inner_text()) if area.count() else ""
 
-    def wait_cell(self, number: int, timeout: float = 60) -> None:
+    def wait_cell(self, number: int, timeout: float = 240) -> None:
         limit = time.monotonic() + timeout
         while not re.match(r"\[\d+\]:", self.prompt(number)):
             assert time.monotonic() < limit, f"cell {number} is {self.prompt(number)}:\n{self.output(number)}"
             self.page.wait_for_timeout(50)
 
-    def wait_all(self, timeout: float = 120) -> None:
+    def wait_all(self, timeout: float = 240) -> None:
         for number in range(self.page.locator(".jp-Notebook .jp-CodeCell").count()):
             self.wait_cell(number, timeout)
 

@@ -69,7 +69,7 @@ class PageView:
 
     def __init__(self, browser: Any, *, dark: bool = False, width: int = 960, **traits: Any) -> None:
         self.page = browser.new_page(viewport={"width": width, "height": 1000})
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(120_000)
         self.faults: list[str] = []
         self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
         state = {"theme": theme(), "svg": "", "planes": {}, "flow": {}, "cards": []}

@@ -32,13 +32,13 @@ def loan(lab: Lab) -> Any:
 @pytest.fixture
 def tree(lab: Lab) -> tuple[Run, Run, Run]:
     run = lab.start(loan(lab), {"income": 900, "debt": 300}, show=False)
-    run.wait(20)
+    run.wait(60)
     better = run.fork("rate", {"debt": 100}, show=False)
-    better.wait(20)
+    better.wait(60)
     best = better.fork("decide", {"score": 9000}, show=False)
-    best.wait(20)
-    run.fork("rate", {"score": 600}, at="after", show=False).wait(20)
-    run.continue_with({"income": 1000}, show=False).wait(20)
+    best.wait(60)
+    run.fork("rate", {"score": 600}, at="after", show=False).wait(60)
+    run.continue_with({"income": 1000}, show=False).wait(60)
     return run, better, best
 
 
@@ -92,7 +92,7 @@ def test_the_picture(tree: tuple[Run, Run, Run]) -> None:
 
 def test_a_run_alone(lab: Lab) -> None:
     run = lab.start(loan(lab), {"income": 9, "debt": 3}, show=False)
-    run.wait(20)
+    run.wait(60)
     branches = run.branches
     assert len(branches) == 1
     assert len(branches.frame) == 1

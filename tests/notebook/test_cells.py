@@ -63,7 +63,7 @@ def test_a_flow_whose_process_died_waits_for_the_cells_that_define_its_tasks(mak
     def second(first: str) -> dict[str, str]:
         return {"second": f"after {first}"}
 
-    outcome = run.wait(30)
+    outcome = run.wait(60)
     assert outcome.state == {"first": "before", "second": "after before"}
 
 
@@ -96,7 +96,7 @@ def test_a_lab_that_knows_no_task_of_a_flow_leaves_it_to_others(make_lab: MakeLa
     program += f"lab.get({run.key!r}).wait()"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True)
-    waiting.join(30)
+    waiting.join(60)
     assert found == [{"first": "before", "second": "by another process"}]
 
 

@@ -153,9 +153,9 @@ def test_a_run_and_its_fork(lab: Lab) -> None:
 
     graph: Graph = lab.graph("tell").add_node("Double", double).add_node("Tell", tell).add_chain("Double", "Tell", END)
     run = lab.start(graph, {"number": 7})
-    assert run.wait(50).status is Status.FAILED
+    assert run.wait(60).status is Status.FAILED
     fork = run.fork("Double", {"number": 4})
-    fork.wait(50)
+    fork.wait(60)
     diff = run.diff(fork)
     assert not diff.same
     assert {(row.field, row.change) for row in diff.state.itertuples()} == {

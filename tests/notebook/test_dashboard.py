@@ -116,7 +116,7 @@ def test_actions(lab: Lab) -> None:
     board = lab.dashboard()
     shown(board)
     assert "is cancelled" in send(board, type="cancel", row=row_of(asking))["notice"]
-    assert asking.wait(20).cancel_reason == "cancelled from the notebook"
+    assert asking.wait(60).cancel_reason == "cancelled from the notebook"
     assert "no interrupted" not in send(board, type="cancel", row=row_of(good))["notice"]
     assert board._traits()["fault"]  # it has ended already
     assert "is deleted" in send(board, type="delete", row=row_of(good))["notice"]
@@ -177,7 +177,7 @@ def test_it_looks_only_while_somebody_sees_it(lab: Lab, monkeypatch: pytest.Monk
     assert board.seen
     board.close()
     lab.call(board._changed())
-    watching.result(20)
+    watching.result(60)
 
 
 async def _turns() -> None:

@@ -23,7 +23,7 @@ def told(notebook: Any, number: int) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_a_cell_shows_the_readers_lines_and_what_to_do(tmp_path: Path) -> None:
     cells = [
         ASK,

@@ -87,7 +87,7 @@ def test_cards_are_answered_and_refused(lab: Lab) -> None:
     (closed,) = cards(inbox)
     assert closed["closed"] == "5"
     take(inbox, type="answer", id=card["id"], value=6)
-    assert run.wait(20).state["y"] == 5
+    assert run.wait(60).state["y"] == 5
     assert run._following.cards[0].closed == "5"  # the run's own card says it, too
 
 
@@ -96,7 +96,7 @@ def test_what_is_answered_elsewhere_closes(lab: Lab) -> None:
     inbox = lab.inbox()
     (card,) = cards(inbox)
     run.answer(3)
-    run.wait(20)
+    run.wait(60)
     (closed,) = cards(inbox)
     assert (closed["id"], closed["closed"]) == (card["id"], "answered elsewhere")
     assert inbox._traits()["empty"] == "No prompt waits for an answer."
@@ -107,7 +107,7 @@ def test_an_answer_that_comes_too_late_changes_nothing(lab: Lab) -> None:
     inbox = lab.inbox()
     (card,) = cards(inbox)
     run.answer(3)
-    run.wait(20)
+    run.wait(60)
     take(inbox, type="answer", id=card["id"], value=5)
     assert cards(inbox)[0]["closed"] == "answered elsewhere"
     assert run.result["y"] == 3
@@ -119,7 +119,7 @@ async def test_prompts_of_other_processes_are_answered(make_lab: MakeLab, tmp_pa
     graph.add_transition("Ask", END)
     async with Engine(host, f"sqlite:///{tmp_path / 'a.db'}") as engine:
         handle = await engine.create(graph)
-        assert (await handle.outcome(timeout=20)).status is Status.INTERRUPTED
+        assert (await handle.outcome(timeout=60)).status is Status.INTERRUPTED
         lab = make_lab("a.db", workers=0)
         inbox = await asyncio.to_thread(lab.inbox)
         (prompt,) = await asyncio.to_thread(lambda: inbox.prompts)

@@ -38,7 +38,7 @@ from tests.notebook.samples import survey_graph
 MakeLab = Callable[..., Lab]
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """Wait for something that another thread brings about."""
     limit = time.monotonic() + seconds
     while not (found := condition()):
@@ -128,7 +128,7 @@ def test_days_pass_at_once_by_a_virtual_clock(make_lab: MakeLab) -> None:
     waiting(run)
     assert Lab("memory", clock=VirtualClock()) is lab
     lab.clock.advance(timedelta(days=2))
-    assert run.wait(20).state["answer"] == "none came"
+    assert run.wait(60).state["answer"] == "none came"
     took = run.history["started"].iloc[-1] - run.history["started"].iloc[0]
     assert took >= timedelta(days=7)
     with pytest.raises(ConfigError, match="clock"):
@@ -146,7 +146,7 @@ def test_tasks_graphs_and_a_run(lab: Lab) -> None:
 
     graph = lab.graph("greeting").add_node("Greet", greet).add_transition("Greet", END)
     run = lab.start(graph, {"name": "ann"})
-    outcome = run.wait(20)
+    outcome = run.wait(60)
     assert outcome.status is Status.COMPLETED
     assert run.result["text"] == "hello ann"
     assert run.outcome == outcome
@@ -166,7 +166,7 @@ def test_functions_put_on_a_graph_later_are_found(lab: Lab) -> None:
     graph = lab.graph("late")
     graph.add_node("A", lambda: {"a": 1}).add_transition("A", END)
     child = lab.graph("child")
-    lab.start(graph).wait(20)
+    lab.start(graph).wait(60)
 
     def inner() -> dict[str, int]:
         return {"b": 2}
@@ -178,7 +178,7 @@ def test_functions_put_on_a_graph_later_are_found(lab: Lab) -> None:
         return flow.subgraph("child")
 
     parent = lab.graph("parent").add_node("C", outer).add_transition("C", END)
-    assert lab.start(parent).wait(20).state["b"] == 2
+    assert lab.start(parent).wait(60).state["b"] == 2
 
 
 def test_a_task_can_be_defined_again_while_a_flow_runs(lab: Lab) -> None:
@@ -196,7 +196,7 @@ def test_a_task_can_be_defined_again_while_a_flow_runs(lab: Lab) -> None:
         return {"version": "new"}
 
     run.answer(1)
-    assert run.wait(20).state["version"] == "new"
+    assert run.wait(60).state["version"] == "new"
 
 
 def test_an_unknown_workflow_is_told(lab: Lab) -> None:
@@ -223,7 +223,7 @@ def test_failed_flows_return_their_outcome_and_have_no_result(lab: Lab) -> None:
         raise ValueError("no luck")
 
     run = lab.start(lab.graph("g").add_node("A", fail).add_transition("A", END))
-    outcome = run.wait(20)
+    outcome = run.wait(60)
     assert outcome.status is Status.FAILED
     with pytest.raises(FlowFailed, match="no luck"):
         _ = run.result
@@ -240,7 +240,7 @@ def test_a_key_starts_nothing_twice(lab: Lab) -> None:
     again = lab.start(graph, {"n": 1}, key="mine")
     assert again.key == first.key
     again.answer(3)
-    assert first.wait(20).state["count"] == 3
+    assert first.wait(60).state["count"] == 3
     with pytest.raises(StateConflict):
         lab.start(graph, {"n": 2}, key="mine")
 
@@ -255,7 +255,7 @@ def test_flows_outlive_the_lab(make_lab: MakeLab) -> None:
     assert run.key == key
     assert [prompt.title for prompt in run.prompts] == ["How many?"]
     run.answer(5)
-    assert run.wait(20).state["count"] == 5
+    assert run.wait(60).state["count"] == 5
     assert lab.get(key).wait(1).state["count"] == 5
 
 
@@ -264,7 +264,7 @@ def test_a_closed_lab_tells_those_who_wait(make_lab: MakeLab) -> None:
     run = waiting(lab.start(asking_graph(lab)))
     lab.close()
     with pytest.raises(EngineClosed):
-        run.wait(5)
+        run.wait(60)
 
 
 def test_get_finds_flows_and_tells_where_there_is_none(lab: Lab) -> None:
@@ -291,7 +291,7 @@ def test_prompts_are_answered_by_call(lab: Lab) -> None:
     with pytest.raises(StateConflict, match="How many"):
         run.answer(2, prompt="another")
     prompt.answer(2)
-    assert run.wait(20).state["count"] == 2
+    assert run.wait(60).state["count"] == 2
     with pytest.raises(StateConflict, match="completed"):
         run.answer(2)
 
@@ -315,7 +315,7 @@ def test_several_branches_ask_at_once(lab: Lab) -> None:
     by_title = {prompt.title: prompt for prompt in run.prompts}
     run.answer("third", prompt=by_title["What about c?"])
     run.answer(None, prompt="Ask")
-    assert run.wait(20).state["given"] == [None, {"x": 1}, "third"]
+    assert run.wait(60).state["given"] == [None, {"x": 1}, "third"]
     assert len([note for note in run._following.notes if "What about" in note]) == 3
 
 
@@ -335,19 +335,19 @@ def test_one_task_asks_twice_and_a_subgraph_asks(lab: Lab) -> None:
     for title, value in (("First?", 1), ("Second?", 2)):
         until(lambda title=title: [prompt.title for prompt in run.prompts] == [title])
         run.answer(value)
-    assert run.wait(20).state["both"] == [1, 2]
+    assert run.wait(60).state["both"] == [1, 2]
     assert list(run.history["within"]) == ["", "Call"]
 
 
 def test_scripted_answers(make_lab: MakeLab) -> None:
     lab = make_lab("memory", answers={"How many?": 7})
-    assert lab.start(asking_graph(lab)).wait(20).state["count"] == 7
+    assert lab.start(asking_graph(lab)).wait(60).state["count"] == 7
 
 
 def test_answers_from_the_variable(make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DWARF_ANSWERS", '{"*": "default"}')
     lab = make_lab("memory")
-    assert lab.start(asking_graph(lab, default=9)).wait(20).state["count"] == 9
+    assert lab.start(asking_graph(lab, default=9)).wait(60).state["count"] == 9
 
 
 def test_a_scripted_answer_that_does_not_fit_is_told(make_lab: MakeLab) -> None:
@@ -356,7 +356,7 @@ def test_a_scripted_answer_that_does_not_fit_is_told(make_lab: MakeLab) -> None:
     with pytest.raises(PromptNeedsHuman, match="does not fit"):
         run.wait()
     run.answer(4)
-    assert run.wait(20).state["count"] == 4
+    assert run.wait(60).state["count"] == 4
 
 
 def test_waiting_where_nobody_can_answer_is_refused(lab: Lab) -> None:
@@ -371,10 +371,10 @@ def test_waiting_where_nobody_can_answer_is_refused(lab: Lab) -> None:
 def test_another_thread_may_wait_for_an_answer(lab: Lab) -> None:
     run = waiting(lab.start(asking_graph(lab)))
     found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(run.wait(20).state["count"]))
+    thread = threading.Thread(target=lambda: found.append(run.wait(60).state["count"]))
     thread.start()
     run.answer(6)
-    thread.join(20)
+    thread.join(60)
     assert found == [6]
 
 
@@ -394,9 +394,9 @@ def test_an_interrupt_ends_the_waiting_and_not_the_flow(lab: Lab) -> None:
     run = waiting(lab.start(asking_graph(lab)))
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        run.wait(20)
+        run.wait(60)
     run.answer(1)
-    assert run.wait(20).status is Status.COMPLETED
+    assert run.wait(60).status is Status.COMPLETED
 
 
 def test_waiting_on_the_labs_own_loop_is_refused(lab: Lab) -> None:
@@ -410,7 +410,7 @@ def test_waiting_on_the_labs_own_loop_is_refused(lab: Lab) -> None:
             return {"told": str(fault)}
         return {}
 
-    outcome = lab.start(lab.graph("outer").add_node("A", outer).add_transition("A", END)).wait(20)
+    outcome = lab.start(lab.graph("outer").add_node("A", outer).add_transition("A", END)).wait(60)
     assert "await" in outcome.state["told"]
 
 
@@ -431,7 +431,7 @@ def test_looking_back(make_lab: MakeLab) -> None:
     graph.add_node("ask_threshold", lambda flow: {"threshold": flow.interrupt({"schema": int, "default": 4})})
     graph.add_node("choose", lambda: None).add_transition("choose", END)
     run = lab.start(graph)
-    assert run.wait(20).status is Status.COMPLETED
+    assert run.wait(60).status is Status.COMPLETED
     assert list(run.history["node"]).count("measure") == 3
     cohort = run.cohort("measure")
     assert list(cohort["item"]) == ["a", "b", "cc"]
@@ -450,7 +450,7 @@ def test_looking_back(make_lab: MakeLab) -> None:
 def test_cancelling(lab: Lab) -> None:
     run = waiting(lab.start(asking_graph(lab)))
     run.cancel("not needed")
-    outcome = run.wait(20)
+    outcome = run.wait(60)
     assert outcome.status is Status.CANCELLED
     assert "not needed" in run.picture()
     assert not run.prompts
@@ -473,7 +473,7 @@ print("at the end")
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -487,14 +487,14 @@ def test_branching_off_and_going_on(lab: Lab) -> None:
 
     graph = lab.graph("ratio").add_node("Divide", divide).add_transition("Divide", END)
     failed = lab.start(graph, {"top": 6, "below": 0})
-    assert failed.wait(20).status is Status.FAILED
-    assert failed.retry_failed({"below": 3}).wait(20).state["ratio"] == 2
+    assert failed.wait(60).status is Status.FAILED
+    assert failed.retry_failed({"below": 3}).wait(60).state["ratio"] == 2
     forked = failed.fork("Divide", {"below": 2})
-    assert forked.wait(20).state["ratio"] == 3
+    assert forked.wait(60).state["ratio"] == 3
     assert forked.key != failed.key
     first = lab.start(graph, {"top": 6, "below": 2})
-    first.wait(20)
-    assert first.continue_with({"top": 8}).wait(20).state["ratio"] == 4
+    first.wait(60)
+    assert first.continue_with({"top": 8}).wait(60).state["ratio"] == 4
     later = lab.graph("later").add_chain("Ask", "Later", END).add_node("Ask", asking_graph(lab).functions["asking/ask"])
     with pytest.raises(InvalidRequest, match="not reached"):
         lab.start(later).fork("Later")
@@ -504,7 +504,7 @@ def test_flows_and_their_prompts_are_listed(lab: Lab) -> None:
     assert len(lab.flows()) == 0
     asked = waiting(lab.start(asking_graph(lab)))
     done = lab.start(lab.graph("plain").add_node("A", lambda: None).add_transition("A", END))
-    done.wait(20)
+    done.wait(60)
     table = lab.flows()
     assert set(table["flow"]) == {asked.key, done.key}
     assert list(lab.flows(status="completed")["workflow"]) == ["plain"]

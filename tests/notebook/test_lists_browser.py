@@ -13,7 +13,7 @@ from tests.notebook.labdriver import ARGUMENTS, CHROMIUM, lab_page
 from tests.notebook.test_programs import voila
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_inbox(theme: str, opened: Any, shots: Path, tmp_path: Path) -> None
         "inbox = lab.inbox(); inbox",
         "third.answer(True)",
         "import time; time.sleep(4)",
-        "print(first.wait(20).state['paid'], second.wait(20).state['boxes'])",
+        "print(first.wait(60).state['paid'], second.wait(60).state['boxes'])",
         "lab.close()",
     ]
     with opened(*cells, theme=f"JupyterLab {theme}") as lab:
@@ -84,21 +84,21 @@ def test_the_inbox(theme: str, opened: Any, shots: Path, tmp_path: Path) -> None
         lab.shot(shots / f"inbox-{theme.lower()}.png", 1)
 
         lab.run_cell(2)
-        cards.filter(has_text="Pay 80 EUR?").filter(has_text="answered elsewhere").wait_for(timeout=20_000)
+        cards.filter(has_text="Pay 80 EUR?").filter(has_text="answered elsewhere").wait_for(timeout=120_000)
         lab.run_cell(3, wait=False)  # a cell that blocks does not stop the list
         cards.first.get_by_role("button", name="Approve").press("Enter")
         box = lab.page.get_by_role("spinbutton", name="Boxes")
-        cards.filter(has_text="approved").wait_for(timeout=30_000)
+        cards.filter(has_text="approved").wait_for(timeout=120_000)
         lab.page.wait_for_function("() => document.activeElement.type === 'number'")  # the next question is at hand
         box.evaluate("node => { node.min = -9; }")  # past the browser's own check
         box.fill("0")
         box.press("Enter")
         alert = cards.get_by_role("alert").filter(has_text="0 is less than 1")
-        alert.wait_for(timeout=30_000)
+        alert.wait_for(timeout=120_000)
         lab.shot(shots / f"inbox-refused-{theme.lower()}.png", 1)
         box.fill("3")
         box.press("Enter")
-        lab.page.locator(".dwarf-empty", has_text="No prompt waits for an answer.").wait_for(timeout=30_000)
+        lab.page.locator(".dwarf-empty", has_text="No prompt waits for an answer.").wait_for(timeout=120_000)
         lab.run_cell(4)
         assert lab.output(4).strip() == "True 3"
         lab.run_cell(5)
@@ -138,7 +138,7 @@ def test_a_map(theme: str, opened: Any, shots: Path) -> None:
         lab.run_cell(1)
         bar = lab.page.get_by_role("progressbar", name="Squares")
         lab.page.wait_for_function(
-            "() => document.querySelector('.dwarf-bar')?.getAttribute('aria-valuenow') === '99'", timeout=30_000
+            "() => document.querySelector('.dwarf-bar')?.getAttribute('aria-valuenow') === '99'", timeout=120_000
         )
         assert bar.get_attribute("aria-valuemax") == "100"
         assert lab.page.locator(".dwarf-faults").get_by_text("row r3: <i>3</i> is unlucky").count() == 1
@@ -147,11 +147,11 @@ def test_a_map(theme: str, opened: Any, shots: Path) -> None:
         lab.run_cell(2)
         assert "'completed': 90" in lab.output(2)
         assert "'failed': 10" in lab.output(2)
-        bar.wait_for(state="detached", timeout=20_000)  # a still bar stands in its place
+        bar.wait_for(state="detached", timeout=120_000)  # a still bar stands in its place
         assert "100 rows in" in lab.output(1)
         lab.shot(shots / f"map-done-{theme.lower()}.png", 1)
         lab.run_cell(4, wait=False)
-        lab.cell(4).get_by_role("button", name="Approve").click(timeout=30_000)
+        lab.cell(4).get_by_role("button", name="Approve").click(timeout=120_000)
         lab.wait_cell(4)
         lab.run_cell(5)
         assert "[True]" in lab.output(5)
@@ -184,40 +184,40 @@ def test_the_dashboard(theme: str, opened: Any, shots: Path, tmp_path: Path) -> 
         for number in range(3):
             lab.run_cell(number)
         board = lab.page.get_by_role("region", name="Dashboard")
-        board.wait_for(timeout=60_000)
+        board.wait_for(timeout=120_000)
         rows = board.locator("tbody tr")
         assert rows.count() == 20
         assert board.get_by_role("button", name="All 25").get_attribute("aria-pressed") == "true"
         lab.shot(shots / f"dashboard-{theme.lower()}.png", 2)
         board.get_by_role("button", name="Older").click()
-        board.get_by_text("Page 2").wait_for(timeout=20_000)
+        board.get_by_text("Page 2").wait_for(timeout=120_000)
         lab.page.wait_for_function("() => document.querySelectorAll('.dwarf-table tbody tr').length === 5")
         board.get_by_role("button", name="Newer").click()
-        board.get_by_text("Page 1").wait_for(timeout=20_000)
+        board.get_by_text("Page 1").wait_for(timeout=120_000)
 
         failed = rows.filter(has_text="-5 is no amount")
         failed.get_by_role("button", name="Fork").press("Enter")
         board.get_by_label("Changes to the state").fill('{"amount": 55}')
         board.get_by_label("Changes to the state").press("Control+Enter")
         beneath = lab.cell(2).locator(".dwarf-picture .dwarf-node")
-        beneath.first.wait_for(timeout=30_000)  # the fork is shown beneath
-        lab.page.locator('.dwarf-node[data-state="completed"]').first.wait_for(timeout=30_000)
-        board.get_by_role("button", name="All 26").wait_for(timeout=20_000)
+        beneath.first.wait_for(timeout=120_000)  # the fork is shown beneath
+        lab.page.locator('.dwarf-node[data-state="completed"]').first.wait_for(timeout=120_000)
+        board.get_by_role("button", name="All 26").wait_for(timeout=120_000)
         lab.shot(shots / f"dashboard-open-{theme.lower()}.png", 2)
         rows.first.get_by_role("button", name="Close").click()
-        beneath.first.wait_for(state="detached", timeout=20_000)
+        beneath.first.wait_for(state="detached", timeout=120_000)
 
         lab.run_cell(3)  # a new flow appears by itself
         newest = rows.filter(has_text="waiting for an answer").filter(has_text="Pay").first
-        board.get_by_role("button", name="? waiting for an answer 4").click(timeout=20_000)
+        board.get_by_role("button", name="? waiting for an answer 4").click(timeout=120_000)
         lab.page.wait_for_function("() => document.querySelectorAll('.dwarf-table tbody tr').length === 4")
         newest.get_by_role("button", name="Open").click()
-        lab.cell(2).get_by_role("button", name="Approve").click(timeout=30_000)
+        lab.cell(2).get_by_role("button", name="Approve").click(timeout=120_000)
         lab.page.wait_for_function("() => document.querySelectorAll('.dwarf-table tbody tr').length === 3")
         delete = newest.get_by_role("button", name="Delete")
         delete.press("Enter")
         delete.press("Enter")
-        board.get_by_text("is deleted").wait_for(timeout=20_000)
+        board.get_by_text("is deleted").wait_for(timeout=120_000)
         lab.page.wait_for_function("() => document.querySelectorAll('.dwarf-table tbody tr').length === 2")
         lab.run_cell(4)
         lab.save()
@@ -239,9 +239,9 @@ def test_the_inbox_and_the_dashboard_in_voila(tmp_path: Path, shots: Path, monke
         try:
             page = browser.new_page()
             page.goto(address, timeout=120_000)
-            page.locator(".dwarf-inbox").get_by_role("button", name="Approve").first.click(timeout=60_000)
-            page.locator(".dwarf-closed", has_text="approved").wait_for(timeout=30_000)
-            page.locator(".dwarf-dashboard").get_by_role("button", name="✔ completed 1").wait_for(timeout=30_000)
+            page.locator(".dwarf-inbox").get_by_role("button", name="Approve").first.click(timeout=120_000)
+            page.locator(".dwarf-closed", has_text="approved").wait_for(timeout=120_000)
+            page.locator(".dwarf-dashboard").get_by_role("button", name="✔ completed 1").wait_for(timeout=120_000)
             shots.mkdir(parents=True, exist_ok=True)
             page.screenshot(path=str(shots / "voila.png"))
         finally:

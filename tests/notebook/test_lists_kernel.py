@@ -8,7 +8,7 @@ import pytest
 
 from tests.notebook.test_kernel import execute, outputs, text
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 DEFINE = """
 from dwarf import END

@@ -79,7 +79,7 @@ class ListPage:
 
     def __init__(self, browser: Any, script: str, *, dark: bool = False, **state: Any) -> None:
         self.page = browser.new_page(viewport={"width": 900, "height": 900})
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(120_000)
         self.faults: list[str] = []
         self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
         code = module(*SCRIPTS, "lists.js", script)

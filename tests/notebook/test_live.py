@@ -172,7 +172,7 @@ def test_a_run_that_ends_between_the_first_picture_and_the_listening(
 ) -> None:
     lab = make_lab("memory")
     go, settled = threading.Event(), threading.Event()
-    graph = lab.graph("short").add_node("Wait", lambda: go.wait(30) and None).add_transition("Wait", END)
+    graph = lab.graph("short").add_node("Wait", lambda: go.wait(60) and None).add_transition("Wait", END)
     run = lab.start(graph, show=False)
     publish = live.publish
 
@@ -182,11 +182,11 @@ def test_a_run_that_ends_between_the_first_picture_and_the_listening(
             settled.set()
         else:  # the live view is sent, and the flow ends before the view goes on
             go.set()
-            run.following.ended.result(30)
+            run.following.ended.result(60)
 
     monkeypatch.setattr(live, "publish", held)
     run.show()
-    assert settled.wait(30)
+    assert settled.wait(60)
     assert 'data-state="completed"' in published[-1][0]["image/svg+xml"]
 
 

@@ -13,7 +13,7 @@ from tests.notebook.labdriver import lab_page
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = "05-looking-back.ipynb"
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 METRICS = """
 from dwarf import END, Flow
@@ -75,12 +75,12 @@ def test_the_metrics_move_by_themselves_and_stay_when_saved(tmp_path: Path, shot
     with lab_page(folder, tmp_path, "metrics.ipynb", env=env) as lab:
         lab.run_cell(0)
         table = lab.page.locator(".dwarf-metrics")
-        table.wait_for(timeout=60_000)
+        table.wait_for(timeout=120_000)
         assert "steps executed" not in table.text_content()
         lab.run_cell(1)
-        lab.page.locator(".dwarf-metrics tr:has-text('Work, completed')").wait_for(timeout=30_000)
+        lab.page.locator(".dwarf-metrics tr:has-text('Work, completed')").wait_for(timeout=120_000)
         row = table.locator("tr:has-text('flows started')")
-        row.locator("td:has-text('5')").first.wait_for(timeout=30_000)
+        row.locator("td:has-text('5')").first.wait_for(timeout=120_000)
         lab.shot(shots / "metrics.png")
         lab.run_cell(2)
         lab.save()

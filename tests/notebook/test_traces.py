@@ -59,7 +59,7 @@ def waits(svg: str) -> list[str]:
 def test_a_trace_shows_every_attempt_and_the_spans_of_tasks(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab("memory", trace=True, answers={"*": "default"})
     run = lab.start(order(lab))
-    assert run.wait(50).status is Status.COMPLETED
+    assert run.wait(60).status is Status.COMPLETED
     trace = lab.trace(run)
     assert names(trace.timeline()) == ["order", "Ask", "Call", "child", "Work", "parse <b>"]
     frame = trace.frame
@@ -81,7 +81,7 @@ def test_the_first_call_switches_tracing_on_and_says_so(make_lab: Callable[..., 
     lab = make_lab("memory", answers={"*": "default"})
     graph = order(lab)
     before = lab.start(graph)
-    before.wait(50)
+    before.wait(60)
     assert not lab.tracer.start_span("unseen").is_recording()
     told = lab.trace(before)
     assert len(told.spans) == 0
@@ -89,7 +89,7 @@ def test_the_first_call_switches_tracing_on_and_says_so(make_lab: Callable[..., 
     assert told._repr_mimebundle_() == {"text/plain": told.note}
     assert len(told.frame) == 0
     after = lab.start(graph)
-    after.wait(50)
+    after.wait(60)
     assert names(lab.trace(after).timeline())[:2] == ["order", "Ask"]
     assert lab.trace(after.key).note == ""
     assert lab.trace(before).note == told.note
@@ -101,7 +101,7 @@ def test_a_flow_that_was_under_way_tells_what_is_missing(lab: Lab) -> None:
         pass
     lab.trace(run)
     run.answer(1)
-    run.wait(50)
+    run.wait(60)
     trace = lab.trace(run)
     assert "The beginning is missing" in trace.note
     assert "Call" in names(trace.timeline())
@@ -111,7 +111,7 @@ def test_making_the_lab_again_with_tracing_switches_it_on(make_lab: Callable[...
     lab = make_lab("memory", answers={"*": "default"})
     assert make_lab("memory", trace=True) is lab
     run = lab.start(order(lab))
-    run.wait(50)
+    run.wait(60)
     assert lab.trace(run).spans
 
 
@@ -119,7 +119,7 @@ def test_a_provider_that_was_given_is_listened_to(make_lab: Callable[..., Lab]) 
     provider = TracerProvider(shutdown_on_exit=False)
     lab = make_lab("memory", tracer_provider=provider, trace=True, answers={"*": "default"})
     run = lab.start(order(lab))
-    run.wait(50)
+    run.wait(60)
     assert lab.trace(run).spans
     assert lab.tracer.start_span("mine").get_span_context().is_valid
     lab.close()
@@ -143,7 +143,7 @@ def test_without_the_sdk_the_advice_is_clear(lab: Lab, monkeypatch: pytest.Monke
 def test_the_metrics_of_a_lab_are_a_small_table(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab("memory", trace=True, answers={"*": "default"})
     table = lab.metrics()
-    lab.start(order(lab)).wait(50)
+    lab.start(order(lab)).wait(60)
     lines = {(name, labels): value for name, labels, value, _ in table.lines()}
     assert lines["flows_started", "order"] == lines["flows_terminated", "child, completed"] == "1"
     assert lines["steps_executed", "Ask, retried"] == "1"

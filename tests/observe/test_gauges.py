@@ -43,7 +43,7 @@ async def test_what_runs_now_is_shown_by_kind_and_name(running: Running, recorde
         await gate.wait()
 
     def in_a_thread(flow: Flow) -> None:
-        held.wait(30)
+        held.wait(60)
 
     async with running(**measured(recorder)) as engine:
         flows = [await engine.create(chain("Loop", Loop=on_the_loop)) for _ in range(3)]
@@ -68,7 +68,7 @@ async def test_a_thread_over_its_time_is_shown_until_it_ends(
     held = threading.Event()
 
     def hangs(flow: Flow) -> None:
-        held.wait(30)
+        held.wait(60)
 
     async with running(**measured(recorder)) as engine, running(**measured(recorder)):
         outcome = await engine.run(chain("Hangs", Hangs=hangs), time_budget=0.02)

@@ -108,7 +108,7 @@ class Hanging(SpanExporter):
 
     def export(self, spans: Any) -> SpanExportResult:
         self.begun.set()
-        self.held.wait(30)
+        self.held.wait(60)
         return SpanExportResult.SUCCESS
 
 
@@ -118,8 +118,8 @@ async def test_an_exporter_that_hangs_holds_nobody_up(running: Running) -> None:
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1))
     async with running(tracer_provider=provider) as engine:
         await engine.run(chain("Chain", Only=nothing))
-        exporter.begun.wait(10)
-        assert (await engine.run(chain("Chain", Only=nothing), timeout=10)).status is Status.COMPLETED
+        exporter.begun.wait(60)
+        assert (await engine.run(chain("Chain", Only=nothing), timeout=60)).status is Status.COMPLETED
     exporter.held.set()
     provider.shutdown()
 

@@ -34,12 +34,12 @@ async def run(chain: Chain, initial: State, seed: int, path: str, dies_at: int) 
 
         engine._replicas[1].database.observer = count  # type: ignore[attr-defined]
         flow = await engine.create(graph, initial, idempotency_key="the one")
-        outcome = await flow.outcome(timeout=30)
+        outcome = await flow.outcome(timeout=60)
         while outcome.status is Status.INTERRUPTED:
             step = luck.choice(await flow.interrupts())
             assert step.interrupt_payload is not None
             await flow.resume(step.interrupt_payload["number"], step=step)
-            outcome = await flow.outcome(timeout=30)
+            outcome = await flow.outcome(timeout=60)
         await check_invariants(engine)
     assert outcome.status is Status.COMPLETED, outcome.error
     return dict(outcome.state)

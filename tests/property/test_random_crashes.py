@@ -33,7 +33,7 @@ def through_crashes(chain: Chain, initial: State, seed: int, path: Path) -> Stat
     raise AssertionError("the last process was not to die")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 @settings(max_examples=6)
 @given(CHAINS, INITIAL, st.integers(0, 2**32))
 def test_crashes_leave_no_trace(chain: Chain, initial: State, seed: int) -> None:

@@ -293,13 +293,13 @@ async def outcome_of(chain: Chain, initial: State, workers: int, luck: random.Ra
     graph = Builder(chain, luck, host).graph
     async with engine_for_test(f"random-{next(NUMBERS)}", host, workers=workers) as engine:
         flow = await engine.create(graph, initial)
-        outcome = await flow.outcome(timeout=30)
+        outcome = await flow.outcome(timeout=60)
         while outcome.status is Status.INTERRUPTED:
             asked = await flow.interrupts()
             step = luck.choice(asked)
             assert step.interrupt_payload is not None
             await flow.resume(step.interrupt_payload["number"], step=step)
-            outcome = await flow.outcome(timeout=30)
+            outcome = await flow.outcome(timeout=60)
         await check_invariants(engine)
     host.close()
     assert outcome.status is Status.COMPLETED, outcome.error
@@ -315,7 +315,7 @@ def test_the_final_state_is_the_models(chain: Chain, initial: State, seed: int) 
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @settings(max_examples=300)
 @given(CHAINS, INITIAL, st.integers(0, 2**32), st.sampled_from([1, 3, 32]))
 def test_many_more_of_them(chain: Chain, initial: State, seed: int, workers: int) -> None:

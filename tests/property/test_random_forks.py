@@ -54,7 +54,7 @@ def all_steps(steps: Sequence[Step]) -> list[Step]:
 
 async def driven(flow: FlowHandle, luck: random.Random) -> Outcome:
     """Answer the questions of a flow until it has ended."""
-    while (outcome := await flow.outcome(timeout=30)).status is Status.INTERRUPTED:
+    while (outcome := await flow.outcome(timeout=60)).status is Status.INTERRUPTED:
         step = luck.choice(await flow.interrupts())
         assert step.interrupt_payload is not None
         await flow.resume(step.interrupt_payload["number"], step=step)
@@ -131,7 +131,7 @@ def test_a_fork_without_changes_ends_as_its_origin_did(chain: Chain, initial: St
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @THOROUGH
 @given(CHAINS, INITIAL, st.booleans(), st.integers(0, 2**32))
 def test_many_more_forks(chain: Chain, initial: State, child: bool, seed: int) -> None:
@@ -164,7 +164,7 @@ def test_a_flow_repaired_until_it_completes_ends_as_the_model(
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @THOROUGH
 @given(CHAINS, INITIAL, st.booleans(), st.integers(0, 2**32))
 def test_many_more_repairs(chain: Chain, initial: State, child: bool, seed: int) -> None:
@@ -209,7 +209,7 @@ def test_a_cancelled_flow_taken_up_again_ends_as_the_model(
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @THOROUGH
 @given(CHAINS, INITIAL, st.booleans(), st.integers(0, 2**32))
 def test_many_more_cancelled_flows(chain: Chain, initial: State, child: bool, seed: int) -> None:

@@ -26,7 +26,7 @@ TABLES = "ids facts secrets graphs flows steps blobs blob_refs schedules limit_g
 
 
 async def _parked(flow: FlowHandle) -> FlowHandle:
-    await flow.outcome(timeout=30)
+    await flow.outcome(timeout=60)
     return flow
 
 

@@ -91,9 +91,9 @@ async def test_a_flow_goes_on_and_ends(flows: dict[str, FlowHandle], name: str) 
     flow, (answers, wanted) = flows[name], ENDS[name]
     before = await flow.history()
     for answer in answers:
-        assert (await flow.outcome(timeout=30)).status is Status.INTERRUPTED
+        assert (await flow.outcome(timeout=60)).status is Status.INTERRUPTED
         await (flow.resume() if answer is EMPTY else flow.resume(answer))
-    outcome = await flow.outcome(timeout=30)
+    outcome = await flow.outcome(timeout=60)
     assert outcome.status is Status.COMPLETED, outcome.error
     assert {field: outcome.state.get(field) for field in wanted} == wanted
     after = await flow.history()
@@ -103,7 +103,7 @@ async def test_a_flow_goes_on_and_ends(flows: dict[str, FlowHandle], name: str) 
 async def test_a_flow_that_is_to_go_is_deleted_at_its_end(flows: dict[str, FlowHandle]) -> None:
     flow = flows["deleted on completion"]
     await flow.resume(1)
-    assert (await flow.outcome(timeout=30)).state["answer"] == 1
+    assert (await flow.outcome(timeout=60)).state["answer"] == 1
     with pytest.raises(FlowNotFound):
         await flow.history()
 
@@ -125,19 +125,19 @@ async def test_ended_flows_are_read_as_they_were(flows: dict[str, FlowHandle]) -
 
 async def test_threads_go_on(flows: dict[str, FlowHandle]) -> None:
     later = await flows["counted"].continue_with()
-    assert (await later.outcome(timeout=30)).state["n"] == 7
+    assert (await later.outcome(timeout=60)).state["n"] == 7
 
 
 async def test_failed_flows_are_repaired(flows: dict[str, FlowHandle]) -> None:
     mended = await flows["failed"].retry_failed({"name": None})
-    outcome = await mended.outcome(timeout=30)
+    outcome = await mended.outcome(timeout=60)
     assert (outcome.status, dict(outcome.state)) == (Status.COMPLETED, {"mended": True})
 
 
 async def test_recorded_steps_are_forked(engine: Engine, flows: dict[str, FlowHandle]) -> None:
     (first,) = await flows["completed"].history()
     fork = await engine.fork(first, {"name": "me"})
-    assert (await fork.outcome(timeout=30)).state["greeting"] == "Hello, me"
+    assert (await fork.outcome(timeout=60)).state["greeting"] == "Hello, me"
 
 
 async def test_keys_are_still_known(engine: Engine, flows: dict[str, FlowHandle]) -> None:

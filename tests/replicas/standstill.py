@@ -29,7 +29,7 @@ async def blocked(unless: asyncio.Future[Any] | None = None) -> None:
     """Wait until a transaction of this test waits for a lock, or what is given is done."""
     url = make_url(os.environ["DWARF_TEST_URL"].format(shard=1))
     look = _look_at_postgresql if url.get_backend_name() == "postgresql" else _look_at_mariadb
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (unless is not None and unless.done()) and not await asyncio.to_thread(look, url):
             await asyncio.sleep(0.01)
 

@@ -109,7 +109,7 @@ async def test_waiting_costs_the_same_for_one_and_for_a_thousand(
         watched: Any = front._replicas[1].database
         waiting: list[asyncio.Task[Any]] = []
         for many in (1, 1000):
-            waiting += [asyncio.create_task(flow.outcome(timeout=50)) for flow in flows[len(waiting) : many]]
+            waiting += [asyncio.create_task(flow.outcome(timeout=60)) for flow in flows[len(waiting) : many]]
             await asyncio.sleep(0.1)  # the first look of each is over
             counts = looks[many] = Counter()
             enough = asyncio.Event()

@@ -56,7 +56,7 @@ async def test_one_connection_is_enough_for_everything(
         shard = engine._replicas[1].database
         reading = [asyncio.create_task(shard.read(slow)) for _ in range(4)]
         flows = await engine.create_many(fan(5), [{} for _ in range(20)])
-        outcomes = await asyncio.gather(*(flow.outcome(timeout=50) for flow in flows))
+        outcomes = await asyncio.gather(*(flow.outcome(timeout=60) for flow in flows))
         assert {(outcome.status, outcome.state["n"]) for outcome in outcomes} == {(Status.COMPLETED, 7)}
         await asyncio.gather(*reading)
         assert connections(database) == 1
@@ -74,5 +74,5 @@ async def test_the_number_is_changed_while_flows_run(running: Running, database:
             engine.tune(max_connections=limit)
             await asyncio.gather(*(shard.read(slow) for _ in range(2 * limit if limit > 1 else 1)))
             assert max(1, limit - 2) <= connections(database) <= limit
-        outcomes = await asyncio.gather(*(flow.outcome(timeout=50) for flow in flows))
+        outcomes = await asyncio.gather(*(flow.outcome(timeout=60) for flow in flows))
         assert {outcome.status for outcome in outcomes} == {Status.COMPLETED}

@@ -44,7 +44,7 @@ async def meets(held: Held, action: Awaitable[T]) -> T:
 
 
 async def assert_over(handle: FlowHandle, status: Status) -> None:
-    assert (await handle.outcome(timeout=20)).status is status
+    assert (await handle.outcome(timeout=60)).status is status
     for step in await handle.history():
         assert step.status not in (Status.PENDING, Status.RUNNING, Status.INTERRUPTED), step
 
@@ -221,7 +221,7 @@ async def test_of_two_answers_at_once_the_later_wakes_the_flow(running: Running)
         await held.reached()
         await meets(held, two.flow(flow.key).resume("y", step=second))
         await answering
-        outcome = await flow.outcome(timeout=20)
+        outcome = await flow.outcome(timeout=60)
         assert outcome.status is Status.COMPLETED
         assert sorted(outcome.state["answers"]) == ["x", "y"]
 
@@ -234,7 +234,7 @@ async def test_of_two_answers_for_any_step_each_finds_its_own(running: Running) 
         await held.reached()
         await meets(held, two.flow(flow.key).resume("y"))
         await answering
-        outcome = await flow.outcome(timeout=20)
+        outcome = await flow.outcome(timeout=60)
         assert sorted(outcome.state["answers"]) == ["x", "y"]
 
 
@@ -249,7 +249,7 @@ async def test_of_two_answers_to_one_step_the_later_is_refused(running: Running)
             await meets(held, two.flow(flow.key).resume("y", step=first))
         await answering
         await two.flow(flow.key).resume("z", step=second)
-        assert sorted((await flow.outcome(timeout=20)).state["answers"]) == ["x", "z"]
+        assert sorted((await flow.outcome(timeout=60)).state["answers"]) == ["x", "z"]
 
 
 async def test_a_question_that_an_answer_cannot_see_keeps_the_flow_waiting(running: Running) -> None:
@@ -268,18 +268,18 @@ async def test_a_question_that_an_answer_cannot_see_keeps_the_flow_waiting(runni
         await held.reached()
         (step,) = await flow.interrupts()
         await meets(held, two.flow(flow.key).resume("x", step=step))
-        outcome = await flow.outcome(timeout=20)
+        outcome = await flow.outcome(timeout=60)
         assert outcome.status is Status.INTERRUPTED
         assert outcome.interrupt_payload == {"title": "later"}
         await two.flow(flow.key).resume("y")
-        assert sorted((await flow.outcome(timeout=20)).state["answers"]) == ["x", "y"]
+        assert sorted((await flow.outcome(timeout=60)).state["answers"]) == ["x", "y"]
 
 
 async def test_deleting_a_flow_that_is_being_answered_is_refused(running: Running) -> None:
     graph = Graph("g").add_node("Ask", ask).add_node("Then", nothing).add_chain("Ask", "Then", END)
     async with running() as one, running(workers=0) as two:
         flow = await one.create(graph)
-        await flow.outcome(timeout=20)
+        await flow.outcome(timeout=60)
         held = (await Gates.of(one)).hold("COMMIT", after="resume_flow")
         answering = asyncio.create_task(flow.resume("x"))
         await held.reached()
@@ -319,7 +319,7 @@ async def test_the_last_branch_sees_what_the_others_have_brought(running: Runnin
             held.release()
         for arrival in arrivals:
             arrival.cancel()
-        outcome = await flow.outcome(timeout=20)
+        outcome = await flow.outcome(timeout=60)
         assert sorted(outcome.state["answers"]) == ["early", "late"]
         assert [step.node for step in await flow.history()].count("Join") == 1
 

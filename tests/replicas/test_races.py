@@ -14,7 +14,7 @@ from dwarf import END, Flow, Graph, StateConflict, Status
 from dwarf.engine import Engine, FlowHandle
 from tests.support.workflows import Running
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -190,7 +190,7 @@ async def test_a_key_makes_one_flow_whoever_asks_first(running: Running) -> None
             asked = [engine.create(graph, {"key": key}, idempotency_key=key) for _ in range(4) for engine in (one, two)]
             handles = await asyncio.gather(*asked)
             assert len({handle.key for handle in handles}) == 1
-            await asyncio.gather(*(handle.outcome(timeout=30) for handle in handles))
+            await asyncio.gather(*(handle.outcome(timeout=60) for handle in handles))
         assert ran == {f"key-{number}": 1 for number in range(25)}
         with pytest.raises(StateConflict):
             await two.create(graph, {"key": "another"}, idempotency_key="key-1")
@@ -200,7 +200,7 @@ async def test_a_graph_that_two_bring_at_once_is_kept_once(running: Running) -> 
     async with running() as one, running() as two:
         for number in range(20):
             graph = Graph(f"new-{number}").add_node("A", nothing).add_transition("A", END)
-            outcomes = await asyncio.gather(*(engine.run(graph, timeout=30) for engine in (one, two)))
+            outcomes = await asyncio.gather(*(engine.run(graph, timeout=60) for engine in (one, two)))
             assert {outcome.status for outcome in outcomes} == {Status.COMPLETED}
 
 
@@ -209,7 +209,7 @@ async def test_a_thread_that_two_continue_at_once_gets_one_turn(running: Running
     async with running() as one, running() as two:
         for _ in range(15):
             first = await one.create(graph)
-            await first.outcome(timeout=30)
+            await first.outcome(timeout=60)
 
             async def go_on(engine: Engine, key: str) -> object:
                 try:
@@ -220,7 +220,7 @@ async def test_a_thread_that_two_continue_at_once_gets_one_turn(running: Running
             results = await asyncio.gather(*(go_on(engine, first.key) for engine in (one, two) for _ in range(2)))
             turns = [result for result in results if isinstance(result, FlowHandle)]
             assert len(turns) >= 1
-            await asyncio.gather(*(turn.outcome(timeout=30) for turn in turns))
+            await asyncio.gather(*(turn.outcome(timeout=60) for turn in turns))
 
 
 async def test_deleting_meets_answering(running: Running) -> None:

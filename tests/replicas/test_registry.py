@@ -150,7 +150,7 @@ async def test_two_engines_of_one_id_do_not_stay_so(
         await gate.reached()
         async with Engine(host, url, engine_id=7) as second:
             # the second takes the first for its former life, and its step with it
-            assert (await second.flow(flow.key).outcome(timeout=20)).state == {"by": 2}
+            assert (await second.flow(flow.key).outcome(timeout=60)).state == {"by": 2}
             with caplog.at_level(logging.ERROR):
                 await beat(second, first)
             assert "give no two engines the same id" in caplog.text

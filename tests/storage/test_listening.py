@@ -36,7 +36,7 @@ class Ear:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for news until a condition holds."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 self._news.clear()
                 await self._news.wait()
@@ -53,7 +53,7 @@ async def ear(url: str) -> AsyncIterator[Ear]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what no event tells."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 

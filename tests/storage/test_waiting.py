@@ -40,7 +40,7 @@ class Gate:
 
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self.reached.set)
-        assert self._open.wait(20)
+        assert self._open.wait(60)
         if self._error is not None:
             raise self._error
 
@@ -131,7 +131,7 @@ async def test_a_read_that_is_cancelled_while_it_connects_leaves_no_thread_behin
     def slowly(*arguments: Any, **options: Any) -> sqlite3.Connection:
         threads.append(threading.current_thread())
         connecting.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return connect(*arguments, **options)
 
     async with opened(f"sqlite:///{tmp_path}/flows.db") as database:

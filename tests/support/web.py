@@ -38,7 +38,7 @@ class Website:
     def stop(self) -> None:
         if self._thread is not None:
             self._server.should_exit = self._server.force_exit = True
-            self._thread.join(30)
+            self._thread.join(60)
             self._thread = None
 
 

@@ -273,7 +273,7 @@ async def test_who_waits_for_a_removed_flow_is_told(running: Any, seams: Seams, 
             await doctor(engine, "UPDATE dwarf_flows SET delete_after_ms = 1 WHERE parent_flow_id = 0")
             for waiter in (here, there, fresh, change):
                 with pytest.raises(FlowNotFound):
-                    await asyncio.wait_for(waiter, 10)
+                    await asyncio.wait_for(waiter, 60)
         gate.open()
         assert await rows_left(engine) == (0, 0)
         assert (await run(engine, one_step("after"))).key != handle.key

@@ -76,7 +76,7 @@ async def test_e120_restart_with_flows_in_every_state(host: LocalHost, running: 
         await second.flow(keys["interrupted"]).resume(1)
         clock.advance(3601)
         for key in keys.values():
-            assert (await second.flow(key).outcome(timeout=10)).status is Status.COMPLETED
+            assert (await second.flow(key).outcome(timeout=60)).status is Status.COMPLETED
     assert runs == {"Sleep": 2, "Call": 1, "Ask": 1, "Work": 3}
 
 
@@ -90,7 +90,7 @@ async def test_e121_passing_fault_of_the_database_is_not_seen(
         seams.fault(f"commit:{kind}", lambda: error("injected"), times=2)
     async with running(timing=QUICK) as engine:
         handle: FlowHandle = await engine.create(Graph("g").add_chain("A", "B", END))
-        assert (await handle.outcome(timeout=10)).status is Status.COMPLETED
+        assert (await handle.outcome(timeout=60)).status is Status.COMPLETED
         assert await nodes(handle) == ["A", "B"]
     assert runs == {"A": 1, "B": 1}
 
@@ -104,7 +104,7 @@ async def test_e121_outcome_that_cannot_be_kept_fails_its_step(
     seams.fault("commit:A", lambda: error("the driver said no"), times=4 if error is StorageError else 1)
     async with running(timing=QUICK) as engine:
         handle: FlowHandle = await engine.create(Graph("g").add_transition("A", END))
-        outcome = await handle.outcome(timeout=10)
+        outcome = await handle.outcome(timeout=60)
         assert outcome.status is Status.FAILED
         assert "the driver said no" in outcome.error
         assert (await step_at(handle, "A")).status is Status.FAILED
@@ -123,7 +123,7 @@ async def test_e121_outage_fails_nothing_and_a_drain_gives_the_step_back(
             handle: FlowHandle = await engine.create(Graph("g").add_transition("A", END))
             await seams.seen("commit:A", 3)
             assert (await handle.snapshot()).status is Status.RUNNING
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await engine.aclose()
         assert await query(other, "SELECT status, attempt, crashes FROM dwarf_steps") == [("pending", 0, 0)]
     assert runs == {"A": 1}
@@ -219,7 +219,7 @@ async def test_e123_late_outcome_of_a_lost_step_is_ignored(
             "UPDATE dwarf_steps SET status = 'pending', lease_expires = 0, not_before = 0, asleep = 0 WHERE node = 'Z'",
         )
         engine._shared.wake_all()  # type: ignore[union-attr]
-        outcome = await handle.outcome(timeout=10)
+        outcome = await handle.outcome(timeout=60)
         assert outcome.status is Status.COMPLETED
         assert outcome.state["by"] == 2
     assert runs == [0, 0]
@@ -240,7 +240,7 @@ async def test_e124_expired_lease_is_run_again(host: LocalHost, running: Any, se
         handle: FlowHandle = await engine.create(Graph("g").add_transition("A", END))
         await gate.reached()
         await doctor(engine, "UPDATE dwarf_steps SET lease_expires = 1")
-        outcome = await handle.outcome(timeout=10)
+        outcome = await handle.outcome(timeout=60)
         assert outcome.state == {"by": 2}
         gate.open()
         await seams.seen("afterCommit:A", 2)
@@ -266,8 +266,8 @@ async def test_e124_peer_takes_an_expired_lease(host: LocalHost, running: Any) -
         await gate.reached()
         async with running(timing=QUICK) as second:
             await doctor(second, "UPDATE dwarf_steps SET lease_expires = 1")
-            assert (await second.flow(handle.key).outcome(timeout=10)).status is Status.COMPLETED
-            assert (await handle.outcome(timeout=10)).status is Status.COMPLETED
+            assert (await second.flow(handle.key).outcome(timeout=60)).status is Status.COMPLETED
+            assert (await handle.outcome(timeout=60)).status is Status.COMPLETED
             assert ran_by == [first._replicas[1].engine_id, second._replicas[1].engine_id]
         gate.open()
 
@@ -288,14 +288,14 @@ async def test_e127_lost_doorbell_only_delays_the_start(
         seams.lose("dropDoorbell")
         await handle.resume(1)
         assert seams.passed["dropDoorbell"] == rung + 1
-        assert (await handle.outcome(timeout=10)).state == {"answer": 1}
+        assert (await handle.outcome(timeout=60)).state == {"answer": 1}
 
 
 async def test_e127_flow_of_an_idle_replica_is_found(host: LocalHost, running: Any) -> None:
     host.add_task("A", nothing)
     async with running(), running(workers=0) as idle:
         handle: FlowHandle = await idle.create(Graph("g").add_transition("A", END))
-        assert (await handle.outcome(timeout=2)).status is Status.COMPLETED
+        assert (await handle.outcome(timeout=60)).status is Status.COMPLETED
 
 
 @pytest.mark.parametrize(

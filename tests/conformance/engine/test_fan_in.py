@@ -183,7 +183,7 @@ async def test_e54_step_outside_of_its_cohort_fails_the_flow(host: LocalHost, en
             flow.retry()
 
     graph = Graph("g").add_for_each("S", "Work", items="items").add_chain("Work", "J", END).set_fan_in("J")
-    outcome = await engine.run(graph, {"items": [1]}, timeout=10)
+    outcome = await engine.run(graph, {"items": [1]}, timeout=60)
     assert outcome.status is Status.FAILED
     assert "not part of a fan-out cohort" in outcome.error
     assert attempts == [0, 1]
@@ -256,7 +256,7 @@ async def test_e59_values_that_do_not_fit_their_reducer_fail_the_flow(
 
     graph = Graph("g", reducers={"total": reducer}).add_for_each("S", "Work", items="items")
     graph.add_chain("Work", "J", END).set_fan_in("J")
-    outcome = await engine.run(graph, {"items": [0, 1, 2]}, timeout=10)
+    outcome = await engine.run(graph, {"items": [0, 1, 2]}, timeout=60)
     assert outcome.status is Status.FAILED
     assert "'total'" in outcome.error
     assert reducer in outcome.error
@@ -299,7 +299,7 @@ async def test_e60_many_branches_call_a_subgraph_at_once(host: LocalHost, engine
     handle = await engine.create(graph, {"items": list(range(250))})
     await gate.reached(250)
     gate.open()  # all of them need ids of flows and steps in the same turn of the loop
-    assert (await handle.outcome(timeout=30)).state["out"] == list(range(250))
+    assert (await handle.outcome(timeout=60)).state["out"] == list(range(250))
 
 
 @pytest.mark.parametrize("way", ["goto", "error"])

@@ -340,7 +340,7 @@ async def test_e72_racing_resumes_and_cancels(host: LocalHost, engine: Engine, a
         resumed = [result for result in (results[0], results[2]) if result is None]
         assert len(resumed) <= 1
         assert all(result is None or isinstance(result, StateConflict) for result in results)
-        outcome = await handle.outcome(timeout=10)
+        outcome = await handle.outcome(timeout=60)
         assert outcome.status in (Status.COMPLETED, Status.CANCELLED)
         assert (outcome.status is Status.CANCELLED) == (results[1] is None)
 

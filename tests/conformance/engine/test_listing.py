@@ -569,7 +569,7 @@ async def test_e106_shards(running: Any, host: LocalHost) -> None:
         assert [set(info.steps) for info in infos] == [set(Status)] * 3
         assert [info.replicas for info in infos] == [1, 1, 1]
         async with running(shards=3, workers=0) as replica:
-            async with asyncio.timeout(20):  # they need a moment to hear of each other
+            async with asyncio.timeout(60):  # they need a moment to hear of each other
                 while [info.replicas for info in await replica.shards()] != [2] * 3:
                     await asyncio.sleep(0.01)
 

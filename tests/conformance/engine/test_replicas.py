@@ -76,7 +76,7 @@ async def test_e126_waiting_for_what_another_replica_runs(
         assert len(back._replicas) == 2
         handles = await front.create_many(graph, [{}] * 20)
         assert {handle.key.split("-")[0] for handle in handles} == {"1", "2"}
-        waiting = [asyncio.create_task(handle.outcome(timeout=20)) for handle in handles for _ in range(3)]
+        waiting = [asyncio.create_task(handle.outcome(timeout=60)) for handle in handles for _ in range(3)]
         await gate.reached(20)
         if lost:
             seams.lose("dropStop", times=1000)
@@ -183,7 +183,7 @@ class Trouble:
 
     async def until_done(self, handles: list[FlowHandle]) -> list[Outcome]:
         """Make trouble as long as flows run, a little less each time."""
-        waiting = asyncio.gather(*(handle.outcome(timeout=50) for handle in handles))
+        waiting = asyncio.gather(*(handle.outcome(timeout=60) for handle in handles))
         passes = 0
         while not waiting.done():
             if passes < 40:

@@ -194,7 +194,7 @@ async def test_e81_waiting_for_a_child_that_fails(host: LocalHost, engine: Engin
     handle = await engine.create(Graph("g").add_transition("Call", END))
     await gate.reached()
     key = await child_of(handle)
-    waiting = asyncio.create_task(engine.flow(key).outcome(timeout=10))
+    waiting = asyncio.create_task(engine.flow(key).outcome(timeout=60))
     await seams.seen(f"awaitParked:{key}")
     if last == "completing":
         await seams.seen("afterCommit:fail")
@@ -402,6 +402,6 @@ async def test_e90_trouble_around_a_child_is_not_seen(
     seams.fault(f"commit:{moment}", lambda: error("injected"))
     async with running(timing=Timing(retry_ladder=(0.01,), recovery=3600)) as engine:
         handle = await engine.create(tree)
-        outcome = await handle.outcome(timeout=10)
+        outcome = await handle.outcome(timeout=60)
         assert outcome.state == {"out": 1, "runs": 2}
         assert await flow_count(engine) == 2

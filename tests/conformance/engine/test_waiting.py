@@ -40,12 +40,12 @@ async def test_e91_waiting_for_what_has_ended_or_is_not_there(host: LocalHost, e
     gate.open()
     handle = await engine.create(waiting())
     outcome = await handle
-    assert await engine.flow(handle.key).outcome(timeout=10) == outcome
+    assert await engine.flow(handle.key).outcome(timeout=60) == outcome
     wrong = handle.key[:-1] + ("0" if handle.key[-1] != "0" else "1")
     for key in (UNKNOWN, wrong, "2-1-0123456789abcdef"):
         for call in (
-            engine.flow(key).outcome(timeout=5),
-            engine.flow(key).poll(timeout=5),
+            engine.flow(key).outcome(timeout=60),
+            engine.flow(key).poll(timeout=60),
             engine.flow(key).snapshot(),
         ):
             with pytest.raises(FlowNotFound):
@@ -60,7 +60,7 @@ async def test_e91_shutdown_wakes_who_waits(host: LocalHost, running: Any, seams
         handle: FlowHandle = await engine.create(waiting())
         waiters = [asyncio.create_task(handle.outcome()) for _ in range(3)]
         await seams.seen("awaitParked", 3)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             await engine.aclose()
         for result in await asyncio.gather(*waiters, return_exceptions=True):
             assert isinstance(result, EngineClosed)
@@ -77,7 +77,7 @@ async def test_e91_shutdown_after_a_grace_gives_the_step_back(
             await gate.reached()
             waiter = asyncio.create_task(handle.outcome())
             await seams.seen("awaitParked")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await engine.aclose(grace=0.05)
             with pytest.raises(EngineClosed):
                 await waiter
@@ -94,14 +94,14 @@ async def test_e92_poll_returns_the_running_outcome(host: LocalHost, engine: Eng
         await handle.outcome(timeout=0.02)
     assert caught.value.flow_key == handle.key
     gate.open()
-    assert (await handle.poll(timeout=10)).status is Status.COMPLETED
+    assert (await handle.poll(timeout=60)).status is Status.COMPLETED
 
 
 async def test_e93_lost_signal_only_delays_the_wake(host: LocalHost, engine: Engine, seams: Seams, gate: Gate) -> None:
     handle = await engine.create(waiting())
     seams.lose(f"dropStop:{handle.key.split('-')[1]}")
-    by_creator = asyncio.create_task(handle.outcome(timeout=5))
-    by_key = asyncio.create_task(engine.flow(handle.key).outcome(timeout=5))
+    by_creator = asyncio.create_task(handle.outcome(timeout=60))
+    by_key = asyncio.create_task(engine.flow(handle.key).outcome(timeout=60))
     await seams.seen("awaitParked", 2)
     gate.open()
     assert (await by_creator).status is Status.COMPLETED
@@ -112,7 +112,7 @@ async def test_e93_wake_without_a_stop_is_not_delivered(
     host: LocalHost, engine: Engine, seams: Seams, gate: Gate
 ) -> None:
     handle = await engine.create(waiting())
-    waiter = asyncio.create_task(engine.flow(handle.key).outcome(timeout=10))
+    waiter = asyncio.create_task(engine.flow(handle.key).outcome(timeout=60))
     await seams.seen("awaitParked")
     await gate.reached()
     engine._replicas[1].waiters.release(int(handle.key.split("-")[1]))

@@ -45,7 +45,7 @@ class Book:
 
 
 async def completed(handles: list[Any]) -> None:
-    outcomes = await asyncio.gather(*(handle.outcome(timeout=50) for handle in handles))
+    outcomes = await asyncio.gather(*(handle.outcome(timeout=60) for handle in handles))
     assert {outcome.status for outcome in outcomes} == {Status.COMPLETED}
 
 
@@ -204,7 +204,7 @@ async def test_o66_false_news_cost_nothing_but_looks(template: str, host: LocalH
     book, url = Book(), template.format(shard=1)
     async with Engine(host, url, workers=0) as front, Engine(host, url):
         listener: Any = front._replicas[1].database._listener  # type: ignore[attr-defined]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not listener._channel:
                 await asyncio.sleep(0.01)
         handles = await front.create_many(book.graph, [{}] * 50)

@@ -37,7 +37,7 @@ PATIENCE_S = 60
 OUTAGE_S = 1.0  # longer than the ladder
 
 # outages take their time, and a machine that is busy besides makes them longer than the leases: not for every commit
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
 
 class Work:

@@ -32,7 +32,7 @@ class Gate:
     def __call__(self, flow: Flow) -> None:
         self.flow = flow
         self.started.set()
-        assert self.go_on.wait(30)
+        assert self.go_on.wait(60)
         flow["late"] = 1
         flow.progress(1)
 
@@ -107,7 +107,7 @@ async def test_more_calls_than_threads_wait_their_turn() -> None:
         with lock:
             running += 1
             most = max(most, running)
-        both.wait(30)
+        both.wait(60)
         with lock:
             running -= 1
 
@@ -222,7 +222,7 @@ async def test_an_awaitable_from_an_abandoned_call_is_closed() -> None:
 
     def blocking(flow: Flow) -> Any:
         started.set()
-        go_on.wait(30)
+        go_on.wait(60)
         return work()
 
     host.add_task("t", blocking)
@@ -288,12 +288,12 @@ def test_idle_threads_end_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None
         ran.set()
 
     pool.run(job)
-    assert ran.wait(30)
-    seen[0].join(30)
+    assert ran.wait(60)
+    seen[0].join(60)
     assert not seen[0].is_alive()
     ran.clear()
     pool.run(job)
-    assert ran.wait(30)
+    assert ran.wait(60)
     assert seen[1] is not seen[0]
 
 
@@ -306,7 +306,7 @@ def test_jobs_never_get_lost_while_threads_come_and_go(monkeypatch: pytest.Monke
         if round_ % 3 == 0:
             time.sleep(0.0001)
     for _ in range(300):
-        assert done.acquire(timeout=30)
+        assert done.acquire(timeout=60)
     pool.end_idle()
 
 
@@ -401,7 +401,7 @@ print("left")
 
 
 def test_a_hung_function_does_not_keep_the_process_alive() -> None:
-    process = subprocess.run([sys.executable, "-c", HUNG], capture_output=True, text=True, timeout=30, check=False)
+    process = subprocess.run([sys.executable, "-c", HUNG], capture_output=True, text=True, timeout=120, check=False)
     assert (process.returncode, process.stdout) == (0, "left\n"), process.stderr
 
 

@@ -39,7 +39,7 @@ needs_program = pytest.mark.skipif(not program(), reason="no program that draws 
 
 
 def picture(source: str) -> ET.Element:
-    done = subprocess.run([program(), "-Tsvg"], input=source.encode(), capture_output=True, check=True, timeout=30)
+    done = subprocess.run([program(), "-Tsvg"], input=source.encode(), capture_output=True, check=True, timeout=60)
     assert not done.stderr, done.stderr.decode()
     return ET.fromstring(done.stdout.decode())
 

@@ -136,7 +136,7 @@ def test_the_payload_is_looked_at_also_when_there_are_answers() -> None:
 def test_a_time_out_without_a_default_raises() -> None:
     flow = Flow(answers=[Answer("interrupt", timed_out=True)])
     with pytest.raises(InterruptTimeout):
-        flow.interrupt("Q", timeout=5)
+        flow.interrupt("Q", timeout=60)
 
 
 def test_a_time_out_gives_a_default_that_the_task_has_got_since() -> None:
