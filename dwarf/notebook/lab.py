@@ -354,12 +354,15 @@ def current_lab() -> Lab:
 def _warm_up() -> None:
     """Import what the first prompt and the first picture need, while the reader is still writing tasks."""
     from contextlib import suppress
+    from importlib import import_module
 
     with suppress(Exception):  # whoever needs it will see the fault
         from dwarf.notebook.watching.widget import widget_class
         from dwarf.workflow.schemas import check
 
-        check(True, {"type": "boolean"})
+        import_module("networkx")  # which the first graph is validated with
+        import_module("dwarf.workflow.schemas.typed")
+        check("a", {"type": "string", "pattern": "a"})
         widget_class()
 
 

@@ -305,3 +305,115 @@ async def test_a_pattern_that_could_stop_everybody_fails_its_own_step(engine: En
     outcome = await engine.run(alone(ask))
     assert outcome.status is Status.FAILED
     assert "RE2" in outcome.error
+
+
+# ---------------------------------------------------------------- elsewhere
+
+
+async def test_a_step_that_is_forked_keeps_the_answers_of_their_questions(engine: Engine) -> None:
+    runs = count()
+
+    async def tool(flow: Flow, name: str, turns: int) -> Any:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return flow.interrupt(f"May {name} run?", key=name)
+
+    async def tools(flow: Flow) -> dict[str, Any]:
+        run = next(runs)
+        found = await asyncio.gather(*(tool(flow, name, (at + run) % 3 * 2) for at, name in enumerate("abc")))
+        return {"found": found}
+
+    flow = await engine.create(alone(tools))
+    outcome = await answer_all(flow)
+    first = (await flow.answers())[0].value
+    (step,) = await flow.history()
+    fork = await engine.fork(step, keep_answers=1)
+    asked = []
+    while (await fork).status is Status.INTERRUPTED:
+        for waiting in await fork.interrupts():
+            asked.append((waiting.interrupt_payload or {})["title"])
+            await fork.resume(asked[-1], step=waiting, by="fork")
+    assert sorted([*asked, first]) == [f"May {name} run?" for name in "abc"]
+    assert (await fork).state == outcome.state
+    (copy,) = await fork.history()
+    assert list(copy.answered_by) == ["fork", "fork"]
+
+
+async def test_a_child_that_is_forked_gives_its_result_to_its_own_call(engine: Engine) -> None:
+    async def double(n: int) -> dict[str, Any]:
+        return {"doubled": 2 * n}
+
+    inner = Graph("double").add_node("Double", double).add_transition("Double", END)
+    runs = count()
+
+    async def outer(flow: Flow) -> dict[str, Any]:
+        async def call(n: int, turns: int) -> int:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            return int(flow.subgraph(inner, {"n": n})["doubled"])
+
+        run = next(runs)
+        return {"found": await asyncio.gather(*(call(n, (n + run) % 3) for n in range(3)))}
+
+    flow = await engine.create(alone(outer))
+    assert (await flow).state == {"found": [0, 2, 4]}
+    (step,) = await flow.history()
+    child = step.sub_flows[0]
+    called = (await engine.step(child.steps[0].key)).state or {}
+    fork = await engine.fork(child.steps[0], {"n": 50})
+    wanted = [0, 2, 4]
+    wanted[called["n"]] = 100
+    assert (await fork).state == {"found": wanted}
+
+
+async def test_two_replicas_give_an_answer_to_the_same_question(running: Any) -> None:
+    def host() -> LocalHost:
+        async def ask(flow: Flow) -> dict[str, Any]:
+            async def tool(name: str) -> Any:
+                await asyncio.sleep(0)
+                return flow.interrupt({"title": "May it run?", "schema": str}, key=name)
+
+            return {"found": await asyncio.gather(tool("a"), tool("b"))}
+
+        made = LocalHost()
+        made.add_task("ask", ask)
+        return made
+
+    async with running(host=host()) as one, running(host=host()) as two:
+        flow = await one.create(Graph("G").add_node("Ask", "ask").add_transition("Ask", END))
+        for engine, answer in ((two, "first"), (one, "second")):
+            handle = engine.flow(flow.key)
+            assert (await handle.outcome(timeout=30)).status is Status.INTERRUPTED
+            (waiting,) = await handle.interrupts()
+            results = await asyncio.gather(
+                *(other.flow(flow.key).resume(answer, step=waiting) for other in (one, two)), return_exceptions=True
+            )
+            assert sorted(type(result).__name__ for result in results) == ["NoneType", "StateConflict"]
+        assert (await flow.outcome(timeout=30)).state == {"found": ["first", "second"]}
+
+
+async def test_an_answer_for_any_question_is_checked_against_the_one_that_gets_it(engine: Engine) -> None:
+    async def ask(flow: Flow, item: int) -> dict[str, Any]:
+        kind = int if item else str
+        return {"got": [flow.interrupt({"title": f"Part {item}?", "schema": kind})]}
+
+    async def start() -> dict[str, Any]:
+        return {"items": [0, 1]}
+
+    async def end() -> None:
+        return None
+
+    graph = Graph("many", reducers={"got": "append"}).add_node("Start", start).add_node("Ask", ask)
+    graph.add_for_each("Start", "Ask", items="items").add_node("End", end, fan_in=True).add_chain("Ask", "End", END)
+    flow = await engine.create(graph)
+    await flow
+    while len(await flow.interrupts()) < 2:
+        await asyncio.sleep(0)
+    for waiting in await flow.interrupts():
+        wrong, right = (
+            (5, "x") if waiting.interrupt_payload == {"title": "Part 0?", "schema": {"type": "string"}} else ("x", 5)
+        )
+        with pytest.raises(InvalidRequest):
+            await flow.resume(wrong)  # the oldest, which is this one
+        await flow.resume(right)
+    assert (await flow).state["got"] == ["x", 5]
