@@ -62,6 +62,7 @@ def test_a_kernel_that_is_held_and_let_go(opened: Any) -> None:
         finally:
             os.kill(process, signal.SIGCONT)
         page.locator(GONE).wait_for(state="detached")
+        page.evaluate("async () => { await window.jupyterapp.commands.execute('docmanager:save') }")
         page.reload()
         view = page.locator(".dwarf-run:has(.dwarf-picture)").first
         view.get_by_role("button", name="Approve").click()

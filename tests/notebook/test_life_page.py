@@ -29,7 +29,7 @@ QUESTION = {
     "id": "card-0",
     "title": "Why?",
     "node": "",
-    "context": [],
+    "facts": [],
     "form": {
         "single": True,
         "fields": [

@@ -286,7 +286,7 @@ def test_what_is_sent_is_json_and_holds_no_secret() -> None:
     sent = json.dumps(describe_card(card))
     assert "hunter2" not in sent
     assert json.loads(sent)["faults"] == 2
-    assert "secret" not in json.dumps(describe_card(card)["context"])
+    assert "secret" not in json.dumps(describe_card(card)["facts"])
     for view in node_views(survey_steps("measuring"), now=at(2)).values():
         json.dumps(describe_node(view))
     json.dumps(theme())

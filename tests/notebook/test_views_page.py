@@ -112,6 +112,7 @@ def test_a_view_at_every_width(browser: Any, shots: Path, size: str, dark: bool)
         assert is_beside == (width > 900 + 16)
         pill = page.locator('[data-part="flow"]').bounding_box()
         cancel = page.get_by_role("button", name="Cancel…").bounding_box()
+        assert box["y"] >= pill["y"] + pill["height"]
         for part in (pill, cancel):
             assert part["x"] + part["width"] <= width
             assert part["y"] < 100
