@@ -12,7 +12,7 @@ from dwarf.errors import ReducerError
 from dwarf.workflow.algebra import fold, settle
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
     """A step without a successor."""
 

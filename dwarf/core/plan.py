@@ -54,7 +54,11 @@ class Plan:
         self.reducers = {name: reducer for name, reducer in graph.reducers.items() if reducer not in ("", "replace")}
         self.nodes: dict[str, NodePlan] = {
             node.name: NodePlan(
-                node.name, node.url or node.name, node.fan_in, graph.is_fan_out_source(node.name), node.limit
+                name=node.name,
+                url=node.url or node.name,
+                is_fan_in=node.fan_in,
+                is_source=graph.is_fan_out_source(node.name),
+                limit=node.limit,
             )
             for node in graph.nodes
         }
@@ -70,7 +74,8 @@ class Plan:
                 node.arms.append((parse(transition.when, stored=True), transition.target))
             else:
                 when = parse(transition.when, stored=True) if transition.when else None
-                node.edges.append(Edge(transition.target, when, transition.for_each, transition.item or "item"))
+                item = transition.item or "item"
+                node.edges.append(Edge(transition.target, when, for_each=transition.for_each, item=item))
                 if transition.for_each:
                     node.injected += _injected(transition.item or "item")
         for node in self.nodes.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from dwarf.core.answers import gives_up, left_over, misses_after
@@ -112,7 +112,7 @@ def _wait(step: StepRecord, attempt: Returned, park: Interrupt | Subgraph, means
     try:
         check_depth(step, attempt.child.entry.depth, attempt.child.record.workflow_url, means)
     except RoutingError as error:
-        return Fail(step, str(error), "", attempt.changes)
+        return Fail(step, str(error), changes=attempt.changes)
     return Call(step, attempt.changes, attempt.child, workflow=park.name, input=digest_of(park.state), misses=misses)
 
 
@@ -135,9 +135,12 @@ def onward(
     merged = after(step.state, changes)
     try:
         found = route(node, merged, goto=goto, error_routed=error_routed)
-        decision = _Turn(step, node, changes, merged, means, delay_ms, error_routed).take(found, bool(goto))
+        turn = _Turn(step, node, means)
+        turn.changes, turn.merged = changes, merged
+        turn.delay_ms, turn.error_routed = delay_ms, error_routed
+        decision = turn.take(found, bool(goto))
     except (RoutingError, ConditionError, ReducerError) as error:
-        return Fail(step, str(error), "", changes)
+        return Fail(step, str(error), changes=changes)
     decision.route = route_text(goto, error_routed)
     if found.notes:
         add_warnings(decision, found.notes)
@@ -150,11 +153,11 @@ class _Turn:
 
     step: StepRecord
     node: NodePlan
-    changes: State
-    merged: State  # the state with the changes written over it
     means: Means
-    delay_ms: int
-    error_routed: bool
+    changes: State = field(init=False)
+    merged: State = field(init=False)  # the state with the changes written over it
+    delay_ms: int = field(init=False)
+    error_routed: bool = field(init=False)
 
     def take(self, found: Route, by_goto: bool) -> Advance | Complete:
         """Choose between the ways on, in the order of precedence."""
@@ -253,22 +256,22 @@ def new_step(
 ) -> NewStep:
     """A successor of ``step`` at ``node``."""
     plan = step.flow.plan.nodes[node]
-    return NewStep(
-        step.flow,
-        means.next_id(),
-        means.token(),
-        node,
-        step.depth + 1 if depth is None else depth,
-        state,
-        stored,
-        refs,
-        lineage,
-        ordinal,
-        step.step_id,
-        0,
-        False,
-        *limit_of(plan.limit, plan.url, state),
-    )
+    new = NewStep.__new__(NewStep)
+    new.flow = step.flow
+    new.step_id = means.next_id()
+    new.token = means.token()
+    new.node = node
+    new.depth = step.depth + 1 if depth is None else depth
+    new.state = state
+    new.stored = stored
+    new.refs = refs
+    new.lineage_id = lineage
+    new.ordinal = ordinal
+    new.predecessor_id = step.step_id
+    new.delay_ms = 0
+    new.leased = False
+    new.limit_name, new.limit_rule = limit_of(plan.limit, plan.url, state)
+    return new
 
 
 def first_step(flow: FlowRecord, initial: State, depth: int, means: Means) -> NewStep:
@@ -277,19 +280,13 @@ def first_step(flow: FlowRecord, initial: State, depth: int, means: Means) -> Ne
     plan = flow.plan.nodes[flow.plan.entry]
     limit_name, limit_rule = limit_of(plan.limit, plan.url, initial)
     return NewStep(
-        flow,
-        means.next_id(),
-        means.token(),
-        plan.name,
-        depth,
-        initial,
-        stored,
-        {},
-        0,
-        0,
-        0,
-        0,
-        False,
-        limit_name,
-        limit_rule,
+        flow=flow,
+        step_id=means.next_id(),
+        token=means.token(),
+        node=plan.name,
+        depth=depth,
+        state=initial,
+        stored=stored,
+        limit_name=limit_name,
+        limit_rule=limit_rule,
     )

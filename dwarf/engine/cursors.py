@@ -49,7 +49,7 @@ def read_cursor(text: object, database: str, query: str) -> Cursor:
         raise InvalidRequest("the cursor belongs to another database")
     if of_query != _digest(query):
         raise InvalidRequest("the cursor belongs to another query: go on with the filters it was made with")
-    return Cursor(created_at, flow_id, shard, listed)
+    return Cursor(created_at=created_at, flow_id=flow_id, shard=shard, listed=listed)
 
 
 def _digest(text: str) -> bytes:

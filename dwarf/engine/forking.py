@@ -91,7 +91,7 @@ async def _copy(replica: Replica, origin: Origin, changes: State) -> str:
 
 
 async def _route_on(replica: Replica, copier: Copier, copy: Copy) -> None:
-    means = Means(replica.step_ids.take, new_token, no_room, replica.settings.max_depth)
+    means = Means(replica.step_ids.take, new_token, no_room, max_depth=replica.settings.max_depth)
     wanted = 16
     while True:
         try:

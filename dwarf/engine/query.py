@@ -119,7 +119,9 @@ class FlowQuery(AsyncIterator[FlowSummary]):
         page, more = found[:size], len(found) > size
         if not more or not page or listed + len(page) == limit:
             return page, None
-        return page, Cursor(*page[-1][:3], listed + len(page))
+        end = page[-1]
+        cursor = Cursor(created_at=end.created_at, flow_id=end.flow_id, shard=end.shard, listed=listed + len(page))
+        return page, cursor
 
     def replicas(self) -> list[Replica]:
         """The shards that are asked, by index. EngineClosed, or StorageError for one that cannot be reached."""
@@ -188,7 +190,7 @@ def read_query(settings: Settings, given: dict[str, Any]) -> Query:
     if shard and shard not in {known.index for known in settings.shards}:
         raise InvalidRequest(f"the engine has no shard {shard}")
     ages = {f"{name}_ms": values.pop(f"{name}_than", 0) for name in ("older", "newer")}
-    return Query(Filters(**values, **ages), thread, shard or 0, limit)
+    return Query(Filters(**values, **ages), thread=thread, shard=shard or 0, limit=limit)
 
 
 def _status(name: str, value: object) -> Status | None:

@@ -24,7 +24,7 @@ from dwarf.engine.peers import Peers
 from dwarf.engine.places import Place
 from dwarf.engine.plans import Frozen, PlanCache
 from dwarf.engine.progress import ProgressBook
-from dwarf.engine.runner import Runner, started
+from dwarf.engine.runner import Runner
 from dwarf.engine.schedule import Scheduler
 from dwarf.engine.slots import Admission, Slots
 from dwarf.engine.waiters import Waiters
@@ -123,12 +123,12 @@ class Replica:
         await self.database.open()
         self.engine_id, proves_dead = await self.database.claim_engine_id(self.settings.engine_id or 0)
         self.writer = Writer(
-            self.shard,
-            self.engine_id,
-            self.margin_ms,
-            Means(self.step_ids.take, new_token, no_room),
-            self.plans.plan_of,
-            self.settings.suspect_at,
+            shard=self.shard,
+            engine_id=self.engine_id,
+            margin_ms=self.margin_ms,
+            means=Means(self.step_ids.take, new_token, no_room),
+            plan_of=self.plans.plan_of,
+            suspect_at=self.settings.suspect_at,
         )
         self.pauses = [to_ms(pause, "retry_ladder") / 1000 for pause in self.settings.timing.retry_ladder]
         self.committer = Committer(self.database, self.writer, (self.flow_ids, self.step_ids), self, self.pauses)
@@ -233,7 +233,7 @@ class Replica:
 
     def begin(self, entry: NewStep, now: int) -> None:
         """Run the first step of a new flow, for which a place was taken."""
-        self.runner.launch(started(entry, now))
+        self.runner.launch(StepRecord.leased(entry, now))
 
     def leave(self, entry: NewStep) -> None:
         """The first step of a new flow will not run: its place is free again."""
@@ -290,30 +290,34 @@ class Replica:
         flow_id, token = self.flow_ids.take(), new_token()
         thread_id, thread_token = thread or (flow_id, token)
         record = FlowRecord(
-            self.shard,
-            flow_id,
-            token,
-            url,
-            frozen.plan,
-            frozen.graph_hash,
-            baggage,
-            caller.flow.flow_id if caller else 0,
-            caller.step_id if caller else 0,
-            caller.flow.root_flow_id if caller else flow_id,
-            priority,
-            fairness_key,
-            fairness_weight,
-            time_budget_ms,
-            0,
-            0,
-            thread_id,
-            thread_token,
-            "",
-            delete_on_completion,
+            shard=self.shard,
+            flow_id=flow_id,
+            token=token,
+            workflow_url=url,
+            plan=frozen.plan,
+            graph_hash=frozen.graph_hash,
+            baggage=baggage,
+            parent_flow_id=caller.flow.flow_id if caller else 0,
+            parent_step_id=caller.step_id if caller else 0,
+            root_flow_id=caller.flow.root_flow_id if caller else flow_id,
+            priority=priority,
+            fairness_key=fairness_key,
+            fairness_weight=fairness_weight,
+            time_budget_ms=time_budget_ms,
+            thread_id=thread_id,
+            thread_token=thread_token,
+            delete_on_completion=delete_on_completion,
         )
         means = Means(self.step_ids.take, new_token, no_room)
         entry = first_step(record, initial, caller.depth + 1 if caller else 1, means)
-        flow = NewFlow(record, frozen.body, entry, initial, idempotency_key, request_hash)
+        flow = NewFlow(
+            record=record,
+            graph_body=frozen.body,
+            entry=entry,
+            initial=initial,
+            idempotency_key=idempotency_key,
+            request_hash=request_hash,
+        )
         self.observing.new_flow(flow, caller)
         return flow
 

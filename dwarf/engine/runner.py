@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dwarf import seams
 from dwarf.core.decision import Decision, Fail
 from dwarf.core.keys import correlation_id, format_key
-from dwarf.core.records import NewFlow, NewStep, StepRecord
+from dwarf.core.records import NewFlow, StepRecord
 from dwarf.core.step import Attempt, Means, Raised, Returned, decide
 from dwarf.engine.ids import IdsExhausted, new_token
 from dwarf.engine.jobs import Handed
@@ -141,7 +141,7 @@ class Runner:
         if handed is None:
             room.give_back()
             return []
-        following = [started(new, handed.now) for new in handed.steps]
+        following = [StepRecord.leased(new, handed.now) for new in handed.steps]
         if woken is not None:
             following.append(woken)
         if replica.draining:
@@ -305,7 +305,7 @@ class Runner:
 
     async def _decide(self, step: StepRecord, attempt: Attempt, room: Room) -> Decision:
         replica = self._replica
-        means = Means(replica.step_ids.take, new_token, room, replica.settings.max_depth)
+        means = Means(replica.step_ids.take, new_token, room, max_depth=replica.settings.max_depth)
         wanted = 16
         while True:
             try:
@@ -385,27 +385,6 @@ class Runner:
 
 async def _all_done(tasks: set[asyncio.Task[None]]) -> None:
     await asyncio.wait(tasks)
-
-
-def started(new: NewStep, now: int) -> StepRecord:
-    """A new step that this replica runs at once."""
-    return StepRecord(
-        new.flow,
-        new.step_id,
-        new.token,
-        new.node,
-        new.depth,
-        new.state,
-        new.refs,
-        {},
-        0,
-        new.lineage_id,
-        new.ordinal,
-        (),
-        1,
-        now,
-        now,
-    )
 
 
 def _runs(task: asyncio.Task[Any]) -> bool:

@@ -200,6 +200,16 @@ def schedule_record(
     """A new schedule. Its hash covers the whole definition, so that asking for the same again changes nothing."""
     kept = asdict(options)
     graph_hash = frozen.graph_hash if frozen else ""
-    first = next_tick(rhythm, now)
-    record = ScheduleRecord(name, "", url, graph_hash, rhythm, state, kept, catch_up, paused=False, next_at=first)
+    record = ScheduleRecord(
+        name=name,
+        definition_hash="",
+        workflow_url=url,
+        graph_hash=graph_hash,
+        rhythm=rhythm,
+        state=state,
+        options=kept,
+        catch_up=catch_up,
+        paused=False,
+        next_at=next_tick(rhythm, now),
+    )
     return replace(record, definition_hash=hashed(definition_text(record)))

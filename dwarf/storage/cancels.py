@@ -11,8 +11,8 @@ from dwarf.storage.claims import load_plan
 from dwarf.storage.effects import Effects, PlanOf
 from dwarf.storage.ending import end_flow, left_over
 from dwarf.storage.expressions import in_ids, locked, status_is
-from dwarf.storage.rows import FLOW_COLUMNS, flow_record
-from dwarf.storage.script import Execute, Fetch, Lock, Row, Script, Statement
+from dwarf.storage.rows import FLOW_COLUMNS, FlowRow
+from dwarf.storage.script import Execute, Fetch, Lock, Script, Statement
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.status import Status
 
@@ -58,23 +58,28 @@ CANCEL_STEPS = Statement(
 
 def cancel_flow(flow_id: int, token: str, reason: str, effects: Effects, plan_of: PlanOf) -> Script[None]:
     """Cancel a root flow and its live descendants. FlowNotFound, InvalidRequest (a child flow), StateConflict."""
-    rows = yield Fetch(TARGET, {"id": flow_id})
-    if not rows or rows[0][1] != token:
+    target = yield from _target(flow_id)
+    if target is None or target.token != token:
         raise FlowNotFound("flow not found")
-    if rows[0][5]:
+    if target.parent_flow_id:
         raise InvalidRequest("a child flow is cancelled with its root flow: use the root flow's key")
-    status = Status(rows[0][18])
-    if not status.terminal:
+    if not Status(target.status).terminal:
         yield from end_steps([flow_id], effects.now)
-        status = Status((yield Fetch(TARGET, {"id": flow_id}))[0][18])  # it may have come to its end meanwhile
-    if status.terminal:
-        raise StateConflict(f"the flow is {status} already")
-    tree = yield Fetch(LIVE_TREE, {"root": flow_id})
-    for row in _deepest_first(tree):
-        plan = yield from load_plan(row[3], plan_of)
-        record = flow_record(effects.writer.shard, row, plan)
+        target = yield from _target(flow_id)  # it may have come to its end meanwhile
+        assert target is not None
+    if Status(target.status).terminal:
+        raise StateConflict(f"the flow is {target.status} already")
+    rows = yield Fetch(LIVE_TREE, {"root": flow_id})
+    for row in _deepest_first([FlowRow._make(row) for row in rows]):
+        plan = yield from load_plan(row.graph_hash, plan_of)
+        record = row.record(effects.writer.shard, plan)
         final_state = yield from left_over(record)
         yield from end_flow(record, Status.CANCELLED, final_state, effects, reason=reason)
+
+
+def _target(flow_id: int) -> Script[FlowRow | None]:
+    rows = yield Fetch(TARGET, {"id": flow_id})
+    return FlowRow._make(rows[0]) if rows else None
 
 
 def end_steps(roots: Sequence[int], now: int) -> Script[None]:
@@ -87,17 +92,17 @@ def end_steps(roots: Sequence[int], now: int) -> Script[None]:
     while True:
         yield Lock(LOCK_STEPS, {"ids": roots})
         below = yield Fetch(LIVE_BELOW, {"ids": roots})
-        yield Execute(CANCEL_STEPS, {"ids": [row[0] for row in below], "now": now})
+        yield Execute(CANCEL_STEPS, {"ids": [flow_id for (flow_id,) in below], "now": now})
         if not (yield Fetch(LIVE_STEP, {"ids": roots})):
             return
 
 
-def _deepest_first(tree: Sequence[Row]) -> list[Row]:
-    """The flows of a tree, given as FLOW_COLUMNS, each before the one that called it."""
-    children: dict[int, list[Row]] = {}
+def _deepest_first(tree: Sequence[FlowRow]) -> list[FlowRow]:
+    """The flows of a tree, each before the one that called it."""
+    children: dict[int, list[FlowRow]] = {}
     for row in tree:
-        children.setdefault(row[5], []).append(row)
-    ordered = [row for row in tree if row[0] == row[7]]
+        children.setdefault(row.parent_flow_id, []).append(row)
+    ordered = [row for row in tree if row.flow_id == row.root_flow_id]
     for row in ordered:
-        ordered.extend(children.get(row[0], ()))
+        ordered.extend(children.get(row.flow_id, ()))
     return ordered[::-1]

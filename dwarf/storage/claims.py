@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, case, func, literal_column, select, update
 
 from dwarf.core.plan import Plan
-from dwarf.core.records import FlowRecord, StepRecord
+from dwarf.core.records import JSON, FlowRecord, State, StepRecord
 from dwarf.storage.effects import PlanOf
 from dwarf.storage.expressions import flag_is, in_ids, of_row, status_is
 from dwarf.storage.limits import Admitted, admit
+from dwarf.storage.named import columns
 from dwarf.storage.payloads.refs import fetch_anchors
-from dwarf.storage.rows import FLOW_COLUMNS, flow_record, read_object, restore
-from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement
+from dwarf.storage.rows import FLOW_COLUMNS, FlowRow, read_object, restore
+from dwarf.storage.script import Execute, Fetch, Now, Script, Statement
 from dwarf.storage.supply import ANY_BAND, ANY_CRASHES, FIRST_TO_WAKE, STILL_PENDING, find_due
 from dwarf.storage.tables import flows, graphs, steps
 from dwarf.workflow.jsontext import loads
@@ -31,24 +32,68 @@ NEXT_DEADLINE = Statement(
     ),
 )
 _NOW = bindparam("now", type_=BigInteger)  # it would take the type of what is added to it
-# What is read of a step that is leased.
-CLAIMED = (
-    steps.c.step_id,
-    steps.c.flow_id,
-    steps.c.token,
-    steps.c.node,
-    steps.c.depth,
-    steps.c.state,
-    steps.c.refs,
-    steps.c.changes,
-    steps.c.attempt,
-    steps.c.lineage_id,
-    steps.c.ordinal,
-    steps.c.answers,
-    steps.c.lease_seq,
-    steps.c.created_at,
-    steps.c.crashes,
-)
+
+
+class ClaimedRow(NamedTuple):
+    """What is read of a step that is leased."""
+
+    step_id: int
+    flow_id: int
+    token: str
+    node: str
+    depth: int
+    state: str
+    refs: str
+    changes: str
+    attempt: int
+    lineage_id: int
+    ordinal: int
+    answers: str
+    lease_seq: int
+    created_at: int
+    crashes: int
+
+    def record(
+        self, flow: FlowRecord, anchors: Mapping[int, State], now: int, stored_answers: Sequence[JSON] | None = None
+    ) -> StepRecord:
+        """The step; ``stored_answers`` stand in for those that the row has."""
+        refs = read_object(self.refs)
+        if stored_answers is None:
+            stored_answers = loads(self.answers) if self.answers else []
+        return StepRecord(
+            flow=flow,
+            step_id=self.step_id,
+            token=self.token,
+            node=self.node,
+            depth=self.depth,
+            state=restore(self.state, refs, anchors),
+            refs=refs,
+            changes=read_object(self.changes),
+            attempt=self.attempt,
+            lineage_id=self.lineage_id,
+            ordinal=self.ordinal,
+            answers=[Answer.from_json(answer) for answer in stored_answers],
+            lease_seq=self.lease_seq,
+            created_at=self.created_at,
+            claimed_at=now,
+            crashes=self.crashes,
+        )
+
+    def sizes(self, workflow_url: str) -> Read:
+        """What was read of it."""
+        return Read(workflow_url, state=len(self.state), changes=len(self.changes), answers=len(self.answers))
+
+
+class Read(NamedTuple):
+    """How much was read of a step that is leased: the lengths of three of its payloads."""
+
+    workflow_url: str
+    state: int
+    changes: int
+    answers: int
+
+
+CLAIMED = columns(ClaimedRow, steps)
 LEASE: dict[str, Any] = {
     "status": literal_column("'running'"),
     "lease_expires": _NOW + steps.c.time_budget_ms + bindparam("margin"),
@@ -91,21 +136,21 @@ CONVERGE_ENDED = Statement(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
     """The steps taken, in the order they were due, and when the next work is due if there was too little.
 
     ``next_due`` and ``next_deadline`` are epoch milliseconds, or None where nothing waits for a time. ``lost`` were
-    taken by somebody else first. ``waking``: so many steps wake up now that nothing was taken yet. ``read`` has the
-    workflow of each step, and the sizes of its state, changes, answers.
+    taken by somebody else first. ``waking``: so many steps wake up now that nothing was taken yet. ``read`` has what
+    was read of each step.
     """
 
     now: int
-    steps: list[StepRecord]
+    steps: list[StepRecord] = field(default_factory=list)
     next_due: int | None = None
     next_deadline: int | None = None
     lost: int = 0
-    read: Sequence[tuple[str, int, int, int]] = ()
+    read: Sequence[Read] = ()
     waking: bool = False
 
 
@@ -132,25 +177,27 @@ def claim_due(
     now = yield Now()
     choice = yield from _choose(limit, busy, now, random, suspect_at, alone, ceiling)
     if choice is None:
-        return Claimed(now, [], waking=True)
+        return Claimed(now=now, waking=True)
     wanted, again = choice
     if not wanted:
-        due = (yield Fetch(NEXT_DUE, {}))[0][0]
+        ((due,),) = yield Fetch(NEXT_DUE, {})
         due = again if due is None or (again is not None and again < due) else due
-        deadline = (yield Fetch(NEXT_DEADLINE, {}))[0][0]
-        return Claimed(now, [], due, deadline)
+        ((deadline,),) = yield Fetch(NEXT_DEADLINE, {})
+        return Claimed(now=now, next_due=due, next_deadline=deadline)
     rows = yield Fetch(
         CLAIM,
         {"ids": wanted, "now": now, "margin": margin_ms, "new_engine_id": engine_id},
     )
-    lost = len(wanted) - len(rows)
+    claimed = [ClaimedRow._make(row) for row in rows]
+    lost = len(wanted) - len(claimed)
     rank = {step_id: position for position, step_id in enumerate(wanted)}
-    rows.sort(key=lambda row: rank[row[0]])
-    owners = yield from _owners({row[1] for row in rows}, shard, plan_of)
-    rows = yield from _without_ended(rows, owners, now)
-    anchors = yield from fetch_anchors(anchor for row in rows for anchor in read_object(row[6]).values())
-    read = [(owners[row[1]][0].workflow_url, len(row[5]), len(row[7]), len(row[11])) for row in rows]
-    return Claimed(now, [claimed_record(row, owners[row[1]][0], anchors, now) for row in rows], lost=lost, read=read)
+    claimed.sort(key=lambda row: rank[row.step_id])
+    owners = yield from _owners({row.flow_id for row in claimed}, shard, plan_of)
+    claimed = yield from _without_ended(claimed, owners, now)
+    anchors = yield from fetch_anchors(anchor for row in claimed for anchor in read_object(row.refs).values())
+    read = [row.sizes(owners[row.flow_id].flow.workflow_url) for row in claimed]
+    records = [row.record(owners[row.flow_id].flow, anchors, now) for row in claimed]
+    return Claimed(now=now, steps=records, lost=lost, read=read)
 
 
 def _choose(
@@ -185,12 +232,19 @@ def _choose(
     return None
 
 
-def _owners(flow_ids: Collection[int], shard: int, plan_of: PlanOf) -> Script[dict[int, tuple[FlowRecord, str]]]:
+class _Owner(NamedTuple):
+    """The flow of a step that was taken."""
+
+    flow: FlowRecord
+    status: Status
+
+
+def _owners(flow_ids: Collection[int], shard: int, plan_of: PlanOf) -> Script[dict[int, _Owner]]:
     rows = yield Fetch(FLOWS, {"ids": sorted(flow_ids)})
-    owners: dict[int, tuple[FlowRecord, str]] = {}
-    for row in rows:
-        plan = yield from load_plan(row[3], plan_of)
-        owners[row[0]] = (flow_record(shard, row, plan), row[18])
+    owners: dict[int, _Owner] = {}
+    for flow in map(FlowRow._make, rows):
+        plan = yield from load_plan(flow.graph_hash, plan_of)
+        owners[flow.flow_id] = _Owner(flow.record(shard, plan), Status(flow.status))
     return owners
 
 
@@ -198,47 +252,19 @@ def load_plan(graph_hash: str, plan_of: PlanOf) -> Script[Plan]:
     """The prepared graph of a hash, read where it is not known yet."""
     plan = plan_of(graph_hash, None)
     if plan is None:
-        body = (yield Fetch(GRAPH, {"graph_hash": graph_hash}))[0][0]
+        ((body,),) = yield Fetch(GRAPH, {"graph_hash": graph_hash})
         plan = plan_of(graph_hash, body)
         assert plan is not None
     return plan
 
 
-def _without_ended(rows: list[Row], owners: dict[int, tuple[FlowRecord, str]], now: int) -> Script[list[Row]]:
+def _without_ended(claimed: Sequence[ClaimedRow], owners: Mapping[int, _Owner], now: int) -> Script[list[ClaimedRow]]:
     """A pending step under a flow that has ended takes the flow's status instead of running."""
-    live: list[Row] = []
-    for row in rows:
-        status = Status(owners[row[1]][1])
+    live: list[ClaimedRow] = []
+    for row in claimed:
+        status = owners[row.flow_id].status
         if status.terminal:
-            yield Execute(CONVERGE_ENDED, {"id": row[0], "new_status": status.value, "now": now})
+            yield Execute(CONVERGE_ENDED, {"id": row.step_id, "new_status": status.value, "now": now})
         else:
             live.append(row)
     return live
-
-
-def claimed_record(
-    row: Row, flow: FlowRecord, anchors: Any, now: int, stored_answers: Sequence[Any] | None = None
-) -> StepRecord:
-    """A leased step from a row of CLAIMED; ``stored_answers`` stand in for those that the row has."""
-    refs = read_object(row[6])
-    if stored_answers is None:
-        stored_answers = loads(row[11]) if row[11] else []
-    answers = [Answer.from_json(answer) for answer in stored_answers]
-    return StepRecord(
-        flow,
-        row[0],
-        row[2],
-        row[3],
-        row[4],
-        restore(row[5], refs, anchors),
-        refs,
-        read_object(row[7]),
-        row[8],
-        row[9],
-        row[10],
-        answers,
-        row[12],
-        row[13],
-        now,
-        row[14],
-    )

@@ -135,14 +135,14 @@ def _failed(found: Full, arrivals: Arrivals, effects: Effects, error: str = "") 
     """A full cohort with a failure counts as one failed arrival further out, or fails the flow."""
     by = found.arrival.by
     if found.outer:
-        gather(arrivals, Arrival(found.outer, 1, 1, by))
+        gather(arrivals, Arrival(found.outer, arrivals=1, failures=1, by=by))
         return
     flow = by.step.flow
     if not error and isinstance(by, Fail):
         error = by.error
     if not error:
         rows = yield Fetch(FIRST_ERROR, {"flow": flow.flow_id})
-        error = rows[0][0] if rows else "cohort failed"
+        error = next((text for (text,) in rows), "cohort failed")
     yield from fail_flow(flow, error, effects)
 
 

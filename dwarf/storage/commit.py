@@ -85,9 +85,10 @@ def _count_arrivals(decision: Decision, arrivals: Arrivals) -> None:
         own = decision.cohort_id == step.step_id
         size = decision.cohort_size if own else 0
         if not own or decision.arrivals >= size:
-            gather(arrivals, Arrival(decision.cohort_id, decision.arrivals, 0, decision, size))
+            arrival = Arrival(decision.cohort_id, arrivals=decision.arrivals, failures=0, by=decision, size=size)
+            gather(arrivals, arrival)
     elif isinstance(decision, Fail) and step.lineage_id:
-        gather(arrivals, Arrival(step.lineage_id, 1, 1, decision))
+        gather(arrivals, Arrival(step.lineage_id, arrivals=1, failures=1, by=decision))
 
 
 def _consequences(decision: Decision, effects: Effects) -> Script[None]:
@@ -112,10 +113,10 @@ def _consequences(decision: Decision, effects: Effects) -> Script[None]:
 
 def _drop_children(step_id: int) -> Script[None]:
     """Delete the child flows of a step that starts over, with everything under them."""
-    found = [row[0] for row in (yield Fetch(CHILDREN, {"id": step_id}))]
+    found = [child for (child,) in (yield Fetch(CHILDREN, {"id": step_id}))]
     level = found
     while level:
-        level = [row[0] for row in (yield Fetch(GRANDCHILDREN, {"ids": level}))]
+        level = [child for (child,) in (yield Fetch(GRANDCHILDREN, {"ids": level}))]
         found.extend(level)
     if found:
         yield from drop_flows(found)

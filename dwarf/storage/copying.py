@@ -16,7 +16,7 @@ from dwarf.core.step import Means, onward
 from dwarf.errors import StateConflict
 from dwarf.storage.forking import Copy, Origin
 from dwarf.storage.outcomes import own_columns
-from dwarf.storage.rows import FLOW_COLUMNS, flow_record, object_text, read_object
+from dwarf.storage.rows import FlowRow, object_text, read_object
 from dwarf.workflow.algebra import overlay
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.signals import Answer
@@ -73,7 +73,7 @@ class Copier:
         """All rows, complete but for the time of the write."""
         origin = self._origin
         root = origin.root
-        copy = Copy(Key(self._shard, root["flow_id"], root["token"]), self._flows[root["flow_id"]], [], [])
+        copy = Copy(Key(self._shard, root["flow_id"], root["token"]), self._flows[root["flow_id"]])
         for old in origin.flows:
             flow = self._flow(old)
             copy.flows.append(flow)
@@ -96,7 +96,7 @@ class Copier:
         position = next(index for index, row in enumerate(origin.steps) if row["step_id"] == target)
         row = copy.steps[position]
         flow_row = next(flow for flow in copy.flows if flow["flow_id"] == row["flow_id"])
-        flow = flow_record(self._shard, tuple(flow_row[column.name] for column in FLOW_COLUMNS), plan)
+        flow = FlowRow(**{name: flow_row[name] for name in FlowRow._fields}).record(self._shard, plan)
         goto, error_routed = read_route(origin.steps[position]["route"])
         if error_routed and "onErr" in self._changes and self._changes["onErr"] is None:
             error_routed = False  # the error is taken back
@@ -214,19 +214,19 @@ def _lacking(step: Mapping[str, Any]) -> str:
 def _record(flow: FlowRecord, row: Mapping[str, Any], state: State) -> StepRecord:
     """A step of the copy, for a decision about it."""
     return StepRecord(
-        flow,
-        row["step_id"],
-        row["token"],
-        row["node"],
-        row["depth"],
-        state,
-        read_object(row["refs"]),
-        {},
-        row["attempt"],
-        row["lineage_id"],
-        row["ordinal"],
-        [Answer.from_json(answer) for answer in loads(row["answers"])] if row["answers"] else [],
-        row["lease_seq"],
-        row["created_at"],
-        row["updated_at"],
+        flow=flow,
+        step_id=row["step_id"],
+        token=row["token"],
+        node=row["node"],
+        depth=row["depth"],
+        state=state,
+        refs=read_object(row["refs"]),
+        changes={},
+        attempt=row["attempt"],
+        lineage_id=row["lineage_id"],
+        ordinal=row["ordinal"],
+        answers=[Answer.from_json(answer) for answer in loads(row["answers"])] if row["answers"] else [],
+        lease_seq=row["lease_seq"],
+        created_at=row["created_at"],
+        claimed_at=row["updated_at"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, select, update
 
@@ -11,6 +12,7 @@ from dwarf.core.records import NewFlow
 from dwarf.errors import InvalidRequest, StateConflict, ThreadNotFound
 from dwarf.storage.effects import Effects
 from dwarf.storage.expressions import in_ids, in_names
+from dwarf.storage.named import columns
 from dwarf.storage.rows import read_object
 from dwarf.storage.script import Fetch, Script, Statement
 from dwarf.storage.tables import flows, ids, steps
@@ -22,7 +24,18 @@ _RESERVED = update(ids).where(_OF_KIND).values(next_id=ids.c.next_id + bindparam
 RESERVE = Statement(
     "reserve_ids", _RESERVED.returning(ids.c.next_id), in_turn=(_RESERVED, select(ids.c.next_id).where(_OF_KIND))
 )
-_KEYED = select(flows.c.idempotency_key, flows.c.flow_id, flows.c.token, flows.c.request_hash)
+
+
+class KeyedRow(NamedTuple):
+    """A flow that was created with an idempotency key."""
+
+    idempotency_key: str
+    flow_id: int
+    token: str
+    request_hash: str
+
+
+_KEYED = select(*columns(KeyedRow, flows))
 BY_KEY = Statement("flows_by_idempotency_key", _KEYED.where(in_names(flows.c.idempotency_key, "idempotency_keys")))
 BY_ONE_KEY = Statement("flow_by_idempotency_key", _KEYED.where(flows.c.idempotency_key == bindparam("idempotency_key")))
 BEGINNING = Statement(
@@ -32,18 +45,24 @@ BEGINNING = Statement(
     .where(flows.c.flow_id == bindparam("id"), steps.c.predecessor_id == 0, steps.c.depth == 1),
 )
 THERE = Statement("flows_there", select(flows.c.flow_id, flows.c.token).where(in_ids(flows.c.flow_id, "ids")))
-THREAD = Statement(
-    "thread",
-    select(flows.c.token, flows.c.thread_id, flows.c.thread_token, flows.c.parent_flow_id).where(
-        flows.c.flow_id == bindparam("id")
-    ),
-)
+
+
+class ThreadRow(NamedTuple):
+    """The thread that a flow belongs to."""
+
+    token: str
+    thread_id: int
+    thread_token: str
+    parent_flow_id: int
+
+
+THREAD = Statement("thread", select(*columns(ThreadRow, flows)).where(flows.c.flow_id == bindparam("id")))
 
 
 def reserve(kind: str, count: int) -> Script[int]:
     """Reserve ``count`` ids; the first of them."""
-    rows = yield Fetch(RESERVE, {"of_kind": kind, "count": count})
-    return int(rows[0][0]) - count
+    ((following,),) = yield Fetch(RESERVE, {"of_kind": kind, "count": count})
+    return int(following) - count
 
 
 def create_flows(
@@ -66,10 +85,15 @@ def create_flows(
             effects.graphs.setdefault(flow.record.graph_hash, flow.graph_body)
             effects.add_flow(flow)
             if flow.idempotency_key is not None:
-                known[flow.idempotency_key] = (flow.record.flow_id, flow.record.token, flow.request_hash)
+                known[flow.idempotency_key] = KeyedRow(
+                    flow.idempotency_key,
+                    flow_id=flow.record.flow_id,
+                    token=flow.record.token,
+                    request_hash=flow.request_hash,
+                )
             made.append(flow.key)
-        elif before[2] == flow.request_hash or (yield from _was_asked_for(before[0], flow)):
-            made.append(format_key(flow.record.shard, before[0], before[1]))
+        elif before.request_hash == flow.request_hash or (yield from _was_asked_for(before.flow_id, flow)):
+            made.append(format_key(flow.record.shard, before.flow_id, before.token))
         else:
             made.append(
                 StateConflict(
@@ -89,8 +113,8 @@ def _was_asked_for(flow_id: int, flow: NewFlow) -> Script[bool]:
     )
 
 
-def _known(keys: set[str]) -> Script[dict[str, tuple[int, str, str]]]:
-    """Id, token and request hash of the flows that were created with these keys."""
+def _known(keys: set[str]) -> Script[dict[str, KeyedRow]]:
+    """The flows that were created with these keys."""
     if not keys:
         return {}
     odd = sorted(key for key in keys if "\0" in key)  # a list of texts ends such a one at the NUL, on SQLite
@@ -99,7 +123,7 @@ def _known(keys: set[str]) -> Script[dict[str, tuple[int, str, str]]]:
         rows += yield Fetch(BY_KEY, {"idempotency_keys": sorted(keys.difference(odd))})
     for key in odd:
         rows += yield Fetch(BY_ONE_KEY, {"idempotency_key": key})
-    return {key: (flow_id, token, request_hash) for key, flow_id, token, request_hash in rows}
+    return {row.idempotency_key: row for row in map(KeyedRow._make, rows)}
 
 
 def _there(asked: Sequence[NewFlow]) -> Script[set[str]]:
@@ -114,8 +138,9 @@ def _there(asked: Sequence[NewFlow]) -> Script[set[str]]:
 def thread_of(flow_id: int, token: str) -> Script[tuple[int, str]]:
     """The thread that a root flow belongs to. ThreadNotFound; InvalidRequest for a child flow."""
     rows = yield Fetch(THREAD, {"id": flow_id})
-    if not rows or rows[0][0] != token:
+    named = ThreadRow._make(rows[0]) if rows else None
+    if named is None or named.token != token:
         raise ThreadNotFound("thread not found")
-    if rows[0][3]:
+    if named.parent_flow_id:
         raise InvalidRequest("a child flow belongs to no thread: give the key of a root flow")
-    return rows[0][1], rows[0][2]
+    return named.thread_id, named.thread_token

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, literal_column, null, or_, select, update
 
@@ -15,6 +16,7 @@ from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.storage.cancels import LOCK_STEPS, end_steps
 from dwarf.storage.effects import Effects, Stop
 from dwarf.storage.expressions import ZERO, flag_is, in_ids, status_is
+from dwarf.storage.named import columns
 from dwarf.storage.payloads.blobs import release_blobs
 from dwarf.storage.reading.filters import Filters
 from dwarf.storage.reading.listing import find_flows
@@ -27,12 +29,17 @@ ROOTS_AT_ONCE = 500
 STEPS_AT_ONCE = 20_000  # for each transaction, so that writers do not wait long; a larger tree goes by itself
 AT_ONCE_MS = 1
 
-TARGET = Statement(
-    "delete_target",
-    select(flows.c.token, flows.c.parent_flow_id, flows.c.status, flows.c.delete_after_ms).where(
-        flows.c.flow_id == bindparam("id")
-    ),
-)
+
+class TargetRow(NamedTuple):
+    """What tells whether a flow may be deleted."""
+
+    token: str
+    parent_flow_id: int
+    status: str
+    delete_after_ms: int
+
+
+TARGET = Statement("delete_target", select(*columns(TargetRow, flows)).where(flows.c.flow_id == bindparam("id")))
 _MARK = {"delete_after_ms": bindparam("after"), "idempotency_key": null()}
 MARK_ENDED = Statement(
     "mark_ended_flows",
@@ -107,28 +114,33 @@ DROP_FLOWS = Statement("drop_flows", delete(flows).where(in_ids(flows.c.flow_id,
 
 def delete_flow(flow_id: int, token: str, effects: Effects) -> Script[None]:
     """Mark a root flow that does not run. FlowNotFound, InvalidRequest (a child flow), StateConflict (it runs)."""
-    rows = yield Fetch(TARGET, {"id": flow_id})
-    if not rows or rows[0][0] != token:
+    target = yield from _target(flow_id)
+    if target is None or target.token != token:
         raise FlowNotFound("flow not found")
-    if rows[0][1]:
+    if target.parent_flow_id:
         raise InvalidRequest("a child flow is deleted with its root flow: use the root flow's key")
-    if rows[0][3] or (yield from mark([(flow_id, rows[0][2])], effects)):
+    if target.delete_after_ms or (yield from mark([(flow_id, target.status)], effects)):
         return
-    rows = yield Fetch(TARGET, {"id": flow_id})
-    if rows and not rows[0][3]:
+    target = yield from _target(flow_id)
+    if target is not None and not target.delete_after_ms:
         raise StateConflict("the flow is running: cancel it, or wait until it has stopped, before it is deleted")
+
+
+def _target(flow_id: int) -> Script[TargetRow | None]:
+    rows = yield Fetch(TARGET, {"id": flow_id})
+    return TargetRow._make(rows[0]) if rows else None
 
 
 def purge_candidates(filters: Filters, source: Source, limit: int) -> Script[list[tuple[int, str]]]:
     """The oldest root flows, with their statuses, that fit the filters and do not run."""
     rows = yield from find_flows(filters, source, limit, oldest_first=True, more=("not_running",))
-    return [(row[0], row[3]) for row in rows]
+    return [(row.flow_id, row.status) for row in rows]
 
 
 def retire(status: Status, age_ms: int, effects: Effects) -> Script[int]:
     """Mark some of the roots that have had a status for longer than this. How many; fewer than a chunk at the end."""
     found = yield Fetch(RETIRED, {"status": status.value, "before": effects.now - age_ms})
-    return (yield from mark([(row[0], status.value) for row in found], effects))
+    return (yield from mark([(flow_id, status.value) for (flow_id,) in found], effects))
 
 
 def mark(roots: Iterable[tuple[int, str]], effects: Effects) -> Script[int]:
@@ -160,16 +172,18 @@ def _cancel_under(roots: list[int], effects: Effects) -> Script[None]:
         return
     yield from end_steps(roots, effects.now)
     ended = yield Fetch(ROOTS_AND_LIVE, {"ids": roots})
-    yield Execute(CANCEL_BELOW, {"ids": [row[0] for row in ended], "now": effects.now})
+    yield Execute(CANCEL_BELOW, {"ids": [flow_id for flow_id, *_ in ended], "now": effects.now})
     effects.work_due = True  # there may be room under a limit now
-    effects.stops.extend(Stop(row[0], Status.CANCELLED, workflow=row[1], token=row[2]) for row in ended)
+    effects.stops.extend(
+        Stop(flow_id, Status.CANCELLED, workflow=workflow, token=token) for flow_id, workflow, token in ended
+    )
     effects.moved.update(roots)
 
 
 def removable() -> Script[list[int]]:
     """Some marked roots whose time has come; none when there are none. Their trees can be removed together."""
     now = yield Now()
-    due = [row[0] for row in (yield Fetch(DUE, {"now": now}))]
+    due = [flow_id for (flow_id,) in (yield Fetch(DUE, {"now": now}))]
     if not due:
         return []
     sizes = dict((yield Fetch(SIZES, {"ids": due})))
@@ -185,7 +199,7 @@ def removable() -> Script[list[int]]:
 
 def remove_trees(roots: Collection[int]) -> Script[list[int]]:
     """Remove marked roots with all that is under them, whatever its status. The ids of the flows that are gone."""
-    flow_ids = [row[0] for row in (yield Fetch(TREES, {"ids": roots}))]
+    flow_ids = [flow_id for (flow_id,) in (yield Fetch(TREES, {"ids": roots}))]
     if flow_ids:
         yield from drop_flows(flow_ids)
     return flow_ids

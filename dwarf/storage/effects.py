@@ -77,7 +77,7 @@ class Effects:
     work_due: bool = False  # a step became pending, or a moment is new at which something is due
     resumed: list[int] = field(default_factory=list)  # flows that were interrupted and run again
     written: Counter[tuple[str, str]] | None = None  # sizes of payloads by workflow and column, where they are wanted
-    read: list[tuple[str, int, int, int]] = field(default_factory=list)  # likewise; see claims.Claimed
+    read: list[tuple[str, int, int, int]] = field(default_factory=list)  # likewise; see claims.Read
     place: Suits | None = None  # for the step that is woken
     places: Mapping[int, Suits] = field(default_factory=dict)  # for the step that called a flow which ends, by the flow
     woken: list[StepRecord] = field(default_factory=list)  # leased to this replica
@@ -97,7 +97,8 @@ class Effects:
 
     def stopped(self, flow: FlowRecord, status: Status, final_state: State | None = None, error: str = "") -> None:
         """Tell whoever waits for a flow."""
-        self.stops.append(Stop(flow.flow_id, status, final_state, error, flow.workflow_url, flow.token))
+        stop = Stop(flow.flow_id, status, final_state, error=error, workflow=flow.workflow_url, token=flow.token)
+        self.stops.append(stop)
         self.moved.add(flow.root_flow_id)
 
     def insert(self) -> Script[None]:

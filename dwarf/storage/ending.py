@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, case, literal_column, select, update
 
@@ -13,14 +13,15 @@ from dwarf.core.answers import with_answer
 from dwarf.core.failure import Tail, relevant_tails, stopped_state
 from dwarf.core.keys import format_key
 from dwarf.core.records import FlowRecord, Member, Spawn, State, StepRecord
-from dwarf.storage.claims import LEASE
+from dwarf.storage.claims import LEASE, ClaimedRow
 from dwarf.storage.effects import Effects
 from dwarf.storage.expressions import flag_is, in_ids, of_row, status_is
+from dwarf.storage.named import columns
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import object_text, read_object, restore
 from dwarf.storage.script import Execute, Fetch, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import flows, steps
-from dwarf.storage.waking import ANSWERS, CHANGES, LEASE_SEQ, WAKING, awoken, lease
+from dwarf.storage.waking import WAKING, WakingRow, awoken, lease
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.signals import Answer
 from dwarf.workflow.status import Status
@@ -44,18 +45,26 @@ END_FLOW = Statement(
     ),
 )
 _PARKED = (flag_is(of_row(steps.c.parked), 1), status_is(of_row(steps.c.status), Status.RUNNING, Status.INTERRUPTED))
-CALLERS = Statement(
-    "callers",
-    select(steps.c.step_id, steps.c.answers, steps.c.changes, steps.c.lease_seq, steps.c.called).where(
-        in_ids(steps.c.step_id, "ids"), *_PARKED
-    ),
-)
+
+
+class CallerRow(NamedTuple):
+    """A step that has called a flow and waits for it."""
+
+    step_id: int
+    answers: str
+    changes: str
+    lease_seq: int
+    called: str | None
+
+
+CALLERS = Statement("callers", select(*columns(CallerRow, steps)).where(in_ids(steps.c.step_id, "ids"), *_PARKED))
 CALLERS_WHOLE = Statement(
     "callers_whole",
     select(*WAKING, steps.c.called)
     .join(flows, flows.c.flow_id == steps.c.flow_id)
     .where(in_ids(steps.c.step_id, "ids"), *_PARKED),
 )
+_WHOLE = len(WAKING)
 _REVIVE = update(steps).where(
     steps.c.step_id == bindparam("id"),
     *_PARKED,
@@ -74,33 +83,40 @@ REVIVE = Statement(
     ),
 )
 REVIVE_LEASED = Statement("revive_leased", _REVIVE.values({**_TOLD, **LEASE}))
+
+
+class TailRow(NamedTuple):
+    """A step without a successor."""
+
+    step_id: int
+    lineage_id: int
+    completed: int
+    state: str
+    refs: str
+    changes: str
+
+
+class SpawnRow(NamedTuple):
+    """The source of a cohort."""
+
+    step_id: int
+    node: str
+    depth: int
+    lineage_id: int
+    ordinal: int
+    state: str
+    refs: str
+    changes: str
+    successor_id: int
+
+
 TAILS = Statement(
     "tails",
-    select(
-        steps.c.step_id,
-        steps.c.lineage_id,
-        case((status_is(steps.c.status, Status.COMPLETED), 1), else_=0),
-        steps.c.state,
-        steps.c.refs,
-        steps.c.changes,
-    )
+    select(*columns(TailRow, steps, completed=case((status_is(steps.c.status, Status.COMPLETED), 1), else_=0)))
     .where(steps.c.flow_id == bindparam("flow"), flag_is(steps.c.successor_id, 0))
     .order_by(steps.c.created_at, steps.c.step_id),
 )
-SPAWNS = Statement(
-    "spawns",
-    select(
-        steps.c.step_id,
-        steps.c.node,
-        steps.c.depth,
-        steps.c.lineage_id,
-        steps.c.ordinal,
-        steps.c.state,
-        steps.c.refs,
-        steps.c.changes,
-        steps.c.successor_id,
-    ).where(in_ids(steps.c.step_id, "ids")),
-)
+SPAWNS = Statement("spawns", select(*columns(SpawnRow, steps)).where(in_ids(steps.c.step_id, "ids")))
 MEMBERS = Statement(
     "members",
     select(steps.c.step_id, steps.c.depth, steps.c.changes, steps.c.lineage_id)
@@ -144,7 +160,7 @@ def end_flow(
     matched = yield Execute(END_FLOW, end_row(flow, status, final_state, effects.now, error, reason))
     if not matched:
         return False
-    yield from _ended([Ended(flow, status, final_state, error)], effects)
+    yield from _ended([Ended(flow, status, final_state, error=error)], effects)
     return True
 
 
@@ -182,32 +198,46 @@ def _ended(ended: Sequence[Ended], effects: Effects) -> Script[None]:
         yield from _tell_callers(told, effects)
 
 
+class _Leased(NamedTuple):
+    """A step that goes on at once, since the flow that it has called has ended."""
+
+    ended_id: int
+    step: StepRecord
+    params: dict[str, Any]
+
+
 def _tell_callers(told: Mapping[int, Ended], effects: Effects) -> Script[None]:
     """Give steps, by their ids, the outcomes of the flows that they have called, and lease those that have a place."""
     whole = any(one.flow.flow_id in effects.places for one in told.values())
     rows = yield Fetch(CALLERS_WHOLE if whole else CALLERS, {"ids": sorted(told)})
     pending: list[dict[str, Any]] = []
-    leased: list[tuple[int, StepRecord, dict[str, Any]]] = []
+    leased: list[_Leased] = []
     for row in rows:
-        one = told[row[0]]
-        before, changes, seq = (row[ANSWERS], row[CHANGES], row[LEASE_SEQ]) if whole else row[1:-1]
-        answers = with_answer(
-            loads(before) if before else [], one.answer(read_object(row[-1] or "")), read_object(changes)
-        )
+        asleep, called = None, None
+        if whole:
+            asleep = WakingRow.of(row[:_WHOLE])
+            (called,) = row[_WHOLE:]
+            caller: ClaimedRow | CallerRow = asleep.step
+        else:
+            caller = CallerRow._make(row)
+            called = caller.called
+        one = told[caller.step_id]
+        before: list[Any] = loads(caller.answers) if caller.answers else []
+        answers = with_answer(before, one.answer(read_object(called)), read_object(caller.changes))
         place = effects.places.get(one.flow.flow_id)
-        step = (yield from awoken(row, answers, place, effects)) if whole else None
-        params = {"id": row[0], "seq": seq, "new_answers": dumps(answers), "now": effects.now}
+        step = None if asleep is None else (yield from awoken(asleep, answers, place, effects))
+        params = {"id": caller.step_id, "seq": caller.lease_seq, "new_answers": dumps(answers), "now": effects.now}
         if step is None:
             pending.append(params)
         else:
-            leased.append((one.flow.flow_id, step, {**params, **lease(effects)}))
+            leased.append(_Leased(one.flow.flow_id, step, {**params, **lease(effects)}))
     if pending:
         yield UpdateEach(REVIVE, sorted(pending, key=itemgetter("id")))
         effects.work_due = True
     if leased:
-        leased.sort(key=lambda found: found[1].step_id)
-        landed = yield UpdateEach(REVIVE_LEASED, [params for *_, params in leased])
-        effects.revived.update((flow_id, step) for (flow_id, step, _), ok in zip(leased, landed, strict=True) if ok)
+        leased.sort(key=lambda found: found.step.step_id)
+        landed = yield UpdateEach(REVIVE_LEASED, [found.params for found in leased])
+        effects.revived.update((found.ended_id, found.step) for found, ok in zip(leased, landed, strict=True) if ok)
 
 
 def fail_flow(flow: FlowRecord, error: str, effects: Effects) -> Script[None]:
@@ -218,13 +248,19 @@ def fail_flow(flow: FlowRecord, error: str, effects: Effects) -> Script[None]:
 
 def left_over(flow: FlowRecord) -> Script[dict[str, object]]:
     """The final state of a flow that stops before its end."""
-    rows = yield Fetch(TAILS, {"flow": flow.flow_id})
+    rows = [TailRow._make(row) for row in (yield Fetch(TAILS, {"flow": flow.flow_id}))]
     if not rows:
         return {}
-    anchors = yield from fetch_anchors(anchor for row in rows for anchor in read_object(row[4]).values())
+    anchors = yield from fetch_anchors(anchor for row in rows for anchor in read_object(row.refs).values())
     tails = relevant_tails(
         [
-            Tail(row[0], row[1], bool(row[2]), restore(row[3], read_object(row[4]), anchors), read_object(row[5]))
+            Tail(
+                step_id=row.step_id,
+                lineage_id=row.lineage_id,
+                completed=bool(row.completed),
+                state=restore(row.state, read_object(row.refs), anchors),
+                changes=read_object(row.changes),
+            )
             for row in rows
         ]
     )
@@ -239,14 +275,23 @@ def left_over(flow: FlowRecord) -> Script[dict[str, object]]:
 
 def load_spawns(step_ids: Sequence[int], *, with_members: bool) -> Script[dict[int, Spawn]]:
     """The sources of cohorts, by id, with what their completed members have changed."""
-    rows: list[Row] = yield Fetch(SPAWNS, {"ids": step_ids})
-    all_refs = [read_object(row[6]) for row in rows]
+    rows = [SpawnRow._make(row) for row in (yield Fetch(SPAWNS, {"ids": step_ids}))]
+    all_refs = [read_object(row.refs) for row in rows]
     anchors = yield from fetch_anchors(anchor for refs in all_refs for anchor in refs.values())
     members: list[Row] = (yield Fetch(MEMBERS, {"ids": step_ids})) if with_members else []
     found: dict[int, Spawn] = {}
     for row, refs in zip(rows, all_refs, strict=True):
-        state = restore(row[5], refs, anchors)
-        found[row[0]] = Spawn(row[0], row[1], row[2], row[3], row[4], state, refs, read_object(row[7]), row[8])
+        found[row.step_id] = Spawn(
+            step_id=row.step_id,
+            node=row.node,
+            depth=row.depth,
+            lineage_id=row.lineage_id,
+            ordinal=row.ordinal,
+            state=restore(row.state, refs, anchors),
+            refs=refs,
+            changes=read_object(row.changes),
+            successor_id=row.successor_id,
+        )
     for step_id, depth, changes, lineage in members:
         found[lineage].members.append(Member(step_id, depth, read_object(changes)))
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, select
 
@@ -22,6 +22,7 @@ from dwarf.storage.claims import load_plan
 from dwarf.storage.commit import follow_up
 from dwarf.storage.effects import Effects, PlanOf
 from dwarf.storage.expressions import in_ids
+from dwarf.storage.named import columns
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import read_object, restore
 from dwarf.storage.script import Fetch, InsertMany, Row, Script, Statement
@@ -32,15 +33,49 @@ from dwarf.workflow.status import Status
 
 AT_ONCE = 4096  # rows in one statement
 
+
+class StepPlaceRow(NamedTuple):
+    """Where a step stands."""
+
+    token: str
+    root_flow_id: int
+
+
+class FlowPlaceRow(NamedTuple):
+    """Where a flow stands."""
+
+    token: str
+    parent_flow_id: int
+
+
+class ShapeRow(NamedTuple):
+    """Where a step stands among the others of its tree."""
+
+    step_id: int
+    flow_id: int
+    status: str
+    lineage_id: int
+    ordinal: int
+    predecessor_id: int
+    successor_id: int
+    cohort_size: int
+
+
+class OriginRow(NamedTuple):
+    """What tells whether the origin of a copy is still there."""
+
+    token: str
+    status: str
+    delete_after_ms: int
+
+
 STEP_PLACE = Statement(
     "step_place",
-    select(steps.c.token, flows.c.root_flow_id)
+    select(*columns(StepPlaceRow, steps, flows))
     .join(flows, flows.c.flow_id == steps.c.flow_id)
     .where(steps.c.step_id == bindparam("id")),
 )
-FLOW_PLACE = Statement(
-    "flow_place", select(flows.c.token, flows.c.parent_flow_id).where(flows.c.flow_id == bindparam("id"))
-)
+FLOW_PLACE = Statement("flow_place", select(*columns(FlowPlaceRow, flows)).where(flows.c.flow_id == bindparam("id")))
 ORIGIN_FLOWS = Statement(
     "origin_flows",
     select(*flows.columns).where(flows.c.root_flow_id == bindparam("root")).order_by(flows.c.flow_id),
@@ -48,16 +83,7 @@ ORIGIN_FLOWS = Statement(
 )
 ORIGIN_SHAPE = Statement(
     "origin_shape",
-    select(
-        steps.c.step_id,
-        steps.c.flow_id,
-        steps.c.status,
-        steps.c.lineage_id,
-        steps.c.ordinal,
-        steps.c.predecessor_id,
-        steps.c.successor_id,
-        steps.c.cohort_size,
-    )
+    select(*columns(ShapeRow, steps))
     .join(flows, flows.c.flow_id == steps.c.flow_id)
     .where(flows.c.root_flow_id == bindparam("root"))
     .order_by(steps.c.step_id),
@@ -77,7 +103,7 @@ ROUTED_STEP = Statement(
 )
 ORIGIN_STANDS = Statement(
     "origin_stands",
-    select(flows.c.token, flows.c.status, flows.c.delete_after_ms).where(flows.c.flow_id == bindparam("id")),
+    select(*columns(OriginRow, flows)).where(flows.c.flow_id == bindparam("id")),
 )
 COPY_FLOW = Statement("copy_flow", insert(flows), raw=True)
 COPY_STEP = Statement("copy_step", insert(steps), raw=True)
@@ -105,8 +131,8 @@ class Copy:
 
     origin: Key
     root_id: int
-    flows: list[dict[str, Any]]
-    steps: list[dict[str, Any]]
+    flows: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=list)
     begun_flows: list[dict[str, Any]] = field(default_factory=list)
     begun_steps: list[dict[str, Any]] = field(default_factory=list)
     decision: Decision | None = None  # about the step from which routing goes on
@@ -115,9 +141,10 @@ class Copy:
 def read_for_fork(key: Key, target: Target, plan_of: PlanOf) -> Script[Origin]:
     """A copy that goes on at one step. StepNotFound; InvalidRequest, StateConflict where it cannot go on there."""
     rows = yield Fetch(STEP_PLACE, {"id": key.id})
-    if not rows or rows[0][0] != key.token:
+    place = StepPlaceRow._make(rows[0]) if rows else None
+    if place is None or place.token != key.token:
         raise StepNotFound("step not found")
-    found, tree = yield from _read_tree(rows[0][1])
+    found, tree = yield from _read_tree(place.root_flow_id)
     step = tree.steps.get(key.id)
     if step is None:
         raise StateConflict("the flow of this step is being deleted")
@@ -129,7 +156,7 @@ def read_for_fork(key: Key, target: Target, plan_of: PlanOf) -> Script[Origin]:
         raise InvalidRequest(f"the step has {there} answers, so {target.answers} cannot be kept")
     origin = yield from _read_copy(found, tree, {key.id: target}, answered, plan_of)
     if target.role is Role.AFTER:
-        state, refs_text, changes = (yield Fetch(ROUTED_STEP, {"id": key.id}))[0]
+        ((state, refs_text, changes),) = yield Fetch(ROUTED_STEP, {"id": key.id})
         graph = next(flow["graph_hash"] for flow in origin.flows if flow["flow_id"] == step.flow_id)
         refs = read_object(refs_text)
         anchors = yield from fetch_anchors(refs.values())
@@ -140,10 +167,8 @@ def read_for_fork(key: Key, target: Target, plan_of: PlanOf) -> Script[Origin]:
 
 def read_for_repair(key: Key, plan_of: PlanOf) -> Script[Origin]:
     """A copy that goes on wherever a flow was stopped. FlowNotFound, InvalidRequest (a child flow), StateConflict."""
-    rows = yield Fetch(FLOW_PLACE, {"id": key.id})
-    if not rows or rows[0][0] != key.token:
-        raise FlowNotFound("flow not found")
-    if rows[0][1]:
+    place = yield from find_flow(key)
+    if place.parent_flow_id:
         raise InvalidRequest("a child flow is repaired with its root flow: use the root flow's key")
     found, tree = yield from _read_tree(key.id)
     stopped = [step.step_id for step in tree.steps.values() if step.status is not Status.COMPLETED]
@@ -154,10 +179,20 @@ def read_for_repair(key: Key, plan_of: PlanOf) -> Script[Origin]:
     return (yield from _read_copy(found, tree, targets, answered, plan_of))
 
 
+def find_flow(key: Key) -> Script[FlowPlaceRow]:
+    """Where the flow of a key stands. FlowNotFound."""
+    rows = yield Fetch(FLOW_PLACE, {"id": key.id})
+    place = FlowPlaceRow._make(rows[0]) if rows else None
+    if place is None or place.token != key.token:
+        raise FlowNotFound("flow not found")
+    return place
+
+
 def write_copy(copy: Copy, effects: Effects) -> Script[None]:
     """Write a copy. StateConflict where its origin has been deleted meanwhile."""
     rows = yield Fetch(ORIGIN_STANDS, {"id": copy.origin.id})
-    if not rows or rows[0][0] != copy.origin.token or rows[0][2] > 0:
+    stands = OriginRow._make(rows[0]) if rows else None
+    if stands is None or stands.token != copy.origin.token or stands.delete_after_ms > 0:
         raise StateConflict("the flow is being deleted")
     now = effects.now
     for row in copy.begun_flows:
@@ -189,10 +224,28 @@ def _read_tree(root: int) -> Script[tuple[list[dict[str, Any]], Tree]]:
         raise StateConflict(f"the flow is {tip['status']}: only a flow that has ended can be forked")
     shape = yield Fetch(ORIGIN_SHAPE, {"root": root})
     old = (
-        OldFlow(flow["flow_id"], flow["parent_flow_id"], flow["parent_step_id"], Status(flow["status"]))
+        OldFlow(
+            flow_id=flow["flow_id"],
+            parent_flow_id=flow["parent_flow_id"],
+            parent_step_id=flow["parent_step_id"],
+            status=Status(flow["status"]),
+        )
         for flow in found
     )
-    return found, Tree(old, (OldStep(step, flow, Status(status), *rest) for step, flow, status, *rest in shape))
+    return found, Tree(old, map(_old_step, map(ShapeRow._make, shape)))
+
+
+def _old_step(row: ShapeRow) -> OldStep:
+    return OldStep(
+        step_id=row.step_id,
+        flow_id=row.flow_id,
+        status=Status(row.status),
+        lineage_id=row.lineage_id,
+        ordinal=row.ordinal,
+        predecessor_id=row.predecessor_id,
+        successor_id=row.successor_id,
+        cohort_size=row.cohort_size,
+    )
 
 
 def _read_answers(step_ids: Iterable[int]) -> Script[Answered]:
@@ -219,7 +272,7 @@ def _read_copy(
     if len(rows) < len(ids):
         raise StateConflict("the flow is being deleted")
     chosen = [flow for flow in found if flow["flow_id"] in kept]
-    origin = Origin(root, plan, targets, chosen, _named(_STEP_NAMES, rows))
+    origin = Origin(root, plan, targets, flows=chosen, steps=_named(_STEP_NAMES, rows))
     origin.limits = yield from _read_limits(origin, plan_of)
     return origin
 

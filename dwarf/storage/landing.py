@@ -49,7 +49,9 @@ def land(
         yield from _settle(through, counted, effects)
         rest = _Rest.of(through, created, effects)
         links = UpdateEach(LINK_MEMBERS, effects.links)
-        others = (yield Landing(links, rest.parts, last))[1:] if rest.parts or effects.links else []
+        others = []
+        if rest.parts or effects.links:
+            _, *others = yield Landing(links, rest.parts, last)
     else:
         rest = _Rest.of(numbered, created, effects)
         written, *others = yield Landing(own, rest.parts, last)
@@ -111,7 +113,7 @@ class _Rest:
 def _arrival(decision: Decision) -> Arrival | None:
     """The branches that reach a fan-in by a decision, where they are counted on another row than its own."""
     if isinstance(decision, Advance) and decision.arrivals and decision.cohort_id != decision.step.step_id:
-        return Arrival(decision.cohort_id, decision.arrivals, 0, decision)
+        return Arrival(decision.cohort_id, arrivals=decision.arrivals, failures=0, by=decision)
     return None
 
 

@@ -69,12 +69,13 @@ def _admit_one(name: str, waiting: list[tuple[int, str]], now: int, result: Admi
     # the gate's row is locked until the commit, so that two replicas do not count at the same time
     if not (yield Execute(GATE, {"name": name})):
         yield InsertMany(NEW_GATE, [{"limit_name": name}])
-    rule = LimitRule.parse(waiting[0][1])
-    running = (yield Fetch(RUNNING, {"name": name}))[0][0] if rule.concurrency else 0
-    recent, oldest = 0, None
+    rule = LimitRule.parse(next(text for _, text in waiting))
+    running, recent, oldest = 0, 0, None
+    if rule.concurrency:
+        ((running,),) = yield Fetch(RUNNING, {"name": name})
     if rule.starts:
         yield Execute(FORGET, {"name": name, "until": now - rule.period_ms})
-        recent, oldest = (yield Fetch(STARTS, {"name": name}))[0]
+        ((recent, oldest),) = yield Fetch(STARTS, {"name": name})
     room, again = admitted(rule, running, recent, oldest, now)
     chosen = [step_id for step_id, _ in waiting[:room]]
     result.step_ids += chosen

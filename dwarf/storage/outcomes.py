@@ -110,7 +110,8 @@ def count_payloads(decision: Decision, row: Mapping[str, Any], written: Counter[
 
 
 def _step_id(row: tuple[int, dict[str, Any]]) -> int:
-    step_id: int = row[1]["id"]
+    _, params = row
+    step_id: int = params["id"]
     return step_id
 
 

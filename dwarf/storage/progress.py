@@ -33,7 +33,7 @@ def write_progress(reports: Sequence[tuple[int, int, str]]) -> Script[None]:
     """Keep progress on running steps: (step id, lease, JSON text) each. Steps that moved on are left alone."""
     now = yield Now()
     free: list[Row] | None = yield Lock(FREE, {"ids": [step_id for step_id, _, _ in reports]})
-    wanted = None if free is None else {row[0] for row in free}
+    wanted = None if free is None else {step_id for (step_id,) in free}
     yield UpdateEach(
         PROGRESS,
         [

@@ -6,11 +6,14 @@ it: leases are taken back by their own time, so a row that is lost, late or too 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from dwarf.storage.expressions import in_ids
+from dwarf.storage.named import columns
 from dwarf.storage.script import Execute, Fetch, InsertMany, Now, Script, Statement
 from dwarf.storage.tables import replicas
 
@@ -42,7 +45,17 @@ REGISTER = Statement(
     ),
 )
 LEAVE = Statement("leave_replicas", delete(replicas).where(*_OWN))
-ALL = Statement("all_replicas", select(replicas.c.engine_id, replicas.c.nonce, replicas.c.seen_at))
+
+
+class ReplicaRow(NamedTuple):
+    """A replica as it is registered."""
+
+    engine_id: int
+    nonce: str
+    seen_at: int
+
+
+ALL = Statement("all_replicas", select(*columns(ReplicaRow, replicas)))
 REMOVE = Statement(
     "remove_stale_replicas",
     delete(replicas).where(in_ids(replicas.c.engine_id, "ids"), replicas.c.seen_at < bindparam("before")),
@@ -71,17 +84,17 @@ def renew(engine_id: int, nonce: str, workers: int) -> Script[Seen]:
     """Tell that an engine lives, and see who else does. A row that is gone is made again."""
     now = yield Now()
     renewed = yield Execute(RENEW, {"own_id": engine_id, "own_nonce": nonce, "now": now})
-    rows = yield Fetch(ALL, {})
-    known = {row[0]: row for row in rows}
-    taken = engine_id in known and known[engine_id][1] != nonce
+    rows = [ReplicaRow._make(row) for row in (yield Fetch(ALL, {}))]
+    known = {row.engine_id: row for row in rows}
+    taken = engine_id in known and known[engine_id].nonce != nonce
     missing = not renewed and not taken
     if missing:
         yield from _register(engine_id, nonce, workers, now)
-    stale = [row[0] for row in rows if row[2] < now - STALE_MS and row[0] != engine_id][:REMOVED_AT_ONCE]
+    stale = [row.engine_id for row in rows if row.seen_at < now - STALE_MS and row.engine_id != engine_id]
+    del stale[REMOVED_AT_ONCE:]
     if stale:
         yield Execute(REMOVE, {"ids": sorted(stale), "before": now - STALE_MS})
-    living = {row[0] for row in rows if row[2] >= now - LIVING_MS} | {engine_id}
-    return Seen(len(living), taken, missing)
+    return Seen(_living(rows, engine_id, now), taken, missing)
 
 
 def leave(engine_id: int, nonce: str) -> Script[None]:
@@ -101,5 +114,9 @@ def _register(engine_id: int, nonce: str, workers: int, now: int) -> Script[None
 
 
 def _count(engine_id: int, now: int) -> Script[int]:
-    rows = yield Fetch(ALL, {})
-    return len({row[0] for row in rows if row[2] >= now - LIVING_MS} | {engine_id})
+    rows = [ReplicaRow._make(row) for row in (yield Fetch(ALL, {}))]
+    return _living(rows, engine_id, now)
+
+
+def _living(rows: Iterable[ReplicaRow], engine_id: int, now: int) -> int:
+    return len({row.engine_id for row in rows if row.seen_at >= now - LIVING_MS} | {engine_id})

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Integer, bindparam, insert, literal_column, select
 
 from dwarf.core.fairness import DEFAULT_PRIORITY, DEFAULT_WEIGHT
+from dwarf.core.plan import Plan
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
+from dwarf.storage.named import columns
 from dwarf.storage.payloads.cutting import with_source
-from dwarf.storage.script import InsertMany, Row, Statement
+from dwarf.storage.script import InsertMany, Statement
 from dwarf.storage.tables import flows, graphs, steps
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.status import Status
@@ -196,53 +198,56 @@ def flow_row(flow: NewFlow, now: int, engine_id: int) -> dict[str, Any]:
     }
 
 
-FLOW_COLUMNS = (
-    flows.c.flow_id,
-    flows.c.token,
-    flows.c.workflow_url,
-    flows.c.graph_hash,
-    flows.c.baggage,
-    flows.c.parent_flow_id,
-    flows.c.parent_step_id,
-    flows.c.root_flow_id,
-    flows.c.priority,
-    flows.c.fairness_key,
-    flows.c.fairness_weight,
-    flows.c.time_budget_ms,
-    flows.c.created_at,
-    flows.c.updated_at,
-    flows.c.thread_id,
-    flows.c.thread_token,
-    flows.c.trace_parent,
-    flows.c.delete_on_completion,
-    flows.c.status,
-)
+class FlowRow(NamedTuple):
+    """What is read of a flow that runs, or may run again."""
+
+    flow_id: int
+    token: str
+    workflow_url: str
+    graph_hash: str
+    baggage: str
+    parent_flow_id: int
+    parent_step_id: int
+    root_flow_id: int
+    priority: int
+    fairness_key: str
+    fairness_weight: float
+    time_budget_ms: int
+    created_at: int
+    updated_at: int
+    thread_id: int
+    thread_token: str
+    trace_parent: str
+    delete_on_completion: int
+    status: str
+
+    def record(self, shard: int, plan: Plan) -> FlowRecord:
+        """The flow, with its graph."""
+        return FlowRecord(
+            shard=shard,
+            flow_id=self.flow_id,
+            token=self.token,
+            workflow_url=self.workflow_url,
+            plan=plan,
+            graph_hash=self.graph_hash,
+            baggage=read_object(self.baggage),
+            parent_flow_id=self.parent_flow_id,
+            parent_step_id=self.parent_step_id,
+            root_flow_id=self.root_flow_id,
+            priority=self.priority,
+            fairness_key=self.fairness_key,
+            fairness_weight=self.fairness_weight,
+            time_budget_ms=self.time_budget_ms,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            thread_id=self.thread_id,
+            thread_token=self.thread_token,
+            trace_parent=self.trace_parent,
+            delete_on_completion=bool(self.delete_on_completion),
+        )
 
 
-def flow_record(shard: int, row: Row, plan: Any) -> FlowRecord:
-    """A record from a row of FLOW_COLUMNS."""
-    return FlowRecord(
-        shard,
-        row[0],
-        row[1],
-        row[2],
-        plan,
-        row[3],
-        read_object(row[4]),
-        row[5],
-        row[6],
-        row[7],
-        row[8],
-        row[9],
-        row[10],
-        row[11],
-        row[12],
-        row[13],
-        row[14],
-        row[15],
-        row[16],
-        bool(row[17]),
-    )
+FLOW_COLUMNS = columns(FlowRow, flows)
 
 
 def restore(stored: str, refs: Mapping[str, int], anchors: Mapping[int, State]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
 
@@ -15,26 +15,32 @@ from dwarf.storage.claims import GRAPH
 from dwarf.storage.creates import create_flows
 from dwarf.storage.effects import Effects
 from dwarf.storage.expressions import flag_is
+from dwarf.storage.named import columns
 from dwarf.storage.rows import object_text, read_object
 from dwarf.storage.script import Execute, Fetch, InsertMany, Now, Row, Script, Statement
 from dwarf.storage.tables import schedules
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.values.meaning import canonical
 
-_COLUMNS = (
-    schedules.c.name,
-    schedules.c.definition_hash,
-    schedules.c.workflow_url,
-    schedules.c.graph_hash,
-    schedules.c.cron,
-    schedules.c.every_ms,
-    schedules.c.timezone,
-    schedules.c.state,
-    schedules.c.options,
-    schedules.c.catch_up,
-    schedules.c.paused,
-    schedules.c.next_at,
-)
+
+class ScheduleRow(NamedTuple):
+    """A schedule as it is stored."""
+
+    name: str
+    definition_hash: str
+    workflow_url: str
+    graph_hash: str
+    cron: str
+    every_ms: int
+    timezone: str
+    state: str
+    options: str
+    catch_up: int
+    paused: int
+    next_at: int
+
+
+_COLUMNS = columns(ScheduleRow, schedules)
 _ACTIVE = flag_is(schedules.c.paused, 0)
 
 INSERT = Statement("insert_schedule", insert(schedules).values({column: bindparam(column.name) for column in _COLUMNS}))
@@ -70,7 +76,7 @@ UNPAUSE = Statement(
 DELETE = Statement("delete_schedule", delete(schedules).where(schedules.c.name == bindparam("of_name")))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRecord:
     """A schedule as it is kept. ``graph_hash`` is empty where the host is asked for the workflow at each tick."""
 
@@ -107,9 +113,10 @@ def _is_same(known: ScheduleRecord, record: ScheduleRecord) -> bool:
 
 def put_schedule(record: ScheduleRecord, graph_body: str, effects: Effects) -> Script[ScheduleRecord]:
     """Keep a schedule. One of the same name and definition is left as it is; another definition replaces it."""
-    known = yield Fetch(ONE, {"of_name": record.name})
-    if known and _is_same(old := _record(known[0]), record):
-        return old
+    rows = yield Fetch(ONE, {"of_name": record.name})
+    known = _record(rows[0]) if rows else None
+    if known is not None and _is_same(known, record):
+        return known
     if record.graph_hash:
         effects.graphs[record.graph_hash] = graph_body
     row = {
@@ -126,7 +133,7 @@ def put_schedule(record: ScheduleRecord, graph_body: str, effects: Effects) -> S
         "paused": 0,
         "next_at": record.next_at,
     }
-    if known:
+    if known is not None:
         changed = {f"new_{name}": value for name, value in row.items() if name not in ("name", "paused")}
         yield Execute(UPDATE, {**changed, "of_name": record.name})
     else:
@@ -158,13 +165,14 @@ def due_schedules() -> Script[tuple[list[ScheduleRecord], int, int | None]]:
     """The schedules to fire, the time, and when the next one is due after them."""
     now = yield Now()
     rows = yield Fetch(DUE, {"now": now})
-    following = (yield Fetch(NEXT, {}))[0][0]
+    ((following,),) = yield Fetch(NEXT, {})
     return [_record(row) for row in rows], now, following
 
 
 def read_graph_body(graph_hash: str) -> Script[str]:
     """The text of a frozen graph."""
-    return str((yield Fetch(GRAPH, {"graph_hash": graph_hash}))[0][0])
+    ((body,),) = yield Fetch(GRAPH, {"graph_hash": graph_hash})
+    return str(body)
 
 
 def fire_schedule(name: str, tick: int, next_at: int, flows: Sequence[NewFlow], effects: Effects) -> Script[bool]:
@@ -192,15 +200,16 @@ def delete_schedule(name: str) -> Script[None]:
 
 
 def _record(row: Row) -> ScheduleRecord:
+    kept = ScheduleRow._make(row)
     return ScheduleRecord(
-        name=row[0],
-        definition_hash=row[1],
-        workflow_url=row[2],
-        graph_hash=row[3],
-        rhythm=Rhythm(row[4], row[5], row[6]),
-        state=read_object(row[7]),
-        options=read_object(row[8]),
-        catch_up=bool(row[9]),
-        paused=bool(row[10]),
-        next_at=row[11],
+        name=kept.name,
+        definition_hash=kept.definition_hash,
+        workflow_url=kept.workflow_url,
+        graph_hash=kept.graph_hash,
+        rhythm=Rhythm(kept.cron, kept.every_ms, kept.timezone),
+        state=read_object(kept.state),
+        options=read_object(kept.options),
+        catch_up=bool(kept.catch_up),
+        paused=bool(kept.paused),
+        next_at=kept.next_at,
     )

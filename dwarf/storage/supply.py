@@ -105,7 +105,7 @@ def wake_due(now: int) -> Script[bool]:
     """Wake the steps whose time has come, the first of them. Whether there may be more."""
     found = yield Fetch(OVERSLEPT, {"now": now})
     if found:
-        yield Execute(WAKE, {"ids": sorted(row[0] for row in found)})
+        yield Execute(WAKE, {"ids": sorted(step_id for (step_id,) in found)})
     return len(found) == WOKEN_AT_ONCE
 
 
@@ -128,7 +128,7 @@ def find_due(
     common = {"now": now, "full": full, "shut": shut, "calm": calm}
     floor, woken = -1, False
     while len(found) < limit:
-        band, wake_at = (yield Fetch(BAND, {**common, "floor": floor}))[0]
+        ((band, wake_at),) = yield Fetch(BAND, {**common, "floor": floor})
         if not woken and wake_at is not None and wake_at <= now:
             if (yield from wake_due(now)):
                 return None
@@ -145,7 +145,7 @@ def find_due(
 def look(full: Sequence[str], shut: Sequence[str], calm: int = ANY_CRASHES) -> Script[tuple[Pressure | None, bool]]:
     """The best band that waits now, and its keys; None where nothing does. And whether steps are to be woken."""
     now = yield Now()
-    band, wake_at = (yield Fetch(BAND, {"now": now, "full": full, "shut": shut, "calm": calm, "floor": -1}))[0]
+    ((band, wake_at),) = yield Fetch(BAND, {"now": now, "full": full, "shut": shut, "calm": calm, "floor": -1})
     overslept = wake_at is not None and wake_at <= now
     if band is None:
         return None, overslept

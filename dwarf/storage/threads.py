@@ -10,10 +10,10 @@ from dwarf.core.keys import Key
 from dwarf.core.records import FlowRecord, NewFlow, State
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, ThreadNotFound
 from dwarf.storage.claims import load_plan
-from dwarf.storage.creates import THREAD
+from dwarf.storage.creates import THREAD, ThreadRow
 from dwarf.storage.effects import Effects, PlanOf
 from dwarf.storage.expressions import ZERO, locked
-from dwarf.storage.rows import FLOW_COLUMNS, flow_record, read_object
+from dwarf.storage.rows import FLOW_COLUMNS, FlowRow, read_object
 from dwarf.storage.script import Fetch, Lock, Script, Statement
 from dwarf.storage.tables import flows
 from dwarf.workflow.algebra import fold, settle
@@ -42,26 +42,28 @@ def continue_thread(key: Key, additions: State, make: NextTurn, effects: Effects
     StateConflict where the latest has not completed; ReducerError where an addition does not fit its reducer.
     """
     rows = yield Fetch(THREAD, {"id": key.id})
-    if not rows or rows[0][0] != key.token:
+    named = ThreadRow._make(rows[0]) if rows else None
+    if named is None or named.token != key.token:
         raise FlowNotFound("flow not found")
-    _, thread_id, _, parent = rows[0]
-    if parent:
+    if named.parent_flow_id:
         raise InvalidRequest("a child flow belongs to no thread: continue its root flow")
-    rows = yield Fetch(LATEST_TURN, {"thread": thread_id})
+    rows = yield Fetch(LATEST_TURN, {"thread": named.thread_id})
     if rows:
+        ((latest,),) = rows
         # of two that continue a thread at once, the second waits here, and then finds the turn of the first
-        yield Lock(LOCK_TURN, {"id": rows[0][0]})
-        rows = yield Fetch(BASE, {"thread": thread_id})
+        yield Lock(LOCK_TURN, {"id": latest})
+        rows = yield Fetch(BASE, {"thread": named.thread_id})
     if not rows:
         raise ThreadNotFound("no flow is left in the thread that could be continued")
-    *columns, status, final_state = rows[0]
-    if status != Status.COMPLETED:
+    *columns, final_state = rows[0]
+    turn = FlowRow._make(columns)
+    if turn.status != Status.COMPLETED:
         raise StateConflict(
-            f"the latest flow of the thread is {status}: only a completed one can be continued, and no fork; "
+            f"the latest flow of the thread is {turn.status}: only a completed one can be continued, and no fork; "
             "create(..., thread=...) adds a flow to the thread whatever the others came to"
         )
-    plan = yield from load_plan(columns[3], plan_of)
-    base = flow_record(effects.writer.shard, (*columns, status), plan)
+    plan = yield from load_plan(turn.graph_hash, plan_of)
+    base = turn.record(effects.writer.shard, plan)
     # this transaction may be older than the turn it has waited for, and turns are told apart by their times
     effects.now = max(effects.now, base.created_at + 1)
     state = settle(fold(read_object(final_state), [additions], plan.reducers))

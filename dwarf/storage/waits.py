@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, bindparam, exists, literal_column, select, update
 
@@ -14,10 +14,11 @@ from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, StepNotFou
 from dwarf.storage.claims import LEASE
 from dwarf.storage.effects import Effects, Stop
 from dwarf.storage.expressions import flag_is, locked, of_row, status_is
+from dwarf.storage.named import columns
 from dwarf.storage.rows import read_object
 from dwarf.storage.script import Execute, Fetch, Landing, Lock, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import flows, steps
-from dwarf.storage.waking import ANSWERS, CHANGES, FLOW, LEASE_SEQ, LINEAGE, WAKING, awoken, lease
+from dwarf.storage.waking import WAKING, WakingRow, awoken, lease
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.schemas import find_schema
 from dwarf.workflow.signals import Answer, Interrupt, answer_on_timeout
@@ -91,20 +92,33 @@ RESUME_CALLER = Statement(
     .values(status=literal_column("'running'"), updated_at=bindparam("now")),
 )
 
-_WAITING = (
-    steps.c.step_id,
-    steps.c.flow_id,
-    steps.c.token,
-    steps.c.changes,
-    steps.c.lineage_id,
-    steps.c.answers,
-    steps.c.lease_seq,
-    flows.c.parent_flow_id,
-    flows.c.parent_step_id,
-    flows.c.root_flow_id,
-    steps.c.interrupt,
-    steps.c.updated_at,
-)
+
+class RootRow(NamedTuple):
+    """What tells whether a flow may be answered."""
+
+    token: str
+    parent_flow_id: int
+    status: str
+
+
+class LeafRow(NamedTuple):
+    """A step that waits for an answer, with what its flow hangs from."""
+
+    step_id: int
+    flow_id: int
+    token: str
+    changes: str
+    lineage_id: int
+    answers: str
+    lease_seq: int
+    parent_flow_id: int
+    parent_step_id: int
+    root_flow_id: int
+    interrupt: str
+    updated_at: int
+
+
+_WAITING = columns(LeafRow, steps, flows)
 _LEAF = (flag_is(steps.c.parked, 0), status_is(steps.c.status, Status.INTERRUPTED))
 _ROOTS, _FLOWS, _STEPS = flows.alias("roots"), flows.alias("flows_below"), steps.alias("steps_below")
 
@@ -123,10 +137,10 @@ _OLDEST = (  # apart from the rest of its row: there may be many of them
 )
 
 
-def _waiting(step_id: ColumnElement[int], *columns: ColumnElement[Any]) -> Select[Any]:
+def _waiting(step_id: ColumnElement[int], *chosen: ColumnElement[Any]) -> Select[Any]:
     """A step of a tree that waits for an answer, with what tells whether its root may be answered."""
     return (
-        select(_ROOTS.c.token, _ROOTS.c.parent_flow_id, _ROOTS.c.status, *columns)
+        select(*columns(RootRow, _ROOTS), *chosen)
         .select_from(steps)
         .join(flows, flows.c.flow_id == steps.c.flow_id)
         .join(_ROOTS, _ROOTS.c.flow_id == bindparam("root"))
@@ -153,13 +167,14 @@ OVERDUE = Statement(
 )
 RESUMABLE = Statement(
     "resumable_flow",
-    select(flows.c.token, flows.c.parent_flow_id, flows.c.status).where(flows.c.flow_id == bindparam("id")),
+    select(*columns(RootRow, flows)).where(flows.c.flow_id == bindparam("id")),
 )
+_ROOT, _WHOLE = len(RootRow._fields), len(WAKING)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """A step that waits for an answer. ``row``: all of it, where it may be run at once."""
+    """A step that waits for an answer. ``asleep``: all of it, where it may be run at once."""
 
     step_id: int
     flow_id: int
@@ -175,7 +190,7 @@ class Leaf:
     interrupt: Interrupt
     misses: int  # see ``answers.misses_after``
     since: int
-    row: Row | None = None
+    asleep: WakingRow | None = None
 
 
 def interrupt_upward(flow: FlowRecord, effects: Effects) -> Script[None]:
@@ -188,7 +203,7 @@ def interrupt_upward(flow: FlowRecord, effects: Effects) -> Script[None]:
             break
         yield Execute(INTERRUPT_CALLER, {"id": caller, "now": effects.now})
         flow_id = parent_flow
-        parent_flow, caller, token = (yield Fetch(PARENT, {"id": flow_id}))[0]
+        ((parent_flow, caller, token),) = yield Fetch(PARENT, {"id": flow_id})
     effects.moved.add(flow.root_flow_id)
 
 
@@ -224,14 +239,15 @@ def answer_step(
     if step is None:
         search, params = (OLDEST_LEAF_WHOLE if whole else OLDEST_LEAF), {"root": flow_id}
     else:
-        search, params = (ONE_LEAF_WHOLE if whole else ONE_LEAF), {"root": flow_id, "step": step[0]}
+        step_id, _ = step
+        search, params = (ONE_LEAF_WHOLE if whole else ONE_LEAF), {"root": flow_id, "step": step_id}
     while True:
         rows = yield Fetch(search, params, alone=True)
         _check_root(rows or (yield Fetch(RESUMABLE, {"id": flow_id}, alone=True)), flow_token)
         if not rows:
             raise StateConflict("the flow is not paused at an interrupt" if step is None else "the step does not wait")
-        leaf = _whole(rows[0][3:]) if whole else _leaf(rows[0][3:])
-        if step is not None and leaf.token != step[1]:
+        leaf = _whole_leaf(rows[0][_ROOT:]) if whole else _leaf(LeafRow._make(rows[0][_ROOT:]))
+        if step is not None and step != (leaf.step_id, leaf.token):
             raise StepNotFound("step not found")
         schema = find_schema(leaf.payload)
         if schema is not None:
@@ -244,21 +260,21 @@ def answer_step(
 
 
 def _check_root(rows: Sequence[Row], token: str) -> None:
-    """Whether a flow may be answered, from a row that begins with its token, parent and status."""
-    if not rows or rows[0][0] != token:
+    """Whether a flow may be answered, from a row that begins with a RootRow."""
+    root = RootRow._make(rows[0][:_ROOT]) if rows else None
+    if root is None or root.token != token:
         raise FlowNotFound("flow not found")
-    if rows[0][1]:
+    if root.parent_flow_id:
         raise InvalidRequest("a child flow is answered through its root flow's key, or by the step's key")
-    if rows[0][2] != Status.INTERRUPTED:
-        raise StateConflict(f"the flow is {rows[0][2]}: it does not wait for an answer")
+    if root.status != Status.INTERRUPTED:
+        raise StateConflict(f"the flow is {root.status}: it does not wait for an answer")
 
 
 def answer_overdue(effects: Effects) -> Script[int]:
     """Give every interrupt whose deadline has passed its default, or a time-out. Answers how many."""
     rows = yield Fetch(OVERDUE, {"now": effects.now})
     count = 0
-    for row in rows:
-        leaf = _leaf(row)
+    for leaf in map(_leaf, map(LeafRow._make, rows)):
         count += yield from _wake(leaf, answer_on_timeout(leaf.interrupt), effects)
     return count
 
@@ -268,7 +284,7 @@ def _wake(leaf: Leaf, answer: Answer, effects: Effects) -> Script[bool]:
     now = effects.now
     asked = replace(answer, asked=leaf.payload, key=leaf.interrupt.key, misses=leaf.misses)
     answers = with_answer(leaf.answers, asked, leaf.changes, times(leaf.since, now))
-    step = None if leaf.row is None else (yield from awoken(leaf.row, answers, effects.place, effects))
+    step = None if leaf.asleep is None else (yield from awoken(leaf.asleep, answers, effects.place, effects))
     params: dict[str, Any] = {"id": leaf.step_id, "seq": leaf.lease_seq, "new_answers": dumps(answers), "now": now}
     write = RESUME_STEP_BY if answer.by else RESUME_STEP
     if step is not None:
@@ -309,26 +325,52 @@ def _wake_among_others(leaf: Leaf, write: Execute, effects: Effects) -> Script[l
         yield Execute(RESUME_CALLER, {"id": caller, "now": now})
         flow_id, woken = parent_flow, caller
         yield Lock(LOCK_FLOW, {"id": flow_id})
-        parent_flow, caller, _ = (yield Fetch(PARENT, {"id": flow_id}))[0]
+        ((parent_flow, caller, _),) = yield Fetch(PARENT, {"id": flow_id})
     return going_on
 
 
-def _whole(row: Row) -> Leaf:
+def _whole_leaf(row: Row) -> Leaf:
     """From a row of WAKING, with the question behind it."""
-    parents = row[FLOW + 5 : FLOW + 8]
-    return _leaf((*row[:3], row[CHANGES], row[LINEAGE], row[ANSWERS], row[LEASE_SEQ], *parents, *row[-2:]), row)
+    asleep = WakingRow.of(row[:_WHOLE])
+    interrupt, since = row[_WHOLE:]
+    step, flow = asleep.step, asleep.flow
+    return _leaf(
+        LeafRow(
+            step_id=step.step_id,
+            flow_id=step.flow_id,
+            token=step.token,
+            changes=step.changes,
+            lineage_id=step.lineage_id,
+            answers=step.answers,
+            lease_seq=step.lease_seq,
+            parent_flow_id=flow.parent_flow_id,
+            parent_step_id=flow.parent_step_id,
+            root_flow_id=flow.root_flow_id,
+            interrupt=interrupt,
+            updated_at=since,
+        ),
+        asleep,
+    )
 
 
-def _leaf(columns: Row, row: Row | None = None) -> Leaf:
-    """From a row of _WAITING."""
-    step_id, flow_id, token, changes, lineage_id, answers, lease_seq, *linkage, interrupt, since = columns
-    stored = read_object(interrupt)
+def _leaf(row: LeafRow, asleep: WakingRow | None = None) -> Leaf:
+    stored = read_object(row.interrupt)
     payload = stored.get("payload") or {}
     default, key = stored.get("default"), stored.get("key") or ""
-    asked = Interrupt(payload, default=default, has_default="default" in stored, key=key)
-    misses = stored.get("misses") or 0
-    known = loads(answers) if answers else []
-    before, parents = read_object(changes), (linkage[0], linkage[1], linkage[2])
     return Leaf(
-        step_id, flow_id, token, before, lineage_id, known, lease_seq, *parents, payload, asked, misses, since, row
+        step_id=row.step_id,
+        flow_id=row.flow_id,
+        token=row.token,
+        changes=read_object(row.changes),
+        lineage_id=row.lineage_id,
+        answers=loads(row.answers) if row.answers else [],
+        lease_seq=row.lease_seq,
+        parent_flow_id=row.parent_flow_id,
+        parent_step_id=row.parent_step_id,
+        root_flow_id=row.root_flow_id,
+        payload=payload,
+        interrupt=Interrupt(payload, default=default, has_default="default" in stored, key=key),
+        misses=stored.get("misses") or 0,
+        since=row.updated_at,
+        asleep=asleep,
     )

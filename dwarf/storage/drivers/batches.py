@@ -227,7 +227,16 @@ def _parts(statement: Statement, offset: int, *, needs: bool = False) -> _Parts 
     if needs:
         arrays.append(f"${offset + count}::BIGINT[]")
         names.append("need")
-    return _Parts(parts[1], parts[2], f"unnest({', '.join(arrays)})", ", ".join(names), count, first, bool(insert))
+    head, tail = parts.groups()
+    return _Parts(
+        head=head,
+        tail=tail,
+        given=f"unnest({', '.join(arrays)})",
+        names=", ".join(names),
+        count=count,
+        first=first,
+        is_insert=bool(insert),
+    )
 
 
 def _spread(

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from dwarf.core.keys import Key, parse_key
-from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
+from dwarf.errors import InvalidRequest, StateConflict
 from dwarf.storage.claims import GRAPH
-from dwarf.storage.forking import FLOW_PLACE, ORIGIN_FLOWS
+from dwarf.storage.forking import ORIGIN_FLOWS, find_flow
 from dwarf.storage.moving.lines import FLOW_COLUMNS, STEP_COLUMNS, line_of, line_with
 from dwarf.storage.payloads.blobs import read_blobs
 from dwarf.storage.payloads.cutting import names_in
@@ -49,10 +49,8 @@ class Exported:
 
 def read_export(key: Key) -> Script[Exported]:
     """A flow that has stopped, with everything under it. FlowNotFound, InvalidRequest (a child flow), StateConflict."""
-    place = yield Fetch(FLOW_PLACE, {"id": key.id})
-    if not place or place[0][0] != key.token:
-        raise FlowNotFound("flow not found")
-    if place[0][1]:
+    place = yield from find_flow(key)
+    if place.parent_flow_id:
         raise InvalidRequest("a child flow is exported with its root flow: use the root flow's key")
     rows = yield Fetch(ORIGIN_FLOWS, {"root": key.id})
     found = [dict(zip(_FLOW_NAMES, row, strict=True)) for row in rows]
@@ -67,7 +65,7 @@ def read_export(key: Key) -> Script[Exported]:
     for flow in found:
         graph_hash = flow["graph_hash"]
         if graph_hash not in graphs:
-            graphs[graph_hash] = (yield Fetch(GRAPH, {"graph_hash": graph_hash}))[0][0]
+            ((graphs[graph_hash],),) = yield Fetch(GRAPH, {"graph_hash": graph_hash})
     blobs = {name for row in (*found, *known) for name in _blobs_of(row)}
     return Exported(graphs, sorted(blobs), list(_lines(root, found, known)))
 

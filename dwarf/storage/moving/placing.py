@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dwarf.core.keys import format_key
@@ -27,11 +27,11 @@ class Arrived:
 
     key: str
     root_id: int
-    flows: list[dict[str, Any]]
-    steps: list[dict[str, Any]]
     graphs: dict[str, str]
     bodies: dict[str, str]  # the texts of blobs by their names in this database
-    blobs: set[tuple[Holder, str]]  # which row refers to which
+    flows: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    blobs: set[tuple[Holder, str]] = field(default_factory=set)  # which row refers to which
 
 
 class Placer:
@@ -60,7 +60,7 @@ class Placer:
         root = next(iter(tree.flows))
         bodies = {self._names[name]: self._bodies[name] for name in tree.blobs}
         graphs = {graph_hash: body for graph_hash, body, _ in tree.plans.values()}
-        arrived = Arrived(keys[str(root)], new_flows[root], [], [], graphs, bodies, set())
+        arrived = Arrived(keys[str(root)], new_flows[root], graphs=graphs, bodies=bodies)
         for old, flow in tree.flows.items():
             graph_hash, _, plan = tree.plans[old]
             row = {

@@ -77,7 +77,7 @@ def keep_blobs(bodies: Mapping[str, str], wanted: Collection[tuple[Holder, str]]
     locked: list[Row] | None = yield Lock(LOCK, {"hashes": names})
     if locked is None:
         locked = yield Fetch(KNOWN, {"hashes": names})
-    known = {row[0] for row in locked}
+    known = {name for (name,) in locked}
     missing = [name for name in names if name not in known]
     if not all(bodies.get(name) for name in missing):
         raise StateConflict("a large value of the flow is gone: the flow is being deleted")
@@ -113,7 +113,7 @@ def forget_overwritten(kept: Mapping[int, Collection[str]]) -> Script[None]:
 
 def release_blobs(flow_ids: Collection[int]) -> Script[None]:
     """Forget what flows refer to, and free the blobs to which nothing refers any more."""
-    names = {row[0] for row in (yield Fetch(HELD, {"ids": flow_ids}))}
+    names = {name for (name,) in (yield Fetch(HELD, {"ids": flow_ids}))}
     if names:
         yield Execute(FORGET, {"ids": flow_ids})
         yield from _free(names)

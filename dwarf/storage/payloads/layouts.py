@@ -20,15 +20,15 @@ class Layout:
     is the parameter that holds the id of the flow to which a written row belongs, or of its step (``owner_is_step``).
     """
 
-    params: tuple[str, ...]
-    columns: tuple[tuple[int, str], ...]
-    cut: tuple[tuple[str, str], ...]
-    gaps: tuple[tuple[int, str], ...]
-    owner: str
-    owner_is_step: bool
+    params: tuple[str, ...] = ()
+    columns: tuple[tuple[int, str], ...] = ()
+    cut: tuple[tuple[str, str], ...] = ()
+    gaps: tuple[tuple[int, str], ...] = ()
+    owner: str = ""
+    owner_is_step: bool = False
 
 
-_NOTHING = Layout((), (), (), (), "", False)
+_NOTHING = Layout()
 
 
 def layout_of(statement: Statement) -> Layout:
@@ -55,12 +55,12 @@ def _read(statement: Statement) -> Layout:
     ]
     owner, owner_is_step = _owner(statement)
     return Layout(
-        tuple(params),
-        tuple((position, name) for position, name, _ in columns),
-        tuple((name, parts) for name, parts in params.items() if parts and owner),
-        tuple((position, parts) for position, _, parts in columns if parts),
-        owner,
-        owner_is_step,
+        params=tuple(params),
+        columns=tuple((position, name) for position, name, _ in columns),
+        cut=tuple((name, parts) for name, parts in params.items() if parts and owner),
+        gaps=tuple((position, parts) for position, _, parts in columns if parts),
+        owner=owner,
+        owner_is_step=owner_is_step,
     )
 
 

@@ -80,7 +80,8 @@ class Payloads:
         """
         rows: list[Row] = yield Fetch(SECRET, {"of_name": _BLOBS})
         if rows:
-            text = self._opened(rows[0][0])
+            ((kept,),) = rows
+            text = self._opened(kept)
         else:
             text = f"key:{token_hex(32)}"
             stored = text if self._coder is None else self._coder.encoded(text, "value", SECRET.name)

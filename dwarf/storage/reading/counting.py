@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import func, select
 
 from dwarf.storage.reading.filters import Filters, conditions_of, count_statement
@@ -17,19 +19,20 @@ Counts = dict[Status, int]
 
 def count_rows() -> Script[tuple[Counts, Counts]]:
     """Flows and steps by status, every status named; children, and flows that are about to be removed, included."""
-    counted = []
-    for statement in (FLOWS, STEPS):
-        rows = dict((yield Fetch(statement, {})))
-        counted.append({status: int(rows.get(status.value, 0)) for status in Status})
-    return counted[0], counted[1]
+    of_flows = dict((yield Fetch(FLOWS, {})))
+    of_steps = dict((yield Fetch(STEPS, {})))
+    return _every_status(of_flows), _every_status(of_steps)
 
 
 def count_flows(filters: Filters) -> Script[Counts]:
     """The flows that fit, by status, every status named. ``search`` is no filter here: that takes reading them."""
     now = (yield Now()) if filters.older_ms or filters.newer_ms else 0
     names, values = conditions_of(filters, now)
-    rows = dict((yield Fetch(count_statement(frozenset(names)), values)))
-    return {status: int(rows.get(status.value, 0)) for status in Status}
+    return _every_status(dict((yield Fetch(count_statement(frozenset(names)), values))))
+
+
+def _every_status(counted: Mapping[str, int]) -> Counts:
+    return {status: int(counted.get(status.value, 0)) for status in Status}
 
 
 def read_time() -> Script[int]:

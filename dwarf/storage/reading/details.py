@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, literal_column, select
 
 from dwarf.core.keys import Key, format_key
 from dwarf.errors import StepNotFound
 from dwarf.storage.expressions import in_ids
+from dwarf.storage.named import columns
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.reading.history import moment, read_tree, steps_below
-from dwarf.storage.reading.reads import FLOW, found
+from dwarf.storage.reading.reads import read_root
 from dwarf.storage.rows import read_object
 from dwarf.storage.script import Fetch, Row, Script, Statement
 from dwarf.storage.tables import flows, steps
@@ -23,7 +24,27 @@ from dwarf.workflow.values import from_json, state_from_json
 
 AT_ONCE = 4096  # steps in one statement
 
-_DETAILS = (steps.c.step_id, steps.c.state, steps.c.refs, steps.c.changes)
+
+class DetailsRow(NamedTuple):
+    """What a step began with, and what it wrote."""
+
+    step_id: int
+    state: str
+    refs: str
+    changes: str
+
+
+class AnswersRow(NamedTuple):
+    """A step that was answered."""
+
+    step_id: int
+    flow_id: int
+    token: str
+    node: str
+    answers: str
+
+
+_DETAILS = columns(DetailsRow, steps)
 _IN_TREE = flows.c.root_flow_id == bindparam("root")
 DETAILS_OF_NODE = Statement(
     "details_of_node",
@@ -34,7 +55,7 @@ DETAILS_OF_NODE = Statement(
 DETAILS_OF_STEPS = Statement("details_of_steps", select(*_DETAILS).where(in_ids(steps.c.step_id, "ids")))
 ANSWERS = Statement(
     "answers_of_tree",
-    select(steps.c.step_id, steps.c.flow_id, steps.c.token, steps.c.node, steps.c.answers)
+    select(*columns(AnswersRow, steps))
     .join(flows, flows.c.flow_id == steps.c.flow_id)
     .where(_IN_TREE, steps.c.answers != literal_column("''"))
     .order_by(steps.c.step_id),
@@ -54,22 +75,22 @@ class Wanted:
 def read_steps(key: Key, wanted: Wanted) -> Script[list[Step]]:
     """Steps of a flow and of the flows below it, with states and changes, by depth and id. FlowNotFound, StepNotFound
     for one that is none of the flow's."""
-    row = found((yield Fetch(FLOW, {"id": key.id})), key)
-    tree = yield from read_tree(key.shard, row[5])
+    root = yield from read_root(key)
+    tree = yield from read_tree(key.shard, root)
     below = steps_below(key.id, tree)
     if wanted.ids is not None:
-        if any(step_id not in below or tree.rows[step_id][2] != token for step_id, token in wanted.ids.items()):
+        if any(step_id not in below or tree.rows[step_id].token != token for step_id, token in wanted.ids.items()):
             raise StepNotFound("step not found: it is none of this flow's")
         chosen = [step_id for step_id in tree.rows if step_id in wanted.ids]
     else:
-        chosen = [step_id for step_id in tree.rows if step_id in below and wanted.node in ("", tree.rows[step_id][5])]
+        chosen = [step_id for step_id in tree.rows if step_id in below and wanted.node in ("", tree.rows[step_id].node)]
     details: list[Row] = []
     if wanted.node and wanted.ids is None:
-        details = yield Fetch(DETAILS_OF_NODE, {"root": row[5], "node": wanted.node})
+        details = yield Fetch(DETAILS_OF_NODE, {"root": root, "node": wanted.node})
     else:
         for start in range(0, len(chosen), AT_ONCE):
             details += yield Fetch(DETAILS_OF_STEPS, {"ids": chosen[start : start + AT_ONCE]})
-    parts = {each[0]: _parts(each, wanted.fields) for each in details}
+    parts = {row.step_id: _parts(row, wanted.fields) for row in map(DetailsRow._make, details)}
     anchors = yield from fetch_anchors(anchor for _, refs, _ in parts.values() for anchor in refs.values())
     full = []
     for step_id in chosen:
@@ -80,35 +101,33 @@ def read_steps(key: Key, wanted: Wanted) -> Script[list[Step]]:
     return full
 
 
-def _parts(row: Row, fields: Collection[str] | None) -> tuple[Any, dict[str, int], dict[str, Any]]:
+def _parts(row: DetailsRow, fields: Collection[str] | None) -> tuple[Any, dict[str, int], dict[str, Any]]:
     """Of a row: what is stored of the state, where the rest of it is, and the changes."""
-    _, stored, refs_text, changes = row
-    state, refs = read_object(stored), read_object(refs_text)
+    state, refs = read_object(row.state), read_object(row.refs)
     if fields is not None:
         state = {name: value for name, value in state.items() if name in fields}
         refs = {name: anchor for name, anchor in refs.items() if name in fields}
-    return state, refs, read_object(changes)
+    return state, refs, read_object(row.changes)
 
 
 def read_answers(key: Key) -> Script[list[Answered]]:
     """The questions of a flow, and of the flows below it, that have been answered, in the order of the answers."""
-    row = found((yield Fetch(FLOW, {"id": key.id})), key)
-    rows = yield Fetch(ANSWERS, {"root": row[5]})
-    if key.id != row[5] and rows:
-        below = steps_below(key.id, (yield from read_tree(key.shard, row[5])))
-        rows = [each for each in rows if each[0] in below]
-    answered = [one for each in rows for one in _answered(key.shard, each)]
+    root = yield from read_root(key)
+    rows = [AnswersRow._make(row) for row in (yield Fetch(ANSWERS, {"root": root}))]
+    if key.id != root and rows:
+        below = steps_below(key.id, (yield from read_tree(key.shard, root)))
+        rows = [row for row in rows if row.step_id in below]
+    answered = [one for row in rows for one in _answered(key.shard, row)]
     return sorted(answered, key=lambda one: one.answered_at)
 
 
-def _answered(shard: int, row: Row) -> list[Answered]:
-    step_id, _, token, node, answers = row
-    entries: Sequence[dict[str, Any]] = loads(answers)
+def _answered(shard: int, row: AnswersRow) -> list[Answered]:
+    entries: Sequence[dict[str, Any]] = loads(row.answers)
     return [
         Answered(
-            step_key=format_key(shard, step_id, token),
-            step_id=step_id,
-            node=node,
+            step_key=format_key(shard, row.step_id, row.token),
+            step_id=row.step_id,
+            node=row.node,
             payload=from_json(entry.get("asked") or {}),
             value=from_json(entry.get("value")),
             timed_out=bool(entry.get("timedOut")),

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, String, Unicode, bindparam, cast, exists, func, literal_column, or_, select
 
 from dwarf.storage.expressions import ZERO, contains, flag_is, status_is, unindexed
+from dwarf.storage.named import columns
 from dwarf.storage.script import Statement
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.status import Status
@@ -47,25 +48,29 @@ class Filters:
         return Filters(include_subgraphs=self.include_subgraphs) != self
 
 
-COLUMNS = (
-    flows.c.flow_id,
-    flows.c.created_at,
-    flows.c.token,
-    flows.c.status,
-    flows.c.thread_id,
-    flows.c.thread_token,
-    flows.c.workflow_url,
-    flows.c.workflow_name,
-    flows.c.error,
-    flows.c.cancel_reason,
-    flows.c.priority,
-    flows.c.fairness_key,
-    flows.c.trace_parent,
-    flows.c.parent_flow_id,
-    flows.c.started_at,
-    flows.c.updated_at,
-    flows.c.forked_from_step,
-)
+class ListedRow(NamedTuple):
+    """What a list tells of a flow."""
+
+    flow_id: int
+    created_at: int
+    token: str
+    status: str
+    thread_id: int
+    thread_token: str
+    workflow_url: str
+    workflow_name: str
+    error: str
+    cancel_reason: str
+    priority: int
+    fairness_key: str
+    trace_parent: str
+    parent_flow_id: int
+    started_at: int
+    updated_at: int
+    forked_from_step: int
+
+
+COLUMNS = columns(ListedRow, flows)
 
 # The step that a flow is at: the end of its trunk. Inside a fan-out there is none, since its source has a successor.
 AT_TRUNK_END = (flag_is(steps.c.lineage_id, 0), flag_is(steps.c.successor_id, 0))

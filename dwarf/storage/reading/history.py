@@ -3,61 +3,71 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
 
 from dwarf.core.keys import Key, format_key
 from dwarf.errors import FlowNotFound, StepNotFound
 from dwarf.storage.expressions import flag_is, status_is
+from dwarf.storage.named import columns
 from dwarf.storage.payloads.refs import fetch_anchors
-from dwarf.storage.reading.reads import FLOW, found, read_outcome
+from dwarf.storage.reading.reads import read_outcome, read_root
 from dwarf.storage.rows import read_object, restore
-from dwarf.storage.script import Fetch, Row, Script, Statement
+from dwarf.storage.script import Fetch, Script, Statement
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.jsontext import loads
 from dwarf.workflow.results import Outcome, Step, SubFlow
 from dwarf.workflow.status import Status
 from dwarf.workflow.values import from_json, state_from_json
 
-_COLUMNS = (
-    steps.c.step_id,
-    steps.c.flow_id,
-    steps.c.token,
-    steps.c.depth,
-    steps.c.ordinal,
-    steps.c.node,
-    steps.c.status,
-    steps.c.attempt,
-    steps.c.engine_id,
-    steps.c.predecessor_id,
-    steps.c.successor_id,
-    steps.c.interrupt,
-    steps.c.interrupt_deadline,
-    steps.c.progress,
-    steps.c.parked,
-    steps.c.error,
-    steps.c.traceback,
-    steps.c.created_at,
-    steps.c.started_at,
-    steps.c.updated_at,
-    steps.c.not_before,
-    steps.c.warnings,
-    steps.c.answered_by,
-)
+
+class StepRow(NamedTuple):
+    """What a history tells of a step."""
+
+    step_id: int
+    flow_id: int
+    token: str
+    depth: int
+    ordinal: int
+    node: str
+    status: str
+    attempt: int
+    engine_id: int
+    predecessor_id: int
+    successor_id: int
+    interrupt: str
+    interrupt_deadline: int
+    progress: str
+    parked: int
+    error: str
+    traceback: str
+    created_at: int
+    started_at: int
+    updated_at: int
+    not_before: int
+    warnings: str | None
+    answered_by: str | None
+
+
+class TreeFlowRow(NamedTuple):
+    """A flow of a tree."""
+
+    flow_id: int
+    token: str
+    workflow_url: str
+    workflow_name: str
+    status: str
+    parent_step_id: int
+
+
+_COLUMNS = columns(StepRow, steps)
 TREE_FLOWS = Statement(
     "tree_flows",
-    select(
-        flows.c.flow_id,
-        flows.c.token,
-        flows.c.workflow_url,
-        flows.c.workflow_name,
-        flows.c.status,
-        flows.c.parent_step_id,
-    )
+    select(*columns(TreeFlowRow, flows))
     .where(flows.c.root_flow_id == bindparam("root"))
     .order_by(flows.c.created_at, flows.c.flow_id),
 )
@@ -92,10 +102,12 @@ def read_history(key: Key, *, deleted_too: bool = False) -> Script[list[Step]]:
 
     FlowNotFound when the flow is being deleted, unless ``deleted_too`` is set.
     """
-    row = found((yield Fetch(FLOW, {"id": key.id})), key)
-    if not deleted_too and (yield Fetch(DOOM, {"root": row[5]}))[0][0]:
-        raise FlowNotFound("flow not found: it is being deleted")
-    tree = yield from read_tree(key.shard, row[5])
+    root = yield from read_root(key)
+    if not deleted_too:
+        ((doom,),) = yield Fetch(DOOM, {"root": root})
+        if doom:
+            raise FlowNotFound("flow not found: it is being deleted")
+    tree = yield from read_tree(key.shard, root)
     return tree.history(key.id)
 
 
@@ -107,24 +119,24 @@ def read_whole(key: Key) -> Script[tuple[Outcome, list[Step]]]:
 
 def read_interrupts(key: Key) -> Script[list[Step]]:
     """The steps of a flow's tree that wait for an answer, oldest first."""
-    row = found((yield Fetch(FLOW, {"id": key.id})), key)
-    rows = yield Fetch(WAITING_STEPS, {"root": row[5]})
-    if key.id != row[5]:
-        below = _flows_below(key.id, (yield from read_tree(key.shard, row[5])))
-        rows = [waiting for waiting in rows if waiting[1] in below]
-    return [step_of(key.shard, waiting) for waiting in rows]
+    root = yield from read_root(key)
+    waiting = [StepRow._make(row) for row in (yield Fetch(WAITING_STEPS, {"root": root}))]
+    if key.id != root:
+        below = _flows_below(key.id, (yield from read_tree(key.shard, root)))
+        waiting = [step for step in waiting if step.flow_id in below]
+    return [step_of(key.shard, step) for step in waiting]
 
 
 def read_step(key: Key) -> Script[Step]:
     """One step with its input state, its changes and its neighbours."""
     rows = yield Fetch(ONE_STEP, {"id": key.id})
-    if not rows or rows[0][2] != key.token:
+    row = StepRow._make(rows[0][: len(_COLUMNS)]) if rows else None
+    if row is None or row.token != key.token:
         raise StepNotFound("step not found")
-    row = rows[0]
-    stored, refs_text, changes = row[len(_COLUMNS) :]
+    stored, refs_text, changes = rows[0][len(_COLUMNS) :]
     refs = read_object(refs_text)
     anchors = yield from fetch_anchors(refs.values())
-    root = (yield Fetch(ROOT_OF, {"id": row[1]}))[0][0]
+    ((root,),) = yield Fetch(ROOT_OF, {"id": row.flow_id})
     tree = yield from read_tree(key.shard, root)
     known = tree.step(key.id)
     return replace(
@@ -139,17 +151,17 @@ def read_step(key: Key) -> Script[Step]:
 class Tree:
     """All flows and steps under one root, in memory."""
 
-    def __init__(self, shard: int, flow_rows: list[Row], step_rows: list[Row]) -> None:
+    def __init__(self, shard: int, flow_rows: Iterable[TreeFlowRow], step_rows: Iterable[StepRow]) -> None:
         self.shard = shard
-        self.flows = {row[0]: row for row in flow_rows}
-        self.rows = {row[0]: row for row in step_rows}
+        self.flows = {flow.flow_id: flow for flow in flow_rows}
+        self.rows = {step.step_id: step for step in step_rows}
         self.steps_of: Mapping[int, list[int]] = defaultdict(list)
-        for row in step_rows:
-            self.steps_of[row[1]].append(row[0])
+        for step in self.rows.values():
+            self.steps_of[step.flow_id].append(step.step_id)
         self.children: Mapping[int, list[int]] = defaultdict(list)
-        for row in flow_rows:
-            if row[5]:
-                self.children[row[5]].append(row[0])
+        for flow in self.flows.values():
+            if flow.parent_step_id:
+                self.children[flow.parent_step_id].append(flow.flow_id)
 
     def history(self, flow_id: int) -> list[Step]:
         """The steps of a flow. Built from the deepest flow up, so that depth costs no recursion."""
@@ -173,12 +185,12 @@ class Tree:
         return replace(step, sub_flows=tuple(self._sub_flow(child, built[child]) for child in calls))
 
     def _sub_flow(self, flow_id: int, history: list[Step]) -> SubFlow:
-        _, token, url, name, status, _ = self.flows[flow_id]
+        flow = self.flows[flow_id]
         return SubFlow(
-            flow_key=format_key(self.shard, flow_id, token),
-            workflow_url=url,
-            workflow_name=name,
-            status=Status(status),
+            flow_key=format_key(self.shard, flow_id, flow.token),
+            workflow_url=flow.workflow_url,
+            workflow_name=flow.workflow_name,
+            status=Status(flow.status),
             steps=tuple(history),
         )
 
@@ -191,7 +203,7 @@ class Tree:
                 return self._key(inner)
         current = self._link(step_id, forward)
         while not current:
-            caller = self.flows[self.rows[step_id][1]][5]
+            caller = self.flows[self.rows[step_id].flow_id].parent_step_id
             if not caller:
                 return ""
             step_id = caller
@@ -205,26 +217,29 @@ class Tree:
         return self._key(inner_of)
 
     def _link(self, step_id: int, forward: bool) -> int:
-        linked = int(self.rows[step_id][10 if forward else 9])
+        step = self.rows[step_id]
+        linked = step.successor_id if forward else step.predecessor_id
         return linked if linked in self.rows else 0
 
     def _edge_step(self, flow_id: int, *, forward: bool) -> int:
         # ids come in blocks: those of several processes are in no order of time
-        steps_of = sorted(self.steps_of[flow_id], key=lambda step: (self.rows[step][17], step))
+        steps_of = sorted(
+            (self.rows[step_id] for step_id in self.steps_of[flow_id]), key=lambda step: (step.created_at, step.step_id)
+        )
         if forward:
-            return next((step for step in steps_of if not self.rows[step][9]), 0)
-        done = [step for step in steps_of if self.rows[step][6] == Status.COMPLETED and not self.rows[step][10]]
+            return next((step.step_id for step in steps_of if not step.predecessor_id), 0)
+        done = [step.step_id for step in steps_of if step.status == Status.COMPLETED and not step.successor_id]
         return done[-1] if done else 0
 
     def _key(self, step_id: int) -> str:
-        return format_key(self.shard, step_id, self.rows[step_id][2])
+        return format_key(self.shard, step_id, self.rows[step_id].token)
 
 
 def read_tree(shard: int, root: int) -> Script[Tree]:
     """The flows and steps under a root."""
     flow_rows = yield Fetch(TREE_FLOWS, {"root": root})
     step_rows = yield Fetch(TREE_STEPS, {"root": root})
-    return Tree(shard, flow_rows, step_rows)
+    return Tree(shard, map(TreeFlowRow._make, flow_rows), map(StepRow._make, step_rows))
 
 
 def _flows_below(flow_id: int, tree: Tree) -> set[int]:
@@ -244,34 +259,34 @@ def moment(milliseconds: int) -> datetime | None:
     return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
 
 
-def step_of(shard: int, row: Row) -> Step:
-    """A step from a row of the history's columns."""
-    interrupt = read_object(row[11])
-    progress: Any = loads(row[13]) if row[13] else None
-    created, updated = moment(row[17]), moment(row[19])
+def step_of(shard: int, row: StepRow) -> Step:
+    """A step as users see it, without its states."""
+    interrupt = read_object(row.interrupt)
+    progress: Any = loads(row.progress) if row.progress else None
+    created, updated = moment(row.created_at), moment(row.updated_at)
     assert created is not None
     assert updated is not None
     return Step(
-        key=format_key(shard, row[0], row[2]),
-        id=row[0],
-        depth=row[3],
-        ordinal=row[4],
-        node=row[5],
-        status=Status(row[6]),
-        attempt=row[7],
-        engine_id=row[8],
-        predecessor_id=row[9],
-        successor_id=row[10],
+        key=format_key(shard, row.step_id, row.token),
+        id=row.step_id,
+        depth=row.depth,
+        ordinal=row.ordinal,
+        node=row.node,
+        status=Status(row.status),
+        attempt=row.attempt,
+        engine_id=row.engine_id,
+        predecessor_id=row.predecessor_id,
+        successor_id=row.successor_id,
         interrupt_payload=from_json(interrupt.get("payload")) if interrupt else None,
-        interrupt_deadline=moment(row[12]),
+        interrupt_deadline=moment(row.interrupt_deadline),
         progress=tuple(progress) if progress else None,
-        parked=bool(row[14]),
-        error=row[15],
-        traceback=row[16],
+        parked=bool(row.parked),
+        error=row.error,
+        traceback=row.traceback,
         created_at=created,
-        started_at=moment(row[18]),
+        started_at=moment(row.started_at),
         updated_at=updated,
-        not_before=moment(row[20]),
-        warnings=tuple(loads(row[21])) if row[21] else (),
-        answered_by=tuple(loads(row[22])) if row[22] else (),
+        not_before=moment(row.not_before),
+        warnings=tuple(loads(row.warnings)) if row.warnings else (),
+        answered_by=tuple(loads(row.answered_by)) if row.answered_by else (),
     )

@@ -7,8 +7,8 @@ before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from operator import itemgetter
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
@@ -16,10 +16,10 @@ from sqlalchemy import bindparam, select
 from dwarf.core.keys import Key, format_key
 from dwarf.errors import ThreadNotFound
 from dwarf.storage.expressions import in_ids
-from dwarf.storage.reading.filters import AT_TRUNK_END, LATEST, Filters, conditions_of, list_statement
+from dwarf.storage.reading.filters import AT_TRUNK_END, LATEST, Filters, ListedRow, conditions_of, list_statement
 from dwarf.storage.reading.history import moment
 from dwarf.storage.reading.searching import Arm, Source, arms_of
-from dwarf.storage.script import Fetch, Now, Row, Script, Statement
+from dwarf.storage.script import Fetch, Now, Script, Statement
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.results import NO_TIME, FlowSummary
 from dwarf.workflow.status import Status
@@ -57,8 +57,16 @@ def read_page(filters: Filters, source: Source, before: Before | None, limit: in
     """The newest flows below a place, at most ``limit``."""
     shard = source.shard
     rows = yield from find_flows(filters, source, limit, before=before)
-    at = dict((yield Fetch(NODES, {"ids": [row[0] for row in rows]}))) if rows else {}
-    return [Listed(row[1], row[0], shard, _summary(shard, row, at.get(row[0], ""))) for row in rows]
+    at = dict((yield Fetch(NODES, {"ids": [row.flow_id for row in rows]}))) if rows else {}
+    return [
+        Listed(
+            created_at=row.created_at,
+            flow_id=row.flow_id,
+            shard=shard,
+            summary=_summary(shard, row, at.get(row.flow_id, "")),
+        )
+        for row in rows
+    ]
 
 
 def find_flows(
@@ -69,8 +77,8 @@ def find_flows(
     before: Before | None = None,
     oldest_first: bool = False,
     more: Sequence[str] = (),
-) -> Script[list[Row]]:
-    """Rows of ``filters.COLUMNS``, in order, at most ``limit``. ``more`` names further conditions."""
+) -> Script[list[ListedRow]]:
+    """The flows of a list, in order, at most ``limit``. ``more`` names further conditions."""
     now = (yield Now()) if filters.older_ms or filters.newer_ms else 0
     names, values = conditions_of(filters, now)
     names.update(more)
@@ -78,68 +86,76 @@ def find_flows(
         names.add("before")
         values |= {"before": before.created_at, "before_id": before.flow_id}
         values["upto"] = min(values["upto"], before.created_at)
-    found: dict[int, Row] = {}
+    found: dict[int, ListedRow] = {}
     arms = yield from arms_of(filters, source)
     for arm in arms:
         conditions, given = arm.conditions | names, {**values, **arm.values, "limit": limit}
         if len(found) >= limit:  # only what comes before the last of these can still be of use
             last = _in_order(found.values(), limit, oldest_first)[-1]
             if oldest_first:
-                given["upto"] = min(given["upto"], last[1])
+                given["upto"] = min(given["upto"], last.created_at)
             else:
                 conditions |= {"since"}
-                given["since"] = last[1]
+                given["since"] = last.created_at
         if arm.within:
-            rows: list[Row] = yield from _look_within(arm, conditions, given, every=oldest_first)
+            rows = yield from _look_within(arm, conditions, given, every=oldest_first)
         else:
-            rows = yield Fetch(list_statement(conditions, oldest_first=oldest_first), given)
-        found.update((row[0], row) for row in rows)
+            rows = yield from _fetch(list_statement(conditions, oldest_first=oldest_first), given)
+        found.update((row.flow_id, row) for row in rows)
     return _in_order(found.values(), limit, oldest_first)
 
 
-def _in_order(rows: Iterable[Row], limit: int, oldest_first: bool) -> list[Row]:
-    return sorted(rows, key=itemgetter(1, 0), reverse=not oldest_first)[:limit]
+def _fetch(statement: Statement, values: Mapping[str, Any]) -> Script[list[ListedRow]]:
+    return [ListedRow._make(row) for row in (yield Fetch(statement, values))]
 
 
-def _look_within(arm: Arm, conditions: frozenset[str], values: dict[str, Any], *, every: bool) -> Script[list[Row]]:
+def _in_order(rows: Iterable[ListedRow], limit: int, oldest_first: bool) -> list[ListedRow]:
+    return sorted(rows, key=attrgetter("created_at", "flow_id"), reverse=not oldest_first)[:limit]
+
+
+def _look_within(
+    arm: Arm, conditions: frozenset[str], values: dict[str, Any], *, every: bool
+) -> Script[list[ListedRow]]:
     """The newest flows with a text in what is decoded only here: as many as wanted, or ``every`` one."""
     statement = list_statement(conditions | {"before"}, oldest_first=False)
     given = {"before": LATEST, "before_id": LATEST, **values, "limit": AT_ONCE}
-    found: list[Row] = []
+    found: list[ListedRow] = []
     while True:
-        rows: list[Row] = yield Fetch(statement, given)
-        found += (row for row in rows if arm.within in row[8].casefold() or arm.within in row[9].casefold())
+        rows = yield from _fetch(statement, given)
+        found += (
+            row for row in rows if arm.within in row.error.casefold() or arm.within in row.cancel_reason.casefold()
+        )
         if len(rows) < AT_ONCE or (len(found) >= values["limit"] and not every):
             return found
-        flow_id, created_at, *_ = rows[-1]
-        given |= {"upto": created_at, "before": created_at, "before_id": flow_id}
+        last = rows[-1]
+        given |= {"upto": last.created_at, "before": last.created_at, "before_id": last.flow_id}
 
 
 def read_thread(key: Key) -> Script[int]:
     """The id of the thread of any flow. ThreadNotFound where the key names none."""
-    rows = yield Fetch(THREAD_OF, {"id": key.id})
-    if not rows or rows[0][0] != key.token:
-        raise ThreadNotFound("thread not found")
-    return int(rows[0][1])
+    for token, thread_id in (yield Fetch(THREAD_OF, {"id": key.id})):
+        if token == key.token:
+            return int(thread_id)
+    raise ThreadNotFound("thread not found")
 
 
-def _summary(shard: int, row: Row, node: str) -> FlowSummary:
-    trace = _TRACE_PARENT.fullmatch(row[12])
+def _summary(shard: int, row: ListedRow, node: str) -> FlowSummary:
+    trace = _TRACE_PARENT.fullmatch(row.trace_parent)
     return FlowSummary(
-        flow_key=format_key(shard, row[0], row[2]),
-        thread_key=format_key(shard, row[4], row[5]),
-        workflow_url=row[6],
-        workflow_name=row[7],
-        status=Status(row[3]),
+        flow_key=format_key(shard, row.flow_id, row.token),
+        thread_key=format_key(shard, row.thread_id, row.thread_token),
+        workflow_url=row.workflow_url,
+        workflow_name=row.workflow_name,
+        status=Status(row.status),
         node=node,
-        error=row[8].strip(),
-        cancel_reason=row[9].strip(),
-        priority=row[10],
-        fairness_key=row[11],
-        trace_id=trace[1] if trace else "",
-        is_subgraph=bool(row[13]),
-        created_at=moment(row[1]) or NO_TIME,
-        started_at=moment(row[14]),
-        updated_at=moment(row[15]) or NO_TIME,
-        forked_from=row[16],
+        error=row.error.strip(),
+        cancel_reason=row.cancel_reason.strip(),
+        priority=row.priority,
+        fairness_key=row.fairness_key,
+        trace_id=trace.group(1) if trace else "",
+        is_subgraph=bool(row.parent_flow_id),
+        created_at=moment(row.created_at) or NO_TIME,
+        started_at=moment(row.started_at),
+        updated_at=moment(row.updated_at) or NO_TIME,
+        forked_from=row.forked_from_step,
     )

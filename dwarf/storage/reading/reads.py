@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, case, func, literal_column, select
 
@@ -12,35 +12,42 @@ from dwarf.core.carry import after
 from dwarf.core.keys import Key
 from dwarf.errors import FlowNotFound
 from dwarf.storage.expressions import ZERO, flag_is, in_ids, status_is
+from dwarf.storage.named import columns
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import read_object, restore
-from dwarf.storage.script import Fetch, Now, Row, Script, Statement
+from dwarf.storage.script import Fetch, Now, Script, Statement
 from dwarf.storage.tables import flows, graphs, steps
 from dwarf.workflow.results import Outcome
 from dwarf.workflow.status import Status
 from dwarf.workflow.values import from_json, state_from_json
 
-FLOW = Statement(
-    "flow_outcome",
-    select(
-        flows.c.token,
-        flows.c.status,
-        flows.c.final_state,
-        flows.c.error,
-        flows.c.cancel_reason,
-        flows.c.root_flow_id,
-    ).where(flows.c.flow_id == bindparam("id")),
-)
+
+class OutcomeRow(NamedTuple):
+    """What a flow has come to."""
+
+    token: str
+    status: str
+    final_state: str
+    error: str
+    cancel_reason: str
+    root_flow_id: int
+
+
+class WaitingRow(NamedTuple):
+    """A step of an interrupted flow that waits, itself or for a flow that it has called."""
+
+    step_id: int
+    state: str
+    refs: str
+    changes: str
+    interrupt: str
+    parked: int
+
+
+FLOW = Statement("flow_outcome", select(*columns(OutcomeRow, flows)).where(flows.c.flow_id == bindparam("id")))
 WAITING = Statement(
     "waiting_in_flow",
-    select(
-        steps.c.step_id,
-        steps.c.state,
-        steps.c.refs,
-        steps.c.changes,
-        steps.c.interrupt,
-        steps.c.parked,
-    )
+    select(*columns(WaitingRow, steps))
     .where(steps.c.flow_id == bindparam("flow"), status_is(steps.c.status, Status.INTERRUPTED))
     .order_by(steps.c.updated_at, steps.c.step_id),
 )
@@ -105,11 +112,13 @@ MOVEMENT = Statement(
 )
 
 
-def found(rows: list[Row], key: Key) -> Row:
-    """The row a flow key names. FlowNotFound where there is none, or its token differs."""
-    if not rows or rows[0][0] != key.token:
+def _find_flow(key: Key, *, alone: bool = False) -> Script[OutcomeRow]:
+    """The flow that a key names. FlowNotFound where there is none, or its token differs."""
+    rows = yield Fetch(FLOW, {"id": key.id}, alone=alone)
+    row = OutcomeRow._make(rows[0]) if rows else None
+    if row is None or row.token != key.token:
         raise FlowNotFound("flow not found")
-    return rows[0]
+    return row
 
 
 def read_outcome(key: Key, *, waits: bool = False) -> Script[tuple[Outcome, bool]]:
@@ -117,27 +126,27 @@ def read_outcome(key: Key, *, waits: bool = False) -> Script[tuple[Outcome, bool
 
     ``waits``: it is probably interrupted. Then there is more to be read, all of it on one snapshot.
     """
-    row = found((yield Fetch(FLOW, {"id": key.id}, alone=not waits)), key)
-    if not waits and row[1] == Status.INTERRUPTED:
-        row = found((yield Fetch(FLOW, {"id": key.id})), key)
-    _, status_text, final_state, error, reason, root = row
-    status = Status(status_text)
+    row = yield from _find_flow(key, alone=not waits)
+    if not waits and row.status == Status.INTERRUPTED:
+        row = yield from _find_flow(key)
+    status = Status(row.status)
     state: Any = {}
     payload: Any = {}
     overdue = False
     if status.terminal:
-        state = read_object(final_state)
+        state = read_object(row.final_state)
     elif status is Status.INTERRUPTED:
-        state, payload = yield from _waiting(key.id, root)
+        state, payload = yield from _waiting(key.id, row.root_flow_id)
         now = yield Now()
-        overdue = bool((yield Fetch(OVERDUE_IN_TREE, {"root": root, "now": now}))[0][0])
+        ((late,),) = yield Fetch(OVERDUE_IN_TREE, {"root": row.root_flow_id, "now": now})
+        overdue = bool(late)
     outcome = Outcome(
         flow_key=str(key),
         status=status,
         state=state_from_json(state),
-        error=error.strip(),
+        error=row.error.strip(),
         interrupt_payload=from_json(payload),
-        cancel_reason=reason.strip(),
+        cancel_reason=row.cancel_reason.strip(),
     )
     return outcome, overdue
 
@@ -147,32 +156,38 @@ def _waiting(flow_id: int, root: int) -> Script[tuple[Any, Any]]:
     rows = yield Fetch(WAITING, {"flow": flow_id})
     if not rows:
         return {}, {}
-    _, stored, refs_text, changes, interrupt, parked = rows[0]
-    refs = read_object(refs_text)
+    waiting = WaitingRow._make(rows[0])
+    interrupt = waiting.interrupt
+    refs = read_object(waiting.refs)
     anchors = yield from fetch_anchors(refs.values())
-    state = after(restore(stored, refs, anchors), read_object(changes))
+    state = after(restore(waiting.state, refs, anchors), read_object(waiting.changes))
     if flow_id == root:
         oldest = yield Fetch(OLDEST_IN_TREE, {"root": root})
-        interrupt = oldest[0][0] if oldest else ""
-    elif parked:
-        interrupt = yield from _payload_below(rows[0][0])
+        interrupt = next((text for (text,) in oldest), "")
+    elif waiting.parked:
+        interrupt = yield from _payload_below(waiting.step_id)
     return state, read_object(interrupt).get("payload") or {}
 
 
 def _payload_below(caller: int) -> Script[str]:
     while True:
-        child = yield Fetch(INTERRUPTED_CHILD, {"caller": caller})
-        rows = (yield Fetch(WAITING, {"flow": child[0][0]})) if child else []
+        rows = yield Fetch(INTERRUPTED_CHILD, {"caller": caller})
+        for (child,) in rows:
+            rows = yield Fetch(WAITING, {"flow": child})
         if not rows:
             return ""
-        if not rows[0][5]:
-            return str(rows[0][4])
-        caller = rows[0][0]
+        waiting = WaitingRow._make(rows[0])
+        if not waiting.parked:
+            return waiting.interrupt
+        caller = waiting.step_id
 
 
 def read_graph(key: Key) -> Script[str]:
     """The JSON text of the graph a flow is frozen on."""
-    return str(found((yield Fetch(GRAPH_OF, {"id": key.id})), key)[1])
+    for token, body in (yield Fetch(GRAPH_OF, {"id": key.id})):
+        if token == key.token:
+            return str(body)
+    raise FlowNotFound("flow not found")
 
 
 def read_statuses(flow_ids: Collection[int]) -> Script[dict[int, tuple[str, Status]]]:
@@ -183,12 +198,13 @@ def read_statuses(flow_ids: Collection[int]) -> Script[dict[int, tuple[str, Stat
 
 def read_fingerprint(key: Key) -> Script[tuple[str, Status]]:
     """A digest that changes with every visible change in the flow's tree, and the flow's status."""
-    row = found((yield Fetch(FLOW, {"id": key.id})), key)
-    moved = (yield Fetch(MOVEMENT, {"root": row[5]}))[0]
-    text = "|".join(map(str, (row[1], *moved)))
-    return sha256(text.encode()).hexdigest(), Status(row[1])
+    row = yield from _find_flow(key)
+    (moved,) = yield Fetch(MOVEMENT, {"root": row.root_flow_id})
+    text = "|".join(map(str, (row.status, *moved)))
+    return sha256(text.encode()).hexdigest(), Status(row.status)
 
 
 def read_root(key: Key) -> Script[int]:
     """The id of the root of a flow's tree."""
-    return int(found((yield Fetch(FLOW, {"id": key.id})), key)[5])
+    row = yield from _find_flow(key)
+    return row.root_flow_id

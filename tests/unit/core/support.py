@@ -22,7 +22,20 @@ def means(room: bool = True) -> Means:
 def flow_of(graph: Graph, *, flow_id: int = 7) -> FlowRecord:
     """A root flow of a graph."""
     return FlowRecord(
-        1, flow_id, "f" * 16, graph.name, Plan(graph), "hash", {}, 0, 0, flow_id, 100, "", 1.0, 60_000, 0, 0
+        shard=1,
+        flow_id=flow_id,
+        token="f" * 16,
+        workflow_url=graph.name,
+        plan=Plan(graph),
+        graph_hash="hash",
+        baggage={},
+        parent_flow_id=0,
+        parent_step_id=0,
+        root_flow_id=flow_id,
+        priority=100,
+        fairness_key="",
+        fairness_weight=1.0,
+        time_budget_ms=60_000,
     )
 
 
@@ -41,21 +54,21 @@ def step_at(
 ) -> StepRecord:
     """A leased step at a node."""
     return StepRecord(
-        flow_of(graph),
-        step_id,
-        "s" * 16,
-        node,
-        depth,
-        dict(state or {}),
-        dict(refs or {}),
-        dict(changes or {}),
-        0,
-        lineage,
-        ordinal,
-        answers,
-        1,
-        0,
-        0,
+        flow=flow_of(graph),
+        step_id=step_id,
+        token="s" * 16,
+        node=node,
+        depth=depth,
+        state=dict(state or {}),
+        refs=dict(refs or {}),
+        changes=dict(changes or {}),
+        attempt=0,
+        lineage_id=lineage,
+        ordinal=ordinal,
+        answers=answers,
+        lease_seq=1,
+        created_at=0,
+        claimed_at=0,
     )
 
 

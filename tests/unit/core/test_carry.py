@@ -71,7 +71,16 @@ def test_what_a_reducer_made_is_in_no_row_yet() -> None:
 
 
 def test_a_fan_in_takes_over_what_no_branch_has_touched() -> None:
-    spawn = Spawn(9, "S", 1, 0, 0, {"big": BIG, "old": BIG, "n": 1}, {"old": 3}, {"new": BIG, "sum": BIG})
+    spawn = Spawn(
+        step_id=9,
+        node="S",
+        depth=1,
+        lineage_id=0,
+        ordinal=0,
+        state={"big": BIG, "old": BIG, "n": 1},
+        refs={"old": 3},
+        changes={"new": BIG, "sum": BIG},
+    )
     spawn.members = [Member(10, 2, {"n": 2})]
     merged = {"big": BIG, "old": BIG, "n": 2, "new": BIG, "sum": BIG + BIG}
     literal, refs, stored = converged(merged, spawn, {"sum": "concat"})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from dwarf import END, Graph, ReducerError
@@ -17,8 +20,21 @@ def graph() -> Graph:
     return made.add_chain("W", "J", END).set_fan_in("J")
 
 
+def tail(step_id: int, lineage: int, completed: bool, state: Mapping[str, Any], changes: Mapping[str, Any]) -> Tail:
+    return Tail(step_id=step_id, lineage_id=lineage, completed=completed, state=state, changes=changes)
+
+
 def spawn(*members: Member, state: dict[str, object] | None = None, changes: dict[str, object] | None = None) -> Spawn:
-    made = Spawn(9, "S", 1, 3, 2, state or {"page": "shadowed", "n": 10}, {}, changes or {"n": 5})
+    made = Spawn(
+        step_id=9,
+        node="S",
+        depth=1,
+        lineage_id=3,
+        ordinal=2,
+        state=state or {"page": "shadowed", "n": 10},
+        refs={},
+        changes=changes or {"n": 5},
+    )
     made.members = list(members)
     return made
 
@@ -44,24 +60,24 @@ def test_values_that_do_not_fit_are_named() -> None:
 
 
 def test_completed_tails_count_before_all_others() -> None:
-    done, live = Tail(1, 0, True, {}, {}), Tail(2, 0, False, {}, {})
+    done, live = tail(1, 0, True, {}, {}), tail(2, 0, False, {}, {})
     assert relevant_tails([done, live]) == [done]
     assert relevant_tails([live]) == [live]
 
 
 def test_what_is_left_of_a_trunk_is_its_tails_state_with_their_changes() -> None:
-    tails = [Tail(1, 0, True, {"n": 1}, {"n": 2, "k": 3})]
+    tails = [tail(1, 0, True, {"n": 1}, {"n": 2, "k": 3})]
     assert stopped_state(Plan(graph()), tails, []) == {"n": 3, "k": 3}
 
 
 def test_what_is_left_of_a_cohort_is_its_merge_with_the_fields_of_the_items_given_back() -> None:
     plan = Plan(graph())
-    left = stopped_state(plan, [Tail(20, 9, True, {}, {})], [spawn(Member(20, 2, {"out": ["a"], "page": "p"}))])
+    left = stopped_state(plan, [tail(20, 9, True, {}, {})], [spawn(Member(20, 2, {"out": ["a"], "page": "p"}))])
     assert left == {"page": "shadowed", "n": 15, "out": ["a"]}
 
 
 def test_a_reducer_that_fails_must_not_hide_why_the_flow_stopped() -> None:
-    assert stopped_state(Plan(graph()), [Tail(1, 0, True, {"n": 1}, {"n": "x"})], []) == {}
+    assert stopped_state(Plan(graph()), [tail(1, 0, True, {"n": 1}, {"n": "x"})], []) == {}
 
 
 def test_a_flow_without_steps_has_nothing_left() -> None:
