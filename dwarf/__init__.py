@@ -42,6 +42,7 @@ from dwarf.workflow import Limit as Limit
 from dwarf.workflow import Node as Node
 from dwarf.workflow import Outcome as Outcome
 from dwarf.workflow import Reducer as Reducer
+from dwarf.workflow import Retry as Retry
 from dwarf.workflow import Status as Status
 from dwarf.workflow import Step as Step
 from dwarf.workflow import SubFlow as SubFlow
@@ -78,6 +79,7 @@ __all__ = [
     "PromptNeedsHuman",
     "Reducer",
     "ReducerError",
+    "Retry",
     "StateConflict",
     "StateError",
     "Status",

@@ -181,12 +181,14 @@ class PromptNeedsHuman(DwarfError):
 class TaskError(Exception):
     """For tasks to raise: the text is the error, the rest reaches the error handler in ``onErr``.
 
-    ``status_code`` and the named properties stand beside ``error`` in that field.
+    ``status_code`` and the named properties stand beside ``error`` in that field. With ``retryable=False`` the task is
+    not tried again, whatever its Retry says.
     """
 
-    def __init__(self, message: str, *, status_code: int = 500, **properties: Any) -> None:
+    def __init__(self, message: str, *, status_code: int = 500, retryable: bool = True, **properties: Any) -> None:
         super().__init__(message)
         self.status_code = status_code
+        self.retryable = retryable
         self.properties = properties
 
 

@@ -59,11 +59,22 @@ class Fail:
 
 @dataclass(slots=True)
 class Retry:
-    """The step goes back to pending for another attempt."""
+    """The step goes back to pending for another attempt, and forgets its answers."""
 
     step: StepRecord
     changes: State
     delay_ms: int
+    warnings: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class TryAgain:
+    """The step goes back to pending for another attempt after an error, with its answers and what it had written."""
+
+    step: StepRecord
+    delay_ms: int
+    error: str
+    traceback: str = ""
     warnings: Sequence[str] = ()
 
 
@@ -95,7 +106,7 @@ class Call:
     warnings: Sequence[str] = ()
 
 
-Decision: TypeAlias = Advance | Complete | Fail | Retry | Ask | Call
+Decision: TypeAlias = Advance | Complete | Fail | Retry | TryAgain | Ask | Call
 
 
 def add_warnings(decision: Decision, texts: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dwarf.workflow.conditions import Condition, parse
 from dwarf.workflow.graph import Graph, Limit
 from dwarf.workflow.lineage import fan_in_map
+from dwarf.workflow.policies import Retry
 from dwarf.workflow.reducers import Reducer
 
 _WITH_IDENTITY = frozenset(reducer for reducer in Reducer if reducer.has_identity)
@@ -32,6 +33,8 @@ class NodePlan:
     is_fan_in: bool
     is_source: bool
     limit: Limit | None
+    retry: Retry | None = None
+    time_budget_ms: int = 0  # 0: that of the flow
     edges: list[Edge] = field(default_factory=list)
     arms: list[tuple[Condition, str]] = field(default_factory=list)
     gotos: set[str] = field(default_factory=set)
@@ -59,6 +62,8 @@ class Plan:
                 is_fan_in=node.fan_in,
                 is_source=graph.is_fan_out_source(node.name),
                 limit=node.limit,
+                retry=node.retry,
+                time_budget_ms=0 if node.time_budget is None else round(node.time_budget * 1000),
             )
             for node in graph.nodes
         }

@@ -64,6 +64,12 @@ class StepRecord:
     created_at: int
     claimed_at: int
     crashes: int = 0
+    started_at: int = 0  # of the first attempt; 0 where this is it
+
+    @property
+    def time_budget_ms(self) -> int:
+        """How long one attempt may take."""
+        return self.flow.plan.nodes[self.node].time_budget_ms or self.flow.time_budget_ms
 
     @classmethod
     def leased(cls, new: NewStep, now: int) -> StepRecord:
@@ -83,7 +89,7 @@ class StepRecord:
         step.answers = ()
         step.lease_seq = 1
         step.created_at = now
-        step.claimed_at = now
+        step.claimed_at = step.started_at = now
         step.crashes = 0
         return step
 
@@ -112,6 +118,11 @@ class NewStep:
     def url(self) -> str:
         """What the host is asked for."""
         return self.flow.plan.nodes[self.node].url
+
+    @property
+    def time_budget_ms(self) -> int:
+        """How long one attempt may take."""
+        return self.flow.plan.nodes[self.node].time_budget_ms or self.flow.time_budget_ms
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from dwarf.core.answers import gives_up, left_over, misses_after
 from dwarf.core.carry import after, carried
-from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, add_warnings
+from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain, add_warnings
 from dwarf.core.limits import limit_of
 from dwarf.core.plan import NodePlan
 from dwarf.core.records import JSON, FlowRecord, NewFlow, NewStep, State, StepRecord
@@ -33,14 +33,24 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The task raised. ``fields`` is what an error handler reads as ``onErr``."""
+    """The task raised. ``fields`` is what an error handler reads as ``onErr``.
+
+    ``kinds`` are the names of the error's class and its bases, for each of the errors of a group; none where it may not
+    be tried again. ``ran_ms`` is how long the step has been held here.
+    """
 
     error: str
     traceback: str
     fields: State
+    kinds: Sequence[Sequence[str]] = ()
+    ran_ms: int = 0
 
 
 Attempt: TypeAlias = Returned | Raised
+
+
+def _even() -> float:
+    return 0.5
 
 
 @dataclass(slots=True)
@@ -54,6 +64,7 @@ class Means:
     token: Callable[[], str]
     room: Callable[[str], bool]
     max_depth: int | None = None
+    chance: Callable[[], float] = _even  # from 0 to 1, which spreads what would come all at once
 
 
 def no_room(url: str) -> bool:
@@ -75,6 +86,9 @@ def decide(step: StepRecord, attempt: Attempt, means: Means) -> Decision:
 
 def _decide(step: StepRecord, attempt: Attempt, means: Means) -> Decision:
     if isinstance(attempt, Raised):
+        again = _try_again(step, attempt, means)
+        if again is not None:
+            return again
         if not step.flow.plan.nodes[step.node].on_error:
             return Fail(step, attempt.error, attempt.traceback)
         # an error voids what this attempt wrote; what earlier attempts and parks have stored stays
@@ -114,6 +128,22 @@ def _wait(step: StepRecord, attempt: Returned, park: Interrupt | Subgraph, means
     except RoutingError as error:
         return Fail(step, str(error), changes=attempt.changes)
     return Call(step, attempt.changes, attempt.child, workflow=park.name, input=digest_of(park.state), misses=misses)
+
+
+def _try_again(step: StepRecord, attempt: Raised, means: Means) -> TryAgain | None:
+    """Another attempt after an error, if the policy of the task has one left."""
+    policy = step.flow.plan.nodes[step.node].retry
+    failed = step.attempt + 1
+    if policy is None or failed >= policy.max_attempts:
+        return None
+    if not attempt.kinds or not all(policy.covers(kinds) for kinds in attempt.kinds):
+        return None
+    pause = policy.pause_ms(failed, means.chance())
+    if policy.give_up_after is not None:
+        began = step.started_at or step.claimed_at
+        if step.claimed_at + attempt.ran_ms + pause - began > policy.give_up_after * 1000:
+            return None
+    return TryAgain(step, pause, attempt.error, traceback=attempt.traceback)
 
 
 def check_depth(step: StepRecord, depth: int, target: str, means: Means) -> None:

@@ -194,7 +194,7 @@ class Observing:
             executed[step.node, "" if handed is None else status_of(decision)] += 1
             if handed is not None:
                 handed_over += len(handed.steps) + (handed.woken is not None)
-                left = step.claimed_at + step.flow.time_budget_ms + self._margin_ms - group.now
+                left = step.claimed_at + step.time_budget_ms + self._margin_ms - group.now
                 metrics.record("lease_remaining_seconds", max(0, left) / 1000)
         for (task, status), count in executed.items():
             if status:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from random import random
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dwarf import seams
@@ -20,7 +21,7 @@ from dwarf.engine.slots import Room
 from dwarf.errors import EngineClosed, Parked, StorageError
 from dwarf.storage.failures import Contention, Unavailable
 from dwarf.storage.recovery import release_lease, release_leases
-from dwarf.workflow.errors_json import error_fields, error_text, traceback_text
+from dwarf.workflow.errors_json import error_fields, error_text, retry_kinds, traceback_text
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.signals import Subgraph, control_of
 from dwarf.workflow.unwrap import only_parked
@@ -171,6 +172,7 @@ class Runner:
             return Raised(text, "", {"error": text, "statusCode": 500})
         flow = self._flow(step)
         url = step.flow.plan.nodes[step.node].url
+        began = time.monotonic()
         error = await self._execute(url, flow, step, runner)
         if runner.cancelling():
             error = await self._take_back(runner, url, error)
@@ -178,7 +180,13 @@ class Runner:
         if seams.active is not None:
             await seams.active.arrive("afterTask", [url])
         if error is not None:
-            return Raised(error_text(error), traceback_text(error), error_fields(error))
+            return Raised(
+                error_text(error),
+                traceback_text(error),
+                error_fields(error),
+                kinds=retry_kinds(error),
+                ran_ms=round((time.monotonic() - began) * 1000),
+            )
         control = control_of(flow)
         if isinstance(control.park, Subgraph) and not control.problem:
             child = await self._child(step, control.park)
@@ -211,7 +219,7 @@ class Runner:
 
     async def _execute(self, url: str, flow: Flow, step: StepRecord, runner: asyncio.Task[Any]) -> BaseException | None:
         """Run the task; the error it ended with, if any. A park is no error."""
-        budget = step.flow.time_budget_ms / 1000
+        budget = step.time_budget_ms / 1000
         deadline = self._replica.shared.deadlines.within(budget, runner)
         watchdog = self._replica.watchdog
         watchdog.begun(deadline, url)
@@ -305,7 +313,7 @@ class Runner:
 
     async def _decide(self, step: StepRecord, attempt: Attempt, room: Room) -> Decision:
         replica = self._replica
-        means = Means(replica.step_ids.take, new_token, room, max_depth=replica.settings.max_depth)
+        means = Means(replica.step_ids.take, new_token, room, max_depth=replica.settings.max_depth, chance=random)
         wanted = 16
         while True:
             try:
@@ -327,7 +335,7 @@ class Runner:
         An error that tells nothing is given as many tries as an outage at once; then the step fails with its text.
         """
         replica = self._replica
-        give_up = time.monotonic() + (step.flow.time_budget_ms + replica.margin_ms) / 1000
+        give_up = time.monotonic() + (step.time_budget_ms + replica.margin_ms) / 1000
         pauses = iter(replica.pauses)
         while True:
             try:
@@ -397,6 +405,7 @@ def _runs(task: asyncio.Task[Any]) -> bool:
 
 def _late(budget: float) -> TimeoutError:
     return TimeoutError(
-        f"the task exceeded its time budget of {budget:g} s; create(..., time_budget=...) gives the flow's tasks more, "
-        "and Engine(time_budget=...) those of all flows"
+        f"the task exceeded its time budget of {budget:g} s; @task(time_budget=...) or add_node(..., time_budget=...) "
+        "gives it more, create(..., time_budget=...) gives the flow's tasks more, and Engine(time_budget=...) or "
+        "Lab(time_budget=...) those of all flows"
     )

@@ -59,15 +59,17 @@ class LocalHost(Host):
     @overload
     def task(self, function: F) -> F: ...
     @overload
-    def task(self, *, url: str | None = None, limit: Limit | None = None) -> Callable[[F], F]: ...
-    def task(self, function: Any = None, *, url: str | None = None, limit: Limit | None = None) -> Any:
-        """Mark a function as ``dwarf.task`` does, register it here, and return it unchanged."""
-        if function is None:
-            return partial(self._task, url=url, limit=limit)
-        return self._task(function, url, limit)
+    def task(self, *, url: str | None = None, limit: Limit | None = None, **policies: Any) -> Callable[[F], F]: ...
+    def task(self, function: Any = None, *, url: str | None = None, limit: Limit | None = None, **policies: Any) -> Any:
+        """Mark a function as ``dwarf.task`` does, register it here, and return it unchanged.
 
-    def _task(self, function: Any, url: str | None, limit: Limit | None) -> Any:
-        mark_task(url=url, limit=limit)(function)
+        ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``.
+        """
+        mark = mark_task(url=url, limit=limit, **policies)
+        return partial(self._task, mark) if function is None else self._task(mark, function)
+
+    def _task(self, mark: Callable[[Any], Any], function: Any) -> Any:
+        mark(function)
         self.add_task(mark_of(function).url, function)
         return function
 

@@ -15,7 +15,6 @@ from weakref import WeakSet
 from dwarf.errors import TaskNotFound
 from dwarf.hosts import LocalHost
 from dwarf.workflow.graph import Graph
-from dwarf.workflow.parts import Limit
 from dwarf.workflow.results import Step
 from dwarf.workflow.status import Status
 from dwarf.workflow.suggest import did_you_mean
@@ -45,10 +44,10 @@ class CellHost(LocalHost):
         super().add_task(url, function)
         self._tell()
 
-    def _task(self, function: Any, url: str | None, limit: Limit | None) -> Any:
+    def _task(self, mark: Callable[[Any], Any], function: Any) -> Any:
         with suppress(TypeError):
             self._replaced.discard(function)
-        return super()._task(function, url, limit)
+        return super()._task(mark, function)
 
     def admits(self, url: str) -> bool:
         """Whether the task is known and could start at once."""

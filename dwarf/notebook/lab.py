@@ -51,6 +51,9 @@ _labs: dict[str, Lab] = {}
 _EXIT_GRACE = 2.0  # seconds for tasks in flight when the process ends
 
 
+TIME_BUDGET_S = 3600  # for an attempt of a task in a notebook, where cells that compute for minutes are usual
+
+
 class Lab(Measured):
     """An engine on its own thread, with the face of a notebook.
 
@@ -95,7 +98,7 @@ class Lab(Measured):
     def _open(self, place: str, engine_url: str, given: Mapping[str, Any], prompt_grace: float, trace: bool) -> None:
         from dwarf.engine import Engine
 
-        settings = dict(given)
+        settings: dict[str, Any] = {"time_budget": TIME_BUDGET_S, **given}
         self.prompt_grace = prompt_grace
         self._place = place
         self._given = given
@@ -139,11 +142,14 @@ class Lab(Measured):
     @overload
     def task(self, function: F) -> F: ...
     @overload
-    def task(self, *, url: str | None = None, limit: Limit | None = None) -> Callable[[F], F]: ...
-    def task(self, function: Any = None, *, url: str | None = None, limit: Limit | None = None) -> Any:
-        """Make a function a task of this lab. Defining it again replaces it, also for flows that are running."""
+    def task(self, *, url: str | None = None, limit: Limit | None = None, **policies: Any) -> Callable[[F], F]: ...
+    def task(self, function: Any = None, *, url: str | None = None, limit: Limit | None = None, **policies: Any) -> Any:
+        """Make a function a task of this lab. Defining it again replaces it, also for flows that are running.
+
+        ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``.
+        """
         host = self._local_host()
-        return host.task(url=url, limit=limit) if function is None else host.task(function)
+        return host.task(url=url, limit=limit, **policies) if function is None else host.task(function)
 
     def graph(self, name: str, **graph_options: Any) -> Graph:
         """A new graph, known to this lab under its name; making it again replaces it for flows started later."""

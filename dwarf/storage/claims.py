@@ -52,6 +52,7 @@ class ClaimedRow(NamedTuple):
     lease_seq: int
     created_at: int
     crashes: int
+    started_at: int
 
     def record(
         self, flow: FlowRecord, anchors: Mapping[int, State], now: int, stored_answers: Sequence[JSON] | None = None
@@ -77,6 +78,7 @@ class ClaimedRow(NamedTuple):
             created_at=self.created_at,
             claimed_at=now,
             crashes=self.crashes,
+            started_at=self.started_at,
         )
 
     def sizes(self, workflow_url: str) -> Read:

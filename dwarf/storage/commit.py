@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, select
 
-from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry
+from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain
 from dwarf.core.records import NewStep
 from dwarf.storage.cohorts import Arrival, Arrivals, gather, settle_cohorts
 from dwarf.storage.deleting import drop_flows
@@ -102,6 +102,8 @@ def _consequences(decision: Decision, effects: Effects) -> Script[None]:
         case Retry():
             if any(answer.kind == "subgraph" for answer in decision.step.answers):
                 yield from _drop_children(decision.step.step_id)
+            effects.work_due = True
+        case TryAgain():
             effects.work_due = True
         case Ask():
             effects.work_due = effects.work_due or decision.timeout_ms is not None

@@ -138,7 +138,9 @@ class Copier:
     def _step(self, old: Mapping[str, Any], part: Part) -> dict[str, Any]:
         new = {
             **old,
-            **{name: self._origin.root[name] for name in _INHERITED},
+            **{
+                name: self._origin.root[name] for name in _INHERITED if name != "time_budget_ms"
+            },  # its task may have its own
             "step_id": self._steps[old["step_id"]],
             "flow_id": self._flows[old["flow_id"]],
             "token": self._token(),

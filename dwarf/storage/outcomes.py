@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Update, bindparam, literal_column, update
 
-from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry
+from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain
 from dwarf.storage.expressions import flag_is, of_row, status_is
 from dwarf.storage.rows import object_text
 from dwarf.storage.script import Script, Statement, UpdateEach
@@ -78,9 +78,22 @@ RETRY = _fenced(
     progress=_NONE,
     lease_expires=_ZERO,
 )
+TRY_AGAIN = _fenced(
+    "try_step_again",
+    "attempt",
+    "not_before",
+    "asleep",
+    "error",
+    "traceback",
+    status=Status.PENDING,
+    progress=_NONE,
+    lease_expires=_ZERO,
+)
 ASK = _fenced("ask_step", "changes", "interrupt", "interrupt_deadline", status=Status.INTERRUPTED, crashes=_ZERO)
 CALL = _fenced("call_step", "changes", "called", status=None, parked=literal_column("1"), crashes=_ZERO)
-WITH_WARNINGS = {statement: _warning(statement) for statement in (FINISH, FAIL, FAIL_KEEPING, RETRY, ASK, CALL)}
+WITH_WARNINGS = {
+    statement: _warning(statement) for statement in (FINISH, FAIL, FAIL_KEEPING, RETRY, TRY_AGAIN, ASK, CALL)
+}
 
 
 def write_own_rows(
@@ -169,6 +182,13 @@ def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
             row["new_not_before"] = now + decision.delay_ms
             row["new_asleep"] = int(decision.delay_ms > 0)
             return RETRY, row
+        case TryAgain():
+            row["new_attempt"] = step.attempt + 1
+            row["new_not_before"] = now + decision.delay_ms
+            row["new_asleep"] = int(decision.delay_ms > 0)
+            row["new_error"] = decision.error
+            row["new_traceback"] = decision.traceback
+            return TRY_AGAIN, row
         case Ask():
             row["new_changes"] = object_text(decision.changes)
             row["new_interrupt"] = dumps(_interrupt(decision))

@@ -8,6 +8,7 @@ from dwarf.workflow.graph import Graph as Graph
 from dwarf.workflow.graph import Limit as Limit
 from dwarf.workflow.graph import Node as Node
 from dwarf.workflow.graph import Transition as Transition
+from dwarf.workflow.policies import Retry as Retry
 from dwarf.workflow.reducers import Reducer as Reducer
 from dwarf.workflow.results import Answered as Answered
 from dwarf.workflow.results import FlowSummary as FlowSummary
@@ -29,6 +30,7 @@ __all__ = [
     "Node",
     "Outcome",
     "Reducer",
+    "Retry",
     "Status",
     "Step",
     "SubFlow",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import GetSetDescriptorType, MemberDescriptorType, TracebackType
 from typing import Any, TypeAlias
 
-from dwarf.errors import TaskError
+from dwarf.errors import StateError, TaskError
+from dwarf.workflow.policies import kinds_of
 from dwarf.workflow.values import to_json
 
 JSON: TypeAlias = Any
@@ -35,7 +36,10 @@ def error_fields(error: BaseException, *, trace: str = "") -> dict[str, JSON]:
     out. Never raises.
     """
     fields: dict[str, JSON] = {}
-    for name, value in (*_attributes(error), *_properties(error)):
+    own = _attributes(error)
+    if isinstance(error, TaskError):
+        own = [(name, value) for name, value in own if name != "retryable"]  # for the engine, not for a handler
+    for name, value in (*own, *_properties(error)):
         if name == "trace" and not trace and isinstance(value, str):
             trace = value
         if name in _RESERVED or not isinstance(name, str):
@@ -48,6 +52,27 @@ def error_fields(error: BaseException, *, trace: str = "") -> dict[str, JSON]:
     if _TRACE.fullmatch(trace):
         head["trace"] = trace
     return head | fields
+
+
+def retry_kinds(error: BaseException) -> tuple[tuple[str, ...], ...]:
+    """For each error that was raised, at once or in a group, the names of its class and bases, for ``Retry.covers``.
+
+    Empty where one of them is an error that another attempt cannot mend.
+    """
+    leaves, within = [error], tuple[str, ...]()
+    if isinstance(error, BaseExceptionGroup):
+        leaves, within = list(_leaves(error)), kinds_of(error)
+    if any(isinstance(leaf, StateError) or (isinstance(leaf, TaskError) and not leaf.retryable) for leaf in leaves):
+        return ()
+    return tuple((*kinds_of(leaf), *within) for leaf in leaves)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 def error_text(error: BaseException) -> str:

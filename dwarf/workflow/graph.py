@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from dwarf.errors import GraphError
 from dwarf.workflow.parts import END as END
@@ -14,9 +14,13 @@ from dwarf.workflow.parts import Limit as Limit
 from dwarf.workflow.parts import Node as Node
 from dwarf.workflow.parts import Transition as Transition
 from dwarf.workflow.parts import View, as_text
+from dwarf.workflow.policies import Retry, Seconds, read_retry, read_time_budget
 from dwarf.workflow.reducers import Reducer
 
 __all__ = ["END", "Graph", "Limit", "Node", "Transition"]
+
+if TYPE_CHECKING:
+    from dwarf.workflow.tasks import TaskMark
 
 JSON: TypeAlias = Any
 Task: TypeAlias = Callable[..., Any]
@@ -57,25 +61,36 @@ class Graph:
     # ------------------------------------------------------------ nodes
 
     def add_node(
-        self, name: str, task: str | Task | None = None, *, fan_in: bool = False, limit: Limit | None = None
+        self,
+        name: str,
+        task: str | Task | None = None,
+        *,
+        fan_in: bool = False,
+        limit: Limit | None = None,
+        retry: Retry | int | None = None,
+        time_budget: Seconds | None = None,
     ) -> Self:
         """Add a node, or bind a known one anew.
 
         ``task`` is the URL that the host resolves, or a task function; without one, a new node's URL is its name. On a
         known node the URL is replaced if a task is given, and its place, its transitions and its fan-in mark are kept.
-        ``limit`` defaults to the one the function was marked with. END is not a node: adding it does nothing.
+        ``limit``, ``retry`` (a Retry, or the number of attempts) and ``time_budget`` (seconds or timedelta for one
+        attempt) default to what the function was marked with. END is not a node: adding it does nothing.
         """
         name = as_text(name, "the name of a node")
         if limit is not None and not isinstance(limit, Limit):
             raise TypeError(f"the limit of a node must be a Limit, not {type(limit).__name__}")
-        url, function, own_limit = _resolve(name, task)
+        given = {"limit": limit, "retry": read_retry(retry), "time_budget": read_time_budget(time_budget)}
+        url, function, marked = _resolve(name, task)
         if name == END:
             return self
         slot = self._register(name)
         if task is not None:
-            slot.url, slot.function, slot.limit = url, function, own_limit
-        if limit is not None:
-            slot.limit = limit
+            slot.url, slot.function = url, function
+            slot.limit, slot.retry, slot.time_budget = marked.limit, marked.retry, marked.time_budget
+        for policy, value in given.items():
+            if value is not None:
+                setattr(slot, policy, value)
         if fan_in:
             self._marks[name] = None
         self._view = None
@@ -281,7 +296,7 @@ class Graph:
     def __copy__(self) -> Self:
         twin = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
-        twin._slots = [_Slot(slot.name, slot.url, slot.limit, slot.function) for slot in self._slots]
+        twin._slots = [replace(slot) for slot in self._slots]
         twin._first = {slot.name: slot for slot in reversed(twin._slots)}
         twin._edges, twin._marks, twin._view, twin._known = list(self._edges), dict(self._marks), None, None
         twin._reducers = None if self._reducers is None else dict(self._reducers)
@@ -335,7 +350,10 @@ class Graph:
     ) -> None:
         """Take over a definition as it was read: here a node's name may occur twice, or be END."""
         self.entry = entry
-        self._slots = [_Slot(node.name, node.url, node.limit) for node in nodes]
+        self._slots = [
+            _Slot(node.name, node.url, limit=node.limit, retry=node.retry, time_budget=node.time_budget)
+            for node in nodes
+        ]
         self._first = {slot.name: slot for slot in reversed(self._slots)}
         self._edges, self._known = list(edges), None
         self._marks = {node.name: None for node in nodes if node.fan_in}
@@ -356,7 +374,7 @@ class Graph:
 
     def _index(self) -> View:
         if self._view is None:
-            nodes = tuple(Node(slot.name, slot.url, slot.name in self._marks, slot.limit) for slot in self._slots)
+            nodes = tuple(slot.node(slot.name in self._marks) for slot in self._slots)
             self._view = View(nodes, tuple(self._edges))
         return self._view
 
@@ -366,23 +384,28 @@ class _Slot:
     name: str
     url: str
     limit: Limit | None = None
+    retry: Retry | None = None
+    time_budget: float | None = None
     function: Task | None = None
 
+    def node(self, fan_in: bool) -> Node:
+        return Node(self.name, self.url, fan_in, limit=self.limit, retry=self.retry, time_budget=self.time_budget)
 
-def _resolve(name: str, task: str | Task | None) -> tuple[str, Task | None, Limit | None]:
-    """The URL, the function and the limit that a node's ``task`` argument stands for."""
+
+def _resolve(name: str, task: str | Task | None) -> tuple[str, Task | None, _Slot | TaskMark]:
+    """The URL and the function that a node's ``task`` argument stands for, and what says how it is to be run."""
     if task is None:
-        return name, None, None
+        return name, None, _Slot(name, name)
     if isinstance(task, str):
-        return as_text(task, "the URL of a task"), None, None
+        return as_text(task, "the URL of a task"), None, _Slot(name, name)
     if not callable(task):
         raise TypeError(f"the task of a node must be a URL or a function, not {type(task).__name__}")
     if not hasattr(task, "__dwarf_task__") and getattr(task, "__name__", "<lambda>") == "<lambda>":
-        return name, task, None  # a lambda or a callable object has no name of its own
+        return name, task, _Slot(name, name)  # a lambda or a callable object has no name of its own
     from dwarf.workflow.tasks import mark_of
 
     mark = mark_of(task)
-    return mark.url, task, mark.limit
+    return mark.url, task, mark
 
 
 def _condition(when: str | None, source: str, target: str) -> str:

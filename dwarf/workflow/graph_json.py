@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from dwarf.errors import GraphError, StateError
 from dwarf.workflow.jsontext import loads
 from dwarf.workflow.parts import Limit, Node, Transition, as_text
+from dwarf.workflow.policies import Retry
 
 if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph
@@ -49,6 +50,10 @@ def _task_to_json(node: Node) -> dict[str, JSON]:
     if node.limit is not None:
         limit = {"concurrency": node.limit.concurrency, "rate": node.limit.rate, "key": node.limit.key or None}
         data["limit"] = {key: value for key, value in limit.items() if value is not None}
+    if node.retry is not None:
+        data["retry"] = _retry_to_json(node.retry)
+    if node.time_budget is not None:
+        data["timeBudgetMs"] = round(node.time_budget * 1000)
     return data
 
 
@@ -74,6 +79,8 @@ def from_json(cls: type[G], data: Mapping[str, JSON] | str | bytes) -> G:
             url=item.text("url") or item.text("name"),
             fan_in=item.flag("fanIn"),
             limit=_limit_from_json(item),
+            retry=_retry_from_json(item),
+            time_budget=_seconds_from_json(item, "timeBudgetMs"),
         )
         for item in root.items("tasks")
     ]
@@ -108,6 +115,52 @@ def _limit_from_json(task: _Reader) -> Limit | None:
         return Limit(concurrency=concurrency, rate=rate, key=limit.text("key"))
     except GraphError as error:
         raise GraphError(f"a graph cannot be read: {limit.path}: {error}") from None
+
+
+def _retry_to_json(retry: Retry) -> dict[str, JSON]:
+    data: dict[str, JSON] = {
+        "maxAttempts": retry.max_attempts,
+        "delayMs": round(retry.delay * 1000),
+        "factor": retry.factor,
+        "maxDelayMs": round(retry.max_delay * 1000),
+        "jitter": retry.jitter,
+        "retryOn": list(retry.retry_on),
+    }
+    if retry.give_up_after is not None:
+        data["giveUpAfterMs"] = round(retry.give_up_after * 1000)
+    return data
+
+
+def _retry_from_json(task: _Reader) -> Retry | None:
+    retry = task.member("retry")
+    if retry is None:
+        return None
+    given: dict[str, Any] = {
+        name: value
+        for name, value in (
+            ("max_attempts", retry.data.get("maxAttempts")),
+            ("delay", _seconds_from_json(retry, "delayMs")),
+            ("factor", retry.data.get("factor")),
+            ("max_delay", _seconds_from_json(retry, "maxDelayMs")),
+            ("jitter", retry.data.get("jitter")),
+            ("give_up_after", _seconds_from_json(retry, "giveUpAfterMs")),
+            ("retry_on", retry.data.get("retryOn")),
+        )
+        if value is not None
+    }
+    try:
+        return Retry(**given)
+    except (GraphError, TypeError) as error:
+        raise GraphError(f"a graph cannot be read: {retry.path}: {error}") from None
+
+
+def _seconds_from_json(data: _Reader, key: str) -> float | None:
+    value = data.data.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        raise data.wrong(key, "a number of milliseconds", value)
+    return value / 1000
 
 
 class _Reader:

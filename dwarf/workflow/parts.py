@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dwarf.errors import GraphError
+from dwarf.workflow.policies import Retry
 
 __all__ = ["END", "Limit", "Node", "Transition", "View", "as_text", "shown"]
 
@@ -59,13 +60,17 @@ class Limit:
 class Node:
     """A place in a graph. ``name`` is its identity there, ``url`` what the host is asked to execute.
 
-    Several nodes may share a URL. ``fan_in`` marks the place where the branches of a fan-out meet.
+    Several nodes may share a URL. ``fan_in`` marks the place where the branches of a fan-out meet. ``retry`` says
+    whether it is tried again after an error, and ``time_budget`` how many seconds one attempt may take; None leaves
+    that to the flow.
     """
 
     name: str
     url: str
     fan_in: bool = False
     limit: Limit | None = None
+    retry: Retry | None = None
+    time_budget: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ class Step:
 
     ``state``, ``changes`` and the neighbours' keys are there only where a single step was asked for. The ids of
     predecessor and successor are 0 where there is none. ``progress`` is (done, total, message) as last reported.
+    ``attempt`` counts from 0; a step that is about to be tried again is pending, with the error of its last attempt and
+    ``next_attempt_at``.
     ``warnings`` are texts about the step's outcome: it stands, and may not be what was meant.
     ``answered_by`` are the names of those who have answered its questions, where they were given.
     """
@@ -96,6 +98,7 @@ class Step:
     started_at: datetime | None = None
     updated_at: datetime = NO_TIME
     not_before: datetime | None = None
+    next_attempt_at: datetime | None = None
     warnings: Sequence[str] = ()
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 from dwarf.errors import ConfigError
 from dwarf.workflow.binding import Binding as Binding
 from dwarf.workflow.parts import Limit
+from dwarf.workflow.policies import Retry, Seconds, read_retry, read_time_budget
 
 __all__ = ["Binding", "TaskMark", "mark_of", "task", "valid_url"]
 
@@ -18,17 +19,32 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class TaskMark:
-    """What ``@task`` notes on a function: the URL a host resolves, and how much of it may run at a time."""
+    """What ``@task`` notes on a function: the URL a host resolves, and how it is to be run."""
 
     url: str
     limit: Limit | None = None
+    retry: Retry | None = None
+    time_budget: float | None = None
 
 
 @overload
 def task(function: F) -> F: ...
 @overload
-def task(*, url: str | None = None, limit: Limit | None = None) -> Callable[[F], F]: ...
-def task(function: Any = None, *, url: str | None = None, limit: Limit | None = None) -> Any:
+def task(
+    *,
+    url: str | None = None,
+    limit: Limit | None = None,
+    retry: Retry | int | None = None,
+    time_budget: Seconds | None = None,
+) -> Callable[[F], F]: ...
+def task(
+    function: Any = None,
+    *,
+    url: str | None = None,
+    limit: Limit | None = None,
+    retry: Retry | int | None = None,
+    time_budget: Seconds | None = None,
+) -> Any:
     """Mark a function as a task, as ``@task`` or ``@task(url=..., limit=...)``, and return it unchanged.
 
     The URL defaults to the function's name. The parameter annotated ``Flow`` or named ``flow`` receives the Flow. Every
@@ -36,19 +52,24 @@ def task(function: Any = None, *, url: str | None = None, limit: Limit | None = 
     where the annotation allows it, with None; else the step fails with a StateError. ``**fields`` receives all fields
     that no other parameter takes. A mapping, dataclass or pydantic model that the function returns is written to the
     state. It may be a coroutine function. ConfigError where the function cannot be a task.
+
+    ``limit`` bounds how much of it runs at a time, ``retry`` (a Retry, or the number of attempts) lets it be tried
+    again after an error, and ``time_budget`` is how long one attempt may take, in seconds or as a timedelta, whatever
+    the flow's own budget. What ``Graph.add_node`` says outranks this. GraphError for values that make no sense.
     """
     if limit is not None and not isinstance(limit, Limit):
         raise ConfigError(f"the limit of a task must be a Limit, not {type(limit).__name__}")
+    policies = {"limit": limit, "retry": read_retry(retry), "time_budget": read_time_budget(time_budget)}
     if function is None:
-        return functools.partial(_mark, url=url, limit=limit)
-    return _mark(function, url, limit)
+        return functools.partial(_mark, url=url, policies=policies)
+    return _mark(function, url, policies)
 
 
-def _mark(function: Any, url: str | None, limit: Limit | None) -> Any:
+def _mark(function: Any, url: str | None, policies: dict[str, Any]) -> Any:
     if not callable(function):
         hint = " (write @task(url=...) to name its URL)" if isinstance(function, str) else ""
         raise ConfigError(f"@task marks functions, not {type(function).__name__}{hint}")
-    mark = TaskMark(valid_url(name_of(function) if url is None else url), limit)
+    mark = TaskMark(valid_url(name_of(function) if url is None else url), **policies)
     Binding(function, mark.url)  # refuses at once what cannot be called
     try:
         function.__dwarf_task__ = mark

@@ -106,7 +106,7 @@ async def test_the_budget_is_for_each_call(engine: Engine) -> None:
     flow = await engine.create(graph, time_budget=BUDGET)
     outcome = await flow.outcome(timeout=60)
     assert outcome.status is Status.FAILED
-    assert outcome.error == "the task exceeded its time budget of 0.5 s"
+    assert outcome.error.startswith("the task exceeded its time budget of 0.5 s")
     assert at(await flow.history(), "Half").attempt == 2
 
 

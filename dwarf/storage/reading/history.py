@@ -264,6 +264,8 @@ def step_of(shard: int, row: StepRow) -> Step:
     interrupt = read_object(row.interrupt)
     progress: Any = loads(row.progress) if row.progress else None
     created, updated = moment(row.created_at), moment(row.updated_at)
+    again = row.status == Status.PENDING and row.attempt > 0
+    failing = again or row.status in (Status.FAILED, Status.CANCELLED)  # the error of an attempt is over with the next
     assert created is not None
     assert updated is not None
     return Step(
@@ -281,12 +283,13 @@ def step_of(shard: int, row: StepRow) -> Step:
         interrupt_deadline=moment(row.interrupt_deadline),
         progress=tuple(progress) if progress else None,
         parked=bool(row.parked),
-        error=row.error,
-        traceback=row.traceback,
+        error=row.error if failing else "",
+        traceback=row.traceback if failing else "",
         created_at=created,
         started_at=moment(row.started_at),
         updated_at=updated,
         not_before=moment(row.not_before),
+        next_attempt_at=moment(row.not_before) if again else None,
         warnings=tuple(loads(row.warnings)) if row.warnings else (),
         answered_by=tuple(loads(row.answered_by)) if row.answered_by else (),
     )
