@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dwarf.notebook.pictures.palette import LOOKS
-from dwarf.notebook.watching.views import flow_view, handlers_of, node_views, state_of, taken_edges
+from dwarf.notebook.watching.views import attempts_of, flow_view, handlers_of, node_views, state_of, taken_edges
 from dwarf.workflow import Status, SubFlow
 from tests.notebook.samples import at, order_graph, order_steps, outcome, step, survey_graph, survey_steps
 
@@ -87,6 +87,15 @@ def test_laps_of_a_loop_show_the_latest() -> None:
     assert words["charge"] == "in payment · 3.9 s · lap 2"
     assert words["print_label"] == "retrying in 3.0 s · attempt 4 · lap 2"  # the other branch of the fan-out that loops
     assert words["ship"] == "completed · 200 ms"
+
+
+def test_attempts_of_how_many() -> None:
+    graph = survey_graph().add_node("measure", retry=5)
+    assert attempts_of(graph) == {"measure": 5}
+    waiting = [step(1, "measure", "pending", 0, attempt=1, not_before=at(8))]
+    assert texts(waiting, 0, attempts=attempts_of(graph))["measure"] == "retrying in 8.0 s · attempt 2 of 5"
+    again = [step(1, "measure", "running", 0, attempt=6)]  # by flow.retry, which is not counted here
+    assert texts(again, attempts=attempts_of(graph))["measure"].endswith("attempt 7")
 
 
 def test_a_loop_inside_branches_is_no_group_of_laps() -> None:

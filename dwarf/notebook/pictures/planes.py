@@ -16,6 +16,7 @@ from dwarf.notebook.pictures.strokes import taken_arrows
 from dwarf.notebook.watching.views import (
     FlowView,
     NodeView,
+    attempts_of,
     flow_view,
     handlers_of,
     loudest,
@@ -77,7 +78,7 @@ def make_plane(
             inner[node.name] = make_plane(
                 inside, child.steps, seen, asked=asked, opened=opened, graph_of=graph_of, now=moment, path=here
             )
-    views = node_views(steps, handlers=handlers_of(graph), asked=asked, now=moment)
+    views = node_views(steps, handlers=handlers_of(graph), attempts=attempts_of(graph), asked=asked, now=moment)
     return Plane(graph, steps, flow_view(outcome, steps, since), views, taken_edges(steps), inner)
 
 

@@ -259,7 +259,7 @@ function panelKeeper(model, desk, picture) {
   const stepOf = (step) => {
     if (!step.step) return [make("p", { className: "dwarf-help", textContent: step.about ?? "" })];
     const parts = [facts([
-      ["task", step.task], ["attempts", step.attempt], ["created", timeOf(step.created)], ["started", timeOf(step.began)],
+      ["task", step.task], ["attempts", step.attempt], ["next attempt", timeOf(step.again)], ["created", timeOf(step.created)], ["started", timeOf(step.began)],
       ["finished", timeOf(step.finished)], ["took", step.took], ["progress", step.progress], ["asks", step.asks], ["redefined", step.drift],
     ])];
     if (step.error) parts.push(make("pre", { className: "dwarf-trouble", textContent: step.error }));

@@ -14,7 +14,7 @@ from dwarf.errors import DwarfError, InvalidRequest, StateError
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.planes import child_of
 from dwarf.notebook.pictures.words import brief, duration_text, plain, plural
-from dwarf.notebook.watching.views import states_of
+from dwarf.notebook.watching.views import attempt_text, attempts_of, states_of
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.results import NO_TIME, Step
 from dwarf.workflow.status import Status
@@ -99,11 +99,16 @@ class Desk:
         full = await self.lab.engine.step(step.key)
         status = self.following.outcome.status if self.following.outcome is not None else Status.RUNNING
         state = self._state_of(self.following.steps)(full)
-        told = describe_step(full, state, ended=status.terminal)
+        told = describe_step(full, state, ended=status.terminal, most=self._most(full))
         if step.sub_flows:
             is_open = self.opened.get(path) in (0, step.id)
             told["nested"] = "Close the subgraph" if is_open else "Open the subgraph in the picture"
         return {"of": of if of > 1 else 0, **told}
+
+    def _most(self, step: Step) -> int:
+        """How many attempts the task of a step has; 0 where its graph does not say."""
+        graph = self.following.graph
+        return attempts_of(graph).get(step.node, 0) if graph is not None else 0
 
     def _state_of(self, steps: Sequence[Step]) -> Callable[[Step], str]:
         return states_of(steps, self.following.graph)
@@ -202,8 +207,11 @@ def _counts(steps: Sequence[Step], state: Callable[[Step], str]) -> str:
     return f"{plural(len(steps), 'step')}: {told}."
 
 
-def describe_step(step: Step, state: str, *, ended: bool) -> dict[str, Any]:
-    """A step with state and changes, as the page shows it. ``ended``: whether its flow has ended."""
+def describe_step(step: Step, state: str, *, ended: bool, most: int = 0) -> dict[str, Any]:
+    """A step with state and changes, as the page shows it.
+
+    ``ended``: whether its flow has ended. ``most``: how many attempts its task has, 0 where that is not said.
+    """
     before, changes = state_to_json(step.state or {}), state_to_json(step.changes or {})
     text = _pretty(before)
     result = _pretty(_result_of(before, changes))
@@ -213,7 +221,8 @@ def describe_step(step: Step, state: str, *, ended: bool) -> dict[str, Any]:
         "title": step.node,
         "step": step.id,
         "state": state,
-        "attempt": str(step.attempt + 1),
+        "attempt": attempt_text(step, most).removeprefix("attempt "),
+        "again": _epoch(step.next_attempt_at),
         "created": _epoch(step.created_at),
         "began": _epoch(step.started_at),
         "finished": _epoch(step.updated_at) if step.status.terminal else 0,

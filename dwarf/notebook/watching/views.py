@@ -108,12 +108,14 @@ def node_views(
     steps: Sequence[Step],
     *,
     handlers: Mapping[str, str] | None = None,
+    attempts: Mapping[str, int] | None = None,
     asked: Collection[str] = (),
     now: datetime | None = None,
 ) -> dict[str, NodeView]:
     """The view of every node that has steps.
 
-    ``handlers``: the error handler of each node that has one. ``asked``: nodes known to have put a question earlier.
+    ``handlers``: the error handler of each node that has one. ``attempts``: the most attempts of each node that says
+    so. ``asked``: nodes known to have put a question earlier.
     """
     now = now or datetime.now(UTC)
     by_id = {step.id: step for step in steps}
@@ -121,9 +123,29 @@ def node_views(
     for step in steps:
         groups.setdefault(step.node, []).append(step)
     return {
-        node: _view(_Group(node, group, by_id, now, (handlers or {}).get(node, ""), node in asked))
+        node: _view(
+            _Group(
+                node,
+                group,
+                by_id,
+                now=now,
+                handler=(handlers or {}).get(node, ""),
+                most=(attempts or {}).get(node, 0),
+                asked=node in asked,
+            )
+        )
         for node, group in groups.items()
     }
+
+
+def attempts_of(graph: Graph) -> dict[str, int]:
+    """The most attempts of each node that has a Retry."""
+    return {node.name: node.retry.max_attempts for node in graph.nodes if node.retry is not None}
+
+
+def attempt_text(step: Step, most: int) -> str:
+    """Which attempt a step is at, such as ``attempt 2 of 5``."""
+    return f"attempt {step.attempt + 1}" + (f" of {most}" if most > step.attempt else "")
 
 
 def handlers_of(graph: Graph) -> dict[str, str]:
@@ -168,6 +190,7 @@ class _Group:
     by_id: Mapping[int, Step]
     now: datetime
     handler: str
+    most: int  # attempts, 0 where nobody says how many
     asked: bool
     current: list[Step] = field(default_factory=list)
     laps: int = 1
@@ -252,7 +275,7 @@ def _single(group: _Group, state: str) -> NodeView:
     if state in _SETTLED and step.duration is not None:
         rest.append(seconds_text(step.duration.total_seconds()))
     if step.attempt:
-        rest.append(f"attempt {step.attempt + 1}")
+        rest.append(attempt_text(step, group.most))
     if group.laps > 1:
         rest.append(f"lap {group.laps}")
     since = step.started_at.timestamp() if state in ("running", "nested") and step.started_at else 0.0
