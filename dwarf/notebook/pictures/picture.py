@@ -180,11 +180,12 @@ def _header(name: str, whole: FlowView | None, now: float) -> tuple[str, float]:
     look = look_of(whole.state)
     words = whole.text(now)
     wide = text_width(words, 11.5) + 32
+    held = text_width(words, 11.5)  # in another font than Helvetica it would stick out
     pill = [
         f'<g data-part="flow" transform="translate({number(end)} 11)">',
         element("rect", data_part="card", width=wide, height=22, rx=11, fill=look.fill, stroke=look.line),
         icon(look, 12, 11, 0.72),
-        element("text", words, data_part="line", x=23, y=15, font_size=11.5, fill=look.ink),
+        element("text", words, data_part="line", x=23, y=15, font_size=11.5, fill=look.ink, textLength=held),
         "</g>",
     ]
     return title + "".join(pill), end + wide + 60
