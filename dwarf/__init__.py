@@ -17,6 +17,7 @@ from dwarf.errors import FlowNotFound as FlowNotFound
 from dwarf.errors import FlowStopped as FlowStopped
 from dwarf.errors import GraphError as GraphError
 from dwarf.errors import GraphNotFound as GraphNotFound
+from dwarf.errors import GraphWarning as GraphWarning
 from dwarf.errors import InterruptTimeout as InterruptTimeout
 from dwarf.errors import InvalidRequest as InvalidRequest
 from dwarf.errors import NotFound as NotFound
@@ -34,6 +35,7 @@ from dwarf.errors import ThreadNotFound as ThreadNotFound
 from dwarf.errors import WaitTimeout as WaitTimeout
 from dwarf.workflow import END as END
 from dwarf.workflow import Answered as Answered
+from dwarf.workflow import Finding as Finding
 from dwarf.workflow import Flow as Flow
 from dwarf.workflow import FlowSummary as FlowSummary
 from dwarf.workflow import FlowUpdate as FlowUpdate
@@ -58,6 +60,7 @@ __all__ = [
     "ConfigError",
     "DwarfError",
     "EngineClosed",
+    "Finding",
     "Flow",
     "FlowCancelled",
     "FlowFailed",
@@ -69,6 +72,7 @@ __all__ = [
     "Graph",
     "GraphError",
     "GraphNotFound",
+    "GraphWarning",
     "InterruptTimeout",
     "InvalidRequest",
     "Limit",

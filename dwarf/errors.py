@@ -19,6 +19,7 @@
     ├── InterruptTimeout                 raised inside a task: nobody answered in time
     └── PromptNeedsHuman                 a prompt waits where no person can see it
 
+    GraphWarning (UserWarning)           not an error: a finding of ``Graph.check`` about a graph that is used
     TaskError                            for tasks to raise, with a status code and properties
     Parked (BaseException)               not an error: the control signal of interrupt, subgraph and retry
 """
@@ -43,6 +44,7 @@ __all__ = [
     "FlowStopped",
     "GraphError",
     "GraphNotFound",
+    "GraphWarning",
     "InterruptTimeout",
     "InvalidRequest",
     "NotFound",
@@ -190,6 +192,10 @@ class TaskError(Exception):
         self.status_code = status_code
         self.retryable = retryable
         self.properties = properties
+
+
+class GraphWarning(UserWarning):
+    """Something will probably go wrong with a workflow that is created though it is valid: see ``Graph.check``."""
 
 
 class Parked(BaseException):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dwarf.workflow.conditions import Condition, parse
 from dwarf.workflow.graph import Graph, Limit
-from dwarf.workflow.lineage import fan_in_map
+from dwarf.workflow.lineage import fan_in_map, gathering_nodes
 from dwarf.workflow.policies import Retry
 from dwarf.workflow.reducers import Reducer
 
@@ -88,20 +88,11 @@ class Plan:
         self._gather()
 
     def _gather(self) -> None:
-        """Find the nodes that a flow reaches only through the fan-in of a for-each."""
+        """Tell the nodes behind a for-each what counts as empty there."""
         reducers = {name: Reducer(value) for name, value in self.reducers.items() if value in _WITH_IDENTITY}
-        joins = {self.fan_in_of.get(node.name) for node in self.nodes.values() if node.injected} - {None}
-        if not reducers or not joins:
-            return
-        reached, todo = set(joins), [self.entry]
-        while todo:
-            name = todo.pop()
-            if name in self.nodes and name not in reached:
-                reached.add(name)
-                todo += [edge.target for edge in self.graph.transitions_from(name)]
-        for name, node in self.nodes.items():
-            if name in joins or name not in reached:
-                node.gathered = reducers
+        for name in gathering_nodes(self.graph, self.fan_in_of) if reducers else ():
+            if name in self.nodes:
+                self.nodes[name].gathered = reducers
 
     def _only_target(self, node: NodePlan) -> str:
         if node.is_source or node.arms or len(node.edges) != 1:

@@ -83,6 +83,7 @@ class EngineBase:
         self._census: Census | None = None
         self._host = host
         self._clock: Clock | None = None
+        self._strict = False  # a graph with findings is refused
         self._on_lost_write: Any = None
         self._shared: Shared | None = None
         self._replicas: dict[int, Replica] = {}
@@ -107,6 +108,7 @@ class EngineBase:
         self._telemetry.open()
         shared = self._shared = Shared(self._host, self._settings, self._clock, self._telemetry)
         shared.track_reads = self._on_lost_write is not None
+        shared.wiring.strict = self._strict
         shared.on_lost_write = self._on_lost_write
         signal_peers = getattr(self._host, "signal_peers", None)
         if callable(signal_peers):
@@ -192,6 +194,7 @@ class EngineBase:
                 await replica.stop_taking()
             await asyncio.gather(*(replica.runner.drain(limit) for replica in replicas))
         finally:
+            await shared.wiring.settled()
             if self._census is not None:
                 await self._census.aclose()
             for replica in replicas:
@@ -296,9 +299,10 @@ class EngineBase:
             codec=self._codec,
         )
 
-    def _for_test(self, clock: Any, on_lost_write: Any) -> None:
+    def _for_test(self, clock: Any, on_lost_write: Any, strict: bool = False) -> None:
         """Settings that only tests have; before the start."""
         self._clock = clock
+        self._strict = strict
         self._on_lost_write = on_lost_write
 
     def _check_running(self) -> None:

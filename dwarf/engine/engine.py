@@ -87,9 +87,10 @@ class Engine(Overview):
             delete_on_completion=delete_on_completion,
             idempotency_key=idempotency_key,
         )
-        url, frozen = await self._freeze(asked, options)
+        given = read_state(state)
+        url, frozen = await self._freeze(asked, options, given)
         place, joined = await self._thread(thread)
-        one = [(read_state(state), options.idempotency_key)]
+        one = [(given, options.idempotency_key)]
         (handle,) = await self._create(url, frozen, one, options, place, joined)
         return handle
 
@@ -112,7 +113,7 @@ class Engine(Overview):
         keys = read_keys(idempotency_keys, len(known))
         thread = same.pop("thread", "")
         options = read_same_options(self._settings, same)
-        url, frozen = await self._freeze(asked, options)
+        url, frozen = await self._freeze(asked, options, known[0] if known else {})
         place, joined = await self._thread(thread)
         handles: list[FlowHandle] = []
         for start in range(0, len(known), BLOCK):
@@ -130,7 +131,10 @@ class Engine(Overview):
     ) -> Outcome:
         """Create a flow and wait until it has stopped. WaitTimeout carries its key; the flow goes on."""
         handle = await self.create(workflow, state, **same)
-        return await handle.outcome(timeout=timeout)
+        outcome = await handle.outcome(timeout=timeout)
+        if self._shared is not None:
+            await self._shared.wiring.settled()
+        return outcome
 
     def flow(self, flow_key: str) -> FlowHandle:
         """The handle of a flow. No I/O; InvalidRequest for a malformed key."""
@@ -196,7 +200,7 @@ class Engine(Overview):
         frozen = None
         url = asked if isinstance(asked, str) else asked.name
         if isinstance(asked, Graph):
-            url, frozen = await self._freeze(asked, options)
+            url, frozen = await self._freeze(asked, options, state or {})
         replica = self._replica(self._place(name))
         given = read_state(state)
         now = await replica.database.read(read_now)
@@ -243,10 +247,13 @@ class Engine(Overview):
 
     # ------------------------------------------------------------------ inside
 
-    async def _freeze(self, workflow: str | Graph, options: CreateOptions) -> tuple[str, Frozen]:
+    async def _freeze(self, workflow: str | Graph, options: CreateOptions, fields: Iterable[str]) -> tuple[str, Frozen]:
+        """The URL and the graph of a workflow, which is checked with the fields of an initial state."""
         assert self._shared is not None
         url, graph = await load_graph(self._host, workflow, options.baggage)
-        return url, self._shared.plans.freeze(graph)
+        frozen = self._shared.plans.freeze(graph)
+        await self._shared.wiring.look(graph, frozen, fields)
+        return url, frozen
 
     async def _thread(self, thread: str) -> tuple[int, tuple[int, str] | None]:
         if not thread:

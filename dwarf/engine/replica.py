@@ -29,6 +29,7 @@ from dwarf.engine.schedule import Scheduler
 from dwarf.engine.slots import Admission, Slots
 from dwarf.engine.waiters import Waiters
 from dwarf.engine.watchdog import Watchdog
+from dwarf.engine.wiring import WiringCheck
 from dwarf.errors import ConfigError, GraphNotFound
 from dwarf.storage.database import Database
 from dwarf.storage.effects import Stop, Writer
@@ -61,6 +62,7 @@ class Shared:
         self.clock = clock
         self.telemetry = telemetry
         self.plans = PlanCache()
+        self.wiring = WiringCheck(host, telemetry.log)
         self.admission = Admission(host, self.wake_all)
         self.watchdog = Watchdog(telemetry.log)
         self.deadlines = Deadlines()

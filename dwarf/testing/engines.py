@@ -16,14 +16,21 @@ REDIRECT = "DWARF_TEST_URL"
 
 
 def engine_for_test(
-    name: str, host: Host, *, shards: int = 1, clock: VirtualClock | None = None, **settings: Any
+    name: str,
+    host: Host,
+    *,
+    shards: int = 1,
+    clock: VirtualClock | None = None,
+    strict: bool = False,
+    **settings: Any,
 ) -> Engine:
     """An engine on a database of its own in memory, dropped with the last engine that uses it.
 
     Engines made with the same name in one process share one database, as replicas do. ``clock`` moves the database's
     time. ``settings`` are those of Engine. Where the variable DWARF_TEST_URL is set, the database is there instead;
     ``{name}`` and ``{shard}`` in it are filled in. A task that changes a value it has read, and does not assign it
-    back, is reported by a LostWriteWarning.
+    back, is reported by a LostWriteWarning. With ``strict`` a graph with findings (see ``Graph.check``) is a GraphError
+    where a flow of it is created, in place of a GraphWarning.
     """
     if not name:
         raise ConfigError("a test engine needs a name: engines of one name share their database")
@@ -33,5 +40,5 @@ def engine_for_test(
     pattern = redirect or "sqlite:///file:dwarf-{name}-{shard}?mode=memory"
     urls = [pattern.format(name=quote(name, safe=""), shard=index) for index in range(1, shards + 1)]
     engine = Engine(host, shards=[Shard(index, url) for index, url in enumerate(urls, 1)], **settings)
-    engine._for_test(clock, LostWriteLog())
+    engine._for_test(clock, LostWriteLog(), strict)
     return engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dwarf.workflow.checking.finding import Finding as Finding
 from dwarf.workflow.flow import Flow as Flow
 from dwarf.workflow.graph import END as END
 from dwarf.workflow.graph import Graph as Graph
@@ -22,6 +23,7 @@ from dwarf.workflow.tasks import task as task
 __all__ = [
     "END",
     "Answered",
+    "Finding",
     "Flow",
     "FlowSummary",
     "FlowUpdate",

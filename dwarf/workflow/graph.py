@@ -17,6 +17,9 @@ from dwarf.workflow.parts import View, as_text
 from dwarf.workflow.policies import Retry, Seconds, read_retry, read_time_budget
 from dwarf.workflow.reducers import Reducer
 
+if TYPE_CHECKING:
+    from dwarf.workflow.checking.finding import Finding
+
 __all__ = ["END", "Graph", "Limit", "Node", "Transition"]
 
 if TYPE_CHECKING:
@@ -242,6 +245,30 @@ class Graph:
 
         validate(self)
         return self
+
+    def check(self, state: Mapping[str, JSON] | Iterable[str] | type | None = None) -> tuple[Finding, ...]:
+        """What will probably go wrong though the graph is valid: see ``Finding`` for the kinds. Never raises.
+
+        ``state`` is the initial state, the names of its fields, or a TypedDict, dataclass or model of it. Without it
+        only names that look like a written field misspelt count as unknown. What tasks read and write is read off
+        their annotations and their code; nothing is run. Where a node may write anything, nothing is said of the
+        nodes behind it::
+
+            for finding in graph.check({"amount": 900}):
+                print(finding)
+        """
+        from dwarf.workflow.checking import check
+
+        return check(self, state)
+
+    def data_flow(self) -> Any:
+        """Who writes what for whom, as a ``networkx.DiGraph`` whose edges have the attribute ``fields``.
+
+        Its nodes are those of the graph, "START" for the initial state and "END" for the final one.
+        """
+        from dwarf.workflow.checking import data_flow
+
+        return data_flow(self)
 
     def to_json(self) -> dict[str, JSON]:
         """The JSON form: name, entryPoint, tasks, transitions, reducers."""

@@ -9,6 +9,7 @@ validation share this one walk.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from dwarf.workflow.parts import END, shown
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph
     from dwarf.workflow.parts import Transition
 
-__all__ = ["fan_in_map", "lineage_problems"]
+__all__ = ["fan_in_map", "gathering_nodes", "lineage_problems"]
 
 _EMPTY: Final = 0
 
@@ -25,6 +26,20 @@ _EMPTY: Final = 0
 def fan_in_map(graph: Graph) -> dict[str, str]:
     """The fan-in of each fan-out source that has one. Never raises, and skips over what is wrong with the graph."""
     return _Walk(graph).run().fan_in_of
+
+
+def gathering_nodes(graph: Graph, fan_in_of: Mapping[str, str]) -> set[str]:
+    """The fan-ins of for-eaches, and the nodes that a flow reaches only through one of them."""
+    sources = {edge.source for edge in graph.transitions if edge.for_each}
+    joins = {fan_in for source, fan_in in fan_in_of.items() if source in sources}
+    names = {node.name for node in graph.nodes}
+    around, todo = set(joins), [graph.entry]
+    while todo:
+        name = todo.pop()
+        if name in names and name not in around:
+            around.add(name)
+            todo += [edge.target for edge in graph.transitions_from(name)]
+    return joins | (names - around) if joins else set()
 
 
 def lineage_problems(graph: Graph) -> list[str]:

@@ -6,7 +6,10 @@ import dwarf
 import dwarf.errors
 
 PURE_NAMES = set(
-    "END Answered Flow FlowSummary FlowUpdate Graph Limit Node Outcome Reducer Retry Status Step SubFlow Transition task".split()
+    (
+        "END Answered Finding Flow FlowSummary FlowUpdate Graph Limit Node Outcome Reducer Retry Status Step SubFlow "
+        "Transition task"
+    ).split()
 )
 
 

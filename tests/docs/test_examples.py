@@ -38,6 +38,15 @@ def script_of(page: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+# Right graphs have no findings, whatever their tasks are like.
+CHECK = """
+import dwarf as _dwarf
+for _name, _graph in list(globals().items()):
+    if isinstance(_graph, _dwarf.Graph):
+        assert not _graph.check(), (_name, [str(finding) for finding in _graph.check()])
+"""
+
+
 def promised(page: str) -> list[str]:
     """The `text` blocks that stand right behind a Python block."""
     found = blocks(page)
@@ -54,12 +63,13 @@ def test_the_pages_with_examples_are_found() -> None:
 def test_examples_run_and_print_what_the_page_says(path: Path, tmp_path: Path) -> None:
     page = path.read_text(encoding="utf-8")
     script = tmp_path / path.with_suffix(".py").name
-    script.write_text(script_of(page), encoding="utf-8")
+    script.write_text(script_of(page) + CHECK, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(
         [sys.executable, script.name], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"the line numbers are those of {relative(path)}\n{done.stderr}"
+    assert "GraphWarning" not in done.stderr
     rest = done.stdout
     for text in promised(page):
         before, found, rest = rest.partition(text)

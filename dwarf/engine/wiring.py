@@ -1,0 +1,67 @@
+"""Warnings about graphs that are used: each is looked at once, beside the loop, and no create waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Iterable
+from copy import copy
+from typing import Any
+
+from dwarf.engine.plans import Frozen
+from dwarf.errors import GraphError, GraphWarning
+from dwarf.observe.logs import Log
+from dwarf.workflow.graph import Graph
+
+REMEMBERED = 4096
+
+
+class WiringCheck:
+    """Checks the graphs of one engine. ``strict``: a flow is refused where a finding would be a warning."""
+
+    def __init__(self, host: Any, log: Log) -> None:
+        self._host = host
+        self._log = log
+        self._seen: set[tuple[str, frozenset[str]]] = set()
+        self._pending: set[asyncio.Future[list[str]]] = set()
+        self.strict = False
+
+    async def look(self, graph: Graph, frozen: Frozen, fields: Iterable[str]) -> None:
+        """Have a graph checked with the fields of an initial state, unless it was. GraphError where it is strict."""
+        key = (frozen.graph_hash, frozenset(fields))
+        if self.strict:
+            found = await asyncio.to_thread(self._sentences, copy(graph), key[1])
+            if found:
+                raise GraphError(f"graph {graph.name!r}: " + "\n  - ".join(["the wiring is wrong:", *found]), found)
+            return
+        if key in self._seen:
+            return
+        if len(self._seen) >= REMEMBERED:
+            self._seen.clear()
+        self._seen.add(key)
+        # a copy, because the graph may be built on meanwhile
+        pending = asyncio.get_running_loop().run_in_executor(None, self._sentences, copy(graph), key[1])
+        self._pending.add(pending)
+        pending.add_done_callback(lambda done: self._warn(graph.name, done))
+
+    async def settled(self) -> None:
+        """Wait for the checks that are under way."""
+        if self._pending:
+            await asyncio.wait(set(self._pending))
+
+    def _sentences(self, graph: Graph, fields: frozenset[str]) -> list[str]:
+        from dwarf.workflow.checking import check
+
+        found = check(graph, sorted(fields), getattr(self._host, "functions", None))
+        # a field may be there for people or for later turns only: of those, only what looks misspelt is worth a warning
+        return [str(one) for one in found if one.kind != "unused-field" or one.node or one.suggestion]
+
+    def _warn(self, name: str, done: asyncio.Future[list[str]]) -> None:
+        self._pending.discard(done)
+        if done.cancelled() or done.exception() is not None:
+            return
+        for sentence in done.result():
+            try:
+                warnings.warn(GraphWarning(f"graph {name!r}: {sentence}"), stacklevel=2)
+            except GraphWarning as warning:  # where warnings are errors: nobody here could catch it
+                self._log.warning("%s", warning)

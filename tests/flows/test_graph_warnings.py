@@ -1,0 +1,89 @@
+"""A graph that is used is checked once, beside the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from typing import Any
+
+import pytest
+
+from dwarf import END, Graph, GraphError, GraphWarning, Status
+from dwarf.engine import Engine
+from dwarf.hosts import LocalHost
+from dwarf.testing import engine_for_test
+
+
+def quote() -> dict[str, Any]:
+    return {"amount": 900}
+
+
+def misspelt() -> Graph:
+    graph = Graph("Loan").add_node("Price", quote).add_node("Approve", lambda: {"approved": True})
+    return graph.add_switch("Price", {"amout > 100": "Approve"}, default=END).add_transition("Approve", END)
+
+
+async def test_a_run_warns_once(engine: Engine) -> None:
+    with pytest.warns(GraphWarning, match=r"graph 'Loan': .*'amout'.* did you mean 'amount'\?") as caught:
+        outcome = await engine.run(misspelt())
+    assert outcome.status is Status.COMPLETED
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        await engine.run(misspelt())
+        await engine.create_many(misspelt(), [{}, {}])
+
+
+async def test_a_create_warns_too(engine: Engine) -> None:
+    handle = await engine.create(misspelt(), {"name": "Ada"})
+    with pytest.warns(GraphWarning, match="'amout'"):
+        await engine.aclose()
+    assert handle.key
+
+
+async def test_where_warnings_are_errors_the_flow_goes_on(engine: Engine) -> None:
+    assert (await engine.run(misspelt())).status is Status.COMPLETED
+
+
+async def test_a_field_for_people_is_no_warning(engine: Engine) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        await engine.run(Graph("g").add_node("A", quote).add_transition("A", END), {"order": 7})
+    assert [one for one in caught if issubclass(one.category, GraphWarning)] == []
+
+
+async def test_tasks_of_the_host_are_read(host: LocalHost, engine: Engine) -> None:
+    host.add_task("quote", quote)
+    graph = Graph("Loan").add_node("Price", "quote").add_switch("Price", {"amout > 1": "Price"}, default=END)
+    with pytest.warns(GraphWarning, match="'amout'"):
+        await engine.run(graph)
+
+
+async def test_strict_refuses(request: pytest.FixtureRequest) -> None:
+    async with engine_for_test(request.node.name, LocalHost(), strict=True) as engine:
+        for door in (engine.create(misspelt()), engine.run(misspelt()), engine.create_many(misspelt(), [{}])):
+            with pytest.raises(GraphError, match="did you mean 'amount'") as caught:
+                await door
+            assert len(caught.value.problems) == 1
+        assert [flow async for flow in engine.flows()] == []
+        right = misspelt().add_node("Price", lambda: {"amout": 900})
+        assert (await engine.run(right)).state == {"amout": 900, "approved": True}
+
+
+async def test_a_create_does_not_wait_for_the_check(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert engine._shared is not None
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    gate = threading.Event()
+
+    def slow(graph: Graph, fields: frozenset[str]) -> list[str]:
+        loop.call_soon_threadsafe(begun.set)
+        gate.wait(30)
+        return []
+
+    monkeypatch.setattr(engine._shared.wiring, "_sentences", slow)
+    handle = await engine.create(misspelt())
+    assert (await handle).status is Status.COMPLETED
+    await begun.wait()
+    gate.set()
