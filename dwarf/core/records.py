@@ -42,6 +42,7 @@ class FlowRecord:
     thread_token: str = ""
     trace_parent: str = ""
     delete_on_completion: bool = False
+    scheduled_at: int = 0  # the tick of the schedule that made the root flow
 
 
 @dataclass(slots=True, kw_only=True)

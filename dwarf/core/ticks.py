@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dwarf.errors import InvalidRequest
@@ -11,6 +12,10 @@ from dwarf.workflow.durations import Seconds, to_datetime, to_epoch_ms, to_ms
 LATE_MS = 60_000  # a tick that is older has been missed
 MOST_AT_ONCE = 100
 SHORTEST_MS = 1000
+MOST_BETWEEN = 10_000
+_TOO_MANY = f"there are more than {MOST_BETWEEN:,} ticks between start and end: ask for less at a time"
+
+Overlap: TypeAlias = Literal["skip", "allow", "queue"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,13 @@ def read_rhythm(cron: str, every: Seconds | None, timezone: str) -> Rhythm:
     return rhythm
 
 
+def read_overlap(overlap: object) -> Overlap:
+    """Check the argument of ``schedule``. InvalidRequest."""
+    if overlap not in get_args(Overlap):
+        raise InvalidRequest(f"overlap is 'skip', 'allow' or 'queue', not {overlap!r}")
+    return cast("Overlap", overlap)
+
+
 def next_tick(rhythm: Rhythm, after_ms: int) -> int:
     """The first tick after a moment; for an interval, one interval later. InvalidRequest for a bad expression."""
     if rhythm.every_ms:
@@ -56,6 +68,78 @@ def next_tick(rhythm: Rhythm, after_ms: int) -> int:
     except (CronSimError, StopIteration) as error:
         raise InvalidRequest(f"{rhythm.cron!r} is no cron expression that ever fires: {error}") from None
     return to_epoch_ms(found)
+
+
+def first_after(rhythm: Rhythm, tick: int, now: int) -> int:
+    """The first tick after a moment, in step with one of its ticks: an interval is counted from there."""
+    if tick > now:
+        return tick
+    if rhythm.every_ms:
+        return tick + ((now - tick) // rhythm.every_ms + 1) * rhythm.every_ms
+    return next_tick(rhythm, now)
+
+
+def ticks_between(rhythm: Rhythm, tick: int, start: int, end: int) -> list[int]:
+    """Every tick from ``start`` up to, and without, ``end``. InvalidRequest for more than 10,000."""
+    if rhythm.every_ms:
+        first = tick + -((tick - start) // rhythm.every_ms) * rhythm.every_ms
+        count = max(0, -((first - end) // rhythm.every_ms))
+        if count > MOST_BETWEEN:
+            raise InvalidRequest(_TOO_MANY)
+        return [first + index * rhythm.every_ms for index in range(count)]
+    found: list[int] = []
+    at = next_tick(rhythm, start - 1)
+    while at < end:
+        if len(found) == MOST_BETWEEN:
+            raise InvalidRequest(_TOO_MANY)
+        found.append(at)
+        at = next_tick(rhythm, at)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LastFlow:
+    """The flow of a schedule's latest tick. ``ended_at`` is 0 while it runs, or waits for an answer."""
+
+    flow_id: int
+    ended_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """What a schedule does now: the ticks to fire, and the next one. ``waits``: for the flow of the tick before."""
+
+    ticks: list[int]
+    next_at: int
+    waits: bool = False
+
+
+def firing(
+    rhythm: Rhythm,
+    next_at: int,
+    now: int,
+    *,
+    catch_up: bool,
+    overlap: Overlap,
+    last: LastFlow | None,
+    patient: bool = False,
+) -> Firing:
+    """What a schedule that is due does, given the flow of its latest tick, None where that is gone.
+
+    While that flow runs, "skip" leaves ticks out and "queue" lets them wait; ticks that were missed and are made up
+    for wait in either case. So of these two, no more than one flow of a schedule's ticks runs at a time. ``patient``: a
+    tick is not left out yet, because the flow before it may be about to end.
+    """
+    if overlap == "allow":
+        return Firing(*due_ticks(rhythm, next_at, now, catch_up=catch_up))
+    if last is not None and not last.ended_at:
+        if overlap == "queue" or patient or (catch_up and now - next_at > LATE_MS):
+            return Firing([], next_at, waits=True)
+        return Firing([], first_after(rhythm, next_at, now))
+    queued = overlap == "queue" and last is not None and next_at <= last.ended_at
+    if catch_up or queued:
+        return Firing([next_at], next_tick(rhythm, next_at))
+    return Firing(*due_ticks(rhythm, next_at, now, catch_up=False))
 
 
 def due_ticks(rhythm: Rhythm, next_at: int, now: int, *, catch_up: bool) -> tuple[list[int], int]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from dwarf.core.keys import parse_key
 from dwarf.core.records import NewFlow
-from dwarf.core.ticks import read_rhythm
+from dwarf.core.ticks import read_overlap, read_rhythm
 from dwarf.engine.forking import fork_at, read_changes, read_target
 from dwarf.engine.handle import FlowHandle
 from dwarf.engine.ids import IdsExhausted
@@ -183,40 +183,44 @@ class Engine(Overview):
         timezone: str = "UTC",
         state: Mapping[str, Any] | None = None,
         catch_up: bool = False,
+        overlap: Literal["skip", "allow", "queue"] = "skip",
         **create_options: Any,
     ) -> Schedule:
         """Create flows by the clock: at each tick of a cron expression (in ``timezone``), or at a fixed interval.
 
         A schedule is kept in the database and fires once per tick, whatever the number of replicas. Asking for the
-        same again changes nothing, so a program may do so at each start; another definition replaces it. A workflow
-        given as a Graph is frozen now; one given by name is loaded at each tick. Ticks that passed while no engine
-        ran are left out, but for the latest if it is less than a minute old; with ``catch_up`` each is made up for.
+        same again changes nothing, so a program may do so at each start; another definition replaces it, and keeps the
+        next tick where the rhythm is the same. A workflow given as a Graph is frozen now; one given by name is loaded
+        at each tick. Ticks that passed while no engine ran are left out, but for the latest if it is less than a minute
+        old; with ``catch_up`` each is made up for. ``overlap`` says what a tick does while the flow of an earlier one
+        runs, or waits for an answer: "skip" leaves it out, "queue" lets it wait, "allow" runs both. Ticks that are made
+        up for run one after another, unless "allow" is given. A flow finds its tick in ``flow.scheduled_at``.
         ``create_options`` are those of ``create``, less ``thread`` and ``idempotency_key``. InvalidRequest, GraphError.
         """
         self._check_running()
-        rhythm = read_rhythm(cron, every, timezone)
+        rhythm, policy = read_rhythm(cron, every, timezone), read_overlap(overlap)
         asked = read_workflow(workflow)
         options = read_schedule_options(name, self._settings, create_options)
+        given = read_state(state)
         frozen = None
         url = asked if isinstance(asked, str) else asked.name
         if isinstance(asked, Graph):
-            url, frozen = await self._freeze(asked, options, state or {})
+            url, frozen = await self._freeze(asked, options, given)
         replica = self._replica(self._place(name))
-        given = read_state(state)
         now = await replica.database.read(read_now)
         hashed = replica.database.payloads.hashed
-        record = schedule_record(name, url, frozen, rhythm, given, options, bool(catch_up), now, hashed)
+        record = schedule_record(name, url, frozen, rhythm, given, options, bool(catch_up), policy, now, hashed)
         body = frozen.body if frozen else ""
         kept = await replica.committer.call(lambda effects: put_schedule(record, body, effects))
         replica.scheduler.wake()
-        return Schedule(replica, kept)
+        return Schedule(self, replica, kept)
 
     async def schedules(self) -> Sequence[Schedule]:
         """Every schedule, by name."""
         self._check_running()
         found: list[Schedule] = []
         for replica in self._every():
-            found += [Schedule(replica, record) for record in await replica.database.read(list_schedules)]
+            found += [Schedule(self, replica, record) for record in await replica.database.read(list_schedules)]
         return sorted(found, key=lambda schedule: schedule.name)
 
     # ------------------------------------------------------------------ from one database to another

@@ -193,6 +193,7 @@ class Replica:
         """A group is durable: wake who waits, and look for work that became due."""
         for flow_id in group.resumed:
             self.waiters.goes_on(flow_id)
+        self.scheduler.flows_stopped(group.stops)
         for stop in group.stops:
             if seams.active is None or not seams.active.lost("dropStop", [stop.flow_id]):
                 self.waiters.stopped(stop)
@@ -287,6 +288,7 @@ class Replica:
         delete_on_completion: bool = False,
         idempotency_key: str | None = None,
         request_hash: str = "",
+        scheduled_at: int = 0,
     ) -> NewFlow:
         """A new flow, ready to be inserted. Ids must be at hand."""
         flow_id, token = self.flow_ids.take(), new_token()
@@ -309,6 +311,7 @@ class Replica:
             thread_id=thread_id,
             thread_token=thread_token,
             delete_on_completion=delete_on_completion,
+            scheduled_at=caller.flow.scheduled_at if caller else scheduled_at,
         )
         means = Means(self.step_ids.take, new_token, no_room)
         entry = first_step(record, initial, caller.depth + 1 if caller else 1, means)

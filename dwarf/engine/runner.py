@@ -214,6 +214,7 @@ class Runner:
             on_progress=self._replica.progress.reporter(step),
             track_reads=self._replica.track_reads,
             in_fan_out=step.lineage_id != 0,
+            scheduled_at_ms=flow.scheduled_at,
             gathered=flow.plan.nodes[step.node].gathered,
         )
 

@@ -13,7 +13,7 @@ from dwarf.core.plan import Plan
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State, StepRecord
 from dwarf.core.step import Means
 from dwarf.storage.expressions import ZERO, of_row, status_is
-from dwarf.storage.rows import GRAPH_KNOWN, INSERT_FLOW, INSERT_GRAPH, flow_row, insert_steps
+from dwarf.storage.rows import GRAPH_KNOWN, INSERT_GRAPH, insert_flows, insert_steps
 from dwarf.storage.script import Fetch, InsertMany, Landing, Params, Script, Statement, UpdateEach
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
@@ -115,8 +115,7 @@ class Effects:
         """The rows of what was added."""
         writer, parts = self.writer, list[InsertMany]()
         if self.flows:
-            rows = [flow_row(flow, self.now, writer.engine_id) for flow in self.flows]
-            parts.append(InsertMany(INSERT_FLOW, rows))
+            parts.append(insert_flows(self.flows, self.now, writer.engine_id))
         if self.steps:
             parts.append(insert_steps(self.steps, self.now, writer.engine_id, writer.margin_ms))
         return parts

@@ -13,8 +13,8 @@ from dwarf.storage.commit import note
 from dwarf.storage.effects import LINK_MEMBERS, Effects
 from dwarf.storage.ending import END_FLOW, end_row
 from dwarf.storage.outcomes import count_payloads, finish, own_row
-from dwarf.storage.rows import INSERT_FLOW, flow_row, insert_steps
-from dwarf.storage.script import InsertMany, Landing, Part, Row, Script, Tally, UpdateEach
+from dwarf.storage.rows import insert_flows, insert_steps
+from dwarf.storage.script import Landing, Part, Row, Script, Tally, UpdateEach
 from dwarf.workflow.status import Status
 
 Numbered: TypeAlias = tuple[int, Advance | Complete]
@@ -91,8 +91,7 @@ class _Rest:
             ends = [end_row(done.step.flow, Status.COMPLETED, done.final_state, now) for done in rest.done]
             rest.parts.append((UpdateEach(END_FLOW, ends), ending))
         if created:
-            flows = [flow_row(flow, now, writer.engine_id) for flow in created]
-            rest.parts.append((InsertMany(INSERT_FLOW, flows), [_ALWAYS] * len(flows)))
+            rest.parts.append((insert_flows(created, now, writer.engine_id), [_ALWAYS] * len(created)))
         inserted = [*((_ALWAYS, step) for step in effects.steps), *rest.new]
         if inserted:
             steps = insert_steps([step for _, step in inserted], now, writer.engine_id, writer.margin_ms)

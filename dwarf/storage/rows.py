@@ -79,6 +79,15 @@ INSERT_FLOW = Statement(
         }
     ),
 )
+INSERT_SCHEDULED_FLOW = Statement(
+    "insert_scheduled_flow",
+    insert(flows).values(
+        {
+            **{name: bindparam(name) for name in (*_FLOW_BINDS, "scheduled_at")},
+            **dict.fromkeys(("final_state", "error", "cancel_reason"), _EMPTY),
+        }
+    ),
+)
 INSERT_GRAPH = Statement(
     "insert_graph", insert(graphs).values(graph_hash=bindparam("graph_hash"), body=bindparam("body"))
 )
@@ -166,6 +175,16 @@ def _stored(step: NewStep) -> dict[str, Any]:
     return {name: value for name, value in step.state.items() if name not in step.refs}
 
 
+def insert_flows(new: Sequence[NewFlow], now: int, engine_id: int) -> InsertMany:
+    """The insertion of new flows. Only those under a schedule pay for telling their tick."""
+    rows = [flow_row(flow, now, engine_id) for flow in new]
+    if any(flow.record.scheduled_at for flow in new):
+        for row, flow in zip(rows, new, strict=True):
+            row["scheduled_at"] = flow.record.scheduled_at
+        return InsertMany(INSERT_SCHEDULED_FLOW, rows)
+    return InsertMany(INSERT_FLOW, rows)
+
+
 def flow_row(flow: NewFlow, now: int, engine_id: int) -> dict[str, Any]:
     """The parameters of INSERT_FLOW."""
     record = flow.record
@@ -220,6 +239,7 @@ class FlowRow(NamedTuple):
     trace_parent: str
     delete_on_completion: int
     status: str
+    scheduled_at: int
 
     def record(self, shard: int, plan: Plan) -> FlowRecord:
         """The flow, with its graph."""
@@ -244,6 +264,7 @@ class FlowRow(NamedTuple):
             thread_token=self.thread_token,
             trace_parent=self.trace_parent,
             delete_on_completion=bool(self.delete_on_completion),
+            scheduled_at=self.scheduled_at,
         )
 
 

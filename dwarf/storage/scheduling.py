@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import BigInteger, bindparam, delete, func, insert, literal_column, select, update
 
 from dwarf.core.records import NewFlow
-from dwarf.core.ticks import Rhythm
+from dwarf.core.ticks import LastFlow, Overlap, Rhythm, read_overlap
 from dwarf.errors import NotFound
 from dwarf.storage.claims import GRAPH
 from dwarf.storage.creates import create_flows
 from dwarf.storage.effects import Effects
-from dwarf.storage.expressions import flag_is
+from dwarf.storage.expressions import flag_is, in_ids
 from dwarf.storage.named import columns
 from dwarf.storage.rows import object_text, read_object
 from dwarf.storage.script import Execute, Fetch, InsertMany, Now, Row, Script, Statement
-from dwarf.storage.tables import schedules
+from dwarf.storage.tables import flows, schedules
 from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.status import Status
 from dwarf.workflow.values.meaning import canonical
 
 
@@ -38,6 +39,8 @@ class ScheduleRow(NamedTuple):
     catch_up: int
     paused: int
     next_at: int
+    overlap: str
+    last_flow_id: int
 
 
 _COLUMNS = columns(ScheduleRow, schedules)
@@ -61,7 +64,14 @@ MOVE = Statement(
     "move_schedule",
     update(schedules)
     .where(schedules.c.name == bindparam("of_name"), schedules.c.next_at == bindparam("from_tick"), _ACTIVE)
-    .values(next_at=bindparam("new_next_at")),
+    .values(
+        next_at=bindparam("new_next_at"),
+        last_flow_id=func.coalesce(bindparam("flow_id", type_=BigInteger), schedules.c.last_flow_id),
+    ),
+)
+LAST = Statement(
+    "last_scheduled_flows",
+    select(flows.c.flow_id, flows.c.status, flows.c.updated_at).where(in_ids(flows.c.flow_id, "ids")),
 )
 PAUSE = Statement(
     "pause_schedule",
@@ -90,6 +100,8 @@ class ScheduleRecord:
     catch_up: bool
     paused: bool
     next_at: int
+    overlap: Overlap = "skip"
+    last_flow_id: int = 0
 
 
 def definition_text(record: ScheduleRecord) -> str:
@@ -102,6 +114,7 @@ def definition_text(record: ScheduleRecord) -> str:
             canonical(record.state),
             canonical(record.options),
             record.catch_up,
+            *([] if record.overlap == "skip" else [record.overlap]),  # as it was before there was a choice
         ]
     )
 
@@ -112,11 +125,19 @@ def _is_same(known: ScheduleRecord, record: ScheduleRecord) -> bool:
 
 
 def put_schedule(record: ScheduleRecord, graph_body: str, effects: Effects) -> Script[ScheduleRecord]:
-    """Keep a schedule. One of the same name and definition is left as it is; another definition replaces it."""
+    """Keep a schedule. One of the same name and definition is left as it is; another definition replaces it.
+
+    As long as the rhythm is the same, the next tick stays when it was: a program that is deployed daily, with an
+    interval of a day, would never see a tick otherwise.
+    """
     rows = yield Fetch(ONE, {"of_name": record.name})
     known = _record(rows[0]) if rows else None
     if known is not None and _is_same(known, record):
         return known
+    if known is not None:
+        record = replace(record, paused=known.paused, last_flow_id=known.last_flow_id)
+        if known.rhythm == record.rhythm:
+            record = replace(record, next_at=known.next_at)
     if record.graph_hash:
         effects.graphs[record.graph_hash] = graph_body
     row = {
@@ -132,6 +153,8 @@ def put_schedule(record: ScheduleRecord, graph_body: str, effects: Effects) -> S
         "catch_up": int(record.catch_up),
         "paused": 0,
         "next_at": record.next_at,
+        "overlap": record.overlap,
+        "last_flow_id": record.last_flow_id,
     }
     if known is not None:
         changed = {f"new_{name}": value for name, value in row.items() if name not in ("name", "paused")}
@@ -161,12 +184,29 @@ def one_schedule(name: str) -> Script[tuple[ScheduleRecord, int]]:
     return _record(rows[0]), now
 
 
-def due_schedules() -> Script[tuple[list[ScheduleRecord], int, int | None]]:
-    """The schedules to fire, the time, and when the next one is due after them."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The schedules that are due, with the flows of their latest ticks, and the time.
+
+    ``following`` is when the next schedule is due, these included; None where there is none.
+    """
+
+    records: list[ScheduleRecord]
+    last: dict[int, LastFlow]
+    now: int
+    following: int | None
+
+
+def due_schedules() -> Script[Due]:
+    """What there is to fire."""
     now = yield Now()
-    rows = yield Fetch(DUE, {"now": now})
+    records = [_record(row) for row in (yield Fetch(DUE, {"now": now}))]
+    ids = sorted({record.last_flow_id for record in records if record.last_flow_id and record.overlap != "allow"})
+    last: dict[int, LastFlow] = {}
+    for flow_id, status, updated_at in (yield Fetch(LAST, {"ids": ids})) if ids else ():
+        last[flow_id] = LastFlow(flow_id, updated_at if Status(status).terminal else 0)
     ((following,),) = yield Fetch(NEXT, {})
-    return [_record(row) for row in rows], now, following
+    return Due(records, last, now, following)
 
 
 def read_graph_body(graph_hash: str) -> Script[str]:
@@ -175,11 +215,12 @@ def read_graph_body(graph_hash: str) -> Script[str]:
     return str(body)
 
 
-def fire_schedule(name: str, tick: int, next_at: int, flows: Sequence[NewFlow], effects: Effects) -> Script[bool]:
+def fire_schedule(name: str, tick: int, next_at: int, new: Sequence[NewFlow], effects: Effects) -> Script[bool]:
     """Move a schedule on and create the flows of its ticks. False, and nothing done, where another was faster."""
-    if not (yield Execute(MOVE, {"of_name": name, "from_tick": tick, "new_next_at": next_at})):
+    last = new[-1].record.flow_id if new else None
+    if not (yield Execute(MOVE, {"of_name": name, "from_tick": tick, "new_next_at": next_at, "flow_id": last})):
         return False
-    yield from create_flows(flows, effects)
+    yield from create_flows(new, effects)
     return True
 
 
@@ -212,4 +253,6 @@ def _record(row: Row) -> ScheduleRecord:
         catch_up=bool(kept.catch_up),
         paused=bool(kept.paused),
         next_at=kept.next_at,
+        overlap=read_overlap(kept.overlap or "skip"),
+        last_flow_id=kept.last_flow_id,
     )

@@ -155,6 +155,7 @@ flows = Table(
     _payload("cancel_reason"),
     _payload("baggage", "members"),
     _payload("final_state", "members"),
+    _big("scheduled_at", since=2),  # the tick of the schedule that made the root flow, 0 for none
     Index("dwarf_flows_root", "root_flow_id"),
     Index("dwarf_flows_parent", "parent_step_id", **_partial("parent_step_id > 0")),
     # newest first: of the roots or of one parent, of all, by status, by workflow
@@ -282,6 +283,8 @@ schedules = Table(
     _flag("catch_up"),
     _flag("paused"),
     _big("next_at"),
+    _string("overlap", 8, since=2),  # '' is "skip"
+    _big("last_flow_id", since=2),  # the flow of the latest tick
     Index("dwarf_schedules_next", "next_at"),
     **_MYSQL,
 )

@@ -50,8 +50,8 @@ class Flow(MutableMapping[str, JSON]):
 
     __slots__ = (
         "__weakref__", "_baggage", "_book", "_born", "_callers", "_changes", "_claimed_at_ms", "_created_at_ms",
-        "_delay_ms", "_gathered", "_goto", "_in_fan_out", "_on_progress", "_park", "_reads", "_state",
-        "_step_created_at_ms", "_updated_at_ms", "attempt", "key", "node", "step_key",
+        "_delay_ms", "_gathered", "_goto", "_in_fan_out", "_on_progress", "_park", "_reads", "_scheduled_at_ms",
+        "_state", "_step_created_at_ms", "_updated_at_ms", "attempt", "key", "node", "step_key",
     )  # fmt: skip
 
     key: str  # the flow's key
@@ -78,6 +78,7 @@ class Flow(MutableMapping[str, JSON]):
         track_reads: bool = False,
         in_fan_out: bool = False,
         gathered: Mapping[str, str] = _NOTHING,
+        scheduled_at_ms: int = 0,
     ) -> None:
         """For the engine and for tests.
 
@@ -104,6 +105,7 @@ class Flow(MutableMapping[str, JSON]):
         self._on_progress = on_progress
         self._in_fan_out = in_fan_out
         self._gathered = gathered
+        self._scheduled_at_ms = scheduled_at_ms
         self._goto = ""
         self._delay_ms = 0
         self._park: Park | None = None
@@ -282,6 +284,14 @@ class Flow(MutableMapping[str, JSON]):
     def step_created_at(self) -> datetime:
         """When this step was first created (UTC); retries keep it."""
         return to_datetime(self._step_created_at_ms)
+
+    @property
+    def scheduled_at(self) -> datetime | None:
+        """The tick (UTC) of the schedule that created the root flow, however late it fired; None for other flows.
+
+        What a report covers is told by this, not by the clock: a tick that is made up for belongs to its own hour.
+        """
+        return to_datetime(self._scheduled_at_ms) if self._scheduled_at_ms else None
 
     @property
     def baggage(self) -> Mapping[str, JSON]:

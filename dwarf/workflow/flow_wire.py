@@ -39,6 +39,7 @@ def flow_to_json(flow: Flow) -> dict[str, JSON]:
         "updatedAt": _time_text(flow._updated_at_ms),
         "stepCreatedAt": _time_text(flow._step_created_at_ms),
         "claimedAt": _time_text(flow._claimed_at_ms),
+        "scheduledAt": _time_text(flow._scheduled_at_ms),
         "baggage": dict(flow._baggage or {}),
         **_book_to_json(flow),
         "inFanOut": flow._in_fan_out,
@@ -100,6 +101,7 @@ def flow_from_json(cls: type[FlowT], data: Mapping[str, JSON] | str | bytes) -> 
         answers=[Answer.from_json(answer) for answer in read.items("answers")],
         claimed_at_ms=read.time("claimedAt"),
         in_fan_out=read.flag("inFanOut"),
+        scheduled_at_ms=read.time("scheduledAt"),
         gathered={name: reducer for name, reducer in read.fields("gathered").items() if isinstance(reducer, str)},
     )
     for place in read.items("answersClaimed"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -16,8 +17,6 @@ class Ledger:
     """Counts runs, and lets a test wait for the n-th."""
 
     def __init__(self) -> None:
-        import asyncio
-
         self.runs: list[dict[str, object]] = []
         self._changed = asyncio.Condition()
 
@@ -120,3 +119,150 @@ async def test_wrong_arguments_are_refused(request: pytest.FixtureRequest, optio
             await engine.schedule("s", "tick", **options)  # type: ignore[arg-type]
         with pytest.raises(InvalidRequest):
             await engine.schedule("", "tick", every=60)
+
+
+async def test_a_flow_knows_its_tick_and_so_do_its_children(request: pytest.FixtureRequest) -> None:
+    clock, ledger, host = VirtualClock(), Ledger(), LocalHost()
+    seen: list[object] = []
+
+    async def look(flow: Flow) -> None:
+        seen.append(flow.scheduled_at)
+        if flow.node == "Look":
+            flow.subgraph(Graph("child").add_node("Inner", look).add_transition("Inner", END), {})
+            await ledger.add({})
+
+    graph = Graph("look").add_node("Look", look).add_transition("Look", END)
+    async with engine_for_test(request.node.nodeid, host, clock=clock) as engine:
+        schedule = await engine.schedule("s", graph, every=3600, catch_up=True)
+        first = schedule.next_at
+        assert first is not None
+        clock.advance(3 * 3600)
+        await ledger.reaches(3)
+        assert set(seen) == {first, first + timedelta(hours=1), first + timedelta(hours=2)}
+        assert len(seen) == 9  # before the child, in it, and after it
+        seen.clear()
+        await engine.run(graph)
+        assert set(seen) == {None}
+
+
+class Slow:
+    """A workflow whose flows wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.begun: list[object] = []
+        self.most = self.running = 0
+        self._go = asyncio.Semaphore(0)
+        self.changed = asyncio.Condition()
+        self.graph = Graph("slow").add_node("Work", self.work).add_transition("Work", END)
+
+    async def work(self, flow: Flow) -> None:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        async with self.changed:
+            self.begun.append(flow.scheduled_at)
+            self.changed.notify_all()
+        await self._go.acquire()
+        self.running -= 1
+
+    def let_go(self) -> None:
+        self._go.release()
+
+    async def has_begun(self, count: int) -> None:
+        async with self.changed:
+            await self.changed.wait_for(lambda: len(self.begun) >= count)
+
+
+async def moved(engine: Engine, before: object) -> None:
+    while (await only(engine)).next_at == before:
+        await asyncio.sleep(0.01)
+
+
+async def test_a_tick_is_left_out_while_an_earlier_flow_runs(request: pytest.FixtureRequest) -> None:
+    clock = VirtualClock()
+    async with engine_for_test(request.node.nodeid, LocalHost(), clock=clock) as engine:
+        slow = Slow()
+        first = (await engine.schedule("s", slow.graph, every=3600)).next_at
+        clock.advance(3600)
+        await slow.has_begun(1)
+        second = (await only(engine)).next_at
+        clock.advance(3600)
+        await moved(engine, second)
+        slow.let_go()
+        async for flow in engine.flows():
+            await engine.flow(flow.flow_key)
+        clock.advance(3600)
+        await slow.has_begun(2)
+        assert first is not None
+        assert slow.begun == [first, first + timedelta(hours=2)]
+        slow.let_go()
+
+
+async def test_a_tick_may_wait_for_the_flow_before(request: pytest.FixtureRequest) -> None:
+    clock = VirtualClock()
+    async with engine_for_test(request.node.nodeid, LocalHost(), clock=clock) as engine:
+        slow = Slow()
+        first = (await engine.schedule("s", slow.graph, every=3600, overlap="queue")).next_at
+        clock.advance(4 * 3600)
+        await slow.has_begun(1)
+        clock.advance(2 * 3600)
+        for count in (2, 3):
+            slow.let_go()
+            await slow.has_begun(count)
+        assert slow.most == 1
+        assert first is not None
+        assert slow.begun[1:] == [first + timedelta(hours=4), first + timedelta(hours=5)]
+        slow.let_go()
+
+
+async def test_ticks_may_run_side_by_side(request: pytest.FixtureRequest) -> None:
+    clock = VirtualClock()
+    async with engine_for_test(request.node.nodeid, LocalHost(), clock=clock) as engine:
+        slow = Slow()
+        await engine.schedule("s", slow.graph, every=3600, catch_up=True, overlap="allow")
+        clock.advance(3 * 3600)
+        await slow.has_begun(3)
+        assert slow.most == 3
+        for _ in range(3):
+            slow.let_go()
+
+
+async def test_pauses_and_new_definitions_keep_the_step(request: pytest.FixtureRequest) -> None:
+    clock, ledger = VirtualClock(), Ledger()
+    async with engine_for_test(request.node.nodeid, LocalHost(), clock=clock) as engine:
+        schedule = await engine.schedule("s", workflow(ledger), every=3600)
+        first = schedule.next_at
+        await schedule.pause()
+        clock.advance(5000)
+        await schedule.resume()
+        assert first is not None
+        assert schedule.next_at == first + timedelta(hours=1)
+        clock.advance(60)
+        again = await engine.schedule("s", workflow(ledger), every=3600, state={"n": 2})
+        assert again.next_at == schedule.next_at
+        other = await engine.schedule("s", workflow(ledger), every=1800)
+        assert other.next_at != schedule.next_at
+
+
+async def test_a_trigger_and_a_backfill(database: str) -> None:
+    ledger = Ledger()
+    async with engine_for_test("trigger", LocalHost()) as engine:
+        schedule = await engine.schedule(
+            "s", workflow(ledger), cron="0 6 * * *", timezone="Europe/Berlin", state={"n": 1}
+        )
+        before = schedule.next_at
+        outcome = await (await schedule.trigger())
+        assert outcome.state == {"n": 1}
+        assert (await only(engine)).next_at == before
+        start, end = datetime(2030, 3, 30, tzinfo=UTC), datetime(2030, 4, 2, 4, tzinfo=UTC)
+        made = await schedule.backfill(start, end)
+        assert [flow.key for flow in await schedule.backfill(start, end)] == [flow.key for flow in made]
+        assert len(made) == 3  # the clocks go forward on the 31st; the last tick is the end itself, which is left out
+        for handle in made:
+            await handle
+        assert len(ledger.runs) == 4
+        assert await schedule.backfill(end, end) == []
+        for wrong in ((end, start), (start.replace(tzinfo=None), end), ("2030-01-01", end)):
+            with pytest.raises(InvalidRequest):
+                await schedule.backfill(*wrong)  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequest, match="overlap is"):
+            await engine.schedule("s", "tick", every=60, overlap="never")  # type: ignore[arg-type]

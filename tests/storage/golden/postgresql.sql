@@ -5,7 +5,7 @@ SELECT dwarf_replicas.engine_id, dwarf_replicas.nonce, dwarf_replicas.seen_at
 FROM dwarf_replicas;
 
 -- all_schedules
-SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
+SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at, dwarf_schedules.overlap, dwarf_schedules.last_flow_id
 FROM dwarf_schedules ORDER BY dwarf_schedules.name;
 
 -- anchors
@@ -74,7 +74,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_steps.parked + 0) = 1 AND (dwarf_steps.status || '') IN ('running', 'interrupted');
 
 -- callers_whole
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_1, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_steps.called
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_1, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_steps.called
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_steps.parked + 0) = 1 AND (dwarf_steps.status || '') IN ('running', 'interrupted');
 
@@ -85,7 +85,7 @@ UPDATE dwarf_flows SET status='cancelled', updated_at=$1::BIGINT WHERE dwarf_flo
 UPDATE dwarf_steps SET status='cancelled', interrupt_deadline=0, parked=0, updated_at=$1::BIGINT WHERE dwarf_steps.flow_id = ANY(CAST($2 AS BIGINT[])) AND dwarf_steps.status IN ('pending', 'running', 'interrupted');
 
 -- cancel_target
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = $1::BIGINT;
 
@@ -106,7 +106,7 @@ WHERE dwarf_flows.parent_step_id = $1::BIGINT AND dwarf_flows.parent_step_id > 0
 UPDATE dwarf_steps SET status='running', lease_expires=($1::BIGINT + dwarf_steps.time_budget_ms + $2::BIGINT), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=$3::BIGINT, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN $1::BIGINT ELSE dwarf_steps.started_at END, updated_at=$1::BIGINT WHERE dwarf_steps.step_id = ANY(CAST($4 AS BIGINT[])) AND (dwarf_steps.status || '') = 'pending' AND (dwarf_steps.parked + 0) = 0 AND (dwarf_steps.asleep + 0) = 0 AND dwarf_steps.lease_expires <= $1::BIGINT RETURNING dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at;
 
 -- claimed_flows
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ANY(CAST($1 AS BIGINT[]));
 
@@ -114,7 +114,7 @@ WHERE dwarf_flows.flow_id = ANY(CAST($1 AS BIGINT[]));
 UPDATE dwarf_steps SET status=$1::VARCHAR, parked=0, updated_at=$2::BIGINT WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.status = 'running';
 
 -- copy_flow
-INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::INTEGER, $17::VARCHAR, $18::FLOAT(53), $19::INTEGER, $20::BIGINT, $21::VARCHAR, $22::VARCHAR, $23::BIGINT, $24::BIGINT, $25::BIGINT, $26::VARCHAR, $27::VARCHAR, $28::VARCHAR, $29::VARCHAR);
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::INTEGER, $17::VARCHAR, $18::FLOAT(53), $19::INTEGER, $20::BIGINT, $21::VARCHAR, $22::VARCHAR, $23::BIGINT, $24::BIGINT, $25::BIGINT, $26::VARCHAR, $27::VARCHAR, $28::VARCHAR, $29::VARCHAR, $30::BIGINT);
 
 -- copy_step
 INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings, called, answered_by) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::INTEGER, $9::INTEGER, $10::BIGINT, $11::INTEGER, $12::INTEGER, $13::INTEGER, $14::INTEGER, $15::VARCHAR, $16::BIGINT, $17::BIGINT, $18::INTEGER, $19::VARCHAR, $20::FLOAT(53), $21::BIGINT, $22::SMALLINT, $23::BIGINT, $24::SMALLINT, $25::BIGINT, $26::BIGINT, $27::VARCHAR, $28::VARCHAR, $29::INTEGER, $30::BIGINT, $31::BIGINT, $32::BIGINT, $33::BIGINT, $34::VARCHAR, $35::VARCHAR, $36::VARCHAR, $37::VARCHAR, $38::VARCHAR, $39::VARCHAR, $40::VARCHAR, $41::VARCHAR, $42::VARCHAR, $43::VARCHAR, $44::VARCHAR);
@@ -191,7 +191,7 @@ WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.
  LIMIT $7 FOR UPDATE OF dwarf_steps SKIP LOCKED;
 
 -- due_schedules
-SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
+SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at, dwarf_schedules.overlap, dwarf_schedules.last_flow_id
 FROM dwarf_schedules
 WHERE dwarf_schedules.next_at <= $1::BIGINT AND dwarf_schedules.paused = 0 ORDER BY dwarf_schedules.next_at
  LIMIT $2::INTEGER;
@@ -323,7 +323,10 @@ INSERT INTO dwarf_graphs (graph_hash, body) VALUES ($1::VARCHAR, $2::VARCHAR);
 INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, 'running', $7::INTEGER, $8::BIGINT, $9::INTEGER, $10::BIGINT, 100, '', 1.0, $11::BIGINT, 0, ($11::BIGINT + $7::INTEGER + $12::BIGINT), 1, '', '', $13::BIGINT, $11::BIGINT, $11::BIGINT, $11::BIGINT, '', '', '', '', '', $14::VARCHAR, '', $15::VARCHAR);
 
 -- insert_schedule
-INSERT INTO dwarf_schedules (name, definition_hash, workflow_url, graph_hash, cron, every_ms, timezone, state, options, catch_up, paused, next_at) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::VARCHAR, $8::VARCHAR, $9::VARCHAR, $10::SMALLINT, $11::SMALLINT, $12::BIGINT);
+INSERT INTO dwarf_schedules (name, definition_hash, workflow_url, graph_hash, cron, every_ms, timezone, state, options, catch_up, paused, next_at, overlap, last_flow_id) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::VARCHAR, $8::VARCHAR, $9::VARCHAR, $10::SMALLINT, $11::SMALLINT, $12::BIGINT, $13::VARCHAR, $14::BIGINT);
+
+-- insert_scheduled_flow
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::VARCHAR, $17::FLOAT(53), $18::INTEGER, $19::BIGINT, $20::VARCHAR, $21::VARCHAR, $22::BIGINT, $23::BIGINT, $24::BIGINT, '', '', $25::VARCHAR, '', $26::BIGINT);
 
 -- insert_step
 INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::INTEGER, $9::BIGINT, $10::INTEGER, $11::BIGINT, $12::INTEGER, $13::VARCHAR, $14::FLOAT(53), $15::BIGINT, $16::SMALLINT, $17::BIGINT, $18::BIGINT, $19::VARCHAR, $20::VARCHAR, $21::BIGINT, $22::BIGINT, $23::BIGINT, $24::BIGINT, '', '', '', '', '', $25::VARCHAR, '', $26::VARCHAR);
@@ -365,6 +368,11 @@ WHERE known.fairness_key IS NOT NULL;
 SELECT dwarf_blobs.blob_hash
 FROM dwarf_blobs
 WHERE dwarf_blobs.blob_hash = ANY(CAST($1 AS TEXT[])) ORDER BY dwarf_blobs.blob_hash;
+
+-- last_scheduled_flows
+SELECT dwarf_flows.flow_id, dwarf_flows.status, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ANY(CAST($1 AS BIGINT[]));
 
 -- latest_turn
 SELECT dwarf_flows.flow_id
@@ -801,7 +809,7 @@ WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.statu
  LIMIT $2::INTEGER;
 
 -- live_tree
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_flows.status IN ('running', 'interrupted');
 
@@ -837,7 +845,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.lineage_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_steps.parked + 0) = 0 AND (dwarf_steps.status || '') = 'completed' AND dwarf_steps.lineage_id > 0 ORDER BY dwarf_steps.ordinal, dwarf_steps.depth, dwarf_steps.step_id;
 
 -- move_schedule
-UPDATE dwarf_schedules SET next_at=$1::BIGINT WHERE dwarf_schedules.name = $2::VARCHAR AND dwarf_schedules.next_at = $3::BIGINT AND dwarf_schedules.paused = 0;
+UPDATE dwarf_schedules SET next_at=$1::BIGINT, last_flow_id=coalesce($2::BIGINT, dwarf_schedules.last_flow_id) WHERE dwarf_schedules.name = $3::VARCHAR AND dwarf_schedules.next_at = $4::BIGINT AND dwarf_schedules.paused = 0;
 
 -- name_database
 INSERT INTO dwarf_facts (name, value) VALUES ($1::VARCHAR, $2::VARCHAR);
@@ -889,7 +897,7 @@ WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf
  LIMIT $2::INTEGER;
 
 -- oldest_waiting_whole
-SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = $1::BIGINT
 WHERE dwarf_steps.step_id = (SELECT steps_below.step_id
 FROM dwarf_steps AS steps_below JOIN dwarf_flows AS flows_below ON flows_below.flow_id = steps_below.flow_id
@@ -897,7 +905,7 @@ WHERE flows_below.root_flow_id = $1::BIGINT AND steps_below.parked = 0 AND steps
  LIMIT 1) AND (dwarf_flows.root_flow_id + 0) = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- one_schedule
-SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
+SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at, dwarf_schedules.overlap, dwarf_schedules.last_flow_id
 FROM dwarf_schedules
 WHERE dwarf_schedules.name = $1::VARCHAR;
 
@@ -912,12 +920,12 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id J
 WHERE dwarf_steps.step_id = $2::BIGINT AND (dwarf_flows.root_flow_id + 0) = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- one_waiting_whole
-SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = $1::BIGINT
 WHERE dwarf_steps.step_id = $2::BIGINT AND (dwarf_flows.root_flow_id + 0) = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- origin_flows
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_flows.flow_id;
 
@@ -1130,13 +1138,13 @@ UPDATE dwarf_steps SET status='pending', attempt=$1::INTEGER, not_before=$2::BIG
 UPDATE dwarf_steps SET status='pending', attempt=$1::INTEGER, not_before=$2::BIGINT, asleep=$3::SMALLINT, lease_expires=0, updated_at=$4::BIGINT, progress='', error=$5::VARCHAR, traceback=$6::VARCHAR, warnings=$7::VARCHAR WHERE dwarf_steps.step_id = $8::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $9::BIGINT;
 
 -- turn_to_continue
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.final_state
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.final_state
 FROM dwarf_flows
 WHERE dwarf_flows.thread_id = $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.forked_from_step = 0 AND dwarf_flows.delete_after_ms = 0 ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT $2::INTEGER;
 
 -- update_schedule
-UPDATE dwarf_schedules SET definition_hash=$1::VARCHAR, workflow_url=$2::VARCHAR, graph_hash=$3::VARCHAR, cron=$4::VARCHAR, every_ms=$5::BIGINT, timezone=$6::VARCHAR, state=$7::VARCHAR, options=$8::VARCHAR, catch_up=$9::SMALLINT, next_at=$10::BIGINT WHERE dwarf_schedules.name = $11::VARCHAR;
+UPDATE dwarf_schedules SET definition_hash=$1::VARCHAR, workflow_url=$2::VARCHAR, graph_hash=$3::VARCHAR, cron=$4::VARCHAR, every_ms=$5::BIGINT, timezone=$6::VARCHAR, state=$7::VARCHAR, options=$8::VARCHAR, catch_up=$9::SMALLINT, next_at=$10::BIGINT, overlap=$11::VARCHAR, last_flow_id=$12::BIGINT WHERE dwarf_schedules.name = $13::VARCHAR;
 
 -- waiting_in_flow
 SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.interrupt, dwarf_steps.parked

@@ -5,7 +5,7 @@ SELECT dwarf_replicas.engine_id, dwarf_replicas.nonce, dwarf_replicas.seen_at
 FROM dwarf_replicas;
 
 -- all_schedules
-SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
+SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at, dwarf_schedules.overlap, dwarf_schedules.last_flow_id
 FROM dwarf_schedules ORDER BY dwarf_schedules.name;
 
 -- anchors
@@ -74,7 +74,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
 
 -- callers_whole
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_1, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_steps.called
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_1, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_steps.called
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
 
@@ -85,7 +85,7 @@ UPDATE dwarf_flows SET status='cancelled', updated_at=? WHERE dwarf_flows.flow_i
 UPDATE dwarf_steps SET status='cancelled', interrupt_deadline=0, parked=0, updated_at=? WHERE dwarf_steps.flow_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status IN ('pending', 'running', 'interrupted');
 
 -- cancel_target
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ?;
 
@@ -106,7 +106,7 @@ WHERE dwarf_flows.parent_step_id = ? AND dwarf_flows.parent_step_id > 0;
 UPDATE dwarf_steps SET status='running', lease_expires=(? + dwarf_steps.time_budget_ms + ?), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=?, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN ? ELSE dwarf_steps.started_at END, updated_at=? WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= ? RETURNING step_id, flow_id, token, node, depth, state, refs, changes, attempt, lineage_id, ordinal, answers, lease_seq, created_at, crashes, started_at;
 
 -- claimed_flows
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT value FROM json_each(?));
 
@@ -114,7 +114,7 @@ WHERE dwarf_flows.flow_id IN (SELECT value FROM json_each(?));
 UPDATE dwarf_steps SET status=?, parked=0, updated_at=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running';
 
 -- copy_flow
-INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- copy_step
 INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings, called, answered_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
@@ -191,7 +191,7 @@ WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.
  LIMIT ? OFFSET ?;
 
 -- due_schedules
-SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
+SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at, dwarf_schedules.overlap, dwarf_schedules.last_flow_id
 FROM dwarf_schedules
 WHERE dwarf_schedules.next_at <= ? AND dwarf_schedules.paused = 0 ORDER BY dwarf_schedules.next_at
  LIMIT ? OFFSET ?;
@@ -323,7 +323,10 @@ INSERT INTO dwarf_graphs (graph_hash, body) VALUES (?, ?);
 INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, 100, '', 1.0, ?, 0, (? + ? + ?), 1, '', '', ?, ?, ?, ?, '', '', '', '', '', ?, '', ?);
 
 -- insert_schedule
-INSERT INTO dwarf_schedules (name, definition_hash, workflow_url, graph_hash, cron, every_ms, timezone, state, options, catch_up, paused, next_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO dwarf_schedules (name, definition_hash, workflow_url, graph_hash, cron, every_ms, timezone, state, options, catch_up, paused, next_at, overlap, last_flow_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- insert_scheduled_flow
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, '', ?);
 
 -- insert_step
 INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '', '', '', ?, '', ?);
@@ -365,6 +368,11 @@ WHERE known.fairness_key IS NOT NULL;
 SELECT dwarf_blobs.blob_hash
 FROM dwarf_blobs
 WHERE dwarf_blobs.blob_hash IN (SELECT value FROM json_each(?)) ORDER BY dwarf_blobs.blob_hash;
+
+-- last_scheduled_flows
+SELECT dwarf_flows.flow_id, dwarf_flows.status, dwarf_flows.updated_at
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id IN (SELECT value FROM json_each(?));
 
 -- latest_turn
 SELECT dwarf_flows.flow_id
@@ -801,7 +809,7 @@ WHERE dwarf_flows.root_flow_id IN (SELECT value FROM json_each(?)) AND dwarf_ste
  LIMIT ? OFFSET ?;
 
 -- live_tree
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = ? AND dwarf_flows.status IN ('running', 'interrupted');
 
@@ -837,7 +845,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.lineage_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'completed' AND dwarf_steps.lineage_id > 0 ORDER BY dwarf_steps.ordinal, dwarf_steps.depth, dwarf_steps.step_id;
 
 -- move_schedule
-UPDATE dwarf_schedules SET next_at=? WHERE dwarf_schedules.name = ? AND dwarf_schedules.next_at = ? AND dwarf_schedules.paused = 0;
+UPDATE dwarf_schedules SET next_at=?, last_flow_id=coalesce(?, dwarf_schedules.last_flow_id) WHERE dwarf_schedules.name = ? AND dwarf_schedules.next_at = ? AND dwarf_schedules.paused = 0;
 
 -- name_database
 INSERT INTO dwarf_facts (name, value) VALUES (?, ?);
@@ -889,7 +897,7 @@ WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.st
  LIMIT ? OFFSET ?;
 
 -- oldest_waiting_whole
-SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = ?
 WHERE dwarf_steps.step_id = (SELECT steps_below.step_id
 FROM dwarf_steps AS steps_below JOIN dwarf_flows AS flows_below ON flows_below.flow_id = steps_below.flow_id
@@ -897,7 +905,7 @@ WHERE flows_below.root_flow_id = ? AND steps_below.parked = 0 AND steps_below.st
  LIMIT 1 OFFSET ?) AND dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- one_schedule
-SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at
+SELECT dwarf_schedules.name, dwarf_schedules.definition_hash, dwarf_schedules.workflow_url, dwarf_schedules.graph_hash, dwarf_schedules.cron, dwarf_schedules.every_ms, dwarf_schedules.timezone, dwarf_schedules.state, dwarf_schedules.options, dwarf_schedules.catch_up, dwarf_schedules.paused, dwarf_schedules.next_at, dwarf_schedules.overlap, dwarf_schedules.last_flow_id
 FROM dwarf_schedules
 WHERE dwarf_schedules.name = ?;
 
@@ -912,12 +920,12 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id J
 WHERE dwarf_steps.step_id = ? AND dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- one_waiting_whole
-SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = ?
 WHERE dwarf_steps.step_id = ? AND dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- origin_flows
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_flows.flow_id;
 
@@ -1130,13 +1138,13 @@ UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, leas
 UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, lease_expires=0, updated_at=?, progress='', error=?, traceback=?, warnings=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- turn_to_continue
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.final_state
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.final_state
 FROM dwarf_flows
 WHERE dwarf_flows.thread_id = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.forked_from_step = 0 AND dwarf_flows.delete_after_ms = 0 ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- update_schedule
-UPDATE dwarf_schedules SET definition_hash=?, workflow_url=?, graph_hash=?, cron=?, every_ms=?, timezone=?, state=?, options=?, catch_up=?, next_at=? WHERE dwarf_schedules.name = ?;
+UPDATE dwarf_schedules SET definition_hash=?, workflow_url=?, graph_hash=?, cron=?, every_ms=?, timezone=?, state=?, options=?, catch_up=?, next_at=?, overlap=?, last_flow_id=? WHERE dwarf_schedules.name = ?;
 
 -- waiting_in_flow
 SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.interrupt, dwarf_steps.parked

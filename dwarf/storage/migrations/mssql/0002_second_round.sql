@@ -1,3 +1,9 @@
+ALTER TABLE dwarf_flows ADD scheduled_at BIGINT NOT NULL DEFAULT 0;
+
+ALTER TABLE dwarf_schedules ADD overlap NVARCHAR(8) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
+
+ALTER TABLE dwarf_schedules ADD last_flow_id BIGINT NOT NULL DEFAULT 0;
+
 ALTER TABLE dwarf_steps ADD warnings NVARCHAR(max) NULL;
 
 ALTER TABLE dwarf_steps ADD called NVARCHAR(max) NULL;
