@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 from dwarf.errors import ConfigError, StateError
 from dwarf.workflow.convert import convert
 from dwarf.workflow.flow import Flow
+from dwarf.workflow.habits import WHOLE_STATE
 from dwarf.workflow.reducers import Reducer
 from dwarf.workflow.suggest import did_you_mean
 from dwarf.workflow.typeforms import allows_none, fields_of, is_union, unwrap
@@ -107,6 +108,8 @@ class Binding:
         if slot.kind is not Any and allows_none(slot.kind):
             return None
         hint = did_you_mean(slot.name, flow)
+        if not hint and slot.name in WHOLE_STATE:
+            hint = ": a task that takes the whole state declares `flow: Flow`, and reads flow['x'] or flow.load(Model)"
         raise StateError(f"task {self.url!r} needs the state field {slot.name!r}, which is absent{hint}")
 
     def _nothing_gathered(self, slot: _Slot, reducer: str) -> Any:

@@ -318,6 +318,14 @@ class Graph:
             return NotImplemented
         return self is other or self._definition() == other._definition()
 
+    def __getattr__(self, name: str) -> Any:
+        """Only asked for what is not there: the error says what it is called here."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        from dwarf.workflow.habits import missing_attribute
+
+        raise missing_attribute("Graph", name, dir(type(self)))
+
     __hash__ = None  # type: ignore[assignment]  # a graph can be changed
 
     def __copy__(self) -> Self:

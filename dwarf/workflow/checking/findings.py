@@ -8,17 +8,16 @@ from difflib import SequenceMatcher
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from dwarf.workflow.checking.facts import Write
 from dwarf.workflow.checking.finding import Finding
+from dwarf.workflow.checking.records import Write
 from dwarf.workflow.checking.wiring import Wiring, fields_in, injected
+from dwarf.workflow.habits import WHOLE_STATE
 from dwarf.workflow.lineage import gathering_nodes
 from dwarf.workflow.parts import END, Transition
 from dwarf.workflow.reducers import Reducer
 from dwarf.workflow.suggest import did_you_mean
 
 __all__ = ["findings_of"]
-
-_HABITS = frozenset({"state", "ctx", "context", "inputs", "kwargs", "config", "runtime", "ti", "self"})
 
 
 def findings_of(wiring: Wiring) -> Iterator[Finding]:
@@ -63,7 +62,7 @@ def _missing(wiring: Wiring, node: str, field: str, there: Any, where: str) -> I
     first = field.partition(".")[0]
     if wiring.initial.known:
         hint = did_you_mean(first, (name for name in there if name != first)).removeprefix("; ")
-        if not hint and first in _HABITS:
+        if not hint and first in WHOLE_STATE:
             hint = "a task that takes the whole state declares `flow: Flow`, and reads flow['x']"
         text = f"{where}, which neither the initial state nor a node before it writes"
         yield Finding("unknown-field", node, first, f"node {node!r}: {text}", hint)

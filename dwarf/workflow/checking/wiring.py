@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from dwarf.errors import ConditionError
-from dwarf.workflow.checking.facts import Facts, Write, facts_of, model_fields
+from dwarf.workflow.checking.facts import facts_of
+from dwarf.workflow.checking.records import Facts, Write, model_fields
 from dwarf.workflow.conditions import parse
 from dwarf.workflow.conditions.syntax import And, Compare, Constant, Expression, Group, Not, Operand, Or, Symbol, Truth
 from dwarf.workflow.lineage import fan_in_map
