@@ -121,18 +121,20 @@ def read_settings(
     max_depth: int | None = None,
 ) -> Settings:
     """Check the engine's arguments. ConfigError names the one that is wrong."""
-    if workers is not None and (not _is_int(workers) or workers < 0):
-        raise ConfigError(f"workers is a whole number, 0 or more, not {workers!r}")
+    if workers is not None and (not _is_int(workers) or not 0 <= workers <= MAX_INT32):
+        raise ConfigError(f"workers is a whole number from 0 to {MAX_INT32}, not {workers!r}")
+    if timing is not None and not isinstance(timing, Timing):
+        raise ConfigError(f"timing is a Timing, not {type(timing).__name__}")
     if engine_id is not None and (not _is_int(engine_id) or not 1 <= engine_id < 2**63):
         raise ConfigError(f"engine_id is a positive 63-bit number, not {engine_id!r}")
-    if max_connections is not None and (not _is_int(max_connections) or max_connections < 1):
-        raise ConfigError(f"max_connections is a whole number from 1 up, not {max_connections!r}")
-    if max_depth is not None and (not _is_int(max_depth) or max_depth < 1):
-        raise ConfigError(f"max_depth is a whole number from 1 up, or None for no limit, not {max_depth!r}")
+    if max_connections is not None and (not _is_int(max_connections) or not 1 <= max_connections <= MAX_INT32):
+        raise ConfigError(f"max_connections is a whole number from 1 to {MAX_INT32}, not {max_connections!r}")
+    if max_depth is not None and (not _is_int(max_depth) or not 1 <= max_depth <= MAX_INT32):
+        raise ConfigError(f"max_depth is a whole number from 1 to {MAX_INT32}, or None for no limit, not {max_depth!r}")
     if durability not in ("full", "relaxed"):
         raise ConfigError(f"durability is 'full' or 'relaxed', not {durability!r}")
-    if max_crashes is not None and (not _is_int(max_crashes) or max_crashes < 1):
-        raise ConfigError(f"max_crashes is a whole number from 1 up, or None, not {max_crashes!r}")
+    if max_crashes is not None and (not _is_int(max_crashes) or not 1 <= max_crashes <= MAX_INT32):
+        raise ConfigError(f"max_crashes is a whole number from 1 to {MAX_INT32}, or None, not {max_crashes!r}")
     try:
         budget = check_time_budget(time_budget)
         priority = check_default_priority(default_priority)
@@ -199,7 +201,12 @@ def _read_shards(url: str | None, shards: Iterable[Shard] | None) -> tuple[Shard
         return (Shard(1, url or "sqlite://"),)
     if url is not None:
         raise ConfigError("give either one url or shards, not both")
+    if not isinstance(shards, Iterable):
+        raise ConfigError(f"shards is a list of Shard, not {type(shards).__name__}")
     known = tuple(shards)
+    odd = next((shard for shard in known if not isinstance(shard, Shard)), None)
+    if odd is not None:
+        raise ConfigError(f"shards is a list of Shard, not of {type(odd).__name__}")
     if not known:
         raise ConfigError("shards is empty: give at least one Shard")
     for what in ("index", "url"):

@@ -12,6 +12,7 @@ from dwarf import seams
 from dwarf.core.keys import Key, parse_key
 from dwarf.engine.forking import next_turn, read_changes, repair
 from dwarf.engine.replica import Replica
+from dwarf.engine.requests import read_text
 from dwarf.errors import InvalidRequest, StepNotFound, WaitTimeout
 from dwarf.storage.cancels import cancel_flow
 from dwarf.storage.deleting import delete_flow
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from dwarf.engine.engine import Engine
 
 WATCH_PAUSE_S = 0.05
+MAX_REASON = 1_000_000
 
 
 class FlowHandle(Awaitable[Outcome]):
@@ -125,10 +127,11 @@ class FlowHandle(Awaitable[Outcome]):
     async def cancel(self, reason: str = "") -> None:
         """Cancel the flow with everything under it. A task that runs is not stopped; its result is discarded.
 
-        StateConflict when the flow has ended already; InvalidRequest for the key of a child flow.
+        StateConflict when the flow has ended already; InvalidRequest for the key of a child flow, and for a reason
+        that is no text of at most a million characters.
         """
         replica, key = self._place()
-        text = reason.strip()
+        text = read_text(reason, "the reason", MAX_REASON).strip()
         await replica.committer.call(
             lambda effects: cancel_flow(key.id, key.token, text, effects, replica.plans.plan_of)
         )

@@ -79,7 +79,7 @@ def receive(op: str, payload: bytes, replica_of: Callable[[int], Replica | None]
     """Take a hint of another replica. InvalidRequest for one that cannot be understood."""
     try:
         said = json.loads(payload)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise InvalidRequest("the payload of a signal is a JSON object") from None
     if not isinstance(said, dict):
         raise InvalidRequest("the payload of a signal is a JSON object")

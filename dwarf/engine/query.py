@@ -203,11 +203,16 @@ def _status(name: str, value: object) -> Status | None:
         raise InvalidRequest(f"status is one of {known}, not {value!r}") from None
 
 
+MAX_TEXT = 10_000  # characters of a filter; what it is compared with is shorter
+
+
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise InvalidRequest(f"{name} is a string, not {type(value).__name__}")
     if not value.isprintable() and ("\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
         raise InvalidRequest(f"{name} has a character that no text in the database has")
+    if len(value) > MAX_TEXT:
+        raise InvalidRequest(f"{name} has at most {MAX_TEXT:,} characters")
     return value
 
 

@@ -59,17 +59,24 @@ def read_options(
         raise InvalidRequest(f"priority is a whole number from 1 to {MAX_INT32} (0: the default), not {priority!r}")
     if isinstance(fairness_weight, bool) or not isinstance(fairness_weight, (int, float)):
         raise InvalidRequest("fairness_weight is a number")
-    if not math.isfinite(fairness_weight) or fairness_weight < 0:
+    if not _is_finite(fairness_weight) or fairness_weight < 0:
         raise InvalidRequest("fairness_weight is a positive number (0: the default, 1)")
     return CreateOptions(
         priority=priority or settings.default_priority,
-        fairness_key=_text(fairness_key, "fairness_key"),
+        fairness_key=read_text(fairness_key, "fairness_key"),
         fairness_weight=float(fairness_weight) or DEFAULT_WEIGHT,
         time_budget_ms=settings.time_budget_ms if time_budget is None else check_time_budget(time_budget),
         baggage=_baggage(baggage),
         delete_on_completion=bool(delete_on_completion),
-        idempotency_key=_text(idempotency_key, "idempotency_key") or None,
+        idempotency_key=read_text(idempotency_key, "idempotency_key") or None,
     )
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def read_keys(keys: Iterable[str] | None, count: int) -> list[str | None]:
@@ -78,7 +85,7 @@ def read_keys(keys: Iterable[str] | None, count: int) -> list[str | None]:
         return [None] * count
     if isinstance(keys, (str, bytes)):
         raise InvalidRequest("idempotency_keys is a list of keys, one for each state, not a single text")
-    known = [_text(key, "idempotency_key") or None for key in keys]
+    known = [read_text(key, "idempotency_key") or None for key in keys]
     if len(known) != count:
         raise InvalidRequest(f"{count} states need as many idempotency keys, not {len(known)}")
     return known
@@ -86,7 +93,7 @@ def read_keys(keys: Iterable[str] | None, count: int) -> list[str | None]:
 
 def read_schedule_options(name: object, settings: Settings, options: Mapping[str, Any]) -> CreateOptions:
     """Check the name and the create options of a schedule. InvalidRequest."""
-    if not _text(name, "name"):
+    if not read_text(name, "name"):
         raise InvalidRequest("a schedule needs a name")
     unknown = sorted(set(options) - set(_OPTIONS))
     if unknown:
@@ -137,9 +144,18 @@ def _baggage(baggage: Mapping[str, Any] | None) -> Mapping[str, Any]:
         raise InvalidRequest(f"baggage cannot be kept: {error}") from error
 
 
-def _text(value: object, what: str) -> str:
+def read_text(value: object, what: str, most: int = MAX_KEY) -> str:
+    """A name, a key or another text of a caller's, as a plain str. InvalidRequest for what no database can keep."""
     if not isinstance(value, str):
         raise InvalidRequest(f"{what} is a string, not {type(value).__name__}")
-    if len(value) > MAX_KEY:
-        raise InvalidRequest(f"{what} has at most {MAX_KEY} characters")
-    return value
+    if len(value) > most:
+        raise InvalidRequest(f"{what} has at most {most:,} characters")
+    text = str.__str__(value)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                f"{what} holds a lone surrogate at {error.start}, which no text encoding can keep"
+            ) from None
+    return text

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select, update
 
 from dwarf.core.keys import format_key
 from dwarf.core.records import NewFlow
-from dwarf.errors import InvalidRequest, StateConflict, ThreadNotFound
+from dwarf.errors import InvalidRequest, StateConflict, StorageError, ThreadNotFound
 from dwarf.storage.effects import Effects
 from dwarf.storage.expressions import in_ids, in_names
 from dwarf.storage.named import columns
@@ -61,7 +61,12 @@ THREAD = Statement("thread", select(*columns(ThreadRow, flows)).where(flows.c.fl
 
 def reserve(kind: str, count: int) -> Script[int]:
     """Reserve ``count`` ids; the first of them."""
-    ((following,),) = yield Fetch(RESERVE, {"of_kind": kind, "count": count})
+    rows = yield Fetch(RESERVE, {"of_kind": kind, "count": count})
+    if not rows:
+        raise StorageError(
+            f"the table dwarf_ids has no row for {kind!r}: restore it, with a next_id beyond every id in use"
+        )
+    ((following,),) = rows
     return int(following) - count
 
 

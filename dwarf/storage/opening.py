@@ -72,7 +72,11 @@ def _database(url: str | None, durability: Durability, clock: Clock | None, max_
 
 def _parse(url: str) -> URL:
     try:
-        return make_url(url)
+        parsed = make_url(url)
+        url.encode()
+        if "\0" in url or not 0 <= (parsed.port or 0) < 65536:
+            raise ValueError
+        return parsed
     except (ArgumentError, ValueError, TypeError, AttributeError):
         # Not even the text is shown, and the cause neither: there may be a password in it.
         raise ConfigError(f"this is not a database URL; {_FORMS}") from None

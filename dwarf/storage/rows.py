@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, bindparam, insert, li
 from dwarf.core.fairness import DEFAULT_PRIORITY, DEFAULT_WEIGHT
 from dwarf.core.plan import Plan
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
+from dwarf.errors import StorageError
 from dwarf.storage.named import columns
 from dwarf.storage.payloads.cutting import with_source
 from dwarf.storage.script import InsertMany, Statement
@@ -99,6 +100,14 @@ GRAPH_KNOWN = Statement(
 def object_text(value: Mapping[str, Any]) -> str:
     """A JSON object as it is stored: nothing for the empty one."""
     return with_source(dumps(value), lambda: value) if value else ""
+
+
+def read_status(text: str) -> Status:
+    """A stored status. StorageError for one that there is not."""
+    try:
+        return Status(text)
+    except ValueError:
+        raise StorageError(f"a row of the database has the status {text!r:.40}, which there is not") from None
 
 
 def read_object(text: str | None) -> dict[str, Any]:

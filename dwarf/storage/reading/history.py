@@ -16,7 +16,7 @@ from dwarf.storage.expressions import flag_is, status_is
 from dwarf.storage.named import columns
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.reading.reads import read_outcome, read_root
-from dwarf.storage.rows import read_object, restore
+from dwarf.storage.rows import read_object, read_status, restore
 from dwarf.storage.script import Fetch, Script, Statement
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.jsontext import loads
@@ -190,7 +190,7 @@ class Tree:
             flow_key=format_key(self.shard, flow_id, flow.token),
             workflow_url=flow.workflow_url,
             workflow_name=flow.workflow_name,
-            status=Status(flow.status),
+            status=read_status(flow.status),
             steps=tuple(history),
         )
 
@@ -274,7 +274,7 @@ def step_of(shard: int, row: StepRow) -> Step:
         depth=row.depth,
         ordinal=row.ordinal,
         node=row.node,
-        status=Status(row.status),
+        status=read_status(row.status),
         attempt=row.attempt,
         engine_id=row.engine_id,
         predecessor_id=row.predecessor_id,

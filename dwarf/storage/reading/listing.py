@@ -19,10 +19,10 @@ from dwarf.storage.expressions import in_ids
 from dwarf.storage.reading.filters import AT_TRUNK_END, LATEST, Filters, ListedRow, conditions_of, list_statement
 from dwarf.storage.reading.history import moment
 from dwarf.storage.reading.searching import Arm, Source, arms_of
+from dwarf.storage.rows import read_status
 from dwarf.storage.script import Fetch, Now, Script, Statement
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.results import NO_TIME, FlowSummary
-from dwarf.workflow.status import Status
 
 AT_ONCE = 500  # flows, of which the texts are decoded
 
@@ -146,7 +146,7 @@ def _summary(shard: int, row: ListedRow, node: str) -> FlowSummary:
         thread_key=format_key(shard, row.thread_id, row.thread_token),
         workflow_url=row.workflow_url,
         workflow_name=row.workflow_name,
-        status=Status(row.status),
+        status=read_status(row.status),
         node=node,
         error=row.error.strip(),
         cancel_reason=row.cancel_reason.strip(),

@@ -14,7 +14,7 @@ from dwarf.errors import FlowNotFound
 from dwarf.storage.expressions import ZERO, flag_is, in_ids, status_is
 from dwarf.storage.named import columns
 from dwarf.storage.payloads.refs import fetch_anchors
-from dwarf.storage.rows import read_object, restore
+from dwarf.storage.rows import read_object, read_status, restore
 from dwarf.storage.script import Fetch, Now, Script, Statement
 from dwarf.storage.tables import flows, graphs, steps
 from dwarf.workflow.results import Outcome
@@ -129,7 +129,7 @@ def read_outcome(key: Key, *, waits: bool = False) -> Script[tuple[Outcome, bool
     row = yield from _find_flow(key, alone=not waits)
     if not waits and row.status == Status.INTERRUPTED:
         row = yield from _find_flow(key)
-    status = Status(row.status)
+    status = read_status(row.status)
     state: Any = {}
     payload: Any = {}
     overdue = False
@@ -193,7 +193,7 @@ def read_graph(key: Key) -> Script[str]:
 def read_statuses(flow_ids: Collection[int]) -> Script[dict[int, tuple[str, Status]]]:
     """Token and status by flow id; ids without a row are left out."""
     rows = yield Fetch(STATUSES, {"ids": sorted(flow_ids)}, alone=True)
-    return {flow_id: (token, Status(status)) for flow_id, token, status in rows}
+    return {flow_id: (token, read_status(status)) for flow_id, token, status in rows}
 
 
 def read_fingerprint(key: Key) -> Script[tuple[str, Status]]:
@@ -201,7 +201,7 @@ def read_fingerprint(key: Key) -> Script[tuple[str, Status]]:
     row = yield from _find_flow(key)
     (moved,) = yield Fetch(MOVEMENT, {"root": row.root_flow_id})
     text = "|".join(map(str, (row.status, *moved)))
-    return sha256(text.encode()).hexdigest(), Status(row.status)
+    return sha256(text.encode()).hexdigest(), read_status(row.status)
 
 
 def read_root(key: Key) -> Script[int]:
