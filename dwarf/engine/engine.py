@@ -37,6 +37,7 @@ from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Outcome, Step
 
 _UNSET: Any = object()
+SAMPLED = 100  # states of create_many whose fields count as those that a flow may begin with
 BLOCK = 4096  # flows of create_many that are handed to the committers at once
 
 
@@ -113,7 +114,9 @@ class Engine(Overview):
         keys = read_keys(idempotency_keys, len(known))
         thread = same.pop("thread", "")
         options = read_same_options(self._settings, same)
-        url, frozen = await self._freeze(asked, options, known[0] if known else {})
+        url, frozen = await self._freeze(
+            asked, options, {name for given in known[:SAMPLED] for name in given} if known else None
+        )
         place, joined = await self._thread(thread)
         handles: list[FlowHandle] = []
         for start in range(0, len(known), BLOCK):
@@ -251,12 +254,15 @@ class Engine(Overview):
 
     # ------------------------------------------------------------------ inside
 
-    async def _freeze(self, workflow: str | Graph, options: CreateOptions, fields: Iterable[str]) -> tuple[str, Frozen]:
+    async def _freeze(
+        self, workflow: str | Graph, options: CreateOptions, fields: Iterable[str] | None
+    ) -> tuple[str, Frozen]:
         """The URL and the graph of a workflow, which is checked with the fields of an initial state."""
         assert self._shared is not None
         url, graph = await load_graph(self._host, workflow, options.baggage)
         frozen = self._shared.plans.freeze(graph)
-        await self._shared.wiring.look(graph, frozen, fields)
+        if fields is not None:
+            await self._shared.wiring.look(graph, frozen, fields)
         return url, frozen
 
     async def _thread(self, thread: str) -> tuple[int, tuple[int, str] | None]:

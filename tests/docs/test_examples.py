@@ -38,11 +38,11 @@ def script_of(page: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-# Right graphs have no findings, whatever their tasks are like.
+# Right graphs have no findings, whatever their tasks are like. One that is to show them is called wrong.
 CHECK = """
 import dwarf as _dwarf
 for _name, _graph in list(globals().items()):
-    if isinstance(_graph, _dwarf.Graph):
+    if isinstance(_graph, _dwarf.Graph) and _name != "wrong":
         assert not _graph.check(), (_name, [str(finding) for finding in _graph.check()])
 """
 

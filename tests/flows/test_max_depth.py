@@ -68,12 +68,13 @@ async def test_children_count_on_from_their_callers(running: Running, host: Loca
 
 
 async def test_an_engine_that_allows_more_goes_on(running: Running) -> None:
-    async with running(max_depth=5) as engine:
-        handle = await engine.create(loop(8))
-        assert (await handle).status is Status.FAILED
-    async with running(max_depth=None) as engine:
-        repaired = await engine.flow(handle.key).retry_failed()
-        assert (await repaired).state == {"laps": 9}
+    async with running(workers=0):  # keeps a database in memory alive
+        async with running(max_depth=5) as engine:
+            handle = await engine.create(loop(8))
+            assert (await handle).status is Status.FAILED
+        async with running(max_depth=None) as engine:
+            repaired = await engine.flow(handle.key).retry_failed()
+            assert (await repaired).state == {"laps": 9}
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "10"])
