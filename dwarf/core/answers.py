@@ -74,10 +74,12 @@ def misses_after(answers: Sequence[Answer], unclaimed: Collection[int]) -> int:
     return missed + 1 if all(place in unclaimed for place in recent) else 0
 
 
-def gives_up(misses: int, key: str = "") -> str:
-    """Why a step that has missed so many answers is not to ask once more, or ""."""
-    if misses < (MOST_MISSES_OF_KEYS if key else MOST_MISSES):
+def gives_up(misses: int, key: str = "", misfit: str = "") -> str:
+    """Why a step that has missed so many answers is not to ask once more, or "". ``misfit``: why it missed the last."""
+    if misses < (MOST_MISSES_OF_KEYS if key and not misfit else MOST_MISSES):
         return ""
+    if misfit:
+        return f"{misses} answers in a row did not fit what the task asks for: {misfit}"
     if key:
         return f"the key of the question changes at each run: {misses} answers in a row were claimed by no call"
     return f"the question changes at each run: give it a key ({misses} answers in a row were claimed by no call)"

@@ -107,7 +107,8 @@ def _decide(step: StepRecord, attempt: Attempt, means: Means) -> Decision:
 def _wait(step: StepRecord, attempt: Returned, park: Interrupt | Subgraph, means: Means) -> Decision:
     """The decision about a step that asks, a person or a workflow."""
     misses = misses_after(step.answers, attempt.control.unclaimed)
-    problem = gives_up(misses, park.key if isinstance(park, Interrupt) else "")
+    misfit = attempt.control.misfit
+    problem = gives_up(misses, park.key if isinstance(park, Interrupt) else "", misfit)
     if problem:
         return Fail(step, problem)
     if isinstance(park, Interrupt):
@@ -120,6 +121,7 @@ def _wait(step: StepRecord, attempt: Returned, park: Interrupt | Subgraph, means
             has_default=park.has_default,
             key=park.key,
             misses=misses,
+            warnings=(f"an answer did not fit, so that its question was put again: {misfit}",) if misfit else (),
         )
     if attempt.child is None:
         return Fail(step, "the child flow could not be prepared")

@@ -50,8 +50,8 @@ class Flow(MutableMapping[str, JSON]):
 
     __slots__ = (
         "__weakref__", "_baggage", "_book", "_born", "_callers", "_changes", "_claimed_at_ms", "_created_at_ms",
-        "_delay_ms", "_gathered", "_goto", "_in_fan_out", "_on_progress", "_park", "_reads", "_scheduled_at_ms",
-        "_state", "_step_created_at_ms", "_updated_at_ms", "attempt", "key", "node", "step_key",
+        "_delay_ms", "_gathered", "_goto", "_in_fan_out", "_misfit", "_on_progress", "_park", "_reads",
+        "_scheduled_at_ms", "_state", "_step_created_at_ms", "_updated_at_ms", "attempt", "key", "node", "step_key",
     )  # fmt: skip
 
     key: str  # the flow's key
@@ -100,6 +100,7 @@ class Flow(MutableMapping[str, JSON]):
         self._baggage = baggage
         self._book = AnswerBook(answers) if answers else None
         self._callers: tuple[tuple[int, int], ...] = ()
+        self._misfit = ""
         self._claimed_at_ms = claimed_at_ms
         self._born = monotonic()
         self._on_progress = on_progress
@@ -322,6 +323,7 @@ class Flow(MutableMapping[str, JSON]):
             question = Asked("interrupt", asked.key, asked.payload)
             if self._book.claim(question, own=self._is_own(), usable=reading.take) is not None:
                 return reading.result()
+            self._misfit = reading.misfit
         return self._leave(asked)
 
     def subgraph(self, workflow: str | Graph, state: Mapping[str, JSON] | None = None) -> dict[str, JSON]:
@@ -406,7 +408,7 @@ class Flow(MutableMapping[str, JSON]):
         if self._goto and self._park is not None:
             problem = f"multiple competing control signals: goto and {_name_of(self._park)}"
         unclaimed = () if self._book is None else self._book.unclaimed
-        return Control(self._goto, self._delay_ms, self._park, problem, unclaimed)
+        return Control(self._goto, self._delay_ms, self._park, problem, unclaimed, self._misfit)
 
     def fork_carrier(self, on_progress: Progress | None = None) -> Flow:
         """A detached flow for one execution elsewhere: nothing it does is seen here until ``adopt``."""
@@ -421,7 +423,7 @@ class Flow(MutableMapping[str, JSON]):
         """Take over the writes and the control calls of a detached flow."""
         self._changes = dict(other._changes)
         self._goto, self._delay_ms, self._park = other._goto, other._delay_ms, other._park
-        self._book = other._book
+        self._book, self._misfit = other._book, other._misfit
 
     def lost_writes(self) -> list[str]:
         """Fields handed out as containers that were changed and not assigned back (needs ``track_reads``)."""

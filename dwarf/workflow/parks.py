@@ -87,7 +87,9 @@ def checked_name(name: object) -> str:
 class Reading:
     """Reads the answers that belong to a call of ``flow.interrupt``, until there is one that the call can return."""
 
-    __slots__ = ("_default", "_schema", "_spec", "_timed_out", "_value")
+    __slots__ = ("_default", "_schema", "_spec", "_timed_out", "_value", "misfit")
+
+    misfit: str  # why an answer could not be returned
 
     def __init__(self, spec: Any, schema: Any, default: Any) -> None:
         """``spec``: the schema as the task gives it now, of which ``schema`` is made; ``default``: that of the call."""
@@ -96,6 +98,7 @@ class Reading:
         self._default = default
         self._timed_out = False
         self._value: Any = None
+        self.misfit = ""
 
     def take(self, answer: Answer) -> bool:
         """Whether an answer can be returned, in the form that the schema asks for."""
@@ -109,7 +112,8 @@ class Reading:
 
         try:
             self._value = as_asked(answer, self._spec, self._schema)
-        except AnswerMisfit:
+        except AnswerMisfit as misfit:
+            self.misfit = str(misfit)
             return False
         return True
 

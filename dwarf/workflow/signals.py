@@ -136,7 +136,8 @@ class Control:
 
     ``problem`` is a fault in the use of the control calls themselves: it fails the step and is not routed to an
     error handler. ``delay_ms`` is when the next step may start; the engine adds it to a ``Retry``'s own delay.
-    ``unclaimed`` are the places of the answers that no call of this run has taken, in their order.
+    ``unclaimed`` are the places of the answers that no call of this run has taken, in their order; ``misfit`` says why
+    the question that the task parks with could not be given an answer that belongs to it.
     """
 
     goto: str = ""
@@ -144,6 +145,7 @@ class Control:
     park: Park | None = None
     problem: str = ""
     unclaimed: Sequence[int] = ()
+    misfit: str = ""
 
 
 def control_of(flow: Flow) -> Control:

@@ -283,6 +283,38 @@ async def test_an_answer_comes_as_the_type_that_is_asked_for(
     assert type(got[0]) is type(wanted)
 
 
+async def test_an_answer_that_the_class_itself_refuses_is_asked_for_again(engine: Engine) -> None:
+    @dataclass
+    class Even:
+        n: int
+
+        def __post_init__(self) -> None:
+            if self.n % 2:
+                raise ValueError("n must be even")
+
+    async def ask(flow: Flow) -> dict[str, Any]:
+        return {"got": flow.interrupt({"title": "Q", "schema": Even}).n}
+
+    flow = await engine.create(alone(ask))
+    await flow
+    await flow.resume({"n": 3})
+    assert (await flow).status is Status.INTERRUPTED
+    (step,) = await flow.history()
+    (warning,) = step.warnings
+    assert "put again" in warning
+    assert "n must be even" in warning
+    await flow.resume({"n": 4})
+    assert (await flow).state == {"got": 4}
+
+    flow = await engine.create(alone(ask))
+    for _ in range(10):
+        await flow
+        await flow.resume({"n": 3})
+    outcome = await flow
+    assert outcome.status is Status.FAILED
+    assert "10 answers in a row did not fit what the task asks for" in outcome.error
+
+
 async def test_an_answer_that_does_not_fit_changes_nothing(engine: Engine) -> None:
     async def ask(flow: Flow) -> dict[str, Any]:
         return {"got": flow.interrupt({"title": "Q", "schema": {"type": "string", "pattern": "^(a+)+$"}})}

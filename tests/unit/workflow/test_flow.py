@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -135,7 +134,7 @@ def test_later_mutation_of_what_was_assigned_has_no_effect() -> None:
     assert flow["v"] == {"list": [1]}
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, object(), {1: 2}, [1, math.nan], {"a": {"b": lambda: 0}}, 1j])
+@pytest.mark.parametrize("value", [object(), {1: 2}, [1, 1j], {"a": {"b": lambda: 0}}, 1j])
 def test_a_value_that_cannot_be_kept_is_refused_at_once(value: object) -> None:
     flow = Flow({"a": 1})
     with pytest.raises(StateError, match="total"):
