@@ -18,14 +18,14 @@ from dwarf import seams
 from dwarf.core.decision import Complete, Decision, Fail
 from dwarf.core.records import NewFlow, NewStep
 from dwarf.engine.answering import Answers, Beginner
-from dwarf.engine.ids import IdsExhausted, IdSource
+from dwarf.engine.ids import IdsExhausted, IdsForgotten, IdSource
 from dwarf.engine.jobs import CallJob, Committed, CreateJob, DecisionJob, Handed, Job, Results, scopes_of
 from dwarf.engine.observing import Observing
 from dwarf.engine.places import Place
 from dwarf.engine.refusals import unstorable
 from dwarf.errors import DwarfError, EngineClosed, StateConflict, StorageError
 from dwarf.storage.commit import commit_decisions, handed_over
-from dwarf.storage.creates import create_flows, reserve
+from dwarf.storage.creates import create_flows, reserve, reserve_beyond
 from dwarf.storage.database import Database
 from dwarf.storage.effects import Effects, Writer
 from dwarf.storage.failures import Contention, LostCommit, PayloadRefused, Unavailable
@@ -70,6 +70,7 @@ class Committer:
         self._closing = False
         self._draining = asyncio.Event()
         self._known_graphs: set[str] = set()
+        self._renewals = 0
         self._beside: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(CALLS_BESIDE)
 
@@ -140,11 +141,24 @@ class Committer:
         wanted = source.wanted(count)
         if wanted:
             first = await self._database.write(lambda: reserve(source.kind, wanted))
-            source.add(first, wanted)
+            if not source.add(first, wanted):
+                await self._reserve_beyond(source, wanted)
+
+    async def renew_ids(self) -> None:
+        """Give up the ids at hand: the database may have forgotten that they were reserved, and give them again."""
+        self._renewals += 1
+        for source in self._ids:
+            source.drop()
+            await self._reserve_beyond(source, source.wanted(1))
+
+    async def _reserve_beyond(self, source: IdSource, wanted: int) -> None:
+        first = await self._database.write(lambda: reserve_beyond(source.kind, wanted, source.greatest))
+        source.add(first, wanted)
 
     def _submit(self, job: Job) -> None:
         if self._closing and not isinstance(job, DecisionJob):
             raise EngineClosed("the engine is closing")
+        job.renewals = self._renewals
         self._jobs.append(job)
         self._wake.set()
 
@@ -241,6 +255,9 @@ class Committer:
         """A single job that the database did not take, though it is there."""
         observing = self._listener.observing
         observing.database_error(error)
+        if isinstance(error, PayloadRefused) and error.duplicate:
+            await self._collided(job, error)
+            return
         if not isinstance(error, DwarfError):
             observing.fault("a transaction failed by a fault in its script", error)
         known = isinstance(error, PayloadRefused) or not isinstance(error, (StorageError, EngineClosed))
@@ -251,6 +268,18 @@ class Committer:
             await self._commit([job])
         else:
             self._answers.refuse(job, error)
+
+    async def _collided(self, job: Job, error: PayloadRefused) -> None:
+        """An id that a job brings is in use, since the database has forgotten that it was given."""
+        renewed = job.renewals < self._renewals
+        if not renewed:
+            self._listener.observing.log.warning("ids are in use that were reserved here: others are taken (%s)", error)
+            await self.renew_ids()
+        if isinstance(job, CallJob) and not renewed:
+            job.renewals = -1
+            await self._commit([job])  # what takes its ids in the transaction has new ones now
+        else:
+            self._answers.refuse(job, IdsForgotten(str(error)))
 
     def _settle(self, group: list[Job], committed: Committed) -> None:
         for source, first, count in committed.blocks:

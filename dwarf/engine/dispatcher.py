@@ -24,6 +24,7 @@ LARGEST_CLAIM = 256
 LONGEST_WAIT_S = 5.0
 LOOK_AGAIN_S = 0.1  # how old the knowledge of what waits may be
 AFTER_FAULT_S = 1.0
+UNCONFIRMED_S = 0.1
 
 
 class Dispatcher:
@@ -87,6 +88,10 @@ class Dispatcher:
                 await self._sleep(AFTER_FAULT_S)
 
     async def _cycle(self) -> None:
+        if not self._replica.membership.confirmed:
+            # after standing still for long it may have been declared dead, and would claim under an id that is buried
+            await asyncio.sleep(UNCONFIRMED_S)
+            return
         slots = self._replica.slots
         # as long as nothing is known to wait, half of the places are left to steps that follow those which run here
         room = slots.take(min(LARGEST_CLAIM, slots.free if self.backlogged else (slots.free + 1) // 2))

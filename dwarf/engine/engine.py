@@ -12,7 +12,7 @@ from dwarf.core.records import NewFlow
 from dwarf.core.ticks import read_overlap, read_rhythm
 from dwarf.engine.forking import fork_at, read_changes, read_target
 from dwarf.engine.handle import FlowHandle
-from dwarf.engine.ids import IdsExhausted
+from dwarf.engine.ids import IdsExhausted, IdsForgotten
 from dwarf.engine.moving import exported, imported
 from dwarf.engine.overview import Overview
 from dwarf.engine.plans import Frozen
@@ -290,11 +290,13 @@ class Engine(Overview):
                 await replica.committer.reserve(count)
         made: list[tuple[NewFlow, int, asyncio.Future[str]]] = []
         for (state, key), replica in zip(asked, places, strict=True):
-            flow = await self._new_flow(replica, url, frozen, state, options, key, thread)
-            generation = replica.waiters.generation
-            replica.offer(flow)
-            made.append((flow, generation, replica.committer.create(flow)))
+            made.append(_hand_in(replica, await self._new_flow(replica, url, frozen, state, options, key, thread)))
         await asyncio.wait([done for _, _, done in made])
+        for position, ((state, key), replica) in enumerate(zip(asked, places, strict=True)):
+            if isinstance(made[position][2].exception(), IdsForgotten):  # it has others now
+                flow = await self._new_flow(replica, url, frozen, state, options, key, thread)
+                made[position] = _hand_in(replica, flow)
+                await asyncio.wait([made[position][2]])
         for error in [done.exception() for _, _, done in made]:
             if error is not None:
                 raise error
@@ -332,3 +334,10 @@ class Engine(Overview):
                 )
             except IdsExhausted:  # also by others, while this one waited for more
                 await replica.committer.reserve(64)
+
+
+def _hand_in(replica: Replica, flow: NewFlow) -> tuple[NewFlow, int, asyncio.Future[str]]:
+    """Have a new flow inserted: the flow, what its waiters knew before, and its key to come."""
+    generation = replica.waiters.generation
+    replica.offer(flow)
+    return flow, generation, replica.committer.create(flow)

@@ -11,7 +11,7 @@ from dwarf.core.fork import Role, Target
 from dwarf.core.keys import Key
 from dwarf.core.records import FlowRecord, NewFlow, State
 from dwarf.core.step import Means, no_room
-from dwarf.engine.ids import IdsExhausted, new_token
+from dwarf.engine.ids import IdsExhausted, IdsForgotten, new_token
 from dwarf.engine.plans import Frozen
 from dwarf.engine.replica import Replica
 from dwarf.errors import InvalidRequest
@@ -68,6 +68,13 @@ async def next_turn(replica: Replica, key: Key, additions: Mapping[str, Any]) ->
 
 
 async def _copy(replica: Replica, origin: Origin, changes: State) -> str:
+    try:
+        return await _copy_once(replica, origin, changes)
+    except IdsForgotten:  # there are others now
+        return await _copy_once(replica, origin, changes)
+
+
+async def _copy_once(replica: Replica, origin: Origin, changes: State) -> str:
     flow_ids = await replica.committer.take(replica.flow_ids, len(origin.flows))
     step_ids = await replica.committer.take(replica.step_ids, len(origin.steps))
     copier = Copier(

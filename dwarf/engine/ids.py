@@ -6,6 +6,8 @@ import os
 import secrets
 from collections import deque
 
+from dwarf.errors import StorageError
+
 FIRST_BLOCK = 64
 LARGEST_BLOCK = 8192
 _TOKENS = 256  # drawn from the system at once
@@ -19,6 +21,10 @@ class IdsExhausted(Exception):
     """No id is at hand. Reserve more and decide again: decisions have no side effects."""
 
 
+class IdsForgotten(StorageError):
+    """Ids that were at hand are in use: the database has forgotten that it gave them. There are new ones now."""
+
+
 class IdSource:
     """The ids of one kind on one shard. ``take`` may be called from any thread."""
 
@@ -26,6 +32,7 @@ class IdSource:
         self.kind = kind
         self._ids: deque[int] = deque()
         self._block = FIRST_BLOCK
+        self.greatest = 0  # that was ever reserved here
 
     def take(self) -> int:
         """The next id. IdsExhausted when the block is used up."""
@@ -52,10 +59,21 @@ class IdSource:
             return 0
         return max(self._block, count)
 
-    def add(self, first: int, count: int) -> None:
-        """Take in a reserved block. The next one is larger, as this one was used up."""
+    def add(self, first: int, count: int) -> bool:
+        """Take in a reserved block. The next one is larger, as this one was used up.
+
+        False, and it is left out, where such ids were reserved before: the database has forgotten that.
+        """
+        if first <= self.greatest:
+            return False
+        self.greatest = first + count - 1
         self._ids.extend(range(first, first + count))
         self._block = min(self._block * 2, LARGEST_BLOCK)
+        return True
+
+    def drop(self) -> None:
+        """Give up what is at hand."""
+        self._ids.clear()
 
 
 def new_token() -> str:

@@ -35,6 +35,7 @@ class DecisionJob:
     done: asyncio.Future[Handed | None]
     place: Place | None = None
     again: bool = False  # an earlier try may have taken effect; then this one is fenced out
+    renewals: int = 0  # how often ids had been given up when it was handed in
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +45,7 @@ class CreateJob:
     flow: NewFlow
     done: asyncio.Future[str]
     again: bool = False  # an earlier try may have taken effect
+    renewals: int = 0  # how often ids had been given up when it was handed in
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +56,7 @@ class CallJob:
     done: asyncio.Future[Any]
     place: Place | None = None
     again: bool = False  # an earlier try may have taken effect
+    renewals: int = 0  # how often ids had been given up when it was handed in
 
 
 Job: TypeAlias = DecisionJob | CreateJob | CallJob

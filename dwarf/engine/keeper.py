@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from dwarf.engine.reaper import reap
 from dwarf.engine.strays import Strays
 from dwarf.errors import EngineClosed
 from dwarf.storage.reading.reads import read_statuses
-from dwarf.storage.recovery import lease_owners, recover_abandoned, recover_expired
+from dwarf.storage.rebasing import TOLERANCE_MS, rebase_waits
+from dwarf.storage.recovery import TAKEN_AT_ONCE, lease_owners, recover_abandoned, recover_expired
+from dwarf.storage.registry import ENDED, SILENT
 from dwarf.storage.waits import answer_overdue
 from dwarf.workflow.durations import to_ms
 
@@ -24,6 +27,18 @@ SLOWEST_LOOK_S = 0.25
 ANYWAY_S = 1.0  # a signal inside this process that was lost is made up for within this time
 
 
+class ClockWatch:
+    """Notices that a clock went back, by one that does not."""
+
+    def __init__(self) -> None:
+        self._ahead = -math.inf  # of the steady clock, at most
+
+    def went_back(self, now_ms: float, steady_ms: float) -> bool:
+        """Whether it went back by more than a correction since the last look."""
+        before, self._ahead = self._ahead, now_ms - steady_ms
+        return before - self._ahead > TOLERANCE_MS
+
+
 class Keeper:
     """The loops of one shard that do not run steps."""
 
@@ -31,7 +46,8 @@ class Keeper:
         self._replica = replica
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = asyncio.Event()
-        self._strays = Strays(replica)
+        self.strays = Strays(replica)
+        self._clock = ClockWatch()
         self._doubtful = False  # flows may have stopped of which nothing was heard
 
     def start(self) -> None:
@@ -40,7 +56,7 @@ class Keeper:
         self._tasks = [
             asyncio.create_task(self._every(to_ms(timing.recovery, "recovery") / 1000, self._recover)),
             asyncio.create_task(self._every(to_ms(timing.reap, "reap") / 1000, partial(reap, self._replica))),
-            asyncio.create_task(self._every(SLOWEST_LOOK_S, self._strays.look)),
+            asyncio.create_task(self._every(SLOWEST_LOOK_S, self.strays.look)),
             asyncio.create_task(self._look_around(), name="dwarf-lookout"),
         ]
 
@@ -56,27 +72,61 @@ class Keeper:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await self._strays.aclose()
+        await self.strays.aclose()
 
-    async def take_back(self, own: set[int]) -> None:
-        """Take back the leases of owners that are known to be dead: at once, whatever their leases say."""
-        database = self._replica.database
+    async def rebase(self) -> None:
+        """Let nothing wait for longer because the database's clock went back."""
+        count = await self._replica.database.write(rebase_waits)
+        if count:
+            self._replica.log.warning("the database's clock went back: %s waits were begun anew", count)
+            self._replica.shared.wake_all()
+
+    async def take_back(self, own: set[int]) -> set[int]:
+        """Take back the leases of owners that are known to be dead: at once, whatever their leases say.
+
+        The other owners that have leases now.
+        """
+        replica = self._replica
+        database = replica.database
         owners = await database.read(lease_owners)
-        others = owners - {self._replica.engine_id}
+        others = owners - {replica.engine_id}
         # nobody can take a dead owner's id until the next call, so no new owner's leases are mistaken for old ones
         dead = (owners & own) | await database.dead_engine_ids(others)
         if dead:
-            count = await database.write(lambda: recover_abandoned(sorted(dead)))
+            await self._take(dead, "owner_gone", crashed=True)
             await database.dead_engine_ids(set())
-            self._recovered(count, "owner_gone")
+        await self.take_over({owner: why for owner, why in replica.membership.buried.items() if owner in others})
+        return others - dead
+
+    async def take_over(self, buried: Mapping[int, int]) -> None:
+        """Take back the leases of engines that are buried, each with the reason."""
+        for reason, name in ((ENDED, "owner_gone"), (SILENT, "owner_silent")):
+            dead = {engine_id for engine_id, why in buried.items() if why == reason}
+            if dead:
+                await self._take(dead, name, crashed=reason == ENDED)
+
+    async def _take(self, dead: set[int], reason: str, *, crashed: bool) -> None:
+        count = TAKEN_AT_ONCE
+        while count == TAKEN_AT_ONCE:
+            count = await self._replica.database.write(lambda: recover_abandoned(dead, crashed=crashed))
+            self._recovered(count, reason)
 
     async def _recover(self) -> None:
         if seams.active is not None:
             await seams.active.arrive("beforeRecovery")
-        await self.take_back(set())
-        self._recovered(await self._replica.database.write(recover_expired), "lease_expired")
-        await self._replica.committer.call(answer_overdue)
-        self._replica.recovered()
+        replica = self._replica
+        membership, database = replica.membership, replica.database
+        shown = membership.shown()
+        if shown is not None and self._clock.went_back(*shown):
+            await self.rebase()
+        others = await self.take_back(set())
+        living = (others & set(membership.beating) if database.registers else others) | {replica.engine_id}
+        count = TAKEN_AT_ONCE
+        while count == TAKEN_AT_ONCE:
+            count = await database.write(lambda: recover_expired(living, membership.grace_ms))
+            self._recovered(count, "lease_expired")
+        await replica.committer.call(answer_overdue)
+        replica.recovered()
         if seams.active is not None:
             await seams.active.arrive("recoveryDone")
 
@@ -126,7 +176,10 @@ class Keeper:
             except EngineClosed:
                 return
             except Exception as error:  # noqa: BLE001 - the loop must not end
+                replica.failed(error)
                 replica.observing.fault("looking at the database failed", error)
+                pause = SLOWEST_LOOK_S
+                replica.announce(replica.watched)  # who watches is to meet the fault, too
 
     def heard(self, work_due: bool, stopped: Collection[int] | None) -> None:
         """The news of another process have come by themselves."""

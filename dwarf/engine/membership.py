@@ -1,27 +1,45 @@
-"""This replica among the others of its shard: it tells that it lives, and takes its part of what is shared."""
+"""This replica among the others of its shard: it tells that it lives, buries the dead, and takes its part of things."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from dwarf.core.liveness import HELD_LEASES, Death
+from dwarf.engine.heartbeat import Heartbeat, Identity, Own, Sighting
 from dwarf.errors import DwarfError, EngineClosed
 from dwarf.storage.drivers.pool import DEFAULT_LIMIT
-from dwarf.storage.registry import Seen, count_living, enter, leave, renew
+from dwarf.storage.registry import (
+    ENDED,
+    SILENT,
+    Living,
+    ReplicaRow,
+    bury,
+    count_living,
+    enter,
+    leave,
+    living_of,
+    remove_stale,
+    renew,
+    stale_of,
+)
+from dwarf.workflow.durations import to_ms
 
 if TYPE_CHECKING:
     from dwarf.engine.replica import Replica
 
-BEAT_S = 2.0
+LEAVING_S = 4.0
+FIRST_BEAT_S = 5.0  # how long a start waits for it
 UNDECLARED_CPUS = 2
 PER_CPU, PER_CPU_OF_LARGE, LARGE_CPUS = 6, 12, 32  # connections that a server's processor serves well
 
 
 class Membership:
-    """The heartbeat of one shard.
+    """What a shard's heartbeat tells, and what is done about it.
 
     On a server living engines are known by their rows in the registry; on an SQLite file by the locks they hold, and
     in memory by being there, so there is nothing to do.
@@ -29,10 +47,20 @@ class Membership:
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
-        self._nonce = secrets.token_hex(8)
+        self.lease_ms = to_ms(replica.settings.timing.lease, "lease")
+        self.grace_ms = HELD_LEASES * self.lease_ms  # what a living owner has beyond the time of its leases
+        self._heartbeat = Heartbeat(replica.database, self.lease_ms / 1000, self._saw, self._lost)
+        self._latest: Sighting | None = None
+        self._shown: tuple[float, float] | None = None
+        self._forgetful = False
+        self._stand_in = False  # the heartbeat has no connection
+        self._news = asyncio.Event()
+        self._looked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._entered = False
         self._crowded = False
+        self._beating: frozenset[int] = frozenset()
+        self.buried: dict[int, int] = {}  # engines that are dead, as far as is known, and why
         self.living = 1  # engines, this one included, as last seen
         self.changes = 0  # how often that number was seen to change
         self.read_at = time.monotonic()  # when it was last read
@@ -41,16 +69,20 @@ class Membership:
         """Register, and take a part of the connections, before any work is done."""
         if not self._replica.database.registers:
             return
-        workers = self._replica.settings.workers
-        seen = await self._replica.database.write(lambda: enter(self._replica.engine_id, self._nonce, workers))
+        identity = Identity(self._replica.engine_id, secrets.token_hex(8))
+        living = await self._register(identity)
         self._entered = True
-        self.living = seen.living
+        self.living = living.count
         self._share()
+        self._heartbeat.start(identity)
+        self._task = asyncio.create_task(self._run(), name="dwarf-membership")
 
-    def start(self) -> None:
-        """Begin to beat."""
+    async def settle(self) -> None:
+        """Wait for the first beat: from then on others notice at once when this process dies."""
         if self._entered:
-            self._task = asyncio.create_task(self._run(), name="dwarf-heartbeat")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_BEAT_S):
+                    await self._looked.wait()
 
     async def aclose(self) -> None:
         """Leave: others may take what was this replica's part."""
@@ -59,9 +91,11 @@ class Membership:
             await asyncio.wait({self._task})
         if self._entered:
             self._entered = False
+            await self._heartbeat.aclose()
             with suppress(DwarfError, TimeoutError):
-                async with asyncio.timeout(2 * BEAT_S):
-                    await self._replica.database.write(lambda: leave(self._replica.engine_id, self._nonce))
+                async with asyncio.timeout(LEAVING_S):
+                    identity = self._heartbeat.identity
+                    await self._replica.database.write(lambda: leave(*identity))
 
     async def count(self) -> int:
         """How many engines live now, this one included."""
@@ -71,37 +105,147 @@ class Membership:
         return await database.living() or 1
 
     async def beat(self) -> None:
-        """Renew the row, and see who else is there."""
-        replica = self._replica
-        workers = replica.settings.workers
-        seen = await replica.database.write(lambda: renew(replica.engine_id, self._nonce, workers))
-        self.read_at = time.monotonic()
-        if seen.taken:
-            await self._move_on()
-        elif seen.missing:
-            replica.log.warning("shard %s: the row of this engine was gone from the registry", replica.shard)
-        self._see(seen)
+        """Have the heartbeat beat now, and act on what it sees."""
+        asked = time.monotonic()
+        while self._latest is None or self._latest.at < asked or not self._looked.is_set():
+            self._looked.clear()
+            self._heartbeat.nudge()
+            await self._looked.wait()
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether others cannot have taken this replica for dead, so that it may take work."""
+        return not self._entered or time.monotonic() - self._heartbeat.confirmed_at < self.lease_ms / 1000
+
+    @property
+    def beating(self) -> Collection[int]:
+        """The engines that raise their counters, and are not known to be dead."""
+        return self._beating
+
+    def shown(self) -> tuple[float, float] | None:
+        """The database's clock as it was last seen, and this process's steady one at that moment; in milliseconds."""
+        if self._replica.database.registers:
+            return self._shown
+        clock = self._replica.shared.clock
+        return time.time() * 1000 + (clock.offset_ms if clock is not None else 0), time.monotonic() * 1000
+
+    # ------------------------------------------------------------------ what the heartbeat tells
+
+    def _saw(self, sighting: Sighting) -> None:
+        self._latest, self._stand_in = sighting, False
+        seen_at = next((row.seen_at for row in sighting.rows if row.engine_id == sighting.identity.engine_id), 0)
+        if seen_at and (self._shown is None or self._shown[0] != seen_at):
+            self._shown = seen_at, sighting.at * 1000
+        self._forgetful = self._forgetful or sighting.forgetful
+        self._replica.recovered()
+        self._news.set()
+
+    def _lost(self, error: BaseException) -> None:
+        self._stand_in = True
+        self._replica.failed(error)
+        self._replica.log.info("the heartbeat failed, and is tried again: %s", type(error).__name__)
+        self._news.set()
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(BEAT_S)
+            await self._news.wait()
+            self._news.clear()
             try:
-                await self.beat()
+                if self._stand_in:
+                    await self._beat_here()
+                elif self._latest is not None:
+                    await self._act_on(self._latest)
             except EngineClosed:
                 return
             except Exception as error:  # noqa: BLE001 - what was known of the others stays
                 self._replica.failed(error)
-                self._replica.log.info("the heartbeat failed, next try in %s s: %s", BEAT_S, type(error).__name__)
-            else:
-                self._replica.recovered()
+                self._replica.log.info("what the heartbeat saw could not be acted on: %s", type(error).__name__)
+            self._looked.set()
 
-    def _see(self, seen: Seen) -> None:
-        if seen.living == self.living:
+    async def _beat_here(self) -> None:
+        """Raise the counter by the connections of the transactions, as long as the heartbeat is given none."""
+        identity = self._heartbeat.identity
+        async with asyncio.timeout(self.lease_ms / 1000):
+            if await self._replica.database.write(lambda: renew(*identity)):
+                self._heartbeat.confirmed_at = time.monotonic()
+
+    async def _act_on(self, sighting: Sighting) -> None:
+        if sighting.identity != self._heartbeat.identity:
+            return  # of a former life
+        self.read_at = sighting.at
+        now = max((row.seen_at for row in sighting.rows), default=0)
+        self.buried = {row.engine_id: row.dead for row in sighting.rows if row.dead}
+        await self._look_after_own(sighting)
+        self._see(living_of(sighting.rows, self._replica.engine_id, now))
+        for death in sighting.deaths:
+            await self._bury(death, sighting.rows)
+        stale = stale_of(sighting.rows, now)
+        if stale:
+            await self._replica.database.write(lambda: remove_stale(stale))
+        if self._forgetful:
+            self._forgetful = False
+            await self._replica.reconcile()
+
+    async def _look_after_own(self, sighting: Sighting) -> None:
+        replica = self._replica
+        if sighting.own is Own.MISSING and self.confirmed:
+            replica.log.warning("shard %s: the row of this engine was gone from the registry", replica.shard)
+            await self._join(replica.engine_id)
+        elif sighting.own is Own.TAKEN:
+            replica.log.error(
+                "shard %s: another engine was started with the engine id %s, so this one goes on under an id of its "
+                "own: give no two engines the same id, or give none",
+                *(replica.shard, replica.engine_id),
+            )
+            await self._join(_new_id())
+        elif sighting.own is not Own.THERE:
+            replica.log.error(
+                "shard %s: this engine was not heard for so long that others have taken it for dead and its steps "
+                "over: what it runs is cancelled, and it goes on under another id",
+                replica.shard,
+            )
+            await self._join(_new_id())
+            replica.runner.abandon()
+
+    async def _join(self, engine_id: int) -> None:
+        """Register anew; from now on this is that engine."""
+        replica = self._replica
+        identity = Identity(engine_id, secrets.token_hex(8))
+        await self._register(identity)
+        replica.engine_id = replica.writer.engine_id = engine_id
+        self._heartbeat.become(identity)
+
+    async def _register(self, identity: Identity) -> Living:
+        workers = self._replica.settings.workers
+        living = await self._replica.database.write(lambda: enter(*identity, workers))
+        self._beating = living.beating
+        return living
+
+    async def _bury(self, death: Death, rows: Collection[ReplicaRow]) -> None:
+        """Mark another replica as dead, and take its steps back; unless it lives after all, or others were faster."""
+        replica = self._replica
+        reason = ENDED if death.proven else SILENT
+        marked = await replica.database.write(lambda: bury(death.engine_id, death.nonce, death.beats, reason))
+        if not marked:
+            return
+        self.buried[death.engine_id] = reason
+        self._beating -= {death.engine_id}
+        replica.log.warning(
+            "shard %s: engine %s %s: its steps are run by others",
+            *(replica.shard, death.engine_id, "has ended" if death.proven else "was not heard for too long"),
+        )
+        await replica.keeper.take_over({death.engine_id: reason})
+
+    # ------------------------------------------------------------------ sharing
+
+    def _see(self, living: Living) -> None:
+        self._beating = living.beating
+        if living.count == self.living:
             return
         replica = self._replica
-        replica.log.info("shard %s: %s engines, where there were %s", replica.shard, seen.living, self.living)
+        replica.log.info("shard %s: %s engines, where there were %s", replica.shard, living.count, self.living)
         replica.observing.metrics.count("peer_changes", 1, str(replica.shard))
-        self.living = seen.living
+        self.living = living.count
         self.changes += 1
         self._share()
 
@@ -119,17 +263,9 @@ class Membership:
             )
         self._crowded = self.living > budget
 
-    async def _move_on(self) -> None:
-        """Another engine was given the same id, and has taken this one's leases. From now on this is another engine."""
-        replica = self._replica
-        former, replica.engine_id = replica.engine_id, secrets.randbelow(2**63 - 1) + 1
-        replica.writer.engine_id = replica.engine_id
-        replica.log.error(
-            "shard %s: another engine was started with the engine id %s, so this one goes on under an id of its own: "
-            "give no two engines the same id, or give none",
-            *(replica.shard, former),
-        )
-        await replica.database.write(lambda: enter(replica.engine_id, self._nonce, replica.settings.workers))
+
+def _new_id() -> int:
+    return secrets.randbelow(2**63 - 1) + 1
 
 
 def budget_of(virtual_cpus: int) -> int:

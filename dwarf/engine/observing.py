@@ -21,7 +21,7 @@ from dwarf.observe.logs import Log, class_name
 from dwarf.observe.metrics import Metrics, metrics_of
 from dwarf.observe.tracing import Attributes, FlowSpan, TaskSpan, Tracing, tracing_of
 from dwarf.storage.claims import Claimed
-from dwarf.storage.failures import Contention, PayloadRefused, Unavailable
+from dwarf.storage.failures import Contention, FileGone, PayloadRefused, Unavailable
 from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class Observing:
 
     def __init__(self, telemetry: Telemetry, shard: int, margin_ms: int) -> None:
         self.log = telemetry.log
+        self._gone = False  # the database's file is, and the log has it
         self.listen(telemetry)
         self.on_failure: Callable[[BaseException], None] | None = None
         self._margin_ms = margin_ms
@@ -324,7 +325,11 @@ class Observing:
     def fault(self, message: str, error: BaseException, *values: object, **fields: object) -> None:
         """Something failed that should not have: a fault of the database, or one that nobody has foreseen."""
         self.database_error(error)
-        if isinstance(error, DwarfError):
+        if isinstance(error, FileGone):
+            if not self._gone:  # once says it: everything else fails for the same reason
+                self._gone = True
+                self.log.error("%s", error)
+        elif isinstance(error, DwarfError):
             self.log.error(f"{message}: %s", *values, error, **fields)  # noqa: G004 - it is a constant of ours
         else:
             self.log.fault(message, error, *values, **fields)

@@ -33,7 +33,7 @@ from dwarf.engine.wiring import WiringCheck
 from dwarf.errors import ConfigError, GraphNotFound
 from dwarf.storage.database import Database
 from dwarf.storage.effects import Stop, Writer
-from dwarf.storage.failures import Unavailable
+from dwarf.storage.failures import FileGone, Unavailable
 from dwarf.workflow.durations import to_ms
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
@@ -142,10 +142,11 @@ class Replica:
         self.database.listen(self.keeper.heard)
         await self.membership.enter()
         await self.committer.reserve(1)
+        await self.membership.settle()
         await self.keeper.take_back({self.engine_id} if proves_dead else set())
+        await self.keeper.rebase()
         self.committer.start()
         self.keeper.start()
-        self.membership.start()
         if self.settings.workers:
             self.shared.wakers.append(self.dispatcher.wake)
             self.dispatcher.start()
@@ -181,11 +182,21 @@ class Replica:
 
     def failed(self, error: BaseException) -> None:
         """The database has failed: new flows are placed elsewhere for now, where that is possible."""
-        self.away = self.away or isinstance(error, Unavailable)
+        self.away = self.away or isinstance(error, (Unavailable, FileGone))
 
     def recovered(self) -> None:
         """The database serves again."""
         self.away = False
+
+    async def reconcile(self) -> None:
+        """The database may have forgotten what it knew: a standby took over, or a copy was restored.
+
+        Ids that it would give again are left out, leases that nobody runs are given back, and steps that it does not
+        know to be leased to this engine are not run to an end.
+        """
+        self.log.warning("shard %s: the database is not the one it was, and may have forgotten something", self.shard)
+        await self.committer.renew_ids()
+        await self.keeper.strays.reconcile()
 
     # ------------------------------------------------------------------ after a commit
 

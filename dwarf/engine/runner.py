@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import random
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,7 +13,7 @@ from dwarf.core.decision import Decision, Fail
 from dwarf.core.keys import correlation_id, format_key
 from dwarf.core.records import NewFlow, StepRecord
 from dwarf.core.step import Attempt, Means, Raised, Returned, decide
-from dwarf.engine.ids import IdsExhausted, new_token
+from dwarf.engine.ids import IdsExhausted, IdsForgotten, new_token
 from dwarf.engine.jobs import Handed
 from dwarf.engine.places import Place
 from dwarf.engine.refusals import unstorable
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from dwarf.engine.replica import Replica
 
 
+COLLISIONS = 3  # of ids that the database has forgotten, in one decision
+
+
 class Abandoned(Exception):
     """The step is left to whoever takes its lease next."""
 
@@ -40,9 +43,12 @@ class Runner:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._tasks: set[asyncio.Task[None]] = set()
-        self._attempting: set[asyncio.Task[None]] = set()  # those inside a task, which a drain may cancel
+        self._attempting: dict[
+            asyncio.Task[None], int
+        ] = {}  # those inside a task, which may be cancelled, and its step
         self._giving_up = False
-        self.held: set[int] = set()  # the steps that are run here
+        self._lost: set[asyncio.Task[None]] = set()  # those whose steps are run by others now
+        self.held: dict[int, int] = {}  # the steps that are run here, each with the number of its lease
 
     @property
     def busy(self) -> bool:
@@ -57,7 +63,7 @@ class Runner:
             run = self._run(step)
         if step.crashes >= self._replica.settings.suspect_at:
             self._replica.shared.suspects.add((self._replica.shard, step.step_id))
-        self.held.add(step.step_id)
+        self.held[step.step_id] = step.lease_seq
         task = asyncio.create_task(run, name=f"dwarf-step-{step.step_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -76,6 +82,13 @@ class Runner:
         if self._tasks:
             await asyncio.wait(set(self._tasks))
 
+    def abandon(self, step_ids: Collection[int] | None = None) -> None:
+        """Cancel tasks whose steps are run by others now, and write nothing of them. None: all."""
+        for task, step_id in tuple(self._attempting.items()):
+            if step_ids is None or step_id in step_ids:
+                self._lost.add(task)
+                task.cancel()
+
     async def _run(self, step: StepRecord) -> None:
         """Run a step and, in the same place, those that follow it."""
         replica = self._replica
@@ -87,14 +100,14 @@ class Runner:
         try:
             while current is not None:
                 held = current.step_id
-                self.held.add(held)
+                self.held[held] = current.lease_seq
                 if observing.active:
                     with observing.attempt(current):
                         following = await self._run_one(current, runner)
                 else:
                     following = await self._run_one(current, runner)
                 self._clear(step)
-                self.held.discard(held)
+                self.held.pop(held, None)
                 current = self._continue(following)
         except Abandoned:
             pass
@@ -103,7 +116,8 @@ class Runner:
             observing.fault("a step of flow %s could not be processed", error, flow, flow=flow)
         finally:
             self._clear(step)
-            self.held.discard(held)
+            self.held.pop(held, None)
+            self._lost.discard(runner)
             replica.slots.give()
 
     def _clear(self, step: StepRecord) -> None:
@@ -129,8 +143,7 @@ class Runner:
         room = Room(replica.slots, replica.admission, open_)
         place = Place(replica, own=False) if open_ and step.flow.parent_step_id else None
         try:
-            decision = await self._decide(step, attempt, room)
-            handed = await self._commit(step, decision, place)
+            handed = await self._conclude(step, attempt, room, place)
         except BaseException:
             room.give_back()
             if place is not None:
@@ -153,15 +166,17 @@ class Runner:
         return following
 
     async def _attempt_or_release(self, step: StepRecord, runner: asyncio.Task[Any]) -> Attempt:
-        self._attempting.add(runner)
+        self._attempting[runner] = step.step_id
         try:
             return await self._attempt(step, runner)
         except asyncio.CancelledError:
+            if runner in self._lost:
+                raise
             # not by us: the loop is ending
             await asyncio.shield(self._release(step, crashed=not self._giving_up))
             raise
         finally:
-            self._attempting.discard(runner)
+            self._attempting.pop(runner, None)
 
     async def _attempt(self, step: StepRecord, runner: asyncio.Task[Any]) -> Attempt:
         replica = self._replica
@@ -188,13 +203,7 @@ class Runner:
                 ran_ms=round((time.monotonic() - began) * 1000),
             )
         control = control_of(flow)
-        if isinstance(control.park, Subgraph) and not control.problem:
-            child = await self._child(step, control.park)
-            if isinstance(child, str):
-                control.problem = child
-                return Returned(control, flow.raw_changes)
-            return Returned(control, flow.raw_changes, child)
-        return Returned(control, flow.raw_changes)
+        return await self._with_child(step, Returned(control, flow.raw_changes))
 
     def _flow(self, step: StepRecord) -> Flow:
         flow = step.flow
@@ -260,7 +269,7 @@ class Runner:
     @property
     def _must_stop(self) -> bool:
         """Whether a cancellation is meant: the engine gives the step up, or the loop ends and cancels all there is."""
-        return self._giving_up or self._replica.keeper.cancelled
+        return self._giving_up or self._replica.keeper.cancelled or asyncio.current_task() in self._lost
 
     async def _take_back(
         self, runner: asyncio.Task[Any], url: str, error: BaseException | None
@@ -281,6 +290,17 @@ class Runner:
         if not pending:
             return error
         return RuntimeError(f"task {url!r} cancelled itself: cancel() was called on the asyncio task in which it runs")
+
+    async def _with_child(self, step: StepRecord, returned: Returned) -> Returned:
+        """Add the child flow that the task has called, if any."""
+        control = returned.control
+        if not isinstance(control.park, Subgraph) or control.problem:
+            return returned
+        child = await self._child(step, control.park)
+        if isinstance(child, str):
+            control.problem = child
+            return Returned(control, returned.changes)
+        return Returned(control, returned.changes, child)
 
     async def _child(self, step: StepRecord, call: Subgraph) -> NewFlow | str:
         """Prepare the child flow a task has called, or say why it cannot be had."""
@@ -312,6 +332,20 @@ class Runner:
             except IdsExhausted:  # also by others, while this one waited for more
                 await replica.committer.reserve(64)
 
+    async def _conclude(self, step: StepRecord, attempt: Attempt, room: Room, place: Place | None) -> Handed | None:
+        """Decide, and commit. Where the ids in a decision are in use it is made again, with others."""
+        for _ in range(COLLISIONS):
+            decision = await self._decide(step, attempt, room)
+            try:
+                return await self._commit(step, decision, place)
+            except IdsForgotten as error:
+                refused = error
+            room.give_back()
+            if isinstance(attempt, Returned):
+                attempt = await self._with_child(step, attempt)
+        self._replica.observing.write_failed(step, refused)
+        return await self._commit(step, Fail(step, unstorable(refused)), place)
+
     async def _decide(self, step: StepRecord, attempt: Attempt, room: Room) -> Decision:
         replica = self._replica
         means = Means(replica.step_ids.take, new_token, room, max_depth=replica.settings.max_depth, chance=random)
@@ -336,7 +370,8 @@ class Runner:
         An error that tells nothing is given as many tries as an outage at once; then the step fails with its text.
         """
         replica = self._replica
-        give_up = time.monotonic() + (step.time_budget_ms + replica.margin_ms) / 1000
+        grace_ms = replica.membership.grace_ms  # as long as others leave the lease to an owner that lives
+        give_up = time.monotonic() + (step.time_budget_ms + replica.margin_ms + grace_ms) / 1000
         pauses = iter(replica.pauses)
         while True:
             try:
@@ -344,6 +379,8 @@ class Runner:
             except (Unavailable, Contention) as error:
                 if time.monotonic() >= give_up or replica.draining:
                     await self._abandon(step, error)
+            except IdsForgotten:
+                raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the step must not stay leased for nothing
                 pause = next(pauses, None)
                 if replica.draining or (pause is None and isinstance(decision, Fail)):
@@ -381,7 +418,7 @@ class Runner:
             await self._release(step)
         finally:
             self._clear(step)
-            self.held.discard(step.step_id)
+            self.held.pop(step.step_id, None)
             self._replica.slots.give()
 
     async def give_back(self, claimed: Sequence[StepRecord]) -> None:

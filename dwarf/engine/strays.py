@@ -48,6 +48,22 @@ class Strays:
             with suppress(StorageError, EngineClosed):
                 await self._release()
 
+    async def reconcile(self) -> None:
+        """The same, and the reverse: steps that run here without a lease are cancelled, and nothing of them is written.
+
+        For a database that has forgotten what it knew.
+        """
+        replica = self._replica
+        await replica.database.settled()
+        held = dict(replica.runner.held)
+        leases = dict(await replica.database.read(lambda: leases_of(replica.engine_id)))
+        lost = {step_id for step_id, lease_seq in held.items() if leases.get(step_id) != lease_seq}
+        if lost:
+            replica.log.warning("%s steps run here that the database does not know of any more", len(lost))
+            replica.runner.abandon(lost)
+        await self._release()
+        replica.keeper.heard(True, None)
+
     async def _release(self) -> None:
         replica = self._replica
         held = replica.runner.held

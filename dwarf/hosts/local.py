@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -48,6 +49,7 @@ class LocalHost(Host):
         self._graphs: dict[str, Graph] = {}
         self._slots = Slots(limit, self._tell)
         self._threads = DaemonThreads()
+        weakref.finalize(self, self._threads.retire).atexit = False  # of a host that nobody has closed
         self._calls: set[ThreadCall] = set()
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
 

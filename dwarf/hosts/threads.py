@@ -26,6 +26,7 @@ class DaemonThreads:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._idle = 0  # threads that wait for a job which nobody has promised to them yet
         self._numbers = itertools.count(1)
+        self._retired = False
 
     def run(self, job: Job) -> None:
         """Run a job, which must not raise, in an idle thread or a new one."""
@@ -43,6 +44,8 @@ class DaemonThreads:
             job()
             job = None  # while the thread is idle it must keep nothing of the task alive
             with self._lock:
+                if self._retired:
+                    return
                 self._idle += 1
             try:
                 job = self._jobs.get(timeout=_IDLE_SECONDS)
@@ -59,6 +62,12 @@ class DaemonThreads:
             idle, self._idle = self._idle, 0
         for _ in range(idle):
             self._jobs.put(None)
+
+    def retire(self) -> None:
+        """End the idle threads now, and the others after their jobs."""
+        with self._lock:
+            self._retired = True
+        self.end_idle()
 
 
 class Slots:

@@ -76,7 +76,8 @@ INSTRUMENTS: tuple[Instrument, ...] = (
         "steps_recovered",
         "{step}",
         "reason",
-        "Steps taken back from an owner that is dead (owner_gone) or slower than its lease (lease_expired)",
+        "Steps taken back from an owner that has ended (owner_gone), was not heard (owner_silent), or is slower than "
+        "its lease (lease_expired)",
     ),
     _counter(
         "steps_poisoned",

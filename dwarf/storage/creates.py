@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import BigInteger, bindparam, case, func, select, update
 
 from dwarf.core.keys import format_key
 from dwarf.core.records import NewFlow
@@ -24,6 +24,19 @@ _RESERVED = update(ids).where(_OF_KIND).values(next_id=ids.c.next_id + bindparam
 RESERVE = Statement(
     "reserve_ids", _RESERVED.returning(ids.c.next_id), in_turn=(_RESERVED, select(ids.c.next_id).where(_OF_KIND))
 )
+_LEAST = bindparam("least", type_=BigInteger)
+_AT_LEAST = case((ids.c.next_id < _LEAST, _LEAST), else_=ids.c.next_id)
+_RESERVED_BEYOND = update(ids).where(_OF_KIND).values(next_id=_AT_LEAST + bindparam("count"))
+RESERVE_BEYOND = Statement(
+    "reserve_ids_beyond",
+    _RESERVED_BEYOND.returning(ids.c.next_id),
+    in_turn=(_RESERVED_BEYOND, select(ids.c.next_id).where(_OF_KIND)),
+)
+GREATEST = {
+    "flow": Statement("greatest_flow_id", select(func.max(flows.c.flow_id))),
+    "step": Statement("greatest_step_id", select(func.max(steps.c.step_id))),
+}
+FORGOTTEN_AT_MOST = 1_000_000  # ids that others may hold and of which the database knows nothing any more
 
 
 class KeyedRow(NamedTuple):
@@ -67,6 +80,17 @@ def reserve(kind: str, count: int) -> Script[int]:
             f"the table dwarf_ids has no row for {kind!r}: restore it, with a next_id beyond every id in use"
         )
     ((following,),) = rows
+    return int(following) - count
+
+
+def reserve_beyond(kind: str, count: int, greatest: int) -> Script[int]:
+    """Reserve ``count`` ids that nobody has, in a database that may have forgotten some. The first of them.
+
+    ``greatest`` is the greatest that the caller knows of.
+    """
+    ((there,),) = yield Fetch(GREATEST[kind], {})
+    least = max(there or 0, greatest) + 1 + FORGOTTEN_AT_MOST
+    ((following,),) = yield Fetch(RESERVE_BEYOND, {"of_kind": kind, "count": count, "least": least})
     return int(following) - count
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from dwarf.storage.payloads.transit import Payloads
 from dwarf.storage.script import Script
+
+if TYPE_CHECKING:
+    from dwarf.storage.drivers.pulse import Pulse
 
 T = TypeVar("T")
 
@@ -51,6 +54,10 @@ class Database(Protocol):
 
     async def read(self, script: Callable[[], Script[T]]) -> T:
         """Run a script that only reads, on one consistent snapshot. It sees every write that was answered before."""
+        ...
+
+    async def pulse(self) -> Pulse:
+        """A connection for the heartbeat, on the loop that runs now; only where ``registers``. StorageError."""
         ...
 
     async def settled(self) -> None:

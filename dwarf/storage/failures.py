@@ -24,6 +24,10 @@ class Unavailable(StorageError):
     """The database cannot be reached or cannot write now. It says nothing about the data."""
 
 
+class FileGone(StorageError):
+    """The file of a database was deleted or replaced while it was open: what is written to it is kept nowhere."""
+
+
 class LostCommit(Unavailable):
     """The connection was lost between a COMMIT and its answer: the transaction may have taken effect, or not."""
 

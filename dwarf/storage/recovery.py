@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import bindparam, literal_column, select, update
+from sqlalchemy import bindparam, literal_column, or_, select, update
 
 from dwarf.storage.expressions import flag_is, in_ids, locked, of_row, status_is
 from dwarf.storage.script import Execute, Fetch, Now, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
 
-_LEASED = (status_is(steps.c.status, Status.RUNNING), flag_is(steps.c.parked, 0))
+LEASED = (status_is(steps.c.status, Status.RUNNING), flag_is(steps.c.parked, 0))
 _STILL_LEASED = (status_is(of_row(steps.c.status), Status.RUNNING), flag_is(of_row(steps.c.parked), 0))
 _REWIND = {
     "status": literal_column("'pending'"),
     "lease_expires": literal_column("0"),
-    "crashes": steps.c.crashes + literal_column("1"),
+    "crashes": steps.c.crashes + bindparam("crashed"),
     "updated_at": bindparam("now"),
 }
+TAKEN_AT_ONCE = 1000
 
 # A step that is locked is being written: it is not abandoned, or somebody else is just taking it back.
-_FREE = locked(select(steps.c.step_id).where(*_LEASED), steps, skip=True)
-EXPIRED = Statement("recover_expired", _FREE.where(steps.c.lease_expires <= bindparam("now")))
-ABANDONED = Statement("recover_abandoned", _FREE.where(in_ids(steps.c.engine_id, "engine_ids")))
+_FREE = locked(select(steps.c.step_id).where(*LEASED), steps, skip=True)
+EXPIRED = Statement(
+    "recover_expired",
+    _FREE.where(
+        steps.c.lease_expires <= bindparam("now"),
+        or_(~in_ids(steps.c.engine_id, "living"), steps.c.lease_expires <= bindparam("long_ago")),
+    )
+    .order_by(steps.c.lease_expires)
+    .limit(literal_column(str(TAKEN_AT_ONCE))),
+)
+ABANDONED = Statement(
+    "recover_abandoned",
+    _FREE.where(in_ids(steps.c.engine_id, "engine_ids"))
+    .order_by(steps.c.lease_expires)
+    .limit(literal_column(str(TAKEN_AT_ONCE))),
+)
 REWIND = Statement("rewind_steps", update(steps).where(in_ids(steps.c.step_id, "ids"), *_STILL_LEASED).values(_REWIND))
 HELD = Statement(
     "leases_of_engine",
-    select(steps.c.step_id, steps.c.lease_seq).where(*_LEASED, steps.c.engine_id == bindparam("engine_id")),
+    select(steps.c.step_id, steps.c.lease_seq).where(*LEASED, steps.c.engine_id == bindparam("engine_id")),
 )
-OWNERS = Statement("lease_owners", select(steps.c.engine_id).where(*_LEASED).distinct())
+OWNERS = Statement("lease_owners", select(steps.c.engine_id).where(*LEASED).distinct())
 RELEASE = Statement(
     "release_lease",
     update(steps)
@@ -47,35 +61,43 @@ RELEASE = Statement(
 )
 
 
-def recover_expired() -> Script[int]:
-    """Steps whose lease has run out become pending again. How many."""
+def recover_expired(living: Collection[int] = (), grace_ms: int = 0) -> Script[int]:
+    """Some steps whose lease has run out become pending again; how many: fewer than TAKEN_AT_ONCE when all are done.
+
+    Those of engines that are known to be living are left to them for ``grace_ms`` longer. No death is proven by it.
+    """
     now = yield Now()
-    return (yield from _rewind((yield Fetch(EXPIRED, {"now": now})), now))
+    params = {"now": now, "living": sorted(living), "long_ago": now - grace_ms}
+    return (yield from _rewind((yield Fetch(EXPIRED, params)), now, crashed=False))
 
 
-def recover_abandoned(engine_ids: list[int]) -> Script[int]:
-    """Steps leased to engines that are known to be dead become pending again at once. How many."""
+def recover_abandoned(engine_ids: Collection[int], *, crashed: bool = True) -> Script[int]:
+    """Some steps leased to engines that are known to be dead become pending again at once. How many, as above.
+
+    ``crashed``: it is proven that their processes died, which counts towards the limit of each step.
+    """
     now = yield Now()
-    return (yield from _rewind((yield Fetch(ABANDONED, {"engine_ids": engine_ids})), now))
+    return (yield from _rewind((yield Fetch(ABANDONED, {"engine_ids": sorted(engine_ids)})), now, crashed=crashed))
 
 
-def _rewind(found: list[Row], now: int) -> Script[int]:
+def _rewind(found: list[Row], now: int, *, crashed: bool) -> Script[int]:
     if not found:
         return 0
-    count: int = yield Execute(REWIND, {"ids": [step_id for (step_id,) in found], "now": now})
+    ids = [step_id for (step_id,) in found]
+    count: int = yield Execute(REWIND, {"ids": ids, "now": now, "crashed": int(crashed)})
     return count
 
 
 def lease_owners() -> Script[set[int]]:
     """The engine ids that hold leases now."""
     rows = yield Fetch(OWNERS, {})
-    return {engine_id for (engine_id,) in rows}
+    return {row[0] for row in rows}
 
 
 def leases_of(engine_id: int) -> Script[list[tuple[int, int]]]:
     """The steps leased to an engine, each with the number of its lease."""
     rows = yield Fetch(HELD, {"engine_id": engine_id})
-    return [(step_id, lease_seq) for step_id, lease_seq in rows]
+    return [(row[0], row[1]) for row in rows]
 
 
 def release_lease(step_id: int, lease_seq: int, *, crashed: bool = False) -> Script[None]:

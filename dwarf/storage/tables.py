@@ -315,6 +315,11 @@ replicas = Table(
     _int("workers"),
     _big("started_at"),
     _big("seen_at"),
+    _big("beats", since=2),  # raised by the heartbeat; 0 in the row of a version that has none
+    _int("dead", since=2),  # 0; 1: it was not heard for too long; 2: its session had ended
+    _big("lock_key", since=2),  # of the lock that its session on the server holds; 0: there is none to go by
+    _string("server", 64, since=2),  # which run of the server has that lock
+    _flag("direct", since=2),  # the session ends with the process, since nothing stands in between
     **_MYSQL,
 )
 

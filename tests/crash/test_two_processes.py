@@ -83,7 +83,7 @@ async def test_new_process_does_not_take_the_slot_of_a_living_one(site: Site) ->
 
 
 async def test_outcome_of_a_process_that_stood_still_is_ignored(site: Site) -> None:
-    lease = {"time_budget": 0.2, "lease_margin": 0.1}
+    lease = {"time_budget": 0.2, "lease_margin": 0.1, "lease": 0.1}
     first = await site.start(holding=True, recovery=3600, **lease)
     key = await first.ask("create", workflow="holding", state={})
     await first.holding("N2")

@@ -95,10 +95,7 @@ async def test_an_engine_whose_only_shard_is_away_does_not_start(template: str, 
 
 
 @pytest.mark.server
-async def test_a_shard_goes_away_and_comes_back_while_flows_run(
-    template: str, host: LocalHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dwarf.engine.membership.BEAT_S", 0.05)
+async def test_a_shard_goes_away_and_comes_back_while_flows_run(template: str, host: LocalHost) -> None:
     graph, gate = Graph("held"), Gate()
 
     async def hold(flow: Flow) -> None:

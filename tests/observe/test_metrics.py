@@ -229,7 +229,7 @@ async def test_an_outcome_that_is_refused_is_counted(running: Running, recorder:
 
 async def test_an_outcome_that_is_given_up_is_counted(running: Running, recorder: Recorder, armed: seams.Seams) -> None:
     armed.fault("commit:complete", lambda: Unavailable("away"), times=10_000)
-    timing = Timing(retry_ladder=(), lease_margin=0.05)
+    timing = Timing(retry_ladder=(), lease_margin=0.05, lease=0.25)
     async with running(timing=timing, time_budget=0.05, **measured(recorder)) as engine:
         flow = await engine.create(chain("Chain", Only=nothing))
         await until(lambda: value(recorder, "steps_write_abandoned", "Only"))

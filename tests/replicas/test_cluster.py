@@ -91,10 +91,7 @@ async def test_what_two_find_at_once_is_taken_by_one(
     assert lost <= taken / 10  # rows that others hold are passed over, not fought for
 
 
-async def test_waiting_costs_the_same_for_one_and_for_a_thousand(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dwarf.engine.membership.BEAT_S", 3600.0)
+async def test_waiting_costs_the_same_for_one_and_for_a_thousand(running: Running) -> None:
     gate = Gate()
 
     async def hold(flow: Flow) -> None:

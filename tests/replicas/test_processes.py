@@ -43,7 +43,7 @@ async def test_every_step_is_run_once(site: ServerSite, count: int) -> None:
     await asyncio.gather(*(process.close() for process in processes))
 
 
-async def test_what_a_dead_process_ran_is_run_again_when_its_leases_are_over(site: ServerSite) -> None:
+async def test_what_a_dead_process_ran_is_run_again(site: ServerSite) -> None:
     first = await site.start(holding=True, **SHORT)
     keys = await first.ask("create_many", workflow="holding", states=[{}] * 10)
     held = "SELECT COUNT(*) FROM dwarf_steps WHERE task_url = 'Hold' AND status = 'running'"
@@ -83,15 +83,16 @@ async def test_a_process_killed_in_full_flight_loses_and_doubles_nothing(site: S
 
 
 async def test_the_outcome_of_a_process_that_stood_still_is_ignored(site: ServerSite) -> None:
-    first = await site.start(holding=True, recovery=3600, time_budget=0.2, lease_margin=0.1)
+    first = await site.start(holding=True, recovery=3600, time_budget=0.2, lease_margin=0.1, lease=1)
+    engine_id = await first.ask("engine_id")
     key = await first.ask("create", workflow="holding", state={})
     await first.holding("N2")
     first.signal(signal.SIGSTOP)
-    second = await site.start(time_budget=0.2, lease_margin=0.1, recovery=0.05)
+    second = await site.start(time_budget=0.2, lease_margin=0.1, recovery=0.05, lease=1)
     outcome = await second.ask("outcome", key=key)
     assert outcome["status"] == "completed"
     first.signal(signal.SIGCONT)
-    await first.ask("seen", seam="afterCommit:fail", times=1)
+    await first.ask("rejoined", engine_id=engine_id)
     assert (await first.ask("outcome", key=key)) == outcome
     assert site.executions() == {"N1": 1, "N2": 2, "N3": 1}
     await first.ask("check")

@@ -77,7 +77,6 @@ def fan(host: LocalHost) -> Graph:
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing looks for work by itself."""
     monkeypatch.setattr("dwarf.engine.dispatcher.LONGEST_WAIT_S", 3600.0)
-    monkeypatch.setattr("dwarf.engine.membership.BEAT_S", 3600.0)
 
 
 # a server reserves ids in transactions of their own

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Select
 
 from dwarf.errors import DwarfError
+from dwarf.storage.drivers.pulse import Session
 from dwarf.storage.drivers.sqlite_session import NOW, Observer
 from dwarf.storage.failures import LostCommit, PayloadRefused, Unavailable, can_be_undone, classify
+from dwarf.storage.registry import Seen
 from dwarf.storage.script import (
     Execute,
     Fetch,
@@ -85,6 +87,14 @@ class Link(ABC):
     async def land(self, landing: Landing) -> list[list[Any]] | None:
         """Do a landing as one statement; None where that cannot be: it is done part by part then."""
         return None
+
+    @abstractmethod
+    async def session(self) -> Session:
+        """Make this the connection of a heartbeat: take a lock, where it would be this session's own."""
+
+    @abstractmethod
+    async def replicas(self, own: Params | None) -> list[Seen]:
+        """Raise the counter of a replica, where one is given, and see all rows: one request to the server."""
 
     @abstractmethod
     async def close(self) -> None:

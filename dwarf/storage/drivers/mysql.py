@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -18,9 +19,11 @@ from sqlalchemy.engine import URL
 from dwarf.errors import ConfigError
 from dwarf.storage.compiling import QUEUEING_MYSQL, compiled
 from dwarf.storage.drivers.link import Link, Transaction
+from dwarf.storage.drivers.pulse import Session, seen_rows
 from dwarf.storage.drivers.server import Durability, ServerDatabase
 from dwarf.storage.failures import classify
 from dwarf.storage.migrations import migrate
+from dwarf.storage.registry import RENEW, Seen
 from dwarf.storage.script import Params, Row, Statement
 
 OLDEST_MYSQL, OLDEST_MARIADB = (8, 0), (10, 5)
@@ -34,6 +37,16 @@ _SETTINGS = (
     "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
     "SET SESSION innodb_lock_wait_timeout = 10, wait_timeout = 28800",
 )
+# How it is asked whether a session is this side's own: the thread that serves it, and where that is reached from.
+_SESSION = "SELECT CONNECTION_ID(), CONCAT(@@hostname, ':', @@port), UNIX_TIMESTAMP()"
+_ADDRESS = "SELECT host FROM information_schema.processlist WHERE id = CONNECTION_ID()"
+_SERVERS = "SELECT DISTINCT server FROM dwarf_replicas WHERE server <> ''"
+# the columns of ReplicaRow, and whether the lock is held
+_LOOK = (
+    "SELECT engine_id, nonce, seen_at, beats, dead, lock_key, server, direct, "
+    "IF(lock_key > 0, IS_USED_LOCK(CONCAT('dwarf-', lock_key)) IS NOT NULL, 0) FROM dwarf_replicas"
+)
+_SAME_START_S = 3  # how far apart the starts of one run are that were reckoned from whole seconds
 _BEGIN_READ = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 _REFUSED = frozenset({1044, 1045, 1049, 1251, 1698, 2059, 3118, 3159})  # no such user, database or way to log in
 _MADE_ALREADY = frozenset({1050, 1060, 1061, 1062})  # table, column, index, row: by a migration that did not end
@@ -113,6 +126,33 @@ class MysqlLink(Link):
         for chunk in _chunks([self._text(statement, row) for row in rows]):
             counts += await self._counts("; ".join(chunk))
         return [count > 0 for count in counts]
+
+    async def session(self) -> Session:
+        number, name, now = (await self.rows(_SESSION))[0]
+        if number != self._connection.thread_id():
+            return Session()  # a proxy that shares its connections has made up the number that this side knows
+        uptime = int((await self.rows("SHOW GLOBAL STATUS LIKE 'Uptime'"))[0][1])
+        server = _run_of_server(str(name), int(now) - uptime, await self.rows(_SERVERS))
+        lock_key = secrets.randbelow(2**63 - 1) + 1
+        try:
+            taken = await self.rows(f"SELECT GET_LOCK('dwarf-{lock_key}', 5)")
+            (address,) = (await self.rows(_ADDRESS))[0]
+        except MySQLError:  # some clusters have no such locks
+            return Session()
+        own = self._connection._transport.get_extra_info("sockname")
+        port = str(address).rpartition(":")[2]
+        # by a Unix socket there is no port; through a proxy the server sees that of another connection
+        direct = ":" not in str(address) or (bool(own) and str(own[1]) == port)
+        return Session(lock_key=lock_key, server=server, direct=direct) if taken[0][0] == 1 else Session()
+
+    async def replicas(self, own: Params | None) -> list[Seen]:
+        cursor = self._connection.cursor()
+        if own is None:
+            await cursor.execute(_LOOK)
+        else:
+            await cursor.execute(f"{self._text(RENEW, own)}; {_LOOK}")
+            await cursor.nextset()
+        return seen_rows(await cursor.fetchall())
 
     async def close(self) -> None:
         try:
@@ -196,6 +236,16 @@ class MysqlDatabase(ServerDatabase):
             await link.rows(f"SELECT RELEASE_LOCK('{lock}')")
         except MysqlLink.errors as error:
             raise classify(error, "mysql", "migrate") from error
+
+
+def _run_of_server(name: str, start: int, known: Sequence[Row]) -> str:
+    """A name for the run of a server that started then: the one that others have for it, if any has."""
+    host = f"{crc32(name.encode()):08x}"
+    for (other,) in known:
+        other_host, _, other_start = str(other).partition("-")
+        if other_host == host and other_start.isdigit() and abs(int(other_start) - start) <= _SAME_START_S:
+            return str(other)
+    return f"{host}-{start}"
 
 
 def read_version(text: str) -> tuple[tuple[int, int], bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
@@ -23,9 +24,11 @@ from dwarf.storage.drivers.batches import (
 )
 from dwarf.storage.drivers.link import Link, Transaction
 from dwarf.storage.drivers.listening import Listener
+from dwarf.storage.drivers.pulse import Session, seen_rows
 from dwarf.storage.drivers.server import Durability, ServerDatabase
 from dwarf.storage.failures import classify
 from dwarf.storage.migrations import migrate
+from dwarf.storage.registry import RENEW, Seen
 from dwarf.storage.script import FetchEach, Landing, Params, Row, Statement
 
 OLDEST = (13, 0)
@@ -43,6 +46,34 @@ _SETTINGS = (
     "SET enable_mergejoin = off",
 )
 _MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(hashtext(current_schema()), hashtext('dwarf migration'))"
+# How it is asked whether a session is this side's own: the process that serves it, and the port it is reached from.
+_SESSION = (
+    "SELECT pg_backend_pid(), inet_client_port(), "
+    "CAST(CAST(EXTRACT(EPOCH FROM pg_postmaster_start_time()) * 1000000 AS BIGINT) AS TEXT)"
+)
+_PULSE_SETTINGS = (
+    "SET synchronous_commit = off",  # a beat that is lost with the server is not missed
+    "SET tcp_keepalives_idle = 5",  # the session of a machine that is gone ends within a quarter of a minute
+    "SET tcp_keepalives_interval = 2",
+    "SET tcp_keepalives_count = 3",
+)
+# The columns of ReplicaRow, and whether the lock is held.
+_LOOK = """
+WITH locks AS MATERIALIZED (
+    SELECT (CAST(classid AS BIGINT) << 32) | CAST(objid AS BIGINT) AS name
+    FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+)
+SELECT r.engine_id, r.nonce, r.seen_at, r.beats, r.dead, r.lock_key, r.server, r.direct, l.name IS NOT NULL
+FROM dwarf_replicas r LEFT JOIN locks l ON l.name = r.lock_key"""
+# The query of a statement that writes sees rows as they were before.
+_BEAT = """
+WITH beat AS ({renew} RETURNING engine_id, beats, seen_at, lock_key, server, direct), locks AS MATERIALIZED (
+    SELECT (CAST(classid AS BIGINT) << 32) | CAST(objid AS BIGINT) AS name
+    FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+)
+SELECT r.engine_id, r.nonce, COALESCE(b.seen_at, r.seen_at), COALESCE(b.beats, r.beats), r.dead,
+    COALESCE(b.lock_key, r.lock_key), COALESCE(b.server, r.server), COALESCE(b.direct, r.direct), l.name IS NOT NULL
+FROM dwarf_replicas r LEFT JOIN beat b ON b.engine_id = r.engine_id LEFT JOIN locks l ON l.name = r.lock_key"""
 _NUMBERS = {
     "timeout": "timeout",
     "connect_timeout": "timeout",
@@ -121,6 +152,25 @@ class PostgresLink(Link):
             return None
         columns = [_sendable_column(column) for column in landing_columns(landing)]
         return landing_answer(landing, (await self._connection.fetch(sql, *columns))[0])
+
+    async def session(self) -> Session:
+        pid, port, server = await self._connection.fetchrow(_SESSION)
+        if pid != self._connection.get_server_pid():
+            return Session()  # a pooler has made up the number that this side knows: the session is not its own
+        lock_key = secrets.randbelow(2**63 - 1) + 1
+        await self._connection.execute("; ".join(_PULSE_SETTINGS))
+        await self._connection.execute("SELECT pg_advisory_lock($1)", lock_key)
+        # by a Unix socket there is no port; through a proxy the server sees that of another connection
+        transport = getattr(self._connection, "_transport", None)
+        own = transport.get_extra_info("sockname") if transport is not None else None
+        return Session(lock_key=lock_key, server=server, direct=port is None or bool(own and own[1] == port))
+
+    async def replicas(self, own: Params | None) -> list[Seen]:
+        if own is None:
+            return seen_rows([tuple(record) for record in await self._connection.fetch(_LOOK)])
+        renew = compiled(RENEW, "postgresql")
+        records = await self._connection.fetch(_BEAT.format(renew=renew.sql), *renew.parameters(own))
+        return seen_rows([tuple(record) for record in records])
 
     async def close(self) -> None:
         try:

@@ -19,8 +19,9 @@ from dwarf.errors import ConfigError, DwarfError, EngineClosed, StorageError
 from dwarf.storage.database import Heard
 from dwarf.storage.drivers.link import Link, ServerClock, Transaction
 from dwarf.storage.drivers.pool import DEFAULT_LIMIT, Pool
+from dwarf.storage.drivers.pulse import Pulse
 from dwarf.storage.drivers.sqlite_session import Observer
-from dwarf.storage.failures import Contention, LostCommit, PayloadRefused, Unavailable
+from dwarf.storage.failures import Contention, LostCommit, PayloadRefused, Unavailable, classify
 from dwarf.storage.migrations import is_current
 from dwarf.storage.payloads.transit import Payloads
 from dwarf.storage.script import Script
@@ -195,6 +196,18 @@ class ServerDatabase(ABC):
     async def living(self) -> int | None:
         """None: nobody is counted."""
         return None
+
+    async def pulse(self) -> Pulse:
+        """A connection for the heartbeat, beside those of the transactions. It belongs to the loop that runs now."""
+        link = await self._connected()
+        try:
+            return Pulse(link, await link.session())
+        except link.errors as error:
+            link.kill()
+            raise Unavailable(str(classify(error, link.family, "session"))) from error
+        except BaseException:
+            link.kill()
+            raise
 
     async def settled(self) -> None:
         """Wait until every transaction that is in flight now has ended."""

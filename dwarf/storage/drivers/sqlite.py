@@ -17,6 +17,7 @@ from dwarf.storage.drivers.slots import EngineSlots
 from dwarf.storage.drivers.sqlite_readers import Readers
 from dwarf.storage.drivers.sqlite_session import Observer, SqliteSession
 from dwarf.storage.drivers.worker import Worker
+from dwarf.storage.failures import FileGone
 from dwarf.storage.migrations import migrate
 from dwarf.storage.payloads.transit import Payloads
 from dwarf.storage.script import Script
@@ -35,6 +36,12 @@ _SETTINGS = (
 _NOT_WAL = (
     "the database '{path}' cannot use SQLite's write-ahead log (journal_mode is {mode!r}). It does not work on network "
     "file systems, nor in read-only directories. Put the file on a local disk, or use a database server"
+)
+
+
+_GONE = (
+    "the file '{path}' was deleted or replaced while the engine had it open: what has been written since is lost, and "
+    "nothing more is written. Put the file back in its place, or restart this process"
 )
 
 
@@ -81,6 +88,7 @@ class SqliteDatabase(OneWriter):
         self._worker: Worker | None = None
         self._readers: Readers | None = None
         self._data_version = 0
+        self._file: tuple[int, int] | None = None  # device and number of the file that is open
 
     @property
     def observer(self) -> Observer | None:
@@ -125,15 +133,18 @@ class SqliteDatabase(OneWriter):
                 await worker.aclose(self._close)
 
     async def write(self, script: Callable[[], Script[T]]) -> T:
-        """Run a script as one transaction. A cancelled caller does not stop it."""
-        return await self._running().call(partial(self._session.write, self.payloads.through(script)))
+        """Run a script as one transaction. A cancelled caller does not stop it. FileGone: nothing was kept."""
+        return await self._running().call(partial(self._write, self.payloads.through(script)))
 
     async def read(self, script: Callable[[], Script[T]]) -> T:
         """Run a script on one snapshot, beside the writes."""
         if self._readers is None:
             self._running()
         assert self._readers is not None
-        return await self._readers.read(self.payloads.through(script))
+        self._check_file()  # before: no connection is made to another file
+        result = await self._readers.read(self.payloads.through(script))
+        self._check_file()
+        return result
 
     async def changed(self) -> bool:
         """Whether another connection has committed since the last call."""
@@ -167,6 +178,25 @@ class SqliteDatabase(OneWriter):
         self._session.write(partial(migrate, self.dialect))
         self._session.write(self.payloads.prepare)
         self._data_version = self._session.data_version()
+        self._file = _number_of(self.path)
+
+    def _write(self, script: Callable[[], Script[T]]) -> T:
+        self._check_file()
+        result = self._session.write(script)
+        self._check_file()  # what went into a file without a name must not be acknowledged
+        return result
+
+    def _check_file(self) -> None:
+        if self._file is None:
+            return
+        try:
+            same = _number_of(self.path) == self._file
+        except FileNotFoundError:
+            same = False
+        except OSError:
+            return  # it cannot be told now
+        if not same:
+            raise FileGone(_GONE.format(path=self.path))
 
     def _connect(self) -> sqlite3.Connection:
         connection = connect(str(self.path), self._clock)
@@ -187,8 +217,14 @@ class SqliteDatabase(OneWriter):
         self._slots.release()
 
     def _changed(self) -> bool:
+        self._check_file()
         before, self._data_version = self._data_version, self._session.data_version()
         return self._data_version != before
+
+
+def _number_of(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _check_place(path: Path) -> None:

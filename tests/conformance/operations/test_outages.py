@@ -30,7 +30,7 @@ WORKERS, FLOWS, LENGTH = 8, 40, 6
 SETTINGS: dict[str, Any] = {
     "workers": WORKERS,
     "time_budget": 4,
-    "timing": Timing(retry_ladder=(0.05, 0.1), recovery=0.2, lease_margin=2),
+    "timing": Timing(retry_ladder=(0.05, 0.1), recovery=0.2, lease_margin=2, lease=1),
     "max_crashes": None,
 }
 PATIENCE_S = 60

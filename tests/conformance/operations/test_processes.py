@@ -85,11 +85,11 @@ async def test_o13_a_second_signal_ends_the_grace(site: Site) -> None:
 
 
 async def test_o14_who_stood_still_for_longer_than_its_lease_rejoins(site: Site) -> None:
-    first = await site.start(holding=True, **{**SHORT, "recovery": 3600})
+    first = await site.start(holding=True, **{**SHORT, "recovery": 3600, "lease": 1})
     key = await first.ask("create", workflow="holding", state={})
     await first.holding("N2")
     site.stand_still(first)
-    second = await site.start(**SHORT)
+    second = await site.start(**SHORT, lease=1)
     outcome = await second.ask("outcome", key=key)
     assert outcome["status"] == "completed"
     first.signal(signal.SIGCONT)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import sys
 import threading
@@ -34,6 +35,7 @@ class Worker:
         self._released = released
         self._seams = armed
         self._watching: set[asyncio.Task[None]] = set()
+        self._frozen: dict[str, seams.Checkpoint] = {}
 
     async def create(self, workflow: str, state: dict[str, Any], **options: Any) -> str:
         """A new flow's key."""
@@ -76,13 +78,17 @@ class Worker:
 
     async def freeze(self, seam: str) -> None:
         """Stand still at a seam, and say so then."""
-        checkpoint = self._seams.checkpoint(seam)
+        checkpoint = self._frozen[seam] = self._seams.checkpoint(seam)
 
         async def watch() -> None:
             await checkpoint.arrived()
             say(event="frozen", what=seam)
 
         self._watching.add(asyncio.create_task(watch()))
+
+    async def thaw(self, seam: str) -> None:
+        """Go on where it stands still."""
+        self._frozen[seam].release()
 
     async def seen(self, seam: str, times: int) -> None:
         """Wait until a seam was passed so often since the start."""
@@ -95,6 +101,35 @@ class Worker:
     async def block(self, seconds: float) -> None:
         """Stand still, and everything on the loop with it."""
         time.sleep(seconds)
+
+    async def hold_interpreter(self, seconds: float) -> None:
+        """Stand still, and every thread of this process with it, as in an extension that does not let others run."""
+        ctypes.PyDLL(None).usleep(int(seconds * 1_000_000))
+
+    async def step_clock(self, seconds: float) -> None:
+        """Have this process's clock show another time from now on."""
+        wall, wall_ns = time.time, time.time_ns
+        time.time = lambda: wall() + seconds
+        time.time_ns = lambda: wall_ns() + int(seconds * 1_000_000_000)
+
+    async def looks(self, leases: float) -> None:
+        """Go on for so many leases, looking at the others all the while."""
+        membership = self._engine._replicas[1].membership
+        end = time.monotonic() + leases * membership.lease_ms / 1000
+        while time.monotonic() < end:
+            await membership.beat()
+            await asyncio.sleep(0.02)
+
+    async def living(self) -> int:
+        """How many engines live, as this one knows."""
+        return self._engine._replicas[1].membership.living
+
+    async def rejoined(self, engine_id: int) -> int:
+        """Wait until this engine goes by another id than this one."""
+        replica = self._engine._replicas[1]
+        while replica.engine_id == engine_id:
+            await replica.membership.beat()
+        return replica.engine_id
 
     async def draining(self) -> bool:
         """Whether it was asked to end."""
@@ -137,7 +172,11 @@ async def main(
 ) -> None:
     """Run until told to end. With ``grace`` a signal ends it too, after so many seconds at most."""
     host, released = build(Path(ledger), holding, lambda node: say(event="holding", what=node))
-    timing = Timing(recovery=settings.pop("recovery", 0.25), lease_margin=settings.pop("lease_margin", 30))
+    timing = Timing(
+        recovery=settings.pop("recovery", 0.25),
+        lease_margin=settings.pop("lease_margin", 30),
+        lease=settings.pop("lease", 15),
+    )
     requests: asyncio.Queue[str] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 

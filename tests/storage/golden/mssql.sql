@@ -1,7 +1,7 @@
 -- mssql: every statement as it is sent. Written by: python -m tests.storage.write_golden
 
 -- all_replicas
-SELECT dwarf_replicas.engine_id, dwarf_replicas.nonce, dwarf_replicas.seen_at
+SELECT dwarf_replicas.engine_id, dwarf_replicas.nonce, dwarf_replicas.seen_at, dwarf_replicas.beats, dwarf_replicas.dead, dwarf_replicas.lock_key, dwarf_replicas.server, dwarf_replicas.direct
 FROM dwarf_replicas;
 
 -- all_schedules
@@ -64,6 +64,9 @@ WHERE dwarf_blob_refs.flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?))
 SELECT dwarf_blob_refs.holder_id, dwarf_blob_refs.blob_hash
 FROM dwarf_blob_refs
 WHERE dwarf_blob_refs.holder_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- bury_replica
+UPDATE dwarf_replicas SET dead=? WHERE dwarf_replicas.engine_id = ? AND dwarf_replicas.nonce = ? AND dwarf_replicas.dead = 0 AND dwarf_replicas.beats = ?;
 
 -- call_step
 UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=?, changes=?, called=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
@@ -309,6 +312,14 @@ WHERE dwarf_graphs.graph_hash = ?;
 SELECT dwarf_flows.token, dwarf_graphs.body
 FROM dwarf_flows JOIN dwarf_graphs ON dwarf_graphs.graph_hash = dwarf_flows.graph_hash
 WHERE dwarf_flows.flow_id = ?;
+
+-- greatest_flow_id
+SELECT max(dwarf_flows.flow_id) AS max_1
+FROM dwarf_flows;
+
+-- greatest_step_id
+SELECT max(dwarf_steps.step_id) AS max_1
+FROM dwarf_steps;
 
 -- insert_blob
 INSERT INTO dwarf_blobs (blob_hash, body) VALUES (?, ?);
@@ -1029,36 +1040,58 @@ SELECT dwarf_blobs.blob_hash, dwarf_blobs.body
 FROM dwarf_blobs
 WHERE dwarf_blobs.blob_hash IN (SELECT value FROM OPENJSON(?));
 
+-- rebase_deadlines
+UPDATE dwarf_steps SET interrupt_deadline=(? + (dwarf_steps.interrupt_deadline - dwarf_steps.updated_at)), updated_at=? WHERE dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.updated_at > ?;
+
+-- rebase_leases
+UPDATE dwarf_steps SET lease_expires=(? + (dwarf_steps.lease_expires - dwarf_steps.updated_at)), updated_at=? WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.updated_at > ?;
+
+-- rebase_schedules
+UPDATE dwarf_schedules SET next_at=(? + (dwarf_schedules.next_at - ?) % dwarf_schedules.every_ms) WHERE dwarf_schedules.every_ms > 0 AND dwarf_schedules.paused = 0 AND dwarf_schedules.next_at > ? + dwarf_schedules.every_ms;
+
+-- rebase_sleeping
+UPDATE dwarf_steps SET not_before=(? + (dwarf_steps.not_before - dwarf_steps.updated_at)), updated_at=? WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 AND (dwarf_steps.predecessor_id != 0 OR dwarf_steps.attempt > 0) AND dwarf_steps.updated_at > ?;
+
+-- rebase_starts
+UPDATE dwarf_limit_starts SET started_at=? WHERE dwarf_limit_starts.started_at > ?;
+
 -- record_schema_version
 INSERT INTO dwarf_migrations (version, applied_at) VALUES (?, ?);
 
 -- recover_abandoned
-SELECT dwarf_steps.step_id
+SELECT anon_1.step_id
+FROM (SELECT dwarf_steps.step_id AS step_id, ROW_NUMBER() OVER (ORDER BY dwarf_steps.lease_expires) AS mssql_rn
 FROM dwarf_steps WITH (UPDLOCK, ROWLOCK, READPAST)
-WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?))) AS anon_1
+WHERE mssql_rn <= 1000;
 
 -- recover_expired
-SELECT dwarf_steps.step_id
+SELECT anon_1.step_id
+FROM (SELECT dwarf_steps.step_id AS step_id, ROW_NUMBER() OVER (ORDER BY dwarf_steps.lease_expires) AS mssql_rn
 FROM dwarf_steps WITH (UPDLOCK, ROWLOCK, READPAST)
-WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_expires <= ?;
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_expires <= ? AND (NOT dwarf_steps.engine_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) OR dwarf_steps.lease_expires <= ?)) AS anon_1
+WHERE mssql_rn <= 1000;
 
 -- refer_to_blob
 INSERT INTO dwarf_blob_refs (holder_id, blob_hash, flow_id) VALUES (?, ?, ?);
 
 -- register_replica
-INSERT INTO dwarf_replicas (engine_id, nonce, workers, started_at, seen_at) VALUES (?, ?, ?, ?, ?);
+INSERT INTO dwarf_replicas (engine_id, nonce, workers, started_at, seen_at, beats) VALUES (?, ?, ?, ?, ?, 1);
 
 -- release_lease
 UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + ?), updated_at=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.lease_seq = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
 
 -- remove_stale_replicas
-DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_replicas.seen_at < ?;
+DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_replicas.seen_at < ? AND (dwarf_replicas.beats = 0 OR dwarf_replicas.dead > 0);
 
 -- renew_replica
-UPDATE dwarf_replicas SET seen_at=? WHERE dwarf_replicas.engine_id = ? AND dwarf_replicas.nonce = ?;
+UPDATE dwarf_replicas SET seen_at=DATEDIFF_BIG(MILLISECOND, '1970-01-01', SYSUTCDATETIME()), beats=(dwarf_replicas.beats + 1), lock_key=?, server=?, direct=? WHERE dwarf_replicas.engine_id = ? AND dwarf_replicas.nonce = ? AND dwarf_replicas.dead = 0;
 
 -- reserve_ids
 UPDATE dwarf_ids SET next_id=(dwarf_ids.next_id + ?) OUTPUT inserted.next_id WHERE dwarf_ids.kind = ?;
+
+-- reserve_ids_beyond
+UPDATE dwarf_ids SET next_id=(CASE WHEN (dwarf_ids.next_id < ?) THEN ? ELSE dwarf_ids.next_id END + ?) OUTPUT inserted.next_id WHERE dwarf_ids.kind = ?;
 
 -- resumable_flow
 SELECT dwarf_flows.token, dwarf_flows.parent_flow_id, dwarf_flows.status
@@ -1106,7 +1139,7 @@ UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=?
 UPDATE dwarf_steps SET status='running', parked=0, lease_expires=(? + dwarf_steps.time_budget_ms + ?), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=?, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN ? ELSE dwarf_steps.started_at END, updated_at=?, answers=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted') AND dwarf_steps.lease_seq = ?;
 
 -- rewind_steps
-UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + 1), updated_at=? WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + ?), updated_at=? WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
 
 -- root_of
 SELECT dwarf_flows.root_flow_id
@@ -1164,7 +1197,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.flow_id = ? AND dwarf_steps.successor_id = 0 ORDER BY dwarf_steps.created_at, dwarf_steps.step_id;
 
 -- take_replica
-UPDATE dwarf_replicas SET nonce=?, workers=?, started_at=?, seen_at=? WHERE dwarf_replicas.engine_id = ?;
+UPDATE dwarf_replicas SET nonce=?, workers=?, started_at=?, seen_at=?, beats=1, dead=0, lock_key=0, server='', direct=0 WHERE dwarf_replicas.engine_id = ?;
 
 -- thread
 SELECT dwarf_flows.token, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.parent_flow_id

@@ -1,7 +1,7 @@
 -- mysql: every statement as it is sent. Written by: python -m tests.storage.write_golden
 
 -- all_replicas
-SELECT dwarf_replicas.engine_id, dwarf_replicas.nonce, dwarf_replicas.seen_at
+SELECT dwarf_replicas.engine_id, dwarf_replicas.nonce, dwarf_replicas.seen_at, dwarf_replicas.beats, dwarf_replicas.dead, dwarf_replicas.lock_key, dwarf_replicas.server, dwarf_replicas.direct
 FROM dwarf_replicas;
 
 -- all_schedules
@@ -64,6 +64,9 @@ WHERE dwarf_blob_refs.flow_id IN %s;
 SELECT dwarf_blob_refs.holder_id, dwarf_blob_refs.blob_hash
 FROM dwarf_blob_refs
 WHERE dwarf_blob_refs.holder_id IN %s;
+
+-- bury_replica
+UPDATE dwarf_replicas SET dead=%s WHERE dwarf_replicas.engine_id = %s AND dwarf_replicas.nonce = %s AND dwarf_replicas.dead = 0 AND dwarf_replicas.beats = %s;
 
 -- call_step
 UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=%s, changes=%s, called=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
@@ -315,6 +318,14 @@ WHERE dwarf_graphs.graph_hash = %s;
 SELECT dwarf_flows.token, dwarf_graphs.body
 FROM dwarf_flows INNER JOIN dwarf_graphs ON dwarf_graphs.graph_hash = dwarf_flows.graph_hash
 WHERE dwarf_flows.flow_id = %s;
+
+-- greatest_flow_id
+SELECT max(dwarf_flows.flow_id) AS max_1
+FROM dwarf_flows;
+
+-- greatest_step_id
+SELECT max(dwarf_steps.step_id) AS max_1
+FROM dwarf_steps;
 
 -- insert_blob
 INSERT INTO dwarf_blobs (blob_hash, body) VALUES (%s, %s);
@@ -974,36 +985,59 @@ SELECT dwarf_blobs.blob_hash, dwarf_blobs.body
 FROM dwarf_blobs
 WHERE dwarf_blobs.blob_hash IN %s;
 
+-- rebase_deadlines
+UPDATE dwarf_steps SET interrupt_deadline=(%s + (dwarf_steps.interrupt_deadline - dwarf_steps.updated_at)), updated_at=%s WHERE dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.updated_at > %s;
+
+-- rebase_leases
+UPDATE dwarf_steps SET lease_expires=(%s + (dwarf_steps.lease_expires - dwarf_steps.updated_at)), updated_at=%s WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.updated_at > %s;
+
+-- rebase_schedules
+UPDATE dwarf_schedules SET next_at=(%s + (dwarf_schedules.next_at - %s) %% dwarf_schedules.every_ms) WHERE dwarf_schedules.every_ms > 0 AND dwarf_schedules.paused = 0 AND dwarf_schedules.next_at > %s + dwarf_schedules.every_ms;
+
+-- rebase_sleeping
+UPDATE dwarf_steps SET not_before=(%s + (dwarf_steps.not_before - dwarf_steps.updated_at)), updated_at=%s WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 AND (dwarf_steps.predecessor_id != 0 OR dwarf_steps.attempt > 0) AND dwarf_steps.updated_at > %s;
+
+-- rebase_starts
+UPDATE dwarf_limit_starts SET started_at=%s WHERE dwarf_limit_starts.started_at > %s;
+
 -- record_schema_version
 INSERT INTO dwarf_migrations (version, applied_at) VALUES (%s, %s);
 
 -- recover_abandoned
 SELECT dwarf_steps.step_id
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id IN %s FOR UPDATE SKIP LOCKED;
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id IN %s ORDER BY dwarf_steps.lease_expires
+ LIMIT 1000 FOR UPDATE SKIP LOCKED;
 
 -- recover_expired
 SELECT dwarf_steps.step_id
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_expires <= %s FOR UPDATE SKIP LOCKED;
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_expires <= %s AND (NOT dwarf_steps.engine_id IN %s OR dwarf_steps.lease_expires <= %s) ORDER BY dwarf_steps.lease_expires
+ LIMIT 1000 FOR UPDATE SKIP LOCKED;
 
 -- refer_to_blob
 INSERT INTO dwarf_blob_refs (holder_id, blob_hash, flow_id) VALUES (%s, %s, %s);
 
 -- register_replica
-INSERT INTO dwarf_replicas (engine_id, nonce, workers, started_at, seen_at) VALUES (%s, %s, %s, %s, %s);
+INSERT INTO dwarf_replicas (engine_id, nonce, workers, started_at, seen_at, beats) VALUES (%s, %s, %s, %s, %s, 1);
 
 -- release_lease
 UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + %s), updated_at=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.lease_seq = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
 
 -- remove_stale_replicas
-DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id IN %s AND dwarf_replicas.seen_at < %s;
+DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id IN %s AND dwarf_replicas.seen_at < %s AND (dwarf_replicas.beats = 0 OR dwarf_replicas.dead > 0);
 
 -- renew_replica
-UPDATE dwarf_replicas SET seen_at=%s WHERE dwarf_replicas.engine_id = %s AND dwarf_replicas.nonce = %s;
+UPDATE dwarf_replicas SET seen_at=CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED), beats=(dwarf_replicas.beats + 1), lock_key=%s, server=%s, direct=%s WHERE dwarf_replicas.engine_id = %s AND dwarf_replicas.nonce = %s AND dwarf_replicas.dead = 0;
 
 -- reserve_ids
 UPDATE dwarf_ids SET next_id=(dwarf_ids.next_id + %s) WHERE dwarf_ids.kind = %s;
+SELECT dwarf_ids.next_id
+FROM dwarf_ids
+WHERE dwarf_ids.kind = %s;
+
+-- reserve_ids_beyond
+UPDATE dwarf_ids SET next_id=(CASE WHEN (dwarf_ids.next_id < %s) THEN %s ELSE dwarf_ids.next_id END + %s) WHERE dwarf_ids.kind = %s;
 SELECT dwarf_ids.next_id
 FROM dwarf_ids
 WHERE dwarf_ids.kind = %s;
@@ -1055,7 +1089,7 @@ UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=%
 UPDATE dwarf_steps SET status='running', parked=0, lease_expires=(%s + dwarf_steps.time_budget_ms + %s), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=%s, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN %s ELSE dwarf_steps.started_at END, updated_at=%s, answers=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted') AND dwarf_steps.lease_seq = %s;
 
 -- rewind_steps
-UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + 1), updated_at=%s WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
+UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + %s), updated_at=%s WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
 
 -- root_of
 SELECT dwarf_flows.root_flow_id
@@ -1113,7 +1147,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.flow_id = %s AND dwarf_steps.successor_id = 0 ORDER BY dwarf_steps.created_at, dwarf_steps.step_id;
 
 -- take_replica
-UPDATE dwarf_replicas SET nonce=%s, workers=%s, started_at=%s, seen_at=%s WHERE dwarf_replicas.engine_id = %s;
+UPDATE dwarf_replicas SET nonce=%s, workers=%s, started_at=%s, seen_at=%s, beats=1, dead=0, lock_key=0, server='', direct=0 WHERE dwarf_replicas.engine_id = %s;
 
 -- thread
 SELECT dwarf_flows.token, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.parent_flow_id

@@ -1,7 +1,7 @@
 -- postgresql: every statement as it is sent. Written by: python -m tests.storage.write_golden
 
 -- all_replicas
-SELECT dwarf_replicas.engine_id, dwarf_replicas.nonce, dwarf_replicas.seen_at
+SELECT dwarf_replicas.engine_id, dwarf_replicas.nonce, dwarf_replicas.seen_at, dwarf_replicas.beats, dwarf_replicas.dead, dwarf_replicas.lock_key, dwarf_replicas.server, dwarf_replicas.direct
 FROM dwarf_replicas;
 
 -- all_schedules
@@ -61,6 +61,9 @@ WHERE dwarf_blob_refs.flow_id = ANY(CAST($1 AS BIGINT[]));
 SELECT dwarf_blob_refs.holder_id, dwarf_blob_refs.blob_hash
 FROM dwarf_blob_refs
 WHERE dwarf_blob_refs.holder_id = ANY(CAST($1 AS BIGINT[]));
+
+-- bury_replica
+UPDATE dwarf_replicas SET dead=$1::INTEGER WHERE dwarf_replicas.engine_id = $2::BIGINT AND dwarf_replicas.nonce = $3::VARCHAR AND dwarf_replicas.dead = 0 AND dwarf_replicas.beats = $4::BIGINT;
 
 -- call_step
 UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=$1::BIGINT, changes=$2::VARCHAR, called=$3::VARCHAR WHERE dwarf_steps.step_id = $4::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $5::BIGINT;
@@ -309,6 +312,14 @@ WHERE dwarf_graphs.graph_hash = $1::VARCHAR;
 SELECT dwarf_flows.token, dwarf_graphs.body
 FROM dwarf_flows JOIN dwarf_graphs ON dwarf_graphs.graph_hash = dwarf_flows.graph_hash
 WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- greatest_flow_id
+SELECT max(dwarf_flows.flow_id) AS max_1
+FROM dwarf_flows;
+
+-- greatest_step_id
+SELECT max(dwarf_steps.step_id) AS max_1
+FROM dwarf_steps;
 
 -- insert_blob
 INSERT INTO dwarf_blobs (blob_hash, body) VALUES ($1::VARCHAR, $2::VARCHAR);
@@ -968,36 +979,56 @@ SELECT dwarf_blobs.blob_hash, dwarf_blobs.body
 FROM dwarf_blobs
 WHERE dwarf_blobs.blob_hash = ANY(CAST($1 AS TEXT[]));
 
+-- rebase_deadlines
+UPDATE dwarf_steps SET interrupt_deadline=($1::BIGINT + (dwarf_steps.interrupt_deadline - dwarf_steps.updated_at)), updated_at=$1::BIGINT WHERE dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0 AND dwarf_steps.updated_at > $2::BIGINT;
+
+-- rebase_leases
+UPDATE dwarf_steps SET lease_expires=($1::BIGINT + (dwarf_steps.lease_expires - dwarf_steps.updated_at)), updated_at=$1::BIGINT WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.updated_at > $2::BIGINT;
+
+-- rebase_schedules
+UPDATE dwarf_schedules SET next_at=($1::BIGINT + (dwarf_schedules.next_at - $1::BIGINT) % dwarf_schedules.every_ms) WHERE dwarf_schedules.every_ms > 0 AND dwarf_schedules.paused = 0 AND dwarf_schedules.next_at > $2::BIGINT + dwarf_schedules.every_ms;
+
+-- rebase_sleeping
+UPDATE dwarf_steps SET not_before=($1::BIGINT + (dwarf_steps.not_before - dwarf_steps.updated_at)), updated_at=$1::BIGINT WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 AND (dwarf_steps.predecessor_id != 0 OR dwarf_steps.attempt > 0) AND dwarf_steps.updated_at > $2::BIGINT;
+
+-- rebase_starts
+UPDATE dwarf_limit_starts SET started_at=$1::BIGINT WHERE dwarf_limit_starts.started_at > $2::BIGINT;
+
 -- record_schema_version
 INSERT INTO dwarf_migrations (version, applied_at) VALUES ($1::INTEGER, $2::BIGINT);
 
 -- recover_abandoned
 SELECT dwarf_steps.step_id
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id = ANY(CAST($1 AS BIGINT[])) FOR UPDATE OF dwarf_steps SKIP LOCKED;
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.engine_id = ANY(CAST($1 AS BIGINT[])) ORDER BY dwarf_steps.lease_expires
+ LIMIT 1000 FOR UPDATE OF dwarf_steps SKIP LOCKED;
 
 -- recover_expired
 SELECT dwarf_steps.step_id
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_expires <= $1::BIGINT FOR UPDATE OF dwarf_steps SKIP LOCKED;
+WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_expires <= $1::BIGINT AND (NOT dwarf_steps.engine_id = ANY(CAST($2 AS BIGINT[])) OR dwarf_steps.lease_expires <= $3::BIGINT) ORDER BY dwarf_steps.lease_expires
+ LIMIT 1000 FOR UPDATE OF dwarf_steps SKIP LOCKED;
 
 -- refer_to_blob
 INSERT INTO dwarf_blob_refs (holder_id, blob_hash, flow_id) VALUES ($1::BIGINT, $2::VARCHAR, $3::BIGINT);
 
 -- register_replica
-INSERT INTO dwarf_replicas (engine_id, nonce, workers, started_at, seen_at) VALUES ($1::BIGINT, $2::VARCHAR, $3::INTEGER, $4::BIGINT, $4::BIGINT);
+INSERT INTO dwarf_replicas (engine_id, nonce, workers, started_at, seen_at, beats) VALUES ($1::BIGINT, $2::VARCHAR, $3::INTEGER, $4::BIGINT, $4::BIGINT, 1);
 
 -- release_lease
 UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + $1::INTEGER), updated_at=$2::BIGINT WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.lease_seq = $4::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0;
 
 -- remove_stale_replicas
-DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_replicas.seen_at < $2::BIGINT;
+DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_replicas.seen_at < $2::BIGINT AND (dwarf_replicas.beats = 0 OR dwarf_replicas.dead > 0);
 
 -- renew_replica
-UPDATE dwarf_replicas SET seen_at=$1::BIGINT WHERE dwarf_replicas.engine_id = $2::BIGINT AND dwarf_replicas.nonce = $3::VARCHAR;
+UPDATE dwarf_replicas SET seen_at=CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT), beats=(dwarf_replicas.beats + 1), lock_key=$1::BIGINT, server=$2::VARCHAR, direct=$3::SMALLINT WHERE dwarf_replicas.engine_id = $4::BIGINT AND dwarf_replicas.nonce = $5::VARCHAR AND dwarf_replicas.dead = 0;
 
 -- reserve_ids
 UPDATE dwarf_ids SET next_id=(dwarf_ids.next_id + $1::BIGINT) WHERE dwarf_ids.kind = $2::VARCHAR RETURNING dwarf_ids.next_id;
+
+-- reserve_ids_beyond
+UPDATE dwarf_ids SET next_id=(CASE WHEN (dwarf_ids.next_id < $1::BIGINT) THEN $1::BIGINT ELSE dwarf_ids.next_id END + $2::BIGINT) WHERE dwarf_ids.kind = $3::VARCHAR RETURNING dwarf_ids.next_id;
 
 -- resumable_flow
 SELECT dwarf_flows.token, dwarf_flows.parent_flow_id, dwarf_flows.status
@@ -1046,7 +1077,7 @@ UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=$
 UPDATE dwarf_steps SET status='running', parked=0, lease_expires=($1::BIGINT + dwarf_steps.time_budget_ms + $2::BIGINT), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=$3::BIGINT, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN $1::BIGINT ELSE dwarf_steps.started_at END, updated_at=$1::BIGINT, answers=$4::VARCHAR WHERE dwarf_steps.step_id = $5::BIGINT AND (dwarf_steps.parked + 0) = 1 AND (dwarf_steps.status || '') IN ('running', 'interrupted') AND dwarf_steps.lease_seq = $6::BIGINT;
 
 -- rewind_steps
-UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + 1), updated_at=$1::BIGINT WHERE dwarf_steps.step_id = ANY(CAST($2 AS BIGINT[])) AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0;
+UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + $1::INTEGER), updated_at=$2::BIGINT WHERE dwarf_steps.step_id = ANY(CAST($3 AS BIGINT[])) AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0;
 
 -- root_of
 SELECT dwarf_flows.root_flow_id
@@ -1104,7 +1135,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.flow_id = $3::BIGINT AND dwarf_steps.successor_id = 0 ORDER BY dwarf_steps.created_at, dwarf_steps.step_id;
 
 -- take_replica
-UPDATE dwarf_replicas SET nonce=$1::VARCHAR, workers=$2::INTEGER, started_at=$3::BIGINT, seen_at=$3::BIGINT WHERE dwarf_replicas.engine_id = $4::BIGINT;
+UPDATE dwarf_replicas SET nonce=$1::VARCHAR, workers=$2::INTEGER, started_at=$3::BIGINT, seen_at=$3::BIGINT, beats=1, dead=0, lock_key=0, server='', direct=0 WHERE dwarf_replicas.engine_id = $4::BIGINT;
 
 -- thread
 SELECT dwarf_flows.token, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.parent_flow_id

@@ -1,5 +1,15 @@
 ALTER TABLE dwarf_flows ADD scheduled_at BIGINT NOT NULL DEFAULT 0;
 
+ALTER TABLE dwarf_replicas ADD beats BIGINT NOT NULL DEFAULT 0;
+
+ALTER TABLE dwarf_replicas ADD dead INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE dwarf_replicas ADD lock_key BIGINT NOT NULL DEFAULT 0;
+
+ALTER TABLE dwarf_replicas ADD server NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
+
+ALTER TABLE dwarf_replicas ADD direct SMALLINT NOT NULL DEFAULT 0;
+
 ALTER TABLE dwarf_schedules ADD overlap NVARCHAR(8) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
 
 ALTER TABLE dwarf_schedules ADD last_flow_id BIGINT NOT NULL DEFAULT 0;

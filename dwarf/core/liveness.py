@@ -1,0 +1,106 @@
+"""When is another replica dead? Judged by its row, from one look to the next, and by the lock of its session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+BEATS_PER_LEASE = 7.5  # 2 s of 15
+HELD_LEASES = 4  # a session that lives is proof enough for so many leases: its process may be held up
+LONGEST_BEAT_S = 2.0
+CONFIRM_S = 0.3  # in which a process whose connection was cut has another one
+
+
+class Lock(Enum):
+    """What the server says of the lock of a replica's session."""
+
+    UNKNOWN = "unknown"  # there is none, or it belongs to another run of the server
+    HELD = "held"
+    HELD_DIRECTLY = "held directly"  # by a session that ends with its process
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """The row of another replica, as one look has shown it."""
+
+    engine_id: int
+    nonce: str
+    beats: int
+    lock: Lock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """A replica that is dead. ``proven``: its session has ended; else it was not heard for too long."""
+
+    engine_id: int
+    nonce: str
+    beats: int
+    proven: bool
+
+
+@dataclass(slots=True)
+class _Known:
+    beats: int
+    silent_s: float = 0.0  # for how long the counter was seen to stand still
+    gone_since: float | None = None
+
+
+def beat_of(lease_s: float) -> float:
+    """How often a counter is raised, in seconds, for a lease of this length."""
+    return min(LONGEST_BEAT_S, lease_s / BEATS_PER_LEASE)
+
+
+class Liveness:
+    """What one replica knows of the others on a shard. Times are seconds by its own clock, which never goes back.
+
+    Time in which this replica did not look counts for one pause between two looks and no more: it may have stood still
+    itself, and the others with it.
+    """
+
+    def __init__(self, lease_s: float) -> None:
+        self._lease_s = lease_s
+        self._longest_gap_s = 2 * beat_of(lease_s)
+        self._known: dict[tuple[int, str], _Known] = {}
+        self._looked_at: float | None = None
+
+    def forget(self) -> None:
+        """This replica has lost the server: the others may have, too, and are given a whole lease again."""
+        self._known.clear()
+        self._looked_at = None
+
+    @property
+    def suspects(self) -> bool:
+        """Whether a lock was gone at the last look, so that another one should follow soon."""
+        return any(known.gone_since is not None for known in self._known.values())
+
+    def look(self, peers: Iterable[Peer], now: float) -> list[Death]:
+        """Take in what a look has shown; who is dead."""
+        gap = 0.0 if self._looked_at is None else min(self._longest_gap_s, now - self._looked_at)
+        self._looked_at = now
+        before, self._known = self._known, {}
+        deaths: list[Death] = []
+        for peer in peers:
+            name = (peer.engine_id, peer.nonce)
+            known = before.get(name)
+            if known is None or known.beats != peer.beats:
+                known = _Known(peer.beats)
+            else:
+                known.silent_s += gap
+            self._known[name] = known
+            proven = self._is_gone(known, peer.lock, now)
+            patience = self._lease_s * (HELD_LEASES if peer.lock is Lock.HELD_DIRECTLY else 1)
+            if proven or known.silent_s >= patience:
+                deaths.append(Death(engine_id=peer.engine_id, nonce=peer.nonce, beats=peer.beats, proven=proven))
+        return deaths
+
+    @staticmethod
+    def _is_gone(known: _Known, lock: Lock, now: float) -> bool:
+        if lock is not Lock.GONE:
+            known.gone_since = None
+            return False
+        if known.gone_since is None:
+            known.gone_since = now
+        return now - known.gone_since >= CONFIRM_S

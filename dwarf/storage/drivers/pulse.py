@@ -1,0 +1,96 @@
+"""The connection of a heartbeat: it raises a counter, sees those of others, and holds a lock as long as it lives.
+
+The lock tells others at once when the session has ended, which a counter does only after a while. It is worth nothing
+where a pooler stands in between: the session is the pooler's then, and is not asked for a lock. A proxy that passes
+bytes on may keep a session open whose process is dead: such a lock is no proof of life, but its end is one of death.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dwarf.core.liveness import Lock
+from dwarf.storage.failures import classify
+from dwarf.storage.registry import ReplicaRow, Seen
+
+if TYPE_CHECKING:
+    from dwarf.storage.drivers.link import Link
+
+LOOK_S = 0.1  # how often a connection that waits is asked whether it stands
+_CLOSING_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What a session on the server is good for.
+
+    ``lock_key`` names the lock it holds, 0 where it has none. ``server`` is the run of the server which has that lock:
+    another one says nothing about it. ``direct``: nothing stands between the process and its session.
+    """
+
+    lock_key: int = 0
+    server: str = ""
+    direct: bool = False
+
+
+class Pulse:
+    """One connection, used by one heartbeat on one loop. StorageError where the server fails."""
+
+    def __init__(self, link: Link, session: Session) -> None:
+        self._link = link
+        self.session = session
+
+    @property
+    def stands(self) -> bool:
+        """Whether the connection is there, as far as is known without asking the server."""
+        return self._link.usable
+
+    async def beat(self, engine_id: int, nonce: str) -> list[Seen]:
+        """Raise the counter of a replica, and see all rows as they are then."""
+        session = self.session
+        return await self._look(
+            {
+                "own_id": engine_id,
+                "own_nonce": nonce,
+                "new_lock": session.lock_key,
+                "new_server": session.server,
+                "new_direct": int(session.direct),
+            }
+        )
+
+    async def look(self) -> list[Seen]:
+        """See all rows."""
+        return await self._look(None)
+
+    def lock_of(self, seen: Seen) -> Lock:
+        """What the server says of a replica's lock."""
+        row = seen.row
+        if not row.lock_key:
+            return Lock.UNKNOWN
+        if seen.held:
+            return Lock.HELD_DIRECTLY if row.direct else Lock.HELD
+        return Lock.GONE if row.server and row.server == self.session.server else Lock.UNKNOWN
+
+    async def close(self) -> None:
+        """Disconnect, and let the lock go."""
+        try:
+            async with asyncio.timeout(_CLOSING_S):
+                await self._link.close()
+        except TimeoutError:
+            self._link.kill()
+        except self._link.errors:
+            self._link.kill()
+
+    async def _look(self, own: dict[str, object] | None) -> list[Seen]:
+        try:
+            return await self._link.replicas(own)
+        except self._link.errors as error:
+            raise classify(error, self._link.family, "heartbeat") from error
+
+
+def seen_rows(rows: Sequence[tuple[object, ...]]) -> list[Seen]:
+    """Rows of the registry, each with whether its lock is held behind it."""
+    return [Seen(ReplicaRow._make(row[:-1]), bool(row[-1])) for row in rows]
