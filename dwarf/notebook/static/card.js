@@ -13,6 +13,7 @@ export function make(tag, properties = {}, ...children) {
 }
 
 let lastId = 0;
+const WIDGET = Math.random().toString(36).slice(2, 8); // each widget has a module of its own, and all share one page
 
 function localTime(text) {
   const moment = new Date(text);
@@ -230,7 +231,7 @@ function buildFields(form) {
   const inputs = form.fields.map((field) => {
     const input = { field, ...fieldFor(field) };
     const target = input.main ?? input.node;
-    target.id = `dwarf-field-${++lastId}`;
+    target.id = `dwarf-field-${WIDGET}-${++lastId}`;
     const grouped = ["group", "list", "choices"].includes(field.kind);
     if (!grouped) target.required = field.required && !["boolean", "free"].includes(field.kind);
     const label = make(grouped ? "span" : "label", { textContent: field.label, for: grouped ? undefined : target.id, className: "dwarf-label" });
@@ -341,7 +342,7 @@ function buildFacts(facts) {
 
 // One card. `send` hands an answer over; `update` shows what has become of it.
 function buildCard(prompt, send) {
-  const id = `dwarf-card-${++lastId}`;
+  const id = `dwarf-card-${WIDGET}-${++lastId}`;
   const root = make("section", { className: "dwarf-card", role: "group", "aria-labelledby": id });
   const title = make("div", { className: "dwarf-question", textContent: prompt.title, id });
   const where = make("span", { className: "dwarf-where", textContent: prompt.node });

@@ -145,7 +145,7 @@ function changesOf(base, text, isWhole) {
 let lastEditor = 0;
 
 function forkEditor(step, desk, done) {
-  const id = `dwarf-editor-${++lastEditor}`;
+  const id = `dwarf-editor-${WIDGET}-${++lastEditor}`;
   const bases = { input: step.input, after: step.result };
   const mode = make("select", { className: "dwarf-input", id: `${id}-at` },
     make("option", { value: "input", textContent: "run this step again, with this state" }));

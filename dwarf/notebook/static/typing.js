@@ -9,6 +9,10 @@
  */
 export function ownKeys(root) {
   root.dataset.lmSuppressShortcuts = "true"; // JupyterLab and Notebook 7 match no shortcut from here on
+  // Some of their shortcuts are for whatever has the focus, and are looked for there before they get here.
+  root.addEventListener("focusin", ({ target }) => {
+    if (target instanceof HTMLElement || target instanceof SVGElement) target.dataset.lmSuppressShortcuts = "true";
+  });
   for (const kind of ["keydown", "keypress", "keyup", "copy", "cut", "paste"]) {
     root.addEventListener(kind, (event) => event.stopPropagation());
   }
