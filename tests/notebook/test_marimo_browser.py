@@ -62,13 +62,6 @@ def _(graph):
     return
 
 
-@app.cell
-def _(run):
-    outcome = await run
-    outcome.state["told"]
-    return
-
-
 if __name__ == "__main__":
     app.run()
 """
@@ -140,7 +133,6 @@ def test_marimo(mode: str, browser: Any, tmp_path: Path) -> None:
         view.locator('[data-name="Tell"][data-state="completed"]').wait_for()
         page.locator('.dwarf-dashboard tr[data-status="completed"]').wait_for()
         page.locator(".dwarf-inbox").get_by_text("No prompt waits").wait_for()
-        page.get_by_text("DEAR ANN").first.wait_for()
         page.locator(".dwarf-dashboard").get_by_role("button", name="Open").click()
         page.locator('.dwarf-beneath [data-name="Tell"][data-state="completed"]').wait_for()
         assert page.locator(".dwarf-gone").count() == 0

@@ -49,9 +49,11 @@ export function watchKernel(model, root, { kept, gone = () => {}, back = () => {
     if (lost) return;
     try { model.send(message); } catch { heard = 0; } // the front end has closed the connection
   };
+  /** @param {string} kind */
+  const told = (kind) => (pageIsDark() ? { type: kind, dark: true } : { type: kind });
   const sign = (kind = "here") => {
     signed = Date.now();
-    send({ type: kind, dark: pageIsDark() });
+    send(told(kind));
   };
   const lose = () => {
     lost = true;
@@ -98,7 +100,7 @@ export function watchKernel(model, root, { kept, gone = () => {}, back = () => {
     const rest = lost ? Math.min(Math.max((now - lostAt) / 2, 3000), 60_000) : SIGN_EVERY;
     if (now - signed > rest) {
       signed = now;
-      try { model.send({ type: "here", dark: pageIsDark() }); } catch { /* it is lost already */ }
+      try { model.send(told("here")); } catch { /* it is lost already */ }
     }
   };
   /** Let nothing through that would be sent; what is typed stays. @param {Event} event */

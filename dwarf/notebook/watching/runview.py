@@ -357,8 +357,8 @@ class RunView:
         kind = message.get("type")
         if self._pulse is not None:
             self._pulse.sign()
-        if "dark" in message:
-            self._dark = message["dark"] is True
+        if kind in ("here", "ready"):
+            self._dark = message.get("dark") is True
         if kind == "here":  # the page is open, which does not say that somebody reads it
             return
         self._sign = time.monotonic()
