@@ -49,6 +49,7 @@ from dwarf.workflow import Status as Status
 from dwarf.workflow import Step as Step
 from dwarf.workflow import SubFlow as SubFlow
 from dwarf.workflow import Transition as Transition
+from dwarf.workflow import register_type as register_type
 from dwarf.workflow import task as task
 
 __version__ = "0.1.0"
@@ -98,5 +99,6 @@ __all__ = [
     "Transition",
     "WaitTimeout",
     "__version__",
+    "register_type",
     "task",
 ]

@@ -45,12 +45,17 @@ class NodePlan:
 
 
 class Plan:
-    """A prepared graph. ConditionError where a condition cannot be read."""
+    """A prepared graph. ConditionError where a condition cannot be read.
 
-    __slots__ = ("entry", "fan_in_of", "graph", "name", "nodes", "reducers")
+    ``scoped``: the URLs of its tasks were frozen with their scopes. Those of graphs that were frozen before are bare
+    names.
+    """
 
-    def __init__(self, graph: Graph) -> None:
+    __slots__ = ("entry", "fan_in_of", "graph", "name", "nodes", "reducers", "scoped")
+
+    def __init__(self, graph: Graph, *, scoped: bool = True) -> None:
         self.graph = graph
+        self.scoped = scoped
         self.name = graph.name
         self.entry = graph.entry
         self.fan_in_of = fan_in_map(graph)

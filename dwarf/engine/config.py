@@ -43,7 +43,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """The state of one shard. ``error`` is empty where it answered; ``latency_ms`` is that of a trivial query."""
+    """The state of one shard. ``error`` is empty where it answered; ``latency_ms`` is that of a trivial query.
+
+    ``waiting`` has the tasks that due steps wait for and no living engine knows, each with a sentence about it.
+    """
 
     index: int
     error: str = ""
@@ -52,6 +55,7 @@ class ShardInfo:
     flows: Mapping[Status, int] = field(default_factory=dict)
     steps: Mapping[Status, int] = field(default_factory=dict)
     replicas: int = 0
+    waiting: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

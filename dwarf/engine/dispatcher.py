@@ -12,7 +12,7 @@ from dwarf import seams
 from dwarf.core.fairness import Pressure, Shares
 from dwarf.core.records import FlowRecord
 from dwarf.engine.bands import ANY_BAND
-from dwarf.errors import EngineClosed
+from dwarf.errors import DwarfError, EngineClosed
 from dwarf.storage.claims import Claimed, claim_due
 from dwarf.storage.supply import look, wake_all
 from dwarf.storage.waits import answer_overdue
@@ -169,9 +169,13 @@ class Dispatcher:
                 suspect_at=replica.settings.suspect_at,
                 alone=not replica.shared.suspects,
                 ceiling=ceiling,
+                by_name=replica.admission.by_name,
             )
         )
         replica.observing.claimed(claimed, time.monotonic() - began)
+        if unknown := replica.admission.met_unknown():
+            with suppress(DwarfError):  # what was claimed is to be run in any case
+                await replica.knowledge.note(unknown)
         return claimed
 
     async def _rest(self, claimed: Claimed) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from dwarf.core.keys import parse_key
@@ -29,7 +30,7 @@ from dwarf.engine.requests import (
 )
 from dwarf.engine.schedule import Schedule, schedule_record
 from dwarf.errors import StepNotFound, ThreadNotFound
-from dwarf.storage.creates import thread_of
+from dwarf.storage.creates import is_known, thread_of
 from dwarf.storage.reading.history import read_step
 from dwarf.storage.scheduling import list_schedules, put_schedule, read_now
 from dwarf.workflow.durations import Seconds
@@ -68,13 +69,16 @@ class Engine(Overview):
         thread: str = "",
         delete_on_completion: bool = False,
         idempotency_key: str = "",
+        check_tasks: bool = True,
     ) -> FlowHandle:
         """Create a flow, which runs from now on; its graph is frozen as it is now.
 
         A workflow given as a Graph is frozen from the object, and functions on its nodes are registered with a
         LocalHost (ConfigError with another host). With an ``idempotency_key`` a second create returns the first flow.
         InvalidRequest names a wrong argument; GraphNotFound, GraphError for the workflow; ThreadNotFound;
-        StateConflict where the key was used with another workflow or state.
+        StateConflict where the key was used with another workflow or state. TaskNotFound where this engine runs tasks
+        and neither its host nor another living engine knows one of the graph; ``check_tasks=False`` has the flow wait
+        for a process that knows it.
         """
         self._check_running()
         asked = read_workflow(workflow)
@@ -92,6 +96,8 @@ class Engine(Overview):
         url, frozen = await self._freeze(asked, options, given)
         place, joined = await self._thread(thread)
         one = [(given, options.idempotency_key)]
+        if check_tasks:
+            await self._require(frozen, [options.idempotency_key])
         (handle,) = await self._create(url, frozen, one, options, place, joined)
         return handle
 
@@ -113,11 +119,14 @@ class Engine(Overview):
         known = [read_state(state) for state in states]
         keys = read_keys(idempotency_keys, len(known))
         thread = same.pop("thread", "")
+        check_tasks = same.pop("check_tasks", True)
         options = read_same_options(self._settings, same)
         url, frozen = await self._freeze(
             asked, options, {name for given in known[:SAMPLED] for name in given} if known else None
         )
         place, joined = await self._thread(thread)
+        if check_tasks:
+            await self._require(frozen, keys)
         handles: list[FlowHandle] = []
         for start in range(0, len(known), BLOCK):
             block = list(zip(known[start : start + BLOCK], keys[start : start + BLOCK], strict=True))
@@ -264,6 +273,16 @@ class Engine(Overview):
         if fields is not None:
             await self._shared.wiring.look(graph, frozen, fields)
         return url, frozen
+
+    async def _require(self, frozen: Frozen, keys: Iterable[str | None]) -> None:
+        """TaskNotFound where a flow would wait for a task nobody knows. Those of these keys may be there already."""
+        admission = self._shared.admission if self._shared is not None else None
+        if admission is None or all(admission.knows(node.url) for node in frozen.plan.nodes.values()):
+            return
+        for key in keys:
+            if key is None or not await self._replica(self._place(key)).database.read(partial(is_known, key)):
+                await next(iter(self._replicas.values())).knowledge.require(frozen.plan)
+                return
 
     async def _thread(self, thread: str) -> tuple[int, tuple[int, str] | None]:
         if not thread:

@@ -13,7 +13,7 @@ from dwarf.core.keys import Key, parse_key
 from dwarf.engine.forking import next_turn, read_changes, repair
 from dwarf.engine.replica import Replica
 from dwarf.engine.requests import read_text
-from dwarf.errors import InvalidRequest, StepNotFound, WaitTimeout
+from dwarf.errors import DwarfError, InvalidRequest, StepNotFound, WaitTimeout
 from dwarf.storage.cancels import cancel_flow
 from dwarf.storage.deleting import delete_flow
 from dwarf.storage.effects import Stop
@@ -72,7 +72,15 @@ class FlowHandle(Awaitable[Outcome]):
             async with asyncio.timeout(seconds):
                 return await self._stopped()
         except TimeoutError:
-            raise WaitTimeout(f"the flow has not stopped within {timeout} s; it goes on", self.key) from None
+            text = f"the flow has not stopped within {timeout} s; it goes on{await self._missing()}"
+            raise WaitTimeout(text, self.key) from None
+
+    async def _missing(self) -> str:
+        """What the flow waits for though no living engine knows it."""
+        replica, key = self._place()
+        with suppress(DwarfError):  # the time-out is told in any case
+            return await replica.knowledge.of_flow(key.id)
+        return ""
 
     async def poll(self, *, timeout: Seconds) -> Outcome:
         """Like ``outcome``, but a time-out returns the outcome of the flow as it runs."""

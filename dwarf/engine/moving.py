@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from dwarf.core.keys import parse_key
 from dwarf.core.plan import Plan
 from dwarf.engine.ids import new_token
-from dwarf.engine.plans import PlanCache
+from dwarf.engine.plans import SCOPED, PlanCache
 from dwarf.engine.replica import Replica
 from dwarf.errors import InvalidRequest
 from dwarf.storage.moving.exporting import graph_line, read_blob_line, read_export
@@ -70,6 +71,6 @@ async def imported(
     return keys
 
 
-def _freeze(plans: PlanCache, graph: Graph) -> tuple[str, str, Plan]:
-    frozen = plans.freeze(graph)
+def _freeze(plans: PlanCache, graph: Graph, form: Mapping[str, Any]) -> tuple[str, str, Plan]:
+    frozen = plans.freeze(graph, scoped=form.get(SCOPED) is True)
     return frozen.graph_hash, frozen.body, frozen.plan

@@ -153,8 +153,17 @@ async def _shard_info(replica: Replica, cordoned: bool) -> ShardInfo:
             latency = (time.perf_counter() - begun) * 1000
             flows, steps = await database.read(count_rows)
             living = await replica.membership.count()
+            waiting = await replica.knowledge.waiting()
     except TimeoutError:
         return ShardInfo(replica.shard, error=f"no answer within {PATIENCE_S:g} s", cordoned=cordoned)
     except Exception as error:  # noqa: BLE001 - the others are to be told of whatever is wrong with this one
         return ShardInfo(replica.shard, error=str(error) or type(error).__name__, cordoned=cordoned)
-    return ShardInfo(replica.shard, latency_ms=latency, cordoned=cordoned, flows=flows, steps=steps, replicas=living)
+    return ShardInfo(
+        replica.shard,
+        latency_ms=latency,
+        cordoned=cordoned,
+        flows=flows,
+        steps=steps,
+        replicas=living,
+        waiting=waiting,
+    )

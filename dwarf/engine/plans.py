@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
@@ -10,10 +11,13 @@ from typing import Any
 from weakref import ref
 
 from dwarf.core.plan import Plan
+from dwarf.errors import GraphError
 from dwarf.workflow.graph import Graph
-from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.jsontext import dumps, loads
 
 CACHED_PLANS = 4096
+SCOPED = "scoped"
+"""A member of the frozen form of a graph, whose tasks have URLs with scopes. Graphs that were frozen before lack it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +32,26 @@ class Frozen:
 class PlanCache:
     """Plans by the hash of their graph, least recently used forgotten first. Used from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: Any = None) -> None:
+        """``host`` may tell which URL the text of a node stands for, and which one a bare name of former times."""
+        self._resolve: Callable[[str], str] | None = getattr(host, "resolve", None)
+        self._former: Callable[[str, str], str | None] | None = getattr(host, "former", None)
+        self._knows: Callable[[str], bool] = getattr(host, "knows", lambda _: False)
+        self._renamed: OrderedDict[tuple[str, tuple[tuple[str, str], ...]], Plan] = OrderedDict()
         self._plans: OrderedDict[str, Plan] = OrderedDict()
         self._frozen: dict[int, tuple[ref[Graph], Any, Frozen]] = {}  # by the id of the graph object
         self._lock = Lock()
 
-    def freeze(self, graph: Graph) -> Frozen:
-        """Validate a graph and freeze it as it stands. GraphError with every problem found."""
+    def freeze(self, graph: Graph, *, scoped: bool | None = None) -> Frozen:
+        """Validate a graph and freeze it as it stands. GraphError with every problem found.
+
+        Nodes that name their task by a text get its URL, and the frozen form says that it has URLs with scopes. A graph
+        that was frozen elsewhere is taken as it is: ``scoped`` tells what its form said.
+        """
+        urls = {} if scoped is not None or self._resolve is None else _urls(graph, self._resolve)
         signature = (
+            urls,
+            scoped,
             graph.name,
             graph.entry,
             tuple(graph.nodes),
@@ -47,7 +63,8 @@ class PlanCache:
         if known is not None and known[0]() is graph and known[1] == signature:
             return known[2]
         graph.validate()
-        body = dumps(graph.to_json())
+        form = (graph.with_urls(urls) if urls else graph).to_json()
+        body = dumps(form if scoped is False else {**form, SCOPED: True})
         graph_hash = sha256(body.encode()).hexdigest()
         plan = self.plan_of(graph_hash, body)
         assert plan is not None
@@ -58,17 +75,54 @@ class PlanCache:
         return frozen
 
     def plan_of(self, graph_hash: str, body: str | None = None) -> Plan | None:
-        """The plan of a frozen graph; made from ``body`` where it is not known."""
+        """The plan of a frozen graph; made from ``body`` where it is not known.
+
+        Tasks that a graph of former times names barely have the URLs that the host has for these names now.
+        """
         with self._lock:
             plan = self._plans.get(graph_hash)
             if plan is not None:
                 self._plans.move_to_end(graph_hash)
-                return plan
-        if body is None:
+        if plan is None and body is None:
             return None
-        plan = Plan(Graph.from_json(body))
+        if plan is None:
+            assert body is not None
+            form = loads(body)
+            plan = Plan(Graph.from_json(form), scoped=form.get(SCOPED) is True)
+            with self._lock:
+                self._plans[graph_hash] = plan
+                if len(self._plans) > CACHED_PLANS:
+                    self._plans.popitem(last=False)
+        return plan if plan.scoped or self._former is None else self._with_scopes(graph_hash, plan, self._former)
+
+    def _with_scopes(self, graph_hash: str, plan: Plan, former: Callable[[str, str], str | None]) -> Plan:
+        """The plan with the URLs that the bare names in it stand for."""
+        names = {node.name: former(node.url, plan.name) for node in plan.nodes.values() if not self._knows(node.url)}
+        urls = {name: url for name, url in names.items() if url is not None}
+        if not urls:
+            return plan
+        key = (graph_hash, tuple(urls.items()))
         with self._lock:
-            self._plans[graph_hash] = plan
-            if len(self._plans) > CACHED_PLANS:
-                self._plans.popitem(last=False)
-        return plan
+            renamed = self._renamed.get(key)
+            if renamed is None:
+                renamed = self._renamed[key] = Plan(plan.graph.with_urls(urls), scoped=False)
+                if len(self._renamed) > CACHED_PLANS:
+                    self._renamed.popitem(last=False)
+        return renamed
+
+
+def _urls(graph: Graph, resolve: Callable[[str], str]) -> dict[str, str]:
+    """The URLs of those nodes, by name, that are bound to a text which stands for one. GraphError."""
+    found: dict[str, str] = {}
+    problems: list[str] = []
+    for node in graph.nodes:
+        try:
+            url = resolve(node.url)
+        except GraphError as error:
+            problems.append(f"graph {graph.name!r}: node {node.name!r}: {error}")
+        else:
+            if url != node.url:
+                found[node.name] = url
+    if problems:
+        raise GraphError(problems[0] if len(problems) == 1 else "\n  - ".join(problems), problems)
+    return found

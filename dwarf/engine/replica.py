@@ -18,6 +18,7 @@ from dwarf.engine.dispatcher import Dispatcher
 from dwarf.engine.ids import IdSource, new_token
 from dwarf.engine.jobs import Committed
 from dwarf.engine.keeper import Keeper
+from dwarf.engine.knowledge import Knowledge
 from dwarf.engine.membership import Membership
 from dwarf.engine.observing import Observing, Telemetry
 from dwarf.engine.peers import Peers
@@ -61,7 +62,7 @@ class Shared:
         self.settings = settings
         self.clock = clock
         self.telemetry = telemetry
-        self.plans = PlanCache()
+        self.plans = PlanCache(host)
         self.wiring = WiringCheck(host, telemetry.log)
         self.admission = Admission(host, self.wake_all)
         self.watchdog = Watchdog(telemetry.log)
@@ -113,6 +114,7 @@ class Replica:
         self.cpus = next((known.virtual_cpus for known in shared.settings.shards if known.index == shard), 0)
         self.away = False  # whether the database was last seen to fail
         self.membership = Membership(self)
+        self.knowledge = Knowledge(self)
         self._changes: dict[int, set[asyncio.Event]] = {}
 
     @property
@@ -141,12 +143,14 @@ class Replica:
         self.scheduler = Scheduler(self)
         self.database.listen(self.keeper.heard)
         await self.membership.enter()
+        await self.knowledge.enter()
         await self.committer.reserve(1)
         await self.membership.settle()
         await self.keeper.take_back({self.engine_id} if proves_dead else set())
         await self.keeper.rebase()
         self.committer.start()
         self.keeper.start()
+        self.knowledge.start()
         if self.settings.workers:
             self.shared.wakers.append(self.dispatcher.wake)
             self.dispatcher.start()
@@ -177,6 +181,7 @@ class Replica:
         for events in self._changes.values():
             for event in events:
                 event.set()
+        await self.knowledge.aclose()
         await self.membership.aclose()
         await self.database.aclose()
 
@@ -363,8 +368,12 @@ async def load_graph(host: Any, workflow: str | Graph, baggage: Mapping[str, Any
 
 
 def register(host: Any, graph: Graph) -> None:
-    """Register the functions on a graph's nodes. ConfigError where the host takes none."""
+    """Register the functions on a graph's nodes. ConfigError where the host takes none, or has others of their URLs."""
     if not graph.functions:
+        return
+    add_functions = getattr(host, "add_functions", None)
+    if add_functions is not None:
+        add_functions(graph)
         return
     add_task = getattr(host, "add_task", None)
     if add_task is None:

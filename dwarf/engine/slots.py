@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any
 
+MOST_UNKNOWN = 1000  # tasks of which is remembered that they were met
+
 
 class Slots:
     """A count of free places. It belongs to the engine's loop."""
@@ -54,11 +56,14 @@ class Admission:
         self._free_threads: Callable[[], int] = lambda: int(host.free_threads)
         self._needs_thread: Callable[[str], bool] | None = getattr(host, "needs_thread", None)
         self._admits: Callable[[str], bool] | None = getattr(host, "admits", None)
+        self._former: Callable[[str], str | None] | None = getattr(host, "former", None)
+        self._knows: Callable[[str], bool] | None = getattr(host, "knows", None)
         self._counting = Lock()  # a database's thread may promise, too
         self._promised: Counter[str] = Counter()
         self._total = 0
         self._refused = False
         self._declined = False
+        self._unknown: dict[str, None] = {}
 
     def take(self, url: str) -> bool:
         """Promise a start to a task; False where its thread is not to be had, or the host does not take it."""
@@ -71,10 +76,26 @@ class Admission:
         return True
 
     def _welcome(self, url: str) -> bool:
-        if self._admits is None or self._admits(url):
+        if not self.knows(url):
+            if len(self._unknown) < MOST_UNKNOWN:
+                self._unknown[url] = None
+        elif self._admits is None or self._admits(url):
             return True
         self._declined = True
         return False
+
+    def met_unknown(self) -> list[str]:
+        """The tasks that were met and that the host does not know, since this was last asked."""
+        met, self._unknown = self._unknown, {}
+        return list(met)
+
+    def knows(self, url: str) -> bool:
+        """Whether the host has this task; True for a host that cannot tell."""
+        return self._knows is None or self._knows(url)
+
+    def by_name(self, url: str) -> bool:
+        """Whether this may be the bare name, from former times, of a task that the host has."""
+        return self._former is not None and not self.knows(url) and self._former(url) is not None
 
     def promise(self, url: str) -> None:
         """Count a task that is about to start, where it needs a thread."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
@@ -13,12 +13,13 @@ from typing import Any, TypeAlias, TypeVar, overload
 from dwarf.errors import ConfigError, GraphNotFound, TaskNotFound
 from dwarf.hosts.calls import ThreadCall, quoted
 from dwarf.hosts.protocol import Host
+from dwarf.hosts.tasks import Tasks, warn_replaced
 from dwarf.hosts.threads import DaemonThreads, Slots
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.parts import Limit
-from dwarf.workflow.suggest import did_you_mean
+from dwarf.workflow.suggest import did_you_mean, near_task
 from dwarf.workflow.tasks import Binding, mark_of, valid_url
 from dwarf.workflow.tasks import task as mark_task
 from dwarf.workflow.unwrap import only_parked
@@ -33,8 +34,9 @@ class LocalHost(Host):
     """Graphs and task functions of this process.
 
     Coroutine functions run on the engine's loop, all others in threads (at most ``max_threads``, 32 by default), with
-    the caller's context variables. Registering a name again replaces it, also while flows run: the next step to be
-    executed finds the new function. Registering is legal from any thread.
+    the caller's context variables. Registering a URL again replaces it, also while flows run: the next step to be
+    executed finds the new function. What comes with a graph replaces only an earlier state of the same function.
+    Registering is legal from any thread. Steps of tasks that are not known here wait for a process that knows them.
     """
 
     on_free: Callable[[], None] | None
@@ -45,7 +47,7 @@ class LocalHost(Host):
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise ConfigError(f"max_threads must be an integer from 1, not {max_threads!r}")
         self.on_free = None
-        self._tasks: dict[str, Binding] = {}
+        self._tasks = Tasks()
         self._graphs: dict[str, Graph] = {}
         self._slots = Slots(limit, self._tell)
         self._threads = DaemonThreads()
@@ -61,13 +63,16 @@ class LocalHost(Host):
     @overload
     def task(self, function: F) -> F: ...
     @overload
-    def task(self, *, url: str | None = None, limit: Limit | None = None, **policies: Any) -> Callable[[F], F]: ...
-    def task(self, function: Any = None, *, url: str | None = None, limit: Limit | None = None, **policies: Any) -> Any:
+    def task(
+        self, *, url: str | None = None, aliases: Iterable[str] = (), limit: Limit | None = None, **policies: Any
+    ) -> Callable[[F], F]: ...
+    def task(self, function: Any = None, **marks: Any) -> Any:
         """Mark a function as ``dwarf.task`` does, register it here, and return it unchanged.
 
-        ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``.
+        It replaces the function that was registered under its URL before. ``policies`` are those of ``dwarf.task``:
+        ``retry``, ``time_budget``.
         """
-        mark = mark_task(url=url, limit=limit, **policies)
+        mark = mark_task(**marks)
         return partial(self._task, mark) if function is None else self._task(mark, function)
 
     def _task(self, mark: Callable[[Any], Any], function: Any) -> Any:
@@ -76,25 +81,46 @@ class LocalHost(Host):
         return function
 
     def add_task(self, url: str, function: Callable[..., Any]) -> None:
-        """Register a function, or anything callable, as the task of a URL. ConfigError where it cannot be one."""
+        """Register a function, or anything callable, as the task of a URL, and replace what was there before.
+
+        ConfigError where it cannot be a task.
+        """
         url = valid_url(url)
         if not callable(function):
             raise ConfigError(f"the task {url!r} must be a function, not {type(function).__name__}")
-        self._tasks[url] = Binding(function, url)
+        self._tasks.put(url, function)
+        self._tell()
 
     def add_graph(self, graph: Graph, *, url: str | None = None) -> None:
-        """Register a graph under its name, or another URL, and the functions on its nodes as tasks."""
+        """Register a graph under its name, or another URL, and the functions on its nodes as tasks.
+
+        A function that was redefined takes the place of the one before. ConfigError where another function has its
+        URL already, and GraphError where that is so between two nodes.
+        """
         if not isinstance(graph, Graph):
             raise ConfigError(f"add_graph needs a Graph, not {type(graph).__name__}")
         url = valid_url(graph.name if url is None else url)
-        for task_url, function in graph.functions.items():
-            self.add_task(task_url, function)
+        self._arrive(graph)
         self._graphs[url] = graph
+
+    def add_functions(self, graph: Graph, urls: Container[str] | None = None) -> None:
+        """Register the functions on a graph's nodes, all or those of some URLs, as when a flow is started on it.
+
+        GraphWarning where cells of a notebook have put another function in the place of one of them.
+        """
+        for url, function in self._arrive(graph, urls).items():
+            warn_replaced(graph, url, function, self._tasks[url].function)
+
+    def _arrive(self, graph: Graph, urls: Container[str] | None = None) -> Mapping[str, Callable[..., Any]]:
+        stale, changed = self._tasks.arrive(graph, urls)
+        if changed:
+            self._tell()
+        return stale
 
     @property
     def functions(self) -> Mapping[str, Callable[..., Any]]:
         """The registered task functions by URL, as of now."""
-        return MappingProxyType({url: binding.function for url, binding in self._tasks.copy().items()})
+        return MappingProxyType(self._tasks.functions())
 
     @property
     def graphs(self) -> Mapping[str, Graph]:
@@ -109,17 +135,33 @@ class LocalHost(Host):
         if graph is None:
             hint = did_you_mean(url, self._graphs)
             raise GraphNotFound(f"this host knows no graph {url!r}{hint or '; register it with host.add_graph'}")
-        for task_url, function in graph.functions.items():
-            if task_url not in self._tasks:  # put on the graph after it was registered
-                self.add_task(task_url, function)
+        self.add_functions(graph)  # some may have been put on it after it was registered
         return graph
+
+    def knows(self, url: str) -> bool:
+        """Whether this host has a task of this URL. Steps of other tasks wait for a process that has it."""
+        return self._tasks.get(url) is not None
+
+    def task_urls(self) -> frozenset[str]:
+        """The URLs of the tasks that this host has, those they had before included."""
+        return self._tasks.urls()
+
+    def resolve(self, text: str) -> str:
+        """The URL that the text of a node stands for: itself, or that of the one function of this name.
+
+        GraphError where several functions have the name.
+        """
+        return self._tasks.resolve(text)
+
+    def former(self, url: str, workflow: str | None = None) -> str | None:
+        """The URL of the task that flows (of this workflow) knew by its bare name, when tasks had no scopes."""
+        return self._tasks.by_name(url)
 
     async def execute_task(self, url: str, flow: Flow) -> None:
         """Run a task. TaskNotFound where there is none; Parked where it parked; else whatever it raises."""
         binding = self._tasks.get(url)
         if binding is None:
-            hint = did_you_mean(url, self._tasks) or "."
-            raise TaskNotFound(f"this host knows no task {url!r}{hint} Is the cell that defines it run?")
+            raise TaskNotFound(f"this host knows no task {url!r}{self._advice(url)}")
         try:
             if binding.is_async:
                 args, kwargs = binding.call_arguments(flow)
@@ -136,6 +178,10 @@ class LocalHost(Host):
             if parked is None:
                 raise
             raise parked from None
+
+    def _advice(self, url: str) -> str:
+        """What to do about a task that is not known."""
+        return near_task(url, self._tasks) or "; register it with host.add_task, or put it on a graph"
 
     def admits(self, url: str) -> bool:
         """Whether the task could start at once: False for a function that needs a thread while all are taken."""

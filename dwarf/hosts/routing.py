@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from dwarf.errors import ConfigError, GraphNotFound, TaskNotFound
+from dwarf.errors import ConfigError, GraphError, GraphNotFound, TaskNotFound
 from dwarf.hosts.protocol import Host
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
@@ -69,6 +69,51 @@ class RoutingHost(Host):
         if add is None:
             raise ConfigError(f"the host that {url!r} leads to takes no functions: route this URL to a LocalHost")
         add(url, function)
+
+    def add_functions(self, graph: Graph) -> None:
+        """Register the functions on a graph's nodes with the hosts that their URLs lead to. ConfigError."""
+        urls: dict[int, list[str]] = {}
+        for url, function in graph.functions.items():
+            host = self.route(url)
+            if hasattr(host, "add_functions"):
+                urls.setdefault(id(host), []).append(url)
+            elif getattr(host, "functions", {}).get(url) is not function:
+                self.add_task(url, function)
+        for each in self._hosts:
+            if id(each) in urls:
+                each.add_functions(graph, urls[id(each)])  # type: ignore[attr-defined]  # asked for above
+
+    def knows(self, url: str) -> bool:
+        """Whether the host that the URL leads to has this task, as far as that host can tell."""
+        host = self.route(url)
+        knows = getattr(host, "knows", None)
+        return host is not None and (knows is None or bool(knows(url)))
+
+    def task_urls(self) -> frozenset[str] | None:
+        """The URLs of the tasks of all hosts, as far as the URLs lead to them; None where a host cannot tell."""
+        found: set[str] = set()
+        for host in self._hosts:
+            urls = getattr(host, "task_urls", None)
+            if urls is None:
+                return None
+            found.update(url for url in urls() if self.route(url) is host)
+        return frozenset(found)
+
+    def resolve(self, text: str) -> str:
+        """The URL that the text of a node stands for: itself, or that of the one function of this name."""
+        if self.route(text) is not None and self.knows(text):
+            return text
+        resolvers = [host.resolve for host in self._hosts if hasattr(host, "resolve")]
+        found = {url for resolve in resolvers if (url := resolve(text)) != text and self.knows(url)}
+        if len(found) > 1:
+            raise GraphError(f"{text!r} is the name of several tasks: write the URL of one, {sorted(found)}")
+        return next(iter(found), text)
+
+    def former(self, url: str, workflow: str | None = None) -> str | None:
+        """The URL of the task that flows (of this workflow) knew by its bare name, when tasks had no scopes."""
+        finders = [host.former for host in self._hosts if hasattr(host, "former")]
+        found = {name for find in finders if (name := find(url, workflow)) is not None and self.knows(name)}
+        return next(iter(found)) if len(found) == 1 else None
 
     @property
     def functions(self) -> Mapping[str, Callable[..., Any]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["address_of", "prepare_folder", "without_password"]
+__all__ = ["address_of", "make_private", "prepare_folder", "without_password"]
 
 _HOME = Path(".dwarf")
+_PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 
 
 def address_of(url: str | os.PathLike[str] | None) -> tuple[str, str]:
@@ -23,14 +25,31 @@ def address_of(url: str | os.PathLike[str] | None) -> tuple[str, str]:
 
 
 def prepare_folder(place: str) -> None:
-    """Make the folder of a database file; one of our own tells git to leave it alone."""
+    """Make the folder of a database file; one of our own is private, and tells git to leave it alone."""
     if place == "memory" or "://" in place:
         return
-    folder = Path(place).parent
-    folder.mkdir(parents=True, exist_ok=True)
+    path = Path(place)
+    folder = path.parent
+    if folder.name != _HOME.name:
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
     ignore = folder / ".gitignore"
-    if folder.name == _HOME.name and not ignore.exists():
+    if not ignore.exists():
         ignore.write_text("*\n", encoding="utf-8")
+    path.touch(mode=_PRIVATE_FILE)  # what the database puts beside it gets the same mode
+    make_private(place)
+
+
+def make_private(place: str) -> None:
+    """Let nobody but their owner read the files of a folder of our own: states, answers and keys are in them."""
+    folder = Path(place).parent
+    if "://" in place or folder.name != _HOME.name:
+        return
+    for path, mode in [(folder, _PRIVATE_FOLDER), *((each, _PRIVATE_FILE) for each in folder.iterdir())]:
+        with suppress(OSError):  # another user's, or gone
+            if path == folder or path.is_file():
+                path.chmod(mode)
 
 
 def without_password(place: str) -> str:

@@ -7,58 +7,31 @@ the tasks are defined a few cells further down.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Any
-from weakref import WeakSet
+from collections.abc import Iterable
 
 from dwarf.errors import TaskNotFound
 from dwarf.hosts import LocalHost
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Step
 from dwarf.workflow.status import Status
-from dwarf.workflow.suggest import did_you_mean
+from dwarf.workflow.suggest import near_task
 
 __all__ = ["CellHost", "Missing", "missing_tasks"]
 
 
 class CellHost(LocalHost):
-    """A host that leaves the tasks it does not know to other processes, or until a cell defines them.
+    """The host of a notebook: what it does not know yet, a cell may define in a moment.
 
     A cell that defines a task again replaces it for good: graphs still hold the function that they were made with, and
     bring it along whenever a flow is started on them.
     """
 
-    def __init__(self, *, max_threads: int | None = None) -> None:
-        super().__init__(max_threads=max_threads)
-        self._replaced: WeakSet[Callable[..., Any]] = WeakSet()
+    def former(self, url: str, workflow: str | None = None) -> str | None:
+        """As that of LocalHost, for the workflows that the cells have defined: others may be another notebook's."""
+        return super().former(url) if workflow is None or workflow in self._graphs else None
 
-    def add_task(self, url: str, function: Callable[..., Any]) -> None:
-        """As that of LocalHost; steps that have waited for the task begin."""
-        known = self._tasks.get(url)
-        if known is not None and known.function is not function:
-            if _is_in(function, self._replaced):
-                return
-            with suppress(TypeError):  # not everything that can be called can be remembered
-                self._replaced.add(known.function)
-        super().add_task(url, function)
-        self._tell()
-
-    def _task(self, mark: Callable[[Any], Any], function: Any) -> Any:
-        with suppress(TypeError):
-            self._replaced.discard(function)
-        return super()._task(mark, function)
-
-    def admits(self, url: str) -> bool:
-        """Whether the task is known and could start at once."""
-        return url in self._tasks and super().admits(url)
-
-
-def _is_in(function: Callable[..., Any], functions: WeakSet[Callable[..., Any]]) -> bool:
-    try:
-        return function in functions
-    except TypeError:
-        return False
+    def _advice(self, url: str) -> str:
+        return f"{near_task(url, self._tasks) or '.'} Is the cell that defines it run?"
 
 
 def missing_tasks(graph: Graph, steps: Iterable[Step], known: Iterable[str]) -> list[str]:
@@ -94,7 +67,7 @@ class Missing:
             self._since = time.monotonic()
         elif time.monotonic() - self._since > self._grace:
             first = missing[0]
-            hint = did_you_mean(first, known)
+            hint = near_task(first, known)
             raise TaskNotFound(
                 f"the flow waits for the task {first!r}, which this lab does not know{hint or '.'} "
                 "Run the cell that defines it: the flow then goes on by itself, and you can wait for it again."

@@ -6,15 +6,16 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from weakref import WeakValueDictionary
 
-from dwarf.errors import ConfigError, EngineClosed
+from dwarf.errors import ConfigError, EngineClosed, GraphError
 from dwarf.hosts import Host, LocalHost
 from dwarf.notebook import kernel
-from dwarf.notebook.addresses import address_of, prepare_folder, without_password
+from dwarf.notebook.addresses import address_of, make_private, prepare_folder, without_password
 from dwarf.notebook.cells import CellHost
 from dwarf.notebook.lists.dashboard import Dashboard
 from dwarf.notebook.lists.inbox import Inbox
@@ -122,6 +123,7 @@ class Lab(Measured):
         except BaseException:
             self._loop.stop()
             raise
+        make_private(place)  # the locks of the engine are there now, too
         at_exit(self._at_exit)
         if kernel.in_kernel():
             threading.Thread(target=_warm_up, name="dwarf-warm-up", daemon=True).start()
@@ -142,14 +144,16 @@ class Lab(Measured):
     @overload
     def task(self, function: F) -> F: ...
     @overload
-    def task(self, *, url: str | None = None, limit: Limit | None = None, **policies: Any) -> Callable[[F], F]: ...
-    def task(self, function: Any = None, *, url: str | None = None, limit: Limit | None = None, **policies: Any) -> Any:
+    def task(
+        self, *, url: str | None = None, aliases: Iterable[str] = (), limit: Limit | None = None, **policies: Any
+    ) -> Callable[[F], F]: ...
+    def task(self, function: Any = None, **marks: Any) -> Any:
         """Make a function a task of this lab. Defining it again replaces it, also for flows that are running.
 
         ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``.
         """
         host = self._local_host()
-        return host.task(url=url, limit=limit, **policies) if function is None else host.task(function)
+        return host.task(**marks) if function is None else host.task(function)
 
     def graph(self, name: str, **graph_options: Any) -> Graph:
         """A new graph, known to this lab under its name; making it again replaces it for flows started later."""
@@ -159,9 +163,13 @@ class Lab(Measured):
         return graph
 
     def register_graphs(self) -> None:
-        """Make known the functions put on the nodes of graphs since they were made."""
+        """Make known the functions put on the nodes of graphs since they were made.
+
+        Where one of them cannot be had, that is told when its own graph is started.
+        """
         for graph in self._graphs.values():
-            self._local_host().add_graph(graph)
+            with suppress(ConfigError, GraphError):
+                self._local_host().add_graph(graph)
 
     def _local_host(self) -> LocalHost:
         if not isinstance(self.host, LocalHost):

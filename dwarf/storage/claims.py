@@ -130,6 +130,12 @@ CLAIM = Statement(
 )
 FLOWS = Statement("claimed_flows", select(*FLOW_COLUMNS).where(in_ids(flows.c.flow_id, "ids")))
 GRAPH = Statement("graph_body", select(graphs.c.body).where(graphs.c.graph_hash == bindparam("graph_hash")))
+OWN_GRAPHS = Statement(
+    "graphs_of_steps",
+    select(steps.c.step_id, steps.c.node, flows.c.graph_hash).where(
+        in_ids(steps.c.step_id, "ids"), flows.c.flow_id == steps.c.flow_id
+    ),
+)
 CONVERGE_ENDED = Statement(
     "converge_ended",
     update(steps)
@@ -168,16 +174,18 @@ def claim_due(
     suspect_at: int = ANY_CRASHES,
     alone: bool = True,
     ceiling: int = ANY_BAND,
+    by_name: Callable[[str], bool] = lambda _: False,
 ) -> Script[Claimed]:
     """Lease up to ``limit`` due steps. ``busy(url)`` says of a task that it cannot be started now.
 
     ``plan_of(graph_hash, body)`` prepares a graph, or answers None where it does not know the hash and was given no
     body. Steps that have lost their process ``suspect_at`` times are run one at a time, so that the one which kills
     it does not take the others along; ``alone`` says that none of them runs here now. ``ceiling`` is the worst band
-    that may be taken.
+    that may be taken. ``by_name(url)``: this may be the bare name of a task, under which flows knew it that were
+    created when tasks had no scopes.
     """
     now = yield Now()
-    choice = yield from _choose(limit, busy, now, random, suspect_at, alone, ceiling)
+    choice = yield from _choose(limit, busy, now, random, suspect_at, alone, ceiling, _Names(by_name, plan_of))
     if choice is None:
         return Claimed(now=now, waking=True)
     wanted, again = choice
@@ -202,8 +210,33 @@ def claim_due(
     return Claimed(now=now, steps=records, lost=lost, read=read)
 
 
+class _Names:
+    """Finds the tasks that steps know by a bare name: those of flows that were created when tasks had no scopes."""
+
+    def __init__(self, by_name: Callable[[str], bool], plan_of: PlanOf) -> None:
+        self._by_name = by_name
+        self._plan_of = plan_of
+
+    def urls(self, due: Sequence[tuple[int, str]]) -> Script[dict[int, str]]:
+        """The URLs of these tasks, by step; given are steps and their tasks."""
+        barely = [step_id for step_id, url in due if self._by_name(url)]
+        found: dict[int, str] = {}
+        if barely:
+            for step_id, node, graph_hash in (yield Fetch(OWN_GRAPHS, {"ids": sorted(barely)})):
+                plan = yield from load_plan(graph_hash, self._plan_of)
+                found[step_id] = plan.nodes[node].url
+        return found
+
+
 def _choose(
-    limit: int, busy: Callable[[str], bool], now: int, random: Random, suspect_at: int, alone: bool, ceiling: int
+    limit: int,
+    busy: Callable[[str], bool],
+    now: int,
+    random: Random,
+    suspect_at: int,
+    alone: bool,
+    ceiling: int,
+    names: _Names,
 ) -> Script[tuple[list[int], int | None] | None]:
     """The due steps to lease, and when a limit that holds others back has room again. None as ``find_due`` has it."""
     admitted = Admitted()
@@ -213,10 +246,11 @@ def _choose(
     found = (yield from find_due(limit, now, (), (), random, calm, ceiling)) if limit > 0 else []
     while found is not None:
         limited: list[tuple[int, str, str]] = []
+        named = yield from names.urls([(step_id, url) for step_id, url, *_ in found])
         for step_id, url, name, rule, crashes in found:
             if step_id in free or crashes >= calm:
                 continue
-            if url in shut or busy(url):
+            if url in shut or busy(named.get(step_id) or url):
                 shut.add(url)
                 continue
             if crashes >= suspect_at:

@@ -142,6 +142,12 @@ def _was_asked_for(flow_id: int, flow: NewFlow) -> Script[bool]:
     )
 
 
+def is_known(idempotency_key: str) -> Script[bool]:
+    """Whether a flow was created under this key."""
+    rows = yield Fetch(BY_ONE_KEY, {"idempotency_key": idempotency_key})
+    return bool(rows)
+
+
 def _known(keys: set[str]) -> Script[dict[str, KeyedRow]]:
     """The flows that were created with these keys."""
     if not keys:

@@ -323,6 +323,16 @@ replicas = Table(
     **_MYSQL,
 )
 
+knowledge = Table(
+    "dwarf_knowledge",
+    metadata,
+    _id("engine_id", primary_key=True, autoincrement=False),
+    _big("told_at"),
+    _payload("tasks", since=2),  # the URLs of the tasks that the engine knows, as a JSON array; null: it cannot tell
+    info={"since": 2},
+    **_MYSQL,
+)
+
 migrations = Table(
     "dwarf_migrations",
     metadata,

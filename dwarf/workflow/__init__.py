@@ -19,6 +19,7 @@ from dwarf.workflow.results import Step as Step
 from dwarf.workflow.results import SubFlow as SubFlow
 from dwarf.workflow.status import Status as Status
 from dwarf.workflow.tasks import task as task
+from dwarf.workflow.values.lookup import register_type as register_type
 
 __all__ = [
     "END",
@@ -37,5 +38,6 @@ __all__ = [
     "Step",
     "SubFlow",
     "Transition",
+    "register_type",
     "task",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
@@ -75,16 +76,18 @@ class Graph:
     ) -> Self:
         """Add a node, or bind a known one anew.
 
-        ``task`` is the URL that the host resolves, or a task function; without one, a new node's URL is its name. On a
+        ``task`` is a task function, or the URL that the host resolves; a text that is no URL of the host is taken for
+        the name of one of its functions when a flow is created. Without a task, a new node's URL is its name. On a
         known node the URL is replaced if a task is given, and its place, its transitions and its fan-in mark are kept.
-        ``limit``, ``retry`` (a Retry, or the number of attempts) and ``time_budget`` (seconds or timedelta for one
-        attempt) default to what the function was marked with. END is not a node: adding it does nothing.
+        A lambda, a partial or a callable object is named after its scope, the graph and the node. ``limit``, ``retry``
+        (a Retry, or the number of attempts) and ``time_budget`` (seconds or timedelta for one attempt) default to what
+        the function was marked with. END is not a node: adding it does nothing.
         """
         name = as_text(name, "the name of a node")
         if limit is not None and not isinstance(limit, Limit):
             raise TypeError(f"the limit of a node must be a Limit, not {type(limit).__name__}")
         given = {"limit": limit, "retry": read_retry(retry), "time_budget": read_time_budget(time_budget)}
-        url, function, marked = _resolve(name, task)
+        url, function, marked = _resolve(self.name, name, task)
         if name == END:
             return self
         slot = self._register(name)
@@ -213,6 +216,14 @@ class Graph:
     def bindings(self) -> Iterable[tuple[str, str, Task | None]]:
         """Each node's name, URL and function, if it was given one."""
         return ((slot.name, slot.url, slot.function) for slot in self._slots)
+
+    def with_urls(self, urls: Mapping[str, str]) -> Self:
+        """A copy in which the nodes named here have these URLs, and no functions."""
+        twin = copy(self)
+        for slot in twin._slots:
+            if slot.name in urls:
+                slot.url, slot.function = urls[slot.name], None
+        return twin
 
     def transitions_from(self, name: str) -> tuple[Transition, ...]:
         """The transitions that leave a node, in order; none where it is unknown."""
@@ -427,7 +438,7 @@ class _Slot:
         return Node(self.name, self.url, fan_in, limit=self.limit, retry=self.retry, time_budget=self.time_budget)
 
 
-def _resolve(name: str, task: str | Task | None) -> tuple[str, Task | None, _Slot | TaskMark]:
+def _resolve(graph: str, name: str, task: str | Task | None) -> tuple[str, Task | None, _Slot | TaskMark]:
     """The URL and the function that a node's ``task`` argument stands for, and what says how it is to be run."""
     if task is None:
         return name, None, _Slot(name, name)
@@ -435,11 +446,9 @@ def _resolve(name: str, task: str | Task | None) -> tuple[str, Task | None, _Slo
         return as_text(task, "the URL of a task"), None, _Slot(name, name)
     if not callable(task):
         raise TypeError(f"the task of a node must be a URL or a function, not {type(task).__name__}")
-    if not hasattr(task, "__dwarf_task__") and getattr(task, "__name__", "<lambda>") == "<lambda>":
-        return name, task, _Slot(name, name)  # a lambda or a callable object has no name of its own
-    from dwarf.workflow.tasks import mark_of
+    from dwarf.workflow.tasks import node_mark
 
-    mark = mark_of(task)
+    mark = node_mark(task, graph, name)
     return mark.url, task, mark
 
 

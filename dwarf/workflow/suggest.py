@@ -13,3 +13,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     by_lower = {candidate.lower(): candidate for candidate in names}
     matches = [by_lower[close] for close in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)]
     return f"; did you mean {' or '.join(map(repr, matches))}?" if matches else ""
+
+
+def near_task(url: str, known: Iterable[str]) -> str:
+    """The tasks that a URL may have been meant for, as ``did_you_mean``: by the whole URL, or by its last part."""
+    known = list(known)
+    whole = did_you_mean(url, known)
+    if whole:
+        return whole
+    by_name = {name.rpartition(".")[2]: name for name in known}
+    from difflib import get_close_matches
+
+    close = get_close_matches(url.rpartition(".")[2], by_name, n=1, cutoff=0.6)
+    return f"; did you mean {by_name[close[0]]!r}?" if close else ""

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, overload
 
 from dwarf.errors import ConfigError
+from dwarf.workflow import scopes
 from dwarf.workflow.binding import Binding as Binding
 from dwarf.workflow.parts import Limit
 from dwarf.workflow.policies import Retry, Seconds, read_retry, read_time_budget
 
-__all__ = ["Binding", "TaskMark", "mark_of", "task", "valid_url"]
+__all__ = ["Binding", "TaskMark", "mark_of", "node_mark", "task", "valid_url"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class TaskMark:
-    """What ``@task`` notes on a function: the URL a host resolves, and how it is to be run."""
+    """What ``@task`` notes on a function: the URL a host resolves, and how it is to be run.
+
+    ``aliases`` are URLs that it had before: steps that wait under one of them are found. ``named`` tells that the URL
+    was given, and not made from the scope and the name.
+    """
 
     url: str
     limit: Limit | None = None
     retry: Retry | None = None
     time_budget: float | None = None
+    aliases: tuple[str, ...] = ()
+    named: bool = False
 
 
 @overload
@@ -33,6 +40,7 @@ def task(function: F) -> F: ...
 def task(
     *,
     url: str | None = None,
+    aliases: Iterable[str] = (),
     limit: Limit | None = None,
     retry: Retry | int | None = None,
     time_budget: Seconds | None = None,
@@ -41,17 +49,22 @@ def task(
     function: Any = None,
     *,
     url: str | None = None,
+    aliases: Iterable[str] = (),
     limit: Limit | None = None,
     retry: Retry | int | None = None,
     time_budget: Seconds | None = None,
 ) -> Any:
     """Mark a function as a task, as ``@task`` or ``@task(url=..., limit=...)``, and return it unchanged.
 
-    The URL defaults to the function's name. The parameter annotated ``Flow`` or named ``flow`` receives the Flow. Every
-    other one is filled from the state field of its name, converted to its annotation; else from its default; else,
-    where the annotation allows it, with None; else the step fails with a StateError. ``**fields`` receives all fields
-    that no other parameter takes. A mapping, dataclass or pydantic model that the function returns is written to the
-    state. It may be a coroutine function. ConfigError where the function cannot be a task.
+    The URL defaults to the scope and the qualified name of the function: ``billing.charge`` in the module ``billing``
+    or in the notebook ``billing.ipynb``, unless a global ``__dwarf_scope__`` there names another scope. ``aliases``
+    are URLs that the task had before, after it was moved or renamed: flows that wait for one of them find it.
+
+    The parameter annotated ``Flow`` or named ``flow`` receives the Flow. Every other one is filled from the state
+    field of its name, converted to its annotation; else from its default; else, where the annotation allows it, with
+    None; else the step fails with a StateError. ``**fields`` receives all fields that no other parameter takes. A
+    mapping, dataclass or pydantic model that the function returns is written to the state. It may be a coroutine
+    function. ConfigError where the function cannot be a task.
 
     ``limit`` bounds how much of it runs at a time, ``retry`` (a Retry, or the number of attempts) lets it be tried
     again after an error, and ``time_budget`` is how long one attempt may take, in seconds or as a timedelta, whatever
@@ -59,7 +72,8 @@ def task(
     """
     if limit is not None and not isinstance(limit, Limit):
         raise ConfigError(f"the limit of a task must be a Limit, not {type(limit).__name__}")
-    policies = {"limit": limit, "retry": read_retry(retry), "time_budget": read_time_budget(time_budget)}
+    marks = {"limit": limit, "retry": read_retry(retry), "time_budget": read_time_budget(time_budget)}
+    policies: dict[str, Any] = {**marks, "aliases": _aliases(aliases)}
     if function is None:
         return functools.partial(_mark, url=url, policies=policies)
     return _mark(function, url, policies)
@@ -69,13 +83,20 @@ def _mark(function: Any, url: str | None, policies: dict[str, Any]) -> Any:
     if not callable(function):
         hint = " (write @task(url=...) to name its URL)" if isinstance(function, str) else ""
         raise ConfigError(f"@task marks functions, not {type(function).__name__}{hint}")
-    mark = TaskMark(valid_url(name_of(function) if url is None else url), **policies)
+    own = scopes.url_of(function) if url is None else url
+    mark = TaskMark(valid_url(own), **policies, named=url is not None)
     Binding(function, mark.url)  # refuses at once what cannot be called
     try:
         function.__dwarf_task__ = mark
     except (AttributeError, TypeError):
         raise ConfigError(f"{function!r} cannot be marked as a task; use host.add_task(url, function)") from None
     return function
+
+
+def _aliases(aliases: object) -> tuple[str, ...]:
+    if isinstance(aliases, str) or not isinstance(aliases, Iterable):
+        raise ConfigError(f"aliases are a list of URLs, not {aliases!r}: task(aliases=[...])")
+    return tuple(dict.fromkeys(valid_url(alias) for alias in aliases))
 
 
 def valid_url(url: object) -> str:
@@ -88,14 +109,24 @@ def valid_url(url: object) -> str:
 
 
 def mark_of(function: Callable[..., Any]) -> TaskMark:
-    """The mark of a function; for one without, a mark whose URL is the function's name."""
+    """The mark of a function; for one without, a mark whose URL is made from its scope and name."""
+    mark = _own_mark(function)
+    return mark if mark is not None else TaskMark(scopes.url_of(function))
+
+
+def node_mark(function: Callable[..., Any], graph: str, node: str) -> TaskMark:
+    """The mark of a function as the task of a node, after which it is named where it has no name of its own."""
+    mark = _own_mark(function)
+    if mark is not None and (mark.named or not scopes.is_nameless(function)):
+        return mark
+    inner: Any = function
+    while mark is None and isinstance(inner, functools.partial):
+        inner = inner.func
+        mark = _own_mark(inner)  # what holds for a function holds for a partial of it, too, but for its names
+    url = scopes.url_of(function, graph, node)
+    return replace(mark, url=url, aliases=(), named=False) if mark is not None else TaskMark(url)
+
+
+def _own_mark(function: Any) -> TaskMark | None:
     mark = getattr(function, "__dwarf_task__", None)
-    return mark if isinstance(mark, TaskMark) else TaskMark(name_of(function))
-
-
-def name_of(function: Any) -> str:
-    """A function's own name; a partial has its function's, and a callable object its class's."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    name = getattr(function, "__name__", None)
-    return name if isinstance(name, str) and name else type(function).__name__
+    return mark if isinstance(mark, TaskMark) else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from dwarf.errors import ConditionError, GraphError
 from dwarf.workflow.conditions import parse
 from dwarf.workflow.drawing.networks import to_networkx
+from dwarf.workflow.identity import another_url, described, same_task
 from dwarf.workflow.lineage import lineage_problems
 from dwarf.workflow.parts import END, shown
 from dwarf.workflow.reducers import Reducer
@@ -77,17 +78,11 @@ def _tasks(graph: Graph) -> Iterator[str]:
         if function is None:
             continue
         first, known = bound.setdefault(url, (name, function))
-        if known != function and not _redefined(known, function):
+        if not same_task(known, function):
             yield (
-                f"nodes {_quoted(first)} and {_quoted(name)} are bound to different functions of one URL, {url!r}; "
-                "mark one of them with a URL of its own: @task(url=...)"
+                f"nodes {_quoted(first)} and {_quoted(name)} are bound to different functions of one URL, {url!r}: "
+                f"{described(known)} and {described(function)}; {another_url(function)}"
             )
-
-
-def _redefined(known: Task, function: Task) -> bool:
-    """Whether these are an older and a newer state of the same function, as when a notebook's cell is run again."""
-    places = {(getattr(each, "__module__", None), getattr(each, "__qualname__", "<")) for each in (known, function)}
-    return len(places) == 1 and "<" not in places.pop()[1]
 
 
 def _entry(graph: Graph) -> Iterator[str]:

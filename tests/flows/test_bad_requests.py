@@ -20,6 +20,7 @@ from dwarf.errors import (
     StateConflict,
     StateError,
     StepNotFound,
+    TaskNotFound,
     ThreadNotFound,
     WaitTimeout,
 )
@@ -44,28 +45,26 @@ async def test_what_is_no_workflow(engine: Engine, workflow: Any) -> None:
         await engine.create(workflow)
 
 
-async def test_an_unknown_task_fails_its_step_and_keeps_the_rest(engine: Engine, host: LocalHost) -> None:
+async def test_an_unknown_task_waits_for_who_knows_it(engine: Engine, host: LocalHost) -> None:
     async def good(flow: Flow) -> None:
-        flow["good"] = 1
+        flow["good"] = flow.get("good", 0) + 1
 
     host.add_task("good", good)
     host.add_graph(Graph("g").add_node("First", "good").add_node("Second", "goood").add_chain("First", "Second", END))
-    flow = await engine.create("g")
-    outcome = await flow
-    assert outcome.status is Status.FAILED
-    assert "'goood'" in outcome.error
-    assert "'good'" in outcome.error, "the text offers what was probably meant"
-    assert outcome.state == {"good": 1}
-    assert names(await flow.history()) == ["First", "Second"]
-
-
-async def test_an_unknown_task_can_be_handled(engine: Engine, host: LocalHost) -> None:
-    async def handle(flow: Flow) -> None:
-        flow["text"] = flow["onErr"]["error"]
-
-    graph = Graph("g").add_node("Task", "nowhere").add_transition("Task", END).add_error_handler("Task", "H")
-    host.add_graph(graph.add_node("H", handle).add_transition("H", END))
-    assert "'nowhere'" in (await engine.run("g")).state["text"]
+    with pytest.raises(TaskNotFound, match=r"node 'Second' needs the task 'goood'.*did you mean 'good'\?"):
+        await engine.create("g")
+    flow = await engine.create("g", check_tasks=False)
+    async with asyncio.timeout(30):
+        async for update in flow.watch():
+            if [step.status for step in update.steps] == [Status.COMPLETED, Status.PENDING]:
+                break
+    text = r"its step 'Second' waits for a process that knows 'goood'; did you mean 'good'\?.*aliases=\['goood'\]"
+    with pytest.raises(WaitTimeout, match=text):
+        await flow.outcome(timeout=0)
+    (shard,) = await engine.shards()
+    assert list(shard.waiting) == ["goood"]
+    host.add_task("goood", good)
+    assert (await flow).state == {"good": 2}
 
 
 async def test_an_unknown_child_workflow_fails_the_caller(engine: Engine) -> None:

@@ -111,7 +111,7 @@ async def test_a_step_that_does_not_wait_or_does_not_exist(engine: Engine) -> No
         await flow.resume("x", step=f"{int(shard) + 1}-{number}-{token}")
     with pytest.raises(InvalidRequest):
         await flow.resume("x", step="nonsense")
-    other = await waiting(engine, Fan().graph)
+    other = await waiting(engine, fan.graph)
     with pytest.raises((StateConflict, StepNotFound)):
         await flow.resume("x", step=(await other.interrupts())[0])
     assert len(await flow.interrupts()) == len(await other.interrupts()) == 3

@@ -63,7 +63,8 @@ async def test_an_answer_after_the_deadline_is_too_late(engine: Engine, clock: V
 
 async def test_answer_and_deadline_race(engine: Engine, clock: VirtualClock) -> None:
     """Whoever comes first wins, the other is told, and the flow ends in either case."""
-    flows = await asyncio.gather(*(engine.create(alone(asking(timeout=HOUR, default="nobody"))) for _ in range(20)))
+    graph = alone(asking(timeout=HOUR, default="nobody"))
+    flows = await asyncio.gather(*(engine.create(graph) for _ in range(20)))
     await asyncio.gather(*flows)
     clock.advance(HOUR + 1)
     results = await asyncio.gather(*(flow.resume("somebody") for flow in flows), return_exceptions=True)

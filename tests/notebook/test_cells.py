@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from dwarf import END, Flow, Graph, Status, TaskNotFound, WaitTimeout
-from dwarf.hosts import LocalHost
 from dwarf.notebook import Lab
 from dwarf.notebook.cells import CellHost, missing_tasks
 from tests.notebook.samples import at, step
@@ -28,11 +27,11 @@ from dwarf.notebook import Lab
 
 lab = Lab("flows.db")
 
-@lab.task
+@lab.task(url="first")
 def first():
     return {"first": "before"}
 
-@lab.task
+@lab.task(url="second")
 async def second():
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -42,7 +41,7 @@ lab.start(graph, key="mine").wait()
 
 
 def two_tasks(lab: Lab) -> Graph:
-    @lab.task
+    @lab.task(url="first")
     def first() -> dict[str, str]:
         return {"first": "here"}
 
@@ -54,12 +53,12 @@ def test_a_flow_whose_process_died_waits_for_the_cells_that_define_its_tasks(mak
     done = subprocess.run([sys.executable, "-c", DIES], cwd=tmp_path, env=environment, check=False)
     assert done.returncode == -signal.SIGKILL
     lab = make_lab("flows.db")
-    run = lab.start(two_tasks(lab), key="mine")
+    run = lab.start(two_tasks(lab), key="mine", check_tasks=False)
     with pytest.raises(WaitTimeout):
         run.wait(0.5)  # the engine has found the step meanwhile, and left it
     assert run.steps[-1].status is Status.PENDING
 
-    @lab.task
+    @lab.task(url="second")
     def second(first: str) -> dict[str, str]:
         return {"second": f"after {first}"}
 
@@ -70,7 +69,7 @@ def test_a_flow_whose_process_died_waits_for_the_cells_that_define_its_tasks(mak
 @pytest.mark.parametrize("how", ["wait", "await"])
 async def test_a_task_that_nobody_defines_is_told_and_the_flow_goes_on(make_lab: MakeLab, how: str) -> None:
     lab = make_lab("memory", prompt_grace=0.3)
-    run = lab.start(two_tasks(lab))
+    run = lab.start(two_tasks(lab), check_tasks=False)
     with pytest.raises(TaskNotFound, match="'second'.*Run the cell"):
         run.wait() if how == "wait" else await run
     assert run.outcome is None
@@ -80,14 +79,17 @@ async def test_a_task_that_nobody_defines_is_told_and_the_flow_goes_on(make_lab:
 
 def test_a_near_miss_is_named(make_lab: MakeLab) -> None:
     lab = make_lab("memory", prompt_grace=0)
-    run = lab.start(two_tasks(lab).add_node("second", "frist"))
+    graph = two_tasks(lab).add_node("second", "frist")
+    with pytest.raises(TaskNotFound, match="did you mean 'first'.*check_tasks=False"):
+        lab.start(graph)
+    run = lab.start(graph, check_tasks=False)
     with pytest.raises(TaskNotFound, match="did you mean 'first'"):
         run.wait()
 
 
 def test_a_lab_that_knows_no_task_of_a_flow_leaves_it_to_others(make_lab: MakeLab, tmp_path: Path) -> None:
     looking_on = make_lab(tmp_path / "shared.db", prompt_grace=0)
-    run = looking_on.start(Graph("two").add_chain("first", "second", END))
+    run = looking_on.start(Graph("two").add_chain("first", "second", END), check_tasks=False)
     found: list[Any] = []
     waiting = threading.Thread(target=lambda: found.append(run.wait().state))
     waiting.start()
@@ -109,10 +111,10 @@ def test_only_steps_that_are_due_miss_their_task() -> None:
 
 def test_a_host_of_cells_takes_what_it_knows() -> None:
     host = CellHost()
-    assert not host.admits("later")
-    assert LocalHost().admits("later")
-    host.task(url="later")(lambda: None)
-    assert host.admits("later")
+    assert not host.knows("later")
+    host.task(url="later", aliases=["former"])(lambda: None)
+    assert host.knows("later")
+    assert host.knows("former")
     host.close()
 
 

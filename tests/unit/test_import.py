@@ -55,10 +55,10 @@ def test_the_exported_names() -> None:
     assert dwarf.__all__ == [
         "END", "Answered", "ConditionError", "ConfigError", "DwarfError", "EngineClosed", "Flow", "FlowCancelled", "FlowFailed",
         "FlowInterrupted", "FlowNotFound", "FlowStopped", "FlowSummary", "FlowUpdate", "Graph", "GraphError",
-        "GraphNotFound", "InterruptTimeout", "InvalidRequest", "Limit", "Node", "NotFound", "Outcome", "Parked",
+        "GraphNotFound", "GraphWarning", "InterruptTimeout", "InvalidRequest", "Limit", "Node", "NotFound", "Outcome", "Parked",
         "PromptNeedsHuman", "Reducer", "ReducerError", "StateConflict", "StateError", "Status", "Step", "StepNotFound",
         "StorageError", "SubFlow", "SubgraphFailed", "TaskError", "TaskNotFound", "ThreadNotFound", "Transition",
-        "WaitTimeout", "__version__", "task",
+        "WaitTimeout", "__version__", "register_type", "task",
     ]  # fmt: skip
     assert set(dwarf.errors.__all__) <= set(dwarf.__all__)
     assert all(hasattr(dwarf, name) for name in dwarf.__all__)

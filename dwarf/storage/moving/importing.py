@@ -18,8 +18,8 @@ from dwarf.workflow.jsontext import JSON, dumps, loads
 from dwarf.workflow.signals import Answer
 from dwarf.workflow.status import Status
 
-Freeze = Callable[[Graph], tuple[str, str, Plan]]
-"""Checks a graph and answers its hash, its text and its plan. GraphError."""
+Freeze = Callable[[Graph, Mapping[str, JSON]], tuple[str, str, Plan]]
+"""Checks a graph, given with the form it came in, and answers its hash, its text and its plan. GraphError."""
 
 PARTS: Mapping[str, str] = {
     column.name: column.type.parts
@@ -104,7 +104,8 @@ class Reader:
 
     def _graph(self, line: Mapping[str, JSON]) -> None:
         try:
-            self._graphs[_hash(line)] = self._freeze(Graph.from_json(line.get("graph")))  # type: ignore[arg-type]
+            form: Any = line.get("graph")
+            self._graphs[_hash(line)] = self._freeze(Graph.from_json(form), form)
         except (GraphError, ConditionError, StateError, TypeError) as error:
             raise BadLine(str(error)) from None
 

@@ -1,15 +1,15 @@
 """Instances of the user's own classes: dataclasses, pydantic models, enums and named tuples.
 
-The class is kept as ``module:qualname`` beside the members, and looked up when the value is read. Only a class that
-really is one of the four is ever made use of, and neither its constructor nor its validators run: the members are set
-as they were. A class that is gone, or that now wants members the stored value lacks, gives the plain dict, tuple or
-enum value. Classes defined inside a function cannot be found again and are kept as their plain members from the start.
+The class is kept by its name beside the members, and looked up among those that are loaded when the value is read.
+Only a class that really is one of the four is ever made use of, and neither its constructor nor its validators run: the
+members are set as they were. A class that is not loaded, or that now wants members the stored value lacks, gives the
+plain dict, tuple or enum value. Classes defined inside a function cannot be found again, unless they are registered,
+and are kept as their plain members from the start.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import sys
 from enum import Enum, Flag
 from typing import Any, Final
@@ -17,6 +17,7 @@ from typing import Any, Final
 from dwarf.workflow.jsontext import JSON
 from dwarf.workflow.values.decoding import decode_list, decode_members
 from dwarf.workflow.values.encoding import TAG, Refused, TooDeep, encode, encode_dict, encode_list
+from dwarf.workflow.values.lookup import class_of, name_of
 
 __all__ = ["READERS", "encode_instance"]
 
@@ -36,27 +37,7 @@ def encode_instance(value: Any, depth: int) -> JSON:
     return NotImplemented
 
 
-# ---------------------------------------------------------------- names of classes
-def _name_of(cls: type) -> str:
-    """``module:qualname``, or nothing for a class that cannot be found by it."""
-    return "" if "<locals>" in cls.__qualname__ else f"{cls.__module__}:{cls.__qualname__}"
-
-
-def _class_of(tag: dict[str, JSON]) -> type | None:
-    """The class of a tagged value, or None. Its module is imported if need be; nothing of it is called."""
-    module_name, _, qualname = tag["type"].partition(":")
-    module = sys.modules.get(module_name)
-    if module is None:
-        try:
-            module = importlib.import_module(module_name)
-        except (Exception, SystemExit):  # noqa: BLE001  whatever a module does that cannot be imported here
-            return None
-    found: Any = module
-    for part in qualname.split("."):
-        found = vars(found).get(part) if hasattr(found, "__dict__") else None  # not getattr: it may run code
-    return found if isinstance(found, type) else None
-
-
+# ---------------------------------------------------------------- members
 def _encode_what_can(members: dict[str, Any], depth: int) -> dict[str, JSON]:
     """The members that have a JSON form; the others, say locks or connections, are left out."""
     result: dict[str, JSON] = {}
@@ -72,7 +53,7 @@ def _encode_what_can(members: dict[str, Any], depth: int) -> dict[str, JSON]:
 
 # ---------------------------------------------------------------- enums
 def _encode_enum(value: Enum, depth: int) -> JSON:
-    name = _name_of(type(value))
+    name = name_of(type(value))
     if not name:
         return encode(value._value_, depth)
     members: dict[str, JSON] = {"name": value._name_}
@@ -83,7 +64,7 @@ def _encode_enum(value: Enum, depth: int) -> JSON:
 def _decode_enum(tag: dict[str, JSON]) -> Any:
     members = decode_members(tag["v"])
     name, value = members["name"], members.get("value", members["name"])
-    cls = _class_of(tag)
+    cls = class_of(tag["type"])
     if cls is None or not issubclass(cls, Enum):
         return value
     if name in cls.__members__:
@@ -98,7 +79,7 @@ def _encode_dataclass(value: Any, depth: int) -> JSON:
     cls = type(value)
     names = [field.name for field in dataclasses.fields(cls) if hasattr(value, field.name)]
     members = {name: getattr(value, name) for name in names}
-    type_name = _name_of(cls)
+    type_name = name_of(cls)
     if not type_name:
         return encode_dict(members, depth)
     result = {TAG: "dataclass", "type": type_name, "v": encode_dict(members, depth + 1)}
@@ -111,7 +92,7 @@ def _encode_dataclass(value: Any, depth: int) -> JSON:
 
 def _decode_dataclass(tag: dict[str, JSON]) -> Any:
     members = decode_members(tag["v"])
-    cls = _class_of(tag)
+    cls = class_of(tag["type"])
     if cls is None or not dataclasses.is_dataclass(cls):
         return members
     try:
@@ -143,7 +124,7 @@ def _encode_model(value: Any, depth: int) -> JSON:
     cls = type(value)
     members = {name: item for name, item in value.__dict__.items() if name in cls.model_fields}
     extra = value.__pydantic_extra__ or {}
-    type_name = _name_of(cls)
+    type_name = name_of(cls)
     if not type_name:
         return encode_dict({**members, **extra}, depth)
     try:
@@ -175,7 +156,7 @@ def _dumped(value: Any) -> Any:
 
 
 def _model_class(tag: dict[str, JSON]) -> Any:
-    cls = _class_of(tag)
+    cls = class_of(tag["type"])
     base = getattr(sys.modules.get("pydantic"), "BaseModel", ())
     return cls if cls is not None and issubclass(cls, base) else None
 
@@ -234,14 +215,14 @@ def _is_named_tuple(cls: type) -> bool:
 
 def _encode_named_tuple(value: tuple[Any, ...], depth: int) -> JSON:
     result: dict[str, JSON] = {TAG: "tuple", "v": encode_list(value, depth + 1)}
-    if name := _name_of(type(value)):
+    if name := name_of(type(value)):
         result["type"] = name
     return result
 
 
 def _decode_tuple(tag: dict[str, JSON]) -> Any:
     items = decode_list(tag["v"])
-    cls = _class_of(tag) if "type" in tag else None
+    cls = class_of(tag["type"]) if "type" in tag else None
     if cls is not None and issubclass(cls, tuple) and len(getattr(cls, "_fields", ())) == len(items):
         return tuple.__new__(cls, items)
     return tuple(items)

@@ -205,8 +205,17 @@ FROM dwarf_schedules
 WHERE dwarf_schedules.next_at <= %s AND dwarf_schedules.paused = 0 ORDER BY dwarf_schedules.next_at
  LIMIT %s;
 
+-- due_steps_of_flow
+SELECT dwarf_steps.node, dwarf_steps.task_url
+FROM dwarf_steps, dwarf_flows
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = %s OR dwarf_flows.root_flow_id = %s) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 ORDER BY dwarf_steps.step_id
+ LIMIT 100;
+
 -- end_flow
 UPDATE dwarf_flows SET status=%s, delete_after_ms=%s, updated_at=%s, error=%s, cancel_reason=%s, final_state=%s WHERE dwarf_flows.flow_id = %s AND dwarf_flows.status IN ('running', 'interrupted');
+
+-- enter_tasks
+INSERT INTO dwarf_knowledge (engine_id, told_at, tasks) VALUES (%s, %s, %s);
 
 -- fail_step
 UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s, traceback=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
@@ -319,6 +328,11 @@ SELECT dwarf_flows.token, dwarf_graphs.body
 FROM dwarf_flows INNER JOIN dwarf_graphs ON dwarf_graphs.graph_hash = dwarf_flows.graph_hash
 WHERE dwarf_flows.flow_id = %s;
 
+-- graphs_of_steps
+SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_flows.graph_hash
+FROM dwarf_steps, dwarf_flows
+WHERE dwarf_steps.step_id IN %s AND dwarf_flows.flow_id = dwarf_steps.flow_id;
+
 -- greatest_flow_id
 SELECT max(dwarf_flows.flow_id) AS max_1
 FROM dwarf_flows;
@@ -409,6 +423,9 @@ WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.
 
 -- leave_replicas
 DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id = %s AND dwarf_replicas.nonce = %s;
+
+-- leave_tasks
+DELETE FROM dwarf_knowledge WHERE dwarf_knowledge.engine_id = %s;
 
 -- limit_gate
 UPDATE dwarf_limit_gates SET turn=(1 - dwarf_limit_gates.turn) WHERE dwarf_limit_gates.limit_name = %s;
@@ -1030,6 +1047,9 @@ DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id IN %s AND dwarf_replic
 -- renew_replica
 UPDATE dwarf_replicas SET seen_at=CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED), beats=(dwarf_replicas.beats + 1), lock_key=%s, server=%s, direct=%s WHERE dwarf_replicas.engine_id = %s AND dwarf_replicas.nonce = %s AND dwarf_replicas.dead = 0;
 
+-- renew_tasks
+UPDATE dwarf_knowledge SET told_at=%s WHERE dwarf_knowledge.engine_id = %s;
+
 -- reserve_ids
 UPDATE dwarf_ids SET next_id=(dwarf_ids.next_id + %s) WHERE dwarf_ids.kind = %s;
 SELECT dwarf_ids.next_id
@@ -1148,6 +1168,20 @@ WHERE dwarf_steps.flow_id = %s AND dwarf_steps.successor_id = 0 ORDER BY dwarf_s
 
 -- take_replica
 UPDATE dwarf_replicas SET nonce=%s, workers=%s, started_at=%s, seen_at=%s, beats=1, dead=0, lock_key=0, server='', direct=0 WHERE dwarf_replicas.engine_id = %s;
+
+-- tasks_of_due_steps
+SELECT dwarf_steps.task_url
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 ORDER BY dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.created_at, dwarf_steps.step_id
+ LIMIT 1000;
+
+-- tasks_of_others
+SELECT dwarf_knowledge.tasks, dwarf_knowledge.told_at
+FROM dwarf_knowledge
+WHERE dwarf_knowledge.engine_id != %s;
+
+-- tell_tasks
+UPDATE dwarf_knowledge SET told_at=%s, tasks=%s WHERE dwarf_knowledge.engine_id = %s;
 
 -- thread
 SELECT dwarf_flows.token, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.parent_flow_id

@@ -199,8 +199,17 @@ FROM dwarf_schedules
 WHERE dwarf_schedules.next_at <= $1::BIGINT AND dwarf_schedules.paused = 0 ORDER BY dwarf_schedules.next_at
  LIMIT $2::INTEGER;
 
+-- due_steps_of_flow
+SELECT dwarf_steps.node, dwarf_steps.task_url
+FROM dwarf_steps, dwarf_flows
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = $1::BIGINT OR dwarf_flows.root_flow_id = $1::BIGINT) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 ORDER BY dwarf_steps.step_id
+ LIMIT 100;
+
 -- end_flow
 UPDATE dwarf_flows SET status=$1::VARCHAR, delete_after_ms=$2::INTEGER, updated_at=$3::BIGINT, error=$4::VARCHAR, cancel_reason=$5::VARCHAR, final_state=$6::VARCHAR WHERE dwarf_flows.flow_id = $7::BIGINT AND (dwarf_flows.status || '') IN ('running', 'interrupted');
+
+-- enter_tasks
+INSERT INTO dwarf_knowledge (engine_id, told_at, tasks) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR);
 
 -- fail_step
 UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR, traceback=$3::VARCHAR WHERE dwarf_steps.step_id = $4::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $5::BIGINT;
@@ -313,6 +322,11 @@ SELECT dwarf_flows.token, dwarf_graphs.body
 FROM dwarf_flows JOIN dwarf_graphs ON dwarf_graphs.graph_hash = dwarf_flows.graph_hash
 WHERE dwarf_flows.flow_id = $1::BIGINT;
 
+-- graphs_of_steps
+SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_flows.graph_hash
+FROM dwarf_steps, dwarf_flows
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_flows.flow_id = dwarf_steps.flow_id;
+
 -- greatest_flow_id
 SELECT max(dwarf_flows.flow_id) AS max_1
 FROM dwarf_flows;
@@ -403,6 +417,9 @@ WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.
 
 -- leave_replicas
 DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id = $1::BIGINT AND dwarf_replicas.nonce = $2::VARCHAR;
+
+-- leave_tasks
+DELETE FROM dwarf_knowledge WHERE dwarf_knowledge.engine_id = $1::BIGINT;
 
 -- limit_gate
 UPDATE dwarf_limit_gates SET turn=(1 - dwarf_limit_gates.turn) WHERE dwarf_limit_gates.limit_name = $1::VARCHAR;
@@ -1024,6 +1041,9 @@ DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id = ANY(CAST($1 AS BIGIN
 -- renew_replica
 UPDATE dwarf_replicas SET seen_at=CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT), beats=(dwarf_replicas.beats + 1), lock_key=$1::BIGINT, server=$2::VARCHAR, direct=$3::SMALLINT WHERE dwarf_replicas.engine_id = $4::BIGINT AND dwarf_replicas.nonce = $5::VARCHAR AND dwarf_replicas.dead = 0;
 
+-- renew_tasks
+UPDATE dwarf_knowledge SET told_at=$1::BIGINT WHERE dwarf_knowledge.engine_id = $2::BIGINT;
+
 -- reserve_ids
 UPDATE dwarf_ids SET next_id=(dwarf_ids.next_id + $1::BIGINT) WHERE dwarf_ids.kind = $2::VARCHAR RETURNING dwarf_ids.next_id;
 
@@ -1136,6 +1156,20 @@ WHERE dwarf_steps.flow_id = $3::BIGINT AND dwarf_steps.successor_id = 0 ORDER BY
 
 -- take_replica
 UPDATE dwarf_replicas SET nonce=$1::VARCHAR, workers=$2::INTEGER, started_at=$3::BIGINT, seen_at=$3::BIGINT, beats=1, dead=0, lock_key=0, server='', direct=0 WHERE dwarf_replicas.engine_id = $4::BIGINT;
+
+-- tasks_of_due_steps
+SELECT dwarf_steps.task_url
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 ORDER BY dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.created_at, dwarf_steps.step_id
+ LIMIT 1000;
+
+-- tasks_of_others
+SELECT dwarf_knowledge.tasks, dwarf_knowledge.told_at
+FROM dwarf_knowledge
+WHERE dwarf_knowledge.engine_id != $1::BIGINT;
+
+-- tell_tasks
+UPDATE dwarf_knowledge SET told_at=$1::BIGINT, tasks=$2::VARCHAR WHERE dwarf_knowledge.engine_id = $3::BIGINT;
 
 -- thread
 SELECT dwarf_flows.token, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.parent_flow_id

@@ -199,8 +199,17 @@ FROM dwarf_schedules
 WHERE dwarf_schedules.next_at <= ? AND dwarf_schedules.paused = 0 ORDER BY dwarf_schedules.next_at
  LIMIT ? OFFSET ?;
 
+-- due_steps_of_flow
+SELECT dwarf_steps.node, dwarf_steps.task_url
+FROM dwarf_steps, dwarf_flows
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = ? OR dwarf_flows.root_flow_id = ?) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 ORDER BY dwarf_steps.step_id
+ LIMIT 100 OFFSET ?;
+
 -- end_flow
 UPDATE dwarf_flows SET status=?, delete_after_ms=?, updated_at=?, error=?, cancel_reason=?, final_state=? WHERE dwarf_flows.flow_id = ? AND dwarf_flows.status IN ('running', 'interrupted');
+
+-- enter_tasks
+INSERT INTO dwarf_knowledge (engine_id, told_at, tasks) VALUES (?, ?, ?);
 
 -- fail_step
 UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
@@ -313,6 +322,11 @@ SELECT dwarf_flows.token, dwarf_graphs.body
 FROM dwarf_flows JOIN dwarf_graphs ON dwarf_graphs.graph_hash = dwarf_flows.graph_hash
 WHERE dwarf_flows.flow_id = ?;
 
+-- graphs_of_steps
+SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_flows.graph_hash
+FROM dwarf_steps, dwarf_flows
+WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_flows.flow_id = dwarf_steps.flow_id;
+
 -- greatest_flow_id
 SELECT max(dwarf_flows.flow_id) AS max_1
 FROM dwarf_flows;
@@ -403,6 +417,9 @@ WHERE dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.
 
 -- leave_replicas
 DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id = ? AND dwarf_replicas.nonce = ?;
+
+-- leave_tasks
+DELETE FROM dwarf_knowledge WHERE dwarf_knowledge.engine_id = ?;
 
 -- limit_gate
 UPDATE dwarf_limit_gates SET turn=(1 - dwarf_limit_gates.turn) WHERE dwarf_limit_gates.limit_name = ?;
@@ -1024,6 +1041,9 @@ DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id IN (SELECT value FROM 
 -- renew_replica
 UPDATE dwarf_replicas SET seen_at=CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER), beats=(dwarf_replicas.beats + 1), lock_key=?, server=?, direct=? WHERE dwarf_replicas.engine_id = ? AND dwarf_replicas.nonce = ? AND dwarf_replicas.dead = 0;
 
+-- renew_tasks
+UPDATE dwarf_knowledge SET told_at=? WHERE dwarf_knowledge.engine_id = ?;
+
 -- reserve_ids
 UPDATE dwarf_ids SET next_id=(dwarf_ids.next_id + ?) WHERE dwarf_ids.kind = ? RETURNING next_id;
 
@@ -1136,6 +1156,20 @@ WHERE dwarf_steps.flow_id = ? AND dwarf_steps.successor_id = 0 ORDER BY dwarf_st
 
 -- take_replica
 UPDATE dwarf_replicas SET nonce=?, workers=?, started_at=?, seen_at=?, beats=1, dead=0, lock_key=0, server='', direct=0 WHERE dwarf_replicas.engine_id = ?;
+
+-- tasks_of_due_steps
+SELECT dwarf_steps.task_url
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 ORDER BY dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.created_at, dwarf_steps.step_id
+ LIMIT 1000 OFFSET ?;
+
+-- tasks_of_others
+SELECT dwarf_knowledge.tasks, dwarf_knowledge.told_at
+FROM dwarf_knowledge
+WHERE dwarf_knowledge.engine_id != ?;
+
+-- tell_tasks
+UPDATE dwarf_knowledge SET told_at=?, tasks=? WHERE dwarf_knowledge.engine_id = ?;
 
 -- thread
 SELECT dwarf_flows.token, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.parent_flow_id

@@ -54,7 +54,7 @@ async def test_a_host_admits_what_it_has_threads_for() -> None:
     gate = Gate()
     host.add_task("gate", gate)
 
-    @host.task
+    @host.task(url="quick")
     async def quick(flow: Flow) -> None: ...
 
     assert host.admits("gate")
@@ -101,7 +101,7 @@ async def test_more_calls_than_threads_wait_their_turn() -> None:
     lock, running, most = threading.Lock(), 0, 0
     both = threading.Barrier(2)
 
-    @host.task
+    @host.task(url="work")
     def work(flow: Flow) -> None:
         nonlocal running, most
         with lock:
@@ -385,7 +385,7 @@ from dwarf.workflow.flow import Flow
 host = LocalHost()
 started = threading.Event()
 
-@host.task
+@host.task(url="hang")
 def hang(flow):
     started.set()
     threading.Event().wait()

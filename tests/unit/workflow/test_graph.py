@@ -15,6 +15,8 @@ from dwarf.workflow.graph import END, Graph, Limit, Node, Transition
 from dwarf.workflow.reducers import Reducer
 from dwarf.workflow.tasks import task
 
+RESERVE = f"{__name__}.reserve"
+
 
 def reserve(flow: Any) -> None: ...
 
@@ -76,8 +78,8 @@ def test_a_known_node_gets_a_new_task_and_keeps_its_place_and_its_mark() -> None
 
 def test_adding_a_known_node_without_a_task_keeps_its_task() -> None:
     graph = Graph("g").add_node("a", reserve).add_node("a", fan_in=True)
-    assert graph.nodes == (Node("a", "reserve", fan_in=True),)
-    assert graph.functions == {"reserve": reserve}
+    assert graph.nodes == (Node("a", RESERVE, fan_in=True),)
+    assert graph.functions == {RESERVE: reserve}
 
 
 def test_a_mark_may_come_before_its_node() -> None:
@@ -89,21 +91,21 @@ def test_a_mark_may_come_before_its_node() -> None:
 def test_functions_bring_their_url_and_their_limit() -> None:
     graph = Graph("g").add_node("Reserve", reserve).add_node("Charge", charge)
     assert graph.nodes == (
-        Node("Reserve", "reserve"),
+        Node("Reserve", RESERVE),
         Node("Charge", "billing/charge", limit=Limit(concurrency=2)),
     )
-    assert graph.functions == {"reserve": reserve, "billing/charge": charge}
+    assert graph.functions == {RESERVE: reserve, "billing/charge": charge}
     graph.add_node("Charge", "elsewhere")
     assert graph.nodes[1] == Node("Charge", "elsewhere")
-    assert graph.functions == {"reserve": reserve}
+    assert graph.functions == {RESERVE: reserve}
 
 
 def test_functions_without_a_name_have_the_url_of_their_node() -> None:
     double, triple = functools.partial(pow, 2), functools.partial(pow, 3)
     graph = Graph("g").add_node("A", lambda flow: None).add_node("B", double).add_node("C", triple)
-    assert [node.url for node in graph.nodes] == ["A", "B", "C"]
-    assert graph.functions["B"] is double
-    assert graph.functions["C"] is triple
+    assert [node.url for node in graph.nodes] == [f"{__name__}.g.A", "builtins.g.B", "builtins.g.C"]
+    assert graph.functions["builtins.g.B"] is double
+    assert graph.functions["builtins.g.C"] is triple
 
 
 def test_a_limit_can_be_given_for_a_node() -> None:
@@ -222,7 +224,7 @@ def test_graphs_are_equal_by_definition() -> None:
         return Graph("g", reducers={"n": "add"}).add_node("a", reserve).add_chain("a", "b", END)
 
     assert build() == build()
-    assert build() == build().add_node("a", "reserve")
+    assert build() == build().add_node("a", RESERVE)
     assert build() != build().add_node("a", "other")
     assert build() != build().add_goto("a", "b")
     assert build() != build().set_fan_in("b")
@@ -241,7 +243,7 @@ def test_a_copy_is_independent() -> None:
     assert twin == graph
     assert twin.functions == graph.functions
     twin.add_node("a", "other").add_goto("a", "b").set_fan_in("b").set_reducer("n", "max")
-    assert graph == Graph("g", reducers={"n": "add"}).add_node("a", "reserve").add_chain("a", "b", END)
+    assert graph == Graph("g", reducers={"n": "add"}).add_node("a", RESERVE).add_chain("a", "b", END)
     assert pickle.loads(pickle.dumps(graph)) == graph
 
 

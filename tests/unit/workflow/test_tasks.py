@@ -17,7 +17,7 @@ def test_bare_it_returns_the_function_itself_marked() -> None:
     def charge(flow: Flow) -> None: ...
 
     assert task(charge) is charge
-    assert mark_of(charge) == TaskMark("charge")
+    assert mark_of(charge) == TaskMark(f"{__name__}.test_bare_it_returns_the_function_itself_marked.<locals>.charge")
 
 
 def test_with_arguments() -> None:
@@ -26,12 +26,12 @@ def test_with_arguments() -> None:
     @task(url="billing/charge", limit=limit)
     def charge(flow: Flow) -> None: ...
 
-    assert mark_of(charge) == TaskMark("billing/charge", limit)
+    assert mark_of(charge) == TaskMark("billing/charge", limit, named=True)
 
     @task()
     def other(flow: Flow) -> None: ...
 
-    assert mark_of(other) == TaskMark("other")
+    assert mark_of(other) == TaskMark(f"{__name__}.test_with_arguments.<locals>.other")
 
 
 def test_a_marked_function_is_called_as_before() -> None:
@@ -81,12 +81,13 @@ def test_the_url_of_what_is_not_marked() -> None:
 
     def charge(flow: Flow, amount: int) -> None: ...
 
-    assert mark_of(charge).url == "charge"
-    assert mark_of(functools.partial(charge, amount=1)).url == "charge"
-    assert mark_of(functools.partial(functools.partial(charge), amount=1)).url == "charge"
-    assert mark_of(Caller()).url == "Caller"
-    assert mark_of(Caller().method).url == "method"
-    assert mark_of(lambda flow: None).url == "<lambda>"
+    here = f"{__name__}.test_the_url_of_what_is_not_marked.<locals>"
+    assert mark_of(charge).url == f"{here}.charge"
+    assert mark_of(functools.partial(charge, amount=1)).url == f"{here}.charge"
+    assert mark_of(functools.partial(functools.partial(charge), amount=1)).url == f"{here}.charge"
+    assert mark_of(Caller()).url == f"{here}.Caller"
+    assert mark_of(Caller().method).url == f"{here}.Caller.method"
+    assert mark_of(lambda flow: None).url == f"{here}.<lambda>"
     assert mark_of(charge).limit is None
 
 

@@ -222,13 +222,14 @@ def test_names_are_shown_without_their_scheme() -> None:
 
 
 def test_two_functions_of_one_url_are_a_problem() -> None:
-    def make() -> Any:
+    def make(rate: int) -> Any:
         @task(url="work")
-        def work(flow: Any) -> None: ...
+        def work(flow: Any) -> int:
+            return rate
 
         return work
 
-    first, second = make(), make()
+    first, second = make(1), make(2)
     found = problems(Graph("g").add_node("a", first).add_node("b", second).add_chain("a", "b", END))
     assert len(found) == 1
     assert "nodes 'a' and 'b' are bound to different functions of one URL, 'work'" in found[0]
@@ -242,7 +243,7 @@ def test_a_function_defined_again_is_no_problem() -> None:
     exec("def work(flow): ...", space)
     graph.add_node("b", space["work"])
     assert problems(graph) == []
-    assert graph.functions["work"] is space["work"]
+    assert graph.functions["main.work"] is space["work"]
 
 
 def test_a_large_graph_is_checked_quickly() -> None:

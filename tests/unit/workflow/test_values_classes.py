@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
+import warnings
 from collections import namedtuple
 from dataclasses import InitVar, dataclass, field, make_dataclass
 from datetime import datetime, timedelta, timezone
@@ -17,8 +19,9 @@ import pandas as pd
 import pydantic
 import pytest
 
-from dwarf.errors import StateError
+from dwarf.errors import ConfigError, StateError
 from dwarf.workflow.values import from_json, to_json
+from dwarf.workflow.values.lookup import register_type
 from tests.unit.workflow.test_values import there_and_back
 
 CALLS: list[str] = []
@@ -291,14 +294,76 @@ def test_a_module_that_breaks_on_import_is_as_good_as_gone(tmp_path: Any, monkey
     assert from_json({"$dwarf": "dataclass", "type": "broken_module_for_values:X", "v": {"a": 1}}) == {"a": 1}
 
 
-def test_a_module_is_imported_when_a_value_needs_it(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_has_no_module_imported(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "late_module_for_values.py").write_text(
         "from dataclasses import dataclass\n@dataclass\nclass X:\n    a: int\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    back = from_json({"$dwarf": "dataclass", "type": "late_module_for_values:X", "v": {"a": 1}})
+    stored = {"$dwarf": "dataclass", "type": "late_module_for_values:X", "v": {"a": 1}}
+    with pytest.warns(UserWarning, match="'late_module_for_values:X', which no loaded module has"):
+        assert from_json(stored) == {"a": 1}
+    assert from_json(stored) == {"a": 1}  # it is said once
+    assert "late_module_for_values" not in sys.modules
+    module = importlib.import_module("late_module_for_values")
+    assert from_json(stored) == module.X(1)
     monkeypatch.delitem(sys.modules, "late_module_for_values")
-    assert (type(back).__name__, back.a) == ("X", 1)
+
+
+@pytest.mark.parametrize("name", ["os:system", "builtins:type", "subprocess:Popen", "sys:modules", "x", ":", "a:b:c"])
+@pytest.mark.parametrize("kind", ["dataclass", "model", "enum", "tuple", "model_json"])
+def test_only_kept_kinds_of_classes_are_found(name: str, kind: str) -> None:
+    members: Any = [1] if kind == "tuple" else {"name": "X", "value": 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        back = from_json({"$dwarf": kind, "type": name, "v": members})
+    assert type(back) in (dict, tuple, int)
+
+
+def test_a_class_is_known_by_its_scope(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "from dataclasses import dataclass\n@dataclass\nclass Order:\n    n: int\n"
+    module = ModuleType("orders_of_values")
+    module.__dict__["__dwarf_scope__"] = "fraud"
+    monkeypatch.setitem(sys.modules, "orders_of_values", module)
+    exec(source, vars(module))
+    order = module.__dict__["Order"](1)
+    stored = to_json(order)
+    assert stored["type"] == "fraud:Order"
+    assert from_json(stored) == order
+    other = ModuleType("orders_of_values")
+    exec(source, vars(other))
+    monkeypatch.setitem(sys.modules, "orders_of_values", other)  # as another notebook would have it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert from_json(stored) == {"n": 1}
+
+
+def test_a_class_of_the_main_program_is_known_by_its_scope_and_by_its_former_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    main = ModuleType("__main__")
+    main.__dict__["__file__"] = "/x/etl.py"
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    exec("from dataclasses import dataclass\n@dataclass\nclass Order:\n    n: int\n", vars(main))
+    order = main.__dict__["Order"](1)
+    stored = to_json(order)
+    assert stored["type"] == "etl:Order"
+    assert from_json(stored) == from_json({**stored, "type": "__main__:Order"}) == order
+
+
+def test_a_class_made_in_a_function_is_kept_once_it_is_registered() -> None:
+    @dataclass
+    class Local:
+        n: int
+
+    assert to_json(Local(1)) == {"n": 1}
+    assert register_type(Local) is Local
+    assert from_json(to_json(Local(1))) == Local(1)
+
+
+@pytest.mark.parametrize("cls", [int, object, 5, ModuleType])
+def test_only_kinds_that_are_kept_can_be_registered(cls: Any) -> None:
+    with pytest.raises(ConfigError, match="register_type takes"):
+        register_type(cls)
 
 
 def test_classes_of_a_notebook_may_be_defined_again(monkeypatch: pytest.MonkeyPatch) -> None:

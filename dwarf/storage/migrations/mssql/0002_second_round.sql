@@ -1,5 +1,12 @@
 ALTER TABLE dwarf_flows ADD scheduled_at BIGINT NOT NULL DEFAULT 0;
 
+CREATE TABLE dwarf_knowledge (
+    engine_id BIGINT NOT NULL,
+    told_at BIGINT NOT NULL DEFAULT 0,
+    tasks NVARCHAR(max) NULL,
+    PRIMARY KEY (engine_id)
+);
+
 ALTER TABLE dwarf_replicas ADD beats BIGINT NOT NULL DEFAULT 0;
 
 ALTER TABLE dwarf_replicas ADD dead INTEGER NOT NULL DEFAULT 0;

@@ -1,6 +1,13 @@
 ALTER TABLE dwarf_flows
     ADD COLUMN scheduled_at BIGINT NOT NULL DEFAULT 0;
 
+CREATE TABLE dwarf_knowledge (
+    engine_id BIGINT NOT NULL,
+    told_at BIGINT NOT NULL DEFAULT 0,
+    tasks LONGTEXT,
+    PRIMARY KEY (engine_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
 ALTER TABLE dwarf_replicas
     ADD COLUMN beats BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN dead INTEGER NOT NULL DEFAULT 0,

@@ -1,5 +1,12 @@
 ALTER TABLE dwarf_flows ADD COLUMN scheduled_at BIGINT DEFAULT 0 NOT NULL;
 
+CREATE TABLE dwarf_knowledge (
+    engine_id BIGINT NOT NULL,
+    told_at BIGINT DEFAULT 0 NOT NULL,
+    tasks TEXT,
+    PRIMARY KEY (engine_id)
+);
+
 ALTER TABLE dwarf_replicas ADD COLUMN beats BIGINT DEFAULT 0 NOT NULL;
 
 ALTER TABLE dwarf_replicas ADD COLUMN dead INTEGER DEFAULT 0 NOT NULL;

@@ -1,0 +1,143 @@
+"""Which tasks are known here, and to the other engines of a shard; and the words for one that nobody knows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from dwarf.core.plan import Plan
+from dwarf.errors import DwarfError, EngineClosed, TaskNotFound
+from dwarf.storage.knowledge import (
+    due_steps_of,
+    forget_tasks,
+    renew_tasks,
+    tasks_of_due_steps,
+    tasks_of_others,
+    tell_tasks,
+)
+from dwarf.workflow.suggest import near_task
+
+if TYPE_CHECKING:
+    from dwarf.engine.replica import Replica
+
+LOOK_S = 2.0  # between looks at what the host knows
+RENEW_S = 20.0
+LOG_AGAIN_S = 60.0
+
+
+class Knowledge:
+    """Tells the other engines of a shard which tasks this one knows, and says which of a flow's nobody knows."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._told: frozenset[str] | None = None
+        self._told_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._logged: dict[str, float] = {}
+
+    async def enter(self) -> None:
+        """Tell, before any work is done. An engine that runs nothing has nothing to tell."""
+        if self._replica.settings.workers:
+            await self._tell()
+
+    def start(self) -> None:
+        """Begin to look at what the host knows."""
+        if self._replica.settings.workers:
+            self._task = asyncio.create_task(self._run(), name="dwarf-knowledge")
+
+    async def aclose(self) -> None:
+        """Leave."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        with suppress(DwarfError, TimeoutError):
+            async with asyncio.timeout(2 * LOOK_S):
+                await self._replica.database.write(lambda: forget_tasks(self._replica.engine_id))
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                if known_tasks(self._replica.host) != self._told:
+                    await self._tell()
+                elif self._replica.database.registers and time.monotonic() - self._told_at > RENEW_S:
+                    self._told_at = time.monotonic()
+                    await self._replica.database.write(lambda: renew_tasks(self._replica.engine_id))
+            except EngineClosed:
+                return
+            except Exception as error:  # noqa: BLE001 - others learn it later
+                self._replica.failed(error)
+
+    async def _tell(self) -> None:
+        known = known_tasks(self._replica.host)
+        await self._replica.database.write(lambda: tell_tasks(self._replica.engine_id, known))
+        self._told, self._told_at = known, time.monotonic()
+
+    async def unknown(self, urls: Iterable[str]) -> list[str]:
+        """Those of the tasks that neither this host nor another living engine knows."""
+        replica = self._replica
+        admission = replica.admission
+        missing = [url for url in dict.fromkeys(urls) if not (admission.knows(url) or admission.by_name(url))]
+        if not missing:
+            return []
+        database = replica.database
+        others = await database.read(lambda: tasks_of_others(replica.engine_id, renewed=database.registers))
+        return [] if others is None else [url for url in missing if url not in others]
+
+    async def require(self, plan: Plan) -> None:
+        """TaskNotFound where a flow of this graph would wait for a task that nobody knows."""
+        if not self._replica.settings.workers:
+            return
+        asked = {node.url: node.name for node in plan.graph.nodes if not _is_elsewhere(node)}
+        for url in await self.unknown(asked):
+            raise TaskNotFound(
+                f"graph {plan.name!r}: node {asked[url]!r} needs the task {url!r}, which neither this host nor another "
+                f"living engine knows{near_task(url, known_tasks(self._replica.host) or ())}. Register it first, or "
+                "create the flow with check_tasks=False, to have it wait for a process that knows the task"
+            )
+
+    async def waiting(self) -> dict[str, str]:
+        """The tasks that due steps of this shard wait for and nobody knows, each with a sentence about it."""
+        due = await self._replica.database.read(tasks_of_due_steps)
+        known = known_tasks(self._replica.host) or ()
+        return {url: waits_for(url, known) for url in await self.unknown(due)}
+
+    async def of_flow(self, flow_id: int) -> str:
+        """What steps of a flow wait for though nobody knows it, as the end of a sentence; or ""."""
+        due = await self._replica.database.read(lambda: due_steps_of(flow_id))
+        unknown = await self.unknown(url for _, url in due)
+        known = known_tasks(self._replica.host) or ()
+        nodes = {url: node for node, url in reversed(due)}
+        return "".join(f"; its step {nodes[url]!r} {waits_for(url, known)}" for url in unknown)
+
+    async def note(self, urls: Iterable[str]) -> None:
+        """Say in the log, once a minute for each, that steps wait for tasks which nobody knows."""
+        now = time.monotonic()
+        fresh = [url for url in urls if now - self._logged.get(url, -LOG_AGAIN_S) >= LOG_AGAIN_S]
+        self._logged.update(dict.fromkeys(fresh, now))
+        for url in await self.unknown(fresh):
+            known = known_tasks(self._replica.host) or ()
+            self._replica.log.warning("shard %s: a step %s", self._replica.shard, waits_for(url, known))
+
+
+def known_tasks(host: Any) -> frozenset[str] | None:
+    """The URLs of the tasks that a host knows; None for one that cannot tell."""
+    if getattr(host, "knows", None) is None:
+        return None
+    urls = getattr(host, "task_urls", None)
+    return None if urls is None else urls()
+
+
+def waits_for(url: str, known: Iterable[str]) -> str:
+    """What a step does whose task nobody knows, and what to write if the task was renamed."""
+    hint = near_task(url, known)
+    return f"waits for a process that knows {url!r}{hint}; if the task was renamed: @task(aliases=[{url!r}])"
+
+
+def _is_elsewhere(node: Any) -> bool:
+    """Whether a node is meant for replicas of a kind, of which none may be there yet."""
+    return bool(getattr(node, "labels", ()) or getattr(node, "executor", ""))
