@@ -21,7 +21,6 @@
 
     GraphWarning (UserWarning)           not an error: a finding of ``Graph.check`` about a graph that is used
     TaskError                            for tasks to raise, with a status code and properties
-    GraphWarning (UserWarning)           a valid graph that probably does not do what was meant
     Parked (BaseException)               not an error: the control signal of interrupt, subgraph and retry
 """
 

@@ -43,7 +43,7 @@ def _statements(name: str, version: int) -> Iterator[str]:
         ]
         if _since(table) == version:
             yield from _create(name, table, indexes)
-        else:
+        elif _since(table) < version:
             columns = [column for column in table.columns if _since(column) == version]
             yield from _alter(name, table, columns, indexes)
 

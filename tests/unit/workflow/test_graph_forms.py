@@ -52,9 +52,10 @@ def test_networkx_has_everything(order: Graph) -> None:
     assert isinstance(network, nx.MultiDiGraph)
     assert network.graph == {"name": "Order", "entry": "A", "reducers": {"n": "add"}}
     assert list(network.nodes) == ["A", "B", "J", END]
-    assert network.nodes["A"] == {"url": "u", "fan_in": False, "limit": Limit(concurrency=1), "entry": True}
-    assert network.nodes["J"] == {"url": "J", "fan_in": True, "limit": None, "entry": False}
-    assert network.nodes[END] == {"url": END, "fan_in": False, "limit": None, "entry": False}
+    bare = {"limit": None, "retry": None, "time_budget": None}
+    assert network.nodes["A"] == {"url": "u", "fan_in": False, **bare, "limit": Limit(concurrency=1), "entry": True}
+    assert network.nodes["J"] == {"url": "J", "fan_in": True, **bare, "entry": False}
+    assert network.nodes[END] == {"url": END, "fan_in": False, **bare, "entry": False}
     edges = sorted(network.edges(keys=True, data=True), key=lambda edge: edge[2])
     assert [(source, target) for source, target, _, _ in edges] == [
         ("A", "B"),
