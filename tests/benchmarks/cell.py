@@ -59,7 +59,7 @@ def stored_bytes(url: str) -> str:
         columns = [column.name for column in table.columns if isinstance(column.type, Payload)]
         if columns:
             text = [f"CAST({name} AS BLOB)" if url.startswith("sqlite") else name for name in columns]
-            total = " + ".join(f"{length}({name})" for name in text)
+            total = " + ".join(f"coalesce({length}({name}), 0)" for name in text)  # NULL where there is none
             of_tables.append(f"(SELECT coalesce(sum({total}), 0) FROM {table.name})")
     return f"SELECT {' + '.join(of_tables)}"
 
