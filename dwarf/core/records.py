@@ -66,6 +66,8 @@ class StepRecord:
     claimed_at: int
     crashes: int = 0
     started_at: int = 0  # of the first attempt; 0 where this is it
+    ran_us: int = 0  # the time in the task, as measured in this attempt
+    waited_us: int = 0  # the time for which the task has waited here, for a thread
 
     @property
     def time_budget_ms(self) -> int:
@@ -91,7 +93,7 @@ class StepRecord:
         step.lease_seq = 1
         step.created_at = now
         step.claimed_at = step.started_at = now
-        step.crashes = 0
+        step.crashes = step.ran_us = step.waited_us = 0
         return step
 
 

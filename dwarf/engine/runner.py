@@ -233,6 +233,7 @@ class Runner:
         deadline = self._replica.shared.deadlines.within(budget, runner)
         watchdog = self._replica.watchdog
         watchdog.begun(deadline, url)
+        began = time.perf_counter()
         try:
             with deadline:
                 if seams.active is not None:
@@ -258,6 +259,7 @@ class Runner:
             return error
         finally:
             watchdog.ended(deadline)
+            _note_times(step, flow, began)
         if not deadline.passed and time.monotonic() >= deadline.at:
             return _late(budget)  # it has blocked the loop, so that nothing could stop it
         try:
@@ -431,6 +433,13 @@ class Runner:
 
 async def _all_done(tasks: set[asyncio.Task[None]]) -> None:
     await asyncio.wait(tasks)
+
+
+def _note_times(step: StepRecord, flow: Flow, asked: float) -> None:
+    """Keep how long the task ran, and how long it waited for its thread after the host was ``asked`` to run it."""
+    began, ended = flow._spent or (asked, time.perf_counter())
+    step.ran_us = max(round((ended - began) * 1e6), 1)
+    step.waited_us = max(round((began - asked) * 1e6), 0)
 
 
 def _runs(task: asyncio.Task[Any]) -> bool:

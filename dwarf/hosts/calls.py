@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import inspect
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from dwarf.workflow.binding import Binding
@@ -20,7 +21,7 @@ class ThreadCall:
 
     __slots__ = (
         "_abandoned", "_binding", "_context", "_done", "_error", "_latest", "_loop", "_on_end", "_receiver", "_result",
-        "carrier",
+        "began", "carrier", "ended",
     )  # fmt: skip
 
     def __init__(self, binding: Binding, flow: Flow, on_end: Callable[[ThreadCall], None]) -> None:
@@ -35,6 +36,7 @@ class ThreadCall:
         self._abandoned = False
         self._receiver = flow._on_progress
         self._latest: tuple[float, float | None, str] | None = None
+        self.began = self.ended = 0.0  # of the function, by time.perf_counter; 0 before
         self.carrier = flow.fork_carrier(None if self._receiver is None else self._progress)
 
     @property
@@ -46,10 +48,12 @@ class ThreadCall:
 
     def run(self) -> None:
         """Call the function. Never raises."""
+        self.began = perf_counter()
         try:
             self._result = self._context.run(self._invoke)
         except BaseException as error:  # noqa: BLE001 - all that a task raises is its outcome
             self._error = error
+        self.ended = perf_counter()
         self._on_end(self)
         try:
             self._loop.call_soon_threadsafe(self._deliver)

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
+from time import perf_counter
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar, overload
 
@@ -231,10 +232,13 @@ class LocalHost(Host):
             if result is not None:
                 call.carrier._called_here()
                 binding.store_result(call.carrier, await result)
+                call.ended = perf_counter()
         except BaseException as error:
             if only_parked(error) is not None:
                 flow.adopt(call.carrier)  # what it wrote before it parked is kept
             raise
+        finally:
+            flow._spent = (call.began, call.ended or perf_counter()) if call.began else None
         flow.adopt(call.carrier)
 
     def _freed(self, loop: asyncio.AbstractEventLoop, call: ThreadCall) -> None:

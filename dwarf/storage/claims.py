@@ -103,6 +103,8 @@ LEASE: dict[str, Any] = {
     "engine_id": bindparam("new_engine_id"),
     "started_at": case((steps.c.started_at == literal_column("0"), _NOW), else_=steps.c.started_at),
     "updated_at": _NOW,
+    # since it was due: as it was inserted, or went back to pending for another attempt or with an answer
+    "waited_us": steps.c.waited_us + (_NOW - steps.c.not_before) * literal_column("1000"),
 }
 _LEASE = (
     update(steps)

@@ -33,6 +33,8 @@ _ANEW = {
     "crashes": 0,
     "progress": "",
     "warnings": None,
+    "ran_us": 0,
+    "waited_us": 0,
 }
 
 

@@ -20,10 +20,14 @@ from dwarf.storage.tables import steps
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.status import Status
 
+_TIMES = ("ran_us", "waited_us")
+
 
 def _fenced(name: str, *columns: str, status: Status | None, **fixed: Any) -> Statement:
     values: dict[str, Any] = {column: bindparam(f"new_{column}") for column in ("updated_at", *columns)}
     values.update(fixed)
+    for column in _TIMES:
+        values[column] = steps.c[column] + bindparam(f"new_{column}")
     if status is not None:
         values["status"] = literal_column(f"'{status.value}'")
     return Statement(
@@ -139,7 +143,8 @@ def own_columns(decision: Decision) -> dict[str, Any]:
     _, values = own_row(decision, 0)
     status = Status.FAILED if isinstance(decision, Fail) else Status.COMPLETED
     written = {name.removeprefix("new_"): value for name, value in values.items() if name.startswith("new_")}
-    written.pop("updated_at")
+    for column in ("updated_at", *_TIMES):
+        written.pop(column)
     return {**written, "status": status.value}
 
 
@@ -155,6 +160,7 @@ def own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
 def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
     step = decision.step
     row: dict[str, Any] = {"id": step.step_id, "seq": step.lease_seq, "new_updated_at": now}
+    row["new_ran_us"], row["new_waited_us"] = step.ran_us, step.waited_us
     match decision:
         case Advance():
             row["new_changes"] = object_text(decision.changes)

@@ -218,6 +218,8 @@ steps = Table(
     _payload("warnings", since=2),  # what its outcome has to say beside itself: a list of texts
     _payload("called", since=2),  # the child flow that is waited for: workflow, and digest of the input
     _payload("answered_by", since=2),  # a list of the names that came with the answers
+    _big("ran_us", since=2),  # the time in the task itself, over its attempts, in microseconds; 0 where not known
+    _big("waited_us", since=2),  # the time in which it was due and did not run
     # with the status: which steps of a wide flow wait, and how many there are of each, without reading rows
     Index("dwarf_steps_flow", "flow_id", "status", "lineage_id", "step_id"),
     Index("dwarf_steps_cohort", "lineage_id", **_partial("lineage_id > 0")),

@@ -51,7 +51,8 @@ class Flow(MutableMapping[str, JSON]):
     __slots__ = (
         "__weakref__", "_baggage", "_book", "_born", "_callers", "_changes", "_claimed_at_ms", "_created_at_ms",
         "_delay_ms", "_gathered", "_goto", "_in_fan_out", "_misfit", "_on_progress", "_park", "_reads",
-        "_scheduled_at_ms", "_state", "_step_created_at_ms", "_updated_at_ms", "attempt", "key", "node", "step_key",
+        "_scheduled_at_ms", "_spent", "_state", "_step_created_at_ms", "_updated_at_ms", "attempt", "key", "node",
+        "step_key",
     )  # fmt: skip
 
     key: str  # the flow's key
@@ -110,6 +111,7 @@ class Flow(MutableMapping[str, JSON]):
         self._goto = ""
         self._delay_ms = 0
         self._park: Park | None = None
+        self._spent: tuple[float, float] | None = None  # when the call of the task began and ended, as its host tells
         self._reads: Reads | None = None
         if track_reads:
             from dwarf.workflow.flow_reads import Reads
@@ -443,7 +445,7 @@ class Flow(MutableMapping[str, JSON]):
         return flow_from_json(cls, data)
 
 
-_COPIED = tuple(slot for slot in Flow.__slots__ if slot not in ("__weakref__", "_changes", "_on_progress"))
+_COPIED = tuple(slot for slot in Flow.__slots__ if slot not in ("__weakref__", "_changes", "_on_progress", "_spent"))
 _PARK_NAMES: dict[type, str] = {Interrupt: "interrupt", Subgraph: "subgraph", Retry: "retry"}
 
 

@@ -69,7 +69,9 @@ class Step:
     ``attempt`` counts from 0; a step that is about to be tried again is pending, with the error of its last attempt and
     ``next_attempt_at``.
     ``warnings`` are texts about the step's outcome: it stands, and may not be what was meant.
-    ``answered_by`` are the names of those who have answered its questions, where they were given.
+    ``waited`` is how long it was due and did not run, over all its attempts, and ``ran`` the time in its task so far;
+    None where they were not measured. ``answered_by`` are the names of those who have answered its questions, where
+    they were given.
     """
 
     key: str = ""
@@ -100,6 +102,8 @@ class Step:
     not_before: datetime | None = None
     next_attempt_at: datetime | None = None
     warnings: Sequence[str] = ()
+    waited: timedelta | None = None
+    ran: timedelta | None = None
 
     @property
     def sub_workflow_url(self) -> str:
@@ -123,12 +127,15 @@ class Step:
 
     @property
     def duration(self) -> timedelta | None:
-        """From the first start to the last change; None before the start and while the step is pending or running.
+        """The time in the task itself, over all its attempts; None before the start and while it is pending or running.
 
-        Retries, waits for answers and child flows are included.
+        Waits, for a thread, an answer or a child flow, are not in it. Where the time was not measured, as for steps
+        that were written by a former version, it is the time from the first start to the last change.
         """
         if self.started_at is None or not self.status.stopped:
             return None
+        if self.ran is not None:
+            return self.ran
         return max(self.updated_at - self.started_at, timedelta())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
@@ -51,6 +51,8 @@ class StepRow(NamedTuple):
     not_before: int
     warnings: str | None
     answered_by: str | None
+    ran_us: int
+    waited_us: int
 
 
 class TreeFlowRow(NamedTuple):
@@ -292,4 +294,6 @@ def step_of(shard: int, row: StepRow) -> Step:
         next_attempt_at=moment(row.not_before) if again else None,
         warnings=tuple(loads(row.warnings)) if row.warnings else (),
         answered_by=tuple(loads(row.answered_by)) if row.answered_by else (),
+        ran=timedelta(microseconds=row.ran_us) if row.ran_us else None,
+        waited=timedelta(microseconds=row.waited_us) if row.ran_us or row.waited_us else None,
     )

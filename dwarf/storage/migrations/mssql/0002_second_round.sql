@@ -26,3 +26,7 @@ ALTER TABLE dwarf_steps ADD warnings NVARCHAR(max) NULL;
 ALTER TABLE dwarf_steps ADD called NVARCHAR(max) NULL;
 
 ALTER TABLE dwarf_steps ADD answered_by NVARCHAR(max) NULL;
+
+ALTER TABLE dwarf_steps ADD ran_us BIGINT NOT NULL DEFAULT 0;
+
+ALTER TABLE dwarf_steps ADD waited_us BIGINT NOT NULL DEFAULT 0;

@@ -22,4 +22,6 @@ ALTER TABLE dwarf_schedules
 ALTER TABLE dwarf_steps
     ADD COLUMN warnings LONGTEXT,
     ADD COLUMN called LONGTEXT,
-    ADD COLUMN answered_by LONGTEXT;
+    ADD COLUMN answered_by LONGTEXT,
+    ADD COLUMN ran_us BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN waited_us BIGINT NOT NULL DEFAULT 0;

@@ -26,3 +26,7 @@ ALTER TABLE dwarf_steps ADD COLUMN warnings TEXT;
 ALTER TABLE dwarf_steps ADD COLUMN called TEXT;
 
 ALTER TABLE dwarf_steps ADD COLUMN answered_by TEXT;
+
+ALTER TABLE dwarf_steps ADD COLUMN ran_us BIGINT DEFAULT 0 NOT NULL;
+
+ALTER TABLE dwarf_steps ADD COLUMN waited_us BIGINT DEFAULT 0 NOT NULL;
