@@ -14,6 +14,7 @@ from dwarf.engine import watchdog
 from dwarf.hosts import LocalHost
 from dwarf.observe.memory import Recorder
 from dwarf.storage.failures import Unavailable
+from dwarf.workflow.scopes import url_of
 from tests.observe.tools import by_hand, chain, measured, nothing, on_one_file, replica_of, series, until, value
 from tests.support.workflows import Gate, Running
 
@@ -51,8 +52,8 @@ async def test_what_runs_now_is_shown_by_kind_and_name(running: Running, recorde
         await until(lambda: value(recorder, "tasks_in_flight", "sync") == 2)
         await gate.reached(3)
         assert value(recorder, "tasks_in_flight", "async") == 3
-        assert value(recorder, "task_concurrency_running", "on_the_loop") == 3
-        assert value(recorder, "task_concurrency_running", "in_a_thread") == 2
+        assert value(recorder, "task_concurrency_running", url_of(on_the_loop)) == 3
+        assert value(recorder, "task_concurrency_running", url_of(in_a_thread)) == 2
         gate.open()
         held.set()
         for flow in flows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +244,7 @@ async def test_a_claim_that_comes_too_late_is_counted(
 ) -> None:
     def losing(*arguments: Any, **named: Any) -> Script[Claimed]:
         claimed = yield from claim_due(*arguments, **named)
-        return Claimed(claimed.now, claimed.steps, claimed.next_due, claimed.next_deadline, lost=2, read=claimed.read)
+        return replace(claimed, lost=2)
 
     monkeypatch.setattr(dispatcher, "claim_due", losing)
     async with running(**measured(recorder)):
