@@ -32,7 +32,7 @@ PLAIN = {
         *("fairness_key", "idempotency_key", "request_hash"),
     },
     "dwarf_steps": {"token", "node", "task_url", "status", "fairness_key", "route", "limit_name", "limit_rule"},
-    "dwarf_schedules": {"name", "definition_hash", "workflow_url", "graph_hash", "cron", "timezone"},
+    "dwarf_schedules": {"name", "definition_hash", "workflow_url", "graph_hash", "cron", "timezone", "overlap"},
     "dwarf_ids": {"kind"},
     "dwarf_limit_gates": {"limit_name"},
     "dwarf_limit_starts": {"limit_name"},
