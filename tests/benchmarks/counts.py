@@ -47,7 +47,8 @@ SHORT: dict[str, Short] = {
 async def count(name: str, url: str) -> dict[str, Any]:
     """What one flow costs: of some, one after the other, after one that is not counted."""
     counts, writes = Counts(), Counter[str]()
-    with patch("dwarf.engine.dispatcher.LONGEST_WAIT_S", 3600.0):  # nothing looks for work by itself
+    # Nothing looks for work by itself, nor for tasks to tell others of.
+    with patch("dwarf.engine.dispatcher.LONGEST_WAIT_S", 3600.0), patch("dwarf.engine.knowledge.LOOK_S", 3600.0):
         async with Engine(LocalHost(), url, timing=QUIET, workers=0 if name == "create" else None) as engine:
             replica: Any = engine._replicas[1]
             await SHORT[name](engine, 1)

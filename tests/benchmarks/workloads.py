@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import time
 from collections.abc import Awaitable, Callable
 
-from dwarf import END, Flow, Graph, Status
+from dwarf import END, Flow, Graph, Status, task
 from dwarf.engine import Engine
 from tests.benchmarks.figures import Measured, at_once
 
@@ -99,15 +100,16 @@ async def carry(engine: Engine, scale: int) -> Measured:
     return await flows_at_once(engine, chain_of(20, "carry"), {"big": "y" * 200_000}, 8 * scale, 8, 20)
 
 
+@functools.cache  # its tasks are closures: they are made once for a host
 def nested(depth: int = 10) -> Graph:
     """A graph that calls a graph that calls a graph."""
     inner = chain_of(1, "depth-0")
     for level in range(1, depth + 1):
 
+        @task(url=f"call_{level}")
         async def call(flow: Flow, below: Graph = inner) -> None:
             flow.update(flow.subgraph(below, {"pad": PAD}))
 
-        call.__name__ = f"call_{level}"
         inner = Graph(f"depth-{level}").add_node("Call", call).add_transition("Call", END)
     return inner
 

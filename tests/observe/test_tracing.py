@@ -46,7 +46,7 @@ async def test_a_chain_is_one_trace(running: Running, recorder: Recorder) -> Non
     assert first.attributes == {
         "workflow.id": key,
         "workflow.name": "Chain",
-        "workflow.task": "nothing",
+        "workflow.task": "tests.observe.tools.nothing",
         "workflow.step_id": steps[0].id,
         "workflow.attempt": 0,
         "workflow.status": "completed",

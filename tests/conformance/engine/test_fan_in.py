@@ -34,7 +34,7 @@ def runs(host: LocalHost) -> list[str]:
 async def test_e47_two_conditional_edges_to_one_node(
     host: LocalHost, engine: Engine, runs: list[str], gate: int, branches: int
 ) -> None:
-    @host.task
+    @host.task(url="S")
     async def S(flow: Flow) -> None:
         flow["split"] = True
 
@@ -83,7 +83,7 @@ async def test_e49_loop_over_a_fan_out_ends_by_goto(host: LocalHost, engine: Eng
 
 
 async def test_e50_source_goes_to_its_own_fan_in(host: LocalHost, engine: Engine, runs: list[str]) -> None:
-    @host.task
+    @host.task(url="S")
     async def S(flow: Flow) -> None:
         flow["wrote"] = 1
         flow.goto("J")
@@ -137,11 +137,11 @@ async def test_e52_loop_beside_a_plain_branch(host: LocalHost, engine: Engine) -
         if flow["laps"] < 3:
             flow.goto("Loop")
 
-    @host.task
+    @host.task(url="C")
     async def C(flow: Flow) -> None:
         flow["mark"] = "stamped"
 
-    @host.task
+    @host.task(url="J")
     async def J(flow: Flow) -> None:
         flow["result"] = f"{flow['mark']}/{flow['laps']}"
 
@@ -152,7 +152,7 @@ async def test_e52_loop_beside_a_plain_branch(host: LocalHost, engine: Engine) -
 
 
 async def test_e53_fan_in_leads_to_a_fan_in(host: LocalHost, engine: Engine, runs: list[str]) -> None:
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow, item: int) -> None:
         flow["seen"] = [item]
 
@@ -230,7 +230,7 @@ async def test_e58_cancelled_source_of_an_empty_fan_out(
 ) -> None:
     gate = Gate()
 
-    @host.task
+    @host.task(url="S")
     async def S(flow: Flow) -> None:
         await gate.pass_()
 
@@ -268,7 +268,7 @@ async def test_e60_subgraph_as_one_branch(host: LocalHost, engine: Engine, runs:
     async def Sub(flow: Flow) -> None:
         flow["sub"] = flow.subgraph("inner", {"path": "s"})["path"]
 
-    @host.task
+    @host.task(url="J")
     async def J(flow: Flow) -> None:
         flow["result"] = f"{flow['b']}/{flow['sub']}/{flow['d']}"
 
@@ -306,7 +306,7 @@ async def test_e60_many_branches_call_a_subgraph_at_once(host: LocalHost, engine
 async def test_e60a_unusual_way_to_the_fan_in_keeps_what_follows(
     host: LocalHost, engine: Engine, runs: list[str], way: str
 ) -> None:
-    @host.task
+    @host.task(url="C")
     async def C(flow: Flow) -> None:
         flow["c"] = 1
         if way == "error":
@@ -341,7 +341,7 @@ async def test_e60b_reduced_fields_accumulate_over_laps(host: LocalHost, engine:
     async def Work(flow: Flow, item: int) -> None:
         flow["out"] = [item]
 
-    @host.task
+    @host.task(url="J")
     async def J(flow: Flow) -> None:
         seen.append(flow["out"])
         del flow["never"]

@@ -39,46 +39,46 @@ def build(ledger: Path, holding: bool, tell: Callable[[str], None]) -> tuple[Loc
             tell(flow.node)
             await released.wait()
 
-    @host.task
+    @host.task(url="Step")
     async def Step(flow: Flow) -> None:
         effect(flow)
 
-    @host.task
+    @host.task(url="Threaded")
     def Threaded(flow: Flow) -> None:
         effect(flow)
 
-    @host.task
+    @host.task(url="Hold")
     async def Hold(flow: Flow) -> None:
         effect(flow)
         await hold(flow)
 
-    @host.task
+    @host.task(url="Sleep")
     async def Sleep(flow: Flow) -> None:
         effect(flow)
         flow.delay(flow["delay"])
 
-    @host.task
+    @host.task(url="Ask")
     async def Ask(flow: Flow) -> None:
         answer = flow.interrupt("go on?")
         effect(flow)
         flow["answer"] = answer
 
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow) -> None:
         result = flow.subgraph(flow.get("child", "holding"), {"delay": flow.get("delay", 0)})
         effect(flow)
         flow["child_count"] = result["count"]
 
-    @host.task
+    @host.task(url="Poison")
     async def Poison(flow: Flow) -> None:
         effect(flow)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    @host.task
+    @host.task(url="Split")
     async def Split(flow: Flow) -> None:
         book.note(flow)
 
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow, item: int) -> None:
         book.note(flow)
         flow["out"] = [item]
@@ -86,7 +86,7 @@ def build(ledger: Path, holding: bool, tell: Callable[[str], None]) -> tuple[Loc
         if item == flow.get("held", -1):
             await hold(flow)
 
-    @host.task
+    @host.task(url="Join")
     async def Join(flow: Flow) -> None:
         book.note(flow)
 
