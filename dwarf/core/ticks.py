@@ -131,7 +131,8 @@ def firing(
     tick is not left out yet, because the flow before it may be about to end.
     """
     if overlap == "allow":
-        return Firing(*due_ticks(rhythm, next_at, now, catch_up=catch_up))
+        ticks, following = due_ticks(rhythm, next_at, now, catch_up=catch_up)
+        return Firing(ticks, following)
     if last is not None and not last.ended_at:
         if overlap == "queue" or patient or (catch_up and now - next_at > LATE_MS):
             return Firing([], next_at, waits=True)
@@ -139,7 +140,8 @@ def firing(
     queued = overlap == "queue" and last is not None and next_at <= last.ended_at
     if catch_up or queued:
         return Firing([next_at], next_tick(rhythm, next_at))
-    return Firing(*due_ticks(rhythm, next_at, now, catch_up=False))
+    ticks, following = due_ticks(rhythm, next_at, now, catch_up=False)
+    return Firing(ticks, following)
 
 
 def due_ticks(rhythm: Rhythm, next_at: int, now: int, *, catch_up: bool) -> tuple[list[int], int]:

@@ -91,13 +91,13 @@ def _rewind(found: list[Row], now: int, *, crashed: bool) -> Script[int]:
 def lease_owners() -> Script[set[int]]:
     """The engine ids that hold leases now."""
     rows = yield Fetch(OWNERS, {})
-    return {row[0] for row in rows}
+    return {engine_id for (engine_id,) in rows}
 
 
 def leases_of(engine_id: int) -> Script[list[tuple[int, int]]]:
     """The steps leased to an engine, each with the number of its lease."""
     rows = yield Fetch(HELD, {"engine_id": engine_id})
-    return [(row[0], row[1]) for row in rows]
+    return [(step_id, lease_seq) for step_id, lease_seq in rows]
 
 
 def release_lease(step_id: int, lease_seq: int, *, crashed: bool = False) -> Script[None]:

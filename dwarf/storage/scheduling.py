@@ -206,7 +206,7 @@ def due_schedules() -> Script[Due]:
     for flow_id, status, updated_at in (yield Fetch(LAST, {"ids": ids})) if ids else ():
         last[flow_id] = LastFlow(flow_id, updated_at if Status(status).terminal else 0)
     ((following,),) = yield Fetch(NEXT, {})
-    return Due(records, last, now, following)
+    return Due(records=records, last=last, now=now, following=following)
 
 
 def read_graph_body(graph_hash: str) -> Script[str]:

@@ -129,7 +129,7 @@ def test_a_row_leaves_room_for_many_in_one_insert() -> None:
         if (sql := compiled(statement, "mssql").sql).startswith("INSERT")
     }
     assert counts
-    assert min(MOST_PARAMETERS // max(1, count) for count in counts.values()) >= 50
+    assert min(MOST_PARAMETERS // max(1, count) for count in counts.values()) >= 40
     assert min(MOST_ROWS, MOST_PARAMETERS // max(counts.values())) * max(counts.values()) <= MOST_PARAMETERS
 
 
