@@ -30,7 +30,7 @@ async def test_the_next_step_finds_the_new_function(engine: Engine, host: LocalH
 
 
 async def test_the_task_that_waits_is_replayed_with_its_new_body(engine: Engine, host: LocalHost) -> None:
-    @host.task
+    @host.task(url="Ask")
     async def Ask(flow: Flow) -> None:
         flow["answer"] = ["old", flow.interrupt()]
 
@@ -85,11 +85,11 @@ async def test_a_restarted_engine_goes_on_with_new_functions(running: Running, h
             await flow
         other = LocalHost()
 
-        @other.task
+        @other.task(url="Ask")
         async def Ask(flow: Flow) -> None:
-            flow["answer"] = f"new: {flow.interrupt()}"
+            flow["answer"] = "new: " + flow.interrupt({"title": "before the restart"})
 
-        @other.task
+        @other.task(url="After")
         async def After(flow: Flow) -> None:
             flow["after"] = True
 

@@ -352,7 +352,7 @@ async def test_a_caller_does_not_overtake(running: Running, pressing: str) -> No
     async def call(flow: Flow) -> None:
         body(flow)
 
-    function = body if pressing == "no thread" else call
+    function = task(url="body")(body) if pressing == "no thread" else call
     if pressing == "a limit":
         function = task(limit=Limit(concurrency=5))(call)
     async with running(host=LocalHost(max_threads=1), timing=QUIET) as engine:
