@@ -160,7 +160,7 @@ def test_a_group_is_paged(make_lab: Callable[..., Lab]) -> None:
 
 
 def test_a_node_that_was_not_reached_and_a_flow_that_runs(lab: Lab) -> None:
-    graph = lab.graph("ask").add_node("ask", lambda flow: flow.interrupt())
+    graph = lab.graph("ask").add_node("ask", lambda flow: flow.interrupt()).add_node("after", lambda: None)
     run = lab.start(graph.add_chain("ask", "after", END), show=False)
     while not run.prompts:
         assert not run.following.ended.done()
