@@ -54,6 +54,7 @@ _ANSWERED: dict[str, Any] = {
     "interrupt_deadline": literal_column("0"),
     "not_before": bindparam("now"),
 }
+_ANSWERED_MEANWHILE = "the step's question has been answered meanwhile: what it asks next is another question"
 _PENDING = {
     **_ANSWERED,
     "status": literal_column("'pending'"),
@@ -249,6 +250,8 @@ def answer_step(
         leaf = _whole_leaf(rows[0][_ROOT:]) if whole else _leaf(LeafRow._make(rows[0][_ROOT:]))
         if step is not None and step != (leaf.step_id, leaf.token):
             raise StepNotFound("step not found")
+        if step is not None and given.checked is not None and given.checked.lease_seq != leaf.lease_seq:
+            raise StateConflict(_ANSWERED_MEANWHILE)
         schema = find_schema(leaf.payload)
         if schema is not None:
             question = Question(leaf.step_id, leaf.lease_seq, schema)
@@ -257,6 +260,8 @@ def answer_step(
         # where somebody else has just answered it, this answer is for the next one that waits, if any step will do
         if (yield from _wake(leaf, Answer("interrupt", given.value, by=given.by), effects)):
             return flow_id in effects.resumed
+        if step is not None:
+            raise StateConflict(_ANSWERED_MEANWHILE)
 
 
 def _check_root(rows: Sequence[Row], token: str) -> None:
