@@ -69,7 +69,7 @@ def gate(host: LocalHost) -> Gate:
     """What the task Wait waits at."""
     gate = Gate()
 
-    @host.task
+    @host.task(url="Wait")
     async def Wait(flow: Flow) -> None:
         await gate.pass_()
 
@@ -81,11 +81,11 @@ def calls(host: LocalHost) -> Graph:
     """A graph that calls a child, which calls a child."""
     host.add_graph(one_step("innermost"))
 
-    @host.task
+    @host.task(url="CallInnermost")
     async def CallInnermost(flow: Flow) -> None:
         flow.subgraph("innermost")
 
-    @host.task
+    @host.task(url="CallInner")
     async def CallInner(flow: Flow) -> None:
         flow.subgraph("inner")
 
@@ -165,7 +165,7 @@ async def test_a_flow_that_waits_is_cancelled_by_its_deletion(running: Any, host
     """With everything that is live under it: a child that asks, and a task that runs in another branch."""
     host.add_graph(one_step("asking", ask))
 
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow) -> None:
         flow.subgraph("asking")
 
@@ -254,7 +254,7 @@ async def test_a_deleted_flow_frees_its_idempotency_key(running: Any) -> None:
 async def test_who_waits_for_a_removed_flow_is_told(running: Any, seams: Seams, host: LocalHost, gate: Gate) -> None:
     host.add_graph(Graph("inner").add_chain("Wait", END))
 
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow) -> None:
         flow.subgraph("inner")
 
@@ -526,7 +526,7 @@ async def test_e101_a_running_child_of_a_deleted_root_is_removed(
 ) -> None:
     host.add_graph(Graph("inner").add_chain("Wait", END))
 
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow) -> None:
         flow.subgraph("inner")
 

@@ -36,17 +36,17 @@ async def test_e120_restart_with_flows_in_every_state(host: LocalHost, running: 
     runs: Counter[str] = Counter()
     clock = VirtualClock(auto=False)
 
-    @host.task
+    @host.task(url="Sleep")
     async def Sleep(flow: Flow) -> None:
         runs["Sleep"] += 1
         flow.delay(3600)
 
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow) -> None:
         flow.subgraph("sleeping")
         runs["Call"] += 1
 
-    @host.task
+    @host.task(url="Ask")
     async def Ask(flow: Flow) -> None:
         flow["answer"] = flow.interrupt("x")
         runs["Ask"] += 1
@@ -173,7 +173,7 @@ async def test_e123_late_outcome_of_a_lost_step_is_ignored(
     gate = Gate()
     runs: list[int] = []
 
-    @host.task
+    @host.task(url="Z")
     async def Z(flow: Flow) -> None:
         runs.append(flow.attempt)
         flow["by"] = len(runs)
@@ -229,7 +229,7 @@ async def test_e124_expired_lease_is_run_again(host: LocalHost, running: Any, se
     gate = Gate()
     runs: list[int] = []
 
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         runs.append(flow.attempt)
         flow["by"] = len(runs)
@@ -247,7 +247,7 @@ async def test_e124_expired_lease_is_run_again(host: LocalHost, running: Any, se
         (step,) = await handle.history()
         assert step.attempt == 0
         assert (await engine.step(step.key)).changes == {"by": 2}
-        assert await query(engine, "SELECT crashes, lease_seq FROM dwarf_steps") == [(1, 2)]
+        assert await query(engine, "SELECT crashes, lease_seq FROM dwarf_steps") == [(0, 2)]  # nobody is proven dead
     assert runs == [0, 0]
 
 
@@ -255,7 +255,7 @@ async def test_e124_peer_takes_an_expired_lease(host: LocalHost, running: Any) -
     gate = Gate()
     ran_by: list[int] = []
 
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         ran_by.append((await query(first, "SELECT engine_id FROM dwarf_steps"))[0][0])
         if len(ran_by) == 1:

@@ -27,7 +27,7 @@ def noted(host: LocalHost) -> list[dict[str, Any]]:
     """The states that the task Handler has seen."""
     seen: list[dict[str, Any]] = []
 
-    @host.task
+    @host.task(url="Handler")
     async def Handler(flow: Flow) -> None:
         seen.append(flow.snapshot())
 
@@ -35,17 +35,17 @@ def noted(host: LocalHost) -> list[dict[str, Any]]:
 
 
 async def test_e17_error_goes_to_its_handler(host: LocalHost, engine: Engine) -> None:
-    @host.task
+    @host.task(url="B")
     async def B(flow: Flow, fail: bool = False) -> None:
         if fail:
             raise RuntimeError("triggered failure")
         flow["result"] = "normal"
 
-    @host.task
+    @host.task(url="Handler")
     async def Handler(flow: Flow) -> None:
         flow["result"] = f"recovered:{flow['onErr']['error']}"
 
-    @host.task
+    @host.task(url="C")
     async def C(flow: Flow) -> None:
         flow["finalResult"] = f"final:{flow['result']}"
 
@@ -64,7 +64,7 @@ async def test_e17_error_goes_to_its_handler(host: LocalHost, engine: Engine) ->
 async def test_e18_error_voids_what_was_written(
     host: LocalHost, engine: Engine, noted: list[dict[str, Any]], with_handler: bool
 ) -> None:
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow, fail: bool) -> None:
         flow["x"] = 1
         if fail:
@@ -87,7 +87,7 @@ async def test_e18_error_voids_what_was_written(
 async def test_e19_writes_of_an_earlier_attempt_are_kept(
     host: LocalHost, engine: Engine, noted: list[dict[str, Any]]
 ) -> None:
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         flow[f"w{flow.attempt}"] = True
         if flow.attempt == 0:
@@ -116,7 +116,7 @@ async def test_e20_whatever_a_task_raises_is_its_error(
         "generator exit": GeneratorExit("oops"),
     }
 
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         if kind == "mistyped field":
             flow.get_as("text", int)
@@ -133,7 +133,7 @@ async def test_e20_whatever_a_task_raises_is_its_error(
 
 
 async def test_e20_returning_what_is_no_state_fails_the_step(host: LocalHost, engine: Engine) -> None:
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> float:
         with pytest.raises(StateError):
             flow["bad"] = 1j
@@ -147,7 +147,7 @@ async def test_e20_returning_what_is_no_state_fails_the_step(host: LocalHost, en
 async def test_e20_task_that_cancels_its_runner(host: LocalHost, running: Any) -> None:
     runs: list[int] = []
 
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         runs.append(flow.attempt)
         current = asyncio.current_task()
@@ -163,7 +163,7 @@ async def test_e20_task_that_cancels_its_runner(host: LocalHost, running: Any) -
 
 
 async def test_e21_retry_counts_its_attempts(host: LocalHost, engine: Engine) -> None:
-    @host.task
+    @host.task(url="Flaky")
     async def Flaky(flow: Flow, target: int) -> None:
         flow["tries"] = flow.get("tries", 0) + 1
         if flow["tries"] < target:
@@ -185,7 +185,7 @@ async def test_e21_retry_counts_its_attempts(host: LocalHost, engine: Engine) ->
 
 
 async def test_e22_retry_gives_up_after_its_horizon(host: LocalHost, engine: Engine, clock: VirtualClock) -> None:
-    @host.task
+    @host.task(url="Flaky")
     async def Flaky(flow: Flow, succeeds_at: int, horizon: float) -> None:
         if flow.attempt < succeeds_at:
             flow.retry(delay=0.1, factor=2, give_up_after=horizon)
@@ -206,7 +206,7 @@ async def test_e22_retry_gives_up_after_its_horizon(host: LocalHost, engine: Eng
 async def test_e23_delay_adds_to_the_delay_of_a_retry(host: LocalHost, engine: Engine, clock: VirtualClock) -> None:
     claimed: list[int] = []
 
-    @host.task
+    @host.task(url="Flaky")
     async def Flaky(flow: Flow) -> None:
         claimed.append(flow._claimed_at_ms)
         if flow.attempt < 3:
@@ -220,13 +220,13 @@ async def test_e23_delay_adds_to_the_delay_of_a_retry(host: LocalHost, engine: E
 
 
 async def test_e24_loop_by_the_error_handler(host: LocalHost, engine: Engine) -> None:
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow) -> None:
         if flow.get("attempts", 0) < 3:
             raise RuntimeError("again")
         flow["finalAttempts"] = flow["attempts"]
 
-    @host.task
+    @host.task(url="Handler")
     async def Handler(flow: Flow) -> None:
         flow["attempts"] = flow.get("attempts", 0) + 1
 
@@ -244,7 +244,7 @@ async def test_e24_loop_by_the_error_handler(host: LocalHost, engine: Engine) ->
 async def test_e25_goto_with_a_park_fails_the_step(
     host: LocalHost, engine: Engine, noted: list[dict[str, Any]], park: str
 ) -> None:
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         flow.goto("A")
         {"interrupt": flow.interrupt, "retry": flow.retry, "subgraph": lambda: flow.subgraph("child")}[park]()
@@ -258,13 +258,13 @@ async def test_e25_goto_with_a_park_fails_the_step(
 
 
 async def test_e25_several_parks_of_one_task_are_legal(host: LocalHost, engine: Engine) -> None:
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         flow["first"] = flow.interrupt("first")
         flow["second"] = flow.subgraph("child", {"x": flow["first"]})["y"]
         flow["third"] = flow.interrupt("third")
 
-    @host.task
+    @host.task(url="Child")
     async def Child(flow: Flow, x: int) -> None:
         flow["y"] = x * 2
 
@@ -280,7 +280,7 @@ async def test_e25_several_parks_of_one_task_are_legal(host: LocalHost, engine: 
 async def test_e26_task_ends_with_its_budget(host: LocalHost, running: Any) -> None:
     ended: list[str] = []
 
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         try:
             await asyncio.Event().wait()
@@ -301,7 +301,7 @@ async def test_e26_task_ends_with_its_budget(host: LocalHost, running: Any) -> N
 async def test_e27_budget_is_frozen_with_the_flow(host: LocalHost, engine: Engine) -> None:
     gate = Gate()
 
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         await gate.pass_()
 
@@ -322,7 +322,7 @@ async def test_e28_cancelled_step_is_not_retried(host: LocalHost, engine: Engine
     gate = Gate()
     runs: list[int] = []
 
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         runs.append(flow.attempt)
         await gate.pass_()
@@ -339,7 +339,7 @@ async def test_e28_cancelled_step_is_not_retried(host: LocalHost, engine: Engine
 
 
 async def test_e29_retry_drops_the_child_of_the_attempt(host: LocalHost, engine: Engine) -> None:
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow) -> None:
         flow["inner"] = flow.subgraph("child", {"attempt": flow.attempt})["attempt"]
         keys.append((await handle.history())[0].sub_flows[0].steps[0].key)

@@ -38,7 +38,7 @@ async def test_e47_two_conditional_edges_to_one_node(
     async def S(flow: Flow) -> None:
         flow["split"] = True
 
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow) -> None:
         flow["sum"] = 10
 
@@ -65,7 +65,7 @@ async def test_e48_both_edges_lead_straight_to_the_fan_in(host: LocalHost, engin
 
 
 async def test_e49_loop_over_a_fan_out_ends_by_goto(host: LocalHost, engine: Engine, runs: list[str]) -> None:
-    @host.task
+    @host.task(url="Decide")
     async def Decide(flow: Flow) -> None:
         flow["laps"] = flow.get("laps", 0) + 1
         if flow["laps"] == 2:
@@ -96,7 +96,7 @@ async def test_e50_source_goes_to_its_own_fan_in(host: LocalHost, engine: Engine
 
 
 async def test_e50_nested_sources_go_to_their_fan_in(host: LocalHost, engine: Engine, runs: list[str]) -> None:
-    @host.task
+    @host.task(url="Cell")
     async def Cell(flow: Flow, item: str) -> None:
         flow["cells"] = [item]
         flow.goto("Inner")
@@ -114,7 +114,7 @@ async def test_e50_nested_sources_go_to_their_fan_in(host: LocalHost, engine: En
 
 
 async def test_e51_loop_inside_a_branch(host: LocalHost, engine: Engine, runs: list[str]) -> None:
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow, item: str) -> None:
         flow["laps"] = flow.get("laps", 0) + 1
         if item == "b" and flow["laps"] < 3:
@@ -131,7 +131,7 @@ async def test_e51_loop_inside_a_branch(host: LocalHost, engine: Engine, runs: l
 
 
 async def test_e52_loop_beside_a_plain_branch(host: LocalHost, engine: Engine) -> None:
-    @host.task
+    @host.task(url="Loop")
     async def Loop(flow: Flow) -> None:
         flow["laps"] = flow.get("laps", 0) + 1
         if flow["laps"] < 3:
@@ -156,11 +156,11 @@ async def test_e53_fan_in_leads_to_a_fan_in(host: LocalHost, engine: Engine, run
     async def A(flow: Flow, item: int) -> None:
         flow["seen"] = [item]
 
-    @host.task
+    @host.task(url="L")
     async def L(flow: Flow) -> None:
         flow["finalCount"] = len(flow["seen"])
 
-    @host.task
+    @host.task(url="M")
     async def M(flow: Flow) -> None:
         flow["seen"] = flow["seen"]  # only what the inner fan-in writes itself goes on to the outer one
 
@@ -175,7 +175,7 @@ async def test_e53_fan_in_leads_to_a_fan_in(host: LocalHost, engine: Engine, run
 async def test_e54_step_outside_of_its_cohort_fails_the_flow(host: LocalHost, engine: Engine, runs: list[str]) -> None:
     attempts: list[int] = []
 
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow) -> None:
         attempts.append(flow.attempt)
         if flow.attempt == 0:
@@ -191,7 +191,7 @@ async def test_e54_step_outside_of_its_cohort_fails_the_flow(host: LocalHost, en
 
 
 async def test_e55_depth_of_a_fan_in(host: LocalHost, engine: Engine, seams: Seams, runs: list[str]) -> None:
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow) -> None:
         await seams.seen("afterCommit:Deep")
 
@@ -206,7 +206,7 @@ async def test_e57_cancelled_fan_out_with_one_worker(host: LocalHost, running: A
     gate = Gate()
     ran: list[str] = []
 
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow, item: str) -> None:
         ran.append(item)
         await gate.pass_()
@@ -250,7 +250,7 @@ async def test_e59_values_that_do_not_fit_their_reducer_fail_the_flow(
 ) -> None:
     values = {"add": [1, "two", 3], "and": [True, "two", True]}[reducer]
 
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow, itemIndex: int) -> None:
         flow["total"] = values[itemIndex]
 
@@ -264,7 +264,7 @@ async def test_e59_values_that_do_not_fit_their_reducer_fail_the_flow(
 
 
 async def test_e60_subgraph_as_one_branch(host: LocalHost, engine: Engine, runs: list[str]) -> None:
-    @host.task
+    @host.task(url="Sub")
     async def Sub(flow: Flow) -> None:
         flow["sub"] = flow.subgraph("inner", {"path": "s"})["path"]
 
@@ -288,7 +288,7 @@ async def test_e60_subgraph_as_one_branch(host: LocalHost, engine: Engine, runs:
 async def test_e60_many_branches_call_a_subgraph_at_once(host: LocalHost, engine: Engine, runs: list[str]) -> None:
     gate = Gate()
 
-    @host.task
+    @host.task(url="Sub")
     async def Sub(flow: Flow, item: int) -> None:
         await gate.pass_()
         flow["out"] = [flow.subgraph("inner", {"item": item})["item"]]
@@ -337,7 +337,7 @@ async def test_e60a_source_that_only_leads_to_the_fan_in(host: LocalHost, engine
 async def test_e60b_reduced_fields_accumulate_over_laps(host: LocalHost, engine: Engine) -> None:
     seen: list[list[int]] = []
 
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow, item: int) -> None:
         flow["out"] = [item]
 

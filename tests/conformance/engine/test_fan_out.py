@@ -42,7 +42,7 @@ def ends(host: LocalHost) -> list[dict[str, Any]]:
     """S and J do nothing; the states that J has seen."""
     seen: list[dict[str, Any]] = []
 
-    @host.task
+    @host.task(url="J")
     async def J(flow: Flow) -> None:
         seen.append(flow.snapshot())
 
@@ -51,7 +51,7 @@ def ends(host: LocalHost) -> list[dict[str, Any]]:
 
 
 async def test_e30_every_branch_is_seen_at_the_end(host: LocalHost, engine: Engine, ends: list[dict[str, Any]]) -> None:
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         flow["mark"] = "a"
 
@@ -103,7 +103,7 @@ async def test_e34_for_each_runs_once_per_item(
 ) -> None:
     seen: list[tuple[Any, ...]] = []
 
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow, item: str, itemIndex: int, itemCount: int, items: list[str]) -> None:
         seen.append((item, itemIndex, itemCount, items))
 
@@ -141,7 +141,7 @@ async def test_e37_results_keep_the_order_of_the_items(
 ) -> None:
     chance = random.Random(37)
 
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow, item: int) -> None:
         if chance.random() < 0.1:
             flow.retry()
@@ -155,11 +155,11 @@ async def test_e37_results_keep_the_order_of_the_items(
 async def test_e38_order_of_completion_does_not_matter(
     host: LocalHost, engine: Engine, seams: Seams, ends: list[dict[str, Any]]
 ) -> None:
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow, item: str) -> None:
         flow["out"] = [item]
 
-    @host.task
+    @host.task(url="Post")
     async def Post(flow: Flow, itemIndex: int, itemCount: int) -> None:
         # the last branch ends first: each waits until the one behind it is durable
         await seams.seen("afterCommit:Post", itemCount - 1 - itemIndex)
@@ -173,7 +173,7 @@ async def test_e38_order_of_completion_does_not_matter(
 async def test_e38_nested_joins_converge_in_reverse(
     host: LocalHost, engine: Engine, seams: Seams, ends: list[dict[str, Any]]
 ) -> None:
-    @host.task
+    @host.task(url="Inner")
     async def Inner(flow: Flow, item: str, itemIndex: int, itemCount: int) -> None:
         await seams.seen("afterCommit:Inner", itemCount - 1 - itemIndex)
         flow["out"] = [item]
@@ -190,7 +190,7 @@ async def test_e38_nested_joins_converge_in_reverse(
 async def test_e39_item_fields_end_at_the_fan_in(host: LocalHost, engine: Engine) -> None:
     seen: list[list[str]] = []
 
-    @host.task
+    @host.task(url="J")
     async def J(flow: Flow) -> None:
         seen.append(sorted(flow))
         flow.update(page="own", pageIndex=-1, pageCount=-2)
@@ -231,7 +231,7 @@ async def test_e41_failing_branch_lets_the_others_end(
 ) -> None:
     gate = Gate()
 
-    @host.task
+    @host.task(url="C")
     async def C(flow: Flow) -> None:
         await gate.pass_()
         flow["c"] = 1
@@ -258,7 +258,7 @@ async def test_e41_failing_branch_lets_the_others_end(
 async def test_e42_failed_for_each_leaves_no_item_fields(
     host: LocalHost, engine: Engine, ends: list[dict[str, Any]]
 ) -> None:
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow, item: str, broken: str) -> None:
         flow["out"] = [item]
         if item == broken:
@@ -275,11 +275,11 @@ async def test_e42_failed_for_each_leaves_no_item_fields(
 async def test_e43_completed_part_of_a_failed_branch_counts(
     host: LocalHost, engine: Engine, ends: list[dict[str, Any]]
 ) -> None:
-    @host.task
+    @host.task(url="Cell")
     async def Cell(flow: Flow, item: str) -> None:
         flow["cells"] = [item]
 
-    @host.task
+    @host.task(url="Enrich")
     async def Enrich(flow: Flow, item: str) -> None:
         if item == "b":
             raise RuntimeError("branch exploded")
@@ -310,7 +310,7 @@ async def test_e45_nested_failure_waits_for_every_cell(host: LocalHost, engine: 
     gate = Gate()
     runs: list[str] = []
 
-    @host.task
+    @host.task(url="Cell")
     async def Cell(flow: Flow, row: int, column: int) -> None:
         if (row, column) == (1, 1):
             raise RuntimeError("cell exploded")
@@ -344,7 +344,7 @@ async def test_e45_nested_failure_waits_for_every_cell(host: LocalHost, engine: 
 async def test_e46_branch_that_leads_nowhere_fails(
     host: LocalHost, engine: Engine, seams: Seams, ends: list[dict[str, Any]]
 ) -> None:
-    @host.task
+    @host.task(url="C")
     async def C(flow: Flow) -> None:
         await seams.seen("afterCommit:B")
 

@@ -21,7 +21,7 @@ def asks(host: LocalHost) -> list[Any]:
     """A task Ask, which asks for `need` and writes the answer; the answers it has got."""
     answers: list[Any] = []
 
-    @host.task
+    @host.task(url="Ask")
     async def Ask(flow: Flow) -> None:
         flow["created"] = flow.get("created", 0) + 1
         answer = flow.interrupt({"need": flow.get("need", "x")})
@@ -34,7 +34,7 @@ def asks(host: LocalHost) -> list[Any]:
 async def test_e61_interrupt_and_resume(host: LocalHost, engine: Engine) -> None:
     answers: list[Any] = []
 
-    @host.task
+    @host.task(url="Ask")
     async def Ask(flow: Flow) -> None:
         answers.append((flow.interrupt({"need": "x"}), flow.snapshot()))
 
@@ -55,7 +55,7 @@ async def test_e61_interrupt_and_resume(host: LocalHost, engine: Engine) -> None
 async def test_e62_write_before_the_interrupt_is_kept(host: LocalHost, engine: Engine, asks: list[Any]) -> None:
     seen: list[int] = []
 
-    @host.task
+    @host.task(url="Next")
     async def Next(flow: Flow) -> None:
         seen.append(flow["created"])
 
@@ -136,11 +136,11 @@ async def test_e64_answer_addresses_a_step(host: LocalHost, engine: Engine) -> N
 
 
 async def test_e65_children_of_parallel_branches_interrupt(host: LocalHost, engine: Engine) -> None:
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow, item: int) -> None:
         flow["out"] = [flow.subgraph("child", {"n": item})["answer"]]
 
-    @host.task
+    @host.task(url="Ask")
     async def Ask(flow: Flow, n: int) -> None:
         flow["answer"] = [n, flow.interrupt({"child": n})]
 
@@ -165,7 +165,7 @@ async def test_e65_children_of_parallel_branches_interrupt(host: LocalHost, engi
 def nested(host: LocalHost, levels: int) -> Graph:
     """A workflow that asks at the given depth of subgraphs; each level wraps the answer."""
 
-    @host.task
+    @host.task(url="Leaf")
     async def Leaf(flow: Flow) -> None:
         flow["value"] = flow.interrupt({"deep": levels})
 
@@ -205,7 +205,7 @@ def with_child(host: LocalHost, child: Graph) -> Graph:
     """A workflow whose one task calls another workflow."""
     host.add_graph(child)
 
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow) -> None:
         flow.update(flow.subgraph(child.name))
 
@@ -213,7 +213,7 @@ def with_child(host: LocalHost, child: Graph) -> Graph:
 
 
 async def test_e67_failed_branch_waits_for_an_interrupted_one(host: LocalHost, engine: Engine, asks: list[Any]) -> None:
-    @host.task
+    @host.task(url="Bad")
     async def Bad(flow: Flow) -> None:
         raise RuntimeError("bad branch")
 
@@ -255,7 +255,7 @@ async def test_e68_two_interrupts_in_one_child(host: LocalHost, engine: Engine) 
 async def test_e69_resume_where_nothing_waits(host: LocalHost, engine: Engine, asks: list[Any]) -> None:
     gate = Gate()
 
-    @host.task
+    @host.task(url="Wait")
     async def Wait(flow: Flow) -> None:
         await gate.pass_()
 
@@ -349,7 +349,7 @@ def asking_child(host: LocalHost, gate: Gate) -> Graph:
     """A parent and a child that asks; its second run waits at a gate before."""
     runs: list[str] = []
 
-    @host.task
+    @host.task(url="Ask")
     async def Ask(flow: Flow) -> None:
         runs.append(flow.node)
         if len(runs) == 2:

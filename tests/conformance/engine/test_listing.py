@@ -228,7 +228,7 @@ async def test_e104_wrong_filters_are_refused_at_the_door(engine: Engine) -> Non
 async def test_e104_threads(running: Any, host: LocalHost) -> None:
     host.add_graph(one_step("inner"))
 
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow) -> None:
         flow.subgraph("inner")
 
@@ -256,7 +256,7 @@ async def test_e104_threads(running: Any, host: LocalHost) -> None:
 async def test_e104_ages_are_those_of_the_last_change(running: Any, host: LocalHost, clock: Any) -> None:
     gate = Gate()
 
-    @host.task
+    @host.task(url="Wait")
     async def Wait(flow: Flow) -> None:
         await gate.pass_()
 
@@ -282,15 +282,15 @@ async def test_e104_ages_are_those_of_the_last_change(running: Any, host: LocalH
 async def test_e104_the_node_a_flow_is_at(running: Any, host: LocalHost) -> None:
     gates = {name: Gate() for name in ("Wait", "Branch")}
 
-    @host.task
+    @host.task(url="Wait")
     async def Wait(flow: Flow) -> None:
         await gates["Wait"].pass_()
 
-    @host.task
+    @host.task(url="Branch")
     async def Branch(flow: Flow, item: int) -> None:
         await gates["Branch"].pass_()
 
-    @host.task
+    @host.task(url="Ask")
     async def Ask(flow: Flow) -> None:
         flow.interrupt("well?")
 
@@ -375,7 +375,7 @@ async def test_the_trace_of_a_flow(engine: Engine, stored: str, shown: str) -> N
 async def test_children_are_listed_where_they_are_asked_for(running: Any, host: LocalHost) -> None:
     host.add_graph(one_step("inner"))
 
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow) -> None:
         flow.subgraph("inner")
 
@@ -551,7 +551,7 @@ async def test_e105_search_sees_through_a_codec(running: Any, monkeypatch: pytes
 async def test_e106_shards(running: Any, host: LocalHost) -> None:
     host.add_graph(one_step("inner"))
 
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow) -> None:
         flow.subgraph("inner")
 

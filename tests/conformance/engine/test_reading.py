@@ -16,7 +16,7 @@ from tests.conformance.engine.tools import appending, nothing, step_at
 def with_child(host: LocalHost) -> Graph:
     """A, then a call of X and Y, then Z."""
 
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow) -> None:
         flow["inner"] = flow.subgraph("inner")
 
@@ -71,7 +71,7 @@ async def test_e107_step_that_is_not_there(host: LocalHost, engine: Engine) -> N
 
 
 async def test_e108_fingerprint_follows_the_flow(host: LocalHost, engine: Engine) -> None:
-    @host.task
+    @host.task(url="Ask")
     async def Ask(flow: Flow) -> None:
         flow.interrupt("x")
 

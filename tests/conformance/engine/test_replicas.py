@@ -67,7 +67,7 @@ async def test_e126_waiting_for_what_another_replica_runs(
 ) -> None:
     gate = Gate()
 
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         await gate.pass_()
 
@@ -94,7 +94,7 @@ async def sharded(host: LocalHost, folder: Path, *indexes: int, **settings: Any)
 
 
 async def test_e128_sparse_shards_and_keys_that_route(host: LocalHost, tmp_path: Path) -> None:
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         flow["ran"] = flow.key.split("-")[0]
 

@@ -45,11 +45,11 @@ async def test_e2_two_nodes_share_a_task(host: LocalHost, engine: Engine) -> Non
 
 @pytest.mark.parametrize(("score", "branch"), [(80, "high"), (20, "low"), (50, "high")])
 async def test_e3_conditional_edges_are_a_fan_out(host: LocalHost, engine: Engine, score: int, branch: str) -> None:
-    @host.task
+    @host.task(url="High")
     async def High(flow: Flow) -> None:
         flow["branch"] = "high"
 
-    @host.task
+    @host.task(url="Low")
     async def Low(flow: Flow) -> None:
         flow["branch"] = "low"
 
@@ -96,13 +96,13 @@ async def test_e5_switch_without_a_true_arm_ends_the_flow(host: LocalHost, engin
 
 @pytest.mark.parametrize(("target", "steps"), [(1, 3), (3, 7)])
 async def test_e6_goto_loops(host: LocalHost, engine: Engine, target: int, steps: int) -> None:
-    @host.task
+    @host.task(url="B")
     async def B(flow: Flow, loops: int = 0) -> None:
         flow["loops"] = loops + 1
         if loops + 1 < target:
             flow.goto("A")
 
-    @host.task
+    @host.task(url="C")
     async def C(flow: Flow) -> None:
         flow["finalLoops"] = flow["loops"]
 
@@ -114,7 +114,7 @@ async def test_e6_goto_loops(host: LocalHost, engine: Engine, target: int, steps
 
 
 async def test_e7_goto_without_an_edge_fails_the_step(host: LocalHost, engine: Engine) -> None:
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         flow["wrote"] = 1
         flow.goto("Elsewhere")
@@ -153,11 +153,11 @@ async def test_e8_pattern_from_the_state(host: LocalHost, engine: Engine) -> Non
 
 
 async def test_e9_deleted_field_is_gone(host: LocalHost, engine: Engine) -> None:
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         del flow["drop"]
 
-    @host.task
+    @host.task(url="B")
     async def B(flow: Flow) -> None:
         flow["seen"] = "drop" in flow
 
@@ -171,7 +171,7 @@ TEXT = "ä€漢字 \U0001f600 ‘quoted’ \"'` back\\slash \u2028 tab\t nul\0 
 async def test_e10_unicode_survives_everywhere(host: LocalHost, engine: Engine) -> None:
     seen: list[Any] = []
 
-    @host.task
+    @host.task(url="Ask")
     async def Ask(flow: Flow) -> None:
         seen.append(flow.baggage)
         flow[TEXT] = TEXT
@@ -203,7 +203,7 @@ async def test_e11_large_value_passes_unchanged(host: LocalHost, engine: Engine)
 
 
 async def test_e12_delay_holds_back_the_next_step(host: LocalHost, engine: Engine, clock: VirtualClock) -> None:
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         flow["wrote"] = True
         flow.delay(0.1)
@@ -219,11 +219,11 @@ async def test_e12_delay_holds_back_the_next_step(host: LocalHost, engine: Engin
 
 
 async def test_e13_reducer_applies_to_the_last_step_only(host: LocalHost, engine: Engine) -> None:
-    @host.task
+    @host.task(url="A")
     async def A(flow: Flow) -> None:
         flow["total"] = 5
 
-    @host.task
+    @host.task(url="B")
     async def B(flow: Flow) -> None:
         flow["read"] = flow["total"]
         flow["total"] = 7

@@ -37,12 +37,12 @@ async def child_of(handle: FlowHandle, node: str = "Call") -> str:
 async def test_e76_states_of_parent_and_child_are_apart(host: LocalHost, engine: Engine) -> None:
     initial: list[dict[str, JSON]] = []
 
-    @host.task
+    @host.task(url="X")
     async def X(flow: Flow) -> None:
         initial.append(flow.snapshot())
         flow["x"] = 1
 
-    @host.task
+    @host.task(url="Y")
     async def Y(flow: Flow) -> None:
         flow["result"] = flow["x"] + flow["n"]
 
@@ -60,19 +60,19 @@ async def test_e76_states_of_parent_and_child_are_apart(host: LocalHost, engine:
 
 
 async def test_e77_subgraph_first_and_last_and_with_a_fan_out(host: LocalHost, engine: Engine) -> None:
-    @host.task
+    @host.task(url="Double")
     async def Double(flow: Flow, n: int) -> None:
         flow["result"] = n * 2 + 3
 
-    @host.task
+    @host.task(url="Parent")
     async def Parent(flow: Flow) -> None:
         flow["out"] = f"parent:{flow.subgraph('inner', {'n': 5})['result']}"
 
-    @host.task
+    @host.task(url="Work")
     async def Work(flow: Flow, item: int) -> None:
         flow["sum"] = item
 
-    @host.task
+    @host.task(url="J")
     async def J(flow: Flow) -> None:
         flow["result"] = flow["sum"]
 
@@ -89,11 +89,11 @@ async def test_e77_subgraph_first_and_last_and_with_a_fan_out(host: LocalHost, e
 
 @pytest.mark.parametrize("with_handler", [False, True], ids=["no handler", "handler"])
 async def test_e78_failure_of_a_child(host: LocalHost, engine: Engine, with_handler: bool) -> None:
-    @host.task
+    @host.task(url="Bad")
     async def Bad(flow: Flow) -> None:
         raise ValueError("inner exploded")
 
-    @host.task
+    @host.task(url="Handler")
     async def Handler(flow: Flow) -> None:
         flow["result"] = f"recovered: {flow['onErr']['error']}"
 
@@ -113,13 +113,13 @@ async def test_e78_failure_of_a_child(host: LocalHost, engine: Engine, with_hand
 
 @pytest.mark.parametrize("swallowing", [False, True], ids=["propagating", "swallowing"])
 async def test_e79_one_of_several_children_fails(host: LocalHost, engine: Engine, swallowing: bool) -> None:
-    @host.task
+    @host.task(url="Child")
     async def Child(flow: Flow, item: str) -> None:
         if item == "bad":
             raise ValueError("child exploded")
         flow["result"] = f"ok:{item}"
 
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow, item: str) -> None:
         try:
             flow["out"] = [flow.subgraph("inner", {"item": item})["result"]]
@@ -146,11 +146,11 @@ async def test_e79_one_of_several_children_fails(host: LocalHost, engine: Engine
 async def test_e80_child_with_a_failed_branch_waits_for_the_others(host: LocalHost, engine: Engine) -> None:
     gate = Gate()
 
-    @host.task
+    @host.task(url="Boom")
     async def Boom(flow: Flow) -> None:
         raise RuntimeError("boom")
 
-    @host.task
+    @host.task(url="Blocked")
     async def Blocked(flow: Flow) -> None:
         await gate.pass_()
 
@@ -176,12 +176,12 @@ async def test_e80_child_with_a_failed_branch_waits_for_the_others(host: LocalHo
 async def test_e81_waiting_for_a_child_that_fails(host: LocalHost, engine: Engine, seams: Seams, last: str) -> None:
     gate = Gate()
 
-    @host.task
+    @host.task(url="Bad")
     async def Bad(flow: Flow) -> None:
         await (gate.pass_() if last == "failing" else gate.reached())
         raise RuntimeError("bad")
 
-    @host.task
+    @host.task(url="Good")
     async def Good(flow: Flow) -> None:
         if last == "completing":
             await gate.pass_()
@@ -228,7 +228,7 @@ async def test_e82_depth_and_root_of_a_child(host: LocalHost, engine: Engine) ->
 async def test_e83_what_a_child_key_is_good_for(host: LocalHost, engine: Engine) -> None:
     gate = Gate()
 
-    @host.task
+    @host.task(url="Inner")
     async def Inner(flow: Flow) -> None:
         await gate.pass_()
         flow["result"] = 1
@@ -293,7 +293,7 @@ def tree(host: LocalHost) -> Graph:
     """A parent whose task Call calls `inner`, with the one task Inner."""
     runs: list[str] = []
 
-    @host.task
+    @host.task(url="Call")
     async def Call(flow: Flow) -> None:
         runs.append("Call")
         flow["out"] = flow.subgraph("inner", {"n": 1})["n"]

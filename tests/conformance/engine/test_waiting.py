@@ -22,7 +22,7 @@ def gate(host: LocalHost) -> Gate:
     """What the task Wait waits at."""
     gate = Gate()
 
-    @host.task
+    @host.task(url="Wait")
     async def Wait(flow: Flow) -> None:
         await gate.pass_()
         flow["waited"] = True
@@ -183,7 +183,7 @@ async def test_e96_cancel_between_the_end_of_a_task_and_its_outcome(
 async def test_e97_operation_that_fails_changes_nothing(
     host: LocalHost, engine: Engine, seams: Seams, gate: Gate, operation: str
 ) -> None:
-    @host.task
+    @host.task(url="Ask")
     async def Ask(flow: Flow) -> None:
         flow["answer"] = flow.interrupt("x")
 
