@@ -107,6 +107,7 @@ export function renderRun({ model, el }) {
     paint();
   };
 
+  life.setClock((model.get("flow") ?? {}).now);
   layOut();
   cards();
   const handlers = { "change:svg": layOut, "change:planes": told, "change:flow": told, "change:cards": cards, "msg:custom": desk.receive };
