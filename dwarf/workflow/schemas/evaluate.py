@@ -8,7 +8,7 @@ beyond ``MOST_WORK``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -281,11 +281,23 @@ def _additional(
     for pattern in schema.get("patternProperties", ()):
         known.update(_matching(work, pattern, value))
     extra = [name for name in value if name not in known]
-    result.names.update(extra)
-    if wanted is False and extra:
-        yield Fault("additionalProperties", extra, value, schema)
+    yield from _extra(work, wanted, value, schema, result, extra)
+
+
+def _extra(
+    work: Evaluation,
+    wanted: Any,
+    value: Mapping[str, JSON],
+    schema: Mapping[str, JSON],
+    result: Result,
+    names: Sequence[str],
+) -> Iterator[Fault]:
+    """The members that no other keyword has looked at: one fault for all of them where none is allowed."""
+    result.names.update(names)
+    if wanted is False and names:
+        yield Fault("additionalProperties", names, value, schema)
     elif wanted is not False:
-        for name in extra:
+        for name in names:
             yield from (fault.below(name) for fault in work.of(wanted, value[name]).faults)
 
 
@@ -379,12 +391,7 @@ def _unevaluated_properties(
     if not isinstance(value, dict):
         return
     extra = [name for name in value if name not in result.names]
-    result.names.update(extra)
-    if wanted is False and extra:
-        yield Fault("additionalProperties", extra, value, schema)
-    elif wanted is not False:
-        for name in extra:
-            yield from (fault.below(name) for fault in work.of(wanted, value[name]).faults)
+    yield from _extra(work, wanted, value, schema, result, extra)
 
 
 def _unevaluated_items(
