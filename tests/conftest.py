@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import re
@@ -13,7 +14,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -29,17 +29,9 @@ STRICT = os.environ.get("DWARF_CI", "0") == "1"
 # What a test with the fixture `engine` or `running` is run on: SQLite, and the servers there are.
 DATABASES = ("memory", "file", *servers())
 
-# Examples may take as long as the machine takes: hypothesis has bounds of time of its own.
+# How long an example takes says something about the machine, and nothing about the code.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
-
-
-# How long an example takes says something about the machine, and nothing about the code.
-hypothesis.settings.register_profile(
-    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("unhurried")
-
 
 # Variables that change what programs print or what a lab answers.
 UNWANTED = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "DWARF_ANSWERS", "DWARF_URL")
@@ -72,10 +64,21 @@ def _refuse_skip(report: Any) -> None:
         report.longrepr = f"skipped, which DWARF_CI=1 forbids: {reason}"
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
-    """With DWARF_CI=1 nothing may be left out: a skipped test fails."""
-    report = yield
+    """With DWARF_CI=1 nothing may be left out: a skipped test fails.
+
+    No garbage is collected meanwhile: reports parse the failed code, and so does a traceback that a finalizer logs
+    in the middle of it. Before Python 3.11.8 the parser cannot be entered twice and answers with a SystemError,
+    which ends the whole run.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        report = yield
+    finally:
+        if collects:
+            gc.enable()
     _refuse_skip(report)
     return report
 
