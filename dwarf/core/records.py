@@ -68,6 +68,7 @@ class StepRecord:
     started_at: int = 0  # of the first attempt; 0 where this is it
     ran_us: int = 0  # the time in the task, as measured in this attempt
     waited_us: int = 0  # the time for which the task has waited here, for a thread
+    code: str = ""  # the digest of the function that ran, where the host can tell
 
     @property
     def time_budget_ms(self) -> int:
@@ -94,6 +95,7 @@ class StepRecord:
         step.created_at = now
         step.claimed_at = step.started_at = now
         step.crashes = step.ran_us = step.waited_us = 0
+        step.code = ""
         return step
 
 

@@ -35,6 +35,7 @@ from dwarf.errors import ConfigError, GraphNotFound
 from dwarf.storage.database import Database
 from dwarf.storage.effects import Stop, Writer
 from dwarf.storage.failures import FileGone, Unavailable
+from dwarf.workflow.digests import CODE_LENGTH
 from dwarf.workflow.durations import to_ms
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
@@ -116,11 +117,21 @@ class Replica:
         self.membership = Membership(self)
         self.knowledge = Knowledge(self)
         self._changes: dict[int, set[asyncio.Event]] = {}
+        self._digest: Callable[[str], str] | None = getattr(shared.host, "digest", None)
 
     @property
     def draining(self) -> bool:
         """Whether the engine starts no more steps."""
         return self.shared.draining
+
+    def digest(self, url: str) -> str:
+        """The digest of the function that would run as this task now; "" where the host cannot tell."""
+        if self._digest is None:
+            return ""
+        try:
+            return str(self._digest(url))[:CODE_LENGTH]
+        except Exception:  # noqa: BLE001 - a host of the user's own; what it cannot tell is no reason to fail a step
+            return ""
 
     async def start(self) -> None:
         """Open the database, take back what a former life of this engine left, and begin to work."""

@@ -234,6 +234,7 @@ class Runner:
         watchdog = self._replica.watchdog
         watchdog.begun(deadline, url)
         began = time.perf_counter()
+        step.code = self._replica.digest(url)
         try:
             with deadline:
                 if seams.active is not None:

@@ -147,6 +147,14 @@ class LocalHost(Host):
         """The URLs of the tasks that this host has, those they had before included."""
         return self._tasks.urls()
 
+    def digest(self, url: str) -> str:
+        """The digest of the code of the function that this URL stands for now, which steps keep as ``Step.code``.
+
+        "" for a URL that this host does not know, and for what has no code of Python.
+        """
+        binding = self._tasks.get(url)
+        return "" if binding is None else binding.digest
+
     def resolve(self, text: str) -> str:
         """The URL that the text of a node stands for: itself, or that of the one function of this name.
 

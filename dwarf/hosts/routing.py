@@ -89,6 +89,11 @@ class RoutingHost(Host):
         knows = getattr(host, "knows", None)
         return host is not None and (knows is None or bool(knows(url)))
 
+    def digest(self, url: str) -> str:
+        """The digest of the code of this task; "" where the host that the URL leads to cannot tell."""
+        digest = getattr(self.route(url), "digest", None)
+        return str(digest(url)) if digest is not None else ""
+
     def task_urls(self) -> frozenset[str] | None:
         """The URLs of the tasks of all hosts, as far as the URLs lead to them; None where a host cannot tell."""
         found: set[str] = set()

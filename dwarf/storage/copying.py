@@ -35,6 +35,7 @@ _ANEW = {
     "warnings": None,
     "ran_us": 0,
     "waited_us": 0,
+    "code": "",
 }
 
 

@@ -28,6 +28,7 @@ def _fenced(name: str, *columns: str, status: Status | None, **fixed: Any) -> St
     values.update(fixed)
     for column in _TIMES:
         values[column] = steps.c[column] + bindparam(f"new_{column}")
+    values["code"] = bindparam("new_code")
     if status is not None:
         values["status"] = literal_column(f"'{status.value}'")
     return Statement(
@@ -143,7 +144,7 @@ def own_columns(decision: Decision) -> dict[str, Any]:
     _, values = own_row(decision, 0)
     status = Status.FAILED if isinstance(decision, Fail) else Status.COMPLETED
     written = {name.removeprefix("new_"): value for name, value in values.items() if name.startswith("new_")}
-    for column in ("updated_at", *_TIMES):
+    for column in ("updated_at", "code", *_TIMES):
         written.pop(column)
     return {**written, "status": status.value}
 
@@ -160,7 +161,7 @@ def own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
 def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
     step = decision.step
     row: dict[str, Any] = {"id": step.step_id, "seq": step.lease_seq, "new_updated_at": now}
-    row["new_ran_us"], row["new_waited_us"] = step.ran_us, step.waited_us
+    row["new_ran_us"], row["new_waited_us"], row["new_code"] = step.ran_us, step.waited_us, step.code
     match decision:
         case Advance():
             row["new_changes"] = object_text(decision.changes)

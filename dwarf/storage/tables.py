@@ -220,6 +220,7 @@ steps = Table(
     _payload("answered_by", since=2),  # a list of the names that came with the answers
     _big("ran_us", since=2),  # the time in the task itself, over its attempts, in microseconds; 0 where not known
     _big("waited_us", since=2),  # the time in which it was due and did not run
+    _string("code", 32, since=2),  # the digest of the function that ran last; '' where not known
     # with the status: which steps of a wide flow wait, and how many there are of each, without reading rows
     Index("dwarf_steps_flow", "flow_id", "status", "lineage_id", "step_id"),
     Index("dwarf_steps_cohort", "lineage_id", **_partial("lineage_id > 0")),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 from dwarf.errors import ConfigError, StateError
 from dwarf.workflow.convert import convert
+from dwarf.workflow.digests import code_digest
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.habits import WHOLE_STATE
 from dwarf.workflow.reducers import Reducer
@@ -38,7 +39,7 @@ class Binding:
     Annotations are resolved when the task is first called, so that they may name what is defined later.
     """
 
-    __slots__ = ("_others", "_others_kind", "_parameters", "_slots", "function", "is_async", "url")
+    __slots__ = ("_digest", "_others", "_others_kind", "_parameters", "_slots", "function", "is_async", "url")
 
     def __init__(self, function: Callable[..., Any], url: str) -> None:
         self.function = function
@@ -50,6 +51,7 @@ class Binding:
                 "a task returns its results once, as a mapping, or writes them to the flow"
             )
         self.is_async = inspect.iscoroutinefunction(target)
+        self._digest: str | None = None
         self._parameters, self._others = self._read_signature(function)
         self._others_kind: Any = Any
         self._slots: list[_Slot] | None = None
@@ -73,6 +75,13 @@ class Binding:
             elif parameter.name not in bound:
                 parameters.append(parameter)
         return parameters, others
+
+    @property
+    def digest(self) -> str:
+        """The digest of the function's code, made when it is first asked for."""
+        if self._digest is None:
+            self._digest = code_digest(self.function)
+        return self._digest
 
     # ------------------------------------------------------------------ before the call
 

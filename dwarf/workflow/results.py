@@ -71,7 +71,8 @@ class Step:
     ``warnings`` are texts about the step's outcome: it stands, and may not be what was meant.
     ``waited`` is how long it was due and did not run, over all its attempts, and ``ran`` the time in its task so far;
     None where they were not measured. ``answered_by`` are the names of those who have answered its questions, where
-    they were given.
+    they were given. ``url`` is what the host was asked for, and ``code`` the digest of the function that ran last, ""
+    before its first attempt is over and for hosts that cannot tell.
     """
 
     key: str = ""
@@ -102,6 +103,8 @@ class Step:
     not_before: datetime | None = None
     next_attempt_at: datetime | None = None
     warnings: Sequence[str] = ()
+    url: str = ""
+    code: str = ""
     waited: timedelta | None = None
     ran: timedelta | None = None
 

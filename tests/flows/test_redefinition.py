@@ -99,3 +99,24 @@ async def test_a_restarted_engine_goes_on_with_new_functions(running: Running, h
             await again.resume("hello")
             assert (await again).state == {"answer": "new: hello", "after": True}
         other.close()
+
+
+async def test_each_step_tells_which_code_ran_and_exports_keep_it(engine: Engine) -> None:
+    def first() -> dict[str, int]:
+        return {"n": 1}
+
+    graph = Graph("coded").add_node("A", first).add_node("B", lambda n: {"n": n + 1}).add_chain("A", "B", END)
+    flow = await engine.create(graph)
+    await flow.outcome(timeout=60)
+    a, b = await flow.history()
+    assert a.url.endswith("first")
+    assert len(a.code) == len(b.code) == 32
+    assert a.code != b.code
+    again = await engine.create(graph)
+    await again.outcome(timeout=60)
+    assert [step.code for step in await again.history()] == [a.code, b.code]
+    (copy,) = await engine.import_flows([line async for line in engine.export_flows(flow.key)])
+    assert [(step.url, step.code) for step in await copy.history()] == [(a.url, a.code), (b.url, b.code)]
+    fork = await engine.fork(b, {"n": 5})
+    await fork.outcome(timeout=60)
+    assert [step.code for step in await fork.history()] == [a.code, b.code]

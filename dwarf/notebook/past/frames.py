@@ -46,6 +46,8 @@ HISTORY = {
     "error": "string",
     "created": TIME,
     "engine": "int64",
+    "url": "string",
+    "code": "string",
     "step": "string",
 }
 FLOWS = {
@@ -219,6 +221,8 @@ def _history_row(step: Step, within: str) -> dict[str, Any]:
         "error": step.error,
         "created": _known(step.created_at),
         "engine": step.engine_id,
+        "url": step.url,
+        "code": step.code,
         "step": step.key,
     }
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.pictures.words import plural
+from dwarf.workflow.digests import fingerprint
 from dwarf.workflow.jsontext import dumps
 
 if TYPE_CHECKING:
@@ -29,34 +28,6 @@ class Drift:
 
 
 NONE = Drift()
-
-
-def fingerprint(function: Any) -> str:
-    """A digest of what a function does, as far as its code and defaults tell; running the same cell again keeps it."""
-    inner = getattr(function, "__wrapped__", None) or getattr(function, "__func__", function)
-    code = getattr(inner, "__code__", None)
-    if code is None:
-        return f"object {id(function)}"
-    defaults = (getattr(inner, "__defaults__", None), getattr(inner, "__kwdefaults__", None))
-    return sha256(repr((_told(code), [_plain(each) for each in defaults])).encode()).hexdigest()
-
-
-def _told(code: CodeType) -> tuple[Any, ...]:
-    """Code without the place where it stands."""
-    constants = tuple(_told(each) if isinstance(each, CodeType) else _plain(each) for each in code.co_consts)
-    return (code.co_code, code.co_names, code.co_varnames, code.co_freevars, code.co_flags, constants)
-
-
-def _plain(value: Any) -> str:
-    """A constant or a default, told apart from others as well as its repr allows; addresses in one tell nothing."""
-    if isinstance(value, frozenset):
-        return repr(sorted(map(repr, value)))
-    if isinstance(value, tuple):
-        return repr([_plain(each) for each in value])
-    if isinstance(value, dict):
-        return repr([(name, _plain(each)) for name, each in value.items()])
-    known = value is None or isinstance(value, bool | int | float | complex | str | bytes)
-    return f"{type(value).__name__} {value!r}" if known or value is Ellipsis else type(value).__qualname__
 
 
 def fingerprints(functions: Mapping[str, Callable[..., Any]]) -> dict[str, str]:

@@ -232,6 +232,8 @@ def describe_step(step: Step, state: str, *, ended: bool, most: int = 0) -> dict
         "error": plain(step.error),
         "traceback": plain(step.traceback),
         "warnings": list(step.warnings),
+        "url": step.url,
+        "code": step.code,
         "before": _cut(text, _SHOWN),
         "diff": diff_of(before, changes),
         "input": text if whole else "",

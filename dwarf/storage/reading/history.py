@@ -53,6 +53,8 @@ class StepRow(NamedTuple):
     answered_by: str | None
     ran_us: int
     waited_us: int
+    task_url: str
+    code: str
 
 
 class TreeFlowRow(NamedTuple):
@@ -295,5 +297,7 @@ def step_of(shard: int, row: StepRow) -> Step:
         warnings=tuple(loads(row.warnings)) if row.warnings else (),
         answered_by=tuple(loads(row.answered_by)) if row.answered_by else (),
         ran=timedelta(microseconds=row.ran_us) if row.ran_us else None,
+        url=row.task_url,
+        code=row.code,
         waited=timedelta(microseconds=row.waited_us) if row.ran_us or row.waited_us else None,
     )

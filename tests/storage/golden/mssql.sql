@@ -27,10 +27,10 @@ WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.answers != '' ORDER BY dwarf_
 UPDATE dwarf_steps SET cohort_arrivals=(dwarf_steps.cohort_arrivals + ?), cohort_failures=(dwarf_steps.cohort_failures + ?) OUTPUT inserted.step_id, inserted.cohort_size, inserted.cohort_arrivals, inserted.cohort_failures, inserted.lineage_id WHERE dwarf_steps.step_id = ?;
 
 -- ask_step
-UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=?, crashes=0, updated_at=?, interrupt=?, changes=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=?, crashes=0, updated_at=?, interrupt=?, changes=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- ask_step_warning
-UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=?, crashes=0, updated_at=?, interrupt=?, changes=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=?, crashes=0, updated_at=?, interrupt=?, changes=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- asleep_and_due
 SELECT anon_1.step_id
@@ -69,10 +69,10 @@ WHERE dwarf_blob_refs.holder_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?
 UPDATE dwarf_replicas SET dead=? WHERE dwarf_replicas.engine_id = ? AND dwarf_replicas.nonce = ? AND dwarf_replicas.dead = 0 AND dwarf_replicas.beats = ?;
 
 -- call_step
-UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=?, changes=?, called=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=?, changes=?, called=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- call_step_warning
-UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=?, changes=?, warnings=?, called=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=?, changes=?, warnings=?, called=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- callers
 SELECT dwarf_steps.step_id, dwarf_steps.answers, dwarf_steps.changes, dwarf_steps.lease_seq, dwarf_steps.called
@@ -123,7 +123,7 @@ UPDATE dwarf_steps SET status=?, parked=0, updated_at=? WHERE dwarf_steps.step_i
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- copy_step
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings, called, answered_by, ran_us, waited_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings, called, answered_by, ran_us, waited_us, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- count_flows
 SELECT dwarf_flows.status, count(*) AS count_1
@@ -215,25 +215,25 @@ UPDATE dwarf_flows SET status=?, delete_after_ms=?, updated_at=?, error=?, cance
 INSERT INTO dwarf_knowledge (engine_id, told_at, tasks) VALUES (?, ?, ?);
 
 -- fail_step
-UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- fail_step_keeping
-UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, changes=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, changes=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- fail_step_keeping_warning
-UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, changes=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, changes=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- fail_step_warning
-UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- finish_step
-UPDATE dwarf_steps SET status='completed', cohort_size=0, cohort_arrivals=0, route='', successor_id=?, updated_at=?, changes=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='completed', cohort_size=0, cohort_arrivals=0, route='', successor_id=?, updated_at=?, changes=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- finish_step_whole
-UPDATE dwarf_steps SET status='completed', cohort_size=?, cohort_arrivals=?, route=?, successor_id=?, updated_at=?, changes=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='completed', cohort_size=?, cohort_arrivals=?, route=?, successor_id=?, updated_at=?, changes=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- finish_step_whole_warning
-UPDATE dwarf_steps SET status='completed', cohort_size=?, cohort_arrivals=?, route=?, successor_id=?, updated_at=?, changes=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='completed', cohort_size=?, cohort_arrivals=?, route=?, successor_id=?, updated_at=?, changes=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- first_error
 SELECT TOP 1 dwarf_steps.error
@@ -1001,7 +1001,7 @@ FROM dwarf_schedules
 WHERE dwarf_schedules.name = ?;
 
 -- one_step
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = ?;
 
@@ -1148,10 +1148,10 @@ FROM dwarf_flows
 WHERE dwarf_flows.status = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.created_at <= ? AND dwarf_flows.updated_at <= ? ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id;
 
 -- retry_step
-UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, lease_expires=0, updated_at=?, progress='', answers='', changes=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, lease_expires=0, updated_at=?, progress='', answers='', changes=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- retry_step_warning
-UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, lease_expires=0, updated_at=?, progress='', answers='', changes=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, lease_expires=0, updated_at=?, progress='', answers='', changes=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- revive_caller
 UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=?, answers=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted') AND dwarf_steps.lease_seq = ?;
@@ -1251,20 +1251,20 @@ FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id;
 
 -- tree_rows
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.code
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_steps.step_id;
 
 -- tree_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_steps.depth, dwarf_steps.step_id;
 
 -- try_step_again
-UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, lease_expires=0, updated_at=?, progress='', error=?, traceback=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, lease_expires=0, updated_at=?, progress='', error=?, traceback=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- try_step_again_warning
-UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, lease_expires=0, updated_at=?, progress='', error=?, traceback=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?) WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, lease_expires=0, updated_at=?, progress='', error=?, traceback=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- turn_to_continue
 SELECT TOP 1 dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.final_state
@@ -1280,7 +1280,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.flow_id = ? AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
 -- waiting_steps_of_tree
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
@@ -1288,6 +1288,6 @@ WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.st
 UPDATE dwarf_steps SET asleep=0 WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1;
 
 -- whole_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.code
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) ORDER BY dwarf_steps.step_id;

@@ -30,10 +30,10 @@ FROM dwarf_steps
 WHERE dwarf_steps.step_id = %s;
 
 -- ask_step
-UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=%s, crashes=0, updated_at=%s, interrupt=%s, changes=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=%s, crashes=0, updated_at=%s, interrupt=%s, changes=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- ask_step_warning
-UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=%s, crashes=0, updated_at=%s, interrupt=%s, changes=%s, warnings=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='interrupted', interrupt_deadline=%s, crashes=0, updated_at=%s, interrupt=%s, changes=%s, warnings=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- asleep_and_due
 SELECT dwarf_steps.step_id
@@ -69,10 +69,10 @@ WHERE dwarf_blob_refs.holder_id IN %s;
 UPDATE dwarf_replicas SET dead=%s WHERE dwarf_replicas.engine_id = %s AND dwarf_replicas.nonce = %s AND dwarf_replicas.dead = 0 AND dwarf_replicas.beats = %s;
 
 -- call_step
-UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=%s, changes=%s, called=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=%s, changes=%s, called=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- call_step_warning
-UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=%s, changes=%s, warnings=%s, called=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET parked=1, crashes=0, updated_at=%s, changes=%s, warnings=%s, called=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- callers
 SELECT dwarf_steps.step_id, dwarf_steps.answers, dwarf_steps.changes, dwarf_steps.lease_seq, dwarf_steps.called
@@ -126,7 +126,7 @@ UPDATE dwarf_steps SET status=%s, parked=0, updated_at=%s WHERE dwarf_steps.step
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
 -- copy_step
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings, called, answered_by, ran_us, waited_us) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings, called, answered_by, ran_us, waited_us, code) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
 -- count_flows
 SELECT dwarf_flows.status, count(*) AS count_1
@@ -218,25 +218,25 @@ UPDATE dwarf_flows SET status=%s, delete_after_ms=%s, updated_at=%s, error=%s, c
 INSERT INTO dwarf_knowledge (engine_id, told_at, tasks) VALUES (%s, %s, %s);
 
 -- fail_step
-UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s, traceback=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s, traceback=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- fail_step_keeping
-UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s, traceback=%s, changes=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s, traceback=%s, changes=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- fail_step_keeping_warning
-UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s, traceback=%s, changes=%s, warnings=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s, traceback=%s, changes=%s, warnings=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- fail_step_warning
-UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s, traceback=%s, warnings=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s, traceback=%s, warnings=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- finish_step
-UPDATE dwarf_steps SET status='completed', cohort_size=0, cohort_arrivals=0, route='', successor_id=%s, updated_at=%s, changes=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='completed', cohort_size=0, cohort_arrivals=0, route='', successor_id=%s, updated_at=%s, changes=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- finish_step_whole
-UPDATE dwarf_steps SET status='completed', cohort_size=%s, cohort_arrivals=%s, route=%s, successor_id=%s, updated_at=%s, changes=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='completed', cohort_size=%s, cohort_arrivals=%s, route=%s, successor_id=%s, updated_at=%s, changes=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- finish_step_whole_warning
-UPDATE dwarf_steps SET status='completed', cohort_size=%s, cohort_arrivals=%s, route=%s, successor_id=%s, updated_at=%s, changes=%s, warnings=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='completed', cohort_size=%s, cohort_arrivals=%s, route=%s, successor_id=%s, updated_at=%s, changes=%s, warnings=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- first_error
 SELECT dwarf_steps.error
@@ -944,7 +944,7 @@ FROM dwarf_schedules
 WHERE dwarf_schedules.name = %s;
 
 -- one_step
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = %s;
 
@@ -1097,10 +1097,10 @@ WHERE dwarf_flows.status = %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows
  LIMIT %s;
 
 -- retry_step
-UPDATE dwarf_steps SET status='pending', attempt=%s, not_before=%s, asleep=%s, lease_expires=0, updated_at=%s, progress='', answers='', changes=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='pending', attempt=%s, not_before=%s, asleep=%s, lease_expires=0, updated_at=%s, progress='', answers='', changes=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- retry_step_warning
-UPDATE dwarf_steps SET status='pending', attempt=%s, not_before=%s, asleep=%s, lease_expires=0, updated_at=%s, progress='', answers='', changes=%s, warnings=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='pending', attempt=%s, not_before=%s, asleep=%s, lease_expires=0, updated_at=%s, progress='', answers='', changes=%s, warnings=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- revive_caller
 UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=%s, answers=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted') AND dwarf_steps.lease_seq = %s;
@@ -1199,20 +1199,20 @@ FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = %s ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id;
 
 -- tree_rows
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.code
 FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = %s ORDER BY dwarf_steps.step_id;
 
 -- tree_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code
 FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = %s ORDER BY dwarf_steps.depth, dwarf_steps.step_id;
 
 -- try_step_again
-UPDATE dwarf_steps SET status='pending', attempt=%s, not_before=%s, asleep=%s, lease_expires=0, updated_at=%s, progress='', error=%s, traceback=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='pending', attempt=%s, not_before=%s, asleep=%s, lease_expires=0, updated_at=%s, progress='', error=%s, traceback=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- try_step_again_warning
-UPDATE dwarf_steps SET status='pending', attempt=%s, not_before=%s, asleep=%s, lease_expires=0, updated_at=%s, progress='', error=%s, traceback=%s, warnings=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s) WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='pending', attempt=%s, not_before=%s, asleep=%s, lease_expires=0, updated_at=%s, progress='', error=%s, traceback=%s, warnings=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- turn_to_continue
 SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.final_state
@@ -1229,7 +1229,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.flow_id = %s AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
 -- waiting_steps_of_tree
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code
 FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = %s AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
@@ -1237,6 +1237,6 @@ WHERE dwarf_flows.root_flow_id = %s AND dwarf_steps.parked = 0 AND dwarf_steps.s
 UPDATE dwarf_steps SET asleep=0 WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1;
 
 -- whole_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.code
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN %s ORDER BY dwarf_steps.step_id;

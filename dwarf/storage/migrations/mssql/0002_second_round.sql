@@ -30,3 +30,5 @@ ALTER TABLE dwarf_steps ADD answered_by NVARCHAR(max) NULL;
 ALTER TABLE dwarf_steps ADD ran_us BIGINT NOT NULL DEFAULT 0;
 
 ALTER TABLE dwarf_steps ADD waited_us BIGINT NOT NULL DEFAULT 0;
+
+ALTER TABLE dwarf_steps ADD code NVARCHAR(32) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
