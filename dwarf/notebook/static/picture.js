@@ -38,9 +38,8 @@ function importSvg(text, hue) {
       if (colour && hue(colour) !== colour) node.setAttribute(name, hue(colour));
     }
   }
-  const scale = Number(svg.getAttribute("width")) / width;
   const name = svg.getAttribute("data-name") ?? "";
-  return { svg, name, width: (width - 2 * EDGE) * scale, height: (height - HEAD - EDGE) * scale };
+  return { svg, name, width: width - 2 * EDGE, height: height - HEAD - EDGE };
 }
 
 function setLine(text, words) {

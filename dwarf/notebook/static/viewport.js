@@ -24,7 +24,9 @@ export function viewportOf(box) {
   let [wide, high, scale] = [0, 0, 1];
   let following = false;
   let chosen = false; // whether the reader has chosen a scale
-  const follow = button("Follow", "Follow what runs (f)", () => setFollow(!following));
+  let asked = false; // whether the reader has said what to do; until then a picture too large to read is followed
+  const follow = button("Follow", "Follow what runs (f)", () => toggle());
+  follow.setAttribute("aria-pressed", "false");
   const bar = make("div", { className: "dwarf-zooms", role: "group", "aria-label": "Picture", hidden: true },
     button("−", "Smaller (-)", () => zoom(1 / STEP)), button("+", "Larger (+)", () => zoom(STEP)),
     button("Fit", "The whole picture (0)", () => fit()), follow);
@@ -47,13 +49,18 @@ export function viewportOf(box) {
   };
   /** @param {number} by @param {number} [atX] @param {number} [atY] */
   const zoom = (by, atX, atY) => {
-    chosen = true;
+    chosen = asked = true;
     setScale(scale * by, atX, atY);
   };
   const fit = () => {
     chosen = false;
+    asked = true;
     setFollow(false);
     setScale(fits());
+  };
+  const toggle = () => {
+    asked = true;
+    setFollow(!following);
   };
   /** @param {boolean} on */
   const setFollow = (on) => {
@@ -77,6 +84,7 @@ export function viewportOf(box) {
   const measure = () => {
     if (!svg || !box.clientWidth) return;
     bar.hidden = fits() >= 0.999 && !chosen;
+    if (!asked && following !== fits() < READABLE) setFollow(!following);
     if (!chosen && !following) setScale(fits());
     else setScale(scale);
   };
@@ -96,6 +104,7 @@ export function viewportOf(box) {
       const [dx, dy] = [next.clientX - x, next.clientY - y];
       if (!dragged && Math.abs(dx) + Math.abs(dy) < 5) return;
       dragged = true;
+      asked = true;
       if (following) setFollow(false);
       box.scrollLeft = left - dx;
       box.scrollTop = top - dy;
@@ -115,7 +124,7 @@ export function viewportOf(box) {
     if (event.key === "+" || event.key === "=") zoom(STEP);
     else if (event.key === "-") zoom(1 / STEP);
     else if (event.key === "0") fit();
-    else if (event.key === "f") setFollow(!following);
+    else if (event.key === "f") toggle();
     else return;
     event.preventDefault();
   });
@@ -128,10 +137,8 @@ export function viewportOf(box) {
     seek,
     /** Show another picture, of a width and a height in pixels. @param {SVGSVGElement} next @param {number} w @param {number} h */
     show(next, w, h) {
-      const fresh = svg === null;
       [svg, wide, high] = [next, w, h];
       box.closest(".dwarf-stage")?.setAttribute("style", `--dwarf-width: ${Math.max(w, 280)}px`);
-      if (fresh && fits() < READABLE) setFollow(true);
       measure();
       seek();
     },
