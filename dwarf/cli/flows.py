@@ -14,6 +14,7 @@ from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
     from dwarf.engine import Engine, FlowHandle
+    from dwarf.workflow.graph import Graph
     from dwarf.workflow.results import FlowSummary, Outcome
 
 Url = Annotated[
@@ -31,6 +32,11 @@ Workflow = Annotated[str, typer.Option(help="Only flows of the workflow with thi
 Search = Annotated[str, typer.Option(help="A text in the workflow, node, error or key.")]
 OlderThan = Annotated[str, typer.Option(metavar="AGE", help="Last changed longer ago than this: 90s, 15min, 12h, 30d.")]
 
+NewGraph = Annotated[
+    str,
+    typer.Option(metavar="JSON", help="Go on with this graph (JSON form); @FILE reads it.", show_default=False),
+]
+
 _UNITS = {"ms": 0.001, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -44,6 +50,13 @@ def read_age(text: str) -> timedelta | None:
         return timedelta(seconds=float(number) * _UNITS[unit])
     except (ValueError, KeyError, OverflowError):
         fail(f"{text!r} is no duration: write 90s, 15min, 12h or 30d")
+
+
+def _read_graph(text: str) -> Graph | None:
+    """A graph in its JSON form; None for no text. GraphError."""
+    from dwarf.workflow.graph import Graph
+
+    return Graph.from_json(read_json(text, "the graph")) if text else None
 
 
 def _filters(**given: Any) -> dict[str, Any]:
@@ -239,13 +252,14 @@ def fork(
     url: Url = "",
     changes: Annotated[str, typer.Option(help="Fields to change, as JSON; @FILE reads it.")] = "{}",
     after: Annotated[bool, typer.Option("--after", help="Keep the step's result, and go on behind it.")] = False,
+    graph: NewGraph = "",
 ) -> None:
     """Go on from a step in a new flow, and print its key."""
-    laid_over = read_json(changes, "the changes")
+    laid_over, new = read_json(changes, "the changes"), _read_graph(graph)
 
     async def work() -> str:
         async with looking(url) as engine:
-            return (await engine.fork(step, laid_over, at="after" if after else "input")).key
+            return (await engine.fork(step, laid_over, at="after" if after else "input", graph=new)).key
 
     print(run(work))
 
@@ -254,13 +268,14 @@ def retry_failed(
     key: Key,
     url: Url = "",
     changes: Annotated[str, typer.Option(help="Fields to change, as JSON; @FILE reads it.")] = "{}",
+    graph: NewGraph = "",
 ) -> None:
     """Run again what has failed in a flow, and print the key of the flow in which that happens."""
-    laid_over = read_json(changes, "the changes")
+    laid_over, new = read_json(changes, "the changes"), _read_graph(graph)
 
     async def work() -> str:
         async with looking(url) as engine:
-            return (await engine.flow(key).retry_failed(laid_over)).key
+            return (await engine.flow(key).retry_failed(laid_over, graph=new)).key
 
     print(run(work))
 

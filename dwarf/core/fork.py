@@ -1,8 +1,8 @@
-"""Forks: which steps of a flow that has ended are kept in a copy of it, and where the copy goes on.
+"""Forks: which steps of a flow are kept in a copy of it, and where the copy goes on.
 
 A copy goes on at one step or at several. What came after them is left out; everything else stays as it was, and
-cohorts are counted anew. Child flows belong to the step that called them: they are copied with it, except those whose
-answers it has to get again.
+cohorts are counted anew. In the copy of a flow that has not ended, what has not ended runs anew, too. Child flows
+belong to the step that called them: they are copied with it, except those whose answers it has to get again.
 """
 
 from __future__ import annotations
@@ -116,6 +116,18 @@ class Tree:
             flow = self.flows[flow.parent_flow_id]
         return found
 
+    def waits_for_child(self, step_id: int) -> bool:
+        """Whether a step waits for a flow that it has called."""
+        return any(not self.flows[child].status.terminal for child in self.children.get(step_id, ()))
+
+    def unfinished(self) -> list[int]:
+        """The steps that still run or wait, in flows that have not ended."""
+        return [
+            step.step_id
+            for step in self.steps.values()
+            if not step.status.terminal and not self.flows[step.flow_id].status.terminal
+        ]
+
     def after(self, steps: Iterable[int]) -> set[int]:
         """Everything that came after any of these steps, in their flow."""
         found: set[int] = set()
@@ -131,8 +143,9 @@ class Tree:
 def plan_fork(tree: Tree, root: int, targets: Mapping[int, Target], answered: Answered) -> ForkPlan:
     """What a copy of the tree under ``root`` consists of that goes on at ``targets``.
 
-    ``answered`` is needed of the steps above a target, and of targets that keep answers. A target that came after
-    another one is left out with it. StateConflict where a step waits for an answer in a branch that is kept.
+    ``answered`` is needed of the steps above a target, of targets that keep answers, and of steps that have not ended.
+    A target that came after another one is left out with it. StateConflict where a step of a flow that has ended waits
+    for an answer in a branch that is kept.
     """
     plan = ForkPlan()
     calls = _calls(tree, targets, answered)
@@ -147,8 +160,11 @@ def plan_fork(tree: Tree, root: int, targets: Mapping[int, Target], answered: An
         plan.live.add(flow_id)
         rewound = by_flow[flow_id]
         left_out = tree.after(rewound)
-        _keep(tree, plan, flow_id, (step for step in tree.steps_of[flow_id] if step not in left_out), rewound)
-        for step_id in rewound.keys() - left_out:
+        kept = [step for step in tree.steps_of[flow_id] if step not in left_out]
+        if not tree.flows[flow_id].status.terminal:
+            rewound = {**_unfinished(tree, kept, answered), **rewound}
+        _keep(tree, plan, flow_id, kept, rewound)
+        for step_id in by_flow[flow_id].keys() - left_out:
             if rewound[step_id].role is Role.WAITING:
                 going_on.append(calls[step_id].child)
         _keep_children(tree, plan, flow_id, answered)
@@ -208,6 +224,15 @@ def _keep(tree: Tree, plan: ForkPlan, flow_id: int, steps: Iterable[int], rewoun
     plan.flows.append(flow_id)
     for step_id in steps:
         plan.parts[step_id] = rewound.get(step_id) or _kept(tree.steps[step_id])
+
+
+def _unfinished(tree: Tree, steps: Iterable[int], answered: Answered) -> dict[int, Part]:
+    """The steps that still run or wait: they run anew, with the answers they have by now."""
+    return {
+        step_id: Part(Role.AGAIN, len(answered.get(step_id, ())))
+        for step_id in steps
+        if not tree.steps[step_id].status.terminal
+    }
 
 
 def _kept(step: OldStep) -> Part:

@@ -168,20 +168,26 @@ class Engine(Overview):
         *,
         at: Literal["input", "after"] = "input",
         keep_answers: int = 0,
+        graph: Graph | None = None,
     ) -> FlowHandle:
-        """Copy a flow that has ended, and go on in the copy at one of its steps. The flow itself is left as it is.
+        """Copy a flow, and go on in the copy at one of its steps. The flow itself is left as it is, and may still run.
 
         With ``at="input"`` the step's task runs again; ``changes`` are laid over its input, and None deletes a field.
         ``keep_answers`` is how many of its answers are kept, of interrupts and subgraphs, in the order they came in.
         With ``at="after"`` the step's result stands, ``changes`` are laid over it, and routing goes on from there.
         What came after the step is left out, branches beside it are kept. In a child flow, the steps that wait for it
-        get its new result. StepNotFound; StateConflict where the flow has not ended, or the step has no result to go
-        on from; InvalidRequest, StateError for wrong arguments.
+        get its new result. Of a flow that has not ended, a step that has ended or waits can be chosen; what else has
+        not ended runs anew in the copy.
+
+        ``graph`` takes the place of the graph that was frozen on the flow in which the step stands; the past is kept.
+        GraphError lists every reason why the past does not fit: the step's node is gone, a fan-out it stands in is not
+        there, or branches that have met meet elsewhere. StepNotFound; StateConflict where the step runs, or has no
+        result to go on from; InvalidRequest, StateError for wrong arguments.
         """
         self._check_running()
         target, given = read_target(at, keep_answers), read_changes(changes)
         key = parse_key(step.key if isinstance(step, Step) else step, "step key")
-        return FlowHandle(self, await fork_at(self._replica(key.shard), key, target, given))
+        return FlowHandle(self, await fork_at(self._replica(key.shard), key, target, given, graph))
 
     # ------------------------------------------------------------------ schedules
 

@@ -1,4 +1,4 @@
-"""Forks and further turns: new flows made from flows that have ended."""
+"""Forks and further turns: new flows made from other ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from dwarf.engine.plans import Frozen
 from dwarf.engine.replica import Replica
 from dwarf.errors import InvalidRequest
 from dwarf.storage.copying import Copier
-from dwarf.storage.forking import Copy, Origin, read_for_fork, read_for_repair, write_copy
+from dwarf.storage.forking import Copy, Onto, Origin, read_for_fork, read_for_repair, write_copy
 from dwarf.storage.threads import continue_thread
+from dwarf.workflow.graph import Graph
 from dwarf.workflow.parks import encode_fields
 from dwarf.workflow.typeforms import fields_of
 
@@ -46,16 +47,33 @@ def read_target(at: str, keep_answers: int) -> Target:
     return Target(role, keep_answers)
 
 
-async def fork_at(replica: Replica, key: Key, target: Target, changes: Mapping[str, Any]) -> str:
-    """A copy of a flow that goes on at one step; its key."""
-    origin = await replica.database.read(lambda: read_for_fork(key, target, replica.plans.plan_of))
+async def fork_at(
+    replica: Replica, key: Key, target: Target, changes: Mapping[str, Any], graph: Graph | None = None
+) -> str:
+    """A copy of a flow that goes on at one step, with ``graph`` where one is given; its key."""
+    onto = await _onto(replica, graph)
+    origin = await replica.database.read(
+        lambda: read_for_fork(key, target, replica.plans.plan_of, changes=changes, onto=onto)
+    )
     return await _copy(replica, origin, changes)
 
 
-async def repair(replica: Replica, key: Key, changes: Mapping[str, Any]) -> str:
-    """A copy of a flow that goes on wherever the flow was stopped; its key."""
-    origin = await replica.database.read(lambda: read_for_repair(key, replica.plans.plan_of))
+async def repair(replica: Replica, key: Key, changes: Mapping[str, Any], graph: Graph | None = None) -> str:
+    """A copy of a flow that goes on wherever the flow was stopped, with ``graph`` where one is given; its key."""
+    onto = await _onto(replica, graph)
+    origin = await replica.database.read(lambda: read_for_repair(key, replica.plans.plan_of, changes, onto))
     return await _copy(replica, origin, changes)
+
+
+async def _onto(replica: Replica, graph: Any) -> Onto | None:
+    """A graph as a copy is bound to it; functions on its nodes are registered. InvalidRequest, GraphError."""
+    if graph is None:
+        return None
+    if not isinstance(graph, Graph):
+        raise InvalidRequest(f"graph is a Graph, not {type(graph).__name__}")
+    _, known = await replica.load_graph(graph, {})
+    frozen = replica.plans.freeze(known)
+    return Onto(frozen.graph_hash, frozen.body, frozen.plan)
 
 
 async def next_turn(replica: Replica, key: Key, additions: Mapping[str, Any]) -> str:

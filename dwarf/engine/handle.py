@@ -153,16 +153,18 @@ class FlowHandle(Awaitable[Outcome]):
         replica, key = self._place()
         await replica.committer.call(lambda effects: delete_flow(key.id, key.token, effects))
 
-    async def retry_failed(self, changes: Mapping[str, Any] | Any = None) -> FlowHandle:
+    async def retry_failed(self, changes: Mapping[str, Any] | Any = None, *, graph: Graph | None = None) -> FlowHandle:
         """Copy a flow that has failed or was cancelled, and run what was stopped again, in every branch at once.
 
         ``changes`` are laid over the input of each step that runs again; None deletes a field. Branches that came to
         their end are kept, and are merged with the others as usual. Where a child flow was stopped, the copy goes on
-        inside it. A step that failed starts over; one that was cancelled keeps the answers it had. StateConflict when
-        nothing has failed, or the flow has not ended; InvalidRequest for the key of a child flow.
+        inside it. A step that failed starts over; one that was cancelled keeps the answers it had. ``graph`` takes the
+        place of the graph that was frozen: of the flows that go on and have a graph of its name, or else of the one in
+        which something was stopped. StateConflict when nothing has failed, or the flow has not ended; GraphError when
+        the past does not fit the graph, with every reason; InvalidRequest for the key of a child flow.
         """
         replica, key = self._place()
-        return FlowHandle(self._engine, await repair(replica, key, read_changes(changes)))
+        return FlowHandle(self._engine, await repair(replica, key, read_changes(changes), graph))
 
     async def continue_with(self, state: Mapping[str, Any] | Any = None) -> FlowHandle:
         """Create the next flow of this one's thread: a further turn of the same graph, with the same options.

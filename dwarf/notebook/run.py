@@ -258,15 +258,26 @@ class Run:
         self._lab.call(self._following.handle.cancel(reason))
 
     def fork(
-        self, step: str | Step, changes: Mapping[str, Any] | None = None, *, show: bool = True, **same: Any
+        self,
+        step: str | Step,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        graph: Graph | None = None,
+        show: bool = True,
+        **same: Any,
     ) -> Run:
-        """A new flow that goes on from a step of this one, with changes laid over its state. See Engine.fork."""
-        key = self._step_key(step)
-        return self._lab.adopt(lambda: self._lab.engine.fork(key, changes, **same), show=show)
+        """A new flow that goes on from a step of this one, with changes laid over its state. See Engine.fork.
 
-    def retry_failed(self, changes: Mapping[str, Any] | None = None, *, show: bool = True) -> Run:
-        """A new flow in which what failed is run again."""
-        return self._lab.adopt(lambda: self._following.handle.retry_failed(changes), show=show)
+        ``graph``: the new flow goes on with this graph, as it is now; without one, with the graph this one began with.
+        """
+        key = self._step_key(step)
+        return self._lab.adopt(lambda: self._lab.engine.fork(key, changes, graph=graph, **same), show=show)
+
+    def retry_failed(
+        self, changes: Mapping[str, Any] | None = None, *, graph: Graph | None = None, show: bool = True
+    ) -> Run:
+        """A new flow in which what failed is run again; with ``graph``, as it is now, in place of its own one."""
+        return self._lab.adopt(lambda: self._following.handle.retry_failed(changes, graph=graph), show=show)
 
     def continue_with(self, state: Mapping[str, Any] | None = None, *, show: bool = True) -> Run:
         """The next flow of this one's thread, which begins with its final state."""

@@ -76,7 +76,7 @@ class Copier:
         """All rows, complete but for the time of the write."""
         origin = self._origin
         root = origin.root
-        copy = Copy(Key(self._shard, root["flow_id"], root["token"]), self._flows[root["flow_id"]])
+        copy = Copy(Key(self._shard, root["flow_id"], root["token"]), self._flows[root["flow_id"]], onto=origin.onto)
         for old in origin.flows:
             flow = self._flow(old)
             copy.flows.append(flow)
@@ -168,6 +168,7 @@ class Copier:
             new.update(_AT_REST, successor_id=0, warnings=None)
         elif part.role is Role.CANCELLED:
             new.update(_AT_REST, status=Status.CANCELLED.value)
+        new.update(self._origin.moved.get(old["step_id"], ()))
         if new["status"] == Status.CANCELLED and old["flow_id"] in self._origin.plan.live:
             new["error"] = new["error"] or _lacking(old)
         return new
@@ -177,7 +178,7 @@ class Copier:
         new.update(_ANEW, status=Status.PENDING.value, changes=object_text(changes))
         if not has_answers:
             new["attempt"] = 0
-        if self._changes:
+        if self._changes and old["step_id"] in self._origin.targets:
             new["state"] = dumps(after(read_object(new["state"]), self._changes))
             refs = {name: anchor for name, anchor in read_object(new["refs"]).items() if name not in self._changes}
             new["refs"] = object_text(refs)

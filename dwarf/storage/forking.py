@@ -1,7 +1,7 @@
-"""Forking: a flow that has ended is read, and its copy is written in one transaction. The origin is never written.
+"""Forking: a flow is read, and its copy is written in one transaction. The origin is never written.
 
-What has ended does not change any more, so it is read and copied beside the writer; the write only makes sure that the
-origin is still there.
+It is read on one snapshot, beside the writer, so that what still runs is copied as it was at one moment; the write only
+makes sure that the origin is still there.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, select
 
+from dwarf.core.carry import after
 from dwarf.core.decision import Decision
 from dwarf.core.fork import Answered, ForkPlan, OldFlow, OldStep, Role, Target, Tree, failed_targets, plan_fork
 from dwarf.core.keys import Key, parse_key
+from dwarf.core.limits import limit_of
 from dwarf.core.plan import Plan
 from dwarf.core.records import State
-from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, StepNotFound
+from dwarf.core.refit import misfits
+from dwarf.errors import FlowNotFound, GraphError, InvalidRequest, StateConflict, StepNotFound
 from dwarf.storage.claims import load_plan
 from dwarf.storage.commit import follow_up
 from dwarf.storage.effects import Effects, PlanOf
@@ -112,9 +115,18 @@ _FLOW_NAMES = tuple(column.name for column in flows.columns)
 _STEP_NAMES = tuple(column.name for column in steps.columns)
 
 
+@dataclass(frozen=True, slots=True)
+class Onto:
+    """The graph with which a copy goes on, in place of the one that was frozen on the flow."""
+
+    graph_hash: str
+    body: str
+    plan: Plan
+
+
 @dataclass(slots=True)
 class Origin:
-    """A flow that has ended, read for a copy: the plan of the copy and the rows it is made from."""
+    """A flow, read for a copy: the plan of the copy and the rows it is made from."""
 
     root: dict[str, Any]
     plan: ForkPlan
@@ -123,6 +135,8 @@ class Origin:
     steps: list[dict[str, Any]]
     limits: Mapping[int, Limit] = field(default_factory=dict)  # of the steps that run again
     routed: tuple[Plan, State, State] | None = None  # where routing goes on from a step: graph, whole input, changes
+    onto: Onto | None = None
+    moved: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # columns that another graph changes, by step
 
 
 @dataclass(slots=True)
@@ -136,10 +150,15 @@ class Copy:
     begun_flows: list[dict[str, Any]] = field(default_factory=list)
     begun_steps: list[dict[str, Any]] = field(default_factory=list)
     decision: Decision | None = None  # about the step from which routing goes on
+    onto: Onto | None = None  # a graph that may be new to the database
 
 
-def read_for_fork(key: Key, target: Target, plan_of: PlanOf) -> Script[Origin]:
-    """A copy that goes on at one step. StepNotFound; InvalidRequest, StateConflict where it cannot go on there."""
+def read_for_fork(key: Key, target: Target, plan_of: PlanOf, changes: State, onto: Onto | None) -> Script[Origin]:
+    """A copy that goes on at one step, with another graph where one is given.
+
+    StepNotFound; InvalidRequest, StateConflict where it cannot go on there; GraphError where its past does not fit the
+    graph.
+    """
     rows = yield Fetch(STEP_PLACE, {"id": key.id})
     place = StepPlaceRow._make(rows[0]) if rows else None
     if place is None or place.token != key.token:
@@ -150,33 +169,44 @@ def read_for_fork(key: Key, target: Target, plan_of: PlanOf) -> Script[Origin]:
         raise StateConflict("the flow of this step is being deleted")
     if target.role is Role.AFTER and step.status is not Status.COMPLETED:
         raise StateConflict(f"the step is {step.status}: it has no result from which routing could go on")
-    answered = yield from _read_answers([key.id, *tree.callers(step.flow_id)])
+    if not step.status.stopped and not _has_ended(tree, step.flow_id) and not tree.waits_for_child(key.id):
+        raise StateConflict(f"the step is {step.status}: a flow is forked at a step that has ended, or waits")
+    answered = yield from _read_answers([key.id, *tree.callers(step.flow_id), *tree.unfinished()])
     there = len(answered.get(key.id, ()))
     if target.answers > there:
         raise InvalidRequest(f"the step has {there} answers, so {target.answers} cannot be kept")
-    origin = yield from _read_copy(found, tree, {key.id: target}, answered, plan_of)
+    read = _Reading(
+        found=found, tree=tree, targets={key.id: target}, answered=answered, plan_of=plan_of, changes=changes
+    )
+    origin = yield from read.copy(onto, [step.flow_id])
     if target.role is Role.AFTER:
-        ((state, refs_text, changes),) = yield Fetch(ROUTED_STEP, {"id": key.id})
-        graph = next(flow["graph_hash"] for flow in origin.flows if flow["flow_id"] == step.flow_id)
+        ((state, refs_text, changed),) = yield Fetch(ROUTED_STEP, {"id": key.id})
         refs = read_object(refs_text)
         anchors = yield from fetch_anchors(refs.values())
-        plan = yield from load_plan(graph, plan_of)
-        origin.routed = plan, restore(state, refs, anchors), read_object(changes)
+        plan = onto.plan if onto is not None else (yield from load_plan(read.graph_of(step.flow_id), plan_of))
+        origin.routed = plan, restore(state, refs, anchors), read_object(changed)
     return origin
 
 
-def read_for_repair(key: Key, plan_of: PlanOf) -> Script[Origin]:
-    """A copy that goes on wherever a flow was stopped. FlowNotFound, InvalidRequest (a child flow), StateConflict."""
+def read_for_repair(key: Key, plan_of: PlanOf, changes: State, onto: Onto | None) -> Script[Origin]:
+    """A copy that goes on wherever a flow was stopped, with another graph where one is given.
+
+    FlowNotFound, InvalidRequest (a child flow), StateConflict; GraphError where its past does not fit the graph.
+    """
     place = yield from find_flow(key)
     if place.parent_flow_id:
         raise InvalidRequest("a child flow is repaired with its root flow: use the root flow's key")
     found, tree = yield from _read_tree(key.id)
+    status = tree.flows[key.id].status
+    if not status.terminal:
+        raise StateConflict(f"the flow is {status}: only a flow that has ended can be repaired")
     stopped = [step.step_id for step in tree.steps.values() if step.status is not Status.COMPLETED]
     answered = yield from _read_answers(stopped)
     targets = failed_targets(tree, key.id, answered)
     if not targets:
         raise StateConflict("no step of the flow has failed, or was cancelled: there is nothing to run again")
-    return (yield from _read_copy(found, tree, targets, answered, plan_of))
+    read = _Reading(found=found, tree=tree, targets=targets, answered=answered, plan_of=plan_of, changes=changes)
+    return (yield from read.copy(onto))
 
 
 def find_flow(key: Key) -> Script[FlowPlaceRow]:
@@ -204,6 +234,8 @@ def write_copy(copy: Copy, effects: Effects) -> Script[None]:
     yield from _insert(COPY_STEP, copy.steps)
     effects.work_due = True
     effects.moved.add(copy.root_id)
+    if copy.onto is not None:
+        effects.graphs.setdefault(copy.onto.graph_hash, copy.onto.body)
     if copy.decision is not None:
         yield from follow_up([copy.decision], effects)
 
@@ -214,14 +246,12 @@ def _insert(statement: Statement, rows: Sequence[Mapping[str, Any]]) -> Script[N
 
 
 def _read_tree(root: int) -> Script[tuple[list[dict[str, Any]], Tree]]:
-    """Every flow under a root, and the shape of the tree. StateConflict where the root has not ended."""
+    """Every flow under a root, and the shape of the tree. StateConflict where it is being deleted."""
     rows = yield Fetch(ORIGIN_FLOWS, {"root": root})
     found = _named(_FLOW_NAMES, rows)
     tip = next((flow for flow in found if flow["flow_id"] == root), None)
     if tip is None or tip["delete_after_ms"] > 0:
         raise StateConflict("the flow is being deleted")
-    if not Status(tip["status"]).terminal:
-        raise StateConflict(f"the flow is {tip['status']}: only a flow that has ended can be forked")
     shape = yield Fetch(ORIGIN_SHAPE, {"root": root})
     old = (
         OldFlow(
@@ -259,35 +289,98 @@ def _child_of(answer: Mapping[str, Any]) -> int:
     return parse_key(key).id if key else 0
 
 
-def _read_copy(
-    found: list[dict[str, Any]], tree: Tree, targets: Mapping[int, Target], answered: Answered, plan_of: PlanOf
-) -> Script[Origin]:
-    root = next(flow for flow in found if flow["flow_id"] == flow["root_flow_id"])
-    plan = plan_fork(tree, root["flow_id"], targets, answered)
-    kept = set(plan.flows)
-    ids = sorted(plan.parts)
-    rows: list[Row] = []
-    for start in range(0, len(ids), AT_ONCE):
-        rows += yield Fetch(WHOLE_STEPS, {"ids": ids[start : start + AT_ONCE]})
-    if len(rows) < len(ids):
-        raise StateConflict("the flow is being deleted")
-    chosen = [flow for flow in found if flow["flow_id"] in kept]
-    origin = Origin(root, plan, targets, flows=chosen, steps=_named(_STEP_NAMES, rows))
-    origin.limits = yield from _read_limits(origin, plan_of)
-    return origin
+def _has_ended(tree: Tree, flow_id: int) -> bool:
+    return tree.flows[flow_id].status.terminal
 
 
-def _read_limits(origin: Origin, plan_of: PlanOf) -> Script[dict[int, Limit]]:
-    """The limits of the steps that run again: new input may put a step under another one."""
-    graphs = {flow["flow_id"]: flow["graph_hash"] for flow in origin.flows}
-    limits: dict[int, Limit] = {}
-    for row in origin.steps:
-        if row["limit_name"] and row["step_id"] in origin.targets:
-            graph = yield from load_plan(graphs[row["flow_id"]], plan_of)
-            limit = graph.nodes[row["node"]].limit
-            if limit is not None:
-                limits[row["step_id"]] = limit
-    return limits
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """What has been read of an origin so far, and what is to become of it."""
+
+    found: list[dict[str, Any]]
+    tree: Tree
+    targets: Mapping[int, Target]
+    answered: Answered
+    plan_of: PlanOf
+    changes: State
+
+    def graph_of(self, flow_id: int) -> str:
+        """The hash of a flow's graph."""
+        return next(str(flow["graph_hash"]) for flow in self.found if flow["flow_id"] == flow_id)
+
+    def copy(self, onto: Onto | None, homes: Sequence[int] = ()) -> Script[Origin]:
+        """Plan the copy and read its rows. ``homes`` are the flows that get the other graph; none: those it suits."""
+        root = next(flow for flow in self.found if flow["flow_id"] == flow["root_flow_id"])
+        plan = plan_fork(self.tree, root["flow_id"], self.targets, self.answered)
+        kept = set(plan.flows)
+        ids = sorted(plan.parts)
+        rows: list[Row] = []
+        for start in range(0, len(ids), AT_ONCE):
+            rows += yield Fetch(WHOLE_STEPS, {"ids": ids[start : start + AT_ONCE]})
+        if len(rows) < len(ids):
+            raise StateConflict("the flow is being deleted")
+        chosen = [flow for flow in self.found if flow["flow_id"] in kept]
+        origin = Origin(root, plan, self.targets, flows=chosen, steps=_named(_STEP_NAMES, rows), onto=onto)
+        if onto is not None:
+            yield from self._regraph(origin, onto, homes or self._suited(plan, onto))
+        origin.limits = yield from self._limits(origin)
+        return origin
+
+    def _suited(self, plan: ForkPlan, onto: Onto) -> list[int]:
+        """The flows that go on and have a graph of this name, or else the one in which something was stopped."""
+        going_on = [flow for flow in self.found if flow["flow_id"] in plan.live]
+        named = [flow["flow_id"] for flow in going_on if flow["workflow_name"] == onto.plan.name]
+        homes = named or list(dict.fromkeys(self.tree.steps[step_id].flow_id for step_id in self.targets))
+        if not named and len(homes) > 1:
+            names = ", ".join(sorted({repr(flow["workflow_name"]) for flow in going_on}))
+            raise GraphError(f"graph {onto.plan.name!r}: what has failed is in flows of {names}: none has this name")
+        return homes
+
+    def _regraph(self, origin: Origin, onto: Onto, homes: Sequence[int]) -> Script[None]:
+        """Put another graph under some flows of a copy. GraphError with every reason why their past does not fit."""
+        nodes = {row["step_id"]: row["node"] for row in origin.steps}
+        problems = [
+            f"graph {onto.plan.name!r}: {reason}"
+            for flow_id in homes
+            for reason in misfits(self.tree, origin.plan, flow_id, nodes, onto.plan)
+        ]
+        if problems:
+            raise GraphError("\n  - ".join(["the flow cannot go on with this graph:", *problems]), problems)
+        for flow in origin.flows:
+            if flow["flow_id"] in homes:
+                flow.update(graph_hash=onto.graph_hash, workflow_name=onto.plan.name)
+        moved: dict[int, dict[str, Any]] = {}
+        for row in origin.steps:
+            again = origin.plan.parts[row["step_id"]].role in (Role.AGAIN, Role.WAITING)
+            if again and row["flow_id"] in homes:
+                moved[row["step_id"]] = yield from self._moved(origin, row, onto.plan)
+        origin.moved = moved
+
+    def _moved(self, origin: Origin, row: Mapping[str, Any], plan: Plan) -> Script[dict[str, Any]]:
+        """The columns of a step that runs again, as the node has them in another graph."""
+        node = plan.nodes[row["node"]]
+        state: State = {}
+        if node.limit is not None and node.limit.key:
+            ((text, refs_text, _),) = yield Fetch(ROUTED_STEP, {"id": row["step_id"]})
+            refs = read_object(refs_text)
+            state = restore(text, refs, (yield from fetch_anchors(refs.values())))
+            if row["step_id"] in self.targets:
+                state = after(state, self.changes)
+        name, rule = limit_of(node.limit, node.url, state)
+        budget = node.time_budget_ms or origin.root["time_budget_ms"]
+        return {"task_url": node.url, "time_budget_ms": budget, "limit_name": name, "limit_rule": rule}
+
+    def _limits(self, origin: Origin) -> Script[dict[int, Limit]]:
+        """The limits of the steps that run again: new input may put a step under another one."""
+        graphs = {flow["flow_id"]: flow["graph_hash"] for flow in origin.flows}
+        limits: dict[int, Limit] = {}
+        for row in origin.steps:
+            if row["limit_name"] and row["step_id"] in origin.targets and row["step_id"] not in origin.moved:
+                graph = yield from load_plan(graphs[row["flow_id"]], self.plan_of)
+                limit = graph.nodes[row["node"]].limit
+                if limit is not None:
+                    limits[row["step_id"]] = limit
+        return limits
 
 
 def _named(names: Sequence[str], rows: Iterable[Row]) -> list[dict[str, Any]]:

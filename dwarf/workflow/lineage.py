@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph
     from dwarf.workflow.parts import Transition
 
-__all__ = ["fan_in_map", "gathering_nodes", "lineage_problems"]
+__all__ = ["fan_in_map", "gathering_nodes", "lineage_problems", "open_sources"]
 
 _EMPTY: Final = 0
 
@@ -40,6 +40,12 @@ def gathering_nodes(graph: Graph, fan_in_of: Mapping[str, str]) -> set[str]:
             around.add(name)
             todo += [edge.target for edge in graph.transitions_from(name)]
     return joins | (names - around) if joins else set()
+
+
+def open_sources(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """For each node that the entry reaches, the fan-out sources in whose branches it stands, outermost first."""
+    walk = _Walk(graph).run()
+    return {name: walk.stacks.owners(stack) for name, stack in walk.entered.items()}
 
 
 def lineage_problems(graph: Graph) -> list[str]:
@@ -66,6 +72,14 @@ class _Stacks:
     def pop(self, stack: int) -> tuple[int, str]:
         """The stack below, and the owner of the frame that was on top."""
         return self._cells[stack]
+
+    def owners(self, stack: int) -> tuple[str, ...]:
+        """The open sources from the outermost to the innermost."""
+        found: list[str] = []
+        while stack != _EMPTY:
+            stack, owner = self._cells[stack]
+            found.append(owner)
+        return tuple(reversed(found))
 
     def describe(self, stack: int) -> str:
         """The open sources from the outermost to the innermost, at most the last four of them."""

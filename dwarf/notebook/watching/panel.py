@@ -240,7 +240,7 @@ def describe_step(step: Step, state: str, *, ended: bool, most: int = 0) -> dict
         "result": result if whole and can_go_on else "",
         "whole": whole,
         "can_go_on": can_go_on,
-        "no_fork": "" if ended else "A flow can be forked when it has ended.",
+        "no_fork": "" if ended or step.status.stopped else "A step can be forked when it has ended, or waits.",
     }
 
 
