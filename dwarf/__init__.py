@@ -35,6 +35,7 @@ from dwarf.errors import ThreadNotFound as ThreadNotFound
 from dwarf.errors import WaitTimeout as WaitTimeout
 from dwarf.workflow import END as END
 from dwarf.workflow import Answered as Answered
+from dwarf.workflow import Cache as Cache
 from dwarf.workflow import Finding as Finding
 from dwarf.workflow import Flow as Flow
 from dwarf.workflow import FlowSummary as FlowSummary
@@ -57,6 +58,7 @@ __version__ = "0.1.0"
 __all__ = [
     "END",
     "Answered",
+    "Cache",
     "ConditionError",
     "ConfigError",
     "DwarfError",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dwarf.workflow.conditions import Condition, parse
 from dwarf.workflow.graph import Graph, Limit
 from dwarf.workflow.lineage import fan_in_map, gathering_nodes
-from dwarf.workflow.policies import Retry
+from dwarf.workflow.policies import Cache, Retry
 from dwarf.workflow.reducers import Reducer
 
 _WITH_IDENTITY = frozenset(reducer for reducer in Reducer if reducer.has_identity)
@@ -35,6 +35,7 @@ class NodePlan:
     limit: Limit | None
     retry: Retry | None = None
     time_budget_ms: int = 0  # 0: that of the flow
+    cache: Cache | None = None
     edges: list[Edge] = field(default_factory=list)
     arms: list[tuple[Condition, str]] = field(default_factory=list)
     gotos: set[str] = field(default_factory=set)
@@ -69,6 +70,7 @@ class Plan:
                 limit=node.limit,
                 retry=node.retry,
                 time_budget_ms=0 if node.time_budget is None else round(node.time_budget * 1000),
+                cache=node.cache,
             )
             for node in graph.nodes
         }

@@ -45,6 +45,15 @@ class FlowRecord:
     scheduled_at: int = 0  # the tick of the schedule that made the root flow
 
 
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Under what the outcome of a step is kept for steps with the same code and input. ``ttl_ms``: 0 for any age."""
+
+    key: str
+    url: str
+    ttl_ms: int
+
+
 @dataclass(slots=True, kw_only=True)
 class StepRecord:
     """A step leased to this replica."""
@@ -69,6 +78,8 @@ class StepRecord:
     ran_us: int = 0  # the time in the task, as measured in this attempt
     waited_us: int = 0  # the time for which the task has waited here, for a thread
     code: str = ""  # the digest of the function that ran, where the host can tell
+    cached_from: str = ""  # the key of the step whose outcome this one takes over
+    keep: Keep | None = None  # under what its outcome is kept for other steps
 
     @property
     def time_budget_ms(self) -> int:
@@ -95,7 +106,8 @@ class StepRecord:
         step.created_at = now
         step.claimed_at = step.started_at = now
         step.crashes = step.ran_us = step.waited_us = 0
-        step.code = ""
+        step.code = step.cached_from = ""
+        step.keep = None
         return step
 
 

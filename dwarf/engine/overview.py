@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,10 +14,12 @@ from dwarf.engine.peers import receive
 from dwarf.engine.query import FlowQuery, read_query, source_of
 from dwarf.engine.replica import Replica
 from dwarf.errors import InvalidRequest
+from dwarf.storage.caching import clear_cache
 from dwarf.storage.deleting import ROOTS_AT_ONCE, mark, purge_candidates
 from dwarf.storage.reading.counting import count_flows, count_rows, read_time
 from dwarf.workflow.durations import Seconds
 from dwarf.workflow.status import Status
+from dwarf.workflow.tasks import mark_of
 
 MOST_PURGED = 4096
 PATIENCE_S = 10.0  # for a shard to tell how it is
@@ -121,6 +123,18 @@ class Overview(EngineBase):
                 break
         return count
 
+    async def clear_cache(self, task: str | Callable[..., Any] | None = None) -> int:
+        """Free what steps of a task came to, or those of all tasks, so that they run again. How many were freed.
+
+        ``task`` is the function, its URL, or a name that stands for one of the host's functions.
+        """
+        self._check_running()
+        url = None if task is None else _url_of(self._host, task)
+        count = 0
+        for replica in self._every():
+            count += await replica.database.write(partial(clear_cache, url))
+        return count
+
     async def shards(self) -> Sequence[ShardInfo]:
         """How each shard is, by index. One that does not answer has an ``error`` and no counts.
 
@@ -142,6 +156,15 @@ class Overview(EngineBase):
         """
         self._check_running()
         receive(op, payload, self._replicas.get)
+
+
+def _url_of(host: Any, task: Any) -> str:
+    if callable(task):
+        return mark_of(task).url
+    if not isinstance(task, str):
+        raise InvalidRequest(f"a task is a function or a URL, not {type(task).__name__}")
+    resolve = getattr(host, "resolve", None)
+    return task if resolve is None else str(resolve(task))
 
 
 async def _shard_info(replica: Replica, cordoned: bool) -> ShardInfo:

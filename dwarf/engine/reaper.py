@@ -25,6 +25,7 @@ async def reap(replica: Replica) -> None:
         replica.waiters.gone(await replica.database.write(partial(remove_trees, roots)))
         replica.announce(set(roots))
         count += len(roots)
+    await replica.cache.free()
     if count:
         replica.log.info("shard %s: %s flows were removed", replica.shard, count, shard=replica.shard)
     if seams.active is not None:

@@ -11,6 +11,7 @@ from dwarf import seams
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, StepRecord
 from dwarf.core.step import Means, first_step, no_room
 from dwarf.engine.bands import Bands
+from dwarf.engine.caching import StepCache
 from dwarf.engine.committer import Committer
 from dwarf.engine.config import Settings
 from dwarf.engine.deadlines import Deadlines
@@ -117,6 +118,7 @@ class Replica:
         self.membership = Membership(self)
         self.knowledge = Knowledge(self)
         self._changes: dict[int, set[asyncio.Event]] = {}
+        self.cache = StepCache(self)
         self._digest: Callable[[str], str] | None = getattr(shared.host, "digest", None)
 
     @property

@@ -23,6 +23,7 @@ from dwarf.storage.failures import Contention, Unavailable
 from dwarf.storage.recovery import release_lease, release_leases
 from dwarf.workflow.errors_json import error_fields, error_text, retry_kinds, traceback_text
 from dwarf.workflow.flow import Flow
+from dwarf.workflow.flow_identity import WatchedFlow
 from dwarf.workflow.signals import Subgraph, control_of
 from dwarf.workflow.unwrap import only_parked
 
@@ -185,8 +186,15 @@ class Runner:
             text = f"the step was given up: {step.crashes} runs ended without an outcome, as when their process dies"
             replica.observing.poisoned(step)
             return Raised(text, "", {"error": text, "statusCode": 500})
-        flow = self._flow(step)
-        url = step.flow.plan.nodes[step.node].url
+        node = step.flow.plan.nodes[step.node]
+        url, keep, kind = node.url, None, Flow
+        if node.cache is not None:
+            known, keep, watched = await replica.cache.find(step)
+            if known is not None:
+                step.code = replica.digest(url)
+                return known
+            kind = WatchedFlow if watched else Flow
+        flow = self._flow(step, kind)
         began = time.monotonic()
         error = await self._execute(url, flow, step, runner)
         if runner.cancelling():
@@ -203,11 +211,13 @@ class Runner:
                 ran_ms=round((time.monotonic() - began) * 1000),
             )
         control = control_of(flow)
+        if keep is not None and control.park is None and not (isinstance(flow, WatchedFlow) and flow.identity_read):
+            step.keep = keep
         return await self._with_child(step, Returned(control, flow.raw_changes))
 
-    def _flow(self, step: StepRecord) -> Flow:
+    def _flow(self, step: StepRecord, kind: type[Flow]) -> Flow:
         flow = step.flow
-        return Flow(
+        return kind(
             step.state,
             step.changes,
             key=format_key(flow.shard, flow.flow_id, flow.token),

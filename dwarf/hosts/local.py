@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
@@ -16,6 +16,7 @@ from dwarf.hosts.calls import ThreadCall, quoted
 from dwarf.hosts.protocol import Host
 from dwarf.hosts.tasks import Tasks, warn_replaced
 from dwarf.hosts.threads import DaemonThreads, Slots
+from dwarf.workflow.digests import reach_digest
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
@@ -71,7 +72,7 @@ class LocalHost(Host):
         """Mark a function as ``dwarf.task`` does, register it here, and return it unchanged.
 
         It replaces the function that was registered under its URL before. ``policies`` are those of ``dwarf.task``:
-        ``retry``, ``time_budget``.
+        ``retry``, ``time_budget``, ``cache``.
         """
         mark = mark_task(**marks)
         return partial(self._task, mark) if function is None else self._task(mark, function)
@@ -154,6 +155,15 @@ class LocalHost(Host):
         """
         binding = self._tasks.get(url)
         return "" if binding is None else binding.digest
+
+    def cache_basis(self, url: str) -> tuple[str, Sequence[str] | None]:
+        """What the outcome of a task depends on, for caches: a digest of its code, and the state fields that it takes.
+
+        The digest covers what the function names in its module or notebook, as that is now; "" for a URL that this
+        host does not know, and for what has no code of Python. None for the fields: the task may read any.
+        """
+        binding = self._tasks.get(url)
+        return ("", None) if binding is None else (reach_digest(binding.function), binding.inputs)
 
     def resolve(self, text: str) -> str:
         """The URL that the text of a node stands for: itself, or that of the one function of this name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from dwarf.errors import ConfigError, GraphError, GraphNotFound, TaskNotFound
@@ -93,6 +93,15 @@ class RoutingHost(Host):
         """The digest of the code of this task; "" where the host that the URL leads to cannot tell."""
         digest = getattr(self.route(url), "digest", None)
         return str(digest(url)) if digest is not None else ""
+
+    def cache_basis(self, url: str) -> tuple[str, Sequence[str] | None]:
+        """What the outcome of a task depends on; a digest of "" where the host that the URL leads to cannot tell."""
+        host = self.route(url)
+        basis = getattr(host, "cache_basis", None)
+        if basis is not None:
+            found: tuple[str, Sequence[str] | None] = basis(url)
+            return found
+        return self.digest(url), None
 
     def task_urls(self) -> frozenset[str] | None:
         """The URLs of the tasks of all hosts, as far as the URLs lead to them; None where a host cannot tell."""

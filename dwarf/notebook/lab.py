@@ -150,7 +150,7 @@ class Lab(Measured):
     def task(self, function: Any = None, **marks: Any) -> Any:
         """Make a function a task of this lab. Defining it again replaces it, also for flows that are running.
 
-        ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``.
+        ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``, ``cache``.
         """
         host = self._local_host()
         return host.task(**marks) if function is None else host.task(function)
@@ -240,6 +240,13 @@ class Lab(Measured):
             return found
 
         return prompts_frame(self.call(read()))
+
+    def clear_cache(self, task: str | Callable[..., Any] | None = None) -> int:
+        """Free what steps came to that others may take over: those of one task (the function, or its name), or all.
+
+        How many were freed. The next step with the same code and input runs again.
+        """
+        return self.call(self.engine.clear_cache(task))
 
     def dashboard(self, **filters: Any) -> Dashboard:
         """The flows of the database as a live table with actions. The filters are those of Engine.flows."""

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select
 
 from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain
 from dwarf.core.records import NewStep
+from dwarf.storage.caching import kept_row
 from dwarf.storage.cohorts import Arrival, Arrivals, gather, settle_cohorts
 from dwarf.storage.deleting import drop_flows
 from dwarf.storage.effects import Effects, Stop
@@ -75,6 +76,9 @@ def follow_up(done: Sequence[Decision], effects: Effects) -> Script[None]:
 def note(decision: Decision, effects: Effects) -> None:
     """What is to be told of a decision whose own row is written, whatever follows from it."""
     effects.moved.add(decision.step.flow.root_flow_id)
+    if decision.step.keep is not None and isinstance(decision, Advance | Complete):
+        delay_ms = decision.delay_ms if isinstance(decision, Advance) else 0
+        effects.kept.append(kept_row(decision.step, delay_ms, effects.now))
     if decision.step.flow.plan.nodes[decision.step.node].limit is not None:
         effects.work_due = True  # there may be room under the limit again
 

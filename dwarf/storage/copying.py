@@ -36,6 +36,7 @@ _ANEW = {
     "ran_us": 0,
     "waited_us": 0,
     "code": "",
+    "cached_from": "",
 }
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, update
 from dwarf.core.plan import Plan
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State, StepRecord
 from dwarf.core.step import Means
+from dwarf.storage.caching import keep_outcomes
 from dwarf.storage.expressions import ZERO, of_row, status_is
 from dwarf.storage.rows import GRAPH_KNOWN, INSERT_GRAPH, insert_flows, insert_steps
 from dwarf.storage.script import Fetch, InsertMany, Landing, Params, Script, Statement, UpdateEach
@@ -75,6 +76,7 @@ class Effects:
     links: list[Params] = field(default_factory=list)  # cohorts that have come together, and their fan-in steps
     moved: set[int] = field(default_factory=set)  # root flows in which something visible has changed
     work_due: bool = False  # a step became pending, or a moment is new at which something is due
+    kept: list[Params] = field(default_factory=list)  # outcomes that others may take over
     resumed: list[int] = field(default_factory=list)  # flows that were interrupted and run again
     written: Counter[tuple[str, str]] | None = None  # sizes of payloads by workflow and column, where they are wanted
     read: list[tuple[str, int, int, int]] = field(default_factory=list)  # likewise; see claims.Read
@@ -106,6 +108,8 @@ class Effects:
         for graph_hash, body in self.graphs.items():
             if not (yield Fetch(GRAPH_KNOWN, {"graph_hash": graph_hash})):
                 yield InsertMany(INSERT_GRAPH, [{"graph_hash": graph_hash, "body": body}])
+        if self.kept:
+            yield keep_outcomes(self.kept)
         rest = self.inserts()
         if self.links or rest:
             yield Landing(UpdateEach(LINK_MEMBERS, self.links), [(part, [-1] * len(part.rows)) for part in rest])

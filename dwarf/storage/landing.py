@@ -22,8 +22,11 @@ _ALWAYS = -1
 
 
 def is_plain(decision: Decision) -> TypeGuard[Advance | Complete]:
-    """Whether a step is over without warnings, no caller is told, and no cohort that it opens is full at once."""
-    if decision.warnings:
+    """Whether a step is over without warnings, no caller is told, and no cohort that it opens is full at once.
+
+    What has to do with the cache is not plain.
+    """
+    if decision.warnings or decision.step.keep is not None or decision.step.cached_from:
         return False
     if isinstance(decision, Advance):
         return not decision.arrivals or decision.cohort_id != decision.step.step_id or bool(decision.successors)

@@ -53,6 +53,14 @@ def _warning(statement: Statement) -> Statement:
     return Statement(f"{statement.name}_warning", values, shared=statement.shared)
 
 
+def _cached(statement: Statement) -> Statement:
+    """The same write of a step that takes over the outcome of another one."""
+    clause = statement.clause
+    assert isinstance(clause, Update)
+    values = clause.values(cached_from=bindparam("new_cached_from"))
+    return Statement(f"{statement.name}_cached", values, shared=statement.shared)
+
+
 _NONE: ColumnElement[Any] = literal_column("''")
 _ZERO: ColumnElement[Any] = literal_column("0")
 _PAYLOADS = ("changes", "interrupt")
@@ -99,6 +107,7 @@ CALL = _fenced("call_step", "changes", "called", status=None, parked=literal_col
 WITH_WARNINGS = {
     statement: _warning(statement) for statement in (FINISH, FAIL, FAIL_KEEPING, RETRY, TRY_AGAIN, ASK, CALL)
 }
+CACHED = {statement: _cached(statement) for statement in (FINISH, WITH_WARNINGS[FINISH])}
 
 
 def write_own_rows(
@@ -155,6 +164,9 @@ def own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
     if decision.warnings:
         row["new_warnings"] = dumps(list(decision.warnings))
         statement = WITH_WARNINGS[statement]
+    if decision.step.cached_from and statement in CACHED:
+        row["new_cached_from"] = decision.step.cached_from
+        statement = CACHED[statement]
     return statement, row
 
 

@@ -221,6 +221,7 @@ steps = Table(
     _big("ran_us", since=2),  # the time in the task itself, over its attempts, in microseconds; 0 where not known
     _big("waited_us", since=2),  # the time in which it was due and did not run
     _string("code", 32, since=2),  # the digest of the function that ran last; '' where not known
+    _string("cached_from", 64, since=2),  # the key of the step whose outcome this one took over
     # with the status: which steps of a wide flow wait, and how many there are of each, without reading rows
     Index("dwarf_steps_flow", "flow_id", "status", "lineage_id", "step_id"),
     Index("dwarf_steps_cohort", "lineage_id", **_partial("lineage_id > 0")),
@@ -268,6 +269,22 @@ blob_refs = Table(
     _id("flow_id"),
     Index("dwarf_blob_refs_flow", "flow_id"),
     Index("dwarf_blob_refs_hash", "blob_hash"),
+    **_MYSQL,
+)
+
+# Outcomes that other steps may take over: those of steps of this database, as long as these are there. Two steps that
+# have computed the same stand side by side.
+cache = Table(
+    "dwarf_cache",
+    metadata,
+    Column("cache_key", _unicode(64), primary_key=True),
+    _id("step_id", primary_key=True, autoincrement=False),
+    _string("task_url", 512, None),
+    _int("delay_ms"),
+    _big("made_at"),
+    _big("expires_at"),  # 0: never
+    Index("dwarf_cache_expires", "expires_at", **_partial("expires_at > 0", since=2)),
+    info={"since": 2},
     **_MYSQL,
 )
 

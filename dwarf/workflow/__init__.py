@@ -9,6 +9,7 @@ from dwarf.workflow.graph import Graph as Graph
 from dwarf.workflow.graph import Limit as Limit
 from dwarf.workflow.graph import Node as Node
 from dwarf.workflow.graph import Transition as Transition
+from dwarf.workflow.policies import Cache as Cache
 from dwarf.workflow.policies import Retry as Retry
 from dwarf.workflow.reducers import Reducer as Reducer
 from dwarf.workflow.results import Answered as Answered
@@ -24,6 +25,7 @@ from dwarf.workflow.values.lookup import register_type as register_type
 __all__ = [
     "END",
     "Answered",
+    "Cache",
     "Finding",
     "Flow",
     "FlowSummary",

@@ -83,6 +83,14 @@ class Binding:
             self._digest = code_digest(self.function)
         return self._digest
 
+    @property
+    def inputs(self) -> tuple[str, ...] | None:
+        """The names of the state fields that a call takes; None where it may read any: by a Flow, or ``**fields``."""
+        slots = self._slots if self._slots is not None else self._resolve()
+        if self._others is not None or any(slot.is_flow for slot in slots):
+            return None
+        return tuple(slot.name for slot in slots)
+
     # ------------------------------------------------------------------ before the call
 
     def call_arguments(self, flow: Flow) -> tuple[list[Any], dict[str, Any]]:

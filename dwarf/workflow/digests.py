@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, Final
 
 from dwarf.workflow.scopes import code_of
 
-__all__ = ["CODE_LENGTH", "code_digest", "fingerprint"]
+__all__ = ["CODE_LENGTH", "code_digest", "fingerprint", "reach_digest"]
 
 CODE_LENGTH: Final = 32
 """The length of the digest that is kept with a step, in characters."""
@@ -30,10 +30,89 @@ def fingerprint(function: Any) -> str:
     return sha256(told.encode()).hexdigest() if told else f"object {id(function)}"
 
 
-def _of(task: Any) -> str:
+def reach_digest(task: Any) -> str:
+    """The digest of what a task's outcome may depend on beside its input; "" where it has no code of Python.
+
+    That is its code, its defaults, the functions and classes of the same module or notebook that its code names (and
+    theirs, in turn), and the closed-over and global values that are None, bools, numbers, texts, bytes, or tuples of
+    these. Everything else counts by its type. Values are those of now, so it is made anew for each question.
+    """
+    inner = _callable_of(task)
+    code = getattr(inner, "__code__", None)
+    if code is None:
+        return ""
+    told: list[str] = []
+    _reach(inner, getattr(inner, "__module__", None), told, set())
+    bound = getattr(task, "__self__", None)
+    keywords = getattr(task, "keywords", None)  # of a partial
+    told.append(_counted(bound) + _plain(keywords or {}) + _plain(tuple(getattr(task, "args", ()) or ())))
+    return sha256("\n".join(told).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _reach(function: Any, module: Any, told: list[str], seen: set[int]) -> None:
+    """Tell a function, and what it names in its own module; ``seen`` are the ids of those that were told."""
+    if id(function) in seen:
+        return
+    seen.add(id(function))
+    told.append(_of(function))
+    code: CodeType = function.__code__
+    cells = zip(code.co_freevars, function.__closure__ or (), strict=False)
+    values = {name: _content(cell) for name, cell in cells}
+    names = function.__globals__
+    values.update((name, names[name]) for name in sorted(_names_in(code)) if name in names)
+    for name, value in values.items():
+        told.append(f"{name}={_counted(value)}")
+        for each in _own_functions(value, module):
+            _reach(each, module, told, seen)
+
+
+def _own_functions(value: Any, module: Any) -> list[FunctionType]:
+    """The functions of a module that a value brings: itself, what it wraps, or the methods of a class."""
+    inner = code_of(value) if callable(value) else None
+    if isinstance(inner, FunctionType) and inner.__module__ == module:
+        return [inner]
+    if isinstance(value, type) and value.__module__ == module:
+        members = [getattr(each, "fget", None) or code_of(each) for each in vars(value).values()]
+        return [each for each in members if isinstance(each, FunctionType) and each.__module__ == module]
+    return []
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """The names that code and the functions inside it look up."""
+    found = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= _names_in(constant)
+    return found
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not assigned yet
+        return None
+
+
+def _counted(value: Any) -> str:
+    """A value that a function sees: itself where it is plain, else its type."""
+    kind = type(value)
+    if value is None or kind in (bool, int, float, complex, str, bytes):
+        return f"{kind.__name__} {value!r}"
+    if kind is tuple:
+        return f"({', '.join(_counted(each) for each in value)})"
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _callable_of(task: Any) -> Any:
+    """The function that a call of a task runs: that of a method, of a partial, of an object's ``__call__``."""
     inner = code_of(task)
     if isinstance(inner, type):
         inner = code_of(getattr(inner, "__call__" if inner is not task else "__init__", None))
+    return inner
+
+
+def _of(task: Any) -> str:
+    inner = _callable_of(task)
     code = getattr(inner, "__code__", None)
     if code is None:
         return ""

@@ -414,9 +414,10 @@ class Flow(MutableMapping[str, JSON]):
 
     def fork_carrier(self, on_progress: Progress | None = None) -> Flow:
         """A detached flow for one execution elsewhere: nothing it does is seen here until ``adopt``."""
-        fork = Flow.__new__(Flow)
-        for slot in _COPIED:
-            setattr(fork, slot, getattr(self, slot))
+        kind = type(self)
+        fork = kind.__new__(kind)
+        for member in _COPIED:
+            member.__set__(fork, member.__get__(self))
         fork._changes = dict(self._changes)
         fork._on_progress = on_progress
         return fork
@@ -445,7 +446,9 @@ class Flow(MutableMapping[str, JSON]):
         return flow_from_json(cls, data)
 
 
-_COPIED = tuple(slot for slot in Flow.__slots__ if slot not in ("__weakref__", "_changes", "_on_progress", "_spent"))
+_COPIED: tuple[Any, ...] = tuple(
+    vars(Flow)[slot] for slot in Flow.__slots__ if slot not in ("__weakref__", "_changes", "_on_progress", "_spent")
+)
 _PARK_NAMES: dict[type, str] = {Interrupt: "interrupt", Subgraph: "subgraph", Retry: "retry"}
 
 

@@ -15,7 +15,7 @@ from dwarf.workflow.parts import Limit as Limit
 from dwarf.workflow.parts import Node as Node
 from dwarf.workflow.parts import Transition as Transition
 from dwarf.workflow.parts import View, as_text
-from dwarf.workflow.policies import Retry, Seconds, read_retry, read_time_budget
+from dwarf.workflow.policies import Cache, Retry, Seconds, read_cache, read_retry, read_time_budget
 from dwarf.workflow.reducers import Reducer
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class Graph:
         limit: Limit | None = None,
         retry: Retry | int | None = None,
         time_budget: Seconds | None = None,
+        cache: Cache | bool | None = None,
     ) -> Self:
         """Add a node, or bind a known one anew.
 
@@ -80,23 +81,26 @@ class Graph:
         the name of one of its functions when a flow is created. Without a task, a new node's URL is its name. On a
         known node the URL is replaced if a task is given, and its place, its transitions and its fan-in mark are kept.
         A lambda, a partial or a callable object is named after its scope, the graph and the node. ``limit``, ``retry``
-        (a Retry, or the number of attempts) and ``time_budget`` (seconds or timedelta for one attempt) default to what
-        the function was marked with. END is not a node: adding it does nothing.
+        (a Retry, or the number of attempts), ``time_budget`` (seconds or timedelta for one attempt) and ``cache`` (a
+        Cache, or True; False: none) default to what the function was marked with. END is not a node: adding it does
+        nothing.
         """
         name = as_text(name, "the name of a node")
         if limit is not None and not isinstance(limit, Limit):
             raise TypeError(f"the limit of a node must be a Limit, not {type(limit).__name__}")
-        given = {"limit": limit, "retry": read_retry(retry), "time_budget": read_time_budget(time_budget)}
+        given: dict[str, Any] = {"limit": limit, "retry": read_retry(retry), "cache": read_cache(cache)}
+        given["time_budget"] = read_time_budget(time_budget)
         url, function, marked = _resolve(self.name, name, task)
         if name == END:
             return self
         slot = self._register(name)
         if task is not None:
             slot.url, slot.function = url, function
-            slot.limit, slot.retry, slot.time_budget = marked.limit, marked.retry, marked.time_budget
+            for policy in given:
+                setattr(slot, policy, getattr(marked, policy))
         for policy, value in given.items():
             if value is not None:
-                setattr(slot, policy, value)
+                setattr(slot, policy, value or None)
         if fan_in:
             self._marks[name] = None
         self._view = None
@@ -397,7 +401,14 @@ class Graph:
         """Take over a definition as it was read: here a node's name may occur twice, or be END."""
         self.entry = entry
         self._slots = [
-            _Slot(node.name, node.url, limit=node.limit, retry=node.retry, time_budget=node.time_budget)
+            _Slot(
+                node.name,
+                node.url,
+                limit=node.limit,
+                retry=node.retry,
+                time_budget=node.time_budget,
+                cache=node.cache,
+            )
             for node in nodes
         ]
         self._first = {slot.name: slot for slot in reversed(self._slots)}
@@ -432,10 +443,19 @@ class _Slot:
     limit: Limit | None = None
     retry: Retry | None = None
     time_budget: float | None = None
+    cache: Cache | None = None
     function: Task | None = None
 
     def node(self, fan_in: bool) -> Node:
-        return Node(self.name, self.url, fan_in, limit=self.limit, retry=self.retry, time_budget=self.time_budget)
+        return Node(
+            self.name,
+            self.url,
+            fan_in,
+            limit=self.limit,
+            retry=self.retry,
+            time_budget=self.time_budget,
+            cache=self.cache,
+        )
 
 
 def _resolve(graph: str, name: str, task: str | Task | None) -> tuple[str, Task | None, _Slot | TaskMark]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from dwarf.errors import GraphError, StateError
 from dwarf.workflow.jsontext import loads
 from dwarf.workflow.parts import Limit, Node, Transition, as_text
-from dwarf.workflow.policies import Retry
+from dwarf.workflow.policies import Cache, Retry
 
 if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph
@@ -54,6 +54,8 @@ def _task_to_json(node: Node) -> dict[str, JSON]:
         data["retry"] = _retry_to_json(node.retry)
     if node.time_budget is not None:
         data["timeBudgetMs"] = round(node.time_budget * 1000)
+    if node.cache is not None:
+        data["cache"] = _cache_to_json(node.cache)
     return data
 
 
@@ -81,6 +83,7 @@ def from_json(cls: type[G], data: Mapping[str, JSON] | str | bytes) -> G:
             limit=_limit_from_json(item),
             retry=_retry_from_json(item),
             time_budget=_seconds_from_json(item, "timeBudgetMs"),
+            cache=_cache_from_json(item),
         )
         for item in root.items("tasks")
     ]
@@ -152,6 +155,27 @@ def _retry_from_json(task: _Reader) -> Retry | None:
         return Retry(**given)
     except (GraphError, TypeError) as error:
         raise GraphError(f"a graph cannot be read: {retry.path}: {error}") from None
+
+
+def _cache_to_json(cache: Cache) -> dict[str, JSON]:
+    data: dict[str, JSON] = {} if cache.ttl is None else {"ttlMs": round(cache.ttl * 1000)}
+    if cache.key is not None:
+        data["key"] = list(cache.key)
+    if cache.version:
+        data["version"] = cache.version
+    return data
+
+
+def _cache_from_json(task: _Reader) -> Cache | None:
+    if isinstance(task.data.get("cache"), bool):
+        return Cache() if task.flag("cache") else None
+    cache = task.member("cache")
+    if cache is None:
+        return None
+    try:
+        return Cache(ttl=_seconds_from_json(cache, "ttlMs"), key=cache.data.get("key"), version=cache.text("version"))
+    except (GraphError, TypeError) as error:
+        raise GraphError(f"a graph cannot be read: {cache.path}: {error}") from None
 
 
 def _seconds_from_json(data: _Reader, key: str) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dwarf.errors import GraphError
-from dwarf.workflow.policies import Retry
+from dwarf.workflow.policies import Cache, Retry
 
 __all__ = ["END", "Limit", "Node", "Transition", "View", "as_text", "shown"]
 
@@ -62,7 +62,7 @@ class Node:
 
     Several nodes may share a URL. ``fan_in`` marks the place where the branches of a fan-out meet. ``retry`` says
     whether it is tried again after an error, and ``time_budget`` how many seconds one attempt may take; None leaves
-    that to the flow.
+    that to the flow. ``cache``: its steps take over what earlier ones with the same code and input came to.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Node:
     limit: Limit | None = None
     retry: Retry | None = None
     time_budget: float | None = None
+    cache: Cache | None = None
 
 
 @dataclass(frozen=True, slots=True)

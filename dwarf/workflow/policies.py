@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from dwarf.errors import GraphError, InvalidRequest
 from dwarf.workflow.durations import to_ms
 
-__all__ = ["Retry", "read_retry", "read_time_budget"]
+__all__ = ["Cache", "Retry", "read_cache", "read_retry", "read_time_budget"]
 
 Seconds: TypeAlias = float | timedelta
 Errors: TypeAlias = type[BaseException] | tuple[type[BaseException], ...] | Sequence[str]
@@ -87,6 +87,58 @@ class Retry:
         """Whether an error is one to try again after, by the names of its class and of that one's bases."""
         known = tuple(kinds)
         return any(_is_named(kind, name) for name in self.retry_on for kind in known)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Cache:
+    """A step whose code and input are those of an earlier completed step takes over its outcome, and is not run.
+
+    What it depends on is its code (with the functions of its module or notebook that it calls, and the plain values
+    among its defaults, closures and globals), ``version``, and its input: the parameters that the task takes, or the
+    whole state where it takes a Flow. ``key`` names the fields of the state that count instead, alone; a task that
+    reads its identity (the key, the attempt, times, baggage) is cached only where it is given. ``ttl`` is how old an
+    outcome may be, in seconds or as a timedelta; None for any age. GraphError for values that make no sense.
+
+    Changes, a goto and a delay are taken over. Never cached are steps that failed, parked, or called a subgraph. The
+    step says so: ``Step.cached``, ``Step.cached_from``.
+
+        @task(cache=Cache(ttl=timedelta(days=1), key=["url"]))
+        def fetch(url): ...
+    """
+
+    ttl: float | None
+    key: tuple[str, ...] | None
+    version: str
+
+    def __init__(
+        self, *, ttl: Seconds | None = None, key: str | Sequence[str] | None = None, version: str = ""
+    ) -> None:
+        if not isinstance(version, str):
+            raise TypeError(f"the version of a Cache must be a str, not {type(version).__name__}")
+        seconds = None if ttl is None else _seconds(ttl, "the ttl of a Cache")
+        if seconds is not None and seconds <= 0:
+            raise GraphError("the ttl of a Cache must be positive; cache=False switches caching off")
+        object.__setattr__(self, "ttl", seconds)
+        object.__setattr__(self, "key", _fields(key))
+        object.__setattr__(self, "version", version)
+
+
+def _fields(key: Any) -> tuple[str, ...] | None:
+    names = [key] if isinstance(key, str) else key
+    if names is None:
+        return None
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) and name for name in names):
+        raise TypeError(f"the key of a Cache is the name of a state field, or several, not {key!r}")
+    return tuple(sorted(set(names)))
+
+
+def read_cache(cache: Cache | bool | None) -> Cache | bool | None:
+    """What was given as ``cache=``: True stands for a Cache of no special kind. TypeError."""
+    if cache is None or cache is False or isinstance(cache, Cache):
+        return cache
+    if cache is not True:
+        raise TypeError(f"cache is a Cache, True or False, not {type(cache).__name__}")
+    return Cache()
 
 
 def read_retry(retry: Retry | int | None) -> Retry | None:

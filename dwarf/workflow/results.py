@@ -72,7 +72,8 @@ class Step:
     ``waited`` is how long it was due and did not run, over all its attempts, and ``ran`` the time in its task so far;
     None where they were not measured. ``answered_by`` are the names of those who have answered its questions, where
     they were given. ``url`` is what the host was asked for, and ``code`` the digest of the function that ran last, ""
-    before its first attempt is over and for hosts that cannot tell.
+    before its first attempt is over and for hosts that cannot tell. ``cached``: its task was not run; the outcome is
+    that of the step with the key ``cached_from``.
     """
 
     key: str = ""
@@ -107,6 +108,8 @@ class Step:
     code: str = ""
     waited: timedelta | None = None
     ran: timedelta | None = None
+    cached: bool = False
+    cached_from: str = ""
 
     @property
     def sub_workflow_url(self) -> str:

@@ -11,7 +11,7 @@ from dwarf.errors import ConfigError
 from dwarf.workflow import scopes
 from dwarf.workflow.binding import Binding as Binding
 from dwarf.workflow.parts import Limit
-from dwarf.workflow.policies import Retry, Seconds, read_retry, read_time_budget
+from dwarf.workflow.policies import Cache, Retry, Seconds, read_cache, read_retry, read_time_budget
 
 __all__ = ["Binding", "TaskMark", "mark_of", "node_mark", "task", "valid_url"]
 
@@ -30,6 +30,7 @@ class TaskMark:
     limit: Limit | None = None
     retry: Retry | None = None
     time_budget: float | None = None
+    cache: Cache | None = None
     aliases: tuple[str, ...] = ()
     named: bool = False
 
@@ -44,6 +45,7 @@ def task(
     limit: Limit | None = None,
     retry: Retry | int | None = None,
     time_budget: Seconds | None = None,
+    cache: Cache | bool | None = None,
 ) -> Callable[[F], F]: ...
 def task(
     function: Any = None,
@@ -53,6 +55,7 @@ def task(
     limit: Limit | None = None,
     retry: Retry | int | None = None,
     time_budget: Seconds | None = None,
+    cache: Cache | bool | None = None,
 ) -> Any:
     """Mark a function as a task, as ``@task`` or ``@task(url=..., limit=...)``, and return it unchanged.
 
@@ -68,12 +71,13 @@ def task(
 
     ``limit`` bounds how much of it runs at a time, ``retry`` (a Retry, or the number of attempts) lets it be tried
     again after an error, and ``time_budget`` is how long one attempt may take, in seconds or as a timedelta, whatever
-    the flow's own budget. What ``Graph.add_node`` says outranks this. GraphError for values that make no sense.
+    the flow's own budget. ``cache`` (a Cache, or True) has a step take over what an earlier one with the same code and
+    input came to. What ``Graph.add_node`` says outranks this. GraphError for values that make no sense.
     """
     if limit is not None and not isinstance(limit, Limit):
         raise ConfigError(f"the limit of a task must be a Limit, not {type(limit).__name__}")
     marks = {"limit": limit, "retry": read_retry(retry), "time_budget": read_time_budget(time_budget)}
-    policies: dict[str, Any] = {**marks, "aliases": _aliases(aliases)}
+    policies: dict[str, Any] = {**marks, "cache": read_cache(cache) or None, "aliases": _aliases(aliases)}
     if function is None:
         return functools.partial(_mark, url=url, policies=policies)
     return _mark(function, url, policies)

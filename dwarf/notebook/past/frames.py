@@ -48,6 +48,8 @@ HISTORY = {
     "engine": "int64",
     "url": "string",
     "code": "string",
+    "cached": "bool",
+    "cached_from": "string",  # the step whose outcome was taken over
     "step": "string",
 }
 FLOWS = {
@@ -223,6 +225,8 @@ def _history_row(step: Step, within: str) -> dict[str, Any]:
         "engine": step.engine_id,
         "url": step.url,
         "code": step.code,
+        "cached": step.cached,
+        "cached_from": step.cached_from,
         "step": step.key,
     }
 

@@ -98,7 +98,10 @@ def _head(facts: Facts) -> Iterator[str]:
         lines.append(("time", seconds_text((ended - min(began)).total_seconds())))
     if waited:
         lines.append(("of that, waiting for answers", seconds_text(waited)))
-    lines.append(("steps", f"{len(steps):,}" + (f", {plural(again, 'further attempt')}" if again else "")))
+    cached = sum(step.cached for step in steps)
+    more = [plural(again, "further attempt")] if again else []
+    more += [f"{cached:,} taken over from earlier steps"] if cached else []
+    lines.append(("steps", ", ".join([f"{len(steps):,}", *more])))
     if outcome.cancel_reason:
         lines.append(("cancelled because", brief(facts.mask.text(outcome.cancel_reason), 500)))
     yield "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in lines) + "</dl>"
@@ -201,7 +204,7 @@ def _steps(facts: Facts, budget: _Budget) -> Iterator[str]:
     state = states_of(facts.steps, facts.graph)
     for step in facts.shown:
         look = look_of(state(step))
-        again = f"attempt {step.attempt + 1}" if step.attempt else ""
+        again = "cached" if step.cached else f"attempt {step.attempt + 1}" if step.attempt else ""
         begun = (
             seconds_text((step.started_at - start).total_seconds()) if step.started_at is not None else "not started"
         )

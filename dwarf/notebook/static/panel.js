@@ -261,7 +261,7 @@ function panelKeeper(model, desk, picture) {
     const parts = [facts([
       ["task", step.task], ["attempts", step.attempt], ["next attempt", timeOf(step.again)], ["created", timeOf(step.created)], ["started", timeOf(step.began)],
       ["finished", timeOf(step.finished)], ["took", step.took], ["progress", step.progress], ["asks", step.asks], ["redefined", step.drift],
-      ["task URL", step.url], ["code", step.code?.slice(0, 12)],
+      ["task URL", step.url], ["code", step.code?.slice(0, 12)], ["cached", step.cached],
     ])];
     if (step.error) parts.push(make("pre", { className: "dwarf-trouble", textContent: step.error }));
     for (const text of step.warnings ?? []) parts.push(make("pre", { className: "dwarf-caution", textContent: text }));

@@ -234,6 +234,7 @@ def describe_step(step: Step, state: str, *, ended: bool, most: int = 0) -> dict
         "warnings": list(step.warnings),
         "url": step.url,
         "code": step.code,
+        "cached": "taken over from an earlier step; the task was not run" if step.cached else "",
         "before": _cut(text, _SHOWN),
         "diff": diff_of(before, changes),
         "input": text if whole else "",

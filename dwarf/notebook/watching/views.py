@@ -272,7 +272,9 @@ def _single(group: _Group, state: str) -> NodeView:
         done, total, message = step.progress
         word = f"{done:,.0f} of {total:,.0f}" if total else f"{done:,.0f} done"
         rest += [message] if message else []
-    if state in _SETTLED and step.duration is not None:
+    if step.cached:
+        rest.append("cached")
+    elif state in _SETTLED and step.duration is not None:
         rest.append(seconds_text(step.duration.total_seconds()))
     if step.attempt:
         rest.append(attempt_text(step, group.most))
@@ -299,6 +301,8 @@ def _several(group: _Group, counts: Mapping[str, int]) -> str:
     words += [f"{counts[name]:,} {name}" for name in ("failed", "cancelled", "handled") if name in counts]
     words += [f"{counts['interrupted']:,} waiting"] if "interrupted" in counts else []
     words += [f"{counts['retrying']:,} retrying"] if "retrying" in counts else []
+    cached = sum(step.cached for step in group.current)
+    words += [f"{cached:,} cached"] if cached else []
     if settled == total and "cancelled" not in counts:
         began = [step.started_at for step in group.current if step.started_at]
         if began:
@@ -315,6 +319,9 @@ def _detail(group: _Group, counts: Mapping[str, int]) -> str:
     attempts = sum(step.attempt for step in group.steps)
     if attempts:
         lines.append(plural(attempts, "further attempt"))
+    cached = sum(step.cached for step in group.steps)
+    if cached:
+        lines.append(f"{plural(cached, 'outcome')} taken over from earlier steps")
     error = next((step.error for step in group.steps if step.error), "")
     if error:
         lines.append(plain(error)[:300])

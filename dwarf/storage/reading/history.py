@@ -55,6 +55,7 @@ class StepRow(NamedTuple):
     waited_us: int
     task_url: str
     code: str
+    cached_from: str
 
 
 class TreeFlowRow(NamedTuple):
@@ -299,5 +300,7 @@ def step_of(shard: int, row: StepRow) -> Step:
         ran=timedelta(microseconds=row.ran_us) if row.ran_us else None,
         url=row.task_url,
         code=row.code,
+        cached=bool(row.cached_from),
+        cached_from=row.cached_from,
         waited=timedelta(microseconds=row.waited_us) if row.ran_us or row.waited_us else None,
     )

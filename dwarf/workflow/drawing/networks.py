@@ -17,8 +17,9 @@ __all__ = ["to_networkx"]
 def to_networkx(graph: Graph) -> nx.MultiDiGraph[str]:
     """A MultiDiGraph over the node names. An edge's key is the transition's position: order and doubles survive.
 
-    Graph attributes: name, entry, reducers. Node attributes: url, fan_in, entry, limit, retry, time_budget. Edge
-    attributes: when, switch, goto, on_error, for_each, item. END is a node there when a transition leads to it.
+    Graph attributes: name, entry, reducers. Node attributes: url, fan_in, entry, limit, retry, time_budget,
+    cache. Edge attributes: when, switch, goto, on_error, for_each, item. END is a node there when a transition leads to
+    it.
     """
     import networkx as nx
 
@@ -26,13 +27,13 @@ def to_networkx(graph: Graph) -> nx.MultiDiGraph[str]:
         name=graph.name, entry=graph.entry, reducers={field: str(name) for field, name in graph.reducers.items()}
     )
     for node in graph.nodes:
-        policies = {"limit": node.limit, "retry": node.retry, "time_budget": node.time_budget}
+        policies = {"limit": node.limit, "retry": node.retry, "time_budget": node.time_budget, "cache": node.cache}
         entry = node.name == graph.entry
         network.add_node(node.name, url=node.url, fan_in=node.fan_in, entry=entry, **policies)
     for key, edge in enumerate(graph.transitions):
         for name in (edge.source, edge.target):
             if name not in network:
-                policies = dict.fromkeys(("limit", "retry", "time_budget"))
+                policies = dict.fromkeys(("limit", "retry", "time_budget", "cache"))
                 network.add_node(name, url=END if name == END else "", fan_in=False, entry=False, **policies)
         network.add_edge(
             edge.source,

@@ -120,7 +120,7 @@ UPDATE dwarf_steps SET status=$1::VARCHAR, parked=0, updated_at=$2::BIGINT WHERE
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::INTEGER, $17::VARCHAR, $18::FLOAT(53), $19::INTEGER, $20::BIGINT, $21::VARCHAR, $22::VARCHAR, $23::BIGINT, $24::BIGINT, $25::BIGINT, $26::VARCHAR, $27::VARCHAR, $28::VARCHAR, $29::VARCHAR, $30::BIGINT);
 
 -- copy_step
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings, called, answered_by, ran_us, waited_us, code) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::INTEGER, $9::INTEGER, $10::BIGINT, $11::INTEGER, $12::INTEGER, $13::INTEGER, $14::INTEGER, $15::VARCHAR, $16::BIGINT, $17::BIGINT, $18::INTEGER, $19::VARCHAR, $20::FLOAT(53), $21::BIGINT, $22::SMALLINT, $23::BIGINT, $24::SMALLINT, $25::BIGINT, $26::BIGINT, $27::VARCHAR, $28::VARCHAR, $29::INTEGER, $30::BIGINT, $31::BIGINT, $32::BIGINT, $33::BIGINT, $34::VARCHAR, $35::VARCHAR, $36::VARCHAR, $37::VARCHAR, $38::VARCHAR, $39::VARCHAR, $40::VARCHAR, $41::VARCHAR, $42::VARCHAR, $43::VARCHAR, $44::VARCHAR, $45::BIGINT, $46::BIGINT, $47::VARCHAR);
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings, called, answered_by, ran_us, waited_us, code, cached_from) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::INTEGER, $9::INTEGER, $10::BIGINT, $11::INTEGER, $12::INTEGER, $13::INTEGER, $14::INTEGER, $15::VARCHAR, $16::BIGINT, $17::BIGINT, $18::INTEGER, $19::VARCHAR, $20::FLOAT(53), $21::BIGINT, $22::SMALLINT, $23::BIGINT, $24::SMALLINT, $25::BIGINT, $26::BIGINT, $27::VARCHAR, $28::VARCHAR, $29::INTEGER, $30::BIGINT, $31::BIGINT, $32::BIGINT, $33::BIGINT, $34::VARCHAR, $35::VARCHAR, $36::VARCHAR, $37::VARCHAR, $38::VARCHAR, $39::VARCHAR, $40::VARCHAR, $41::VARCHAR, $42::VARCHAR, $43::VARCHAR, $44::VARCHAR, $45::BIGINT, $46::BIGINT, $47::VARCHAR, $48::VARCHAR);
 
 -- count_flows
 SELECT dwarf_flows.status, count(*) AS count_1
@@ -223,14 +223,25 @@ UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR
 -- fail_step_warning
 UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR, traceback=$3::VARCHAR, warnings=$4::VARCHAR, ran_us=(dwarf_steps.ran_us + $5::BIGINT), waited_us=(dwarf_steps.waited_us + $6::BIGINT), code=$7::VARCHAR WHERE dwarf_steps.step_id = $8::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $9::BIGINT;
 
+-- find_cached
+SELECT dwarf_cache.cache_key, dwarf_cache.step_id, dwarf_cache.delay_ms, dwarf_cache.made_at, dwarf_steps.token, dwarf_steps.route, dwarf_steps.changes
+FROM dwarf_cache JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_cache.step_id
+WHERE dwarf_cache.cache_key = ANY(CAST($1 AS TEXT[])) AND dwarf_steps.status = 'completed' ORDER BY dwarf_cache.made_at, dwarf_cache.step_id;
+
 -- finish_step
 UPDATE dwarf_steps SET status='completed', cohort_size=0, cohort_arrivals=0, route='', successor_id=$1::BIGINT, updated_at=$2::BIGINT, changes=$3::VARCHAR, ran_us=(dwarf_steps.ran_us + $4::BIGINT), waited_us=(dwarf_steps.waited_us + $5::BIGINT), code=$6::VARCHAR WHERE dwarf_steps.step_id = $7::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $8::BIGINT;
 
 -- finish_step_whole
 UPDATE dwarf_steps SET status='completed', cohort_size=$1::INTEGER, cohort_arrivals=$2::INTEGER, route=$3::VARCHAR, successor_id=$4::BIGINT, updated_at=$5::BIGINT, changes=$6::VARCHAR, ran_us=(dwarf_steps.ran_us + $7::BIGINT), waited_us=(dwarf_steps.waited_us + $8::BIGINT), code=$9::VARCHAR WHERE dwarf_steps.step_id = $10::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $11::BIGINT;
 
+-- finish_step_whole_cached
+UPDATE dwarf_steps SET status='completed', cohort_size=$1::INTEGER, cohort_arrivals=$2::INTEGER, route=$3::VARCHAR, successor_id=$4::BIGINT, updated_at=$5::BIGINT, changes=$6::VARCHAR, ran_us=(dwarf_steps.ran_us + $7::BIGINT), waited_us=(dwarf_steps.waited_us + $8::BIGINT), code=$9::VARCHAR, cached_from=$10::VARCHAR WHERE dwarf_steps.step_id = $11::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $12::BIGINT;
+
 -- finish_step_whole_warning
 UPDATE dwarf_steps SET status='completed', cohort_size=$1::INTEGER, cohort_arrivals=$2::INTEGER, route=$3::VARCHAR, successor_id=$4::BIGINT, updated_at=$5::BIGINT, changes=$6::VARCHAR, warnings=$7::VARCHAR, ran_us=(dwarf_steps.ran_us + $8::BIGINT), waited_us=(dwarf_steps.waited_us + $9::BIGINT), code=$10::VARCHAR WHERE dwarf_steps.step_id = $11::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $12::BIGINT;
+
+-- finish_step_whole_warning_cached
+UPDATE dwarf_steps SET status='completed', cohort_size=$1::INTEGER, cohort_arrivals=$2::INTEGER, route=$3::VARCHAR, successor_id=$4::BIGINT, updated_at=$5::BIGINT, changes=$6::VARCHAR, warnings=$7::VARCHAR, ran_us=(dwarf_steps.ran_us + $8::BIGINT), waited_us=(dwarf_steps.waited_us + $9::BIGINT), code=$10::VARCHAR, cached_from=$11::VARCHAR WHERE dwarf_steps.step_id = $12::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $13::BIGINT;
 
 -- first_error
 SELECT dwarf_steps.error
@@ -296,6 +307,20 @@ DELETE FROM dwarf_limit_starts WHERE dwarf_limit_starts.limit_name = $1::VARCHAR
 DELETE FROM dwarf_blobs WHERE dwarf_blobs.blob_hash = ANY(CAST($1 AS TEXT[])) AND NOT (EXISTS (SELECT *
 FROM dwarf_blob_refs
 WHERE dwarf_blob_refs.blob_hash = dwarf_blobs.blob_hash));
+
+-- free_cache
+DELETE FROM dwarf_cache;
+
+-- free_cache_of_task
+DELETE FROM dwarf_cache WHERE dwarf_cache.task_url = $1::VARCHAR;
+
+-- free_expired_cache
+DELETE FROM dwarf_cache WHERE dwarf_cache.expires_at > 0 AND dwarf_cache.expires_at <= $1::BIGINT;
+
+-- free_orphaned_cache
+DELETE FROM dwarf_cache WHERE NOT (EXISTS (SELECT dwarf_steps.step_id
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = dwarf_cache.step_id));
 
 -- free_steps
 SELECT dwarf_steps.step_id
@@ -367,6 +392,9 @@ SELECT dwarf_flows.flow_id
 FROM dwarf_flows
 WHERE dwarf_flows.parent_step_id = $1::BIGINT AND dwarf_flows.parent_step_id > 0 AND dwarf_flows.status = 'interrupted' ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT $2::INTEGER;
+
+-- keep_outcome
+INSERT INTO dwarf_cache (cache_key, step_id, task_url, delay_ms, made_at, expires_at) VALUES ($1::VARCHAR, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::BIGINT, $6::BIGINT);
 
 -- keep_secret
 INSERT INTO dwarf_secrets (name, value) VALUES ($1::VARCHAR, $2::VARCHAR);
@@ -938,7 +966,7 @@ FROM dwarf_schedules
 WHERE dwarf_schedules.name = $1::VARCHAR;
 
 -- one_step
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code, dwarf_steps.cached_from, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = $1::BIGINT;
 
@@ -1187,12 +1215,12 @@ FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id;
 
 -- tree_rows
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.code
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.code, dwarf_steps.cached_from
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_steps.step_id;
 
 -- tree_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code, dwarf_steps.cached_from
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_steps.depth, dwarf_steps.step_id;
 
@@ -1217,7 +1245,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.flow_id = $1::BIGINT AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
 -- waiting_steps_of_tree
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code, dwarf_steps.cached_from
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
@@ -1225,6 +1253,6 @@ WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf
 UPDATE dwarf_steps SET asleep=0 WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_steps.status || '') = 'pending' AND (dwarf_steps.parked + 0) = 0 AND (dwarf_steps.asleep + 0) = 1;
 
 -- whole_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.code
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.code, dwarf_steps.cached_from
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) ORDER BY dwarf_steps.step_id;

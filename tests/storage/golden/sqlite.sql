@@ -120,7 +120,7 @@ UPDATE dwarf_steps SET status=?, parked=0, updated_at=? WHERE dwarf_steps.step_i
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- copy_step
-INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings, called, answered_by, ran_us, waited_us, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings, called, answered_by, ran_us, waited_us, code, cached_from) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- count_flows
 SELECT dwarf_flows.status, count(*) AS count_1
@@ -223,14 +223,25 @@ UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, chan
 -- fail_step_warning
 UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
+-- find_cached
+SELECT dwarf_cache.cache_key, dwarf_cache.step_id, dwarf_cache.delay_ms, dwarf_cache.made_at, dwarf_steps.token, dwarf_steps.route, dwarf_steps.changes
+FROM dwarf_cache JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_cache.step_id
+WHERE dwarf_cache.cache_key IN (SELECT value FROM json_each(?)) AND dwarf_steps.status = 'completed' ORDER BY dwarf_cache.made_at, dwarf_cache.step_id;
+
 -- finish_step
 UPDATE dwarf_steps SET status='completed', cohort_size=0, cohort_arrivals=0, route='', successor_id=?, updated_at=?, changes=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- finish_step_whole
 UPDATE dwarf_steps SET status='completed', cohort_size=?, cohort_arrivals=?, route=?, successor_id=?, updated_at=?, changes=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
+-- finish_step_whole_cached
+UPDATE dwarf_steps SET status='completed', cohort_size=?, cohort_arrivals=?, route=?, successor_id=?, updated_at=?, changes=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=?, cached_from=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+
 -- finish_step_whole_warning
 UPDATE dwarf_steps SET status='completed', cohort_size=?, cohort_arrivals=?, route=?, successor_id=?, updated_at=?, changes=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+
+-- finish_step_whole_warning_cached
+UPDATE dwarf_steps SET status='completed', cohort_size=?, cohort_arrivals=?, route=?, successor_id=?, updated_at=?, changes=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=?, cached_from=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- first_error
 SELECT dwarf_steps.error
@@ -296,6 +307,20 @@ DELETE FROM dwarf_limit_starts WHERE dwarf_limit_starts.limit_name = ? AND dwarf
 DELETE FROM dwarf_blobs WHERE dwarf_blobs.blob_hash IN (SELECT value FROM json_each(?)) AND NOT (EXISTS (SELECT *
 FROM dwarf_blob_refs
 WHERE dwarf_blob_refs.blob_hash = dwarf_blobs.blob_hash));
+
+-- free_cache
+DELETE FROM dwarf_cache;
+
+-- free_cache_of_task
+DELETE FROM dwarf_cache WHERE dwarf_cache.task_url = ?;
+
+-- free_expired_cache
+DELETE FROM dwarf_cache WHERE dwarf_cache.expires_at > 0 AND dwarf_cache.expires_at <= ?;
+
+-- free_orphaned_cache
+DELETE FROM dwarf_cache WHERE NOT (EXISTS (SELECT dwarf_steps.step_id
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = dwarf_cache.step_id));
 
 -- free_steps
 SELECT dwarf_steps.step_id
@@ -367,6 +392,9 @@ SELECT dwarf_flows.flow_id
 FROM dwarf_flows
 WHERE dwarf_flows.parent_step_id = ? AND dwarf_flows.parent_step_id > 0 AND dwarf_flows.status = 'interrupted' ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
+
+-- keep_outcome
+INSERT INTO dwarf_cache (cache_key, step_id, task_url, delay_ms, made_at, expires_at) VALUES (?, ?, ?, ?, ?, ?);
 
 -- keep_secret
 INSERT INTO dwarf_secrets (name, value) VALUES (?, ?);
@@ -938,7 +966,7 @@ FROM dwarf_schedules
 WHERE dwarf_schedules.name = ?;
 
 -- one_step
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code, dwarf_steps.cached_from, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = ?;
 
@@ -1187,12 +1215,12 @@ FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id;
 
 -- tree_rows
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.code
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.code, dwarf_steps.cached_from
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_steps.step_id;
 
 -- tree_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code, dwarf_steps.cached_from
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_steps.depth, dwarf_steps.step_id;
 
@@ -1217,7 +1245,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.flow_id = ? AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
 -- waiting_steps_of_tree
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.ordinal, dwarf_steps.node, dwarf_steps.status, dwarf_steps.attempt, dwarf_steps.engine_id, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.interrupt, dwarf_steps.interrupt_deadline, dwarf_steps.progress, dwarf_steps.parked, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.not_before, dwarf_steps.warnings, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.task_url, dwarf_steps.code, dwarf_steps.cached_from
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' ORDER BY dwarf_steps.updated_at, dwarf_steps.step_id;
 
@@ -1225,6 +1253,6 @@ WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.st
 UPDATE dwarf_steps SET asleep=0 WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1;
 
 -- whole_steps
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.code
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.depth, dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.status, dwarf_steps.time_budget_ms, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.cohort_size, dwarf_steps.cohort_arrivals, dwarf_steps.cohort_failures, dwarf_steps.ordinal, dwarf_steps.route, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.fairness_weight, dwarf_steps.interrupt_deadline, dwarf_steps.parked, dwarf_steps.not_before, dwarf_steps.asleep, dwarf_steps.lease_expires, dwarf_steps.lease_seq, dwarf_steps.limit_name, dwarf_steps.limit_rule, dwarf_steps.crashes, dwarf_steps.engine_id, dwarf_steps.created_at, dwarf_steps.started_at, dwarf_steps.updated_at, dwarf_steps.progress, dwarf_steps.error, dwarf_steps.traceback, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.state, dwarf_steps.warnings, dwarf_steps.called, dwarf_steps.answered_by, dwarf_steps.ran_us, dwarf_steps.waited_us, dwarf_steps.code, dwarf_steps.cached_from
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) ORDER BY dwarf_steps.step_id;

@@ -1,3 +1,15 @@
+CREATE TABLE dwarf_cache (
+    cache_key NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    step_id BIGINT NOT NULL,
+    task_url NVARCHAR(512) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    delay_ms INTEGER NOT NULL DEFAULT 0,
+    made_at BIGINT NOT NULL DEFAULT 0,
+    expires_at BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (cache_key, step_id)
+);
+
+CREATE INDEX dwarf_cache_expires ON dwarf_cache (expires_at) WHERE expires_at > 0;
+
 ALTER TABLE dwarf_flows ADD scheduled_at BIGINT NOT NULL DEFAULT 0;
 
 CREATE TABLE dwarf_knowledge (
@@ -32,3 +44,5 @@ ALTER TABLE dwarf_steps ADD ran_us BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE dwarf_steps ADD waited_us BIGINT NOT NULL DEFAULT 0;
 
 ALTER TABLE dwarf_steps ADD code NVARCHAR(32) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
+
+ALTER TABLE dwarf_steps ADD cached_from NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';

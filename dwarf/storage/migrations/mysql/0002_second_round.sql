@@ -1,3 +1,14 @@
+CREATE TABLE dwarf_cache (
+    cache_key VARCHAR(64) NOT NULL,
+    step_id BIGINT NOT NULL,
+    task_url VARCHAR(512) NOT NULL,
+    delay_ms INTEGER NOT NULL DEFAULT 0,
+    made_at BIGINT NOT NULL DEFAULT 0,
+    expires_at BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (cache_key, step_id),
+    KEY dwarf_cache_expires (expires_at)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
 ALTER TABLE dwarf_flows
     ADD COLUMN scheduled_at BIGINT NOT NULL DEFAULT 0;
 
@@ -25,4 +36,5 @@ ALTER TABLE dwarf_steps
     ADD COLUMN answered_by LONGTEXT,
     ADD COLUMN ran_us BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN waited_us BIGINT NOT NULL DEFAULT 0,
-    ADD COLUMN code VARCHAR(32) NOT NULL DEFAULT '';
+    ADD COLUMN code VARCHAR(32) NOT NULL DEFAULT '',
+    ADD COLUMN cached_from VARCHAR(64) NOT NULL DEFAULT '';

@@ -1,3 +1,15 @@
+CREATE TABLE dwarf_cache (
+    cache_key VARCHAR(64) NOT NULL,
+    step_id BIGINT NOT NULL,
+    task_url VARCHAR(512) NOT NULL,
+    delay_ms INTEGER DEFAULT 0 NOT NULL,
+    made_at BIGINT DEFAULT 0 NOT NULL,
+    expires_at BIGINT DEFAULT 0 NOT NULL,
+    PRIMARY KEY (cache_key, step_id)
+);
+
+CREATE INDEX dwarf_cache_expires ON dwarf_cache (expires_at) WHERE expires_at > 0;
+
 ALTER TABLE dwarf_flows ADD COLUMN scheduled_at BIGINT DEFAULT 0 NOT NULL;
 
 CREATE TABLE dwarf_knowledge (
@@ -32,3 +44,5 @@ ALTER TABLE dwarf_steps ADD COLUMN ran_us BIGINT DEFAULT 0 NOT NULL;
 ALTER TABLE dwarf_steps ADD COLUMN waited_us BIGINT DEFAULT 0 NOT NULL;
 
 ALTER TABLE dwarf_steps ADD COLUMN code VARCHAR(32) DEFAULT '' NOT NULL;
+
+ALTER TABLE dwarf_steps ADD COLUMN cached_from VARCHAR(64) DEFAULT '' NOT NULL;

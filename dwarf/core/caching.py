@@ -1,0 +1,37 @@
+"""What the outcome of a step depends on, as one text: steps of the same text come to the same."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from hashlib import sha256
+
+from dwarf.core.records import State, StepRecord
+from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.policies import Cache
+from dwarf.workflow.values.meaning import canonical
+
+__all__ = ["cache_key", "may_be_cached"]
+
+
+def may_be_cached(step: StepRecord) -> bool:
+    """Whether a step that is about to run may take over an outcome, or leave its own: it has neither parked nor asked.
+
+    A further attempt of a declared Retry is as good as the first: an error voids what the attempt before has written.
+    """
+    node = step.flow.plan.nodes[step.node]
+    fresh = not step.answers and not step.changes and (not step.attempt or node.retry is not None)
+    return node.cache is not None and fresh
+
+
+def cache_key(
+    cache: Cache, url: str, code: str, fields: Collection[str] | None, state: State, *, gathered: Mapping[str, str]
+) -> str:
+    """The key of a step's outcome. ``code`` is the digest of its task's code, ``fields`` are those the task reads.
+
+    ``gathered`` are fields that count as empty where they are absent; see ``NodePlan``.
+    """
+    wanted = cache.key if cache.key is not None else fields
+    given = state if wanted is None else {name: state[name] for name in wanted if state.get(name) is not None}
+    empty = sorted((name, str(how)) for name, how in gathered.items() if wanted is None or name in wanted)
+    told = [url, code, cache.version, None if wanted is None else sorted(wanted), canonical(dict(given)), empty]
+    return sha256(dumps(told).encode()).hexdigest()

@@ -1,0 +1,114 @@
+"""Taking over the outcomes of earlier steps: what may be known of a step before its task runs.
+
+Steps that begin in one pass of the loop ask together, in one statement. Who caches nothing asks nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dwarf.core.caching import cache_key, may_be_cached
+from dwarf.core.keys import format_key
+from dwarf.core.records import Keep, StepRecord
+from dwarf.core.routing import read_route
+from dwarf.core.step import Returned
+from dwarf.errors import EngineClosed, StorageError
+from dwarf.storage.caching import Found, find_cached, free_stale
+from dwarf.workflow.signals import Control
+
+if TYPE_CHECKING:
+    from dwarf.engine.replica import Replica
+
+__all__ = ["StepCache"]
+
+
+class StepCache:
+    """The outcomes that are kept in one shard."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        host = replica.host
+        self._basis: Any = getattr(host, "cache_basis", None)
+        self._can_tell = self._basis is not None or getattr(host, "digest", None) is not None
+        self._asking: dict[str, tuple[int, list[asyncio.Future[Found | None]]]] = {}
+        self._look: asyncio.Task[None] | None = None
+        self._used = False
+
+    async def find(self, step: StepRecord) -> tuple[Returned | None, Keep | None, bool]:
+        """The outcome that a step takes over, or under what its own is to be kept. Neither where it is not cached.
+
+        The last of the three: the step's task may read its identity, which is to be watched for.
+        """
+        if not self._can_tell or not may_be_cached(step):
+            return None, None, False
+        keep, watched = self._keep(step)
+        if keep is None:
+            return None, None, False
+        self._used = True
+        found = await self._ask(keep)
+        if found is not None:
+            goto, _ = read_route(found.route)
+            step.cached_from = format_key(self._replica.shard, found.step_id, found.token)
+            return Returned(Control(goto, found.delay_ms), found.changes), None, False
+        keep, watched = self._keep(step)  # the function may have been redefined meanwhile
+        return None, keep, watched
+
+    async def free(self) -> None:
+        """Free what is of no use any more."""
+        if self._used:
+            await self._replica.database.write(free_stale)
+
+    def _keep(self, step: StepRecord) -> tuple[Keep | None, bool]:
+        node = step.flow.plan.nodes[step.node]
+        assert node.cache is not None
+        code, fields = self._digest(node.url)
+        if not code:
+            return None, False
+        key = cache_key(node.cache, node.url, code, fields, step.state, gathered=node.gathered)
+        ttl_ms = 0 if node.cache.ttl is None else max(round(node.cache.ttl * 1000), 1)
+        return Keep(key, node.url, ttl_ms), fields is None and node.cache.key is None
+
+    def _digest(self, url: str) -> tuple[str, Sequence[str] | None]:
+        if self._basis is None:
+            return self._replica.digest(url), None
+        try:
+            code, fields = self._basis(url)
+        except Exception:  # noqa: BLE001 - a host of the user's own; what it cannot tell is not cached
+            return "", None
+        return str(code), fields
+
+    async def _ask(self, keep: Keep) -> Found | None:
+        answer: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
+        known = self._asking.get(keep.key)
+        if known is not None and known[0] == keep.ttl_ms:
+            known[1].append(answer)
+        elif known is None:
+            self._asking[keep.key] = (keep.ttl_ms, [answer])
+        else:
+            return None  # asked with another age at this moment: computing it is right, too
+        if self._look is None:
+            self._look = asyncio.create_task(self._look_up(), name="dwarf-cache")
+        return await answer
+
+    async def _look_up(self) -> None:
+        """Ask for what was gathered, and for what comes up meanwhile."""
+        try:
+            while self._asking:
+                asked, self._asking = self._asking, {}
+                wanted = {key: age for key, (age, _) in asked.items()}
+                found: dict[str, Found] = {}
+                try:
+                    found = await self._replica.database.read(partial(find_cached, wanted))
+                except (StorageError, EngineClosed) as error:
+                    self._replica.observing.database_error(error)
+                finally:
+                    for key, (_, answers) in asked.items():
+                        for answer in answers:
+                            with suppress(asyncio.InvalidStateError):  # nobody waits any more
+                                answer.set_result(found.get(key))
+        finally:
+            self._look = None

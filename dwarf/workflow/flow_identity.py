@@ -1,0 +1,57 @@
+"""A Flow that remembers whether its task has read what tells one execution from another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dwarf.workflow.flow import Flow, Progress
+
+__all__ = ["WatchedFlow"]
+
+_IDENTITY = (
+    "key",
+    "step_key",
+    "node",
+    "attempt",
+    "created_at",
+    "updated_at",
+    "step_created_at",
+    "scheduled_at",
+    "baggage",
+)
+
+
+class WatchedFlow(Flow):
+    """A flow whose ``identity_read`` tells whether its key, attempt, times or baggage have been read."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        self._told: set[str] = set()
+        super().__init__(*args, **named)
+
+    @property
+    def identity_read(self) -> bool:
+        """Whether the outcome may depend on which execution this is."""
+        return bool(self._told)
+
+    def fork_carrier(self, on_progress: Progress | None = None) -> Flow:
+        """A detached flow, which remembers in the same place."""
+        fork = super().fork_carrier(on_progress)
+        assert isinstance(fork, WatchedFlow)
+        fork._told = self._told
+        return fork
+
+
+def _watched(name: str) -> property:
+    member: Any = vars(Flow)[name]
+
+    def read(flow: WatchedFlow) -> Any:
+        flow._told.add(name)
+        return member.__get__(flow)
+
+    return property(read, getattr(member, "__set__", None) and member.__set__, doc=member.__doc__)
+
+
+for _name in _IDENTITY:
+    setattr(WatchedFlow, _name, _watched(_name))

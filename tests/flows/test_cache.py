@@ -1,0 +1,198 @@
+"""Steps that take over what earlier ones with the same code and input came to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dwarf import END, Cache, Flow, Graph, GraphError, Status, task
+from dwarf.engine import Engine, FlowHandle
+from dwarf.engine.reaper import reap
+from dwarf.hosts import LocalHost
+from dwarf.testing import VirtualClock
+from tests.support.workflows import Gate, Running, at
+
+RAN: Counter[str] = Counter()
+CELL = """
+FACTOR = 2
+TABLE = [1, 2]
+
+def helper(n):
+    return n * FACTOR
+
+class Scale:
+    def by(self, n):
+        return helper(n) + 1
+
+def double(n):
+    RAN["double"] += 1
+    return {"out": Scale().by(n)}
+"""
+
+
+def cell(source: str = CELL) -> Any:
+    """The function ``double`` of a notebook's cell; running the cell again makes another one."""
+    names: dict[str, Any] = {"RAN": RAN, "__name__": "cells"}
+    exec(compile(source, "<cell>", "exec"), names)
+    return task(url="double")(names["double"])
+
+
+def single(work: Any, **policies: Any) -> Graph:
+    return Graph("single").add_node("Work", work, **{"cache": True, **policies}).add_transition("Work", END)
+
+
+async def ran(engine: Engine, graph: Graph, state: Any = None) -> FlowHandle:
+    flow = await engine.create(graph, state)
+    outcome = await flow.outcome(timeout=60)
+    assert outcome.status is Status.COMPLETED, outcome.error
+    return flow
+
+
+async def test_what_is_known_is_not_computed_again(running: Running) -> None:
+    """Across flows, nodes and engines; marked with the step it comes from."""
+    RAN.clear()
+    host = LocalHost()
+    host.add_task("double", cell())
+    graph = single("double")
+    async with running(host=host) as other, running(host=host) as engine:
+        first = await ran(other, graph, {"n": 4, "other": 1})
+        source = at(await first.history(), "Work")
+        assert (source.cached, source.cached_from) == (False, "")
+        chain = Graph("chain").add_node("A", "double", cache=True).add_node("B", "double", cache=True)
+        second = await ran(engine, chain.add_chain("A", "B", END), {"n": 4.0})
+        steps = await second.history()
+        assert [(step.cached, step.cached_from) for step in steps] == [(True, source.key)] * 2
+        assert (await second).state == {"n": 4, "out": 9}
+        assert steps[0].code == source.code
+        assert RAN == {"double": 1}
+        await ran(engine, graph, {"n": 5})
+        await ran(engine, single("double", cache=Cache(version="2")), {"n": 4})
+        await ran(engine, single("double", cache=False), {"n": 4})
+        assert RAN == {"double": 4}
+        fork = await engine.fork(steps[0], {"n": 5})
+        assert (await fork).state["out"] == 11
+        assert [step.cached for step in await fork.history()] == [True, True]
+        assert await engine.clear_cache("double") == 3
+        await ran(engine, graph, {"n": 4})
+        assert (RAN["double"], await engine.clear_cache()) == (5, 1)
+    host.close()
+
+
+@pytest.mark.parametrize(
+    ("edited", "runs"),
+    [
+        (CELL, 1),
+        ("# moved down\n\n" + CELL.replace("[1, 2]", "[3]"), 1),  # a list counts by its type
+        (CELL.replace("FACTOR = 2", "FACTOR = 3"), 2),
+        (CELL.replace("n * FACTOR", "n + FACTOR"), 2),
+        (CELL.replace("+ 1", "+ 2"), 2),
+        (CELL.replace("def double(n)", "def double(n, m=1)"), 2),
+    ],
+    ids=["same", "moved", "global", "helper", "method", "default"],
+)
+@pytest.mark.parametrize("database", ["memory"], indirect=True)
+async def test_what_an_edit_means(engine: Engine, host: LocalHost, edited: str, runs: int) -> None:
+    RAN.clear()
+    host.add_task("double", cell())
+    await ran(engine, single("double"), {"n": 4})
+    host.add_task("double", cell(edited))
+    await ran(engine, single("double"), {"n": 4})
+    assert RAN["double"] == runs
+
+
+async def test_goto_delay_and_deletions_are_taken_over_and_the_ttl_ends(running: Running, clock: VirtualClock) -> None:
+    RAN.clear()
+
+    async def work(flow: Flow) -> None:
+        RAN["work"] += 1
+        del flow["gone"]
+        flow["list"] = ["x"]
+        flow.delay(60)
+        flow.goto("There")
+
+    graph = Graph("g", reducers={"list": "append"}).add_node("Work", work, cache=Cache(ttl=timedelta(hours=1)))
+    graph.add_node("There", lambda: {"there": True}).add_transition("Work", END)
+    graph.add_goto("Work", "There").add_transition("There", END)
+    async with running() as engine:
+        for expected in (False, True):
+            flow = await ran(engine, graph, {"gone": 1})
+            steps = await flow.history()
+            assert at(steps, "Work").cached is expected
+            assert (await flow).state == {"list": ["x"], "there": True}
+            there = at(steps, "There")
+            assert there.not_before is not None
+            assert there.not_before - there.created_at == timedelta(seconds=60)
+        clock.advance(3600)
+        await ran(engine, graph, {"gone": 1})
+        assert RAN["work"] == 2
+
+
+async def test_what_is_never_cached(engine: Engine) -> None:
+    """Failures, parks, and what has read which execution it is, unless a key is given."""
+    RAN.clear()
+
+    async def fails(flow: Flow) -> None:
+        RAN["fails"] += 1
+        raise ValueError("no")
+
+    async def asks(flow: Flow) -> None:
+        RAN["asks"] += 1
+        flow["answer"] = flow.interrupt("well?", timeout=0, default=1)
+
+    def reads(flow: Flow) -> None:
+        RAN["reads"] += 1
+        flow["me"] = flow.step_key
+
+    def keyed(flow: Flow) -> None:
+        RAN["keyed"] += 1
+        flow["me"] = flow.key
+
+    for _ in range(2):
+        assert (await engine.run(single(fails))).status is Status.FAILED
+        await ran(engine, single(asks))
+        await ran(engine, single(reads))
+    await ran(engine, single(keyed, cache=Cache(key="n")), {"n": 1, "m": 1})
+    await ran(engine, single(keyed, cache=Cache(key=["n"])), {"n": 1, "m": 2})
+    assert RAN == {"fails": 2, "asks": 4, "reads": 2, "keyed": 1}
+
+
+async def test_two_at_once_are_both_right_and_go_with_their_flows(engine: Engine) -> None:
+    RAN.clear()
+    gate = Gate()
+
+    async def work(n: int) -> dict[str, int]:
+        RAN["work"] += 1
+        await gate.wait()
+        return {"out": n + 1}
+
+    flows = [await engine.create(single(work), {"n": 1}) for _ in range(2)]
+    await gate.reached(2)
+    gate.open()
+    assert [(await flow).state["out"] for flow in flows] == [2, 2]
+    third = await ran(engine, single(work), {"n": 1})
+    assert at(await third.history(), "Work").cached
+    for flow in flows:
+        await flow.delete()
+    for replica in engine._replicas.values():
+        await reap(replica)
+    assert await engine.clear_cache() == 0
+    await ran(engine, single(work), {"n": 1})
+    assert RAN["work"] == 3
+
+
+def test_a_cache_is_part_of_the_graph() -> None:
+    graph = single(cell(), cache=Cache(ttl=1.5, key="b", version="2"))
+    assert graph.to_json()["tasks"][0]["cache"] == {"ttlMs": 1500, "key": ["b"], "version": "2"}
+    assert Graph.from_json(graph.to_json()) == graph
+    assert Graph.from_json(single(cell()).to_json()).nodes[0].cache == Cache()
+    marked = task(url="marked", cache=Cache(key=["b", "a"]))(lambda a: {})
+    assert Graph("g").add_node("A", marked).nodes[0].cache == Cache(key=("a", "b"))
+    assert Graph("g").add_node("A", marked, cache=False).nodes[0].cache is None
+    for wrong in (0, -1, "x"):
+        with pytest.raises((GraphError, TypeError)):
+            Cache(ttl=wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        Cache(key=5)  # type: ignore[arg-type]
