@@ -17,6 +17,7 @@
     ├── FlowStopped                      FlowFailed, FlowCancelled, FlowInterrupted (from ``raise_for_status``)
     ├── SubgraphFailed                   raised inside a task: its child flow did not complete
     ├── InterruptTimeout                 raised inside a task: nobody answered in time
+    ├── WorkerLost                       raised by a host: the process that ran a task is gone, the step is run again
     └── PromptNeedsHuman                 a prompt waits where no person can see it
 
     GraphWarning (UserWarning)           not an error: a finding of ``Graph.check`` about a graph that is used
@@ -60,6 +61,7 @@ __all__ = [
     "TaskNotFound",
     "ThreadNotFound",
     "WaitTimeout",
+    "WorkerLost",
 ]
 
 
@@ -174,6 +176,14 @@ class SubgraphFailed(DwarfError):
 
 class InterruptTimeout(DwarfError):
     """Raised inside a task by ``flow.interrupt``: the deadline passed, no answer came, and there is no default."""
+
+
+class WorkerLost(DwarfError):
+    """What ran a task is gone before its outcome was known. Raised by hosts, not by tasks.
+
+    The engine gives the step back at once, to be run again here or elsewhere, and counts the loss like that of a
+    process: see ``Engine(max_crashes=)``.
+    """
 
 
 class PromptNeedsHuman(DwarfError):

@@ -36,6 +36,7 @@ class NodePlan:
     retry: Retry | None = None
     time_budget_ms: int = 0  # 0: that of the flow
     cache: Cache | None = None
+    executor: str = ""  # of the host, by name
     edges: list[Edge] = field(default_factory=list)
     arms: list[tuple[Condition, str]] = field(default_factory=list)
     gotos: set[str] = field(default_factory=set)
@@ -71,6 +72,7 @@ class Plan:
                 retry=node.retry,
                 time_budget_ms=0 if node.time_budget is None else round(node.time_budget * 1000),
                 cache=node.cache,
+                executor=node.executor,
             )
             for node in graph.nodes
         }

@@ -191,6 +191,7 @@ class Keeper:
             self._doubtful = True
         else:
             replica.waiters.stopped_elsewhere(stopped)
+            replica.runner.stopped_elsewhere(stopped)
         replica.announce(replica.watched)
 
     async def _release_stopped(self) -> bool:

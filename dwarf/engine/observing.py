@@ -250,6 +250,11 @@ class Observing:
                 watch.raised = True
                 watch.span.raised(error)
 
+    def worker_lost(self, step: StepRecord, error: Exception) -> None:
+        """The process in which a host ran a task is gone; the step is run again."""
+        flow = self._flow(step.flow.flow_id)
+        self.log.warning("step %s of flow %s is run again: %s", step.node, flow, error, flow=flow)
+
     def poisoned(self, step: StepRecord) -> None:
         """A step is failed because its runs take their process down."""
         flow = self._flow(step.flow.flow_id)

@@ -223,6 +223,8 @@ class Replica:
         for flow_id in group.resumed:
             self.waiters.goes_on(flow_id)
         self.scheduler.flows_stopped(group.stops)
+        if group.stops:
+            self.runner.ended([stop.flow_id for stop in group.stops if stop.status.terminal])
         for stop in group.stops:
             if seams.active is None or not seams.active.lost("dropStop", [stop.flow_id]):
                 self.waiters.stopped(stop)

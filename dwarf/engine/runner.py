@@ -18,9 +18,9 @@ from dwarf.engine.jobs import Handed
 from dwarf.engine.places import Place
 from dwarf.engine.refusals import unstorable
 from dwarf.engine.slots import Room
-from dwarf.errors import EngineClosed, Parked, StorageError
+from dwarf.errors import DwarfError, EngineClosed, Parked, StorageError, WorkerLost
 from dwarf.storage.failures import Contention, Unavailable
-from dwarf.storage.recovery import release_lease, release_leases
+from dwarf.storage.recovery import leases_of, release_lease, release_leases
 from dwarf.workflow.errors_json import error_fields, error_text, retry_kinds, traceback_text
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.flow_identity import WatchedFlow
@@ -44,9 +44,7 @@ class Runner:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._tasks: set[asyncio.Task[None]] = set()
-        self._attempting: dict[
-            asyncio.Task[None], int
-        ] = {}  # those inside a task, which may be cancelled, and its step
+        self._attempting: dict[asyncio.Task[None], StepRecord] = {}  # those inside a task, which may be cancelled
         self._giving_up = False
         self._lost: set[asyncio.Task[None]] = set()  # those whose steps are run by others now
         self.held: dict[int, int] = {}  # the steps that are run here, each with the number of its lease
@@ -85,10 +83,39 @@ class Runner:
 
     def abandon(self, step_ids: Collection[int] | None = None) -> None:
         """Cancel tasks whose steps are run by others now, and write nothing of them. None: all."""
-        for task, step_id in tuple(self._attempting.items()):
-            if step_ids is None or step_id in step_ids:
+        for task, step in tuple(self._attempting.items()):
+            if step_ids is None or step.step_id in step_ids:
                 self._lost.add(task)
                 task.cancel()
+
+    def in_executors(self, flow_ids: Collection[int]) -> list[int]:
+        """The steps of these flows whose tasks run in an executor now: those can be stopped, as a thread cannot."""
+        return [
+            step.step_id
+            for step in self._attempting.values()
+            if step.flow.flow_id in flow_ids and step.flow.plan.nodes[step.node].executor
+        ]
+
+    def ended(self, flow_ids: Collection[int]) -> None:
+        """These flows are over: their tasks in executors are for nothing."""
+        if self._attempting and (step_ids := self.in_executors(flow_ids)):
+            self.abandon(step_ids)
+
+    def stopped_elsewhere(self, flow_ids: Collection[int]) -> None:
+        """Another process tells that these flows are over, or wait for an answer."""
+        if self._attempting and (step_ids := self.in_executors(flow_ids)):
+            look = asyncio.create_task(self._look(step_ids), name="dwarf-look")
+            self._tasks.add(look)
+            look.add_done_callback(self._tasks.discard)
+
+    async def _look(self, step_ids: Collection[int]) -> None:
+        """Go on only with those of these steps that are still leased."""
+        try:
+            leases = await self._replica.database.read(lambda: leases_of(self._replica.engine_id))
+        except (StorageError, EngineClosed):
+            return
+        held = {step_id for step_id, _ in leases}
+        self.abandon([step_id for step_id in step_ids if step_id not in held])
 
     async def _run(self, step: StepRecord) -> None:
         """Run a step and, in the same place, those that follow it."""
@@ -167,7 +194,7 @@ class Runner:
         return following
 
     async def _attempt_or_release(self, step: StepRecord, runner: asyncio.Task[Any]) -> Attempt:
-        self._attempting[runner] = step.step_id
+        self._attempting[runner] = step
         try:
             return await self._attempt(step, runner)
         except asyncio.CancelledError:
@@ -199,6 +226,8 @@ class Runner:
         error = await self._execute(url, flow, step, runner)
         if runner.cancelling():
             error = await self._take_back(runner, url, error)
+        if isinstance(error, WorkerLost):
+            await self._lose(step, error)
         replica.observing.task_ended(step, error)
         if seams.active is not None:
             await seams.active.arrive("afterTask", [url])
@@ -235,6 +264,7 @@ class Runner:
             in_fan_out=step.lineage_id != 0,
             scheduled_at_ms=flow.scheduled_at,
             gathered=flow.plan.nodes[step.node].gathered,
+            executor=flow.plan.nodes[step.node].executor,
         )
 
     async def _execute(self, url: str, flow: Flow, step: StepRecord, runner: asyncio.Task[Any]) -> BaseException | None:
@@ -264,7 +294,7 @@ class Runner:
                 raise
             return error
         except TimeoutError as error:
-            return _late(budget) if deadline.passed else error
+            return _late(budget, error) if deadline.passed else error
         except BaseException as error:  # noqa: BLE001
             # whatever a task raises is its own error, KeyboardInterrupt and SystemExit included
             return error
@@ -406,6 +436,12 @@ class Runner:
             else:
                 return handed
 
+    async def _lose(self, step: StepRecord, error: WorkerLost) -> NoReturn:
+        """Give a step back whose task was lost with the process that ran it."""
+        self._replica.observing.worker_lost(step, error)
+        await asyncio.shield(self._release(step, crashed=True))
+        raise Abandoned from error
+
     async def _abandon(self, step: StepRecord, error: Exception) -> NoReturn:
         """Leave a step to another run, because its outcome cannot be stored."""
         self._replica.observing.write_abandoned(step, error)
@@ -461,7 +497,13 @@ def _runs(task: asyncio.Task[Any]) -> bool:
         return False
 
 
-def _late(budget: float) -> TimeoutError:
+def _late(budget: float, error: BaseException | None = None) -> TimeoutError:
+    """A task is over its budget. Where its host was waiting for something, ``error`` was raised from what it was."""
+    seen = error
+    while seen is not None and not isinstance(seen, DwarfError):
+        seen = seen.__cause__
+    if seen is not None:
+        return TimeoutError(f"the task could not be run within its time budget of {budget:g} s: {seen}")
     return TimeoutError(
         f"the task exceeded its time budget of {budget:g} s; @task(time_budget=...) or add_node(..., time_budget=...) "
         "gives it more, create(..., time_budget=...) gives the flow's tasks more, and Engine(time_budget=...) or "

@@ -1,9 +1,9 @@
-"""How many tasks may be in flight in this replica, over all its shards, and how many of them need a thread."""
+"""How many tasks may be in flight in this replica, over all its shards, and in which pools of its host."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from threading import Lock
 from typing import Any
 
@@ -46,31 +46,33 @@ class Slots:
 class Admission:
     """Which tasks can start at once.
 
-    A task that needs a thread is admitted only while one is free: its lease must not run while it queues. Threads
-    promised to steps that are about to start are counted until they start. Of any other task the host says whether it
-    takes it now: one that does not know a task yet may leave it to others, or to later.
+    A task that takes a slot of one of the host's pools, such as a thread, is admitted only while one is free: its lease
+    must not run while it queues. Slots promised to steps that are about to start are counted until they start. Of any
+    other task the host says whether it takes it now: one that does not know a task yet may leave it to others, or to
+    later.
     """
 
     def __init__(self, host: Any, on_free: Callable[[], None]) -> None:
         self._on_free = on_free
-        self._free_threads: Callable[[], int] = lambda: int(host.free_threads)
-        self._needs_thread: Callable[[str], bool] | None = getattr(host, "needs_thread", None)
+        self._pool_of: Callable[[str], Hashable | None] = getattr(host, "pool_of", _no_pool)
+        self._free_in: Callable[[Any], int] = getattr(host, "free_in", _no_room)
         self._admits: Callable[[str], bool] | None = getattr(host, "admits", None)
         self._former: Callable[[str], str | None] | None = getattr(host, "former", None)
         self._knows: Callable[[str], bool] | None = getattr(host, "knows", None)
         self._counting = Lock()  # a database's thread may promise, too
-        self._promised: Counter[str] = Counter()
-        self._total = 0
-        self._refused = False
+        self._promised: dict[str, list[Hashable]] = {}  # by task: a pool for each start
+        self._totals: Counter[Hashable] = Counter()
+        self._refused: set[Hashable] = set()  # pools without a free slot for a task that was met
         self._declined = False
         self._unknown: dict[str, None] = {}
 
     def take(self, url: str) -> bool:
-        """Promise a start to a task; False where its thread is not to be had, or the host does not take it."""
-        if self._needs_thread is None or not self._needs_thread(url):
+        """Promise a start to a task; False where its pool has no slot, or the host does not take it."""
+        pool = self._pool_of(url)
+        if pool is None:
             return self._welcome(url)
-        if self._free_threads() <= self._total:
-            self._refused = True
+        if self._free_in(pool) <= self._totals[pool]:
+            self._refused.add(pool)
             return False
         self.promise(url)
         return True
@@ -98,53 +100,68 @@ class Admission:
         return self._former is not None and not self.knows(url) and self._former(url) is not None
 
     def promise(self, url: str) -> None:
-        """Count a task that is about to start, where it needs a thread."""
-        if self._needs_thread is not None and self._needs_thread(url):
+        """Count a task that is about to start, where it takes a slot of a pool."""
+        pool = self._pool_of(url)
+        if pool is not None:
             with self._counting:
-                self._promised[url] += 1
-                self._total += 1
+                self._promised.setdefault(url, []).append(pool)
+                self._totals[pool] += 1
 
     def begun(self, url: str) -> None:
         """A promised task starts."""
-        if self._total:
+        if self._promised:
             with self._counting:
-                if self._promised[url] > 0:
-                    self._promised[url] -= 1
-                    self._total -= 1
+                pools = self._promised.get(url)
+                if pools:
+                    self._totals[pools.pop()] -= 1
+                if not pools:
+                    self._promised.pop(url, None)
 
     def given_up(self, urls: Iterable[str]) -> None:
-        """Promised tasks will not start. Whoever found no thread is told."""
+        """Promised tasks will not start. Whoever found no slot is told."""
         for url in urls:
             self.begun(url)
         if self.overlooked():
             self._on_free()
 
     def was_refused(self) -> bool:
-        """Whether a task was left, for want of a thread or by the host, since this was last asked."""
-        refused = self._refused or self._declined
-        self._refused = self._declined = False
+        """Whether a task was left, for want of a slot or by the host, since this was last asked."""
+        refused = bool(self._refused) or self._declined
+        self._refused.clear()
+        self._declined = False
         return refused
 
     def overlooked(self) -> bool:
-        """Whether a task was left for want of a thread that has become free meanwhile."""
-        return self._refused and self._free_threads() > self._total and self.was_refused()
+        """Whether a task was left for want of a slot that has become free meanwhile."""
+        return any(self._free_in(pool) > self._totals[pool] for pool in self._refused.copy()) and self.was_refused()
 
     def survey(self) -> Callable[[str], bool]:
         """A function that says of one due step after the other whether it must be left for later."""
-        needs_thread = self._needs_thread
-        if needs_thread is None:
-            return lambda url: not self._welcome(url)
-        free = self._free_threads() - self._total
+        pool_of = self._pool_of
+        free: dict[Hashable, int] = {}
 
         def busy(url: str) -> bool:
-            nonlocal free
-            if not needs_thread(url):
+            pool = pool_of(url)
+            if pool is None:
                 return not self._welcome(url)
-            free -= 1
-            self._refused = self._refused or free < 0
-            return free < 0
+            left = free.get(pool)
+            if left is None:
+                left = self._free_in(pool) - self._totals[pool]
+            free[pool] = left - 1
+            if left > 0:
+                return False
+            self._refused.add(pool)
+            return True
 
         return busy
+
+
+def _no_pool(_: str) -> None:
+    return None
+
+
+def _no_room(_: Hashable) -> int:
+    return 0
 
 
 class Room:

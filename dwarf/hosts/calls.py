@@ -20,12 +20,18 @@ class ThreadCall:
     """
 
     __slots__ = (
-        "_abandoned", "_binding", "_context", "_done", "_error", "_latest", "_loop", "_on_end", "_receiver", "_result",
-        "began", "carrier", "ended",
+        "_abandoned", "_binding", "_context", "_done", "_error", "_latest", "_loop", "_on_end", "_own_loop",
+        "_receiver", "_result", "began", "carrier", "ended",
     )  # fmt: skip
 
-    def __init__(self, binding: Binding, flow: Flow, on_end: Callable[[ThreadCall], None]) -> None:
-        """To be made on the loop. ``on_end`` is called in the thread as soon as the function has ended."""
+    def __init__(
+        self, binding: Binding, flow: Flow, on_end: Callable[[ThreadCall], None], *, own_loop: bool = False
+    ) -> None:
+        """To be made on the loop. ``on_end`` is called in the thread as soon as the function has ended.
+
+        ``own_loop``: an awaitable that the function returns is awaited in the thread, and not on the engine's loop.
+        """
+        self._own_loop = own_loop
         self._binding = binding
         self._loop = asyncio.get_running_loop()
         self._done: asyncio.Future[None] = self._loop.create_future()
@@ -64,7 +70,9 @@ class ThreadCall:
         args, kwargs = self._binding.call_arguments(self.carrier)
         result = self._binding.function(*args, **kwargs)
         if inspect.isawaitable(result):
-            return result
+            if not self._own_loop:
+                return result
+            result = asyncio.run(awaited(result))
         self._binding.store_result(self.carrier, result)
         return None
 
@@ -113,6 +121,11 @@ class ThreadCall:
                 self._receiver(*latest)
             except Exception:  # noqa: BLE001, S110 - showing progress must not fail the work
                 pass
+
+
+async def awaited(result: Any) -> Any:
+    """What comes of an awaitable, as a coroutine."""
+    return await result
 
 
 def _portable(error: BaseException, url: str) -> BaseException:

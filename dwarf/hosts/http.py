@@ -99,19 +99,25 @@ class HttpHost(Host):
         Returns or raises only with the outcome: while the server is away it is tried again, until this is cancelled.
         """
         body = dumps(flow.to_json()).encode()
-        told = False
-        async for _ in _tries(None):
-            try:
-                outcome = await self._call(url, flow, body)
-            except (self._httpx.TransportError, TimeoutError, HostUnavailable) as error:
-                if isinstance(error, self._httpx.UnsupportedProtocol):
-                    raise
-                if not told:
-                    log.warning("task %r on %s is tried again: %s", url, self._base, _reason(error))
-                told = True
-            else:
-                apply_outcome(flow, outcome)
-                return
+        away = ""
+        try:
+            async for _ in _tries(None):
+                try:
+                    outcome = await self._call(url, flow, body)
+                except (self._httpx.TransportError, TimeoutError, HostUnavailable) as error:
+                    if isinstance(error, self._httpx.UnsupportedProtocol):
+                        raise
+                    if not away:
+                        log.warning("task %r on %s is tried again: %s", url, self._base, _reason(error))
+                    away = _reason(error)
+                else:
+                    apply_outcome(flow, outcome)
+                    return
+        except asyncio.CancelledError:
+            if not away:
+                raise
+            # where it is the budget that is over, this is why
+            raise asyncio.CancelledError from HostUnavailable(f"{self._base} could not be reached: {away}")
 
     async def _call(self, url: str, flow: Flow, body: bytes) -> Mapping[str, JSON]:
         headers = {

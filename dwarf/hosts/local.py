@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from dwarf.errors import ConfigError, GraphNotFound, TaskNotFound
 from dwarf.hosts.calls import ThreadCall, quoted
@@ -26,10 +26,14 @@ from dwarf.workflow.tasks import Binding, mark_of, valid_url
 from dwarf.workflow.tasks import task as mark_task
 from dwarf.workflow.unwrap import only_parked
 
+if TYPE_CHECKING:
+    from dwarf.hosts.executors import Executors, Given
+
 JSON: TypeAlias = Any
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MAX_THREADS = 32
+_THREADS = ""  # the pool of the host's own threads, beside those of its executors, which have names
 
 
 class LocalHost(Host):
@@ -39,12 +43,18 @@ class LocalHost(Host):
     the caller's context variables. Registering a URL again replaces it, also while flows run: the next step to be
     executed finds the new function. What comes with a graph replaces only an earlier state of the same function.
     Registering is legal from any thread. Steps of tasks that are not known here wait for a process that knows them.
+
+    ``executors`` are other places for tasks that name them, as ``@task(executor="cpu")``: a number makes a pool of so
+    many processes, whose task is killed at its time budget; any ``concurrent.futures.Executor`` is used as it is;
+    ``"dask:local"`` and ``"dask://scheduler:8786"`` are Dask clusters. ConfigError for anything else::
+
+        host = LocalHost(executors={"cpu": 4, "cluster": "dask://scheduler:8786"})
     """
 
     on_free: Callable[[], None] | None
     """Called, on the loop that executed a task, when its thread is free again; see also ``listen_free``."""
 
-    def __init__(self, *, max_threads: int | None = None) -> None:
+    def __init__(self, *, max_threads: int | None = None, executors: Mapping[str, Given] | None = None) -> None:
         limit = _MAX_THREADS if max_threads is None else max_threads
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise ConfigError(f"max_threads must be an integer from 1, not {max_threads!r}")
@@ -55,6 +65,12 @@ class LocalHost(Host):
         self._threads = DaemonThreads()
         weakref.finalize(self, self._threads.retire).atexit = False  # of a host that nobody has closed
         self._calls: set[ThreadCall] = set()
+        self._executors: Executors | None = None
+        if executors is not None:
+            from dwarf.hosts.executors import Executors
+
+            self._executors = Executors(executors, self._tell)
+        self._placed: dict[str, str] = {}  # tasks whose nodes or marks name an executor
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
 
     def __repr__(self) -> str:
@@ -72,7 +88,7 @@ class LocalHost(Host):
         """Mark a function as ``dwarf.task`` does, register it here, and return it unchanged.
 
         It replaces the function that was registered under its URL before. ``policies`` are those of ``dwarf.task``:
-        ``retry``, ``time_budget``, ``cache``.
+        ``retry``, ``time_budget``, ``cache``, ``executor``.
         """
         mark = mark_task(**marks)
         return partial(self._task, mark) if function is None else self._task(mark, function)
@@ -91,6 +107,7 @@ class LocalHost(Host):
         if not callable(function):
             raise ConfigError(f"the task {url!r} must be a function, not {type(function).__name__}")
         self._tasks.put(url, function)
+        self._place(url, mark_of(function).executor)
         self._tell()
 
     def add_graph(self, graph: Graph, *, url: str | None = None) -> None:
@@ -115,9 +132,19 @@ class LocalHost(Host):
 
     def _arrive(self, graph: Graph, urls: Container[str] | None = None) -> Mapping[str, Callable[..., Any]]:
         stale, changed = self._tasks.arrive(graph, urls)
+        for node in graph.nodes:
+            if node.executor and (urls is None or node.url in urls):
+                self._place(node.url, node.executor)
         if changed:
             self._tell()
         return stale
+
+    def _place(self, url: str, executor: str) -> None:
+        """Remember the executor of a task, to be asked for a slot before one of its steps is begun."""
+        if executor:
+            self._placed[url] = executor
+        else:
+            self._placed.pop(url, None)
 
     @property
     def functions(self) -> Mapping[str, Callable[..., Any]]:
@@ -181,8 +208,11 @@ class LocalHost(Host):
         binding = self._tasks.get(url)
         if binding is None:
             raise TaskNotFound(f"this host knows no task {url!r}{self._advice(url)}")
+        executor = flow._executor or self._placed.get(url, "")
         try:
-            if binding.is_async:
+            if executor:
+                await self._elsewhere(executor, binding, flow)
+            elif binding.is_async:
                 args, kwargs = binding.call_arguments(flow)
                 binding.store_result(flow, await binding.function(*args, **kwargs))
             else:
@@ -202,15 +232,37 @@ class LocalHost(Host):
         """What to do about a task that is not known."""
         return near_task(url, self._tasks) or "; register it with host.add_task, or put it on a graph"
 
+    async def _elsewhere(self, executor: str, binding: Binding, flow: Flow) -> None:
+        if self._executors is None or executor not in self._executors:
+            from dwarf.hosts.executors import unknown
+
+            raise unknown(executor, binding.url, self._executors)
+        await self._executors.run(executor, binding, flow)
+
     def admits(self, url: str) -> bool:
-        """Whether the task could start at once: False for a function that needs a thread while all are taken."""
+        """Whether the task could start at once: False where it needs a thread, or an executor, while none is free."""
+        pool = self.pool_of(url)
+        return pool is None or self.free_in(pool) > 0
+
+    def pool_of(self, url: str) -> Hashable | None:
+        """The pool of which the task takes a slot while it runs: threads, or an executor. None where it takes none."""
         binding = self._tasks.get(url)
-        return binding is None or binding.is_async or self._slots.free > 0
+        if binding is None:
+            return None
+        executor = self._placed.get(binding.url)
+        if executor:  # one that is not there takes nothing: the task is run, and says so
+            return executor if self._executors is not None and executor in self._executors else None
+        return None if binding.is_async else _THREADS
+
+    def free_in(self, pool: Hashable) -> int:
+        """How many more tasks could start now in a pool that ``pool_of`` has named."""
+        if pool == _THREADS:
+            return self._slots.free
+        return self._executors.free(str(pool)) if self._executors is not None else 0
 
     def needs_thread(self, url: str) -> bool:
-        """Whether the task of this URL runs in a thread."""
-        binding = self._tasks.get(url)
-        return binding is not None and not binding.is_async
+        """Whether the task of this URL runs in a thread of this host."""
+        return self.pool_of(url) == _THREADS
 
     @property
     def free_threads(self) -> int:
@@ -274,8 +326,10 @@ class LocalHost(Host):
                 loop.call_soon_threadsafe(listener)
 
     def close(self) -> None:
-        """End the idle threads. Running functions go on, and the host can still be used."""
+        """End the idle threads and processes. Running functions go on, and the host can still be used."""
         self._threads.end_idle()
+        if self._executors is not None:
+            self._executors.close()
 
     async def aclose(self, *, grace: Seconds | None = None) -> None:
         """Wait until no function runs in a thread, at most ``grace``, then end the idle threads."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from dwarf.errors import ConfigError, GraphError, GraphNotFound, TaskNotFound
@@ -162,11 +162,18 @@ class RoutingHost(Host):
         needs = getattr(self.route(url), "needs_thread", None)
         return needs is not None and bool(needs(url))
 
-    @property
-    def free_threads(self) -> int:
-        """How many functions could start in threads now: of the hosts with threads, the least."""
-        free = [host.free_threads for host in self._hosts if hasattr(host, "free_threads")]
-        return min(free, default=0)
+    def pool_of(self, url: str) -> Hashable | None:
+        """The pool of its host of which the task takes a slot while it runs. None where it takes none."""
+        host = self.route(url)
+        pool_of = getattr(host, "pool_of", None)
+        pool = None if pool_of is None else pool_of(url)
+        return None if pool is None else (self._hosts.index(host), pool)  # type: ignore[arg-type]  # it was asked
+
+    def free_in(self, pool: Hashable) -> int:
+        """How many more tasks could start now in a pool that ``pool_of`` has named."""
+        assert isinstance(pool, tuple)
+        host: Any = self._hosts[pool[0]]
+        return int(host.free_in(pool[1]))
 
     @property
     def overrun_threads(self) -> int:

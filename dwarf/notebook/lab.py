@@ -61,7 +61,8 @@ class Lab(Measured):
     ``url``: nothing for the SQLite file ``.dwarf/flows.db`` in the working directory, a path, ``"memory"`` for a
     throw-away one, or any URL an Engine takes. Making a Lab again for the same place in the same process returns the
     running one; ConfigError where it would need other options. ``answers``: see Answers; without it, the variable
-    DWARF_ANSWERS. ``prompt_grace``: how long an awaited prompt may stay unseen by any front end. ``clock``: a
+    DWARF_ANSWERS. ``executors``: those of the LocalHost that the lab makes, where no ``host`` is given.
+    ``prompt_grace``: how long an awaited prompt may stay unseen by any front end. ``clock``: a
     dwarf.testing.VirtualClock, for a lab on SQLite whose delays pass at once. Everything else goes to the Engine.
     """
 
@@ -79,10 +80,11 @@ class Lab(Measured):
         prompt_grace: Seconds = 10,
         trace: bool = False,
         clock: Any = None,
+        executors: Mapping[str, Any] | None = None,
         **engine_settings: Any,
     ) -> Self:
         place, engine_url = address_of(url)
-        options = {**engine_settings, "host": host, "workers": workers, "clock": clock}
+        options = {**engine_settings, "host": host, "workers": workers, "clock": clock, "executors": executors}
         options["answers"] = None if answers is None else Answers(answers)
         given = {name: value for name, value in options.items() if value is not None}
         running = _labs.get(place)
@@ -104,7 +106,12 @@ class Lab(Measured):
         self._place = place
         self._given = given
         self._answers: Answers = settings.pop("answers", None) or Answers()
-        self.host = settings.pop("host", None) or CellHost()
+        executors = settings.pop("executors", None)
+        given_host: Host | None = settings.pop("host", None)
+        if given_host is not None and executors is not None:
+            raise ConfigError("executors belong to a host: give them to the host, LocalHost(executors=...)")
+        self.host = given_host or CellHost(executors=executors)
+        self._own_host = given_host is None
         self.digests = Digests(self.host)
         self._graphs: dict[str, Graph] = {}
         self._followings: WeakValueDictionary[str, Following] = WeakValueDictionary()
@@ -133,6 +140,8 @@ class Lab(Measured):
             known = self._given.get(name, self.host if name == "host" else None)
             if name == "clock" and type(known) is type(value):
                 continue  # a cell that is run again makes another one: lab.clock is the one that counts
+            if name == "executors" and _same_executors(known, value):
+                continue
             if known is not value and known != value:
                 raise ConfigError(
                     f"a Lab for {without_password(self._place)} is running with {name}={known!r}; to run it with "
@@ -150,7 +159,7 @@ class Lab(Measured):
     def task(self, function: Any = None, **marks: Any) -> Any:
         """Make a function a task of this lab. Defining it again replaces it, also for flows that are running.
 
-        ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``, ``cache``.
+        ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``, ``cache``, ``executor``.
         """
         host = self._local_host()
         return host.task(**marks) if function is None else host.task(function)
@@ -349,6 +358,8 @@ class Lab(Measured):
         finally:
             self._recording.close()
             self._loop.stop()
+            if self._own_host:
+                self._local_host().close()
 
     def _at_exit(self) -> None:
         try:
@@ -364,6 +375,17 @@ class Lab(Measured):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _same_executors(known: Any, given: Any) -> bool:
+    """Whether executors are those of before, as far as a cell that is run again can make them."""
+    if not isinstance(known, Mapping) or not isinstance(given, Mapping) or known.keys() != given.keys():
+        return False
+    plain = (int, str)
+    return all(
+        known[name] == given[name] if isinstance(given[name], plain) else type(known[name]) is type(given[name])
+        for name in given
+    )
 
 
 def current_lab() -> Lab:

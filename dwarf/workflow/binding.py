@@ -99,7 +99,7 @@ class Binding:
         StateError, naming task and parameter, where the state does not fit.
         """
         flow._called_here()
-        slots = self._slots if self._slots is not None else self._resolve()
+        slots = self._slots if self._slots is not None else self.resolve()
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         for slot in slots:
@@ -145,7 +145,8 @@ class Binding:
         except StateError as error:
             raise StateError(f"task {self.url!r}: {error}") from error
 
-    def _resolve(self) -> list[_Slot]:
+    def resolve(self) -> list[_Slot]:
+        """Resolve the annotations; how each parameter is filled. StateError where one cannot be resolved."""
         slots = []
         for parameter in self._parameters:
             kind = self._annotation(parameter)
@@ -155,6 +156,10 @@ class Binding:
             self._others_kind = self._annotation(self._others)
         self._slots = slots
         return slots
+
+    def kinds(self) -> list[Any]:
+        """The types of the parameters, as far as they were resolved."""
+        return [self._others_kind, *(slot.kind for slot in self._slots or ())]
 
     def _annotation(self, parameter: inspect.Parameter) -> Any:
         annotation = parameter.annotation

@@ -50,7 +50,7 @@ class Flow(MutableMapping[str, JSON]):
 
     __slots__ = (
         "__weakref__", "_baggage", "_book", "_born", "_callers", "_changes", "_claimed_at_ms", "_created_at_ms",
-        "_delay_ms", "_gathered", "_goto", "_in_fan_out", "_misfit", "_on_progress", "_park", "_reads",
+        "_delay_ms", "_executor", "_gathered", "_goto", "_in_fan_out", "_misfit", "_on_progress", "_park", "_reads",
         "_scheduled_at_ms", "_spent", "_state", "_step_created_at_ms", "_updated_at_ms", "attempt", "key", "node",
         "step_key",
     )  # fmt: skip
@@ -80,6 +80,7 @@ class Flow(MutableMapping[str, JSON]):
         in_fan_out: bool = False,
         gathered: Mapping[str, str] = _NOTHING,
         scheduled_at_ms: int = 0,
+        executor: str = "",
     ) -> None:
         """For the engine and for tests.
 
@@ -87,7 +88,7 @@ class Flow(MutableMapping[str, JSON]):
         handed out. Times are milliseconds since 1970 by the database's clock, 0 where unknown; ``claimed_at_ms`` is
         the time at which this execution began. ``track_reads`` makes ``lost_writes`` work, and reading slower.
         ``in_fan_out``: other branches run beside this task. ``gathered`` are the reducers of the fields that count as
-        empty where no branch has contributed to them.
+        empty where no branch has contributed to them. ``executor`` names the one in which the host is to run the task.
         """
         self._state = _NOTHING if state is None else state
         self._changes: dict[str, JSON] = dict(changes) if changes else {}
@@ -108,6 +109,7 @@ class Flow(MutableMapping[str, JSON]):
         self._in_fan_out = in_fan_out
         self._gathered = gathered
         self._scheduled_at_ms = scheduled_at_ms
+        self._executor = executor
         self._goto = ""
         self._delay_ms = 0
         self._park: Park | None = None

@@ -74,6 +74,7 @@ class Graph:
         retry: Retry | int | None = None,
         time_budget: Seconds | None = None,
         cache: Cache | bool | None = None,
+        executor: str = "",
     ) -> Self:
         """Add a node, or bind a known one anew.
 
@@ -81,15 +82,16 @@ class Graph:
         the name of one of its functions when a flow is created. Without a task, a new node's URL is its name. On a
         known node the URL is replaced if a task is given, and its place, its transitions and its fan-in mark are kept.
         A lambda, a partial or a callable object is named after its scope, the graph and the node. ``limit``, ``retry``
-        (a Retry, or the number of attempts), ``time_budget`` (seconds or timedelta for one attempt) and ``cache`` (a
-        Cache, or True; False: none) default to what the function was marked with. END is not a node: adding it does
-        nothing.
+        (a Retry, or the number of attempts), ``time_budget`` (seconds or timedelta for one attempt), ``cache`` (a Cache,
+        or True; False: none) and ``executor`` (the name of an executor of the host) default to what the function was
+        marked with. END is not a node: adding it does nothing.
         """
         name = as_text(name, "the name of a node")
         if limit is not None and not isinstance(limit, Limit):
             raise TypeError(f"the limit of a node must be a Limit, not {type(limit).__name__}")
         given: dict[str, Any] = {"limit": limit, "retry": read_retry(retry), "cache": read_cache(cache)}
         given["time_budget"] = read_time_budget(time_budget)
+        given["executor"] = as_text(executor, "the executor of a node") or None
         url, function, marked = _resolve(self.name, name, task)
         if name == END:
             return self
@@ -408,6 +410,7 @@ class Graph:
                 retry=node.retry,
                 time_budget=node.time_budget,
                 cache=node.cache,
+                executor=node.executor,
             )
             for node in nodes
         ]
@@ -444,6 +447,7 @@ class _Slot:
     retry: Retry | None = None
     time_budget: float | None = None
     cache: Cache | None = None
+    executor: str = ""
     function: Task | None = None
 
     def node(self, fan_in: bool) -> Node:
@@ -455,6 +459,7 @@ class _Slot:
             retry=self.retry,
             time_budget=self.time_budget,
             cache=self.cache,
+            executor=self.executor,
         )
 
 

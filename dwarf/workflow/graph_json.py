@@ -56,6 +56,8 @@ def _task_to_json(node: Node) -> dict[str, JSON]:
         data["timeBudgetMs"] = round(node.time_budget * 1000)
     if node.cache is not None:
         data["cache"] = _cache_to_json(node.cache)
+    if node.executor:
+        data["executor"] = node.executor
     return data
 
 
@@ -84,6 +86,7 @@ def from_json(cls: type[G], data: Mapping[str, JSON] | str | bytes) -> G:
             retry=_retry_from_json(item),
             time_budget=_seconds_from_json(item, "timeBudgetMs"),
             cache=_cache_from_json(item),
+            executor=item.text("executor"),
         )
         for item in root.items("tasks")
     ]

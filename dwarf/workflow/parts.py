@@ -63,6 +63,7 @@ class Node:
     Several nodes may share a URL. ``fan_in`` marks the place where the branches of a fan-out meet. ``retry`` says
     whether it is tried again after an error, and ``time_budget`` how many seconds one attempt may take; None leaves
     that to the flow. ``cache``: its steps take over what earlier ones with the same code and input came to.
+    ``executor`` names the executor of its host that runs it; "" is none.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Node:
     retry: Retry | None = None
     time_budget: float | None = None
     cache: Cache | None = None
+    executor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, overload
 from dwarf.errors import ConfigError
 from dwarf.workflow import scopes
 from dwarf.workflow.binding import Binding as Binding
-from dwarf.workflow.parts import Limit
+from dwarf.workflow.parts import Limit, as_text
 from dwarf.workflow.policies import Cache, Retry, Seconds, read_cache, read_retry, read_time_budget
 
 __all__ = ["Binding", "TaskMark", "mark_of", "node_mark", "task", "valid_url"]
@@ -31,6 +31,7 @@ class TaskMark:
     retry: Retry | None = None
     time_budget: float | None = None
     cache: Cache | None = None
+    executor: str = ""
     aliases: tuple[str, ...] = ()
     named: bool = False
 
@@ -46,6 +47,7 @@ def task(
     retry: Retry | int | None = None,
     time_budget: Seconds | None = None,
     cache: Cache | bool | None = None,
+    executor: str = "",
 ) -> Callable[[F], F]: ...
 def task(
     function: Any = None,
@@ -56,6 +58,7 @@ def task(
     retry: Retry | int | None = None,
     time_budget: Seconds | None = None,
     cache: Cache | bool | None = None,
+    executor: str = "",
 ) -> Any:
     """Mark a function as a task, as ``@task`` or ``@task(url=..., limit=...)``, and return it unchanged.
 
@@ -72,12 +75,15 @@ def task(
     ``limit`` bounds how much of it runs at a time, ``retry`` (a Retry, or the number of attempts) lets it be tried
     again after an error, and ``time_budget`` is how long one attempt may take, in seconds or as a timedelta, whatever
     the flow's own budget. ``cache`` (a Cache, or True) has a step take over what an earlier one with the same code and
-    input came to. What ``Graph.add_node`` says outranks this. GraphError for values that make no sense.
+    input came to. ``executor`` names the executor of the host in which it runs, one of those that
+    ``LocalHost(executors=...)`` has. What ``Graph.add_node`` says outranks this. GraphError for values that make no
+    sense.
     """
     if limit is not None and not isinstance(limit, Limit):
         raise ConfigError(f"the limit of a task must be a Limit, not {type(limit).__name__}")
     marks = {"limit": limit, "retry": read_retry(retry), "time_budget": read_time_budget(time_budget)}
     policies: dict[str, Any] = {**marks, "cache": read_cache(cache) or None, "aliases": _aliases(aliases)}
+    policies["executor"] = as_text(executor, "the executor of a task")
     if function is None:
         return functools.partial(_mark, url=url, policies=policies)
     return _mark(function, url, policies)

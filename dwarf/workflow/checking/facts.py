@@ -43,7 +43,7 @@ class _Reader:
     def read(self) -> Facts:
         binding = Binding(self.task, "?")
         flows: set[str] = set()
-        for slot in binding._resolve():
+        for slot in binding.resolve():
             if slot.is_flow:
                 flows.add(slot.name)
             elif slot.default is inspect.Parameter.empty and not _allows_none(slot.kind):

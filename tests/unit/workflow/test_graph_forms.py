@@ -52,7 +52,7 @@ def test_networkx_has_everything(order: Graph) -> None:
     assert isinstance(network, nx.MultiDiGraph)
     assert network.graph == {"name": "Order", "entry": "A", "reducers": {"n": "add"}}
     assert list(network.nodes) == ["A", "B", "J", END]
-    bare = {"limit": None, "retry": None, "time_budget": None, "cache": None}
+    bare = {"limit": None, "retry": None, "time_budget": None, "cache": None, "executor": ""}
     assert network.nodes["A"] == {"url": "u", "fan_in": False, **bare, "limit": Limit(concurrency=1), "entry": True}
     assert network.nodes["J"] == {"url": "J", "fan_in": True, **bare, "entry": False}
     assert network.nodes[END] == {"url": END, "fan_in": False, **bare, "entry": False}

@@ -1,0 +1,143 @@
+"""One call of a task that travels: packed where the engine is, run where the executor is.
+
+The task goes by cloudpickle: a function of a module by its name, one of a notebook's cell or a script by value. The
+Flow goes in its wire form. What comes back is the outcome as ``remote`` describes it, with the error itself where it
+can be pickled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from dwarf import __version__
+from dwarf.errors import ConfigError, Parked
+from dwarf.hosts.calls import awaited
+from dwarf.hosts.remote import RemoteTraceback, apply_outcome, error_from_json, outcome_to_json
+from dwarf.workflow.binding import Binding
+from dwarf.workflow.flow import Flow
+from dwarf.workflow.jsontext import dumps, loads
+from dwarf.workflow.scopes import SCOPE, code_of, scope_of
+from dwarf.workflow.unwrap import only_parked
+from dwarf.workflow.values.lookup import is_kept, register_type
+
+Report: TypeAlias = Callable[[float, "float | None", str], None]
+
+_HERE = (sys.version_info[0], sys.version_info[1], __version__)
+_PROTOCOL = 4  # what every supported Python reads, so that a wrong version can be told and does not just fail
+_MAIN = "__main__"
+_BURST, _PERIOD_S = 20, 1.0  # reports that are passed on in a period: a tight loop must not flood the engine
+
+
+def pack_call(binding: Binding, flow: Flow) -> bytes:
+    """A call as bytes. ConfigError, naming the task, where its function cannot travel."""
+    try:
+        import cloudpickle
+    except ImportError:
+        raise ConfigError("executors need cloudpickle: pip install 'dwarf[executors]'") from None
+    binding.resolve()  # here: the names in its annotations do not travel with a function
+    code = code_of(binding.function)
+    scope = scope_of(binding.function) if getattr(code, "__module__", None) == _MAIN else ""
+    try:
+        task: bytes = cloudpickle.dumps(binding)
+    except Exception as error:
+        raise ConfigError(
+            f"the function of task {binding.url!r} cannot be sent to an executor: {type(error).__name__}: {error}. "
+            "It refers to something that cannot be pickled, such as a lock, an open file or a connection: make that "
+            "inside the function"
+        ) from error
+    return pickle.dumps((_HERE, os.getpid(), scope, task, dumps(flow.to_json())), protocol=_PROTOCOL)
+
+
+def run_call(call: bytes, report: Report | None = None) -> bytes:
+    """Run a packed call in this process; its outcome as bytes. Never raises what the task raises."""
+    versions, pid, scope, task, state = pickle.loads(call)
+    flow = Flow.from_json(state)
+    error: BaseException | None = None
+    try:
+        if versions != _HERE:
+            raise ConfigError(
+                f"the executor runs Python {_HERE[0]}.{_HERE[1]} with dwarf {_HERE[2]}, and the engine Python "
+                f"{versions[0]}.{versions[1]} with dwarf {versions[2]}: install the same versions on both sides"
+            )
+        away = pid != os.getpid()
+        if away and scope:
+            sys.modules[_MAIN].__dict__[SCOPE] = scope  # so that classes of the cells have the same names here as there
+        binding: Binding = pickle.loads(task)
+        if away and scope:
+            _register_classes(binding)
+        flow._on_progress = None if report is None else _Throttle(report)
+        _invoke(binding, flow)
+    except BaseException as raised:  # noqa: BLE001 - whatever a task raises is its outcome
+        error = raised if only_parked(raised) is None else None
+    outcome = outcome_to_json(flow, error)
+    return pickle.dumps((dumps(outcome), _pickled(error)), protocol=_PROTOCOL)
+
+
+def _register_classes(binding: Binding) -> None:
+    """Let stored values name the classes that have come with a function."""
+    names = getattr(code_of(binding.function), "__globals__", {})
+    for value in [*names.values(), *binding.kinds()]:
+        if is_kept(value) and value.__module__ == _MAIN:
+            register_type(value)
+
+
+def _invoke(binding: Binding, flow: Flow) -> None:
+    args, kwargs = binding.call_arguments(flow)
+    result = binding.function(*args, **kwargs)
+    if inspect.isawaitable(result):
+        result = asyncio.run(awaited(result))
+    binding.store_result(flow, result)
+
+
+class _Throttle:
+    """Passes reports on, and leaves some out where there are too many."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._since = 0.0
+        self._count = 0
+
+    def __call__(self, done: float, total: float | None, message: str) -> None:
+        now = time.monotonic()
+        if now - self._since > _PERIOD_S:
+            self._since, self._count = now, 0
+        self._count += 1
+        if self._count <= _BURST:
+            self._report(done, total, message)
+
+
+def _pickled(error: BaseException | None) -> bytes:
+    """The error as bytes; empty where it cannot be pickled, or would not come back."""
+    if error is None or isinstance(error, Parked):
+        return b""
+    try:
+        import cloudpickle
+
+        packed: bytes = cloudpickle.dumps(error)
+        pickle.loads(packed)
+    except Exception:  # noqa: BLE001 - errors of users may do anything when they are pickled
+        return b""
+    return packed
+
+
+def take_outcome(flow: Flow, packed: bytes) -> None:
+    """Take the outcome of a packed call over into the flow of the step. Raises what the task raised, or Parked."""
+    text, pickled = pickle.loads(packed)
+    outcome = loads(text)
+    failed = outcome.get("error")
+    if failed is not None and pickled:
+        try:
+            error: BaseException = pickle.loads(pickled)
+        except Exception:  # noqa: BLE001 - the class may be unknown here
+            error = error_from_json(failed)
+        else:
+            error.__cause__ = RemoteTraceback(failed["traceback"])
+        raise error
+    apply_outcome(flow, outcome)

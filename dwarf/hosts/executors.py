@@ -1,0 +1,222 @@
+"""Where tasks of a LocalHost run that do not run in its own threads: executors, by name."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from dwarf.errors import ConfigError, WorkerLost
+from dwarf.hosts.calls import ThreadCall
+from dwarf.hosts.carry import Report, pack_call, take_outcome
+from dwarf.hosts.processes import ProcessPool
+from dwarf.hosts.remote import HostUnavailable
+from dwarf.hosts.reports import Reports, run_reporting
+from dwarf.hosts.threads import Slots
+
+if TYPE_CHECKING:
+    from dwarf.workflow.binding import Binding
+    from dwarf.workflow.flow import Flow
+
+log = logging.getLogger("dwarf.hosts.executors")
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
+_MOST = 1024
+
+Given: TypeAlias = "concurrent.futures.Executor | int | str"
+
+
+class Place(Protocol):
+    """Runs packed calls."""
+
+    @property
+    def free(self) -> int:
+        """How many calls could start now."""
+        ...
+
+    async def run(self, call: bytes, report: Report | None) -> bytes:
+        """Run a packed call; its packed outcome. WorkerLost where what ran it is gone, HostUnavailable before."""
+        ...
+
+    def close(self) -> None:
+        """Give up what was made for this place."""
+        ...
+
+
+class Executors:
+    """The executors of a host, by name. ConfigError for one that is none."""
+
+    def __init__(self, given: Mapping[str, Given], on_free: Callable[[], None]) -> None:
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"executors are a mapping from names to executors, not {type(given).__name__}")
+        self._places: dict[str, Any] = {name: _place(name, value, on_free) for name, value in given.items()}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Any:
+        return iter(self._places)
+
+    def free(self, name: str) -> int:
+        """How many calls the executor of this name could start now."""
+        return int(self._places[name].free)
+
+    async def run(self, name: str, binding: Binding, flow: Flow) -> None:
+        """Run a task in the executor of this name. Raises what it raises, or Parked."""
+        place = self._places[name]
+        if isinstance(place, Threads):
+            await place.run(binding, flow)
+            return
+        call = pack_call(binding, flow)
+        pause = _FIRST_PAUSE_S
+        away: HostUnavailable | None = None
+        try:
+            while True:
+                try:
+                    outcome = await place.run(call, flow._on_progress)
+                    break
+                except HostUnavailable as error:  # nothing has been run: wait, until the time budget is over
+                    if away is None:
+                        log.warning("task %r waits for its executor %r: %s", binding.url, name, error)
+                    away = error
+                    await asyncio.sleep(pause)
+                    pause = min(_LONGEST_PAUSE_S, 2 * pause)
+        except asyncio.CancelledError as error:
+            if away is None or error.__cause__ is not None:
+                raise
+            raise asyncio.CancelledError from away  # where it is the budget that is over, this is why
+        take_outcome(flow, outcome)
+
+    def close(self) -> None:
+        """End what was made for these executors; those that were handed in are their makers'."""
+        for place in self._places.values():
+            place.close()
+
+
+def unknown(name: str, url: str, known: Executors | None) -> ConfigError:
+    """The error of a task that asks for an executor which its host does not have."""
+    names = ", ".join(map(repr, known or ())) or "none"
+    return ConfigError(
+        f"task {url!r} asks for the executor {name!r}, and this host has {names}: LocalHost(executors={{{name!r}: 4}}) "
+        "makes a pool of four processes"
+    )
+
+
+def _place(name: object, given: object, on_free: Callable[[], None]) -> Any:
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"the name of an executor must be a text, not {name!r}")
+    if isinstance(given, int) and not isinstance(given, bool):
+        if not 1 <= given <= _MOST:
+            raise ConfigError(f"the executor {name!r} needs 1 to {_MOST:,} processes, not {given}")
+        return ProcessPool(given, on_free)
+    if isinstance(given, concurrent.futures.ThreadPoolExecutor):
+        return Threads(name, given, on_free)
+    if isinstance(given, concurrent.futures.Executor):
+        return _Foreign(name, given, on_free)
+    if isinstance(given, str) and (given == "dask:local" or given.startswith(("dask://", "dask+tls://"))):
+        from dwarf.hosts.dask import DaskPlace
+
+        return DaskPlace(given, on_free)
+    raise ConfigError(
+        f"the executor {name!r} must be a number of processes, a concurrent.futures.Executor, 'dask:local' or "
+        f"'dask://scheduler:8786', not {given!r}"
+    )
+
+
+class _Counted:
+    """An executor that somebody else has made, of which at most so many calls are asked at a time."""
+
+    def __init__(self, name: str, executor: concurrent.futures.Executor, on_free: Callable[[], None]) -> None:
+        size = getattr(executor, "_max_workers", None)  # what is queued in it would use up its time budget there
+        self._slots = Slots(size if isinstance(size, int) and size > 0 else _MOST, on_free)
+        self._on_free = on_free
+        self._name = name
+        self._executor = executor
+        self._broken = False
+
+    @property
+    def free(self) -> int:
+        """How many calls could start now. None where the executor is broken: their steps wait for a sound one."""
+        return 0 if self._broken else self._slots.free
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any) -> concurrent.futures.Future[Any]:
+        try:
+            return self._executor.submit(function, *arguments)
+        except RuntimeError as error:  # it was shut down, or a process of it has died
+            raise self._lost(error) from error
+
+    def _lost(self, error: Exception) -> WorkerLost:
+        if not self._broken:
+            self._broken = True
+            log.error(
+                "the executor %r takes no more tasks (%s: %s); their steps wait for a process with a sound one. "
+                "LocalHost(executors={%r: 4}) makes a pool that replaces the processes it loses",
+                self._name,
+                type(error).__name__,
+                error,
+                self._name,
+            )
+        return WorkerLost(f"the executor {self._name!r} was lost: {error}")
+
+    def _give(self) -> None:
+        self._slots.release()
+        self._on_free()
+
+    def close(self) -> None:
+        """Nothing was made here."""
+
+
+class Threads(_Counted):
+    """A pool of threads. Nothing has to travel: its functions work on what they share with this process."""
+
+    async def run(self, binding: Binding, flow: Flow) -> None:
+        """Run a task in a thread of the pool. Raises what it raises, or Parked."""
+        await self._slots.acquire()
+        call = ThreadCall(binding, flow, lambda _: self._give(), own_loop=True)
+        try:
+            self._submit(call.run)
+        except BaseException:
+            self._give()
+            raise
+        try:
+            await call.outcome()
+        finally:
+            flow._spent = (call.began, call.ended) if call.ended else None
+            flow.adopt(call.carrier)
+
+
+class _Foreign(_Counted):
+    """An executor of ``concurrent.futures`` whose functions run elsewhere. Its calls report over a local connection."""
+
+    def __init__(self, name: str, executor: concurrent.futures.Executor, on_free: Callable[[], None]) -> None:
+        super().__init__(name, executor, on_free)
+        self._reports = Reports()
+
+    async def run(self, call: bytes, report: Report | None) -> bytes:
+        """Run a packed call; its packed outcome. WorkerLost where the executor has lost it."""
+        loop = asyncio.get_running_loop()
+
+        def show(*progress: Any) -> None:
+            if report is not None:
+                loop.call_soon_threadsafe(partial(report, *progress))
+
+        await self._slots.acquire()
+        with self._reports.receiving(show) as address:
+            try:
+                future = self._submit(run_reporting, call, address)
+            except BaseException:
+                self._give()
+                raise
+            future.add_done_callback(lambda _: self._give())
+            try:
+                outcome: bytes = await asyncio.wrap_future(future)
+            except concurrent.futures.BrokenExecutor as error:
+                raise self._lost(error) from error
+            return outcome
+
+    def close(self) -> None:
+        """Take no more reports."""
+        self._reports.close()

@@ -1,0 +1,227 @@
+"""A pool of processes for tasks. A process whose task is given up is killed, and replaced when the next task comes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from dwarf.errors import WorkerLost
+from dwarf.hosts.carry import Report
+from dwarf.hosts.child import CALL, OUTCOME, PATH, read_message, write_message
+from dwarf.hosts.threads import DaemonThreads, Slots
+
+_START = "from dwarf.hosts.child import main; main()"
+
+
+class ProcessPool:
+    """At most ``size`` processes, started when they are needed and kept until ``close``.
+
+    Processes are fresh interpreters and not forks: nothing of this process's threads, locks or connections is in them,
+    and the script that made the pool is not run again. It may be used from several loops.
+    """
+
+    def __init__(self, size: int, on_free: Callable[[], None]) -> None:
+        self.size = size
+        self._on_free = on_free
+        self._slots = Slots(size, on_free)
+        self._threads = DaemonThreads()
+        self._lock = threading.Lock()
+        self._idle: list[_Child] = []
+        weakref.finalize(self, _end, self._idle, self._threads)
+
+    @property
+    def free(self) -> int:
+        """How many tasks could start now."""
+        return self._slots.free
+
+    async def run(self, call: bytes, report: Report | None) -> bytes:
+        """Run a packed call; its packed outcome. WorkerLost where the process dies. Cancelled, it kills the process."""
+        await self._slots.acquire()
+        work = _Work(self, call, report)
+        try:
+            self._threads.run(work.run)
+        except BaseException:  # no thread can be started
+            self.give()
+            raise
+        try:
+            return await work.done
+        except asyncio.CancelledError:
+            work.give_up()
+            raise
+
+    def take(self) -> _Child:
+        """A process for one call: an idle one, or a new one."""
+        with self._lock:
+            while self._idle:
+                child = self._idle.pop()
+                if child.alive:
+                    return child
+                child.kill()
+        return _Child()
+
+    def put(self, child: _Child) -> None:
+        """Keep a process whose call has ended for the next one."""
+        with self._lock:
+            self._idle.append(child)
+
+    def give(self) -> None:
+        """A call has ended: another one may start."""
+        self._slots.release()
+        self._on_free()
+
+    def close(self) -> None:
+        """End the idle processes."""
+        with self._lock:
+            idle = self._idle.copy()
+            self._idle.clear()
+        _end(idle, self._threads)
+
+
+def _end(idle: list[_Child], threads: DaemonThreads) -> None:
+    for child in idle:
+        child.kill()
+    threads.end_idle()
+
+
+class _Work:
+    """One call in one process, talked to by one thread."""
+
+    def __init__(self, pool: ProcessPool, call: bytes, report: Report | None) -> None:
+        self._pool = pool
+        self._call = call
+        self._report = report
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._child: _Child | None = None
+        self._given_up = False
+        self.done: asyncio.Future[bytes] = self._loop.create_future()
+
+    def run(self) -> None:
+        """Talk to the process until the outcome is there. Runs in a thread; never raises."""
+        outcome: bytes | BaseException
+        try:
+            outcome = self._talk()
+        except BaseException as error:  # noqa: BLE001 - the loop is told
+            outcome = error
+        self._pool.give()
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            self._loop.call_soon_threadsafe(self._deliver, outcome)
+
+    def _talk(self) -> bytes:
+        try:
+            child = self._pool.take()
+        except OSError as error:
+            raise WorkerLost(f"no process can be started for the task: {error}") from error
+        with self._lock:
+            if self._given_up:
+                self._pool.put(child)
+                raise WorkerLost("the task was given up before it began")
+            self._child = child
+        try:
+            outcome = child.call(self._call, self._progress)
+        except BaseException:
+            child.kill()
+            raise
+        with self._lock:
+            self._child = None
+            if self._given_up:
+                child.kill()
+            else:
+                self._pool.put(child)
+        return outcome
+
+    def _progress(self, done: float, total: float | None, message: str) -> None:
+        if self._report is not None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._report, done, total, message)
+
+    def _deliver(self, outcome: bytes | BaseException) -> None:
+        if self.done.done():
+            return
+        if isinstance(outcome, bytes):
+            self.done.set_result(outcome)
+        else:
+            self.done.set_exception(outcome)
+
+    def give_up(self) -> None:
+        """Kill the process: nobody waits for the outcome any more. The thread that talks to it clears up."""
+        with self._lock:
+            self._given_up = True
+            if self._child is not None:
+                self._child.stop()
+
+
+class _Child:
+    """One process, and both ends of the talk with it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] = subprocess.Popen(
+            [sys.executable, "-c", _START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the engine, which ends its tasks in order
+        )
+        # modules are found there as they are found here, those beside a notebook included
+        self._send(PATH, pickle.dumps(list(sys.path)))
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def call(self, call: bytes, report: Report) -> bytes:
+        """Run one call. WorkerLost where the process dies before the outcome."""
+        output: Any = self._process.stdout
+        self._send(CALL, call)
+        while True:
+            try:
+                message = read_message(output)
+            except (OSError, ValueError):
+                message = None
+            if message is None:
+                raise WorkerLost(self._farewell())
+            kind, content = message
+            if kind == OUTCOME:
+                return content
+            report(*pickle.loads(content))
+
+    def _send(self, kind: bytes, content: bytes) -> None:
+        target: Any = self._process.stdin
+        try:
+            write_message(target, kind, content)
+        except OSError:
+            raise WorkerLost(self._farewell()) from None
+
+    def _farewell(self) -> str:
+        with suppress(subprocess.TimeoutExpired):  # it closes its end of the talk a moment before it has ended
+            self._process.wait(timeout=1)
+        self.stop()
+        status = self._process.wait()
+        how = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        return f"the process {self._process.pid} that ran the task was lost ({how})"
+
+    def stop(self) -> None:
+        """Kill the process, and those that its task has started."""
+        if self._process.returncode is not None:  # its number may be another's by now
+            return
+        if hasattr(os, "killpg"):
+            with suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+
+    def kill(self) -> None:
+        """Kill the process, and collect its remains."""
+        self.stop()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with suppress(OSError, ValueError):
+                    stream.close()

@@ -1,0 +1,92 @@
+"""Progress of tasks that run in other processes of this machine, over a local connection."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener
+from typing import Any, TypeAlias
+
+from dwarf.hosts.carry import run_call
+
+Address: TypeAlias = "tuple[str, bytes, int]"
+
+
+class Reports:
+    """Takes reports. The door is opened with the first call, and has a key."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listener: Listener | None = None
+        self._key = secrets.token_bytes(32)
+        self._receivers: dict[int, Callable[..., None]] = {}
+        self._last = 0
+
+    @contextmanager
+    def receiving(self, show: Callable[..., None]) -> Iterator[Address]:
+        """While one call may report: where it has to. ``show`` is called in a thread."""
+        with self._lock:
+            if self._listener is None:
+                self._listener = Listener(("127.0.0.1", 0), authkey=self._key)
+                threading.Thread(target=self._accept, args=(self._listener,), name="dwarf-reports", daemon=True).start()
+            self._last += 1
+            number = self._last
+            self._receivers[number] = show
+            host, port = self._listener.address
+        try:
+            yield f"{host}:{port}", self._key, number
+        finally:
+            with self._lock:
+                self._receivers.pop(number, None)
+
+    def _accept(self, listener: Listener) -> None:
+        while True:
+            try:
+                connection = listener.accept()
+            except AuthenticationError:
+                continue
+            except (OSError, EOFError):
+                if self._listener is not listener:
+                    return
+                continue
+            threading.Thread(target=self._read, args=(connection,), name="dwarf-reports", daemon=True).start()
+
+    def _read(self, connection: Connection[Any, Any]) -> None:
+        with connection:
+            try:
+                while True:
+                    number, progress = connection.recv()
+                    receiver = self._receivers.get(number)
+                    if receiver is not None:
+                        receiver(*progress)
+            except (EOFError, OSError, RuntimeError, TypeError, ValueError):
+                return
+
+    def close(self) -> None:
+        """Close the door; the next call opens another one."""
+        with self._lock:
+            listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+
+
+def run_reporting(call: bytes, address: Address) -> bytes:
+    """Run a packed call in an executor's process, with its progress sent to where the engine is."""
+    place, key, number = address
+    connection: Connection[Any, Any] | None = None
+
+    def report(*progress: Any) -> None:
+        nonlocal connection
+        if connection is None:
+            host, _, port = place.rpartition(":")
+            connection = Client((host, int(port)), authkey=key)
+        connection.send((number, progress))
+
+    try:
+        return run_call(call, report)
+    finally:
+        if connection is not None:
+            connection.close()
