@@ -86,7 +86,7 @@ class Binding:
     @property
     def inputs(self) -> tuple[str, ...] | None:
         """The names of the state fields that a call takes; None where it may read any: by a Flow, or ``**fields``."""
-        slots = self._slots if self._slots is not None else self._resolve()
+        slots = self._slots if self._slots is not None else self.resolve()
         if self._others is not None or any(slot.is_flow for slot in slots):
             return None
         return tuple(slot.name for slot in slots)

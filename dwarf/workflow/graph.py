@@ -82,9 +82,9 @@ class Graph:
         the name of one of its functions when a flow is created. Without a task, a new node's URL is its name. On a
         known node the URL is replaced if a task is given, and its place, its transitions and its fan-in mark are kept.
         A lambda, a partial or a callable object is named after its scope, the graph and the node. ``limit``, ``retry``
-        (a Retry, or the number of attempts), ``time_budget`` (seconds or timedelta for one attempt), ``cache`` (a Cache,
-        or True; False: none) and ``executor`` (the name of an executor of the host) default to what the function was
-        marked with. END is not a node: adding it does nothing.
+        (a Retry, or the number of attempts), ``time_budget`` (seconds or timedelta for one attempt), ``cache`` (a
+        Cache, or True; False: none) and ``executor`` (the name of an executor of the host) default to what the function
+        was marked with. END is not a node: adding it does nothing.
         """
         name = as_text(name, "the name of a node")
         if limit is not None and not isinstance(limit, Limit):

@@ -21,8 +21,8 @@ def to_networkx(graph: Graph) -> nx.MultiDiGraph[str]:
     """A MultiDiGraph over the node names. An edge's key is the transition's position: order and doubles survive.
 
     Graph attributes: name, entry, reducers. Node attributes: url, fan_in, entry, limit, retry, time_budget,
-    cache, executor. Edge attributes: when, switch, goto, on_error, for_each, item. END is a node there when a transition
-    leads to it.
+    cache, executor. Edge attributes: when, switch, goto, on_error, for_each, item. END is a node there when a
+    transition leads to it.
     """
     import networkx as nx
 
