@@ -30,8 +30,12 @@ Key = Annotated[str, typer.Argument(metavar="KEY", help="The key of the flow.")]
 StatusFilter = Annotated[Status | None, typer.Option(help="Only flows in this status.")]
 Workflow = Annotated[str, typer.Option(help="Only flows of the workflow with this name.")]
 Search = Annotated[str, typer.Option(help="A text in the workflow, node, error or key.")]
+Name = Annotated[str, typer.Option(help="Only flows of this name.")]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="NAME[=VALUE]", help="Only flows with this tag; may be given several times."),
+]
 OlderThan = Annotated[str, typer.Option(metavar="AGE", help="Last changed longer ago than this: 90s, 15min, 12h, 30d.")]
-
 NewGraph = Annotated[
     str,
     typer.Option(metavar="JSON", help="Go on with this graph (JSON form); @FILE reads it.", show_default=False),
@@ -59,6 +63,21 @@ def _read_graph(text: str) -> Graph | None:
     return Graph.from_json(read_json(text, "the graph")) if text else None
 
 
+def read_tags(given: list[str] | None) -> dict[str, str | None] | None:
+    """Tags as filters; one without a value stands for any."""
+    pairs = (text.partition("=") for text in given or ())
+    return {name: value if sign else None for name, sign, value in pairs} or None
+
+
+def given_tags(given: list[str] | None) -> dict[str, str]:
+    """The tags of a new flow. Ends the command where one has no value."""
+    found = read_tags(given) or {}
+    for name, value in found.items():
+        if value is None:
+            fail(f"the tag {name!r} has no value: write --tag {name}=VALUE")
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _filters(**given: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value not in ("", None)}
 
@@ -68,6 +87,8 @@ def flows(
     status: StatusFilter = None,
     workflow: Workflow = "",
     node: Annotated[str, typer.Option(help="Only flows that are at this node, or were last.")] = "",
+    name: Name = "",
+    tag: Tags = None,
     search: Search = "",
     older_than: OlderThan = "",
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
@@ -75,7 +96,14 @@ def flows(
 ) -> None:
     """List flows, newest first."""
     filters = _filters(
-        status=status, workflow_name=workflow, node=node, search=search, older_than=read_age(older_than), limit=limit
+        status=status,
+        workflow_name=workflow,
+        node=node,
+        name=name,
+        tags=read_tags(tag),
+        search=search,
+        older_than=read_age(older_than),
+        limit=limit,
     )
 
     async def work() -> list[FlowSummary]:
@@ -188,13 +216,14 @@ def answer(
         raise typer.Exit(int(Exit.WAITS))
 
 
-def inbox(url: Url = "", workflow: Workflow = "", as_json: Json = False) -> None:
+def inbox(url: Url = "", workflow: Workflow = "", name: Name = "", tag: Tags = None, as_json: Json = False) -> None:
     """Go through every question that waits, and answer it here. Ctrl-D leaves one open."""
 
     async def work() -> tuple[list[Any], bool]:
         async with looking(url) as engine:
             found = []
-            async for flow in engine.flows(**_filters(status=Status.INTERRUPTED, workflow_name=workflow)):
+            waiting = _filters(status=Status.INTERRUPTED, workflow_name=workflow, name=name, tags=read_tags(tag))
+            async for flow in engine.flows(**waiting):
                 handle = engine.flow(flow.flow_key)
                 found += [(handle, step) for step in await handle.interrupts()]
             found.sort(key=lambda pair: pair[1].updated_at)
@@ -309,12 +338,21 @@ def purge(
     url: Url = "",
     status: StatusFilter = None,
     workflow: Workflow = "",
+    name: Name = "",
+    tag: Tags = None,
     search: Search = "",
     older_than: OlderThan = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete flows that have stopped. At least one filter is needed; running flows are left out."""
-    filters = _filters(status=status, workflow_name=workflow, search=search, older_than=read_age(older_than))
+    filters = _filters(
+        status=status,
+        workflow_name=workflow,
+        name=name,
+        tags=read_tags(tag),
+        search=search,
+        older_than=read_age(older_than),
+    )
 
     async def count() -> int:
         async with looking(url) as engine:

@@ -87,6 +87,11 @@ def ago(moment: datetime | None) -> str:
     return f"{seconds:.0f} s ago"
 
 
+def labels(tags: Mapping[str, str]) -> str:
+    """Tags on one line."""
+    return ", ".join(f"{tag}={value}" for tag, value in tags.items())
+
+
 def spent(duration: timedelta | None) -> str:
     """A duration, in a unit that reads well."""
     if duration is None:
@@ -105,16 +110,27 @@ def flows_table(flows: Iterable[FlowSummary]) -> Table:
     from rich.text import Text
 
     flows = list(flows)
-    named = any(getattr(flow, "name", "") for flow in flows)
+    named = any(flow.name for flow in flows)
+    tagged = any(flow.tags for flow in flows)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("key", "workflow", *(("name",) if named else ()), "status", "at", "changed", "what"):
+    for heading in (
+        "key",
+        "workflow",
+        *(("name",) if named else ()),
+        *(("tags",) if tagged else ()),
+        "status",
+        "at",
+        "changed",
+        "what",
+    ):
         table.add_column(heading, no_wrap=heading in ("key", "status", "changed"), overflow="fold")
     for flow in flows:
         said = flow.error or flow.cancel_reason
         table.add_row(
             flow.flow_key,
             Text(flow.workflow_name or flow.workflow_url),
-            *((Text(str(getattr(flow, "name", ""))),) if named else ()),
+            *((Text(flow.name),) if named else ()),
+            *((Text(labels(flow.tags)),) if tagged else ()),
             Text(str(flow.status), style=STYLES[flow.status]),
             Text(flow.node),
             ago(flow.updated_at),

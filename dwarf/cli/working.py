@@ -13,7 +13,7 @@ import typer
 from dwarf.cli import render
 from dwarf.cli.connect import Exit, fail, find_url, read_json, say
 from dwarf.cli.connect import run as run_work
-from dwarf.cli.flows import Json, Url, leave, read_age
+from dwarf.cli.flows import Json, Url, given_tags, leave, read_age
 from dwarf.cli.health import health_endpoint
 from dwarf.cli.supervise import supervise
 from dwarf.workflow.graph import Graph
@@ -57,6 +57,10 @@ def run(
     url: Url = "",
     timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait at most: 90s, 15min.")] = "",
     key: Annotated[str, typer.Option(help="An idempotency key: the same one starts nothing twice.")] = "",
+    name: Annotated[str, typer.Option(help="What to call the flow in lists.")] = "",
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="A tag; may be given several times.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Only create the flow, for workers; print its key.")] = False,
     ask: Annotated[bool, typer.Option("--ask/--no-ask", help="Ask questions in this terminal.")] = True,
     as_json: Json = False,
@@ -76,15 +80,17 @@ def run(
     if not isinstance(graph, Graph):
         fail(f"{workflow} is a {type(graph).__name__}, not a Graph")
 
+    options: dict[str, Any] = {"idempotency_key": key, "name": name, "tags": given_tags(tag)}
+
     async def create() -> str:
         async with Engine(LocalHost(), find_url(url, make=True), workers=0) as engine:
-            return (await engine.create(graph, initial, idempotency_key=key)).key
+            return (await engine.create(graph, initial, **options)).key
 
     async def work() -> Outcome:
         engine = Engine(LocalHost(), find_url(url, make=True), time_budget=_BUDGET_S)
         await engine.start()
         try:
-            flow = await engine.create(graph, initial, idempotency_key=key)
+            flow = await engine.create(graph, initial, **options)
             if not as_json:
                 say(f"flow {flow.key}")
             return await _finish(engine, flow.key, limit, ask=ask and sys.stdin.isatty())

@@ -18,6 +18,17 @@ JSON = Any
 State = Mapping[str, JSON]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What few flows are created with; a flow that has none of it writes nothing for it."""
+
+    name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_EXTRAS = Extras()
+
+
 @dataclass(slots=True, kw_only=True)
 class FlowRecord:
     """The facts of a flow that do not change while it runs (``updated_at``: as last read)."""
@@ -43,6 +54,8 @@ class FlowRecord:
     trace_parent: str = ""
     delete_on_completion: bool = False
     scheduled_at: int = 0  # the tick of the schedule that made the root flow
+    name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)  # those of the root, as last read
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,16 +69,19 @@ class Engine(Overview):
         thread: str = "",
         delete_on_completion: bool = False,
         idempotency_key: str = "",
+        name: str = "",
+        tags: Mapping[str, str] | None = None,
         check_tasks: bool = True,
     ) -> FlowHandle:
         """Create a flow, which runs from now on; its graph is frozen as it is now.
 
         A workflow given as a Graph is frozen from the object, and functions on its nodes are registered with a
-        LocalHost (ConfigError with another host). With an ``idempotency_key`` a second create returns the first flow.
-        InvalidRequest names a wrong argument; GraphNotFound, GraphError for the workflow; ThreadNotFound;
-        StateConflict where the key was used with another workflow or state. TaskNotFound where this engine runs tasks
-        and neither its host nor another living engine knows one of the graph; ``check_tasks=False`` has the flow wait
-        for a process that knows it.
+        LocalHost (ConfigError with another host). ``name`` and ``tags`` (at most 32 texts by name) are for people,
+        lists and filters; subgraphs inherit the tags, forks and further turns both. With an ``idempotency_key`` a
+        second create returns the first flow. InvalidRequest names a wrong argument; GraphNotFound, GraphError for the
+        workflow; ThreadNotFound; StateConflict where the key was used with another workflow or state. TaskNotFound
+        where this engine runs tasks and neither its host nor another living engine knows one of the graph;
+        ``check_tasks=False`` has the flow wait for a process that knows it.
         """
         self._check_running()
         asked = read_workflow(workflow)
@@ -91,6 +94,8 @@ class Engine(Overview):
             baggage=baggage,
             delete_on_completion=delete_on_completion,
             idempotency_key=idempotency_key,
+            name=name,
+            tags=tags,
         )
         given = read_state(state)
         url, frozen = await self._freeze(asked, options, given)
@@ -356,6 +361,7 @@ class Engine(Overview):
                     delete_on_completion=options.delete_on_completion,
                     idempotency_key=idempotency_key,
                     request_hash=hashed(request_text(url, state)) if idempotency_key else "",
+                    extras=options.extras,
                 )
             except IdsExhausted:  # also by others, while this one waited for more
                 await replica.committer.reserve(64)

@@ -9,7 +9,7 @@ from typing import Any
 from dwarf import seams
 from dwarf.core.fork import Role, Target
 from dwarf.core.keys import Key
-from dwarf.core.records import FlowRecord, NewFlow, State
+from dwarf.core.records import Extras, FlowRecord, NewFlow, State
 from dwarf.core.step import Means, no_room
 from dwarf.engine.ids import IdsExhausted, IdsForgotten, new_token
 from dwarf.engine.plans import Frozen
@@ -138,4 +138,5 @@ def _turn(replica: Replica, base: FlowRecord, state: State) -> NewFlow:
         fairness_weight=base.fairness_weight,
         time_budget_ms=base.time_budget_ms,
         thread=(base.thread_id, base.thread_token),
+        extras=Extras(name=base.name, tags=base.tags),
     )

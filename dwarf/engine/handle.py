@@ -12,18 +12,20 @@ from dwarf import seams
 from dwarf.core.keys import Key, parse_key
 from dwarf.engine.forking import next_turn, read_changes, repair
 from dwarf.engine.replica import Replica
-from dwarf.engine.requests import read_text
+from dwarf.engine.requests import read_label, read_tag_changes, read_text
 from dwarf.errors import DwarfError, InvalidRequest, StepNotFound, WaitTimeout
 from dwarf.storage.cancels import cancel_flow
 from dwarf.storage.deleting import delete_flow
 from dwarf.storage.effects import Stop
 from dwarf.storage.reading.details import Wanted, read_answers, read_steps
 from dwarf.storage.reading.history import read_history, read_interrupts, read_whole
+from dwarf.storage.reading.listing import read_summary
 from dwarf.storage.reading.reads import read_fingerprint, read_graph, read_outcome, read_root
+from dwarf.storage.tagging import annotate
 from dwarf.storage.waits import Given, Question, answer_overdue, answer_step
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
-from dwarf.workflow.results import Answered, FlowUpdate, Outcome, Step
+from dwarf.workflow.results import Answered, FlowSummary, FlowUpdate, Outcome, Step
 from dwarf.workflow.schemas import answer_to_json, check
 from dwarf.workflow.status import Status
 from dwarf.workflow.values import state_from_json
@@ -176,6 +178,22 @@ class FlowHandle(Awaitable[Outcome]):
         """
         replica, key = self._place()
         return FlowHandle(self._engine, await next_turn(replica, key, read_changes(state, "the fields of a state")))
+
+    async def annotate(self, *, name: str | None = None, tags: Mapping[str, str | None] | None = None) -> None:
+        """Give the flow another name, and change its tags: those that are given, None removes one.
+
+        What is left out stays as it is. At any time, also when the flow has ended, and its child flows have the same
+        tags from then on. InvalidRequest for wrong ones, and for the key of a child flow.
+        """
+        replica, key = self._place()
+        fresh = None if name is None else read_label(name, "name")
+        changes = read_tag_changes(tags)
+        await replica.committer.call(lambda effects: annotate(key, fresh, changes, effects))
+
+    async def summary(self) -> FlowSummary:
+        """The flow as lists show it: its name and tags, its workflow, where it is."""
+        replica, key = self._place()
+        return await replica.database.read(lambda: read_summary(key))
 
     async def history(self) -> Sequence[Step]:
         """The steps of the flow by depth and id, without their states. A step that called child flows holds them.

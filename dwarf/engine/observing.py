@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from dwarf.core.decision import Advance, Ask, Call, Decision, Fail, Retry
 from dwarf.core.keys import correlation_id
-from dwarf.core.records import NewFlow, StepRecord
+from dwarf.core.records import FlowRecord, NewFlow, StepRecord
 from dwarf.errors import ConfigError, DwarfError, StorageError
 from dwarf.observe.logs import Log, class_name
 from dwarf.observe.metrics import Metrics, metrics_of
@@ -116,7 +116,7 @@ class Observing:
             return
         record = flow.record
         watch = None if caller is None else self._watches.get(id(caller))
-        attributes = {"workflow.name": record.workflow_url, "workflow.id": self._flow(record.flow_id)}
+        attributes = {"workflow.name": record.workflow_url, "workflow.id": self._flow(record.flow_id), **_told(record)}
         span = self.tracing.flow(attributes, None if watch is None else watch.span)
         if span is not None:
             record.trace_parent = span.trace_parent
@@ -221,6 +221,7 @@ class Observing:
                 "workflow.task": flow.plan.nodes[step.node].url,
                 "workflow.step_id": step.step_id,
                 "workflow.attempt": step.attempt,
+                **_told(flow),
             }
             span = self.tracing.attempt(step.node, flow.trace_parent, attributes)
             if span is not None and step.answers:
@@ -393,3 +394,9 @@ def _tell(watch: Watch, span: TaskSpan, decision: Decision, *, landed: bool) -> 
             span.event("delay", {"delay_ms": decision.delay_ms})
         case Fail() if not watch.raised:
             span.failed("the step failed")
+
+
+def _told(flow: FlowRecord) -> dict[str, str]:
+    """The name and the tags of a flow as attributes of a span."""
+    named = {"workflow.flow_name": flow.name} if flow.name else {}
+    return {**named, **{f"workflow.tag.{tag}": value for tag, value in flow.tags.items()}}

@@ -38,6 +38,8 @@ class Overview(EngineBase):
         node: str = "",
         fairness_key: str = "",
         priority: int = 0,
+        name: str = "",
+        tags: Mapping[str, str | None] | None = None,
         older_than: Seconds | None = None,
         newer_than: Seconds | None = None,
         shard: int = 0,
@@ -48,10 +50,12 @@ class Overview(EngineBase):
         """Flows, newest first: ``async for summary in engine.flows(status="failed")``, or page by page with ``pages``.
 
         All filters must hold; what is left out does not filter. ``thread`` is the key of any flow of the thread;
-        ``node`` is where a flow is now, or was last; ``older_than`` and ``newer_than`` are about the last change of
-        the status; ``search`` is a literal text, in whatever case, in the URL or the name of the workflow, the node,
-        the error, the reason of the cancel, or the key of the flow. Children are listed with ``include_subgraphs``,
-        deleted flows never. The keys in the summaries grant access to the flows.
+        ``tags`` are all to be there, with these values, or with any where None is given, and child flows have those of
+        their root. ``node`` is where a flow is now, or was last; ``older_than`` and ``newer_than`` are about the last
+        change of the status; ``search`` is a literal text, in whatever case, in the URL or the name of the workflow,
+        the node, the error, the reason of the cancel, the name, the values of the tags, or the key of the flow.
+        Children are listed with ``include_subgraphs``, deleted flows never. The keys in the summaries grant access to
+        the flows.
 
         InvalidRequest for a wrong filter or an unknown shard, ThreadNotFound when the list is read.
         """
@@ -66,6 +70,8 @@ class Overview(EngineBase):
                 "node": node,
                 "fairness_key": fairness_key,
                 "priority": priority,
+                "name": name,
+                "tags": tags,
                 "older_than": older_than,
                 "newer_than": newer_than,
                 "shard": shard,

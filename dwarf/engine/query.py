@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dwarf.core.keys import Key, parse_key
 from dwarf.engine.config import MAX_INT32, Settings
 from dwarf.engine.cursors import Cursor, read_cursor
+from dwarf.engine.requests import read_tag_changes
 from dwarf.errors import DwarfError, InvalidRequest, ThreadNotFound
 from dwarf.storage.migrations import read_identity
-from dwarf.storage.reading.filters import Filters
+from dwarf.storage.reading.filters import MOST_TAGS, Filters
 from dwarf.storage.reading.listing import Before, Listed, read_page, read_thread
 from dwarf.storage.reading.searching import Source
 from dwarf.workflow.durations import to_ms
@@ -48,7 +49,8 @@ class Query:
     def text(self) -> str:
         """A text that differs where the question does."""
         known = self.filters
-        values = [getattr(known, name) for name in Filters.__dataclass_fields__]
+        values = [getattr(known, name) for name in Filters.__dataclass_fields__ if name != "tags"]
+        values += known.tags  # nothing where there are none: cursors made before there were tags stay good
         return dumps([*values, str(self.thread or ""), self.shard, self.limit])
 
 
@@ -189,8 +191,12 @@ def read_query(settings: Settings, given: dict[str, Any]) -> Query:
     thread, shard, limit = (values.pop(name, None) for name in ("thread", "shard", "limit"))
     if shard and shard not in {known.index for known in settings.shards}:
         raise InvalidRequest(f"the engine has no shard {shard}")
+    named = values.pop("name", "")
+    tags = (*((("", named),) if named else ()), *values.pop("tags", ()))
+    if len(tags) > MOST_TAGS:
+        raise InvalidRequest(f"a list is narrowed by at most {MOST_TAGS} tags and names, not {len(tags)}")
     ages = {f"{name}_ms": values.pop(f"{name}_than", 0) for name in ("older", "newer")}
-    return Query(Filters(**values, **ages), thread=thread, shard=shard or 0, limit=limit)
+    return Query(Filters(**values, **ages, tags=tags), thread=thread, shard=shard or 0, limit=limit)
 
 
 def _status(name: str, value: object) -> Status | None:
@@ -226,6 +232,13 @@ def _number(name: str, value: object) -> int:
     return value
 
 
+def _tags(name: str, value: object) -> tuple[tuple[str, str | None], ...]:
+    """Pairs in a fixed order. None as a value: whatever the flow has under this name."""
+    if value is not None and not isinstance(value, Mapping):
+        raise InvalidRequest(f"tags are a mapping from names to texts (None: any), not {type(value).__name__}")
+    return tuple(sorted(read_tag_changes(value).items()))
+
+
 def _age(name: str, value: Any) -> int:
     return 0 if value is None else to_ms(value, name)
 
@@ -253,6 +266,8 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "older_than": _age,
     "newer_than": _age,
     "shard": _number,
+    "name": _text,
+    "tags": _tags,
     "search": _text,
     "include_subgraphs": _flag,
     "limit": _limit,

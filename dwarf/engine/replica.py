@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, Protocol
 
 from dwarf import seams
-from dwarf.core.records import FlowRecord, NewFlow, NewStep, StepRecord
+from dwarf.core.records import NO_EXTRAS, Extras, FlowRecord, NewFlow, NewStep, StepRecord
 from dwarf.core.step import Means, first_step, no_room
 from dwarf.engine.bands import Bands
 from dwarf.engine.caching import StepCache
@@ -320,6 +320,7 @@ class Replica:
         idempotency_key: str | None = None,
         request_hash: str = "",
         scheduled_at: int = 0,
+        extras: Extras = NO_EXTRAS,
     ) -> NewFlow:
         """A new flow, ready to be inserted. Ids must be at hand."""
         flow_id, token = self.flow_ids.take(), new_token()
@@ -343,6 +344,8 @@ class Replica:
             thread_token=thread_token,
             delete_on_completion=delete_on_completion,
             scheduled_at=caller.flow.scheduled_at if caller else scheduled_at,
+            name=extras.name,
+            tags=caller.flow.tags if caller else extras.tags,
         )
         means = Means(self.step_ids.take, new_token, no_room)
         entry = first_step(record, initial, caller.depth + 1 if caller else 1, means)

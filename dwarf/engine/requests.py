@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dwarf.core.fairness import DEFAULT_WEIGHT
+from dwarf.core.records import NO_EXTRAS, Extras
 from dwarf.engine.config import MAX_INT32, Settings, check_time_budget
 from dwarf.errors import InvalidRequest, StateError
 from dwarf.workflow.durations import Seconds
@@ -18,6 +19,8 @@ from dwarf.workflow.typeforms import fields_of
 from dwarf.workflow.values.meaning import canonical
 
 MAX_KEY = 256
+MAX_TAGS = 32
+MAX_TAG_NAME = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class CreateOptions:
     baggage: Mapping[str, Any]
     delete_on_completion: bool
     idempotency_key: str | None
+    extras: Extras = NO_EXTRAS
 
 
 _OPTIONS: Mapping[str, Any] = {
@@ -40,6 +44,8 @@ _OPTIONS: Mapping[str, Any] = {
     "time_budget": None,
     "baggage": None,
     "delete_on_completion": False,
+    "name": "",
+    "tags": None,
 }
 
 
@@ -53,6 +59,8 @@ def read_options(
     baggage: Mapping[str, Any] | None,
     delete_on_completion: bool,
     idempotency_key: str,
+    name: str = "",
+    tags: Mapping[str, str] | None = None,
 ) -> CreateOptions:
     """Check the options of create. InvalidRequest names the one that is wrong."""
     if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= MAX_INT32:
@@ -69,6 +77,7 @@ def read_options(
         baggage=_baggage(baggage),
         delete_on_completion=bool(delete_on_completion),
         idempotency_key=read_text(idempotency_key, "idempotency_key") or None,
+        extras=Extras(name=read_label(name, "name"), tags=read_tags(tags)),
     )
 
 
@@ -77,6 +86,44 @@ def _is_finite(number: float) -> bool:
         return math.isfinite(number)
     except OverflowError:  # an integer beyond every float
         return False
+
+
+def read_label(value: object, what: str, most: int = MAX_KEY) -> str:
+    """A name or the value of a tag. InvalidRequest."""
+    text = read_text(value, what, most)
+    if "\0" in text:
+        raise InvalidRequest(f"{what} holds a NUL character, which not every database can keep")
+    return text
+
+
+def read_tags(tags: object) -> dict[str, str]:
+    """The tags of a flow. InvalidRequest names the one that is wrong."""
+    if tags is None:
+        return {}
+    found = _tags(tags)
+    for name, value in found.items():
+        if value is None:
+            raise InvalidRequest(f"the value of tag {name!r} is a string, not None")
+    return found  # type: ignore[return-value]  # as was just made sure
+
+
+def read_tag_changes(tags: object) -> dict[str, str | None]:
+    """Changes of tags; None removes one. InvalidRequest."""
+    return {} if tags is None else _tags(tags)
+
+
+def _tags(tags: object) -> dict[str, str | None]:
+    if not isinstance(tags, Mapping):
+        raise InvalidRequest(f"tags are a mapping from names to texts, not {type(tags).__name__}")
+    if len(tags) > MAX_TAGS:
+        raise InvalidRequest(f"a flow has at most {MAX_TAGS} tags, not {len(tags)}")
+    found: dict[str, str | None] = {}
+    for name, value in tags.items():
+        tag = read_label(name, "the name of a tag", MAX_TAG_NAME)
+        if not tag:
+            raise InvalidRequest("the name of a tag is empty")
+        found[tag] = None if value is None else read_label(value, f"the value of tag {tag!r}")
+    return found
 
 
 def read_keys(keys: Iterable[str] | None, count: int) -> list[str | None]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from dwarf.core.records import NewFlow
+from dwarf.core.records import NO_EXTRAS, Extras, NewFlow
 from dwarf.core.ticks import Firing, Overlap, Rhythm, firing, first_after, next_tick, ticks_between
 from dwarf.engine.ids import IdsExhausted
 from dwarf.engine.plans import Frozen
@@ -248,7 +248,7 @@ class Scheduler:
 
 async def scheduled_flow(replica: Replica, record: ScheduleRecord, tick: int, *, keyed: bool) -> NewFlow:
     """A new flow for a tick. ``keyed``: the only one for it, whoever asks."""
-    options = CreateOptions(**record.options)
+    options = _options(record.options)
     frozen = await _frozen(replica, record, options)
     while True:
         try:
@@ -265,6 +265,7 @@ async def scheduled_flow(replica: Replica, record: ScheduleRecord, tick: int, *,
                 idempotency_key=_key_of(record.name, tick) if keyed else None,
                 request_hash=_OF_A_TICK if keyed else "",
                 scheduled_at=tick,
+                extras=options.extras,
             )
         except IdsExhausted:
             await replica.committer.reserve(64)
@@ -288,6 +289,17 @@ def _key_of(name: str, tick: int) -> str:
     return f"dwarf-schedule-{sha256(name.encode()).hexdigest()[:32]}-{tick}"
 
 
+def _kept_extras(extras: Extras) -> dict[str, Any]:
+    """What a schedule keeps of options that few flows have."""
+    given = {name: value for name, value in asdict(extras).items() if value != getattr(NO_EXTRAS, name)}
+    return {"extras": given} if given else {}
+
+
+def _options(kept: dict[str, Any]) -> CreateOptions:
+    """The options of a schedule, as they were kept."""
+    return CreateOptions(**{**kept, "extras": Extras(**kept.get("extras", {}))})
+
+
 def _moment(value: object, what: str) -> int:
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise InvalidRequest(f"{what} is a datetime with a time zone, such as datetime(2030, 1, 31, tzinfo=UTC)")
@@ -307,7 +319,8 @@ def schedule_record(
     hashed: Callable[[str], str],
 ) -> ScheduleRecord:
     """A new schedule. Its hash covers the whole definition, so that asking for the same again changes nothing."""
-    kept = asdict(options)
+    kept = {name: value for name, value in asdict(options).items() if name != "extras"}
+    kept |= _kept_extras(options.extras)  # others are as they were before there were such
     graph_hash = frozen.graph_hash if frozen else ""
     record = ScheduleRecord(
         name=name,

@@ -61,6 +61,16 @@ class Run:
         return self._following.handle.key
 
     @property
+    def name(self) -> str:
+        """The name that the flow was given for people, "" where it has none."""
+        return self._lab.call(self._following.handle.summary()).name
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The tags of the flow."""
+        return self._lab.call(self._following.handle.summary()).tags
+
+    @property
     def status(self) -> Status:
         """The status as last seen; it follows the flow within a fraction of a second."""
         outcome = self._following.outcome
@@ -252,6 +262,10 @@ class Run:
         self._lab.call(self._following.answer(value, prompt))
 
     # ------------------------------------------------------------ acting
+
+    def annotate(self, *, name: str | None = None, tags: Mapping[str, str | None] | None = None) -> None:
+        """Give the flow another name, and change its tags: those that are given; None removes one."""
+        self._lab.call(self._following.handle.annotate(name=name, tags=tags))
 
     def cancel(self, reason: str = "") -> None:
         """End the flow and its subgraphs."""

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, func, literal_column, null, or_, select, update
+from sqlalchemy import bindparam, case, delete, func, literal_column, null, or_, select, update
 
 from dwarf import seams
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
@@ -22,7 +22,7 @@ from dwarf.storage.reading.filters import Filters
 from dwarf.storage.reading.listing import find_flows
 from dwarf.storage.reading.searching import Source
 from dwarf.storage.script import Execute, Fetch, Lock, Now, Script, Statement, UpdateEach
-from dwarf.storage.tables import flows, steps
+from dwarf.storage.tables import flows, steps, tags
 from dwarf.workflow.status import Status
 
 ROOTS_AT_ONCE = 500
@@ -107,7 +107,9 @@ SIZES = Statement(
     .where(in_ids(flows.c.root_flow_id, "ids"))
     .group_by(flows.c.root_flow_id),
 )
-TREES = Statement("flows_of_trees", select(flows.c.flow_id).where(in_ids(flows.c.root_flow_id, "ids")))
+_TAGGED = case((flows.c.tags.is_not(None), 1), else_=0)
+TREES = Statement("flows_of_trees", select(flows.c.flow_id, _TAGGED).where(in_ids(flows.c.root_flow_id, "ids")))
+DROP_TAGS = Statement("drop_tags", delete(tags).where(in_ids(tags.c.flow_id, "ids")))
 DROP_STEPS = Statement("drop_steps", delete(steps).where(in_ids(steps.c.flow_id, "ids")))
 DROP_FLOWS = Statement("drop_flows", delete(flows).where(in_ids(flows.c.flow_id, "ids")))
 
@@ -199,10 +201,12 @@ def removable() -> Script[list[int]]:
 
 def remove_trees(roots: Collection[int]) -> Script[list[int]]:
     """Remove marked roots with all that is under them, whatever its status. The ids of the flows that are gone."""
-    flow_ids = [flow_id for (flow_id,) in (yield Fetch(TREES, {"ids": roots}))]
-    if flow_ids:
-        yield from drop_flows(flow_ids)
-    return flow_ids
+    tagged = dict((yield Fetch(TREES, {"ids": roots})))
+    if any(tagged.values()):
+        yield Execute(DROP_TAGS, {"ids": sorted(flow_id for flow_id, has in tagged.items() if has)})
+    if tagged:
+        yield from drop_flows(list(tagged))
+    return list(tagged)
 
 
 def drop_flows(flow_ids: Collection[int]) -> Script[None]:

@@ -119,7 +119,7 @@ class Effects:
         """The rows of what was added."""
         writer, parts = self.writer, list[InsertMany]()
         if self.flows:
-            parts.append(insert_flows(self.flows, self.now, writer.engine_id))
+            parts += insert_flows(self.flows, self.now, writer.engine_id)
         if self.steps:
             parts.append(insert_steps(self.steps, self.now, writer.engine_id, writer.margin_ms))
         return parts

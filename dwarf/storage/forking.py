@@ -30,6 +30,7 @@ from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import read_object, restore
 from dwarf.storage.script import Fetch, InsertMany, Row, Script, Statement
 from dwarf.storage.tables import flows, steps
+from dwarf.storage.tagging import copy_tags
 from dwarf.workflow.graph import Limit
 from dwarf.workflow.jsontext import loads
 from dwarf.workflow.status import Status
@@ -231,6 +232,9 @@ def write_copy(copy: Copy, effects: Effects) -> Script[None]:
         started = now if row["status"] == Status.RUNNING else 0
         row.update(created_at=now, started_at=started, updated_at=now, not_before=now)
     yield from _insert(COPY_FLOW, copy.flows)
+    root = next(row for row in copy.flows if row["flow_id"] == copy.root_id)
+    if root["tags"] is not None:
+        yield from copy_tags(copy.origin.id, copy.root_id, root["created_at"])
     yield from _insert(COPY_STEP, copy.steps)
     effects.work_due = True
     effects.moved.add(copy.root_id)

@@ -94,7 +94,8 @@ class _Rest:
             ends = [end_row(done.step.flow, Status.COMPLETED, done.final_state, now) for done in rest.done]
             rest.parts.append((UpdateEach(END_FLOW, ends), ending))
         if created:
-            rest.parts.append((insert_flows(created, now, writer.engine_id), [_ALWAYS] * len(created)))
+            for part in insert_flows(created, now, writer.engine_id):
+                rest.parts.append((part, [_ALWAYS] * len(part.rows)))
         inserted = [*((_ALWAYS, step) for step in effects.steps), *rest.new]
         if inserted:
             steps = insert_steps([step for _, step in inserted], now, writer.engine_id, writer.margin_ms)

@@ -15,7 +15,7 @@ from dwarf.errors import StorageError
 from dwarf.storage.named import columns
 from dwarf.storage.payloads.cutting import with_source
 from dwarf.storage.script import InsertMany, Statement
-from dwarf.storage.tables import flows, graphs, steps
+from dwarf.storage.tables import flows, graphs, steps, tags
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.status import Status
 
@@ -80,15 +80,17 @@ INSERT_FLOW = Statement(
         }
     ),
 )
-INSERT_SCHEDULED_FLOW = Statement(
-    "insert_scheduled_flow",
+_SELDOM = ("scheduled_at", "name", "tags")
+INSERT_WHOLE_FLOW = Statement(
+    "insert_whole_flow",
     insert(flows).values(
         {
-            **{name: bindparam(name) for name in (*_FLOW_BINDS, "scheduled_at")},
+            **{name: bindparam(name) for name in (*_FLOW_BINDS, *_SELDOM)},
             **dict.fromkeys(("final_state", "error", "cancel_reason"), _EMPTY),
         }
     ),
 )
+INSERT_TAG = Statement("insert_tag", insert(tags).values({column: bindparam(column.name) for column in tags.columns}))
 INSERT_GRAPH = Statement(
     "insert_graph", insert(graphs).values(graph_hash=bindparam("graph_hash"), body=bindparam("body"))
 )
@@ -184,14 +186,29 @@ def _stored(step: NewStep) -> dict[str, Any]:
     return {name: value for name, value in step.state.items() if name not in step.refs}
 
 
-def insert_flows(new: Sequence[NewFlow], now: int, engine_id: int) -> InsertMany:
-    """The insertion of new flows. Only those under a schedule pay for telling their tick."""
+def insert_flows(new: Sequence[NewFlow], now: int, engine_id: int) -> list[InsertMany]:
+    """The insertion of new flows. Only those with a tick, a name or tags pay for telling it."""
     rows = [flow_row(flow, now, engine_id) for flow in new]
-    if any(flow.record.scheduled_at for flow in new):
-        for row, flow in zip(rows, new, strict=True):
-            row["scheduled_at"] = flow.record.scheduled_at
-        return InsertMany(INSERT_SCHEDULED_FLOW, rows)
-    return InsertMany(INSERT_FLOW, rows)
+    records = [flow.record for flow in new]
+    if not any(record.scheduled_at or record.name or record.tags for record in records):
+        return [InsertMany(INSERT_FLOW, rows)]
+    for row, record in zip(rows, records, strict=True):
+        has_rows = bool(record.name or record.tags)  # the column says so where the flow is removed
+        told_tags = object_text(record.tags) if has_rows else None
+        row.update(scheduled_at=record.scheduled_at, name=record.name, tags=told_tags)
+    told = [
+        row
+        for record in records
+        if not record.parent_flow_id
+        for row in tag_rows(record.flow_id, record.name, record.tags, now)
+    ]
+    return [InsertMany(INSERT_WHOLE_FLOW, rows), *([InsertMany(INSERT_TAG, told)] if told else [])]
+
+
+def tag_rows(flow_id: int, name: str, given: Mapping[str, str], created_at: int) -> list[dict[str, Any]]:
+    """The rows by which a root flow is found: one for its name, under '', and one for each tag."""
+    pairs = {**({"": name} if name else {}), **given}
+    return [{"flow_id": flow_id, "name": tag, "value": pairs[tag], "created_at": created_at} for tag in pairs]
 
 
 def flow_row(flow: NewFlow, now: int, engine_id: int) -> dict[str, Any]:
@@ -249,6 +266,8 @@ class FlowRow(NamedTuple):
     delete_on_completion: int
     status: str
     scheduled_at: int
+    name: str
+    tags: str | None
 
     def record(self, shard: int, plan: Plan) -> FlowRecord:
         """The flow, with its graph."""
@@ -274,6 +293,8 @@ class FlowRow(NamedTuple):
             trace_parent=self.trace_parent,
             delete_on_completion=bool(self.delete_on_completion),
             scheduled_at=self.scheduled_at,
+            name=self.name,
+            tags=read_object(self.tags),
         )
 
 

@@ -156,6 +156,8 @@ flows = Table(
     _payload("baggage", "members"),
     _payload("final_state", "members"),
     _big("scheduled_at", since=2),  # the tick of the schedule that made the root flow, 0 for none
+    _string("name", 256, since=2),  # for people
+    _payload("tags", since=2),  # an object of texts; in the row of a child as they were when it was called
     Index("dwarf_flows_root", "root_flow_id"),
     Index("dwarf_flows_parent", "parent_step_id", **_partial("parent_step_id > 0")),
     # newest first: of the roots or of one parent, of all, by status, by workflow
@@ -250,6 +252,19 @@ steps = Table(
         **_partial("status = 'interrupted' AND interrupt_deadline > 0", "status"),
     ),
     info=_BUSY,
+    **_MYSQL,
+)
+
+tags = Table(
+    "dwarf_tags",
+    metadata,
+    _id("flow_id", primary_key=True, autoincrement=False),  # a root flow
+    Column("name", _unicode(128), primary_key=True),  # '' is the name of the flow
+    _string("value", 256, None),
+    _big("created_at"),  # that of the flow, so that lists need no sorting
+    Index("dwarf_tags_value", "name", "value", "created_at", "flow_id", info={"since": 2}),
+    Index("dwarf_tags_name", "name", "created_at", "flow_id", info={"since": 2}),
+    info={"since": 2},
     **_MYSQL,
 )
 

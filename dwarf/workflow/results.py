@@ -178,6 +178,7 @@ class Answered:
 class FlowSummary:
     """A flow in a listing. ``node`` is where it is, and empty during a fan-out.
 
+    ``name`` and ``tags`` are what it was given for people; a child flow has the tags of its root.
     ``forked_from`` is the id of the step at which it was forked from another flow of its thread, 0 for no fork.
     """
 
@@ -197,6 +198,8 @@ class FlowSummary:
     started_at: datetime | None = None
     updated_at: datetime = NO_TIME
     forked_from: int = 0
+    name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

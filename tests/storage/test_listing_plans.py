@@ -76,6 +76,17 @@ def test_an_index_leads_and_nothing_is_sorted(
     assert not [step for step in plan if step.startswith("SCAN")]
 
 
+@pytest.mark.parametrize("more", [(), ("before", "tag_0"), ("status", "workflow_url", "tag_0_any")], ids=str)
+def test_a_tag_leads_in_the_order_of_the_flows(connection: sqlite3.Connection, more: tuple[str, ...]) -> None:
+    for tags, index in (((("t", "v"),), "value (name=? AND value=? AND"), ((("t", None),), "name (name=? AND")):
+        names, _ = conditions_of(Filters(tags=tags), 1)  # the first tag leads
+        for oldest_first in (False, True):
+            plan = plan_of(connection, list_statement(frozenset(names.union(more)), oldest_first=oldest_first))
+            assert f"dwarf_tags_{index} created_at<?)" in plan[0]
+            assert "INTEGER PRIMARY KEY (rowid=?)" in plan[1]
+            assert not [step for step in plan if "B-TREE" in step or step.startswith("SCAN")]
+
+
 def test_a_thread_is_found_by_its_own_index(connection: sqlite3.Connection) -> None:
     for filters in (Filters(thread_id=1), Filters(thread_id=1, include_subgraphs=True)):
         names, _ = conditions_of(filters, 1)

@@ -254,7 +254,8 @@ def _row_id(flow: FlowSummary) -> str:
 
 
 def _name(flow: FlowSummary) -> str:
-    return f"{flow.workflow_name or flow.workflow_url} {_row_id(flow)}"
+    named = f"{flow.name} · " if flow.name else ""
+    return f"{named}{flow.workflow_name or flow.workflow_url} {_row_id(flow)}"
 
 
 def _epoch(moment: datetime | None) -> float:
@@ -266,6 +267,8 @@ def _row(flow: FlowSummary) -> dict[str, Any]:
         "id": _row_id(flow),
         "status": str(flow.status),
         "workflow": flow.workflow_name or flow.workflow_url,
+        "name": brief(flow.name, 120),
+        "tags": [brief(f"{tag}: {value}", 80) for tag, value in flow.tags.items()],
         "node": flow.node,
         "created": _epoch(flow.created_at),
         "ended": _epoch(flow.updated_at) if flow.status.terminal else 0.0,
@@ -281,7 +284,13 @@ def _took(flow: FlowSummary) -> str:
 def _cells(flow: FlowSummary, left: str) -> str:
     look = look_of(str(flow.status))
     pill = f"background:{look.fill};color:{look.ink};border:1px solid {look.line};border-radius:9px;padding:0 7px"
-    words = [_name(flow), flow.node, f"{flow.created_at:%Y-%m-%d %H:%M:%S} UTC", _took(flow)]
+    tags = ", ".join(f"{tag}: {value}" for tag, value in flow.tags.items())
+    words = [
+        " · ".join(filter(None, (_name(flow), brief(tags, 120)))),
+        flow.node,
+        f"{flow.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        _took(flow),
+    ]
     words.append(brief(flow.error or flow.cancel_reason, 120))
     cells = "".join(f"<td {left}>{html.escape(word)}</td>" for word in words)
     return f"<td {left}><span style='{pill};white-space:nowrap'>{look.sign} {look.word}</span></td>{cells}"

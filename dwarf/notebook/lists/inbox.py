@@ -42,16 +42,20 @@ class _Waiting:
 class _Entry:
     """A prompt in the list."""
 
-    def __init__(self, card: Card, workflow: str, number: int) -> None:
+    def __init__(self, card: Card, summary: FlowSummary, number: int) -> None:
         self.card = card
-        self.workflow = workflow
+        self.workflow = summary.workflow_name or summary.workflow_url
+        self.name = summary.name
+        self.tags = summary.tags
         self.id = f"prompt-{number}"
         self.closed_at = 0.0
 
     @property
     def where(self) -> str:
         node = self.card.prompt.node
-        return " · ".join(part for part in (self.workflow, node if node != self.card.prompt.title else "") if part)
+        return " · ".join(
+            part for part in (self.name, self.workflow, node if node != self.card.prompt.title else "") if part
+        )
 
 
 class Inbox(ListView):
@@ -126,8 +130,7 @@ class Inbox(ListView):
             for prompt in flow.prompts:
                 known = self._entries.get(prompt.key)
                 if known is None or known.card.closed or not known.card.prompt.same_question(prompt):
-                    name = flow.summary.workflow_name or flow.summary.workflow_url
-                    known = _Entry(Card(prompt, 0), name, next(self._numbers))
+                    known = _Entry(Card(prompt, 0), flow.summary, next(self._numbers))
                 entries[prompt.key] = known
         gone = [entry for entry in self._entries.values() if entry not in entries.values()]
         for entry in gone:
@@ -150,6 +153,8 @@ class Inbox(ListView):
             words = [
                 prompt.title,
                 entry.workflow,
+                entry.name,
+                *entry.tags.values(),
                 prompt.node,
                 *(f"{fact['name']} {text_of(fact)}" for fact in prompt.facts()),
             ]

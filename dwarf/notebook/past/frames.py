@@ -53,6 +53,7 @@ HISTORY = {
     "step": "string",
 }
 FLOWS = {
+    "name": "string",
     "workflow": "string",
     "status": "status",
     "node": "string",
@@ -64,6 +65,7 @@ FLOWS = {
     "cancel_reason": "string",
     "priority": "int64",
     "fairness_key": "string",
+    "tags": "object",  # a dict of texts by name
     "thread": "string",
     "flow": "string",
 }
@@ -118,6 +120,7 @@ def flows_frame(flows: Iterable[FlowSummary]) -> pd.DataFrame:
     """One row for each flow."""
     rows = [
         {
+            "name": flow.name,
             "workflow": flow.workflow_name or flow.workflow_url,
             "status": str(flow.status),
             "node": flow.node,
@@ -129,6 +132,7 @@ def flows_frame(flows: Iterable[FlowSummary]) -> pd.DataFrame:
             "cancel_reason": flow.cancel_reason,
             "priority": flow.priority,
             "fairness_key": flow.fairness_key,
+            "tags": dict(flow.tags),
             "thread": flow.thread_key,
             "flow": flow.flow_key,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -75,17 +75,22 @@ class Facts:
     waiting: Sequence[Prompt]
     mask: Mask
     made_at: datetime
+    name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 async def read_facts(handle: FlowHandle, graph: Graph) -> Facts:
     """Read what a report tells of a flow, as it is now."""
-    outcome, steps, answers = await asyncio.gather(handle.snapshot(), handle.history(), handle.answers())
+    read = (handle.snapshot(), handle.history(), handle.answers(), handle.summary())
+    outcome, steps, answers, summary = await asyncio.gather(*read)
     waiting = await handle.interrupts() if outcome.status is Status.INTERRUPTED else ()
     shown = choose(list(all_steps(steps)))
     wanted = shown[:MOST_STATES]
     full = await handle.steps(only=wanted) if wanted else []
     return Facts(
         label=handle.key.rpartition("-")[0],
+        name=summary.name,
+        tags=summary.tags,
         graph=graph,
         outcome=outcome,
         steps=steps,

@@ -92,7 +92,10 @@ def _head(facts: Facts) -> Iterator[str]:
     ended = max((step.updated_at for step in steps), default=NO_TIME)
     waited = sum((one.answered_at - one.asked_at).total_seconds() for one in facts.answers if one.asked_at > NO_TIME)
     again = sum(step.attempt for step in steps)
-    lines = [("flow", facts.label)]
+    lines = [("name", brief(facts.name, 256))] if facts.name else []
+    lines += [("flow", facts.label)]
+    if facts.tags:
+        lines.append(("tags", ", ".join(f"{tag}: {value}" for tag, value in facts.tags.items())))
     if began:
         lines += [("started", _moment(min(began))), ("last change", _moment(ended))]
         lines.append(("time", seconds_text((ended - min(began)).total_seconds())))

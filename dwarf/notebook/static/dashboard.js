@@ -46,7 +46,7 @@ function buildRow(looks, send) {
         fillActions(opened);
         if (held >= 0) cells.acts.children[Math.min(held, cells.acts.children.length - 1)].focus();
       }
-      cells.flow.replaceChildren(make("span", { textContent: row.workflow }), make("span", { className: "dwarf-where", textContent: ` ${row.id}` }));
+      cells.flow.replaceChildren(make("span", { textContent: row.name || row.workflow }), make("span", { className: "dwarf-where", textContent: ` ${[row.name && row.workflow, row.id, ...row.tags].filter(Boolean).join(" · ")}` }));
       cells.flow.title = `${row.workflow} ${row.id}`;
       cells.node.textContent = row.node;
       cells.node.title = row.node;

@@ -27,6 +27,8 @@ PARTS: Mapping[str, str] = {
     if isinstance(column.type, Payload) and column.type.parts
 }
 
+MAX_TAG_NAME = 128
+
 _HASH = re.compile("[0-9a-f]{64}")
 _RULE = re.compile(r"\d{1,15} \d{1,15} \d{1,15}", re.ASCII)
 _LINKS = ("predecessor_id", "lineage_id", "successor_id")
@@ -170,6 +172,8 @@ def _check_flow(flow: Mapping[str, Any], root: Mapping[str, Any] | None, tree: T
         raise BadLine("a flow has a workflow_url, a priority and a time_budget_ms")
     if not flow["created_at"] or not flow["updated_at"] or flow["fairness_weight"] <= 0:
         raise BadLine("a flow has a created_at, an updated_at and a fairness_weight")
+    if not all(0 < len(name) <= MAX_TAG_NAME and isinstance(value, str) for name, value in flow["tags"].items()):
+        raise BadLine("the tags are texts by name")
     if root is None:
         if flow["parent_flow_id"] or flow["parent_step_id"] or flow["root_flow_id"] != flow["flow_id"]:
             raise BadLine("the first flow of a tree is its root")

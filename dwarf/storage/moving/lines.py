@@ -29,7 +29,7 @@ _STEP_OWN: Final = frozenset("token task_url asleep lease_expires lease_seq cras
 FLOW_COLUMNS: Final = tuple(column for column in flows.columns if column.name not in _FLOW_OWN)
 STEP_COLUMNS: Final = tuple(column for column in steps.columns if column.name not in _STEP_OWN)
 
-_OBJECTS: Final = frozenset({"baggage", "called", "final_state", "interrupt", "refs", "changes", "state"})
+_OBJECTS: Final = frozenset({"baggage", "called", "final_state", "interrupt", "refs", "changes", "state", "tags"})
 _ARRAYS: Final = frozenset({"answers", "answered_by", "progress", "warnings"})
 _LATEST: Final = 253_370_764_800_000  # the year 9999: no time is later
 _TIMES: Final = frozenset({"created_at", "started_at", "updated_at", "not_before", "interrupt_deadline"})

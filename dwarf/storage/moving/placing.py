@@ -12,6 +12,7 @@ from dwarf.storage.forking import AT_ONCE, COPY_FLOW, COPY_STEP
 from dwarf.storage.moving.importing import PARTS, Tree
 from dwarf.storage.payloads.blobs import Holder, keep_blobs
 from dwarf.storage.payloads.cutting import Gaps
+from dwarf.storage.rows import INSERT_TAG, tag_rows
 from dwarf.storage.script import InsertMany, Script
 from dwarf.storage.tables import flows, steps
 from dwarf.workflow.jsontext import JSON, dumps
@@ -31,6 +32,7 @@ class Arrived:
     bodies: dict[str, str]  # the texts of blobs by their names in this database
     flows: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    tags: list[dict[str, Any]] = field(default_factory=list)
     blobs: set[tuple[Holder, str]] = field(default_factory=set)  # which row refers to which
 
 
@@ -78,6 +80,8 @@ class Placer:
                 "idempotency_key": None,
             }
             arrived.flows.append(self._row(_FLOW_NAMES, row, arrived))
+            if old == root:
+                arrived.tags += tag_rows(new_flows[old], flow["name"], flow["tags"], flow["created_at"])
         for old, step in tree.steps.items():
             links = {name: new_steps.get(step[name], 0) for name in ("predecessor_id", "successor_id", "lineage_id")}
             leased = step["status"] == Status.RUNNING and not step["parked"]
@@ -125,6 +129,8 @@ def write_arrived(arrived: Arrived, effects: Effects) -> Script[None]:
     for statement, rows in ((COPY_FLOW, arrived.flows), (COPY_STEP, arrived.steps)):
         for start in range(0, len(rows), AT_ONCE):
             yield InsertMany(statement, rows[start : start + AT_ONCE])
+    if arrived.tags:
+        yield InsertMany(INSERT_TAG, arrived.tags)
     effects.work_due = True
     effects.moved.add(arrived.root_id)
 

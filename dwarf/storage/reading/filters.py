@@ -6,7 +6,8 @@ each finds its index, and none sorts.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import ChainMap
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -16,17 +17,19 @@ from sqlalchemy import ColumnElement, String, Unicode, bindparam, cast, exists, 
 from dwarf.storage.expressions import ZERO, contains, flag_is, status_is, unindexed
 from dwarf.storage.named import columns
 from dwarf.storage.script import Statement
-from dwarf.storage.tables import flows, steps
+from dwarf.storage.tables import flows, steps, tags
 from dwarf.workflow.status import Status
 
 LATEST = 2**62  # later than any moment
+MOST_TAGS = 8  # in one question
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
     """All of these hold for a listed flow; what is empty, 0 or None is no filter.
 
-    ``older_ms`` and ``newer_ms`` are ages of the last change of the flow's status. ``thread_id`` is that of the
+    ``tags`` are pairs of a name and a value, None for any; the name '' is that of the flow. ``older_ms`` and
+    ``newer_ms`` are ages of the last change of the flow's status. ``thread_id`` is that of the
     thread's first flow.
     """
 
@@ -41,6 +44,7 @@ class Filters:
     newer_ms: int = 0
     search: str = ""
     include_subgraphs: bool = False
+    tags: tuple[tuple[str, str | None], ...] = ()
 
     @property
     def narrow(self) -> bool:
@@ -68,6 +72,9 @@ class ListedRow(NamedTuple):
     started_at: int
     updated_at: int
     forked_from_step: int
+    root_flow_id: int
+    name: str
+    tags: str | None
 
 
 COLUMNS = columns(ListedRow, flows)
@@ -120,7 +127,34 @@ _CONDITIONS: dict[str, ColumnElement[bool]] = {
     "key_text": contains(_key, unicode=False),
     "failed": status_is(flows.c.status, Status.FAILED),
     "cancelled": status_is(flows.c.status, Status.CANCELLED),
+    "arm_tags": flows.c.flow_id.in_(select(tags.c.flow_id).where(contains(tags.c.value, unicode=False))),
+    "arm_tags_unicode": flows.c.flow_id.in_(select(tags.c.flow_id).where(contains(tags.c.value, unicode=True))),
 }
+for _number in range(MOST_TAGS):
+    _named = tags.alias(f"tag_{_number}")
+    _known = _named.c.name == bindparam(f"tag_{_number}")
+    _equal = _named.c.value == bindparam(f"tag_value_{_number}")
+    _of_flow = _named.c.flow_id == flows.c.root_flow_id
+    _CONDITIONS[f"tag_{_number}"] = exists().where(_of_flow, _known, _equal)
+    _CONDITIONS[f"tag_{_number}_any"] = exists().where(_of_flow, _known)
+_FEW = select(tags.c.flow_id).where(tags.c.name == bindparam("few"))
+_CONDITIONS["few_any"] = flows.c.root_flow_id.in_(_FEW)
+_CONDITIONS["few"] = flows.c.root_flow_id.in_(_FEW.where(tags.c.value == bindparam("few_value")))
+# Led by a tag, a list is in the order of the tags' rows, which are those of root flows alone.
+_LED = {
+    "led": (tags.c.name == bindparam("led")) & (tags.c.value == bindparam("led_value")),
+    "led_any": tags.c.name == bindparam("led"),
+    "roots": tags.c.flow_id == flows.c.flow_id,
+    "upto": tags.c.created_at <= bindparam("upto"),
+    "since": tags.c.created_at >= bindparam("since"),
+    "before": or_(tags.c.created_at < bindparam("before"), tags.c.flow_id < bindparam("before_id")),
+    "status": unindexed(flows.c.status) == bindparam("status"),
+    "workflow_url": unindexed(flows.c.workflow_url) == bindparam("workflow_url"),
+    "workflow_name": unindexed(flows.c.workflow_name) == bindparam("workflow_name"),
+    "arm_url": unindexed(flows.c.workflow_url) == bindparam("arm_url"),
+    "arm_name": unindexed(flows.c.workflow_name) == bindparam("arm_name"),
+}
+_BY_TAG: Mapping[str, ColumnElement[bool]] = ChainMap(_LED, _CONDITIONS)
 for _suffix, _unicode in (("", False), ("_unicode", True)):
     _CONDITIONS |= {
         f"names_text{_suffix}": _in_names(unicode=_unicode),
@@ -131,13 +165,18 @@ for _suffix, _unicode in (("", False), ("_unicode", True)):
     }
 
 
+def _conditions(names: frozenset[str]) -> Mapping[str, ColumnElement[bool]]:
+    return _BY_TAG if {"led", "led_any"} & names else _CONDITIONS
+
+
 @cache
 def list_statement(conditions: frozenset[str], *, oldest_first: bool) -> Statement:
     """The statement with these conditions. Its parameters are those they name, and ``limit``."""
-    order = (flows.c.created_at, flows.c.flow_id)
+    known = _conditions(conditions)
+    order = (tags.c.created_at, tags.c.flow_id) if known is not _CONDITIONS else (flows.c.created_at, flows.c.flow_id)
     query = (
         select(*COLUMNS)
-        .where(*(_CONDITIONS[name] for name in sorted(conditions)))
+        .where(*(known[name] for name in sorted(conditions)))
         .order_by(*(order if oldest_first else (column.desc() for column in order)))
         .limit(bindparam("limit"))
     )
@@ -148,13 +187,17 @@ def list_statement(conditions: frozenset[str], *, oldest_first: bool) -> Stateme
 @cache
 def count_statement(conditions: frozenset[str]) -> Statement:
     """The statement that counts, by status, the flows with these conditions."""
-    query = select(flows.c.status, func.count()).where(*(_CONDITIONS[name] for name in sorted(conditions)))
+    known = _conditions(conditions)
+    query = select(flows.c.status, func.count()).where(*(known[name] for name in sorted(conditions)))
     name = "_".join(["count_flows_by_status", *sorted(conditions)])
     return Statement(name, query.group_by(flows.c.status).order_by(flows.c.status))
 
 
-def conditions_of(filters: Filters, now: int) -> tuple[set[str], dict[str, Any]]:
-    """The conditions that a list always has, with their parameters. ``now`` is the database's time."""
+def conditions_of(filters: Filters, now: int, *, few: bool = False) -> tuple[set[str], dict[str, Any]]:
+    """The conditions that a list always has, with their parameters. ``now`` is the database's time.
+
+    The first of the tags leads. ``few``: it is known that few flows have it.
+    """
     values: dict[str, Any] = {"upto": LATEST}
     names = {"kept", "upto"}
     if filters.include_subgraphs:
@@ -167,6 +210,7 @@ def conditions_of(filters: Filters, now: int) -> tuple[set[str], dict[str, Any]]
             rare = filters.status not in (None, Status.COMPLETED) and name in ("workflow_url", "workflow_name")
             names.add(f"rare_{name}" if rare else name)
             values[name] = str(value) if name == "status" else value
+    _add_tags(filters, names, values, few)
     if filters.older_ms:
         names.add("older")
         values["older"] = now - filters.older_ms
@@ -177,15 +221,38 @@ def conditions_of(filters: Filters, now: int) -> tuple[set[str], dict[str, Any]]
     return names, values
 
 
+def _add_tags(filters: Filters, names: set[str], values: dict[str, Any], few: bool) -> None:
+    """The conditions about tags. One of them leads: the order of root flows, or to the few flows that have it."""
+    rest = list(filters.tags)
+    if rest and (few or "roots" in names):
+        name, value = rest.pop(0)
+        kind = "led" if "roots" in names else "few"
+        names.add(f"{kind}_any" if value is None else kind)
+        values |= {kind: name} if value is None else {kind: name, f"{kind}_value": value}
+    for number, (name, value) in enumerate(rest):
+        names.add(f"tag_{number}_any" if value is None else f"tag_{number}")
+        values[f"tag_{number}"] = name
+        if value is not None:
+            values[f"tag_value_{number}"] = value
+
+
+_SAMPLED_ELSEWHERE = {"kept", "tree_kept", "upto"} | {
+    f"tag_{n}{any_}" for n in range(1, MOST_TAGS) for any_ in ("", "_any")
+}
 # One of each kind, for the tests of what is sent to a database.
 SAMPLES: Collection[Statement] = [
     *(
         list_statement(frozenset({"kept", "upto", scope, *more}), oldest_first=False)
         for scope in ("roots", "roots_of_thread")
-        for more in ((), ("before",), *((name,) for name in _CONDITIONS if name not in ("kept", "tree_kept", "upto")))
+        for more in ((), ("before",), *((name,) for name in _CONDITIONS if name not in _SAMPLED_ELSEWHERE))
         if not {"roots", "roots_of_thread"} & {*more}
     ),
     list_statement(frozenset({"kept", "tree_kept", "upto", "before"}), oldest_first=False),
+    *(
+        list_statement(frozenset({"kept", "roots", "upto", *led}), oldest_first=False)
+        for led in (("led",), ("led", "before", "status", "tag_0"), ("led_any", "workflow_url"))
+    ),
+    count_statement(frozenset({"kept", "upto", "roots", "led"})),
     list_statement(frozenset({"kept", "upto", "roots", "status", "not_running", "older"}), oldest_first=True),
     *(count_statement(frozenset({"kept", "upto", "roots", *more})) for more in ((), ("workflow_name",), ("node",))),
 ]

@@ -8,27 +8,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from dwarf.core.keys import Key, format_key
-from dwarf.errors import ThreadNotFound
+from dwarf.errors import FlowNotFound, ThreadNotFound
 from dwarf.storage.expressions import in_ids
-from dwarf.storage.reading.filters import AT_TRUNK_END, LATEST, Filters, ListedRow, conditions_of, list_statement
+from dwarf.storage.reading.filters import (
+    AT_TRUNK_END,
+    COLUMNS,
+    LATEST,
+    Filters,
+    ListedRow,
+    conditions_of,
+    list_statement,
+)
 from dwarf.storage.reading.history import moment
 from dwarf.storage.reading.searching import Arm, Source, arms_of
-from dwarf.storage.rows import read_status
+from dwarf.storage.rows import read_object, read_status
 from dwarf.storage.script import Fetch, Now, Script, Statement
-from dwarf.storage.tables import flows, steps
+from dwarf.storage.tables import flows, steps, tags
 from dwarf.workflow.results import NO_TIME, FlowSummary
 
 AT_ONCE = 500  # flows, of which the texts are decoded
+FEW = 1000  # flows that are sorted sooner than that all are gone through
 
 NODES = Statement(
     "nodes_of_flows",
     select(steps.c.flow_id, steps.c.node).where(in_ids(steps.c.flow_id, "ids"), *AT_TRUNK_END),
+)
+TAGS = Statement("tags_of_flows", select(flows.c.flow_id, flows.c.tags).where(in_ids(flows.c.flow_id, "ids")))
+ONE_FLOW = Statement("listed_flow", select(*COLUMNS).where(flows.c.flow_id == bindparam("id")))
+_HAVING = select(tags.c.flow_id).where(tags.c.name == bindparam("tag"))
+HAVING = Statement("flows_having_tag", select(func.count()).select_from(_HAVING.limit(FEW).subquery()))
+HAVING_VALUE = Statement(
+    "flows_having_tag_value",
+    select(func.count()).select_from(_HAVING.where(tags.c.value == bindparam("value")).limit(FEW).subquery()),
 )
 THREAD_OF = Statement(
     "thread_of_flow", select(flows.c.token, flows.c.thread_id).where(flows.c.flow_id == bindparam("id"))
@@ -58,15 +76,29 @@ def read_page(filters: Filters, source: Source, before: Before | None, limit: in
     shard = source.shard
     rows = yield from find_flows(filters, source, limit, before=before)
     at = dict((yield Fetch(NODES, {"ids": [row.flow_id for row in rows]}))) if rows else {}
+    # a child has the tags that its root has now
+    roots = sorted({row.root_flow_id for row in rows if row.parent_flow_id})
+    inherited = dict((yield Fetch(TAGS, {"ids": roots}))) if roots else {}
     return [
         Listed(
             created_at=row.created_at,
             flow_id=row.flow_id,
             shard=shard,
-            summary=_summary(shard, row, at.get(row.flow_id, "")),
+            summary=_summary(shard, row, at.get(row.flow_id, ""), inherited.get(row.root_flow_id, row.tags)),
         )
         for row in rows
     ]
+
+
+def read_summary(key: Key) -> Script[FlowSummary]:
+    """One flow as lists show it, a child too. FlowNotFound."""
+    rows = [ListedRow._make(row) for row in (yield Fetch(ONE_FLOW, {"id": key.id}))]
+    if not rows or rows[0].token != key.token:
+        raise FlowNotFound("flow not found")
+    (row,) = rows
+    at = dict((yield Fetch(NODES, {"ids": [row.flow_id]})))
+    inherited = dict((yield Fetch(TAGS, {"ids": [row.root_flow_id]}))) if row.parent_flow_id else {}
+    return _summary(key.shard, row, at.get(row.flow_id, ""), inherited.get(row.root_flow_id, row.tags))
 
 
 def find_flows(
@@ -80,7 +112,8 @@ def find_flows(
 ) -> Script[list[ListedRow]]:
     """The flows of a list, in order, at most ``limit``. ``more`` names further conditions."""
     now = (yield Now()) if filters.older_ms or filters.newer_ms else 0
-    names, values = conditions_of(filters, now)
+    filters, few = yield from _rarest_first(filters)
+    names, values = conditions_of(filters, now, few=few)
     names.update(more)
     if before is not None:
         names.add("before")
@@ -103,6 +136,24 @@ def find_flows(
             rows = yield from _fetch(list_statement(conditions, oldest_first=oldest_first), given)
         found.update((row.flow_id, row) for row in rows)
     return _in_order(found.values(), limit, oldest_first)
+
+
+def _rarest_first(filters: Filters) -> Script[tuple[Filters, bool]]:
+    """The filters with the tag in front that the fewest flows have, and whether they are few.
+
+    Where there is one tag, which leads a list of root flows anyway, nothing is asked.
+    """
+    if not filters.tags or (len(filters.tags) == 1 and not (filters.include_subgraphs or filters.thread_id)):
+        return filters, False
+    counted: dict[tuple[str, str | None], int] = {}
+    for name, value in filters.tags:
+        if value is None:
+            ((count,),) = yield Fetch(HAVING, {"tag": name})
+        else:
+            ((count,),) = yield Fetch(HAVING_VALUE, {"tag": name, "value": value})
+        counted[name, value] = count
+    ordered = sorted(counted, key=counted.__getitem__)
+    return replace(filters, tags=tuple(ordered)), counted[ordered[0]] < FEW
 
 
 def _fetch(statement: Statement, values: Mapping[str, Any]) -> Script[list[ListedRow]]:
@@ -139,7 +190,7 @@ def read_thread(key: Key) -> Script[int]:
     raise ThreadNotFound("thread not found")
 
 
-def _summary(shard: int, row: ListedRow, node: str) -> FlowSummary:
+def _summary(shard: int, row: ListedRow, node: str, tags: str | None) -> FlowSummary:
     trace = _TRACE_PARENT.fullmatch(row.trace_parent)
     return FlowSummary(
         flow_key=format_key(shard, row.flow_id, row.token),
@@ -158,4 +209,6 @@ def _summary(shard: int, row: ListedRow, node: str) -> FlowSummary:
         started_at=moment(row.started_at),
         updated_at=moment(row.updated_at) or NO_TIME,
         forked_from=row.forked_from_step,
+        name=row.name,
+        tags=read_object(tags),
     )

@@ -2,7 +2,8 @@
 
 Reading every flow takes a second for a million of them. But the words of a flow are mostly those of its workflow, of
 which there are few: so the few are looked through first, and a search becomes some arms, each of which an index leads.
-Errors and reasons are looked for among the failed and the cancelled. Only a part of a key is looked for in every flow,
+Errors and reasons are looked for among the failed and the cancelled, names and the
+values of tags among the flows that have any. Only a part of a key is looked for in every flow,
 newest first, until the page is full; and so is everything, where there are too many workflows to look through.
 """
 
@@ -74,6 +75,7 @@ def _search_arms(filters: Filters, source: Source) -> Script[list[Arm]]:
     unicode = "" if text.isascii() else "_unicode"
     values = {**search_terms(text), "key_prefix": f"{source.shard}-"}
     beside = [*_texts(filters, source, values, unicode), *_key_arms(text.lower(), source.shard, values)]
+    beside.append(Arm(frozenset({f"arm_tags{unicode}"}), values))
     everywhere = [Arm(frozenset({f"names_text{unicode}"}), values), *beside]
     if filters.thread_id:
         return everywhere

@@ -12,6 +12,10 @@ CREATE INDEX dwarf_cache_expires ON dwarf_cache (expires_at) WHERE expires_at > 
 
 ALTER TABLE dwarf_flows ADD scheduled_at BIGINT NOT NULL DEFAULT 0;
 
+ALTER TABLE dwarf_flows ADD name NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
+
+ALTER TABLE dwarf_flows ADD tags NVARCHAR(max) NULL;
+
 CREATE TABLE dwarf_knowledge (
     engine_id BIGINT NOT NULL,
     told_at BIGINT NOT NULL DEFAULT 0,
@@ -46,3 +50,15 @@ ALTER TABLE dwarf_steps ADD waited_us BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE dwarf_steps ADD code NVARCHAR(32) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
 
 ALTER TABLE dwarf_steps ADD cached_from NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
+
+CREATE TABLE dwarf_tags (
+    flow_id BIGINT NOT NULL,
+    name NVARCHAR(128) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    value NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    created_at BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (flow_id, name)
+);
+
+CREATE INDEX dwarf_tags_name ON dwarf_tags (name, created_at, flow_id);
+
+CREATE INDEX dwarf_tags_value ON dwarf_tags (name, value, created_at, flow_id);

@@ -10,7 +10,9 @@ CREATE TABLE dwarf_cache (
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 ALTER TABLE dwarf_flows
-    ADD COLUMN scheduled_at BIGINT NOT NULL DEFAULT 0;
+    ADD COLUMN scheduled_at BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN name VARCHAR(256) NOT NULL DEFAULT '',
+    ADD COLUMN tags LONGTEXT;
 
 CREATE TABLE dwarf_knowledge (
     engine_id BIGINT NOT NULL,
@@ -38,3 +40,13 @@ ALTER TABLE dwarf_steps
     ADD COLUMN waited_us BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN code VARCHAR(32) NOT NULL DEFAULT '',
     ADD COLUMN cached_from VARCHAR(64) NOT NULL DEFAULT '';
+
+CREATE TABLE dwarf_tags (
+    flow_id BIGINT NOT NULL,
+    name VARCHAR(128) NOT NULL,
+    value VARCHAR(256) NOT NULL,
+    created_at BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (flow_id, name),
+    KEY dwarf_tags_name (name, created_at, flow_id),
+    KEY dwarf_tags_value (name, value, created_at, flow_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;

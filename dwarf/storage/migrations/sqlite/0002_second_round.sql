@@ -12,6 +12,10 @@ CREATE INDEX dwarf_cache_expires ON dwarf_cache (expires_at) WHERE expires_at > 
 
 ALTER TABLE dwarf_flows ADD COLUMN scheduled_at BIGINT DEFAULT 0 NOT NULL;
 
+ALTER TABLE dwarf_flows ADD COLUMN name VARCHAR(256) DEFAULT '' NOT NULL;
+
+ALTER TABLE dwarf_flows ADD COLUMN tags TEXT;
+
 CREATE TABLE dwarf_knowledge (
     engine_id INTEGER NOT NULL,
     told_at BIGINT DEFAULT 0 NOT NULL,
@@ -46,3 +50,15 @@ ALTER TABLE dwarf_steps ADD COLUMN waited_us BIGINT DEFAULT 0 NOT NULL;
 ALTER TABLE dwarf_steps ADD COLUMN code VARCHAR(32) DEFAULT '' NOT NULL;
 
 ALTER TABLE dwarf_steps ADD COLUMN cached_from VARCHAR(64) DEFAULT '' NOT NULL;
+
+CREATE TABLE dwarf_tags (
+    flow_id INTEGER NOT NULL,
+    name VARCHAR(128) NOT NULL,
+    value VARCHAR(256) NOT NULL,
+    created_at BIGINT DEFAULT 0 NOT NULL,
+    PRIMARY KEY (flow_id, name)
+);
+
+CREATE INDEX dwarf_tags_name ON dwarf_tags (name, created_at, flow_id);
+
+CREATE INDEX dwarf_tags_value ON dwarf_tags (name, value, created_at, flow_id);
