@@ -36,12 +36,14 @@ from dwarf.errors import WaitTimeout as WaitTimeout
 from dwarf.workflow import END as END
 from dwarf.workflow import Answered as Answered
 from dwarf.workflow import Cache as Cache
+from dwarf.workflow import Display as Display
 from dwarf.workflow import Finding as Finding
 from dwarf.workflow import Flow as Flow
 from dwarf.workflow import FlowSummary as FlowSummary
 from dwarf.workflow import FlowUpdate as FlowUpdate
 from dwarf.workflow import Graph as Graph
 from dwarf.workflow import Limit as Limit
+from dwarf.workflow import LogLine as LogLine
 from dwarf.workflow import Node as Node
 from dwarf.workflow import Outcome as Outcome
 from dwarf.workflow import Reducer as Reducer
@@ -61,6 +63,7 @@ __all__ = [
     "Cache",
     "ConditionError",
     "ConfigError",
+    "Display",
     "DwarfError",
     "EngineClosed",
     "Finding",
@@ -79,6 +82,7 @@ __all__ = [
     "InterruptTimeout",
     "InvalidRequest",
     "Limit",
+    "LogLine",
     "Node",
     "NotFound",
     "Outcome",

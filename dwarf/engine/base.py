@@ -24,6 +24,7 @@ from dwarf.engine.config import (
     read_settings,
 )
 from dwarf.engine.observing import Telemetry
+from dwarf.engine.output import Echo
 from dwarf.engine.peers import Peers
 from dwarf.engine.replica import Clock, Replica, Shared
 from dwarf.engine.serving import listening
@@ -31,6 +32,7 @@ from dwarf.errors import ConfigError, EngineClosed, FlowNotFound, InvalidRequest
 from dwarf.storage.database import Database
 from dwarf.storage.failures import Unavailable
 from dwarf.storage.opening import open_database
+from dwarf.workflow import capture
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.host import Host
 
@@ -58,6 +60,7 @@ class EngineBase:
         codec: Codec | None = None,
         timing: Timing | None = None,
         max_depth: int | None = DEFAULT_MAX_DEPTH,
+        capture_output: bool = False,
         logger: Logger | None = None,
         meter_provider: Any = None,
         tracer_provider: Any = None,
@@ -77,6 +80,7 @@ class EngineBase:
             retention=retention,
             max_connections=max_connections,
             max_depth=max_depth,
+            capture_output=capture_output,
         )
         self._codec = check_codec(codec)
         self._telemetry = Telemetry(logger, meter_provider, tracer_provider)
@@ -85,6 +89,8 @@ class EngineBase:
         self._clock: Clock | None = None
         self._strict = False  # a graph with findings is refused
         self._on_lost_write: Any = None
+        self._echo: Echo | None = None  # where a notebook shows what the tasks of a flow print
+        self._capturing = False
         self._shared: Shared | None = None
         self._replicas: dict[int, Replica] = {}
         self._started = False
@@ -109,6 +115,7 @@ class EngineBase:
         shared = self._shared = Shared(self._host, self._settings, self._clock, self._telemetry)
         shared.track_reads = self._on_lost_write is not None
         shared.wiring.strict = self._strict
+        shared.echo = self._echo
         shared.on_lost_write = self._on_lost_write
         signal_peers = getattr(self._host, "signal_peers", None)
         if callable(signal_peers):
@@ -142,7 +149,14 @@ class EngineBase:
         self._away = {shard.index: str(error) for shard, error in away.items()}
         self._returning = [asyncio.create_task(self._await_shard(shared, shard)) for shard in away]
         self._closed = asyncio.Event()
+        self._capture(self._settings.capture_output)
         self._started = True
+
+    def _capture(self, wanted: bool) -> None:
+        """Begin, or end, to keep what tasks print."""
+        if wanted is not self._capturing:
+            self._capturing = wanted
+            capture.install() if wanted else capture.uninstall()
 
     async def _open(self, shared: Shared, shard: Shard) -> Replica:
         replica = Replica(shared, shard.index, self._database(shard, self._clock))
@@ -205,6 +219,7 @@ class EngineBase:
             shared.deadlines.close()
             for stop in self._stop_listening:
                 stop()
+            self._capture(False)
             self._replicas = {}
             self._shared = None
             self._closed.set()

@@ -19,7 +19,7 @@ from dwarf.core.decision import Complete, Decision, Fail
 from dwarf.core.records import NewFlow, NewStep
 from dwarf.engine.answering import Answers, Beginner
 from dwarf.engine.ids import IdsExhausted, IdsForgotten, IdSource
-from dwarf.engine.jobs import CallJob, Committed, CreateJob, DecisionJob, Handed, Job, Results, scopes_of
+from dwarf.engine.jobs import CallJob, Committed, CreateJob, DecisionJob, Handed, Job, Results, SayJob, scopes_of
 from dwarf.engine.observing import Observing
 from dwarf.engine.places import Place
 from dwarf.engine.refusals import unstorable
@@ -30,6 +30,7 @@ from dwarf.storage.database import Database
 from dwarf.storage.effects import Effects, Writer
 from dwarf.storage.failures import Contention, LostCommit, PayloadRefused, Unavailable
 from dwarf.storage.landing import is_plain, land
+from dwarf.storage.output import SaidRecord, write_live, write_said
 from dwarf.storage.script import Guarded, Now, Script
 
 T = TypeVar("T")
@@ -95,13 +96,22 @@ class Committer:
         """How much waits for the next transaction."""
         return len(self._jobs)
 
-    async def decide(self, decision: Decision, place: Place | None = None) -> Handed | None:
+    async def decide(
+        self, decision: Decision, place: Place | None = None, said: SaidRecord | None = None
+    ) -> Handed | None:
         """Make a decision durable. What is handed over, or None where it was fenced out.
 
-        ``place``: for the step that has called the flow, where the decision ends that.
+        ``place``: for the step that has called the flow, where the decision ends that. ``said``: what its task has
+        said, which is written with it.
         """
         done: asyncio.Future[Handed | None] = asyncio.get_running_loop().create_future()
-        self._submit(DecisionJob(decision, done, place))
+        self._submit(DecisionJob(decision, done, place=place, said=said))
+        return await done
+
+    async def say(self, records: Sequence[SaidRecord]) -> set[int]:
+        """Write what running tasks have said so far. The ids of the steps for which that was possible now."""
+        done: asyncio.Future[set[int]] = asyncio.get_running_loop().create_future()
+        self._submit(SayJob(records, done))
         return await done
 
     def create(self, flow: NewFlow) -> asyncio.Future[str]:
@@ -295,10 +305,15 @@ class Committer:
         # asked once: ids are used up while the statements of this are under way
         short = [(source, wanted) for source in self._ids if (wanted := source.wanted())]
         last = not short and seams.active is None
-        if self._is_plain(group):
-            yield from self._plain(group, committed, results, last=last)
+        saying = [job for job in group if isinstance(job, SayJob) or (isinstance(job, DecisionJob) and job.said)]
+        acting: list[Job] = [job for job in group if not isinstance(job, SayJob)] if saying else group
+        if self._is_plain(acting):
+            if acting:
+                yield from self._plain(acting, committed, results, last=last and not saying)
         else:
-            yield from self._any(group, committed, results, last=last and len(group) == 1)
+            yield from self._any(acting, committed, results, last=last and len(acting) == 1 and not saying)
+        if saying:
+            yield from _say(saying, committed, results)
         for source, wanted in short:
             first = yield from reserve(source.kind, wanted)
             committed.blocks.append((source, first, wanted))
@@ -377,6 +392,16 @@ class Committer:
         committed.graphs.update(effects.graphs)
         yield from effects.insert()
         committed.gather(effects)
+
+
+def _say(jobs: Sequence[Job], committed: Committed, results: Results) -> Script[None]:
+    """Write what was said, of decisions with those that have landed."""
+    for job in jobs:
+        if isinstance(job, SayJob):
+            results[job] = ((yield from write_live(job.records, committed.now, again=job.again)), None)
+    landed = [job.said for job in jobs if isinstance(job, DecisionJob) and job.said and results[job][0] is not None]
+    if landed:
+        yield from write_said(landed, committed.now)
 
 
 def _ends_flow(job: DecisionJob) -> bool:

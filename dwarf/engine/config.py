@@ -101,6 +101,7 @@ class Settings:
     retention: Mapping[Status, int] = field(default_factory=dict)  # milliseconds
     max_connections: int | None = None
     max_depth: int | None = None
+    capture_output: bool = False
 
     @property
     def suspect_at(self) -> int:
@@ -127,6 +128,7 @@ def read_settings(
     retention: Mapping[Any, Seconds] | None = None,
     max_connections: int | None = None,
     max_depth: int | None = None,
+    capture_output: bool = False,
 ) -> Settings:
     """Check the engine's arguments. ConfigError names the one that is wrong."""
     if workers is not None and (not _is_int(workers) or not 0 <= workers <= MAX_INT32):
@@ -160,6 +162,7 @@ def read_settings(
         retention=_read_retention(retention),
         max_connections=max_connections,
         max_depth=max_depth,
+        capture_output=bool(capture_output),
     )
 
 

@@ -50,8 +50,9 @@ class Engine(Overview):
     but runs nothing. ``time_budget`` (seconds or timedelta) bounds each call of a task. ``max_crashes`` is how often a
     step may lose its process before it fails, None for no limit; from half of that such steps are run one at a time,
     so that one which kills its process does not take others along. ``max_depth`` is how many steps a flow may have
-    on one path before it fails, None for no limit; the width of fan-outs does not count. ConfigError names a setting
-    that is wrong.
+    on one path before it fails, None for no limit; the width of fan-outs does not count. ``capture_output``: what tasks
+    print, log and warn is kept with their steps, see FlowHandle.logs, and goes on to where it would have gone.
+    ConfigError names a setting that is wrong.
     """
 
     # ------------------------------------------------------------------ flows

@@ -95,11 +95,13 @@ async def _copy(replica: Replica, origin: Origin, changes: State) -> str:
 async def _copy_once(replica: Replica, origin: Origin, changes: State) -> str:
     flow_ids = await replica.committer.take(replica.flow_ids, len(origin.flows))
     step_ids = await replica.committer.take(replica.step_ids, len(origin.steps))
+    display_ids = await replica.committer.take(replica.step_ids, len(origin.shown)) if origin.shown else []
     copier = Copier(
         origin,
         changes,
         flow_ids,
         step_ids,
+        display_ids,
         shard=replica.shard,
         engine_id=replica.engine_id,
         token=new_token,

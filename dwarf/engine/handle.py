@@ -20,11 +20,13 @@ from dwarf.storage.effects import Stop
 from dwarf.storage.reading.details import Wanted, read_answers, read_steps
 from dwarf.storage.reading.history import read_history, read_interrupts, read_whole
 from dwarf.storage.reading.listing import read_summary
+from dwarf.storage.reading.output import Asked, Place, cursor_of, read_displays, read_news, read_output
 from dwarf.storage.reading.reads import read_fingerprint, read_graph, read_outcome, read_root
 from dwarf.storage.tagging import annotate
 from dwarf.storage.waits import Given, Question, answer_overdue, answer_step
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
+from dwarf.workflow.output import Display, LogLine
 from dwarf.workflow.results import Answered, FlowSummary, FlowUpdate, Outcome, Step
 from dwarf.workflow.schemas import answer_to_json, check
 from dwarf.workflow.status import Status
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from dwarf.engine.engine import Engine
 
 WATCH_PAUSE_S = 0.05
+LISTEN_PAUSE_S = 0.8  # between two looks at what tasks of other processes say
 MAX_REASON = 1_000_000
 
 
@@ -224,6 +227,73 @@ class FlowHandle(Awaitable[Outcome]):
         """The questions of the flow and of its child flows that have been answered, in the order of the answers."""
         replica, key = self._place()
         return await replica.database.read(lambda: read_answers(key))
+
+    async def logs(
+        self, *, step: str | Step | None = None, node: str = "", after: str = "", limit: int | None = None
+    ) -> Sequence[LogLine]:
+        """What the tasks of the flow and of its child flows have printed, logged and streamed, oldest first.
+
+        Tasks are heard where the engine that runs them has ``capture_output``; streams are always kept. ``step``,
+        ``node``: of that step, of that node alone. ``after``: only what comes behind this line, by its ``cursor``;
+        ``limit``: at most so many. StepNotFound, InvalidRequest for wrong arguments.
+        """
+        replica, _ = self._place()
+        asked = self._asked(step, node)
+        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
+            raise InvalidRequest(f"limit is a whole number, or None for no limit, not {limit!r}")
+        try:
+            place = cursor_of(after) if after else None
+        except (ValueError, AttributeError):
+            raise InvalidRequest("after is the cursor of a line") from None
+        lines = await replica.database.read(lambda: read_output(asked))
+        if place is not None:
+            lines = [line for line in lines if cursor_of(line.cursor) > place]
+        return lines if limit is None else lines[:limit]
+
+    async def displays(self, *, step: str | Step | None = None, node: str = "") -> Sequence[Display]:
+        """What the tasks of the flow and of its child flows have displayed, oldest first; of a step or a node alone."""
+        replica, _ = self._place()
+        asked = self._asked(step, node)
+        return await replica.database.read(lambda: read_displays(asked))
+
+    async def follow_logs(self, *, node: str = "") -> AsyncIterator[LogLine]:
+        """Every line there is, then each as it comes, until the flow has ended. Of one node alone, if it is named.
+
+        What tasks of other processes say is seen within a second::
+
+            async for line in flow.follow_logs():
+                print(line.node, line.text)
+        """
+        async for lines, _ in self._follow_output(self._asked(None, node)):
+            for line in lines:
+                yield line
+
+    async def _follow_output(self, asked: Asked) -> AsyncIterator[tuple[list[LogLine], list[Display]]]:
+        """What is said and shown, in the groups in which it comes; also empty ones."""
+        replica, key = self._place()
+        news = asyncio.Event()
+        root = await replica.database.read(lambda: read_root(key))
+        stops = [replica.listen(root, news), replica.watch(root, news)]
+        places = Place(), Place()
+        try:
+            while True:
+                news.clear()
+                lines, shown, status = await replica.database.read(lambda: read_news(asked, *places))
+                yield lines, shown
+                if not status or Status(status).terminal:
+                    return
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LISTEN_PAUSE_S):
+                        await news.wait()
+                replica = self._engine._replica(key.shard)
+        finally:
+            for stop in stops:
+                stop()
+
+    def _asked(self, step: str | Step | None, node: str) -> Asked:
+        if not isinstance(node, str):
+            raise InvalidRequest(f"node is the name of a node, not {type(node).__name__}")
+        return Asked(self._parsed, None if step is None else self._step_key(step), node)
 
     async def graph(self) -> Graph:
         """The graph the flow is frozen on."""

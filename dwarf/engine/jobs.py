@@ -13,6 +13,7 @@ from dwarf.core.records import NewFlow, NewStep, StepRecord
 from dwarf.engine.ids import IdSource
 from dwarf.engine.places import Place
 from dwarf.storage.effects import Effects, Stop
+from dwarf.storage.output import SaidRecord
 from dwarf.storage.script import Script
 
 
@@ -34,6 +35,7 @@ class DecisionJob:
     decision: Decision
     done: asyncio.Future[Handed | None]
     place: Place | None = None
+    said: SaidRecord | None = None  # what the task has said and is not written yet
     again: bool = False  # an earlier try may have taken effect; then this one is fenced out
     renewals: int = 0  # how often ids had been given up when it was handed in
 
@@ -59,7 +61,17 @@ class CallJob:
     renewals: int = 0  # how often ids had been given up when it was handed in
 
 
-Job: TypeAlias = DecisionJob | CreateJob | CallJob
+@dataclass(slots=True, eq=False)
+class SayJob:
+    """What running tasks have said so far. The answer: the ids of the steps for which it was written."""
+
+    records: Sequence[SaidRecord]
+    done: asyncio.Future[set[int]]
+    again: bool = False  # an earlier try may have taken effect
+    renewals: int = 0  # how often ids had been given up when it was handed in
+
+
+Job: TypeAlias = DecisionJob | CreateJob | CallJob | SayJob
 Results: TypeAlias = dict[Job, tuple[Any, BaseException | None]]
 
 
@@ -103,5 +115,5 @@ def scopes_of(group: Sequence[Job]) -> list[str]:
             step = job.decision.step
             scopes += (step.flow.plan.nodes[step.node].url, type(job.decision).__name__.lower())
         else:
-            scopes.append("create" if isinstance(job, CreateJob) else "operation")
+            scopes.append("create" if isinstance(job, CreateJob) else "say" if isinstance(job, SayJob) else "operation")
     return scopes

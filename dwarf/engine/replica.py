@@ -22,6 +22,7 @@ from dwarf.engine.keeper import Keeper
 from dwarf.engine.knowledge import Knowledge
 from dwarf.engine.membership import Membership
 from dwarf.engine.observing import Observing, Telemetry
+from dwarf.engine.output import Echo, OutputBook
 from dwarf.engine.peers import Peers
 from dwarf.engine.places import Place
 from dwarf.engine.plans import Frozen, PlanCache
@@ -78,6 +79,7 @@ class Shared:
         self.peers: Peers | None = None
         self.hurry = asyncio.Event()  # whoever drains is to wait no longer
         self.track_reads = False
+        self.echo: Echo | None = None
         self.on_lost_write: Callable[[str, list[str]], None] | None = None
 
     def thread_free(self) -> None:
@@ -120,6 +122,7 @@ class Replica:
         self._changes: dict[int, set[asyncio.Event]] = {}
         self.cache = StepCache(self)
         self._digest: Callable[[str], str] | None = getattr(shared.host, "digest", None)
+        self._said: dict[int, set[asyncio.Event]] = {}
 
     @property
     def draining(self) -> bool:
@@ -150,6 +153,7 @@ class Replica:
         self.pauses = [to_ms(pause, "retry_ladder") / 1000 for pause in self.settings.timing.retry_ladder]
         self.committer = Committer(self.database, self.writer, (self.flow_ids, self.step_ids), self, self.pauses)
         self.progress = ProgressBook(self.database, self.announce, self.log)
+        self.output = OutputBook(self.committer, self.step_ids, self.output_written, self.log, self.shared.echo)
         self.runner = Runner(self)
         self.dispatcher = Dispatcher(self)
         self.keeper = Keeper(self)
@@ -188,10 +192,11 @@ class Replica:
         """Stop the loops, release who waits, and disconnect. The steps in flight are over."""
         await self.keeper.aclose()
         await self.progress.aclose()
+        await self.output.aclose()
         await self.committer.aclose()
         await self.runner.drain(0)  # what was handed over by the last commits
         self.waiters.close()
-        for events in self._changes.values():
+        for events in (*self._changes.values(), *self._said.values()):
             for event in events:
                 event.set()
         await self.knowledge.aclose()
@@ -280,6 +285,12 @@ class Replica:
             for event in self._changes.get(root, ()):
                 event.set()
 
+    def output_written(self, roots: set[int]) -> None:
+        """Tasks in these trees have said something, which can be read now."""
+        for root in roots:
+            for event in self._said.get(root, ()):
+                event.set()
+
     @property
     def watched(self) -> set[int]:
         """The trees that somebody watches."""
@@ -287,15 +298,11 @@ class Replica:
 
     def watch(self, root: int, event: asyncio.Event) -> Callable[[], None]:
         """Have an event set at each change in a tree. Returns how to stop it."""
-        group = self._changes.setdefault(root, set())
-        group.add(event)
+        return _join(self._changes, root, event)
 
-        def stop() -> None:
-            group.discard(event)
-            if not group and self._changes.get(root) is group:
-                del self._changes[root]
-
-        return stop
+    def listen(self, root: int, event: asyncio.Event) -> Callable[[], None]:
+        """Have an event set whenever running tasks in a tree have said something. Returns how to stop it."""
+        return _join(self._said, root, event)
 
     # ------------------------------------------------------------------ making flows
 
@@ -368,6 +375,19 @@ class Replica:
             lost = flow.lost_writes()
             if lost:
                 self.shared.on_lost_write(url, lost)
+
+
+def _join(groups: dict[int, set[asyncio.Event]], root: int, event: asyncio.Event) -> Callable[[], None]:
+    """Add an event to those of a tree. Returns how to take it away."""
+    group = groups.setdefault(root, set())
+    group.add(event)
+
+    def stop() -> None:
+        group.discard(event)
+        if not group and groups.get(root) is group:
+            del groups[root]
+
+    return stop
 
 
 async def load_graph(host: Any, workflow: str | Graph, baggage: Mapping[str, Any]) -> tuple[str, Graph]:

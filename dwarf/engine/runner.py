@@ -15,12 +15,15 @@ from dwarf.core.records import NewFlow, StepRecord
 from dwarf.core.step import Attempt, Means, Raised, Returned, decide
 from dwarf.engine.ids import IdsExhausted, IdsForgotten, new_token
 from dwarf.engine.jobs import Handed
+from dwarf.engine.output import Voice
 from dwarf.engine.places import Place
 from dwarf.engine.refusals import unstorable
 from dwarf.engine.slots import Room
 from dwarf.errors import DwarfError, EngineClosed, Parked, StorageError, WorkerLost
 from dwarf.storage.failures import Contention, Unavailable
+from dwarf.storage.output import SaidRecord
 from dwarf.storage.recovery import leases_of, release_lease, release_leases
+from dwarf.workflow import capture
 from dwarf.workflow.errors_json import error_fields, error_text, retry_kinds, traceback_text
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.flow_identity import WatchedFlow
@@ -166,12 +169,18 @@ class Runner:
         replica = self._replica
         replica.admission.begun(step.flow.plan.nodes[step.node].url)
         replica.dispatcher.begun(step.flow)
-        attempt = await self._attempt_or_release(step, runner)
+        voice = Voice(replica.output, step)
+        try:
+            attempt = await self._attempt_or_release(step, runner, voice)
+            said = None if voice.output is None else await replica.output.rest_of(voice)
+        except BaseException:
+            replica.output.forget(voice)
+            raise
         open_ = not replica.draining and replica.dispatcher.may_hand_over(step.flow)
         room = Room(replica.slots, replica.admission, open_)
         place = Place(replica, own=False) if open_ and step.flow.parent_step_id else None
         try:
-            handed = await self._conclude(step, attempt, room, place)
+            handed = await self._conclude(step, attempt, room, place, said)
         except BaseException:
             room.give_back()
             if place is not None:
@@ -193,10 +202,10 @@ class Runner:
         room.settle(len(following))
         return following
 
-    async def _attempt_or_release(self, step: StepRecord, runner: asyncio.Task[Any]) -> Attempt:
+    async def _attempt_or_release(self, step: StepRecord, runner: asyncio.Task[Any], voice: Voice) -> Attempt:
         self._attempting[runner] = step
         try:
-            return await self._attempt(step, runner)
+            return await self._attempt(step, runner, voice)
         except asyncio.CancelledError:
             if runner in self._lost:
                 raise
@@ -206,7 +215,7 @@ class Runner:
         finally:
             self._attempting.pop(runner, None)
 
-    async def _attempt(self, step: StepRecord, runner: asyncio.Task[Any]) -> Attempt:
+    async def _attempt(self, step: StepRecord, runner: asyncio.Task[Any], voice: Voice) -> Attempt:
         replica = self._replica
         limit = replica.settings.max_crashes
         if limit is not None and step.crashes >= limit:
@@ -221,9 +230,16 @@ class Runner:
                 step.code = replica.digest(url)
                 return known
             kind = WatchedFlow if watched else Flow
-        flow = self._flow(step, kind)
+        flow = self._flow(step, voice, kind)
         began = time.monotonic()
-        error = await self._execute(url, flow, step, runner)
+        if replica.settings.capture_output:
+            told = capture.enter(voice)
+            try:
+                error = await self._execute(url, flow, step, runner)
+            finally:
+                capture.leave(told)
+        else:
+            error = await self._execute(url, flow, step, runner)
         if runner.cancelling():
             error = await self._take_back(runner, url, error)
         if isinstance(error, WorkerLost):
@@ -244,7 +260,7 @@ class Runner:
             step.keep = keep
         return await self._with_child(step, Returned(control, flow.raw_changes))
 
-    def _flow(self, step: StepRecord, kind: type[Flow]) -> Flow:
+    def _flow(self, step: StepRecord, voice: Voice, kind: type[Flow]) -> Flow:
         flow = step.flow
         return kind(
             step.state,
@@ -260,6 +276,7 @@ class Runner:
             answers=step.answers,
             claimed_at_ms=step.claimed_at,
             on_progress=self._replica.progress.reporter(step),
+            output=voice,
             track_reads=self._replica.track_reads,
             in_fan_out=step.lineage_id != 0,
             scheduled_at_ms=flow.scheduled_at,
@@ -375,19 +392,21 @@ class Runner:
             except IdsExhausted:  # also by others, while this one waited for more
                 await replica.committer.reserve(64)
 
-    async def _conclude(self, step: StepRecord, attempt: Attempt, room: Room, place: Place | None) -> Handed | None:
+    async def _conclude(
+        self, step: StepRecord, attempt: Attempt, room: Room, place: Place | None, said: SaidRecord | None
+    ) -> Handed | None:
         """Decide, and commit. Where the ids in a decision are in use it is made again, with others."""
         for _ in range(COLLISIONS):
             decision = await self._decide(step, attempt, room)
             try:
-                return await self._commit(step, decision, place)
+                return await self._commit(step, decision, place, said)
             except IdsForgotten as error:
                 refused = error
             room.give_back()
             if isinstance(attempt, Returned):
                 attempt = await self._with_child(step, attempt)
         self._replica.observing.write_failed(step, refused)
-        return await self._commit(step, Fail(step, unstorable(refused)), place)
+        return await self._commit(step, Fail(step, unstorable(refused)), place, said)
 
     async def _decide(self, step: StepRecord, attempt: Attempt, room: Room) -> Decision:
         replica = self._replica
@@ -407,7 +426,9 @@ class Runner:
                 entry.leased = not entry.limit_name and room(entry.url)
             return decision
 
-    async def _commit(self, step: StepRecord, decision: Decision, place: Place | None) -> Handed | None:
+    async def _commit(
+        self, step: StepRecord, decision: Decision, place: Place | None, said: SaidRecord | None
+    ) -> Handed | None:
         """Commit a decision. The write is tried again as long as the lease lasts; the task is not run again for it.
 
         An error that tells nothing is given as many tries as an outage at once; then the step fails with its text.
@@ -418,7 +439,7 @@ class Runner:
         pauses = iter(replica.pauses)
         while True:
             try:
-                handed = await replica.committer.decide(decision, place)
+                handed = await replica.committer.decide(decision, place, said)
             except (Unavailable, Contention) as error:
                 if time.monotonic() >= give_up or replica.draining:
                     await self._abandon(step, error)

@@ -43,8 +43,8 @@ _ANEW = {
 class Copier:
     """Makes the rows of one copy.
 
-    ``flow_ids`` and ``step_ids`` are new ones, as many as the origin has rows; ``changes`` are laid over the input of
-    the steps that run again, or over the result of the step from which routing goes on.
+    ``flow_ids``, ``step_ids`` and ``display_ids`` are new ones, as many as the origin has rows; ``changes`` are laid
+    over the input of the steps that run again, or over the result of the step from which routing goes on.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Copier:
         changes: State,
         flow_ids: Sequence[int],
         step_ids: Sequence[int],
+        display_ids: Sequence[int],
         *,
         shard: int,
         engine_id: int,
@@ -64,6 +65,7 @@ class Copier:
         self._engine_id = engine_id
         self._flows = {flow["flow_id"]: new for flow, new in zip(origin.flows, flow_ids, strict=True)}
         self._steps = {step["step_id"]: new for step, new in zip(origin.steps, step_ids, strict=True)}
+        self._display_ids = display_ids
         self._flow_tokens = {flow["flow_id"]: token() for flow in origin.flows}
         self._token = token
 
@@ -89,7 +91,15 @@ class Copier:
             copy.steps.append(step)
             if part.role in (Role.AGAIN, Role.WAITING):
                 copy.begun_steps.append(step)
+        copy.said = [{**row, **self._place_of(row)} for row in origin.said]
+        copy.shown = [
+            {**row, **self._place_of(row), "display_id": display_id}
+            for row, display_id in zip(origin.shown, self._display_ids, strict=True)
+        ]
         return copy
+
+    def _place_of(self, row: Mapping[str, Any]) -> dict[str, int]:
+        return {"step_id": self._steps[row["step_id"]], "flow_id": self._flows[row["flow_id"]]}
 
     def route_on(self, copy: Copy, means: Means) -> None:
         """Decide what follows the step whose result stands, and write the decision into its row."""
@@ -133,6 +143,7 @@ class Copier:
             "request_hash": "",
             "engine_id": self._engine_id,
         }
+        del new["says"], new["shows"]
         if old["flow_id"] in plan.live:
             new.update(status=Status.RUNNING.value, final_state="", error="", cancel_reason="")
         elif not Status(old["status"]).terminal:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, case, delete, func, literal_column, null, or_, select, update
+from sqlalchemy import bindparam, case, delete, func, literal_column, null, or_, select, union, update
 
 from dwarf import seams
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
@@ -22,7 +22,7 @@ from dwarf.storage.reading.filters import Filters
 from dwarf.storage.reading.listing import find_flows
 from dwarf.storage.reading.searching import Source
 from dwarf.storage.script import Execute, Fetch, Lock, Now, Script, Statement, UpdateEach
-from dwarf.storage.tables import flows, steps, tags
+from dwarf.storage.tables import blob_refs, displays, flows, output, steps, tags
 from dwarf.workflow.status import Status
 
 ROOTS_AT_ONCE = 500
@@ -112,6 +112,18 @@ TREES = Statement("flows_of_trees", select(flows.c.flow_id, _TAGGED).where(in_id
 DROP_TAGS = Statement("drop_tags", delete(tags).where(in_ids(tags.c.flow_id, "ids")))
 DROP_STEPS = Statement("drop_steps", delete(steps).where(in_ids(steps.c.flow_id, "ids")))
 DROP_FLOWS = Statement("drop_flows", delete(flows).where(in_ids(flows.c.flow_id, "ids")))
+# what else there is of flows, asked at once: the names of blobs, and whether their tasks have said or shown something
+_SAID, _SHOWN = "1", "2"
+LEFT = Statement(
+    "left_by_flows",
+    union(
+        select(blob_refs.c.blob_hash).where(in_ids(blob_refs.c.flow_id, "ids")),
+        select(literal_column(f"'{_SAID}'")).select_from(output).where(in_ids(output.c.flow_id, "ids")),
+        select(literal_column(f"'{_SHOWN}'")).select_from(displays).where(in_ids(displays.c.flow_id, "ids")),
+    ),
+)
+DROP_OUTPUT = Statement("drop_output_of_flows", delete(output).where(in_ids(output.c.flow_id, "ids")))
+DROP_DISPLAYS = Statement("drop_displays_of_flows", delete(displays).where(in_ids(displays.c.flow_id, "ids")))
 
 
 def delete_flow(flow_id: int, token: str, effects: Effects) -> Script[None]:
@@ -215,4 +227,9 @@ def drop_flows(flow_ids: Collection[int]) -> Script[None]:
     if seams.active is not None:
         seams.active.hit("dropFlows")
     yield Execute(DROP_FLOWS, {"ids": flow_ids})
-    yield from release_blobs(flow_ids)
+    left = {name for (name,) in (yield Fetch(LEFT, {"ids": flow_ids}))}
+    if _SAID in left:
+        yield Execute(DROP_OUTPUT, {"ids": flow_ids})
+    if _SHOWN in left:
+        yield Execute(DROP_DISPLAYS, {"ids": flow_ids})
+    yield from release_blobs(flow_ids, left - {_SAID, _SHOWN})

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, case, exists, insert, select
 
 from dwarf.core.carry import after
 from dwarf.core.decision import Decision
@@ -29,7 +29,7 @@ from dwarf.storage.named import columns
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import read_object, restore
 from dwarf.storage.script import Fetch, InsertMany, Row, Script, Statement
-from dwarf.storage.tables import flows, steps
+from dwarf.storage.tables import displays, flows, output, steps
 from dwarf.storage.tagging import copy_tags
 from dwarf.workflow.graph import Limit
 from dwarf.workflow.jsontext import loads
@@ -80,9 +80,13 @@ STEP_PLACE = Statement(
     .where(steps.c.step_id == bindparam("id")),
 )
 FLOW_PLACE = Statement("flow_place", select(*columns(FlowPlaceRow, flows)).where(flows.c.flow_id == bindparam("id")))
+_SAYS = case((exists().where(output.c.flow_id == flows.c.flow_id), 1), else_=0)
+_SHOWS = case((exists().where(displays.c.flow_id == flows.c.flow_id), 1), else_=0)
 ORIGIN_FLOWS = Statement(
     "origin_flows",
-    select(*flows.columns).where(flows.c.root_flow_id == bindparam("root")).order_by(flows.c.flow_id),
+    select(*flows.columns, _SAYS.label("says"), _SHOWS.label("shows"))
+    .where(flows.c.root_flow_id == bindparam("root"))
+    .order_by(flows.c.flow_id),
     raw=True,
 )
 ORIGIN_SHAPE = Statement(
@@ -109,11 +113,17 @@ ORIGIN_STANDS = Statement(
     "origin_stands",
     select(*columns(OriginRow, flows)).where(flows.c.flow_id == bindparam("id")),
 )
+SAID = Statement("said_by_steps", select(*output.columns).where(in_ids(output.c.step_id, "ids")))
+SHOWN = Statement("shown_by_steps", select(*displays.columns).where(in_ids(displays.c.step_id, "ids")), raw=True)
+COPY_OUTPUT = Statement("copy_output", insert(output))
+COPY_DISPLAY = Statement("copy_display", insert(displays), raw=True)
 COPY_FLOW = Statement("copy_flow", insert(flows), raw=True)
 COPY_STEP = Statement("copy_step", insert(steps), raw=True)
 
-_FLOW_NAMES = tuple(column.name for column in flows.columns)
+FLOW_NAMES = (*(column.name for column in flows.columns), "says", "shows")
 _STEP_NAMES = tuple(column.name for column in steps.columns)
+OUTPUT_NAMES = tuple(column.name for column in output.columns)
+DISPLAY_NAMES = tuple(column.name for column in displays.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +144,8 @@ class Origin:
     targets: Mapping[int, Target]
     flows: list[dict[str, Any]]
     steps: list[dict[str, Any]]
+    said: list[dict[str, Any]] = field(default_factory=list)  # by the steps that do not run again
+    shown: list[dict[str, Any]] = field(default_factory=list)  # likewise
     limits: Mapping[int, Limit] = field(default_factory=dict)  # of the steps that run again
     routed: tuple[Plan, State, State] | None = None  # where routing goes on from a step: graph, whole input, changes
     onto: Onto | None = None
@@ -148,6 +160,8 @@ class Copy:
     root_id: int
     flows: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    said: list[dict[str, Any]] = field(default_factory=list)
+    shown: list[dict[str, Any]] = field(default_factory=list)
     begun_flows: list[dict[str, Any]] = field(default_factory=list)
     begun_steps: list[dict[str, Any]] = field(default_factory=list)
     decision: Decision | None = None  # about the step from which routing goes on
@@ -236,6 +250,8 @@ def write_copy(copy: Copy, effects: Effects) -> Script[None]:
     if root["tags"] is not None:
         yield from copy_tags(copy.origin.id, copy.root_id, root["created_at"])
     yield from _insert(COPY_STEP, copy.steps)
+    yield from _insert(COPY_OUTPUT, copy.said)
+    yield from _insert(COPY_DISPLAY, copy.shown)
     effects.work_due = True
     effects.moved.add(copy.root_id)
     if copy.onto is not None:
@@ -252,7 +268,7 @@ def _insert(statement: Statement, rows: Sequence[Mapping[str, Any]]) -> Script[N
 def _read_tree(root: int) -> Script[tuple[list[dict[str, Any]], Tree]]:
     """Every flow under a root, and the shape of the tree. StateConflict where it is being deleted."""
     rows = yield Fetch(ORIGIN_FLOWS, {"root": root})
-    found = _named(_FLOW_NAMES, rows)
+    found = _named(FLOW_NAMES, rows)
     tip = next((flow for flow in found if flow["flow_id"] == root), None)
     if tip is None or tip["delete_after_ms"] > 0:
         raise StateConflict("the flow is being deleted")
@@ -328,6 +344,8 @@ class _Reading:
         if onto is not None:
             yield from self._regraph(origin, onto, homes or self._suited(plan, onto))
         origin.limits = yield from self._limits(origin)
+        still = [step_id for step_id in ids if plan.parts[step_id].role not in (Role.AGAIN, Role.WAITING)]
+        origin.said, origin.shown = yield from read_said(still, self.found)
         return origin
 
     def _suited(self, plan: ForkPlan, onto: Onto) -> list[int]:
@@ -385,6 +403,22 @@ class _Reading:
                 if limit is not None:
                     limits[row["step_id"]] = limit
         return limits
+
+
+def read_said(
+    step_ids: Sequence[int], found: Sequence[Mapping[str, Any]]
+) -> Script[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+    """The rows of what steps have said and shown, where one of the flows has any."""
+    says, shows = ([flow[name] for flow in found] for name in ("says", "shows"))
+    said: list[Row] = []
+    shown: list[Row] = []
+    for start in range(0, len(step_ids), AT_ONCE):
+        ids = step_ids[start : start + AT_ONCE]
+        if any(says):
+            said += yield Fetch(SAID, {"ids": ids})
+        if any(shows):
+            shown += yield Fetch(SHOWN, {"ids": ids})
+    return _named(OUTPUT_NAMES, said), _named(DISPLAY_NAMES, shown)
 
 
 def _named(names: Sequence[str], rows: Iterable[Row]) -> list[dict[str, Any]]:

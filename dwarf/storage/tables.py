@@ -368,6 +368,46 @@ knowledge = Table(
     **_MYSQL,
 )
 
+output = Table(
+    "dwarf_output",
+    metadata,
+    _id("step_id", primary_key=True, autoincrement=False),
+    Column("run", Integer, primary_key=True, autoincrement=False),  # the number of the lease under which the task ran
+    Column("part", Integer, primary_key=True, autoincrement=False),  # counts within the run
+    _big("flow_id", since=2),
+    _int("attempt", since=2),
+    _flag("is_stream", since=2),
+    _int("first_line", since=2),  # the number of its first line within the run: where it leaps, lines were left out
+    _int("line_count", since=2),  # 0 for a stream
+    _big("began_at", since=2),  # the time of its first line
+    _big("written_at", since=2),
+    _string("name", 200, since=2),  # of a stream
+    _payload("body", since=2),  # lines: milliseconds after the first one, source, text, level, logger
+    Index("dwarf_output_flow", "flow_id", "written_at", info={"since": 2}),
+    info={"since": 2},
+    **_MYSQL,
+)
+
+displays = Table(
+    "dwarf_displays",
+    metadata,
+    _id("display_id", primary_key=True, autoincrement=False),  # from the ids of steps, so that it can hold blobs
+    _big("step_id", since=2),
+    _big("flow_id", since=2),
+    _string("slot", 208, since=2),  # "=" and the name, or "#" and which one it is of those without a name
+    _int("attempt", since=2),
+    _int("run", since=2),
+    _int("number", since=2),  # which display of its run
+    _big("shown_at", since=2),
+    _big("written_at", since=2),
+    _string("name", 200, since=2),
+    _payload("data", "members", since=2),  # a text for each type
+    Index("dwarf_displays_step", "step_id", info={"since": 2}),
+    Index("dwarf_displays_flow", "flow_id", "written_at", info={"since": 2}),
+    info={"since": 2},
+    **_MYSQL,
+)
+
 migrations = Table(
     "dwarf_migrations",
     metadata,

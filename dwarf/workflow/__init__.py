@@ -9,6 +9,8 @@ from dwarf.workflow.graph import Graph as Graph
 from dwarf.workflow.graph import Limit as Limit
 from dwarf.workflow.graph import Node as Node
 from dwarf.workflow.graph import Transition as Transition
+from dwarf.workflow.output import Display as Display
+from dwarf.workflow.output import LogLine as LogLine
 from dwarf.workflow.policies import Cache as Cache
 from dwarf.workflow.policies import Retry as Retry
 from dwarf.workflow.reducers import Reducer as Reducer
@@ -26,12 +28,14 @@ __all__ = [
     "END",
     "Answered",
     "Cache",
+    "Display",
     "Finding",
     "Flow",
     "FlowSummary",
     "FlowUpdate",
     "Graph",
     "Limit",
+    "LogLine",
     "Node",
     "Outcome",
     "Reducer",

@@ -16,6 +16,7 @@ from dwarf.workflow.overwrites import bare, is_overwrite, overwrite, refused
 from dwarf.workflow.parks import (
     Reading,
     backoff_ms,
+    checked_label,
     checked_name,
     checked_progress,
     decode_fields,
@@ -30,6 +31,7 @@ from dwarf.workflow.values import from_json, to_json
 if TYPE_CHECKING:
     from dwarf.workflow.flow_reads import Reads
     from dwarf.workflow.graph import Graph
+    from dwarf.workflow.output import TaskOutput
 
 JSON: TypeAlias = Any
 M = TypeVar("M")
@@ -50,7 +52,8 @@ class Flow(MutableMapping[str, JSON]):
 
     __slots__ = (
         "__weakref__", "_baggage", "_book", "_born", "_callers", "_changes", "_claimed_at_ms", "_created_at_ms",
-        "_delay_ms", "_executor", "_gathered", "_goto", "_in_fan_out", "_misfit", "_on_progress", "_park", "_reads",
+        "_delay_ms", "_executor", "_gathered", "_goto", "_in_fan_out", "_misfit", "_on_progress", "_output", "_park",
+        "_reads",
         "_scheduled_at_ms", "_spent", "_state", "_step_created_at_ms", "_updated_at_ms", "attempt", "key", "node",
         "step_key",
     )  # fmt: skip
@@ -81,6 +84,7 @@ class Flow(MutableMapping[str, JSON]):
         gathered: Mapping[str, str] = _NOTHING,
         scheduled_at_ms: int = 0,
         executor: str = "",
+        output: Callable[[], TaskOutput] | None = None,
     ) -> None:
         """For the engine and for tests.
 
@@ -105,13 +109,12 @@ class Flow(MutableMapping[str, JSON]):
         self._misfit = ""
         self._claimed_at_ms = claimed_at_ms
         self._born = monotonic()
-        self._on_progress = on_progress
+        self._on_progress, self._output = on_progress, output
         self._in_fan_out = in_fan_out
         self._gathered = gathered
         self._scheduled_at_ms = scheduled_at_ms
         self._executor = executor
-        self._goto = ""
-        self._delay_ms = 0
+        self._goto, self._delay_ms = "", 0
         self._park: Park | None = None
         self._spent: tuple[float, float] | None = None  # when the call of the task began and ended, as its host tells
         self._reads: Reads | None = None
@@ -384,6 +387,38 @@ class Flow(MutableMapping[str, JSON]):
         if self._on_progress is not None:
             with suppress(Exception):  # showing progress must not fail the work; the receiver reports its own faults
                 self._on_progress(*numbers)
+
+    def stream(self, text: str, *, name: str = "") -> None:
+        """Append to a text that is read while it grows: the tokens of a model, a protocol. Views show it as it comes.
+
+        It is kept with the step, and written at most four times a second. ``name`` tells several streams of a step
+        apart. A step that is run again begins anew. What goes beyond four million characters is left out, and said
+        so::
+
+            for token in model.generate(prompt):
+                flow.stream(token)
+        """
+        if not isinstance(text, str):
+            raise InvalidRequest(f"a stream takes text, not {type(text).__name__}")
+        name = checked_label(name)
+        if self._output is not None:
+            self._output().stream(str.__str__(text), name)
+
+    def display(self, value: Any, *, name: str = "") -> None:
+        """Show a value under the node, in the panel, the report and the history: a figure, a frame, an image, Markdown.
+
+        What is kept is made at once, from the value's rich representation, or its repr where it has none. A display of
+        the same ``name`` is replaced; those without a name come one after the other, and are replaced in that order
+        where the task is run again. StateError where a step would keep more than 16 MB::
+
+            flow.display(figure, name="loss")
+        """
+        from dwarf.workflow.displaying import bundle_of
+
+        name = checked_label(name)
+        bundle = bundle_of(value)
+        if self._output is not None:
+            self._output().show(name, bundle)
 
     def _called_here(self) -> None:
         """The coroutine or thread that runs now is the task's own: its calls come in the order of the task's code."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 JSON: TypeAlias = Any
 
 
+LONGEST_LABEL = 200
+
+
 def make_interrupt(payload: Any, timeout: Any, default: Any, key: Any = "") -> tuple[Interrupt, Any]:
     """An Interrupt from the arguments of ``flow.interrupt``, and the schema as the task has given it (None: none).
 
@@ -186,6 +189,15 @@ def backoff_ms(delay: Any, factor: Any, max_delay: Any, attempt: int) -> int:
 def checked_progress(done: Any, total: Any, message: Any) -> tuple[float, float | None, str]:
     """The arguments of ``flow.progress``; InvalidRequest for numbers that are none, or negative."""
     return _count(done, "done"), None if total is None else _count(total, "total"), str(message)
+
+
+def checked_label(name: object) -> str:
+    """The name of a stream or a display; InvalidRequest for what is no text, or a long one."""
+    if not isinstance(name, str):
+        raise InvalidRequest(f"a name is a text, not {type(name).__name__}")
+    if len(name) > LONGEST_LABEL:
+        raise InvalidRequest(f"a name has at most {LONGEST_LABEL} characters")
+    return name.encode("utf-8", "replace").decode()
 
 
 def _count(value: Any, what: str) -> float:

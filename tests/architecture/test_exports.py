@@ -7,7 +7,8 @@ import dwarf.errors
 
 PURE_NAMES = set(
     (
-        "END Answered Cache Finding Flow FlowSummary FlowUpdate Graph Limit Node Outcome Reducer Retry Status Step SubFlow "
+        "END Answered Cache Display Finding Flow FlowSummary FlowUpdate Graph Limit LogLine Node Outcome Reducer Retry "
+        "Status Step SubFlow "
         "Transition register_type task"
     ).split()
 )

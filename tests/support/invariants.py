@@ -80,7 +80,14 @@ _RULES = {
             NOT EXISTS (SELECT 1 FROM dwarf_blobs b WHERE b.blob_hash = r.blob_hash)
             OR NOT EXISTS (SELECT 1 FROM dwarf_flows f WHERE f.flow_id = r.flow_id)
             OR (r.holder_id <> -r.flow_id AND NOT EXISTS
-                (SELECT 1 FROM dwarf_steps s WHERE s.step_id = r.holder_id AND s.flow_id = r.flow_id))""",
+                (SELECT 1 FROM dwarf_steps s WHERE s.step_id = r.holder_id AND s.flow_id = r.flow_id)
+                AND NOT EXISTS
+                (SELECT 1 FROM dwarf_displays d WHERE d.display_id = r.holder_id AND d.flow_id = r.flow_id))""",
+    "something is said or shown by no step": """
+        SELECT o.step_id, o.flow_id FROM dwarf_output o WHERE NOT EXISTS
+            (SELECT 1 FROM dwarf_steps s WHERE s.step_id = o.step_id AND s.flow_id = o.flow_id)
+        UNION ALL SELECT d.step_id, d.flow_id FROM dwarf_displays d WHERE NOT EXISTS
+            (SELECT 1 FROM dwarf_steps s WHERE s.step_id = d.step_id AND s.flow_id = d.flow_id)""",
 }
 _STATEMENTS = {rule: Statement("invariant", text(query)) for rule, query in _RULES.items()}
 

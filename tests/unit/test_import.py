@@ -53,9 +53,9 @@ print([name for name in {HEAVY!r} if name in sys.modules])
 
 def test_the_exported_names() -> None:
     assert dwarf.__all__ == [
-        "END", "Answered", "ConditionError", "ConfigError", "DwarfError", "EngineClosed", "Finding", "Flow", "FlowCancelled", "FlowFailed",
+        "END", "Answered", "Cache", "ConditionError", "ConfigError", "Display", "DwarfError", "EngineClosed", "Finding", "Flow", "FlowCancelled", "FlowFailed",
         "FlowInterrupted", "FlowNotFound", "FlowStopped", "FlowSummary", "FlowUpdate", "Graph", "GraphError",
-        "GraphNotFound", "GraphWarning", "InterruptTimeout", "InvalidRequest", "Limit", "Node", "NotFound", "Outcome", "Parked",
+        "GraphNotFound", "GraphWarning", "InterruptTimeout", "InvalidRequest", "Limit", "LogLine", "Node", "NotFound", "Outcome", "Parked",
         "PromptNeedsHuman", "Reducer", "ReducerError", "Retry", "StateConflict", "StateError", "Status", "Step", "StepNotFound",
         "StorageError", "SubFlow", "SubgraphFailed", "TaskError", "TaskNotFound", "ThreadNotFound", "Transition",
         "WaitTimeout", "__version__", "register_type", "task",

@@ -11,12 +11,12 @@ from sqlalchemy import bindparam, select
 from dwarf.core.keys import Key, parse_key
 from dwarf.errors import InvalidRequest, StateConflict
 from dwarf.storage.claims import GRAPH
-from dwarf.storage.forking import ORIGIN_FLOWS, find_flow
-from dwarf.storage.moving.lines import FLOW_COLUMNS, STEP_COLUMNS, line_of, line_with
+from dwarf.storage.forking import FLOW_NAMES, ORIGIN_FLOWS, find_flow, read_said
+from dwarf.storage.moving.lines import FLOW_COLUMNS, SAID_COLUMNS, SHOWN_COLUMNS, STEP_COLUMNS, line_of, line_with
 from dwarf.storage.payloads.blobs import read_blobs
 from dwarf.storage.payloads.cutting import names_in
 from dwarf.storage.script import Fetch, Script, Statement
-from dwarf.storage.tables import Payload, flows, steps
+from dwarf.storage.tables import Payload, displays, flows, steps
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.status import Status
 
@@ -29,11 +29,10 @@ TREE_ROWS = Statement(
     raw=True,
 )
 
-_FLOW_NAMES = tuple(column.name for column in flows.columns)
 _STEP_NAMES = tuple(column.name for column in steps.columns)
 _PARTS = {
     column.name: column.type.parts
-    for column in (*flows.columns, *steps.columns)
+    for column in (*flows.columns, *steps.columns, *displays.columns)
     if isinstance(column.type, Payload) and column.type.parts
 }
 
@@ -53,7 +52,7 @@ def read_export(key: Key) -> Script[Exported]:
     if place.parent_flow_id:
         raise InvalidRequest("a child flow is exported with its root flow: use the root flow's key")
     rows = yield Fetch(ORIGIN_FLOWS, {"root": key.id})
-    found = [dict(zip(_FLOW_NAMES, row, strict=True)) for row in rows]
+    found = [dict(zip(FLOW_NAMES, row, strict=True)) for row in rows]
     root = next((flow for flow in found if flow["flow_id"] == key.id), None)
     if root is None or root["delete_after_ms"]:
         raise StateConflict("the flow is being deleted")
@@ -66,8 +65,13 @@ def read_export(key: Key) -> Script[Exported]:
         graph_hash = flow["graph_hash"]
         if graph_hash not in graphs:
             ((graphs[graph_hash],),) = yield Fetch(GRAPH, {"graph_hash": graph_hash})
-    blobs = {name for row in (*found, *known) for name in _blobs_of(row)}
-    return Exported(graphs, sorted(blobs), list(_lines(root, found, known)))
+    said, shown = yield from read_said(sorted(row["step_id"] for row in known), found)
+    told = [
+        *(line_of("said", SAID_COLUMNS, row) for row in said),
+        *(line_of("shown", SHOWN_COLUMNS, row) for row in shown),
+    ]
+    blobs = {name for row in (*found, *known, *shown) for name in _blobs_of(row)}
+    return Exported(graphs, sorted(blobs), list(_lines(root, found, known, told)))
 
 
 def graph_line(graph_hash: str, body: str) -> str:
@@ -89,7 +93,10 @@ def _blobs_of(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _lines(
-    root: Mapping[str, Any], found: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]]
+    root: Mapping[str, Any],
+    found: Iterable[Mapping[str, Any]],
+    known: Iterable[Mapping[str, Any]],
+    told: Iterable[str],
 ) -> Iterator[str]:
     children: dict[int, list[Mapping[str, Any]]] = {}
     for flow in found:
@@ -103,6 +110,7 @@ def _lines(
         count += 1
         answers = _without_tokens(step["answers"])
         yield line_of("step", STEP_COLUMNS, {**step, "answers": answers})
+    yield from told
     yield dumps({"kind": "end", "flows": len(order), "steps": count})
 
 

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dwarf.core.limits import LimitRule
 from dwarf.core.plan import Plan
 from dwarf.errors import ConditionError, GraphError, InvalidRequest, StateError
-from dwarf.storage.moving.lines import FLOW_COLUMNS, FORMAT, STEP_COLUMNS, VERSION, BadLine, read_columns
+from dwarf.storage.moving.lines import (
+    FLOW_COLUMNS,
+    FORMAT,
+    SAID_COLUMNS,
+    SHOWN_COLUMNS,
+    STEP_COLUMNS,
+    VERSION,
+    BadLine,
+    read_columns,
+)
 from dwarf.storage.payloads.cutting import Gaps
-from dwarf.storage.tables import Payload, flows, steps
+from dwarf.storage.tables import Payload, displays, flows, steps
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.jsontext import JSON, dumps, loads
+from dwarf.workflow.output import SOURCES
 from dwarf.workflow.signals import Answer
 from dwarf.workflow.status import Status
 
@@ -23,7 +33,7 @@ Freeze = Callable[[Graph, Mapping[str, JSON]], tuple[str, str, Plan]]
 
 PARTS: Mapping[str, str] = {
     column.name: column.type.parts
-    for column in (*flows.columns, *steps.columns)
+    for column in (*flows.columns, *steps.columns, *displays.columns)
     if isinstance(column.type, Payload) and column.type.parts
 }
 
@@ -40,6 +50,8 @@ class Tree:
 
     flows: dict[int, dict[str, Any]] = field(default_factory=dict)  # the root first, parents before their children
     steps: dict[int, dict[str, Any]] = field(default_factory=dict)
+    said: list[dict[str, Any]] = field(default_factory=list)
+    shown: list[dict[str, Any]] = field(default_factory=list)
     plans: dict[int, tuple[str, str, Plan]] = field(default_factory=dict)  # by flow
     blobs: set[str] = field(default_factory=set)
 
@@ -60,6 +72,8 @@ class Reader:
             "blob": self._blob,
             "flow": self._flow,
             "step": self._step,
+            "said": self._said,
+            "shown": self._shown,
             "end": self._end,
         }
 
@@ -140,6 +154,23 @@ class Reader:
         _check_step(step, tree.plans[step["flow_id"]][2])
         self._note_blobs(step, tree)
         tree.steps[step["step_id"]] = step
+
+    def _said(self, line: Mapping[str, JSON]) -> None:
+        tree, said = self._told(SAID_COLUMNS, line)
+        if not all(isinstance(told, list) and _is_line(*told) for told in said["body"]):
+            raise BadLine("what was said is a list of lines, each a list of numbers and texts")
+        tree.said.append(said)
+
+    def _shown(self, line: Mapping[str, JSON]) -> None:
+        tree, shown = self._told(SHOWN_COLUMNS, line)
+        self._note_blobs(shown, tree)
+        tree.shown.append(shown)
+
+    def _told(self, columns: Sequence[Any], line: Mapping[str, JSON]) -> tuple[Tree, dict[str, Any]]:
+        tree, row = self._tree, read_columns(columns, line)
+        if tree is None or row["step_id"] not in tree.steps:
+            raise BadLine("the step has not come before it")
+        return tree, row
 
     def _note_blobs(self, row: Mapping[str, Any], tree: Tree) -> None:
         for name, parts in PARTS.items():
@@ -224,6 +255,11 @@ def _check_step(step: Mapping[str, Any], plan: Plan) -> None:
             raise BadLine("what was asked for an answer is an object")
         if not all(isinstance(answer.get(name, 0), int) for name in ("askedAt", "answeredAt")):
             raise BadLine("the times of an answer are milliseconds")
+
+
+def _is_line(offset: JSON = None, source: JSON = None, *texts: JSON) -> bool:
+    numbers = type(offset) is int and type(source) is int and 0 <= source < len(SOURCES)
+    return numbers and 1 <= len(texts) <= 3 and all(isinstance(text, str) for text in texts)
 
 
 def _is_progress(done: JSON = None, total: JSON = None, text: JSON = None, *more: JSON) -> bool:

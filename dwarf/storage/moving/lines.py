@@ -2,8 +2,8 @@
 
 A line is an object with a member ``kind``. ``header`` comes first. A ``graph`` and a ``blob`` come before what refers
 to them. A tree is its ``flow`` lines, the root first and each flow behind its parent, then its ``step`` lines, then
-``end`` with the numbers of both. Ids are those of the database it comes from, and count within the tree alone. What is
-empty or 0 is left out.
+what its tasks have ``said`` and ``shown``, then ``end`` with the numbers of flows and steps. Ids are those of the
+database it comes from, and count within the tree alone. What is empty or 0 is left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Float, Integer, SmallInteger
 
-from dwarf.storage.tables import Payload, flows, steps
+from dwarf.storage.tables import Payload, displays, flows, output, steps
 from dwarf.workflow.jsontext import JSON, dumps
 
 FORMAT: Final = "dwarf flows"
@@ -29,10 +29,17 @@ _STEP_OWN: Final = frozenset("token task_url asleep lease_expires lease_seq cras
 FLOW_COLUMNS: Final = tuple(column for column in flows.columns if column.name not in _FLOW_OWN)
 STEP_COLUMNS: Final = tuple(column for column in steps.columns if column.name not in _STEP_OWN)
 
-_OBJECTS: Final = frozenset({"baggage", "called", "final_state", "interrupt", "refs", "changes", "state", "tags"})
-_ARRAYS: Final = frozenset({"answers", "answered_by", "progress", "warnings"})
+SAID_COLUMNS: Final = tuple(column for column in output.columns if column.name != "flow_id")
+SHOWN_COLUMNS: Final = tuple(column for column in displays.columns if column.name not in ("display_id", "flow_id"))
+
+_OBJECTS: Final = frozenset(
+    {"baggage", "called", "data", "final_state", "interrupt", "refs", "changes", "state", "tags"}
+)
+_ARRAYS: Final = frozenset({"answers", "answered_by", "body", "progress", "warnings"})
 _LATEST: Final = 253_370_764_800_000  # the year 9999: no time is later
-_TIMES: Final = frozenset({"created_at", "started_at", "updated_at", "not_before", "interrupt_deadline"})
+_TIMES: Final = frozenset(
+    "created_at started_at updated_at not_before interrupt_deadline began_at written_at shown_at".split()
+)
 # Readers of lines split texts there too, and JSON allows these characters within strings.
 _BREAKS: Final = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 

@@ -8,18 +8,20 @@ from typing import Any
 
 from dwarf.core.keys import format_key
 from dwarf.storage.effects import Effects
-from dwarf.storage.forking import AT_ONCE, COPY_FLOW, COPY_STEP
+from dwarf.storage.forking import AT_ONCE, COPY_DISPLAY, COPY_FLOW, COPY_OUTPUT, COPY_STEP
 from dwarf.storage.moving.importing import PARTS, Tree
 from dwarf.storage.payloads.blobs import Holder, keep_blobs
 from dwarf.storage.payloads.cutting import Gaps
 from dwarf.storage.rows import INSERT_TAG, tag_rows
 from dwarf.storage.script import InsertMany, Script
-from dwarf.storage.tables import flows, steps
+from dwarf.storage.tables import displays, flows, output, steps
 from dwarf.workflow.jsontext import JSON, dumps
 from dwarf.workflow.status import Status
 
 _FLOW_NAMES = tuple(column.name for column in flows.columns)
 _STEP_NAMES = tuple(column.name for column in steps.columns)
+_SAID_NAMES = tuple(column.name for column in output.columns)
+_SHOWN_NAMES = tuple(column.name for column in displays.columns)
 
 
 @dataclass(slots=True)
@@ -33,6 +35,8 @@ class Arrived:
     flows: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
     tags: list[dict[str, Any]] = field(default_factory=list)
+    said: list[dict[str, Any]] = field(default_factory=list)
+    shown: list[dict[str, Any]] = field(default_factory=list)
     blobs: set[tuple[Holder, str]] = field(default_factory=set)  # which row refers to which
 
 
@@ -54,9 +58,9 @@ class Placer:
         self._names = {name: hashed(body) for name, body in bodies.items()}
 
     def place(self, tree: Tree, flow_ids: Sequence[int], step_ids: Sequence[int]) -> Arrived:
-        """The rows of a tree. There are as many new ids as it has flows and steps."""
+        """The rows of a tree. There are as many new ids as it has flows, and as it has steps and displays."""
         new_flows = dict(zip(tree.flows, flow_ids, strict=True))
-        new_steps = dict(zip(tree.steps, step_ids, strict=True))
+        new_steps = dict(zip(tree.steps, step_ids[: len(tree.steps)], strict=True))
         tokens = {flow_id: self._token() for flow_id in tree.flows}
         keys = {str(old): format_key(self._shard, new, tokens[old]) for old, new in new_flows.items()}
         root = next(iter(tree.flows))
@@ -100,12 +104,18 @@ class Placer:
                 "engine_id": self._engine_id,
             }
             arrived.steps.append(self._row(_STEP_NAMES, row, arrived))
+        for told in (*tree.said, *tree.shown):
+            old = told["step_id"]
+            told.update(step_id=new_steps[old], flow_id=new_flows[tree.steps[old]["flow_id"]])
+        arrived.said = [self._row(_SAID_NAMES, row, arrived) for row in tree.said]
+        for row, display_id in zip(tree.shown, step_ids[len(tree.steps) :], strict=True):
+            arrived.shown.append(self._row(_SHOWN_NAMES, {**row, "display_id": display_id}, arrived))
         return arrived
 
     def _row(self, names: Sequence[str], given: Mapping[str, Any], arrived: Arrived) -> dict[str, Any]:
         """A whole row, with its JSON as text and blobs by their names here. What is not given is empty or 0."""
         row: dict[str, Any] = {}
-        holder = Holder(given["flow_id"], given.get("step_id", 0))
+        holder = Holder(given["flow_id"], given.get("display_id") or given.get("step_id", 0))
         for name in names:
             value = given.get(name, "" if name in _TEXTS else 0)
             if name in PARTS and value:
@@ -118,7 +128,8 @@ class Placer:
         return row
 
 
-_TEXTS = frozenset(column.name for column in (*flows.columns, *steps.columns) if column.type.python_type is str)
+_COLUMNS = (*flows.columns, *steps.columns, *output.columns, *displays.columns)
+_TEXTS = frozenset(column.name for column in _COLUMNS if column.type.python_type is str)
 
 
 def write_arrived(arrived: Arrived, effects: Effects) -> Script[None]:
@@ -126,7 +137,12 @@ def write_arrived(arrived: Arrived, effects: Effects) -> Script[None]:
     effects.graphs.update(arrived.graphs)
     if arrived.blobs:
         yield from keep_blobs(arrived.bodies, arrived.blobs)
-    for statement, rows in ((COPY_FLOW, arrived.flows), (COPY_STEP, arrived.steps)):
+    for statement, rows in (
+        (COPY_FLOW, arrived.flows),
+        (COPY_STEP, arrived.steps),
+        (COPY_OUTPUT, arrived.said),
+        (COPY_DISPLAY, arrived.shown),
+    ):
         for start in range(0, len(rows), AT_ONCE):
             yield InsertMany(statement, rows[start : start + AT_ONCE])
     if arrived.tags:

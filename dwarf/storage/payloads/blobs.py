@@ -30,7 +30,6 @@ REFER = Statement(
     "refer_to_blob",
     insert(blob_refs).values({column: bindparam(column.name) for column in blob_refs.columns}),
 )
-HELD = Statement("blobs_of_flows", select(blob_refs.c.blob_hash).where(in_ids(blob_refs.c.flow_id, "ids")).distinct())
 HELD_BY_ROWS = Statement(
     "blobs_of_rows", select(blob_refs.c.holder_id, blob_refs.c.blob_hash).where(in_ids(blob_refs.c.holder_id, "ids"))
 )
@@ -39,6 +38,7 @@ FORGET_ONE = Statement(
     "forget_blob",
     delete(blob_refs).where(blob_refs.c.holder_id == bindparam("id"), blob_refs.c.blob_hash == bindparam("hash")),
 )
+FORGET_HOLDERS = Statement("forget_holders", delete(blob_refs).where(in_ids(blob_refs.c.holder_id, "ids")))
 FREE = Statement("free_blobs", delete(blobs).where(_NAMED, ~exists().where(blob_refs.c.blob_hash == blobs.c.blob_hash)))
 FLOWS_OF_STEPS = Statement(
     "flows_of_steps", select(steps.c.step_id, steps.c.flow_id).where(in_ids(steps.c.step_id, "ids"))
@@ -51,7 +51,7 @@ _PARTS = [column.type.parts for column in _LARGE_COLUMNS if isinstance(column.ty
 
 
 class Holder(NamedTuple):
-    """A row that refers to blobs: a step, or a flow's own row, with the step id 0."""
+    """A row that refers to blobs: a step, a display (by its own id), or a flow's own row, with the step id 0."""
 
     flow_id: int
     step_id: int
@@ -111,11 +111,18 @@ def forget_overwritten(kept: Mapping[int, Collection[str]]) -> Script[None]:
         yield from _free({name for _, name in stale})
 
 
-def release_blobs(flow_ids: Collection[int]) -> Script[None]:
-    """Forget what flows refer to, and free the blobs to which nothing refers any more."""
-    names = {name for (name,) in (yield Fetch(HELD, {"ids": flow_ids}))}
+def release_blobs(flow_ids: Collection[int], names: Collection[str]) -> Script[None]:
+    """Forget that flows refer to these blobs, and free those to which nothing refers any more."""
     if names:
         yield Execute(FORGET, {"ids": flow_ids})
+        yield from _free(names)
+
+
+def free_holders(holder_ids: Collection[int]) -> Script[None]:
+    """The same for rows that are gone."""
+    names = {name for _, name in (yield Fetch(HELD_BY_ROWS, {"ids": holder_ids}))}
+    if names:
+        yield Execute(FORGET_HOLDERS, {"ids": holder_ids})
         yield from _free(names)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from dwarf.storage.compiling import dialect_of
 from dwarf.storage.script import Statement
-from dwarf.storage.tables import Payload, flows, steps
+from dwarf.storage.tables import Payload, displays, flows, steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def _read(statement: Statement) -> Layout:
 
 def _owner(statement: Statement) -> tuple[str, bool]:
     clause = statement.clause
-    if isinstance(clause, Insert) and clause.table in (flows, steps):
+    if isinstance(clause, Insert) and clause.table in (flows, steps, displays):
         return "flow_id", False
     if isinstance(clause, Update) and clause.table in (flows, steps):
         return "id", clause.table is steps

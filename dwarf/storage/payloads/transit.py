@@ -224,8 +224,8 @@ class Payloads:
         if layout.owner_is_step:
             flow_of = dict((yield Fetch(FLOWS_OF_STEPS, {"ids": sorted(set(owners))})))
         for owner, found in zip(owners, cuts, strict=True):
-            step_id = owner if layout.owner_is_step else found.row.get("step_id", 0)
-            holder = Holder(flow_of.get(owner, owner), step_id)
+            row_id = owner if layout.owner_is_step else found.row.get("display_id") or found.row.get("step_id", 0)
+            holder = Holder(flow_of.get(owner, owner), row_id)
             wanted.update((holder, name) for name in found.bodies)
             bodies.update((name, body) for name, body in found.bodies.items() if body)
         yield from self._drive(partial(keep_blobs, bodies, wanted))

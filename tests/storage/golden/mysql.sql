@@ -58,11 +58,6 @@ FROM dwarf_steps
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 ORDER BY dwarf_steps.not_before
  LIMIT 1) AS anon_2;
 
--- blobs_of_flows
-SELECT DISTINCT dwarf_blob_refs.blob_hash
-FROM dwarf_blob_refs
-WHERE dwarf_blob_refs.flow_id IN %s;
-
 -- blobs_of_rows
 SELECT dwarf_blob_refs.holder_id, dwarf_blob_refs.blob_hash
 FROM dwarf_blob_refs
@@ -125,8 +120,14 @@ WHERE dwarf_flows.flow_id IN %s;
 -- converge_ended
 UPDATE dwarf_steps SET status=%s, parked=0, updated_at=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running';
 
+-- copy_display
+INSERT INTO dwarf_displays (display_id, step_id, flow_id, slot, attempt, run, number, shown_at, written_at, name, data) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
+
 -- copy_flow
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
+
+-- copy_output
+INSERT INTO dwarf_output (step_id, run, part, flow_id, attempt, is_stream, first_line, line_count, began_at, written_at, name, body) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
 -- copy_step
 INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings, called, answered_by, ran_us, waited_us, code, cached_from) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
@@ -184,6 +185,21 @@ SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.cha
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN %s;
 
+-- displays_of_one_step
+SELECT dwarf_displays.step_id, dwarf_displays.attempt, dwarf_displays.run, dwarf_displays.number, dwarf_displays.shown_at, dwarf_displays.written_at, dwarf_displays.name, dwarf_displays.data, dwarf_steps.token, dwarf_steps.node, dwarf_displays.display_id
+FROM dwarf_displays INNER JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_displays.step_id
+WHERE dwarf_displays.step_id = %s AND dwarf_displays.written_at >= %s;
+
+-- displays_of_steps
+SELECT dwarf_displays.display_id, dwarf_displays.step_id, dwarf_displays.slot
+FROM dwarf_displays
+WHERE dwarf_displays.step_id IN %s;
+
+-- displays_of_tree
+SELECT dwarf_displays.step_id, dwarf_displays.attempt, dwarf_displays.run, dwarf_displays.number, dwarf_displays.shown_at, dwarf_displays.written_at, dwarf_displays.name, dwarf_displays.data, dwarf_steps.token, dwarf_steps.node, dwarf_displays.display_id
+FROM dwarf_displays INNER JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_displays.step_id INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_displays.flow_id
+WHERE dwarf_flows.root_flow_id = %s AND dwarf_displays.written_at >= %s;
+
 -- doom_of_root
 SELECT dwarf_flows.delete_after_ms
 FROM dwarf_flows
@@ -195,8 +211,20 @@ FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms > 0 AND dwarf_flows.updated_at + dwarf_flows.delete_after_ms <= %s ORDER BY dwarf_flows.delete_after_ms, dwarf_flows.updated_at
  LIMIT %s;
 
+-- drop_displays
+DELETE FROM dwarf_displays WHERE dwarf_displays.display_id IN %s;
+
+-- drop_displays_of_flows
+DELETE FROM dwarf_displays WHERE dwarf_displays.flow_id IN %s;
+
 -- drop_flows
 DELETE FROM dwarf_flows WHERE dwarf_flows.flow_id IN %s;
+
+-- drop_output_of_flows
+DELETE FROM dwarf_output WHERE dwarf_output.flow_id IN %s;
+
+-- drop_output_part
+DELETE FROM dwarf_output WHERE dwarf_output.step_id = %s AND dwarf_output.run = %s AND dwarf_output.part = %s;
 
 -- drop_steps
 DELETE FROM dwarf_steps WHERE dwarf_steps.flow_id IN %s;
@@ -271,6 +299,11 @@ SELECT dwarf_flows.idempotency_key, dwarf_flows.flow_id, dwarf_flows.token, dwar
 FROM dwarf_flows
 WHERE dwarf_flows.idempotency_key = %s;
 
+-- flow_ended
+SELECT dwarf_flows.status
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = %s;
+
 -- flow_movement
 SELECT count(*) AS count_1, max(dwarf_steps.updated_at) AS max_1, sum(length(dwarf_steps.progress)) AS sum_1, sum(dwarf_steps.lease_seq + dwarf_steps.attempt) AS sum_2, sum(CASE WHEN (dwarf_steps.status = 'running') THEN %s ELSE %s END) AS sum_3, sum(CASE WHEN (dwarf_steps.status = 'interrupted') THEN %s ELSE %s END) AS sum_4, sum(CASE WHEN (dwarf_steps.status = 'completed') THEN %s ELSE %s END) AS sum_5
 FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
@@ -330,6 +363,9 @@ DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id = %s AND dwarf_blob_
 
 -- forget_blobs
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.flow_id IN %s;
+
+-- forget_holders
+DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id IN %s;
 
 -- forget_starts
 DELETE FROM dwarf_limit_starts WHERE dwarf_limit_starts.limit_name = %s AND dwarf_limit_starts.started_at <= %s;
@@ -397,11 +433,17 @@ FROM dwarf_steps;
 -- insert_blob
 INSERT INTO dwarf_blobs (blob_hash, body) VALUES (%s, %s);
 
+-- insert_display
+INSERT INTO dwarf_displays (display_id, step_id, flow_id, slot, attempt, run, number, shown_at, written_at, name, data) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
+
 -- insert_flow
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', '', %s, '');
 
 -- insert_graph
 INSERT INTO dwarf_graphs (graph_hash, body) VALUES (%s, %s);
+
+-- insert_output
+INSERT INTO dwarf_output (step_id, run, part, flow_id, attempt, is_stream, first_line, line_count, began_at, written_at, name, body) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
 -- insert_ready_step
 INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (%s, %s, %s, %s, %s, %s, 'running', %s, %s, %s, %s, 100, '', 1.0, %s, 0, (%s + %s + %s), 1, '', '', %s, %s, %s, %s, '', '', '', '', '', %s, '', %s);
@@ -485,6 +527,15 @@ DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id = %s AND dwarf_replica
 
 -- leave_tasks
 DELETE FROM dwarf_knowledge WHERE dwarf_knowledge.engine_id = %s;
+
+-- left_by_flows
+SELECT dwarf_blob_refs.blob_hash
+FROM dwarf_blob_refs
+WHERE dwarf_blob_refs.flow_id IN %s UNION SELECT '1'
+FROM dwarf_output
+WHERE dwarf_output.flow_id IN %s UNION SELECT '2'
+FROM dwarf_displays
+WHERE dwarf_displays.flow_id IN %s;
 
 -- limit_gate
 UPDATE dwarf_limit_gates SET turn=(1 - dwarf_limit_gates.turn) WHERE dwarf_limit_gates.limit_name = %s;
@@ -1042,6 +1093,11 @@ SELECT dwarf_steps.step_id
 FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id IN %s AND dwarf_steps.status IN ('pending', 'running', 'interrupted') ORDER BY dwarf_flows.created_at DESC, dwarf_steps.step_id FOR UPDATE;
 
+-- lock_running_steps
+SELECT dwarf_steps.step_id, dwarf_steps.lease_seq
+FROM dwarf_steps
+WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 ORDER BY dwarf_steps.step_id FOR UPDATE SKIP LOCKED;
+
 -- lock_turn
 SELECT dwarf_flows.flow_id
 FROM dwarf_flows
@@ -1139,7 +1195,11 @@ FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flo
 WHERE dwarf_steps.step_id = %s AND dwarf_flows.root_flow_id = %s AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- origin_flows
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (EXISTS (SELECT *
+FROM dwarf_output
+WHERE dwarf_output.flow_id = dwarf_flows.flow_id)) THEN %s ELSE %s END AS says, CASE WHEN (EXISTS (SELECT *
+FROM dwarf_displays
+WHERE dwarf_displays.flow_id = dwarf_flows.flow_id)) THEN %s ELSE %s END AS shows
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = %s ORDER BY dwarf_flows.flow_id;
 
@@ -1152,6 +1212,16 @@ WHERE dwarf_flows.root_flow_id = %s ORDER BY dwarf_steps.step_id;
 SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.delete_after_ms
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = %s;
+
+-- output_of_step
+SELECT dwarf_output.step_id, dwarf_output.run, dwarf_output.part, dwarf_output.attempt, dwarf_output.is_stream, dwarf_output.first_line, dwarf_output.line_count, dwarf_output.began_at, dwarf_output.written_at, dwarf_output.name, dwarf_output.body, dwarf_steps.token, dwarf_steps.node
+FROM dwarf_output INNER JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_output.step_id
+WHERE dwarf_output.step_id = %s AND dwarf_output.written_at >= %s;
+
+-- output_of_tree
+SELECT dwarf_output.step_id, dwarf_output.run, dwarf_output.part, dwarf_output.attempt, dwarf_output.is_stream, dwarf_output.first_line, dwarf_output.line_count, dwarf_output.began_at, dwarf_output.written_at, dwarf_output.name, dwarf_output.body, dwarf_steps.token, dwarf_steps.node
+FROM dwarf_output INNER JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_output.step_id INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_output.flow_id
+WHERE dwarf_flows.root_flow_id = %s AND dwarf_output.written_at >= %s;
 
 -- overdue_in_tree
 SELECT count(*) AS count_1
@@ -1306,6 +1376,16 @@ SELECT dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = %s;
 
+-- running_steps
+SELECT dwarf_steps.step_id, dwarf_steps.lease_seq
+FROM dwarf_steps
+WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 ORDER BY dwarf_steps.step_id;
+
+-- said_by_steps
+SELECT dwarf_output.step_id, dwarf_output.run, dwarf_output.part, dwarf_output.flow_id, dwarf_output.attempt, dwarf_output.is_stream, dwarf_output.first_line, dwarf_output.line_count, dwarf_output.began_at, dwarf_output.written_at, dwarf_output.name, dwarf_output.body
+FROM dwarf_output
+WHERE dwarf_output.step_id IN %s;
+
 -- schema_versions
 SELECT dwarf_migrations.version
 FROM dwarf_migrations;
@@ -1314,6 +1394,11 @@ FROM dwarf_migrations;
 SELECT dwarf_secrets.value
 FROM dwarf_secrets
 WHERE dwarf_secrets.name = %s;
+
+-- shown_by_steps
+SELECT dwarf_displays.display_id, dwarf_displays.step_id, dwarf_displays.flow_id, dwarf_displays.slot, dwarf_displays.attempt, dwarf_displays.run, dwarf_displays.number, dwarf_displays.shown_at, dwarf_displays.written_at, dwarf_displays.name, dwarf_displays.data
+FROM dwarf_displays
+WHERE dwarf_displays.step_id IN %s;
 
 -- spawns
 SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.successor_id

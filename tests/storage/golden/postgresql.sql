@@ -55,11 +55,6 @@ FROM dwarf_steps
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 ORDER BY dwarf_steps.not_before
  LIMIT 1) AS anon_2;
 
--- blobs_of_flows
-SELECT DISTINCT dwarf_blob_refs.blob_hash
-FROM dwarf_blob_refs
-WHERE dwarf_blob_refs.flow_id = ANY(CAST($1 AS BIGINT[]));
-
 -- blobs_of_rows
 SELECT dwarf_blob_refs.holder_id, dwarf_blob_refs.blob_hash
 FROM dwarf_blob_refs
@@ -119,8 +114,14 @@ WHERE dwarf_flows.flow_id = ANY(CAST($1 AS BIGINT[]));
 -- converge_ended
 UPDATE dwarf_steps SET status=$1::VARCHAR, parked=0, updated_at=$2::BIGINT WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.status = 'running';
 
+-- copy_display
+INSERT INTO dwarf_displays (display_id, step_id, flow_id, slot, attempt, run, number, shown_at, written_at, name, data) VALUES ($1::BIGINT, $2::BIGINT, $3::BIGINT, $4::VARCHAR, $5::INTEGER, $6::INTEGER, $7::INTEGER, $8::BIGINT, $9::BIGINT, $10::VARCHAR, $11::VARCHAR);
+
 -- copy_flow
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::INTEGER, $17::VARCHAR, $18::FLOAT(53), $19::INTEGER, $20::BIGINT, $21::VARCHAR, $22::VARCHAR, $23::BIGINT, $24::BIGINT, $25::BIGINT, $26::VARCHAR, $27::VARCHAR, $28::VARCHAR, $29::VARCHAR, $30::BIGINT, $31::VARCHAR, $32::VARCHAR);
+
+-- copy_output
+INSERT INTO dwarf_output (step_id, run, part, flow_id, attempt, is_stream, first_line, line_count, began_at, written_at, name, body) VALUES ($1::BIGINT, $2::INTEGER, $3::INTEGER, $4::BIGINT, $5::INTEGER, $6::SMALLINT, $7::INTEGER, $8::INTEGER, $9::BIGINT, $10::BIGINT, $11::VARCHAR, $12::VARCHAR);
 
 -- copy_step
 INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings, called, answered_by, ran_us, waited_us, code, cached_from) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::INTEGER, $9::INTEGER, $10::BIGINT, $11::INTEGER, $12::INTEGER, $13::INTEGER, $14::INTEGER, $15::VARCHAR, $16::BIGINT, $17::BIGINT, $18::INTEGER, $19::VARCHAR, $20::FLOAT(53), $21::BIGINT, $22::SMALLINT, $23::BIGINT, $24::SMALLINT, $25::BIGINT, $26::BIGINT, $27::VARCHAR, $28::VARCHAR, $29::INTEGER, $30::BIGINT, $31::BIGINT, $32::BIGINT, $33::BIGINT, $34::VARCHAR, $35::VARCHAR, $36::VARCHAR, $37::VARCHAR, $38::VARCHAR, $39::VARCHAR, $40::VARCHAR, $41::VARCHAR, $42::VARCHAR, $43::VARCHAR, $44::VARCHAR, $45::BIGINT, $46::BIGINT, $47::VARCHAR, $48::VARCHAR);
@@ -178,6 +179,21 @@ SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.cha
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[]));
 
+-- displays_of_one_step
+SELECT dwarf_displays.step_id, dwarf_displays.attempt, dwarf_displays.run, dwarf_displays.number, dwarf_displays.shown_at, dwarf_displays.written_at, dwarf_displays.name, dwarf_displays.data, dwarf_steps.token, dwarf_steps.node, dwarf_displays.display_id
+FROM dwarf_displays JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_displays.step_id
+WHERE dwarf_displays.step_id = $1::BIGINT AND dwarf_displays.written_at >= $2::BIGINT;
+
+-- displays_of_steps
+SELECT dwarf_displays.display_id, dwarf_displays.step_id, dwarf_displays.slot
+FROM dwarf_displays
+WHERE dwarf_displays.step_id = ANY(CAST($1 AS BIGINT[]));
+
+-- displays_of_tree
+SELECT dwarf_displays.step_id, dwarf_displays.attempt, dwarf_displays.run, dwarf_displays.number, dwarf_displays.shown_at, dwarf_displays.written_at, dwarf_displays.name, dwarf_displays.data, dwarf_steps.token, dwarf_steps.node, dwarf_displays.display_id
+FROM dwarf_displays JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_displays.step_id JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_displays.flow_id
+WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_displays.written_at >= $2::BIGINT;
+
 -- doom_of_root
 SELECT dwarf_flows.delete_after_ms
 FROM dwarf_flows
@@ -189,8 +205,20 @@ FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms > 0 AND dwarf_flows.updated_at + dwarf_flows.delete_after_ms <= $1::BIGINT ORDER BY dwarf_flows.delete_after_ms, dwarf_flows.updated_at
  LIMIT $2::INTEGER;
 
+-- drop_displays
+DELETE FROM dwarf_displays WHERE dwarf_displays.display_id = ANY(CAST($1 AS BIGINT[]));
+
+-- drop_displays_of_flows
+DELETE FROM dwarf_displays WHERE dwarf_displays.flow_id = ANY(CAST($1 AS BIGINT[]));
+
 -- drop_flows
 DELETE FROM dwarf_flows WHERE dwarf_flows.flow_id = ANY(CAST($1 AS BIGINT[]));
+
+-- drop_output_of_flows
+DELETE FROM dwarf_output WHERE dwarf_output.flow_id = ANY(CAST($1 AS BIGINT[]));
+
+-- drop_output_part
+DELETE FROM dwarf_output WHERE dwarf_output.step_id = $1::BIGINT AND dwarf_output.run = $2::INTEGER AND dwarf_output.part = $3::INTEGER;
 
 -- drop_steps
 DELETE FROM dwarf_steps WHERE dwarf_steps.flow_id = ANY(CAST($1 AS BIGINT[]));
@@ -265,6 +293,11 @@ SELECT dwarf_flows.idempotency_key, dwarf_flows.flow_id, dwarf_flows.token, dwar
 FROM dwarf_flows
 WHERE dwarf_flows.idempotency_key = $1::VARCHAR;
 
+-- flow_ended
+SELECT dwarf_flows.status
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
 -- flow_movement
 SELECT count(*) AS count_1, max(dwarf_steps.updated_at) AS max_1, sum(length(dwarf_steps.progress)) AS sum_1, sum(dwarf_steps.lease_seq + dwarf_steps.attempt) AS sum_2, sum(CASE WHEN (dwarf_steps.status = 'running') THEN $1::INTEGER ELSE $2::INTEGER END) AS sum_3, sum(CASE WHEN (dwarf_steps.status = 'interrupted') THEN $3::INTEGER ELSE $4::INTEGER END) AS sum_4, sum(CASE WHEN (dwarf_steps.status = 'completed') THEN $5::INTEGER ELSE $6::INTEGER END) AS sum_5
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
@@ -324,6 +357,9 @@ DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id = $1::BIGINT AND dwa
 
 -- forget_blobs
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.flow_id = ANY(CAST($1 AS BIGINT[]));
+
+-- forget_holders
+DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id = ANY(CAST($1 AS BIGINT[]));
 
 -- forget_starts
 DELETE FROM dwarf_limit_starts WHERE dwarf_limit_starts.limit_name = $1::VARCHAR AND dwarf_limit_starts.started_at <= $2::BIGINT;
@@ -391,11 +427,17 @@ FROM dwarf_steps;
 -- insert_blob
 INSERT INTO dwarf_blobs (blob_hash, body) VALUES ($1::VARCHAR, $2::VARCHAR);
 
+-- insert_display
+INSERT INTO dwarf_displays (display_id, step_id, flow_id, slot, attempt, run, number, shown_at, written_at, name, data) VALUES ($1::BIGINT, $2::BIGINT, $3::BIGINT, $4::VARCHAR, $5::INTEGER, $6::INTEGER, $7::INTEGER, $8::BIGINT, $9::BIGINT, $10::VARCHAR, $11::VARCHAR);
+
 -- insert_flow
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::VARCHAR, $17::FLOAT(53), $18::INTEGER, $19::BIGINT, $20::VARCHAR, $21::VARCHAR, $22::BIGINT, $23::BIGINT, $24::BIGINT, '', '', $25::VARCHAR, '');
 
 -- insert_graph
 INSERT INTO dwarf_graphs (graph_hash, body) VALUES ($1::VARCHAR, $2::VARCHAR);
+
+-- insert_output
+INSERT INTO dwarf_output (step_id, run, part, flow_id, attempt, is_stream, first_line, line_count, began_at, written_at, name, body) VALUES ($1::BIGINT, $2::INTEGER, $3::INTEGER, $4::BIGINT, $5::INTEGER, $6::SMALLINT, $7::INTEGER, $8::INTEGER, $9::BIGINT, $10::BIGINT, $11::VARCHAR, $12::VARCHAR);
 
 -- insert_ready_step
 INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES ($1::BIGINT, $2::BIGINT, $3::VARCHAR, $4::INTEGER, $5::VARCHAR, $6::VARCHAR, 'running', $7::INTEGER, $8::BIGINT, $9::INTEGER, $10::BIGINT, 100, '', 1.0, $11::BIGINT, 0, ($11::BIGINT + $7::INTEGER + $12::BIGINT), 1, '', '', $13::BIGINT, $11::BIGINT, $11::BIGINT, $11::BIGINT, '', '', '', '', '', $14::VARCHAR, '', $15::VARCHAR);
@@ -479,6 +521,15 @@ DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id = $1::BIGINT AND dwarf
 
 -- leave_tasks
 DELETE FROM dwarf_knowledge WHERE dwarf_knowledge.engine_id = $1::BIGINT;
+
+-- left_by_flows
+SELECT dwarf_blob_refs.blob_hash
+FROM dwarf_blob_refs
+WHERE dwarf_blob_refs.flow_id = ANY(CAST($1 AS BIGINT[])) UNION SELECT '1'
+FROM dwarf_output
+WHERE dwarf_output.flow_id = ANY(CAST($1 AS BIGINT[])) UNION SELECT '2'
+FROM dwarf_displays
+WHERE dwarf_displays.flow_id = ANY(CAST($1 AS BIGINT[]));
 
 -- limit_gate
 UPDATE dwarf_limit_gates SET turn=(1 - dwarf_limit_gates.turn) WHERE dwarf_limit_gates.limit_name = $1::VARCHAR;
@@ -1036,6 +1087,11 @@ SELECT dwarf_steps.step_id
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.status IN ('pending', 'running', 'interrupted') ORDER BY dwarf_flows.created_at DESC, dwarf_steps.step_id FOR UPDATE OF dwarf_steps;
 
+-- lock_running_steps
+SELECT dwarf_steps.step_id, dwarf_steps.lease_seq
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 ORDER BY dwarf_steps.step_id FOR UPDATE OF dwarf_steps SKIP LOCKED;
+
 -- lock_turn
 SELECT dwarf_flows.flow_id
 FROM dwarf_flows
@@ -1133,9 +1189,13 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id J
 WHERE dwarf_steps.step_id = $2::BIGINT AND (dwarf_flows.root_flow_id + 0) = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- origin_flows
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (EXISTS (SELECT *
+FROM dwarf_output
+WHERE dwarf_output.flow_id = dwarf_flows.flow_id)) THEN $1::INTEGER ELSE $2::INTEGER END AS says, CASE WHEN (EXISTS (SELECT *
+FROM dwarf_displays
+WHERE dwarf_displays.flow_id = dwarf_flows.flow_id)) THEN $3::INTEGER ELSE $4::INTEGER END AS shows
 FROM dwarf_flows
-WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_flows.flow_id;
+WHERE dwarf_flows.root_flow_id = $5::BIGINT ORDER BY dwarf_flows.flow_id;
 
 -- origin_shape
 SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.status, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.predecessor_id, dwarf_steps.successor_id, dwarf_steps.cohort_size
@@ -1146,6 +1206,16 @@ WHERE dwarf_flows.root_flow_id = $1::BIGINT ORDER BY dwarf_steps.step_id;
 SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.delete_after_ms
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = $1::BIGINT;
+
+-- output_of_step
+SELECT dwarf_output.step_id, dwarf_output.run, dwarf_output.part, dwarf_output.attempt, dwarf_output.is_stream, dwarf_output.first_line, dwarf_output.line_count, dwarf_output.began_at, dwarf_output.written_at, dwarf_output.name, dwarf_output.body, dwarf_steps.token, dwarf_steps.node
+FROM dwarf_output JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_output.step_id
+WHERE dwarf_output.step_id = $1::BIGINT AND dwarf_output.written_at >= $2::BIGINT;
+
+-- output_of_tree
+SELECT dwarf_output.step_id, dwarf_output.run, dwarf_output.part, dwarf_output.attempt, dwarf_output.is_stream, dwarf_output.first_line, dwarf_output.line_count, dwarf_output.began_at, dwarf_output.written_at, dwarf_output.name, dwarf_output.body, dwarf_steps.token, dwarf_steps.node
+FROM dwarf_output JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_output.step_id JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_output.flow_id
+WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_output.written_at >= $2::BIGINT;
 
 -- overdue_in_tree
 SELECT count(*) AS count_1
@@ -1294,6 +1364,16 @@ SELECT dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = $1::BIGINT;
 
+-- running_steps
+SELECT dwarf_steps.step_id, dwarf_steps.lease_seq
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 ORDER BY dwarf_steps.step_id;
+
+-- said_by_steps
+SELECT dwarf_output.step_id, dwarf_output.run, dwarf_output.part, dwarf_output.flow_id, dwarf_output.attempt, dwarf_output.is_stream, dwarf_output.first_line, dwarf_output.line_count, dwarf_output.began_at, dwarf_output.written_at, dwarf_output.name, dwarf_output.body
+FROM dwarf_output
+WHERE dwarf_output.step_id = ANY(CAST($1 AS BIGINT[]));
+
 -- schema_versions
 SELECT dwarf_migrations.version
 FROM dwarf_migrations;
@@ -1302,6 +1382,11 @@ FROM dwarf_migrations;
 SELECT dwarf_secrets.value
 FROM dwarf_secrets
 WHERE dwarf_secrets.name = $1::VARCHAR;
+
+-- shown_by_steps
+SELECT dwarf_displays.display_id, dwarf_displays.step_id, dwarf_displays.flow_id, dwarf_displays.slot, dwarf_displays.attempt, dwarf_displays.run, dwarf_displays.number, dwarf_displays.shown_at, dwarf_displays.written_at, dwarf_displays.name, dwarf_displays.data
+FROM dwarf_displays
+WHERE dwarf_displays.step_id = ANY(CAST($1 AS BIGINT[]));
 
 -- spawns
 SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.successor_id

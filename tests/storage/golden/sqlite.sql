@@ -55,11 +55,6 @@ FROM dwarf_steps
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 ORDER BY dwarf_steps.not_before
  LIMIT 1 OFFSET ?) AS anon_2;
 
--- blobs_of_flows
-SELECT DISTINCT dwarf_blob_refs.blob_hash
-FROM dwarf_blob_refs
-WHERE dwarf_blob_refs.flow_id IN (SELECT value FROM json_each(?));
-
 -- blobs_of_rows
 SELECT dwarf_blob_refs.holder_id, dwarf_blob_refs.blob_hash
 FROM dwarf_blob_refs
@@ -119,8 +114,14 @@ WHERE dwarf_flows.flow_id IN (SELECT value FROM json_each(?));
 -- converge_ended
 UPDATE dwarf_steps SET status=?, parked=0, updated_at=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running';
 
+-- copy_display
+INSERT INTO dwarf_displays (display_id, step_id, flow_id, slot, attempt, run, number, shown_at, written_at, name, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
 -- copy_flow
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- copy_output
+INSERT INTO dwarf_output (step_id, run, part, flow_id, attempt, is_stream, first_line, line_count, began_at, written_at, name, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- copy_step
 INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, attempt, lineage_id, cohort_size, cohort_arrivals, cohort_failures, ordinal, route, predecessor_id, successor_id, priority, fairness_key, fairness_weight, interrupt_deadline, parked, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, crashes, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state, warnings, called, answered_by, ran_us, waited_us, code, cached_from) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
@@ -178,6 +179,21 @@ SELECT dwarf_steps.step_id, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.cha
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?));
 
+-- displays_of_one_step
+SELECT dwarf_displays.step_id, dwarf_displays.attempt, dwarf_displays.run, dwarf_displays.number, dwarf_displays.shown_at, dwarf_displays.written_at, dwarf_displays.name, dwarf_displays.data, dwarf_steps.token, dwarf_steps.node, dwarf_displays.display_id
+FROM dwarf_displays JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_displays.step_id
+WHERE dwarf_displays.step_id = ? AND dwarf_displays.written_at >= ?;
+
+-- displays_of_steps
+SELECT dwarf_displays.display_id, dwarf_displays.step_id, dwarf_displays.slot
+FROM dwarf_displays
+WHERE dwarf_displays.step_id IN (SELECT value FROM json_each(?));
+
+-- displays_of_tree
+SELECT dwarf_displays.step_id, dwarf_displays.attempt, dwarf_displays.run, dwarf_displays.number, dwarf_displays.shown_at, dwarf_displays.written_at, dwarf_displays.name, dwarf_displays.data, dwarf_steps.token, dwarf_steps.node, dwarf_displays.display_id
+FROM dwarf_displays JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_displays.step_id JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_displays.flow_id
+WHERE dwarf_flows.root_flow_id = ? AND dwarf_displays.written_at >= ?;
+
 -- doom_of_root
 SELECT dwarf_flows.delete_after_ms
 FROM dwarf_flows
@@ -189,8 +205,20 @@ FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms > 0 AND dwarf_flows.updated_at + dwarf_flows.delete_after_ms <= ? ORDER BY dwarf_flows.delete_after_ms, dwarf_flows.updated_at
  LIMIT ? OFFSET ?;
 
+-- drop_displays
+DELETE FROM dwarf_displays WHERE dwarf_displays.display_id IN (SELECT value FROM json_each(?));
+
+-- drop_displays_of_flows
+DELETE FROM dwarf_displays WHERE dwarf_displays.flow_id IN (SELECT value FROM json_each(?));
+
 -- drop_flows
 DELETE FROM dwarf_flows WHERE dwarf_flows.flow_id IN (SELECT value FROM json_each(?));
+
+-- drop_output_of_flows
+DELETE FROM dwarf_output WHERE dwarf_output.flow_id IN (SELECT value FROM json_each(?));
+
+-- drop_output_part
+DELETE FROM dwarf_output WHERE dwarf_output.step_id = ? AND dwarf_output.run = ? AND dwarf_output.part = ?;
 
 -- drop_steps
 DELETE FROM dwarf_steps WHERE dwarf_steps.flow_id IN (SELECT value FROM json_each(?));
@@ -265,6 +293,11 @@ SELECT dwarf_flows.idempotency_key, dwarf_flows.flow_id, dwarf_flows.token, dwar
 FROM dwarf_flows
 WHERE dwarf_flows.idempotency_key = ?;
 
+-- flow_ended
+SELECT dwarf_flows.status
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
 -- flow_movement
 SELECT count(*) AS count_1, max(dwarf_steps.updated_at) AS max_1, sum(length(dwarf_steps.progress)) AS sum_1, sum(dwarf_steps.lease_seq + dwarf_steps.attempt) AS sum_2, sum(CASE WHEN (dwarf_steps.status = 'running') THEN ? ELSE ? END) AS sum_3, sum(CASE WHEN (dwarf_steps.status = 'interrupted') THEN ? ELSE ? END) AS sum_4, sum(CASE WHEN (dwarf_steps.status = 'completed') THEN ? ELSE ? END) AS sum_5
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
@@ -324,6 +357,9 @@ DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id = ? AND dwarf_blob_r
 
 -- forget_blobs
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.flow_id IN (SELECT value FROM json_each(?));
+
+-- forget_holders
+DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id IN (SELECT value FROM json_each(?));
 
 -- forget_starts
 DELETE FROM dwarf_limit_starts WHERE dwarf_limit_starts.limit_name = ? AND dwarf_limit_starts.started_at <= ?;
@@ -391,11 +427,17 @@ FROM dwarf_steps;
 -- insert_blob
 INSERT INTO dwarf_blobs (blob_hash, body) VALUES (?, ?);
 
+-- insert_display
+INSERT INTO dwarf_displays (display_id, step_id, flow_id, slot, attempt, run, number, shown_at, written_at, name, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
 -- insert_flow
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, '');
 
 -- insert_graph
 INSERT INTO dwarf_graphs (graph_hash, body) VALUES (?, ?);
+
+-- insert_output
+INSERT INTO dwarf_output (step_id, run, part, flow_id, attempt, is_stream, first_line, line_count, began_at, written_at, name, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- insert_ready_step
 INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status, time_budget_ms, lineage_id, ordinal, predecessor_id, priority, fairness_key, fairness_weight, not_before, asleep, lease_expires, lease_seq, limit_name, limit_rule, engine_id, created_at, started_at, updated_at, progress, error, traceback, answers, interrupt, refs, changes, state) VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, 100, '', 1.0, ?, 0, (? + ? + ?), 1, '', '', ?, ?, ?, ?, '', '', '', '', '', ?, '', ?);
@@ -479,6 +521,15 @@ DELETE FROM dwarf_replicas WHERE dwarf_replicas.engine_id = ? AND dwarf_replicas
 
 -- leave_tasks
 DELETE FROM dwarf_knowledge WHERE dwarf_knowledge.engine_id = ?;
+
+-- left_by_flows
+SELECT dwarf_blob_refs.blob_hash
+FROM dwarf_blob_refs
+WHERE dwarf_blob_refs.flow_id IN (SELECT value FROM json_each(?)) UNION SELECT '1'
+FROM dwarf_output
+WHERE dwarf_output.flow_id IN (SELECT value FROM json_each(?)) UNION SELECT '2'
+FROM dwarf_displays
+WHERE dwarf_displays.flow_id IN (SELECT value FROM json_each(?));
 
 -- limit_gate
 UPDATE dwarf_limit_gates SET turn=(1 - dwarf_limit_gates.turn) WHERE dwarf_limit_gates.limit_name = ?;
@@ -1036,6 +1087,11 @@ SELECT dwarf_steps.step_id
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status IN ('pending', 'running', 'interrupted') ORDER BY dwarf_flows.created_at DESC, dwarf_steps.step_id;
 
+-- lock_running_steps
+SELECT dwarf_steps.step_id, dwarf_steps.lease_seq
+FROM dwarf_steps
+WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 ORDER BY dwarf_steps.step_id;
+
 -- lock_turn
 SELECT dwarf_flows.flow_id
 FROM dwarf_flows
@@ -1133,7 +1189,11 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id J
 WHERE dwarf_steps.step_id = ? AND dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- origin_flows
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (EXISTS (SELECT *
+FROM dwarf_output
+WHERE dwarf_output.flow_id = dwarf_flows.flow_id)) THEN ? ELSE ? END AS says, CASE WHEN (EXISTS (SELECT *
+FROM dwarf_displays
+WHERE dwarf_displays.flow_id = dwarf_flows.flow_id)) THEN ? ELSE ? END AS shows
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_flows.flow_id;
 
@@ -1146,6 +1206,16 @@ WHERE dwarf_flows.root_flow_id = ? ORDER BY dwarf_steps.step_id;
 SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.delete_after_ms
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ?;
+
+-- output_of_step
+SELECT dwarf_output.step_id, dwarf_output.run, dwarf_output.part, dwarf_output.attempt, dwarf_output.is_stream, dwarf_output.first_line, dwarf_output.line_count, dwarf_output.began_at, dwarf_output.written_at, dwarf_output.name, dwarf_output.body, dwarf_steps.token, dwarf_steps.node
+FROM dwarf_output JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_output.step_id
+WHERE dwarf_output.step_id = ? AND dwarf_output.written_at >= ?;
+
+-- output_of_tree
+SELECT dwarf_output.step_id, dwarf_output.run, dwarf_output.part, dwarf_output.attempt, dwarf_output.is_stream, dwarf_output.first_line, dwarf_output.line_count, dwarf_output.began_at, dwarf_output.written_at, dwarf_output.name, dwarf_output.body, dwarf_steps.token, dwarf_steps.node
+FROM dwarf_output JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_output.step_id JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_output.flow_id
+WHERE dwarf_flows.root_flow_id = ? AND dwarf_output.written_at >= ?;
 
 -- overdue_in_tree
 SELECT count(*) AS count_1
@@ -1294,6 +1364,16 @@ SELECT dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes
 FROM dwarf_steps
 WHERE dwarf_steps.step_id = ?;
 
+-- running_steps
+SELECT dwarf_steps.step_id, dwarf_steps.lease_seq
+FROM dwarf_steps
+WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 ORDER BY dwarf_steps.step_id;
+
+-- said_by_steps
+SELECT dwarf_output.step_id, dwarf_output.run, dwarf_output.part, dwarf_output.flow_id, dwarf_output.attempt, dwarf_output.is_stream, dwarf_output.first_line, dwarf_output.line_count, dwarf_output.began_at, dwarf_output.written_at, dwarf_output.name, dwarf_output.body
+FROM dwarf_output
+WHERE dwarf_output.step_id IN (SELECT value FROM json_each(?));
+
 -- schema_versions
 SELECT dwarf_migrations.version
 FROM dwarf_migrations;
@@ -1302,6 +1382,11 @@ FROM dwarf_migrations;
 SELECT dwarf_secrets.value
 FROM dwarf_secrets
 WHERE dwarf_secrets.name = ?;
+
+-- shown_by_steps
+SELECT dwarf_displays.display_id, dwarf_displays.step_id, dwarf_displays.flow_id, dwarf_displays.slot, dwarf_displays.attempt, dwarf_displays.run, dwarf_displays.number, dwarf_displays.shown_at, dwarf_displays.written_at, dwarf_displays.name, dwarf_displays.data
+FROM dwarf_displays
+WHERE dwarf_displays.step_id IN (SELECT value FROM json_each(?));
 
 -- spawns
 SELECT dwarf_steps.step_id, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.successor_id

@@ -10,6 +10,25 @@ CREATE TABLE dwarf_cache (
 
 CREATE INDEX dwarf_cache_expires ON dwarf_cache (expires_at) WHERE expires_at > 0;
 
+CREATE TABLE dwarf_displays (
+    display_id BIGINT NOT NULL,
+    step_id BIGINT NOT NULL DEFAULT 0,
+    flow_id BIGINT NOT NULL DEFAULT 0,
+    slot NVARCHAR(208) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '',
+    attempt INTEGER NOT NULL DEFAULT 0,
+    run INTEGER NOT NULL DEFAULT 0,
+    number INTEGER NOT NULL DEFAULT 0,
+    shown_at BIGINT NOT NULL DEFAULT 0,
+    written_at BIGINT NOT NULL DEFAULT 0,
+    name NVARCHAR(200) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '',
+    data NVARCHAR(max) NULL,
+    PRIMARY KEY (display_id)
+);
+
+CREATE INDEX dwarf_displays_flow ON dwarf_displays (flow_id, written_at);
+
+CREATE INDEX dwarf_displays_step ON dwarf_displays (step_id);
+
 ALTER TABLE dwarf_flows ADD scheduled_at BIGINT NOT NULL DEFAULT 0;
 
 ALTER TABLE dwarf_flows ADD name NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
@@ -22,6 +41,24 @@ CREATE TABLE dwarf_knowledge (
     tasks NVARCHAR(max) NULL,
     PRIMARY KEY (engine_id)
 );
+
+CREATE TABLE dwarf_output (
+    step_id BIGINT NOT NULL,
+    run INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    flow_id BIGINT NOT NULL DEFAULT 0,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    is_stream SMALLINT NOT NULL DEFAULT 0,
+    first_line INTEGER NOT NULL DEFAULT 0,
+    line_count INTEGER NOT NULL DEFAULT 0,
+    began_at BIGINT NOT NULL DEFAULT 0,
+    written_at BIGINT NOT NULL DEFAULT 0,
+    name NVARCHAR(200) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '',
+    body NVARCHAR(max) NULL,
+    PRIMARY KEY (step_id, run, part)
+);
+
+CREATE INDEX dwarf_output_flow ON dwarf_output (flow_id, written_at);
 
 ALTER TABLE dwarf_replicas ADD beats BIGINT NOT NULL DEFAULT 0;
 

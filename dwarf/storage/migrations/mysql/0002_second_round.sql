@@ -9,6 +9,23 @@ CREATE TABLE dwarf_cache (
     KEY dwarf_cache_expires (expires_at)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
+CREATE TABLE dwarf_displays (
+    display_id BIGINT NOT NULL,
+    step_id BIGINT NOT NULL DEFAULT 0,
+    flow_id BIGINT NOT NULL DEFAULT 0,
+    slot VARCHAR(208) NOT NULL DEFAULT '',
+    attempt INTEGER NOT NULL DEFAULT 0,
+    run INTEGER NOT NULL DEFAULT 0,
+    number INTEGER NOT NULL DEFAULT 0,
+    shown_at BIGINT NOT NULL DEFAULT 0,
+    written_at BIGINT NOT NULL DEFAULT 0,
+    name VARCHAR(200) NOT NULL DEFAULT '',
+    data LONGTEXT,
+    PRIMARY KEY (display_id),
+    KEY dwarf_displays_flow (flow_id, written_at),
+    KEY dwarf_displays_step (step_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
 ALTER TABLE dwarf_flows
     ADD COLUMN scheduled_at BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN name VARCHAR(256) NOT NULL DEFAULT '',
@@ -19,6 +36,23 @@ CREATE TABLE dwarf_knowledge (
     told_at BIGINT NOT NULL DEFAULT 0,
     tasks LONGTEXT,
     PRIMARY KEY (engine_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE dwarf_output (
+    step_id BIGINT NOT NULL,
+    run INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    flow_id BIGINT NOT NULL DEFAULT 0,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    is_stream SMALLINT NOT NULL DEFAULT 0,
+    first_line INTEGER NOT NULL DEFAULT 0,
+    line_count INTEGER NOT NULL DEFAULT 0,
+    began_at BIGINT NOT NULL DEFAULT 0,
+    written_at BIGINT NOT NULL DEFAULT 0,
+    name VARCHAR(200) NOT NULL DEFAULT '',
+    body LONGTEXT,
+    PRIMARY KEY (step_id, run, part),
+    KEY dwarf_output_flow (flow_id, written_at)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 ALTER TABLE dwarf_replicas

@@ -10,6 +10,25 @@ CREATE TABLE dwarf_cache (
 
 CREATE INDEX dwarf_cache_expires ON dwarf_cache (expires_at) WHERE expires_at > 0;
 
+CREATE TABLE dwarf_displays (
+    display_id INTEGER NOT NULL,
+    step_id BIGINT DEFAULT 0 NOT NULL,
+    flow_id BIGINT DEFAULT 0 NOT NULL,
+    slot VARCHAR(208) DEFAULT '' NOT NULL,
+    attempt INTEGER DEFAULT 0 NOT NULL,
+    run INTEGER DEFAULT 0 NOT NULL,
+    number INTEGER DEFAULT 0 NOT NULL,
+    shown_at BIGINT DEFAULT 0 NOT NULL,
+    written_at BIGINT DEFAULT 0 NOT NULL,
+    name VARCHAR(200) DEFAULT '' NOT NULL,
+    data TEXT,
+    PRIMARY KEY (display_id)
+);
+
+CREATE INDEX dwarf_displays_flow ON dwarf_displays (flow_id, written_at);
+
+CREATE INDEX dwarf_displays_step ON dwarf_displays (step_id);
+
 ALTER TABLE dwarf_flows ADD COLUMN scheduled_at BIGINT DEFAULT 0 NOT NULL;
 
 ALTER TABLE dwarf_flows ADD COLUMN name VARCHAR(256) DEFAULT '' NOT NULL;
@@ -22,6 +41,24 @@ CREATE TABLE dwarf_knowledge (
     tasks TEXT,
     PRIMARY KEY (engine_id)
 );
+
+CREATE TABLE dwarf_output (
+    step_id INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    flow_id BIGINT DEFAULT 0 NOT NULL,
+    attempt INTEGER DEFAULT 0 NOT NULL,
+    is_stream SMALLINT DEFAULT 0 NOT NULL,
+    first_line INTEGER DEFAULT 0 NOT NULL,
+    line_count INTEGER DEFAULT 0 NOT NULL,
+    began_at BIGINT DEFAULT 0 NOT NULL,
+    written_at BIGINT DEFAULT 0 NOT NULL,
+    name VARCHAR(200) DEFAULT '' NOT NULL,
+    body TEXT,
+    PRIMARY KEY (step_id, run, part)
+);
+
+CREATE INDEX dwarf_output_flow ON dwarf_output (flow_id, written_at);
 
 ALTER TABLE dwarf_replicas ADD COLUMN beats BIGINT DEFAULT 0 NOT NULL;
 

@@ -1,0 +1,151 @@
+"""Keeping what tasks say: their lines, streams and displays, in tables of their own.
+
+It is written beside the outcomes, in their transactions, and only where the step is still the writer's: what a run
+says that has lost its step would be of nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select
+
+from dwarf.storage.expressions import flag_is, in_ids, locked, status_is
+from dwarf.storage.payloads.blobs import free_holders
+from dwarf.storage.script import Execute, Fetch, InsertMany, Lock, Row, Script, Statement, UpdateEach
+from dwarf.storage.tables import displays, output, steps
+from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.output import Said
+from dwarf.workflow.status import Status
+
+_RUNNING = (
+    select(steps.c.step_id, steps.c.lease_seq)
+    .where(in_ids(steps.c.step_id, "ids"), status_is(steps.c.status, Status.RUNNING), flag_is(steps.c.parked, 0))
+    .order_by(steps.c.step_id)
+)
+RUNNING = Statement("running_steps", _RUNNING)
+# a step that is locked is about to be over: what it says is written then, or a moment later
+LOCK_RUNNING = Statement("lock_running_steps", locked(_RUNNING, steps, skip=True))
+INSERT_OUTPUT = Statement("insert_output", insert(output).values({c: bindparam(c.name) for c in output.columns}))
+INSERT_DISPLAY = Statement("insert_display", insert(displays).values({c: bindparam(c.name) for c in displays.columns}))
+DROP_PART = Statement(
+    "drop_output_part",
+    delete(output).where(
+        output.c.step_id == bindparam("of_step"), output.c.run == bindparam("of_run"), output.c.part == bindparam("id")
+    ),
+)
+DISPLAYED = Statement(
+    "displays_of_steps",
+    select(displays.c.display_id, displays.c.step_id, displays.c.slot).where(in_ids(displays.c.step_id, "ids")),
+)
+DROP_DISPLAYS = Statement("drop_displays", delete(displays).where(in_ids(displays.c.display_id, "ids")))
+
+
+@dataclass(slots=True, kw_only=True)
+class SaidRecord:
+    """What a run of a step has said. ``display_ids`` are as many new ids as it has displays."""
+
+    step_id: int
+    flow_id: int
+    root_flow_id: int
+    run: int
+    attempt: int
+    said: Said
+    display_ids: Sequence[int] = field(default=())
+
+
+def write_live(records: Sequence[SaidRecord], now: int, *, again: bool) -> Script[set[int]]:
+    """Write what running steps have said so far. The ids of those for which that was possible now.
+
+    ``again``: an earlier try may have taken effect.
+    """
+    ids = sorted(record.step_id for record in records)
+    rows: list[Row] | None = yield Lock(LOCK_RUNNING, {"ids": ids})
+    if rows is None:
+        rows = yield Fetch(RUNNING, {"ids": ids})
+    leases = dict(rows)
+    own = [record for record in records if leases.get(record.step_id) == record.run]
+    if again and (written := _parts_of(own)):
+        yield UpdateEach(DROP_PART, written)
+    yield from write_said(own, now)
+    return {record.step_id for record in own}
+
+
+def write_said(records: Collection[SaidRecord], now: int) -> Script[None]:
+    """Write what was said, where it is known that the steps are there."""
+    clock = monotonic()
+
+    def moment(at: float) -> int:
+        return now - max(round((clock - at) * 1000), 0)
+
+    lines = [_line_row(record, part, moment(part.began), now) for record in records for part in record.said.parts]
+    if lines:
+        yield InsertMany(INSERT_OUTPUT, lines)
+    dropped = [
+        {"of_step": record.step_id, "of_run": record.run, "id": number}
+        for record in records
+        for number in record.said.dropped
+    ]
+    if dropped:
+        yield UpdateEach(DROP_PART, dropped)
+    showing = [record for record in records if record.said.shown]
+    if showing:
+        yield from _replace(showing)
+        yield InsertMany(
+            INSERT_DISPLAY,
+            [
+                {
+                    "display_id": display_id,
+                    "step_id": record.step_id,
+                    "flow_id": record.flow_id,
+                    "slot": shown.slot,
+                    "attempt": record.attempt,
+                    "run": record.run,
+                    "number": shown.number,
+                    "shown_at": moment(shown.at),
+                    "written_at": now,
+                    "name": shown.name,
+                    "data": dumps(dict(shown.data)),
+                }
+                for record in showing
+                for display_id, shown in zip(record.display_ids, record.said.shown.values(), strict=True)
+            ],
+        )
+
+
+def _line_row(record: SaidRecord, part: Any, began_at: int, now: int) -> dict[str, Any]:
+    return {
+        "step_id": record.step_id,
+        "run": record.run,
+        "part": part.number,
+        "flow_id": record.flow_id,
+        "attempt": record.attempt,
+        "is_stream": int(part.stream),
+        "first_line": part.first,
+        "line_count": part.lines,
+        "began_at": began_at,
+        "written_at": now,
+        "name": part.name,
+        "body": part.body,
+    }
+
+
+def _parts_of(records: Collection[SaidRecord]) -> list[dict[str, int]]:
+    return [
+        {"of_step": record.step_id, "of_run": record.run, "id": part.number}
+        for record in records
+        for part in record.said.parts
+    ]
+
+
+def _replace(records: Collection[SaidRecord]) -> Script[None]:
+    """Take away the displays in whose place others come."""
+    wanted = {(record.step_id, slot) for record in records for slot in record.said.shown}
+    rows = yield Fetch(DISPLAYED, {"ids": sorted({step_id for step_id, _ in wanted})})
+    stale = [display_id for display_id, step_id, slot in rows if (step_id, slot) in wanted]
+    if stale:
+        yield Execute(DROP_DISPLAYS, {"ids": stale})
+        yield from free_holders(stale)

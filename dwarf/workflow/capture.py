@@ -1,0 +1,179 @@
+"""Text that is printed, logged and warned within a task is kept with its step, and goes on to where it would have gone.
+
+``sys.stdout`` and ``sys.stderr`` are wrapped, records of ``logging`` are seen as they are made, and
+``warnings.showwarning`` is wrapped. Which task it is, a context variable tells: so coroutines, their child tasks and
+threads with a copied context are told apart. Threads that a task starts by itself have no such context before
+Python 3.14; what they print goes where it always went.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar, Token
+from typing import Any, Self
+
+from dwarf.workflow.output import Source, TaskOutput
+
+__all__ = ["current", "enter", "install", "leave", "uninstall"]
+
+current: ContextVar[Callable[[], TaskOutput] | None] = ContextVar("dwarf_task_output", default=None)
+"""Gives what the task that runs now says; None outside of tasks, and where output is not kept."""
+
+_lock = threading.Lock()
+_users = 0
+_own: dict[str, Any] = {}
+
+
+class Tee:
+    """A stream that is written to as before; what a task writes is kept as well."""
+
+    __slots__ = ("_source", "inner")
+
+    def __init__(self, inner: Any, source: Source) -> None:
+        object.__setattr__(self, "inner", inner)
+        object.__setattr__(self, "_source", source)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.inner, name, value)
+
+    def __iter__(self) -> Any:
+        return iter(self.inner)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+
+    def write(self, text: str) -> Any:
+        """Write, and keep what comes from a task. Records and warnings on their way to a stream are kept already."""
+        voice = current.get()
+        if voice is None or not isinstance(text, str):
+            return self.inner.write(text)
+        output = voice()
+        if sys._getframe(1).f_globals.get("__name__") not in ("logging", "warnings"):
+            output.write(self._source, text)
+        if output.echo is not None:
+            return output.echo(self.inner, text)
+        return self.inner.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write every one of these texts."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self.inner.flush()
+
+    def close(self) -> None:
+        """Close the stream, but not for the whole process because a task says so."""
+        if current.get() is None:
+            self.inner.close()
+
+
+def enter(voice: Callable[[], TaskOutput]) -> Token[Callable[[], TaskOutput] | None]:
+    """A task begins. Whoever has put another stream in the place of ours meanwhile has it wrapped as well."""
+    if type(sys.stdout) is not Tee or type(sys.stderr) is not Tee:
+        with _lock:
+            if _users:
+                _wrap()
+    return current.set(voice)
+
+
+def leave(token: Token[Callable[[], TaskOutput] | None]) -> None:
+    """The task is over."""
+    current.reset(token)
+
+
+def install() -> None:
+    """Begin to watch. For every call there is one of ``uninstall``."""
+    global _users  # noqa: PLW0603 - the streams are the process's, too
+    with _lock:
+        _users += 1
+        if _users == 1:
+            _wrap()
+            _own.update(factory=_factory(logging.getLogRecordFactory()), warn=_warn(warnings.showwarning))
+            logging.setLogRecordFactory(_own["factory"])
+            warnings.showwarning = _own["warn"]
+
+
+def _wrap() -> None:
+    streams: tuple[Source, ...] = ("stdout", "stderr")
+    for name in streams:
+        known = getattr(sys, name)
+        if known is not None and type(known) is not Tee:
+            setattr(sys, name, Tee(known, name))
+
+
+def uninstall() -> None:
+    """Put back what was there, where nobody has put something else there meanwhile."""
+    global _users  # noqa: PLW0603 - as above
+    with _lock:
+        _users -= 1
+        if _users:
+            return
+        for name in ("stdout", "stderr"):
+            known = getattr(sys, name)
+            if type(known) is Tee:
+                setattr(sys, name, known.inner)
+        shown: Any = warnings.showwarning
+        if shown is _own["warn"]:
+            warnings.showwarning = shown.inner
+        factory: Any = logging.getLogRecordFactory()
+        if factory is _own["factory"]:
+            logging.setLogRecordFactory(factory.inner)
+        _own.clear()
+
+
+def _factory(inner: Any) -> Any:
+    def make(*args: Any, **more: Any) -> logging.LogRecord:
+        record: logging.LogRecord = inner(*args, **more)
+        voice = current.get()
+        if voice is not None:
+            voice().log("log", _message(record), record.levelname, record.name)
+        return record
+
+    make.inner = inner  # type: ignore[attr-defined] # put back at the end
+    return make
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        text = record.getMessage()
+    except Exception:  # noqa: BLE001 - logging reports such a fault itself when the record is written
+        text = str(record.msg)
+    if record.exc_info and record.exc_info[0] is not None:
+        text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+    return text
+
+
+def _warn(inner: Any) -> Any:
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
+        voice = current.get()
+        if voice is not None:
+            voice().log("warning", f"{message} ({os.path.basename(filename)}:{lineno})", category.__name__)  # noqa: PTH119 - no path
+        inner(message, category, filename, lineno, file, line)
+
+    show.inner = inner  # type: ignore[attr-defined] # put back at the end
+    return show
+
+
+def _forget() -> None:
+    """In a forked child what is kept would never be written."""
+    current.set(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,322 @@
+"""What a task says while it runs: what it prints and logs, its streams, and what it displays.
+
+A run of a task gathers it in memory, bounded, until the engine takes it to the database. It may be written to from
+every thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import monotonic
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from dwarf.errors import StateError
+from dwarf.workflow.jsontext import dumps, loads
+from dwarf.workflow.results import NO_TIME
+
+__all__ = ["SOURCES", "Display", "LogLine", "Part", "Said", "Shown", "TaskOutput", "lines_of", "sound"]
+
+JSON: TypeAlias = Any
+Source: TypeAlias = Literal["stdout", "stderr", "log", "warning", "stream"]
+
+HEAD: Final = 512 * 1024  # characters of a run's lines that are kept from its beginning
+TAIL: Final = 512 * 1024  # and those from its end
+STREAMED: Final = 4 * 2**20  # characters of a run's streams
+LONGEST_LINE: Final = 64 * 1024
+SHOWN: Final = 16 * 2**20  # characters of what a step displays
+LONGEST_NAME: Final = 200
+
+SOURCES: Final[tuple[Source, ...]] = ("stdout", "stderr", "log", "warning", "stream")
+_NUMBERS: Final = {name: number for number, name in enumerate(SOURCES)}
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line that a task printed or logged, or a piece of a text that it streamed.
+
+    ``level`` and ``logger`` are those of a log record, or the category of a warning; ``name`` is that of a stream.
+    ``cursor`` goes to ``FlowHandle.logs(after=)``, which then begins behind this line.
+    """
+
+    step_key: str = ""
+    node: str = ""
+    attempt: int = 0
+    time: datetime = NO_TIME
+    source: Source = "stdout"
+    level: str = ""
+    logger: str = ""
+    name: str = ""
+    text: str = ""
+    cursor: str = field(default="", repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """What a task displayed: a mimebundle. As the last line of a cell it displays itself.
+
+    ``data`` has a text for each type, binary ones in Base64, and always one of "text/plain".
+    """
+
+    step_key: str = ""
+    node: str = ""
+    attempt: int = 0
+    time: datetime = NO_TIME
+    name: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Mapping[str, Any]:
+        return dict(self.data)
+
+
+class Part(NamedTuple):
+    """Lines in a row, or a piece of a stream, as they are written together.
+
+    ``first`` is the number of the first line within its run, ``began`` its time (``time.monotonic``).
+    """
+
+    number: int
+    first: int
+    lines: int
+    began: float
+    body: str
+    stream: bool = False
+    name: str = ""
+
+
+class Shown(NamedTuple):
+    """A display. What had its ``slot`` before is replaced by it."""
+
+    slot: str
+    name: str
+    number: int
+    at: float
+    data: Mapping[str, JSON]
+
+
+@dataclass(slots=True)
+class Said:
+    """What a run has said since it was asked last. ``dropped`` are the numbers of parts that are to be left out."""
+
+    parts: list[Part] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+    shown: dict[str, Shown] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.parts or self.shown or self.dropped)
+
+
+class _Line(NamedTuple):
+    number: int
+    at: float
+    size: int
+    told: list[JSON]  # source, text, level, logger, without what is empty at the end
+
+
+class TaskOutput:
+    """What one run of a task says, until it is taken.
+
+    ``on_news`` is called, from whichever thread, when there is something to take and was nothing before. Of the lines
+    the first and the last half megabyte are kept, of the streams the first four; what was left out is told by a line.
+    """
+
+    def __init__(self, on_news: Callable[[TaskOutput], None] | None = None, owner: Any = None) -> None:
+        self.owner = owner
+        self.echo: Callable[[Any, str], Any] | None = None  # writes to where a text would have gone, or elsewhere
+        self._on_news = on_news
+        self._lock = threading.Lock()
+        self._closed = False
+        self._dirty = False
+        self._began: dict[int, str] = {}  # lines that have not ended, by source
+        self._head: list[_Line] = []
+        self._head_left = HEAD
+        self._tail: deque[_Line] = deque()
+        self._tail_size = 0
+        self._written: deque[tuple[int, int]] = deque()  # number and size of parts behind the head
+        self._written_size = 0
+        self._leapt = False  # whether lines behind those were left out
+        self._lines = 0
+        self._parts = 0
+        self._streams: dict[str, list[tuple[float, str]]] = {}
+        self._stream_left = STREAMED
+        self._shown: dict[str, Shown] = {}
+        self._sizes: dict[str, int] = {}
+        self._displays = 0
+        self._kept: Said | None = None  # taken before, and not written
+
+    # ------------------------------------------------------------------ from the task
+
+    def write(self, source: Source, text: str) -> None:
+        """Text that is printed. Lines are kept when they are whole; of one that is written over, its last form."""
+        number = _NUMBERS[source]
+        with self._lock:
+            if self._closed:
+                return
+            if self._began.get(number):
+                text = self._began[number] + text
+            if "\n" in text:
+                *whole, text = text.split("\n")
+                now = monotonic()
+                for line in whole:
+                    self._add(now, number, line)
+            if len(text) > LONGEST_LINE:
+                text = text.rpartition("\r")[2]
+                if len(text) > LONGEST_LINE:
+                    self._add(monotonic(), number, text)
+                    text = ""
+            self._began[number] = text
+        self._tell()
+
+    def log(self, source: Source, text: str, level: str = "", logger: str = "") -> None:
+        """A record of ``logging``, or a warning."""
+        with self._lock:
+            if self._closed:
+                return
+            self._add(monotonic(), _NUMBERS[source], text, level, logger)
+        self._tell()
+
+    def stream(self, text: str, name: str = "") -> None:
+        """A piece of a stream."""
+        if not text:
+            return
+        with self._lock:
+            if self._closed or self._stream_left <= 0:
+                return
+            self._streams.setdefault(name, []).append((monotonic(), text[: self._stream_left]))
+            self._stream_left -= len(text)
+            if self._stream_left <= 0:
+                words = f"the rest of what is streamed is left out: a step keeps {STREAMED:,} characters of its streams"
+                self._add(monotonic(), _NUMBERS["warning"], words, "OutputCut")
+        self._tell()
+
+    def show(self, name: str, data: Mapping[str, JSON], slot: str | None = None) -> None:
+        """A display. One of the same name is replaced. StateError where a step shows more than is kept."""
+        size = sum(len(text) if isinstance(text, str) else len(dumps(text)) for text in data.values())
+        with self._lock:
+            if self._closed:
+                return
+            number = self._displays
+            if slot is None:
+                slot = f"={name}" if name else f"#{number}"
+            total = sum(self._sizes.values()) - self._sizes.get(slot, 0) + size
+            if total > SHOWN:
+                raise StateError(
+                    f"a step keeps displays of {SHOWN / 2**20:.0f} MB in all; with this one it would be "
+                    f"{total / 2**20:.1f} MB"
+                )
+            self._displays += 1
+            self._sizes[slot] = size
+            self._shown[slot] = Shown(slot, name, number, monotonic(), data)
+        self._tell()
+
+    def _add(self, now: float, source: int, text: str, level: str = "", logger: str = "") -> None:
+        if source < 2:
+            text = text.removesuffix("\r").rpartition("\r")[2]
+        if len(text) > LONGEST_LINE:
+            text = f"{text[:LONGEST_LINE]} … ({len(text):,} characters)"
+        if not text.isascii():
+            text = sound(text)
+        told: list[JSON] = (
+            [source, text, level, logger] if logger else [source, text, level] if level else [source, text]
+        )
+        line = _Line(self._lines, now, len(text) + len(level) + len(logger) + 16, told)
+        self._lines += 1
+        if self._head_left >= line.size:
+            self._head_left -= line.size
+            self._head.append(line)
+            return
+        self._head_left = 0
+        self._tail.append(line)
+        self._tail_size += line.size
+        while self._tail_size > TAIL:
+            self._tail_size -= self._tail.popleft().size
+            self._leapt = True
+
+    def _tell(self) -> None:
+        if not self._dirty and self._on_news is not None:
+            self._dirty = True
+            self._on_news(self)
+
+    # ------------------------------------------------------------------ from the engine
+
+    def take(self, *, last: bool = False) -> Said:
+        """What there is by now. ``last``: lines that have not ended count as well, and nothing is taken any more."""
+        with self._lock:
+            self._dirty = False
+            said, self._kept = self._kept or Said(), None
+            if last:
+                for number, text in self._began.items():
+                    if text:
+                        self._add(monotonic(), number, text)
+                self._closed = True
+            self._take_lines(said)
+            for name, pieces in self._streams.items():
+                first = pieces[0][0]
+                text = sound("".join(piece for _, piece in pieces))
+                body = dumps([[0, _NUMBERS["stream"], text]])
+                said.parts.append(Part(self._next(), 0, 0, first, body, stream=True, name=name))
+            self._streams = {}
+            said.shown.update(self._shown)
+            self._shown = {}
+            return said
+
+    def _take_lines(self, said: Said) -> None:
+        for lines, is_tail in ((self._head, False), (self._tail, True)):
+            if not lines:
+                continue
+            first = lines[0]
+            told = [[round((line.at - first.at) * 1000), *line.told] for line in lines]
+            part = Part(self._next(), first.number, len(lines), first.at, dumps(told))
+            said.parts.append(part)
+            if is_tail:
+                self._written.append((part.number, self._tail_size))
+                self._written_size += self._tail_size
+        self._head, self._tail, self._tail_size = [], deque(), 0
+        spared = 1 if self._leapt else len(self._written)  # behind a leap nothing earlier is kept but the head
+        self._leapt = False
+        while len(self._written) > spared or (self._written and self._written_size - self._written[0][1] >= TAIL):
+            number, size = self._written.popleft()
+            self._written_size -= size
+            held = [part for part in said.parts if part.number != number]
+            if len(held) == len(said.parts):
+                said.dropped.append(number)
+            said.parts = held
+
+    def _next(self) -> int:
+        self._parts += 1
+        return self._parts
+
+    def give_back(self, said: Said) -> None:
+        """What was taken could not be written now: it is taken again."""
+        with self._lock:
+            if self._closed and not said:
+                return
+            later = self._kept
+            if later is not None:
+                said = Said([*said.parts, *later.parts], [*said.dropped, *later.dropped], {**said.shown, **later.shown})
+            self._kept = said
+            self._dirty = True
+
+    def close(self) -> None:
+        """Take nothing any more: nobody waits for what the run still says."""
+        with self._lock:
+            self._closed = True
+
+
+def lines_of(body: str) -> Iterable[tuple[int, Source, str, str, str]]:
+    """The lines of a part: milliseconds after its first one, source, text, level and logger."""
+    for offset, source, text, *more in loads(body):
+        level, logger = [*more, "", ""][:2]
+        yield offset, SOURCES[source], text, level, logger
+
+
+def sound(text: str) -> str:
+    """The text without lone surrogates, which no database can keep."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
