@@ -10,6 +10,7 @@ from dwarf.notebook.lists.dashboard import Dashboard as Dashboard
 from dwarf.notebook.lists.inbox import Inbox as Inbox
 from dwarf.notebook.magic import load_ipython_extension as load_ipython_extension
 from dwarf.notebook.magic import unload_ipython_extension as unload_ipython_extension
+from dwarf.notebook.maps.forks import ForkRun as ForkRun
 from dwarf.notebook.maps.mapping import MapRun as MapRun
 from dwarf.notebook.past.branches import Branch as Branch
 from dwarf.notebook.past.branches import Branches as Branches
@@ -28,6 +29,7 @@ __all__ = [
     "Branches",
     "Dashboard",
     "Drift",
+    "ForkRun",
     "Inbox",
     "Lab",
     "MapRun",

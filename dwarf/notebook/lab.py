@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dwarf.engine import Engine, FlowHandle
+    from dwarf.notebook.maps.forks import ForkRun
 
 __all__ = ["Lab", "current_lab"]
 
@@ -225,6 +226,28 @@ class Lab(Measured):
         flows started before, also after a restart. See MapRun.
         """
         return start_map(self, workflow, frame, key=key, into=into, show=show, options=create_options)
+
+    def replay(
+        self,
+        runs: Iterable[Run | str] | pd.DataFrame,
+        node: str,
+        *,
+        graph: Graph | None = None,
+        into: Sequence[str] | None = None,
+        show: bool = True,
+        **same: Any,
+    ) -> ForkRun:
+        """Run past flows on from one node with today's functions, each in a fork; before and after, side by side.
+
+        ``runs`` are runs, keys of flows, or a table such as ``lab.flows(workflow_name="Scoring")``; each is forked at
+        its first step of ``node``, with ``graph`` in place of its own one where that is given. Awaited, it gives a
+        DataFrame: for every field of the final states (or of ``into``) a column ``..._before`` and ``..._after``, the
+        rows that differ first. ``diff(row)`` shows one of them. ``same`` is what Run.fork takes.
+        """
+        from dwarf.notebook.maps.forks import replay
+
+        self.register_graphs()
+        return replay(self, runs, node, graph=graph, into=into, show=show, options=same)
 
     def get(self, flow_key: str) -> Run:
         """The run of a flow that was started anywhere on this database. FlowNotFound where there is none."""

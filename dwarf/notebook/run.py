@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import FlowFailed, InvalidRequest, PromptNeedsHuman
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dwarf.notebook.lab import Lab
+    from dwarf.notebook.maps.forks import ForkRun
     from dwarf.notebook.past.branches import Branches
     from dwarf.notebook.pictures.svg import Svg
     from dwarf.notebook.prompts.prompt import Prompt
@@ -286,6 +287,27 @@ class Run:
         """
         key = self._step_key(step)
         return self._lab.adopt(lambda: self._lab.engine.fork(key, changes, graph=graph, **same), show=show)
+
+    def sweep(
+        self,
+        step: str | Step,
+        grid: Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Any]],
+        *,
+        into: Sequence[str] | None = None,
+        show: bool = True,
+        **same: Any,
+    ) -> ForkRun:
+        """A fork at a step for each row of a grid, whose fields are laid over its input; side by side, past shared.
+
+        ``grid`` is a mapping of sequences, whose every combination is a row, or the rows themselves. Awaited, it gives
+        a DataFrame with the fields of the grid, the results (``into``, or all that the forks have changed), status,
+        duration, error and flow. ``same`` is what Run.fork takes. A row that fails has its error there.
+        """
+        from dwarf.notebook.maps.forks import sweep
+
+        found = self._lab.call(self._lab.engine.step(self._step_key(step)))
+        name = f"{self._name}: sweep at {found.node}"
+        return sweep(self._lab, found, self.key, grid, into=into, show=show, name=name, options=same)
 
     def retry_failed(
         self, changes: Mapping[str, Any] | None = None, *, graph: Graph | None = None, show: bool = True

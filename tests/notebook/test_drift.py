@@ -8,6 +8,7 @@ import pytest
 
 from dwarf.notebook import Lab, kernel
 from dwarf.notebook.watching.drift import fingerprint, fingerprints, graph_changes, read_drift
+from dwarf.notebook.watching.panel import Desk
 from dwarf.notebook.watching.runview import RunView, touch_views
 from dwarf.workflow import END, Flow, Graph
 
@@ -59,6 +60,37 @@ def test_only_functions_known_before_can_have_been_redefined() -> None:
     assert drift.nodes == {"a"}
     assert drift.notes[0].startswith("The function of 'a' was redefined")
     assert read_drift(graph, None, {"a": "1"}, {"a": "1"}).notes == ()
+
+
+def test_a_page_goes_on_with_the_new_graph(lab: Lab) -> None:
+    asked = []
+
+    def ask(flow: Flow) -> dict[str, Any]:
+        asked.append(1)
+        return {"answer": flow.interrupt({"title": "Well?"})}
+
+    lab.task(url="ask")(ask)
+    old = lab.graph("talk").add_node("first", lambda: {"n": 1}).add_node("ask", "ask").add_chain("first", "ask", END)
+    waits, done = lab.start(old, show=False), lab.start(old, show=False)
+    for run in (waits, done):
+        while not run.prompts:
+            assert run.outcome is None
+    done.answer("yes")
+    done.wait(60)
+    desks = [Desk(lab, run.following, lambda _: None) for run in (waits, done)]
+    assert "still the one" in lab.call(desks[0].handle({"do": "regraph"}))["fault"]
+    new = lab.graph("talk").add_node("first", "first").add_node("ask", "ask").add_node("after", lambda: {"after": True})
+    new.add_chain("first", "ask", "after", END)
+    assert waits.drift.graph is new
+    for desk in desks:
+        reply = lab.call(desk.handle({"do": "regraph"}))
+        run = lab.get(reply["find"].split('"')[1])
+        while not run.prompts and run.outcome is None:
+            assert run.status is not None
+        if run.prompts:
+            run.answer("late")
+        assert run.wait(60).state["after"] is True
+    assert len(asked) == 5  # what was answered is not asked again
 
 
 def test_a_task_and_a_graph_are_redefined_while_a_flow_waits(lab: Lab) -> None:

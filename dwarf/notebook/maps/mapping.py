@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from dwarf.errors import InvalidRequest, PromptNeedsHuman, StateConflict, WaitTimeout
 from dwarf.notebook import kernel
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dwarf.notebook.maps.mapview import MapView
     from dwarf.notebook.run import Run
 
-__all__ = ["MapRun", "start_map"]
+__all__ = ["MapRun", "begin", "start_map"]
 
 _ADVICE = 'Answer in lab.inbox(), or beforehand with Lab(answers={...}) or DWARF_ANSWERS, such as {"*": "default"}.'
 
@@ -133,7 +133,7 @@ class MapRun:
 
     # ------------------------------------------------------------ acting
 
-    def retry_failed(self, *, show: bool = True) -> MapRun:
+    def retry_failed(self, *, show: bool = True) -> Self:
         """Repair the rows that failed or were cancelled; the results of all others are kept.
 
         Each goes on in a new flow, in which what failed is run again; see Run.retry_failed. A row whose flow has been
@@ -150,7 +150,7 @@ class MapRun:
             own_threads=self._own_threads,
         )
         work = MapWork(self._lab.engine, source, done.copy_but(broken), self._lab.follow)
-        return _begin(self._lab, work, self._name, own_threads=self._own_threads, show=show)
+        return begin(type(self), self._lab, work, self._name, own_threads=self._own_threads, show=show)
 
     def cancel(self, reason: str = "") -> None:
         """Start no more rows, and cancel those that have not ended."""
@@ -270,11 +270,15 @@ def start_map(
     source = NewFlows(lab.engine, workflow, rows, key, options)
     work = MapWork(lab.engine, source, Tally(rows.total, rows.index, into), lab.follow)
     name = workflow.name if isinstance(workflow, Graph) else workflow
-    return _begin(lab, work, name, own_threads=not options.get("thread"), show=show)
+    return begin(MapRun, lab, work, name, own_threads=not options.get("thread"), show=show)
 
 
-def _begin(lab: Lab, work: MapWork, name: str, *, own_threads: bool, show: bool) -> MapRun:
-    run = MapRun(lab, work, name, own_threads=own_threads)
+M = TypeVar("M", bound=MapRun)
+
+
+def begin(kind: type[M], lab: Lab, work: MapWork, name: str, *, own_threads: bool, show: bool) -> M:
+    """Set the flows of a map going, and show how far they come."""
+    run = kind(lab, work, name, own_threads=own_threads)
     lab.submit(work.run())
     if show:
         run.show()

@@ -10,7 +10,7 @@ import concurrent.futures
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dwarf.errors import EngineClosed, FlowNotFound, StateConflict
 from dwarf.notebook.maps.rows import Row, Rows
@@ -104,10 +104,23 @@ class Repairs:
         return key
 
 
+class Source(Protocol):
+    """Where the flows of a map come from. ``inputs`` are the fields that are no results."""
+
+    @property
+    def inputs(self) -> set[str]:
+        """The fields that the rows have given."""
+        ...
+
+    async def block(self) -> list[Started]:
+        """The next rows with their flows. Empty at the end."""
+        ...
+
+
 class MapWork:
     """The flows of a map. ``ended`` is done when each row has ended; ``tally`` has the results so far."""
 
-    def __init__(self, engine: Engine, source: NewFlows | Repairs, tally: Tally, follow: Follow) -> None:
+    def __init__(self, engine: Engine, source: Source, tally: Tally, follow: Follow) -> None:
         self.engine = engine
         self.tally = tally
         self.inputs = source.inputs

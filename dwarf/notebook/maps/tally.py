@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from dwarf.workflow.results import Outcome
 
-__all__ = ["MapProgress", "Tally"]
+__all__ = ["NOTHING", "MapProgress", "Tally"]
 
 _SPAN = 15.0  # seconds over which the rate is taken
 _LEAST = 0.5  # seconds before there is one
-_NONE: Any = object()
+NOTHING: Any = object()
 _ORDER = tuple(Status)
 _PENDING = _ORDER.index(Status.PENDING)
 _STATUS, _ERROR, _FLOW = "status", "error", "flow"
@@ -88,7 +88,7 @@ class Tally:
 
     def copy_but(self, positions: Collection[int]) -> Tally:
         """The same results without those of some rows, which are to be had anew."""
-        made = Tally(self.total, self.index, self.into)
+        made = self._empty()
         made.flows = list(self.flows)
         again = set(positions)
         made._statuses = bytearray(
@@ -101,6 +101,9 @@ class Tally:
         made._marks = ((made.began, made._done),)
         made.started = self.started
         return made
+
+    def _empty(self) -> Tally:
+        return Tally(self.total, self.index, self.into)
 
     # ------------------------------------------------------------ writing
 
@@ -136,7 +139,7 @@ class Tally:
             if column is None:
                 column = []
                 self._columns = {**self._columns, name: column}  # whoever reads the columns has a whole mapping
-            column.extend([_NONE] * (position + 1 - len(column)))
+            column.extend([NOTHING] * (position + 1 - len(column)))
             column[position] = state.get(name)
 
     def _reach(self, position: int) -> None:
@@ -206,7 +209,7 @@ class Tally:
         flows = [self.flows[position] if position < len(self.flows) else "" for position in range(size)]
         made: dict[str, Any] = {}
         for name, values in self._columns.items():
-            cells = [None if value is _NONE else value for value in values[:size]]
+            cells = [None if value is NOTHING else value for value in values[:size]]
             cells += [None] * (size - len(cells))
             made[f"result.{name}" if name in (_STATUS, _ERROR, _FLOW) else name] = series_of(cells, "any")
         made |= {

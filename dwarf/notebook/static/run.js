@@ -40,7 +40,7 @@ function toolBar(desk, model) {
     }
     bar.replaceChildren(...buttons);
   };
-  return { bar, said, update };
+  return { bar, said, update, act };
 }
 
 export function renderRun({ model, el }) {
@@ -78,9 +78,16 @@ export function renderRun({ model, el }) {
     if (said.textContent !== word) said.textContent = word;
     if (fault.textContent !== (flow.error ?? "")) fault.textContent = flow.error ?? "";
     const notes = flow.drift ?? [];
-    if (drift.dataset.told !== JSON.stringify(notes)) {
-      drift.dataset.told = JSON.stringify(notes);
-      drift.replaceChildren(...notes.map((note) => make("li", { textContent: note })));
+    const told = JSON.stringify([notes, flow.regraph]);
+    if (drift.dataset.told !== told) {
+      drift.dataset.told = told;
+      const lines = notes.map((note) => make("li", { textContent: note }));
+      if (flow.regraph) {
+        const go = make("button", { type: "button", className: "dwarf-act", textContent: "Go on with the new graph" });
+        go.addEventListener("click", () => tools.act(go, { do: "regraph" }));
+        lines.push(make("li", {}, go));
+      }
+      drift.replaceChildren(...lines);
     }
     tools.update();
     panel.refresh();

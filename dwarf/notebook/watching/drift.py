@@ -21,10 +21,15 @@ _MOST = 4  # names in a sentence
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """``nodes`` are those whose function was redefined, ``notes`` say in words what has drifted and what it means."""
+    """``nodes`` are those whose function was redefined, ``notes`` say in words what has drifted and what it means.
+
+    ``graph`` is the workflow's graph as it is now, where it differs from the one that is frozen on the flow; None where
+    it does not. ``run.fork(step, graph=run.drift.graph)`` goes on with it.
+    """
 
     nodes: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    graph: Graph | None = None
 
 
 NONE = Drift()
@@ -76,7 +81,7 @@ def read_drift(frozen: Graph, current: Graph | None, before: Mapping[str, str], 
     if changes:
         notes.append(
             f"The graph {frozen.name!r} has been redefined since this flow began: {', '.join(changes)}. The flow goes "
-            "on with the graph it began with, and so do forks of it; a new start takes the new one."
+            "on with the graph it began with, and so do forks that are not given the new one; a new start takes it."
         )
     changed = {url for url, digest in now.items() if url in before and before[url] != digest}
     nodes = [node.name for node in frozen.nodes if node.url in changed]
@@ -87,7 +92,7 @@ def read_drift(frozen: Graph, current: Graph | None, before: Mapping[str, str], 
             f"{which} of {_some(nodes)} {verb} redefined since this flow was first seen here: steps that begin from "
             f"then on run {runs} as redefined, and what was done before stands as it is."
         )
-    return Drift(frozenset(nodes), tuple(notes)) if notes else NONE
+    return Drift(frozenset(nodes), tuple(notes), current if changes else None) if notes else NONE
 
 
 def graph_changes(old: Graph, new: Graph) -> list[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dwarf.errors import DwarfError, InvalidRequest, StateError
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.planes import child_of
 from dwarf.notebook.pictures.words import brief, duration_text, plain, plural
+from dwarf.notebook.watching.drift import drift_of
 from dwarf.notebook.watching.views import attempt_text, attempts_of, states_of
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.results import NO_TIME, Step
@@ -23,6 +24,7 @@ from dwarf.workflow.values import from_json, state_to_json
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from dwarf.engine import FlowHandle
     from dwarf.notebook.lab import Lab
     from dwarf.notebook.run import Run
     from dwarf.notebook.watching.follow import Following
@@ -58,6 +60,7 @@ class Desk:
             "step": self._step,
             "fork": self._fork,
             "retry": self._retry,
+            "regraph": self._regraph,
             "cancel": self._cancel,
             "unfold": self._unfold,
         }
@@ -165,6 +168,32 @@ class Desk:
     async def _retry(self, _: Mapping[str, Any]) -> dict[str, Any]:
         run = await self.lab.adopt_here(self.following.handle.retry_failed)
         return self._begun(run, "A new run goes on where this one failed; it is shown below.")
+
+    async def _regraph(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        """Go on with the graph as it is now: where the flow failed or waits, or else behind the last step of it."""
+        graph = drift_of(self.following, self.lab.digests).graph
+        if graph is None:
+            raise InvalidRequest("the graph is still the one that the flow began with")
+        handle = self.following.handle
+        status = (await handle.fingerprint())[1]
+        if status in (Status.FAILED, Status.CANCELLED):
+            run = await self.lab.adopt_here(lambda: handle.retry_failed(graph=graph))
+            return self._begun(run, "A new run goes on with the new graph where this one failed; it is shown below.")
+        step, at = await self._last_place(handle)
+        run = await self.lab.adopt_here(lambda: self.lab.engine.fork(step, at=at, graph=graph))
+        return self._begun(run, f"A new run goes on with the new graph from {step.node!r}; it is shown below.")
+
+    async def _last_place(self, handle: FlowHandle) -> tuple[Step, Literal["input", "after"]]:
+        """The oldest step that waits for an answer, or the last one that has completed."""
+        steps = await handle.history()
+        own = {step.key for step in steps}
+        for step in await handle.interrupts():
+            if step.key in own:
+                return step, "input"
+        done = [step for step in steps if step.status is Status.COMPLETED]
+        if not done:
+            raise InvalidRequest("nothing has completed yet that could be gone on from: start the workflow anew")
+        return max(done, key=lambda step: step.id), "after"
 
     async def _cancel(self, message: Mapping[str, Any]) -> dict[str, Any]:
         await self.following.handle.cancel(str(message.get("reason") or ""))
