@@ -300,6 +300,15 @@ class Graph:
 
         return from_json(cls, data)
 
+    def to_python(self) -> str:
+        """The code that makes an equal graph, with the names of its functions; those have to be there where it runs.
+
+        Functions without a name of their own, and those of a graph that was read from JSON, stand as their URLs.
+        """
+        from dwarf.workflow.drawing.python_code import to_python
+
+        return to_python(self)
+
     def to_networkx(self) -> Any:
         """A ``networkx.MultiDiGraph`` whose edge keys are the positions of the transitions."""
         from dwarf.workflow.drawing.networks import to_networkx
