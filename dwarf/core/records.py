@@ -24,6 +24,9 @@ class Extras:
 
     name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    start_at: int = 0  # epoch milliseconds, like the next
+    deadline_at: int = 0
+    deadline_ms: int = 0  # the same, counted from the creation
 
 
 NO_EXTRAS = Extras()
@@ -140,6 +143,7 @@ class NewStep:
     ordinal: int = 0
     predecessor_id: int = 0
     delay_ms: int = 0
+    not_before: int = 0  # of the first step of a flow that is to start later
     leased: bool = False  # inserted running, leased to this replica, and handed over after the commit
     limit_name: str = ""
     limit_rule: str = ""
@@ -166,6 +170,8 @@ class NewFlow:
     idempotency_key: str | None = None
     request_hash: str = ""
     forked_from_step: int = 0
+    deadline_at: int = 0
+    deadline_ms: int = 0
     note: Any = None  # the engine's own, on the start of the flow; not stored
 
     @property

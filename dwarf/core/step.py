@@ -300,7 +300,7 @@ def new_step(
     new.lineage_id = lineage
     new.ordinal = ordinal
     new.predecessor_id = step.step_id
-    new.delay_ms = 0
+    new.delay_ms = new.not_before = 0
     new.leased = False
     new.limit_name, new.limit_rule = limit_of(plan.limit, plan.url, state)
     return new

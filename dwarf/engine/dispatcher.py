@@ -13,6 +13,7 @@ from dwarf.core.fairness import Pressure, Shares
 from dwarf.core.records import FlowRecord
 from dwarf.engine.bands import ANY_BAND
 from dwarf.errors import DwarfError, EngineClosed
+from dwarf.storage.cancels import fail_overdue
 from dwarf.storage.claims import Claimed, claim_due
 from dwarf.storage.supply import look, wake_all
 from dwarf.storage.waits import answer_overdue
@@ -184,9 +185,13 @@ class Dispatcher:
         if claimed.next_deadline is not None and claimed.next_deadline <= claimed.now:
             await replica.committer.call(answer_overdue)
             return
+        if claimed.flow_deadline is not None and claimed.flow_deadline <= claimed.now:
+            await replica.committer.call(fail_overdue)
+            return
         if self._jump(claimed):
             return
-        moments = [moment for moment in (claimed.next_due, claimed.next_deadline) if moment is not None]
+        known = (claimed.next_due, claimed.next_deadline, claimed.flow_deadline)
+        moments = [moment for moment in known if moment is not None]
         later = [moment for moment in moments if moment > claimed.now]
         wait = min([LONGEST_WAIT_S, *((moment - claimed.now) / 1000 for moment in later)])
         await self._sleep(wait)
@@ -200,7 +205,10 @@ class Dispatcher:
         if replica.slots.taken or not replica.committer.idle:
             replica.slots.ask()
             return False
-        clock.jump(claimed.next_due - claimed.now)
+        until = claimed.next_due
+        if claimed.flow_deadline is not None:
+            until = min(until, claimed.flow_deadline)
+        clock.jump(until - claimed.now)
         return True
 
     async def _sleep(self, seconds: float) -> None:

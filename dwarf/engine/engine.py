@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
@@ -72,13 +73,17 @@ class Engine(Overview):
         idempotency_key: str = "",
         name: str = "",
         tags: Mapping[str, str] | None = None,
+        start_at: datetime | None = None,
+        deadline: Seconds | datetime | None = None,
         check_tasks: bool = True,
     ) -> FlowHandle:
         """Create a flow, which runs from now on; its graph is frozen as it is now.
 
         A workflow given as a Graph is frozen from the object, and functions on its nodes are registered with a
         LocalHost (ConfigError with another host). ``name`` and ``tags`` (at most 32 texts by name) are for people,
-        lists and filters; subgraphs inherit the tags, forks and further turns both. With an ``idempotency_key`` a
+        lists and filters; subgraphs inherit the tags, forks and further turns both. The flow is pending until
+        ``start_at``, and fails with "deadline exceeded" at its ``deadline`` (a moment, or a duration from now), also
+        while it sleeps or waits; forks and turns have none. With an ``idempotency_key`` a
         second create returns the first flow. InvalidRequest names a wrong argument; GraphNotFound, GraphError for the
         workflow; ThreadNotFound; StateConflict where the key was used with another workflow or state. TaskNotFound
         where this engine runs tasks and neither its host nor another living engine knows one of the graph;
@@ -97,6 +102,8 @@ class Engine(Overview):
             idempotency_key=idempotency_key,
             name=name,
             tags=tags,
+            start_at=start_at,
+            deadline=deadline,
         )
         given = read_state(state)
         url, frozen = await self._freeze(asked, options, given)

@@ -12,6 +12,7 @@ from dwarf import seams
 from dwarf.engine.reaper import reap
 from dwarf.engine.strays import Strays
 from dwarf.errors import EngineClosed
+from dwarf.storage.cancels import fail_overdue
 from dwarf.storage.reading.reads import read_statuses
 from dwarf.storage.rebasing import TOLERANCE_MS, rebase_waits
 from dwarf.storage.recovery import TAKEN_AT_ONCE, lease_owners, recover_abandoned, recover_expired
@@ -126,6 +127,7 @@ class Keeper:
             count = await database.write(lambda: recover_expired(living, membership.grace_ms))
             self._recovered(count, "lease_expired")
         await replica.committer.call(answer_overdue)
+        await replica.committer.call(fail_overdue)
         replica.recovered()
         if seams.active is not None:
             await seams.active.arrive("recoveryDone")

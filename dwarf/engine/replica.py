@@ -256,7 +256,7 @@ class Replica:
     def offer(self, flow: NewFlow) -> None:
         """Take a place for the first step of a new flow, unless others wait for one."""
         entry = flow.entry
-        if self.draining or self.dispatcher.backlogged or entry.limit_name:
+        if self.draining or self.dispatcher.backlogged or entry.limit_name or entry.not_before:
             return
         if flow.record.priority > self.shared.bands.ceiling(self.shard) or not self.slots.take():
             return
@@ -356,6 +356,7 @@ class Replica:
         )
         means = Means(self.step_ids.take, new_token, no_room)
         entry = first_step(record, initial, caller.depth + 1 if caller else 1, means)
+        entry.not_before = extras.start_at
         flow = NewFlow(
             record=record,
             graph_body=frozen.body,
@@ -363,6 +364,8 @@ class Replica:
             initial=initial,
             idempotency_key=idempotency_key,
             request_hash=request_hash,
+            deadline_at=extras.deadline_at,
+            deadline_ms=extras.deadline_ms,
         )
         self.observing.new_flow(flow, caller)
         return flow

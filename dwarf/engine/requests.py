@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dwarf.core.fairness import DEFAULT_WEIGHT
 from dwarf.core.records import NO_EXTRAS, Extras
 from dwarf.engine.config import MAX_INT32, Settings, check_time_budget
 from dwarf.errors import InvalidRequest, StateError
-from dwarf.workflow.durations import Seconds
+from dwarf.workflow.durations import Seconds, to_epoch_ms, to_ms
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.parks import encode_fields
@@ -46,6 +47,8 @@ _OPTIONS: Mapping[str, Any] = {
     "delete_on_completion": False,
     "name": "",
     "tags": None,
+    "start_at": None,
+    "deadline": None,
 }
 
 
@@ -61,6 +64,8 @@ def read_options(
     idempotency_key: str,
     name: str = "",
     tags: Mapping[str, str] | None = None,
+    start_at: datetime | None = None,
+    deadline: Seconds | datetime | None = None,
 ) -> CreateOptions:
     """Check the options of create. InvalidRequest names the one that is wrong."""
     if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= MAX_INT32:
@@ -77,7 +82,12 @@ def read_options(
         baggage=_baggage(baggage),
         delete_on_completion=bool(delete_on_completion),
         idempotency_key=read_text(idempotency_key, "idempotency_key") or None,
-        extras=Extras(name=read_label(name, "name"), tags=read_tags(tags)),
+        extras=Extras(
+            name=read_label(name, "name"),
+            tags=read_tags(tags),
+            start_at=0 if start_at is None else read_moment(start_at, "start_at"),
+            **_deadline(deadline),
+        ),
     )
 
 
@@ -86,6 +96,25 @@ def _is_finite(number: float) -> bool:
         return math.isfinite(number)
     except OverflowError:  # an integer beyond every float
         return False
+
+
+def read_moment(value: object, what: str) -> int:
+    """A moment as epoch milliseconds. InvalidRequest for one without a time zone."""
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise InvalidRequest(f"{what} is a datetime with a time zone, such as datetime(2030, 1, 31, tzinfo=UTC)")
+    return max(to_epoch_ms(value), 1)
+
+
+def _deadline(value: object) -> dict[str, int]:
+    """When a flow fails: a moment, or so long after its creation."""
+    if value is None:
+        return {}
+    if isinstance(value, datetime):
+        return {"deadline_at": read_moment(value, "deadline")}
+    milliseconds = to_ms(value, "deadline")
+    if milliseconds < 1:
+        raise InvalidRequest("deadline is positive seconds, a timedelta, or a datetime with a time zone")
+    return {"deadline_ms": milliseconds}
 
 
 def read_label(value: object, what: str, most: int = MAX_KEY) -> str:
@@ -142,9 +171,12 @@ def read_schedule_options(name: object, settings: Settings, options: Mapping[str
     """Check the name and the create options of a schedule. InvalidRequest."""
     if not read_text(name, "name"):
         raise InvalidRequest("a schedule needs a name")
-    unknown = sorted(set(options) - set(_OPTIONS))
+    known = [option for option in _OPTIONS if option not in ("name", "start_at")]
+    unknown = sorted(set(options).difference(known))
     if unknown:
-        raise InvalidRequest(f"a schedule takes no {', '.join(unknown)}; it takes {', '.join(_OPTIONS)}")
+        raise InvalidRequest(f"a schedule takes no {', '.join(unknown)}; it takes {', '.join(known)}")
+    if isinstance(options.get("deadline"), datetime):
+        raise InvalidRequest("the deadline of a schedule's flows is a duration, counted from each tick's creation")
     return read_same_options(settings, options)
 
 

@@ -14,7 +14,7 @@ from dwarf.core.records import NO_EXTRAS, Extras, NewFlow
 from dwarf.core.ticks import Firing, Overlap, Rhythm, firing, first_after, next_tick, ticks_between
 from dwarf.engine.ids import IdsExhausted
 from dwarf.engine.plans import Frozen
-from dwarf.engine.requests import CreateOptions
+from dwarf.engine.requests import CreateOptions, read_moment
 from dwarf.errors import EngineClosed, InvalidRequest
 from dwarf.storage.effects import Stop
 from dwarf.storage.scheduling import (
@@ -28,7 +28,7 @@ from dwarf.storage.scheduling import (
     read_graph_body,
     resume_schedule,
 )
-from dwarf.workflow.durations import to_datetime, to_epoch_ms
+from dwarf.workflow.durations import to_datetime
 
 if TYPE_CHECKING:
     from dwarf.engine.handle import FlowHandle
@@ -117,7 +117,7 @@ class Schedule:
 
             await schedule.backfill(datetime(2030, 1, 1, tzinfo=UTC), datetime(2030, 2, 1, tzinfo=UTC))
         """
-        first, last = _moment(start, "start"), _moment(end, "end")
+        first, last = read_moment(start, "start"), read_moment(end, "end")
         if last < first:
             raise InvalidRequest("backfill needs a start that is not after its end")
         name = self.name
@@ -298,12 +298,6 @@ def _kept_extras(extras: Extras) -> dict[str, Any]:
 def _options(kept: dict[str, Any]) -> CreateOptions:
     """The options of a schedule, as they were kept."""
     return CreateOptions(**{**kept, "extras": Extras(**kept.get("extras", {}))})
-
-
-def _moment(value: object, what: str) -> int:
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise InvalidRequest(f"{what} is a datetime with a time zone, such as datetime(2030, 1, 31, tzinfo=UTC)")
-    return to_epoch_ms(value)
 
 
 def schedule_record(

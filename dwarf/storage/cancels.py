@@ -1,11 +1,12 @@
-"""Cancelling a flow with everything under it."""
+"""Ending a flow with everything under it: because it is cancelled, or because its deadline has passed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, literal_column, or_, select, update
+from sqlalchemy import bindparam, delete, literal_column, or_, select, update
 
+from dwarf.core.records import FlowRecord
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.storage.claims import load_plan
 from dwarf.storage.effects import Effects, PlanOf
@@ -13,9 +14,20 @@ from dwarf.storage.ending import end_flow, left_over
 from dwarf.storage.expressions import in_ids, locked, status_is
 from dwarf.storage.rows import FLOW_COLUMNS, FlowRow
 from dwarf.storage.script import Execute, Fetch, Lock, Script, Statement
-from dwarf.storage.tables import flows, steps
+from dwarf.storage.tables import deadlines, flows, steps
 from dwarf.workflow.status import Status
 
+EXCEEDED = "deadline exceeded"
+OVERDUE_AT_ONCE = 100
+
+OVERDUE = Statement(
+    "flows_overdue",
+    select(deadlines.c.flow_id)
+    .where(deadlines.c.due_at <= bindparam("now"))
+    .order_by(deadlines.c.due_at)
+    .limit(literal_column(str(OVERDUE_AT_ONCE))),
+)
+FORGET_DEADLINES = Statement("forget_deadlines", delete(deadlines).where(in_ids(deadlines.c.flow_id, "ids")))
 TARGET = Statement("cancel_target", select(*FLOW_COLUMNS).where(flows.c.flow_id == bindparam("id")))
 _LIVE_FLOW = status_is(flows.c.status, Status.RUNNING, Status.INTERRUPTED)
 _LIVE_STEP = status_is(steps.c.status, Status.PENDING, Status.RUNNING, Status.INTERRUPTED)
@@ -69,12 +81,38 @@ def cancel_flow(flow_id: int, token: str, reason: str, effects: Effects, plan_of
         assert target is not None
     if Status(target.status).terminal:
         raise StateConflict(f"the flow is {target.status} already")
-    rows = yield Fetch(LIVE_TREE, {"root": flow_id})
-    for row in _deepest_first([FlowRow._make(row) for row in rows]):
-        plan = yield from load_plan(row.graph_hash, plan_of)
-        record = row.record(effects.writer.shard, plan)
+    for record in (yield from _live(flow_id, effects, plan_of)):
         final_state = yield from left_over(record)
         yield from end_flow(record, Status.CANCELLED, final_state, effects, reason=reason)
+
+
+def fail_overdue(effects: Effects) -> Script[int]:
+    """Fail the flows whose deadlines have passed, and cancel what is live under them. How many were looked at."""
+    found = [flow_id for (flow_id,) in (yield Fetch(OVERDUE, {"now": effects.now}))]
+    for flow_id in found:
+        target = yield from _target(flow_id)
+        if target is None or Status(target.status).terminal:
+            continue
+        yield from end_steps([flow_id], effects.now)
+        for record in (yield from _live(flow_id, effects, effects.writer.plan_of)):
+            final_state = yield from left_over(record)
+            if record.flow_id == flow_id:
+                yield from end_flow(record, Status.FAILED, final_state, effects, error=EXCEEDED)
+            else:
+                yield from end_flow(record, Status.CANCELLED, final_state, effects, reason=EXCEEDED)
+    if found:
+        yield Execute(FORGET_DEADLINES, {"ids": found})
+    return len(found)
+
+
+def _live(root: int, effects: Effects, plan_of: PlanOf) -> Script[list[FlowRecord]]:
+    """The flows of a tree that have not ended, each before the one that called it."""
+    rows = yield Fetch(LIVE_TREE, {"root": root})
+    records = []
+    for row in _deepest_first([FlowRow._make(row) for row in rows]):
+        plan = yield from load_plan(row.graph_hash, plan_of)
+        records.append(row.record(effects.writer.shard, plan))
+    return records
 
 
 def _target(flow_id: int) -> Script[FlowRow | None]:

@@ -19,18 +19,17 @@ from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import FLOW_COLUMNS, FlowRow, read_object, restore
 from dwarf.storage.script import Execute, Fetch, Now, Script, Statement
 from dwarf.storage.supply import ANY_BAND, ANY_CRASHES, FIRST_TO_WAKE, STILL_PENDING, find_due
-from dwarf.storage.tables import flows, graphs, steps
+from dwarf.storage.tables import deadlines, flows, graphs, steps
 from dwarf.workflow.jsontext import loads
 from dwarf.workflow.signals import Answer
 from dwarf.workflow.status import Status
 
 NEXT_DUE = Statement("next_due", select(FIRST_TO_WAKE.scalar_subquery()))
-NEXT_DEADLINE = Statement(
-    "next_deadline",
-    select(func.min(steps.c.interrupt_deadline)).where(
-        status_is(steps.c.status, Status.INTERRUPTED), steps.c.interrupt_deadline > literal_column("0")
-    ),
+_FIRST_OVERDUE = select(func.min(steps.c.interrupt_deadline)).where(
+    status_is(steps.c.status, Status.INTERRUPTED), steps.c.interrupt_deadline > literal_column("0")
 )
+_FIRST_FLOW = select(func.min(deadlines.c.due_at))
+NEXT_DEADLINE = Statement("next_deadline", select(_FIRST_OVERDUE.scalar_subquery(), _FIRST_FLOW.scalar_subquery()))
 _NOW = bindparam("now", type_=BigInteger)  # it would take the type of what is added to it
 
 
@@ -150,15 +149,16 @@ CONVERGE_ENDED = Statement(
 class Claimed:
     """The steps taken, in the order they were due, and when the next work is due if there was too little.
 
-    ``next_due`` and ``next_deadline`` are epoch milliseconds, or None where nothing waits for a time. ``lost`` were
-    taken by somebody else first. ``waking``: so many steps wake up now that nothing was taken yet. ``read`` has what
-    was read of each step.
+    ``next_due``, ``next_deadline`` (of a question) and ``flow_deadline`` are epoch milliseconds, or None where nothing
+    waits for a time. ``lost`` were taken by somebody else first. ``waking``: so many steps wake up now that nothing was
+    taken yet. ``read`` has what was read of each step.
     """
 
     now: int
     steps: list[StepRecord] = field(default_factory=list)
     next_due: int | None = None
     next_deadline: int | None = None
+    flow_deadline: int | None = None
     lost: int = 0
     read: Sequence[Read] = ()
     waking: bool = False
@@ -194,8 +194,8 @@ def claim_due(
     if not wanted:
         ((due,),) = yield Fetch(NEXT_DUE, {})
         due = again if due is None or (again is not None and again < due) else due
-        ((deadline,),) = yield Fetch(NEXT_DEADLINE, {})
-        return Claimed(now=now, next_due=due, next_deadline=deadline)
+        ((deadline, flow_deadline),) = yield Fetch(NEXT_DEADLINE, {})
+        return Claimed(now=now, next_due=due, next_deadline=deadline, flow_deadline=flow_deadline)
     rows = yield Fetch(
         CLAIM,
         {"ids": wanted, "now": now, "margin": margin_ms, "new_engine_id": engine_id},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Select, String, Table, Unicode, literal_column
+from sqlalchemy import BigInteger, Boolean, Select, String, Table, Unicode, and_, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -46,6 +46,11 @@ def _now_mysql(element: now_ms, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(now_ms, "mssql")
 def _now_mssql(element: now_ms, compiler: SQLCompiler, **kw: Any) -> str:
     return "DATEDIFF_BIG(MILLISECOND, '1970-01-01', SYSUTCDATETIME())"
+
+
+def starts_later(created_at: ColumnElement[Any], started_at: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a flow was created to begin later, at a moment that has not come."""
+    return and_(started_at > created_at, started_at > now_ms())
 
 
 class IdList(UserDefinedType[Any]):

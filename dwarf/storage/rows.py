@@ -15,7 +15,7 @@ from dwarf.errors import StorageError
 from dwarf.storage.named import columns
 from dwarf.storage.payloads.cutting import with_source
 from dwarf.storage.script import InsertMany, Statement
-from dwarf.storage.tables import flows, graphs, steps, tags
+from dwarf.storage.tables import deadlines, flows, graphs, steps, tags
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.status import Status
 
@@ -89,6 +89,9 @@ INSERT_WHOLE_FLOW = Statement(
             **dict.fromkeys(("final_state", "error", "cancel_reason"), _EMPTY),
         }
     ),
+)
+INSERT_DEADLINE = Statement(
+    "insert_deadline", insert(deadlines).values(flow_id=bindparam("flow_id"), due_at=bindparam("due_at"))
 )
 INSERT_TAG = Statement("insert_tag", insert(tags).values({column: bindparam(column.name) for column in tags.columns}))
 INSERT_GRAPH = Statement(
@@ -169,8 +172,8 @@ def step_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[st
         "priority": flow.priority,
         "fairness_key": flow.fairness_key,
         "fairness_weight": flow.fairness_weight,
-        "not_before": now + step.delay_ms,
-        "asleep": int(step.delay_ms > 0),
+        "not_before": max(now, step.not_before) + step.delay_ms,
+        "asleep": int(step.delay_ms > 0 or step.not_before > now),
         "lease_expires": now + step.time_budget_ms + margin_ms if leased else 0,
         "lease_seq": 1 if leased else 0,
         "limit_name": step.limit_name,
@@ -187,11 +190,17 @@ def _stored(step: NewStep) -> dict[str, Any]:
 
 
 def insert_flows(new: Sequence[NewFlow], now: int, engine_id: int) -> list[InsertMany]:
-    """The insertion of new flows. Only those with a tick, a name or tags pay for telling it."""
+    """The insertion of new flows. Only those with a tick, a name, tags or a deadline pay for it."""
     rows = [flow_row(flow, now, engine_id) for flow in new]
+    due = [
+        {"flow_id": flow.record.flow_id, "due_at": flow.deadline_at or now + flow.deadline_ms}
+        for flow in new
+        if flow.deadline_at or flow.deadline_ms
+    ]
+    limited = [InsertMany(INSERT_DEADLINE, due)] if due else []
     records = [flow.record for flow in new]
     if not any(record.scheduled_at or record.name or record.tags for record in records):
-        return [InsertMany(INSERT_FLOW, rows)]
+        return [InsertMany(INSERT_FLOW, rows), *limited]
     for row, record in zip(rows, records, strict=True):
         has_rows = bool(record.name or record.tags)  # the column says so where the flow is removed
         told_tags = object_text(record.tags) if has_rows else None
@@ -202,7 +211,7 @@ def insert_flows(new: Sequence[NewFlow], now: int, engine_id: int) -> list[Inser
         if not record.parent_flow_id
         for row in tag_rows(record.flow_id, record.name, record.tags, now)
     ]
-    return [InsertMany(INSERT_WHOLE_FLOW, rows), *([InsertMany(INSERT_TAG, told)] if told else [])]
+    return [InsertMany(INSERT_WHOLE_FLOW, rows), *([InsertMany(INSERT_TAG, told)] if told else []), *limited]
 
 
 def tag_rows(flow_id: int, name: str, given: Mapping[str, str], created_at: int) -> list[dict[str, Any]]:
@@ -238,7 +247,7 @@ def flow_row(flow: NewFlow, now: int, engine_id: int) -> dict[str, Any]:
         "idempotency_key": flow.idempotency_key,
         "request_hash": flow.request_hash,
         "created_at": now,
-        "started_at": now,
+        "started_at": max(now, flow.entry.not_before),
         "updated_at": now,
     }
 

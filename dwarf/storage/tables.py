@@ -268,6 +268,16 @@ tags = Table(
     **_MYSQL,
 )
 
+deadlines = Table(
+    "dwarf_deadlines",
+    metadata,
+    _id("flow_id", primary_key=True, autoincrement=False),  # a root flow, which may have ended already
+    _big("due_at"),
+    Index("dwarf_deadlines_due", "due_at", info={"since": 2}),
+    info={"since": 2},
+    **_MYSQL,
+)
+
 blobs = Table(
     "dwarf_blobs",
     metadata,

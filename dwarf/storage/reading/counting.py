@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlalchemy import func, select
 
@@ -28,7 +29,15 @@ def count_flows(filters: Filters) -> Script[Counts]:
     """The flows that fit, by status, every status named. ``search`` is no filter here: that takes reading them."""
     now = (yield Now()) if filters.older_ms or filters.newer_ms else 0
     names, values = conditions_of(filters, now)
-    return _every_status(dict((yield Fetch(count_statement(frozenset(names)), values))))
+    counts = _every_status(dict((yield Fetch(count_statement(frozenset(names)), values))))
+    if filters.status is Status.PENDING:
+        counts[Status.PENDING], counts[Status.RUNNING] = counts[Status.RUNNING], 0
+    elif filters.status is None and counts[Status.RUNNING]:
+        names, values = conditions_of(replace(filters, status=Status.PENDING), now)
+        later = sum(dict((yield Fetch(count_statement(frozenset(names)), values))).values())
+        counts[Status.PENDING] += later
+        counts[Status.RUNNING] -= later
+    return counts
 
 
 def _every_status(counted: Mapping[str, int]) -> Counts:

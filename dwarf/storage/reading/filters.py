@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, String, Unicode, bindparam, cast, exists, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, String, Unicode, bindparam, case, cast, exists, func, literal_column, or_, select
 
-from dwarf.storage.expressions import ZERO, contains, flag_is, status_is, unindexed
+from dwarf.storage.expressions import ZERO, contains, flag_is, starts_later, status_is, unindexed
 from dwarf.storage.named import columns
 from dwarf.storage.script import Statement
 from dwarf.storage.tables import flows, steps, tags
@@ -75,9 +75,11 @@ class ListedRow(NamedTuple):
     root_flow_id: int
     name: str
     tags: str | None
+    later: int
 
 
-COLUMNS = columns(ListedRow, flows)
+_LATER = starts_later(flows.c.created_at, flows.c.started_at)
+COLUMNS = columns(ListedRow, flows, later=case((_LATER, 1), else_=0))
 
 # The step that a flow is at: the end of its trunk. Inside a fan-out there is none, since its source has a successor.
 AT_TRUNK_END = (flag_is(steps.c.lineage_id, 0), flag_is(steps.c.successor_id, 0))
@@ -109,6 +111,8 @@ _CONDITIONS: dict[str, ColumnElement[bool]] = {
     "since": flows.c.created_at >= bindparam("since"),
     "before": or_(flows.c.created_at < bindparam("before"), flows.c.flow_id < bindparam("before_id")),
     "status": flows.c.status == bindparam("status"),
+    "later": _LATER,
+    "begun": ~_LATER,
     "not_running": flows.c.status != literal_column(f"'{Status.RUNNING.value}'"),
     "workflow_url": flows.c.workflow_url == bindparam("workflow_url"),
     "workflow_name": flows.c.workflow_name == bindparam("workflow_name"),
@@ -210,6 +214,9 @@ def conditions_of(filters: Filters, now: int, *, few: bool = False) -> tuple[set
             rare = filters.status not in (None, Status.COMPLETED) and name in ("workflow_url", "workflow_name")
             names.add(f"rare_{name}" if rare else name)
             values[name] = str(value) if name == "status" else value
+    if filters.status in (Status.PENDING, Status.RUNNING):
+        values["status"] = Status.RUNNING.value
+        names.add("later" if filters.status is Status.PENDING else "begun")
     _add_tags(filters, names, values, few)
     if filters.older_ms:
         names.add("older")

@@ -27,8 +27,9 @@ from dwarf.storage.reading.filters import (
     list_statement,
 )
 from dwarf.storage.reading.history import moment
+from dwarf.storage.reading.reads import status_of
 from dwarf.storage.reading.searching import Arm, Source, arms_of
-from dwarf.storage.rows import read_object, read_status
+from dwarf.storage.rows import read_object
 from dwarf.storage.script import Fetch, Now, Script, Statement
 from dwarf.storage.tables import flows, steps, tags
 from dwarf.workflow.results import NO_TIME, FlowSummary
@@ -197,7 +198,7 @@ def _summary(shard: int, row: ListedRow, node: str, tags: str | None) -> FlowSum
         thread_key=format_key(shard, row.thread_id, row.thread_token),
         workflow_url=row.workflow_url,
         workflow_name=row.workflow_name,
-        status=read_status(row.status),
+        status=status_of(row.status, row.later),
         node=node,
         error=row.error.strip(),
         cancel_reason=row.cancel_reason.strip(),
@@ -206,7 +207,7 @@ def _summary(shard: int, row: ListedRow, node: str, tags: str | None) -> FlowSum
         trace_id=trace.group(1) if trace else "",
         is_subgraph=bool(row.parent_flow_id),
         created_at=moment(row.created_at) or NO_TIME,
-        started_at=moment(row.started_at),
+        started_at=None if row.later else moment(row.started_at),
         updated_at=moment(row.updated_at) or NO_TIME,
         forked_from=row.forked_from_step,
         name=row.name,

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, case, func, literal_column, select
 from dwarf.core.carry import after
 from dwarf.core.keys import Key
 from dwarf.errors import FlowNotFound
-from dwarf.storage.expressions import ZERO, flag_is, in_ids, status_is
+from dwarf.storage.expressions import ZERO, flag_is, in_ids, starts_later, status_is
 from dwarf.storage.named import columns
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import read_object, read_status, restore
@@ -31,6 +31,12 @@ class OutcomeRow(NamedTuple):
     error: str
     cancel_reason: str
     root_flow_id: int
+    later: int
+
+    @property
+    def state(self) -> Status:
+        """The status; that of a flow which is to begin later is pending."""
+        return status_of(self.status, self.later)
 
 
 class WaitingRow(NamedTuple):
@@ -44,7 +50,10 @@ class WaitingRow(NamedTuple):
     parked: int
 
 
-FLOW = Statement("flow_outcome", select(*columns(OutcomeRow, flows)).where(flows.c.flow_id == bindparam("id")))
+LATER = case((starts_later(flows.c.created_at, flows.c.started_at), 1), else_=0)
+FLOW = Statement(
+    "flow_outcome", select(*columns(OutcomeRow, flows, later=LATER)).where(flows.c.flow_id == bindparam("id"))
+)
 WAITING = Statement(
     "waiting_in_flow",
     select(*columns(WaitingRow, steps))
@@ -112,6 +121,12 @@ MOVEMENT = Statement(
 )
 
 
+def status_of(stored: str, later: int) -> Status:
+    """The status of a flow; pending where it is to begin later."""
+    status = read_status(stored)
+    return Status.PENDING if later and status is Status.RUNNING else status
+
+
 def _find_flow(key: Key, *, alone: bool = False) -> Script[OutcomeRow]:
     """The flow that a key names. FlowNotFound where there is none, or its token differs."""
     rows = yield Fetch(FLOW, {"id": key.id}, alone=alone)
@@ -129,7 +144,7 @@ def read_outcome(key: Key, *, waits: bool = False) -> Script[tuple[Outcome, bool
     row = yield from _find_flow(key, alone=not waits)
     if not waits and row.status == Status.INTERRUPTED:
         row = yield from _find_flow(key)
-    status = read_status(row.status)
+    status = row.state
     state: Any = {}
     payload: Any = {}
     overdue = False
@@ -200,8 +215,8 @@ def read_fingerprint(key: Key) -> Script[tuple[str, Status]]:
     """A digest that changes with every visible change in the flow's tree, and the flow's status."""
     row = yield from _find_flow(key)
     (moved,) = yield Fetch(MOVEMENT, {"root": row.root_flow_id})
-    text = "|".join(map(str, (row.status, *moved)))
-    return sha256(text.encode()).hexdigest(), read_status(row.status)
+    text = "|".join(map(str, (row.state, *moved)))
+    return sha256(text.encode()).hexdigest(), row.state
 
 
 def read_root(key: Key) -> Script[int]:

@@ -310,7 +310,7 @@ FROM dwarf_steps INNER JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flo
 WHERE dwarf_flows.root_flow_id = %s;
 
 -- flow_outcome
-SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.final_state, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.root_flow_id
+SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.final_state, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.root_flow_id, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = %s;
 
@@ -353,6 +353,12 @@ SELECT dwarf_flows.flow_id, CASE WHEN (dwarf_flows.tags IS NOT NULL) THEN %s ELS
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN %s;
 
+-- flows_overdue
+SELECT dwarf_deadlines.flow_id
+FROM dwarf_deadlines
+WHERE dwarf_deadlines.due_at <= %s ORDER BY dwarf_deadlines.due_at
+ LIMIT 100;
+
 -- flows_there
 SELECT dwarf_flows.flow_id, dwarf_flows.token
 FROM dwarf_flows
@@ -363,6 +369,9 @@ DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id = %s AND dwarf_blob_
 
 -- forget_blobs
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.flow_id IN %s;
+
+-- forget_deadlines
+DELETE FROM dwarf_deadlines WHERE dwarf_deadlines.flow_id IN %s;
 
 -- forget_holders
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id IN %s;
@@ -432,6 +441,9 @@ FROM dwarf_steps;
 
 -- insert_blob
 INSERT INTO dwarf_blobs (blob_hash, body) VALUES (%s, %s);
+
+-- insert_deadline
+INSERT INTO dwarf_deadlines (flow_id, due_at) VALUES (%s, %s);
 
 -- insert_display
 INSERT INTO dwarf_displays (display_id, step_id, flow_id, slot, attempt, run, number, shown_at, written_at, name, data) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
@@ -560,31 +572,31 @@ UPDATE dwarf_steps SET successor_id=%s WHERE dwarf_steps.lineage_id = %s AND dwa
 UPDATE dwarf_steps SET successor_id=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.successor_id = 0;
 
 -- list_flows_arm_key_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = %s AND dwarf_flows.token LIKE %s AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_arm_key_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = %s AND dwarf_flows.token LIKE %s AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_arm_name_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.workflow_name = %s AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_arm_name_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.workflow_name = %s AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_arm_tags_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -592,7 +604,7 @@ WHERE LOWER(dwarf_tags.value) LIKE LOWER(%s) ESCAPE '~') AND dwarf_flows.delete_
  LIMIT %s;
 
 -- list_flows_arm_tags_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -600,7 +612,7 @@ WHERE LOWER(dwarf_tags.value) LIKE LOWER(%s) ESCAPE '~') AND dwarf_flows.delete_
  LIMIT %s;
 
 -- list_flows_arm_tags_unicode_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -608,7 +620,7 @@ WHERE LOWER(dwarf_tags.value) LIKE LOWER(%s) ESCAPE '~') AND dwarf_flows.delete_
  LIMIT %s;
 
 -- list_flows_arm_tags_unicode_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -616,19 +628,19 @@ WHERE LOWER(dwarf_tags.value) LIKE LOWER(%s) ESCAPE '~') AND dwarf_flows.delete_
  LIMIT %s;
 
 -- list_flows_arm_url_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.workflow_url = %s AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_arm_url_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.workflow_url = %s AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_before_kept_led_roots_status_tag_0_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows, dwarf_tags
 WHERE (dwarf_tags.created_at < %s OR dwarf_tags.flow_id < %s) AND dwarf_flows.delete_after_ms = 0 AND dwarf_tags.name = %s AND dwarf_tags.value = %s AND dwarf_tags.flow_id = dwarf_flows.flow_id AND dwarf_flows.status = %s AND (EXISTS (SELECT *
 FROM dwarf_tags AS tag_0
@@ -636,111 +648,123 @@ WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = %s AND tag_0.val
  LIMIT %s;
 
 -- list_flows_before_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE (dwarf_flows.created_at < %s OR dwarf_flows.flow_id < %s) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_before_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE (dwarf_flows.created_at < %s OR dwarf_flows.flow_id < %s) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_before_kept_tree_kept_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE (dwarf_flows.created_at < %s OR dwarf_flows.flow_id < %s) AND dwarf_flows.delete_after_ms = 0 AND NOT (EXISTS (SELECT *
 FROM dwarf_flows AS root
 WHERE root.flow_id = dwarf_flows.root_flow_id AND root.delete_after_ms > 0)) AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
+-- list_flows_begun_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
+FROM dwarf_flows
+WHERE NOT (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT %s;
+
+-- list_flows_begun_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
+FROM dwarf_flows
+WHERE NOT (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT %s;
+
 -- list_flows_cancelled_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'cancelled' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_cancelled_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'cancelled' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_cancelled_text_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER(%s) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_cancelled_text_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER(%s) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_cancelled_text_unicode_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER(%s) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_cancelled_text_unicode_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER(%s) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_failed_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'failed' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_failed_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'failed' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_failed_text_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER(%s) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_failed_text_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER(%s) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_failed_text_unicode_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER(%s) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_failed_text_unicode_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER(%s) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_fairness_key_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.fairness_key = %s AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_fairness_key_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.fairness_key = %s AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_few_any_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -748,7 +772,7 @@ WHERE dwarf_tags.name = %s) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.
  LIMIT %s;
 
 -- list_flows_few_any_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -756,7 +780,7 @@ WHERE dwarf_tags.name = %s) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.
  LIMIT %s;
 
 -- list_flows_few_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -764,7 +788,7 @@ WHERE dwarf_tags.name = %s AND dwarf_tags.value = %s) AND dwarf_flows.delete_aft
  LIMIT %s;
 
 -- list_flows_few_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -772,31 +796,43 @@ WHERE dwarf_tags.name = %s AND dwarf_tags.value = %s) AND dwarf_flows.delete_aft
  LIMIT %s;
 
 -- list_flows_kept_key_text_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND LOWER(concat(%s, CAST(dwarf_flows.flow_id AS CHAR(20)), '-', dwarf_flows.token)) LIKE LOWER(%s) ESCAPE '~' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_key_text_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND LOWER(concat(%s, CAST(dwarf_flows.flow_id AS CHAR(20)), '-', dwarf_flows.token)) LIKE LOWER(%s) ESCAPE '~' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
+-- list_flows_kept_later_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT %s;
+
+-- list_flows_kept_later_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT %s;
+
 -- list_flows_kept_led_any_roots_upto_workflow_url
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows, dwarf_tags
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_tags.name = %s AND dwarf_tags.flow_id = dwarf_flows.flow_id AND dwarf_tags.created_at <= %s AND dwarf_flows.workflow_url = %s ORDER BY dwarf_tags.created_at DESC, dwarf_tags.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_led_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows, dwarf_tags
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_tags.name = %s AND dwarf_tags.value = %s AND dwarf_tags.flow_id = dwarf_flows.flow_id AND dwarf_tags.created_at <= %s ORDER BY dwarf_tags.created_at DESC, dwarf_tags.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_names_text_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER(%s) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER(%s) ESCAPE '~' OR (EXISTS (SELECT *
 FROM dwarf_steps
@@ -804,7 +840,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT %s;
 
 -- list_flows_kept_names_text_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER(%s) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER(%s) ESCAPE '~' OR (EXISTS (SELECT *
 FROM dwarf_steps
@@ -812,7 +848,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT %s;
 
 -- list_flows_kept_names_text_unicode_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER(%s) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER(%s) ESCAPE '~' OR (EXISTS (SELECT *
 FROM dwarf_steps
@@ -820,7 +856,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT %s;
 
 -- list_flows_kept_names_text_unicode_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER(%s) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER(%s) ESCAPE '~' OR (EXISTS (SELECT *
 FROM dwarf_steps
@@ -828,19 +864,19 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT %s;
 
 -- list_flows_kept_newer_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at >= %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_newer_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at >= %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_node_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
@@ -848,7 +884,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT %s;
 
 -- list_flows_kept_node_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
@@ -856,7 +892,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT %s;
 
 -- list_flows_kept_node_text_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
@@ -864,7 +900,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT %s;
 
 -- list_flows_kept_node_text_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
@@ -872,7 +908,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT %s;
 
 -- list_flows_kept_node_text_unicode_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
@@ -880,7 +916,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT %s;
 
 -- list_flows_kept_node_text_unicode_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
@@ -888,85 +924,85 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT %s;
 
 -- list_flows_kept_not_running_older_roots_status_upto_oldest_first
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.updated_at < %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = %s AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id
  LIMIT %s;
 
 -- list_flows_kept_not_running_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_not_running_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_older_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at < %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_older_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at < %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_priority_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.priority = %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_priority_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.priority = %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_rare_workflow_name_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_name = %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_rare_workflow_name_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_name = %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_rare_workflow_url_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_url = %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_rare_workflow_url_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_url = %s AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_roots_of_thread_since_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at >= %s AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_roots_of_thread_status_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = %s AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_roots_of_thread_tag_0_any_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
 FROM dwarf_tags AS tag_0
@@ -974,7 +1010,7 @@ WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = %s)) AND dwarf_f
  LIMIT %s;
 
 -- list_flows_kept_roots_of_thread_tag_0_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
 FROM dwarf_tags AS tag_0
@@ -982,43 +1018,43 @@ WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = %s AND tag_0.val
  LIMIT %s;
 
 -- list_flows_kept_roots_of_thread_thread_id_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.thread_id = %s AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_roots_of_thread_upto_workflow_name
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s AND dwarf_flows.workflow_name = %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_roots_of_thread_upto_workflow_url
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s AND dwarf_flows.workflow_url = %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_roots_since_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at >= %s AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_roots_status_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = %s AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_roots_tag_0_any_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
 FROM dwarf_tags AS tag_0
@@ -1026,7 +1062,7 @@ WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = %s)) AND dwarf_f
  LIMIT %s;
 
 -- list_flows_kept_roots_tag_0_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
 FROM dwarf_tags AS tag_0
@@ -1034,31 +1070,31 @@ WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = %s AND tag_0.val
  LIMIT %s;
 
 -- list_flows_kept_roots_thread_id_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.thread_id = %s AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_roots_upto_workflow_name
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s AND dwarf_flows.workflow_name = %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- list_flows_kept_roots_upto_workflow_url
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= %s AND dwarf_flows.workflow_url = %s ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT %s;
 
 -- listed_flow
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)) THEN %s ELSE %s END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = %s;
 
@@ -1124,9 +1160,10 @@ INSERT INTO dwarf_facts (name, value) VALUES (%s, %s);
 INSERT INTO dwarf_limit_gates (limit_name) VALUES (%s);
 
 -- next_deadline
-SELECT min(dwarf_steps.interrupt_deadline) AS min_1
+SELECT (SELECT min(dwarf_steps.interrupt_deadline) AS min_1
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0;
+WHERE dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0) AS anon_1, (SELECT min(dwarf_deadlines.due_at) AS min_2
+FROM dwarf_deadlines) AS anon_2;
 
 -- next_due
 SELECT (SELECT dwarf_steps.not_before

@@ -304,9 +304,9 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = $7::BIGINT;
 
 -- flow_outcome
-SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.final_state, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.root_flow_id
+SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.final_state, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.root_flow_id, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.flow_id = $1::BIGINT;
+WHERE dwarf_flows.flow_id = $3::BIGINT;
 
 -- flow_place
 SELECT dwarf_flows.token, dwarf_flows.parent_flow_id
@@ -347,6 +347,12 @@ SELECT dwarf_flows.flow_id, CASE WHEN (dwarf_flows.tags IS NOT NULL) THEN $1::IN
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = ANY(CAST($3 AS BIGINT[]));
 
+-- flows_overdue
+SELECT dwarf_deadlines.flow_id
+FROM dwarf_deadlines
+WHERE dwarf_deadlines.due_at <= $1::BIGINT ORDER BY dwarf_deadlines.due_at
+ LIMIT 100;
+
 -- flows_there
 SELECT dwarf_flows.flow_id, dwarf_flows.token
 FROM dwarf_flows
@@ -357,6 +363,9 @@ DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id = $1::BIGINT AND dwa
 
 -- forget_blobs
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.flow_id = ANY(CAST($1 AS BIGINT[]));
+
+-- forget_deadlines
+DELETE FROM dwarf_deadlines WHERE dwarf_deadlines.flow_id = ANY(CAST($1 AS BIGINT[]));
 
 -- forget_holders
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id = ANY(CAST($1 AS BIGINT[]));
@@ -426,6 +435,9 @@ FROM dwarf_steps;
 
 -- insert_blob
 INSERT INTO dwarf_blobs (blob_hash, body) VALUES ($1::VARCHAR, $2::VARCHAR);
+
+-- insert_deadline
+INSERT INTO dwarf_deadlines (flow_id, due_at) VALUES ($1::BIGINT, $2::BIGINT);
 
 -- insert_display
 INSERT INTO dwarf_displays (display_id, step_id, flow_id, slot, attempt, run, number, shown_at, written_at, name, data) VALUES ($1::BIGINT, $2::BIGINT, $3::BIGINT, $4::VARCHAR, $5::INTEGER, $6::INTEGER, $7::INTEGER, $8::BIGINT, $9::BIGINT, $10::VARCHAR, $11::VARCHAR);
@@ -554,507 +566,531 @@ UPDATE dwarf_steps SET successor_id=$1::BIGINT WHERE dwarf_steps.lineage_id = $2
 UPDATE dwarf_steps SET successor_id=$1::BIGINT WHERE dwarf_steps.step_id = $2::BIGINT AND dwarf_steps.successor_id = 0;
 
 -- list_flows_arm_key_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.flow_id = $1::BIGINT AND dwarf_flows.token LIKE $2::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $4;
+WHERE dwarf_flows.flow_id = $3::BIGINT AND dwarf_flows.token LIKE $4::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $5::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $6;
 
 -- list_flows_arm_key_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.flow_id = $1::BIGINT AND dwarf_flows.token LIKE $2::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $4;
+WHERE dwarf_flows.flow_id = $3::BIGINT AND dwarf_flows.token LIKE $4::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $5::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $6;
 
 -- list_flows_arm_name_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.workflow_name = $1::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.workflow_name = $3::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_arm_name_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.workflow_name = $1::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.workflow_name = $3::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_arm_tags_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
-WHERE LOWER(dwarf_tags.value) LIKE LOWER($1::VARCHAR) ESCAPE '~') AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE LOWER(dwarf_tags.value) LIKE LOWER($3::VARCHAR) ESCAPE '~') AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_arm_tags_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
-WHERE LOWER(dwarf_tags.value) LIKE LOWER($1::VARCHAR) ESCAPE '~') AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE LOWER(dwarf_tags.value) LIKE LOWER($3::VARCHAR) ESCAPE '~') AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_arm_tags_unicode_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
-WHERE LOWER(dwarf_tags.value) LIKE LOWER($1::VARCHAR) ESCAPE '~') AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE LOWER(dwarf_tags.value) LIKE LOWER($3::VARCHAR) ESCAPE '~') AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_arm_tags_unicode_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
-WHERE LOWER(dwarf_tags.value) LIKE LOWER($1::VARCHAR) ESCAPE '~') AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE LOWER(dwarf_tags.value) LIKE LOWER($3::VARCHAR) ESCAPE '~') AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_arm_url_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.workflow_url = $1::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.workflow_url = $3::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_arm_url_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.workflow_url = $1::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.workflow_url = $3::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_before_kept_led_roots_status_tag_0_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows, dwarf_tags
-WHERE (dwarf_tags.created_at < $1::BIGINT OR dwarf_tags.flow_id < $2::BIGINT) AND dwarf_flows.delete_after_ms = 0 AND dwarf_tags.name = $3::VARCHAR AND dwarf_tags.value = $4::VARCHAR AND dwarf_tags.flow_id = dwarf_flows.flow_id AND dwarf_flows.status = $5::VARCHAR AND (EXISTS (SELECT *
+WHERE (dwarf_tags.created_at < $3::BIGINT OR dwarf_tags.flow_id < $4::BIGINT) AND dwarf_flows.delete_after_ms = 0 AND dwarf_tags.name = $5::VARCHAR AND dwarf_tags.value = $6::VARCHAR AND dwarf_tags.flow_id = dwarf_flows.flow_id AND dwarf_flows.status = $7::VARCHAR AND (EXISTS (SELECT *
 FROM dwarf_tags AS tag_0
-WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = $6::VARCHAR AND tag_0.value = $7::VARCHAR)) AND dwarf_tags.created_at <= $8::BIGINT ORDER BY dwarf_tags.created_at DESC, dwarf_tags.flow_id DESC
- LIMIT $9;
+WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = $8::VARCHAR AND tag_0.value = $9::VARCHAR)) AND dwarf_tags.created_at <= $10::BIGINT ORDER BY dwarf_tags.created_at DESC, dwarf_tags.flow_id DESC
+ LIMIT $11;
 
 -- list_flows_before_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE (dwarf_flows.created_at < $1::BIGINT OR dwarf_flows.flow_id < $2::BIGINT) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $4;
+WHERE (dwarf_flows.created_at < $3::BIGINT OR dwarf_flows.flow_id < $4::BIGINT) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $5::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $6;
 
 -- list_flows_before_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE (dwarf_flows.created_at < $1::BIGINT OR dwarf_flows.flow_id < $2::BIGINT) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $4;
+WHERE (dwarf_flows.created_at < $3::BIGINT OR dwarf_flows.flow_id < $4::BIGINT) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $5::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $6;
 
 -- list_flows_before_kept_tree_kept_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE (dwarf_flows.created_at < $1::BIGINT OR dwarf_flows.flow_id < $2::BIGINT) AND dwarf_flows.delete_after_ms = 0 AND NOT (EXISTS (SELECT *
+WHERE (dwarf_flows.created_at < $3::BIGINT OR dwarf_flows.flow_id < $4::BIGINT) AND dwarf_flows.delete_after_ms = 0 AND NOT (EXISTS (SELECT *
 FROM dwarf_flows AS root
-WHERE root.flow_id = dwarf_flows.root_flow_id AND root.delete_after_ms > 0)) AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+WHERE root.flow_id = dwarf_flows.root_flow_id AND root.delete_after_ms > 0)) AND dwarf_flows.created_at <= $5::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $6;
+
+-- list_flows_begun_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
+FROM dwarf_flows
+WHERE NOT (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
+
+-- list_flows_begun_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
+FROM dwarf_flows
+WHERE NOT (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT $4;
 
 -- list_flows_cancelled_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.status = 'cancelled' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $2;
+WHERE dwarf_flows.status = 'cancelled' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
 
 -- list_flows_cancelled_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.status = 'cancelled' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $2;
+WHERE dwarf_flows.status = 'cancelled' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
 
 -- list_flows_cancelled_text_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER($3::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_cancelled_text_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER($3::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_cancelled_text_unicode_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER($3::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_cancelled_text_unicode_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.status = 'cancelled' AND LOWER(dwarf_flows.cancel_reason) LIKE LOWER($3::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_failed_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.status = 'failed' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $2;
+WHERE dwarf_flows.status = 'failed' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
 
 -- list_flows_failed_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.status = 'failed' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $2;
+WHERE dwarf_flows.status = 'failed' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
 
 -- list_flows_failed_text_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER($3::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_failed_text_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER($3::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_failed_text_unicode_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER($3::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_failed_text_unicode_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER($1::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.status = 'failed' AND LOWER(dwarf_flows.error) LIKE LOWER($3::VARCHAR) ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_fairness_key_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.fairness_key = $1::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.fairness_key = $3::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_fairness_key_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.fairness_key = $1::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.fairness_key = $3::VARCHAR AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_few_any_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
-WHERE dwarf_tags.name = $1::VARCHAR) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_tags.name = $3::VARCHAR) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_few_any_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
-WHERE dwarf_tags.name = $1::VARCHAR) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_tags.name = $3::VARCHAR) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_few_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
-WHERE dwarf_tags.name = $1::VARCHAR AND dwarf_tags.value = $2::VARCHAR) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $4;
+WHERE dwarf_tags.name = $3::VARCHAR AND dwarf_tags.value = $4::VARCHAR) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $5::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $6;
 
 -- list_flows_few_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
-WHERE dwarf_tags.name = $1::VARCHAR AND dwarf_tags.value = $2::VARCHAR) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $4;
+WHERE dwarf_tags.name = $3::VARCHAR AND dwarf_tags.value = $4::VARCHAR) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $5::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $6;
 
 -- list_flows_kept_key_text_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND LOWER($1::VARCHAR || CAST(dwarf_flows.flow_id AS VARCHAR(20)) || '-' || dwarf_flows.token) LIKE LOWER($2::VARCHAR) ESCAPE '~' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $4;
+WHERE dwarf_flows.delete_after_ms = 0 AND LOWER($3::VARCHAR || CAST(dwarf_flows.flow_id AS VARCHAR(20)) || '-' || dwarf_flows.token) LIKE LOWER($4::VARCHAR) ESCAPE '~' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $5::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $6;
 
 -- list_flows_kept_key_text_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND LOWER($1::VARCHAR || CAST(dwarf_flows.flow_id AS VARCHAR(20)) || '-' || dwarf_flows.token) LIKE LOWER($2::VARCHAR) ESCAPE '~' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+WHERE dwarf_flows.delete_after_ms = 0 AND LOWER($3::VARCHAR || CAST(dwarf_flows.flow_id AS VARCHAR(20)) || '-' || dwarf_flows.token) LIKE LOWER($4::VARCHAR) ESCAPE '~' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $5::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $6;
+
+-- list_flows_kept_later_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
+
+-- list_flows_kept_later_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT $4;
 
 -- list_flows_kept_led_any_roots_upto_workflow_url
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows, dwarf_tags
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_tags.name = $1::VARCHAR AND dwarf_tags.flow_id = dwarf_flows.flow_id AND dwarf_tags.created_at <= $2::BIGINT AND dwarf_flows.workflow_url = $3::VARCHAR ORDER BY dwarf_tags.created_at DESC, dwarf_tags.flow_id DESC
- LIMIT $4;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_tags.name = $3::VARCHAR AND dwarf_tags.flow_id = dwarf_flows.flow_id AND dwarf_tags.created_at <= $4::BIGINT AND dwarf_flows.workflow_url = $5::VARCHAR ORDER BY dwarf_tags.created_at DESC, dwarf_tags.flow_id DESC
+ LIMIT $6;
 
 -- list_flows_kept_led_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows, dwarf_tags
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_tags.name = $1::VARCHAR AND dwarf_tags.value = $2::VARCHAR AND dwarf_tags.flow_id = dwarf_flows.flow_id AND dwarf_tags.created_at <= $3::BIGINT ORDER BY dwarf_tags.created_at DESC, dwarf_tags.flow_id DESC
- LIMIT $4;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_tags.name = $3::VARCHAR AND dwarf_tags.value = $4::VARCHAR AND dwarf_tags.flow_id = dwarf_flows.flow_id AND dwarf_tags.created_at <= $5::BIGINT ORDER BY dwarf_tags.created_at DESC, dwarf_tags.flow_id DESC
+ LIMIT $6;
 
 -- list_flows_kept_names_text_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR (EXISTS (SELECT *
+WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER($3::VARCHAR) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER($3::VARCHAR) ESCAPE '~' OR (EXISTS (SELECT *
 FROM dwarf_steps
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($3::VARCHAR) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_names_text_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR (EXISTS (SELECT *
+WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER($3::VARCHAR) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER($3::VARCHAR) ESCAPE '~' OR (EXISTS (SELECT *
 FROM dwarf_steps
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($3::VARCHAR) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_names_text_unicode_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR (EXISTS (SELECT *
+WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER($3::VARCHAR) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER($3::VARCHAR) ESCAPE '~' OR (EXISTS (SELECT *
 FROM dwarf_steps
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($3::VARCHAR) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_names_text_unicode_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER($1::VARCHAR) ESCAPE '~' OR (EXISTS (SELECT *
+WHERE dwarf_flows.delete_after_ms = 0 AND (LOWER(dwarf_flows.workflow_url) LIKE LOWER($3::VARCHAR) ESCAPE '~' OR LOWER(dwarf_flows.workflow_name) LIKE LOWER($3::VARCHAR) ESCAPE '~' OR (EXISTS (SELECT *
 FROM dwarf_steps
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($3::VARCHAR) ESCAPE '~'))) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_newer_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at >= $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at >= $3::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_newer_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at >= $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at >= $3::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_node_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND dwarf_steps.node = $1::VARCHAR)) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND dwarf_steps.node = $3::VARCHAR)) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_node_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND dwarf_steps.node = $1::VARCHAR)) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND dwarf_steps.node = $3::VARCHAR)) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_node_text_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($3::VARCHAR) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_node_text_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($3::VARCHAR) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_node_text_unicode_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($3::VARCHAR) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_node_text_unicode_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($1::VARCHAR) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 AND dwarf_steps.successor_id = 0 AND LOWER(dwarf_steps.node) LIKE LOWER($3::VARCHAR) ESCAPE '~')) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_not_running_older_roots_status_upto_oldest_first
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.updated_at < $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = $2::VARCHAR AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id
- LIMIT $4;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.updated_at < $3::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = $4::VARCHAR AND dwarf_flows.created_at <= $5::BIGINT ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id
+ LIMIT $6;
 
 -- list_flows_kept_not_running_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $2;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
 
 -- list_flows_kept_not_running_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $2;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
 
 -- list_flows_kept_older_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at < $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at < $3::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_older_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at < $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at < $3::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_priority_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.priority = $1::INTEGER AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.priority = $3::INTEGER AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_priority_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.priority = $1::INTEGER AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.priority = $3::INTEGER AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_rare_workflow_name_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_name = $1::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_name = $3::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_rare_workflow_name_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_name = $1::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_name = $3::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_rare_workflow_url_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_url = $1::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_url = $3::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_rare_workflow_url_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_url = $1::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.workflow_url = $3::VARCHAR AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_roots_of_thread_since_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at >= $1::BIGINT AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at >= $3::BIGINT AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_roots_of_thread_status_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = $1::VARCHAR AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = $3::VARCHAR AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_roots_of_thread_tag_0_any_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
 FROM dwarf_tags AS tag_0
-WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = $1::VARCHAR)) AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = $3::VARCHAR)) AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_roots_of_thread_tag_0_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
 FROM dwarf_tags AS tag_0
-WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = $1::VARCHAR AND tag_0.value = $2::VARCHAR)) AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $4;
+WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = $3::VARCHAR AND tag_0.value = $4::VARCHAR)) AND dwarf_flows.created_at <= $5::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $6;
 
 -- list_flows_kept_roots_of_thread_thread_id_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.thread_id = $1::BIGINT AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.thread_id = $3::BIGINT AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $2;
-
--- list_flows_kept_roots_of_thread_upto_workflow_name
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
-FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT AND dwarf_flows.workflow_name = $2::VARCHAR ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
-
--- list_flows_kept_roots_of_thread_upto_workflow_url
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
-FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT AND dwarf_flows.workflow_url = $2::VARCHAR ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
-
--- list_flows_kept_roots_since_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
-FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at >= $1::BIGINT AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
-
--- list_flows_kept_roots_status_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
-FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = $1::VARCHAR AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
-
--- list_flows_kept_roots_tag_0_any_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
-FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
-FROM dwarf_tags AS tag_0
-WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = $1::VARCHAR)) AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
-
--- list_flows_kept_roots_tag_0_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
-FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
-FROM dwarf_tags AS tag_0
-WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = $1::VARCHAR AND tag_0.value = $2::VARCHAR)) AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT $4;
 
--- list_flows_kept_roots_thread_id_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+-- list_flows_kept_roots_of_thread_upto_workflow_name
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.thread_id = $1::BIGINT AND dwarf_flows.created_at <= $2::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT AND dwarf_flows.workflow_name = $4::VARCHAR ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
+
+-- list_flows_kept_roots_of_thread_upto_workflow_url
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT AND dwarf_flows.workflow_url = $4::VARCHAR ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
+
+-- list_flows_kept_roots_since_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at >= $3::BIGINT AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
+
+-- list_flows_kept_roots_status_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = $3::VARCHAR AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
+
+-- list_flows_kept_roots_tag_0_any_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
+FROM dwarf_tags AS tag_0
+WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = $3::VARCHAR)) AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
+
+-- list_flows_kept_roots_tag_0_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
+FROM dwarf_tags AS tag_0
+WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = $3::VARCHAR AND tag_0.value = $4::VARCHAR)) AND dwarf_flows.created_at <= $5::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $6;
+
+-- list_flows_kept_roots_thread_id_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.thread_id = $3::BIGINT AND dwarf_flows.created_at <= $4::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $2;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $4;
 
 -- list_flows_kept_roots_upto_workflow_name
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT AND dwarf_flows.workflow_name = $2::VARCHAR ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT AND dwarf_flows.workflow_name = $4::VARCHAR ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- list_flows_kept_roots_upto_workflow_url
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $1::BIGINT AND dwarf_flows.workflow_url = $2::VARCHAR ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
- LIMIT $3;
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= $3::BIGINT AND dwarf_flows.workflow_url = $4::VARCHAR ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT $5;
 
 -- listed_flow
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)) THEN $1::INTEGER ELSE $2::INTEGER END AS anon_1
 FROM dwarf_flows
-WHERE dwarf_flows.flow_id = $1::BIGINT;
+WHERE dwarf_flows.flow_id = $3::BIGINT;
 
 -- live_below_roots
 SELECT dwarf_flows.flow_id
@@ -1118,9 +1154,10 @@ INSERT INTO dwarf_facts (name, value) VALUES ($1::VARCHAR, $2::VARCHAR);
 INSERT INTO dwarf_limit_gates (limit_name) VALUES ($1::VARCHAR);
 
 -- next_deadline
-SELECT min(dwarf_steps.interrupt_deadline) AS min_1
+SELECT (SELECT min(dwarf_steps.interrupt_deadline) AS min_1
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0;
+WHERE dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0) AS anon_1, (SELECT min(dwarf_deadlines.due_at) AS min_2
+FROM dwarf_deadlines) AS anon_2;
 
 -- next_due
 SELECT (SELECT dwarf_steps.not_before

@@ -304,7 +304,7 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_flows.root_flow_id = ?;
 
 -- flow_outcome
-SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.final_state, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.root_flow_id
+SELECT dwarf_flows.token, dwarf_flows.status, dwarf_flows.final_state, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.root_flow_id, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ?;
 
@@ -347,6 +347,12 @@ SELECT dwarf_flows.flow_id, CASE WHEN (dwarf_flows.tags IS NOT NULL) THEN ? ELSE
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT value FROM json_each(?));
 
+-- flows_overdue
+SELECT dwarf_deadlines.flow_id
+FROM dwarf_deadlines
+WHERE dwarf_deadlines.due_at <= ? ORDER BY dwarf_deadlines.due_at
+ LIMIT 100 OFFSET ?;
+
 -- flows_there
 SELECT dwarf_flows.flow_id, dwarf_flows.token
 FROM dwarf_flows
@@ -357,6 +363,9 @@ DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id = ? AND dwarf_blob_r
 
 -- forget_blobs
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.flow_id IN (SELECT value FROM json_each(?));
+
+-- forget_deadlines
+DELETE FROM dwarf_deadlines WHERE dwarf_deadlines.flow_id IN (SELECT value FROM json_each(?));
 
 -- forget_holders
 DELETE FROM dwarf_blob_refs WHERE dwarf_blob_refs.holder_id IN (SELECT value FROM json_each(?));
@@ -426,6 +435,9 @@ FROM dwarf_steps;
 
 -- insert_blob
 INSERT INTO dwarf_blobs (blob_hash, body) VALUES (?, ?);
+
+-- insert_deadline
+INSERT INTO dwarf_deadlines (flow_id, due_at) VALUES (?, ?);
 
 -- insert_display
 INSERT INTO dwarf_displays (display_id, step_id, flow_id, slot, attempt, run, number, shown_at, written_at, name, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
@@ -554,31 +566,31 @@ UPDATE dwarf_steps SET successor_id=? WHERE dwarf_steps.lineage_id = ? AND dwarf
 UPDATE dwarf_steps SET successor_id=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.successor_id = 0;
 
 -- list_flows_arm_key_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ? AND dwarf_flows.token LIKE ? AND dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_arm_key_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ? AND dwarf_flows.token LIKE ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_arm_name_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.workflow_name = ? AND dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_arm_name_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.workflow_name = ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_arm_tags_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -586,7 +598,7 @@ WHERE (dwarf_tags.value) LIKE ? ESCAPE '~') AND dwarf_flows.delete_after_ms = 0 
  LIMIT ? OFFSET ?;
 
 -- list_flows_arm_tags_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -594,7 +606,7 @@ WHERE (dwarf_tags.value) LIKE ? ESCAPE '~') AND dwarf_flows.delete_after_ms = 0 
  LIMIT ? OFFSET ?;
 
 -- list_flows_arm_tags_unicode_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -602,7 +614,7 @@ WHERE (dwarf_tags.value) GLOB ?) AND dwarf_flows.delete_after_ms = 0 AND +dwarf_
  LIMIT ? OFFSET ?;
 
 -- list_flows_arm_tags_unicode_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -610,19 +622,19 @@ WHERE (dwarf_tags.value) GLOB ?) AND dwarf_flows.delete_after_ms = 0 AND dwarf_f
  LIMIT ? OFFSET ?;
 
 -- list_flows_arm_url_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.workflow_url = ? AND dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_arm_url_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.workflow_url = ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_before_kept_led_roots_status_tag_0_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows, dwarf_tags
 WHERE (dwarf_tags.created_at < ? OR dwarf_tags.flow_id < ?) AND dwarf_flows.delete_after_ms = 0 AND dwarf_tags.name = ? AND dwarf_tags.value = ? AND dwarf_tags.flow_id = dwarf_flows.flow_id AND +dwarf_flows.status = ? AND (EXISTS (SELECT *
 FROM dwarf_tags AS tag_0
@@ -630,111 +642,123 @@ WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = ? AND tag_0.valu
  LIMIT ? OFFSET ?;
 
 -- list_flows_before_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE (dwarf_flows.created_at < ? OR dwarf_flows.flow_id < ?) AND dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_before_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE (dwarf_flows.created_at < ? OR dwarf_flows.flow_id < ?) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_before_kept_tree_kept_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE (dwarf_flows.created_at < ? OR dwarf_flows.flow_id < ?) AND dwarf_flows.delete_after_ms = 0 AND NOT (EXISTS (SELECT *
 FROM dwarf_flows AS root
 WHERE root.flow_id = dwarf_flows.root_flow_id AND root.delete_after_ms > 0)) AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
+-- list_flows_begun_kept_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
+FROM dwarf_flows
+WHERE NOT (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) AND dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT ? OFFSET ?;
+
+-- list_flows_begun_kept_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
+FROM dwarf_flows
+WHERE NOT (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT ? OFFSET ?;
+
 -- list_flows_cancelled_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'cancelled' AND dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_cancelled_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'cancelled' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_cancelled_text_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'cancelled' AND (dwarf_flows.cancel_reason) LIKE ? ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_cancelled_text_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'cancelled' AND (dwarf_flows.cancel_reason) LIKE ? ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_cancelled_text_unicode_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'cancelled' AND (dwarf_flows.cancel_reason) GLOB ? AND dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_cancelled_text_unicode_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'cancelled' AND (dwarf_flows.cancel_reason) GLOB ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_failed_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'failed' AND dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_failed_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'failed' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_failed_text_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'failed' AND (dwarf_flows.error) LIKE ? ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_failed_text_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'failed' AND (dwarf_flows.error) LIKE ? ESCAPE '~' AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_failed_text_unicode_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'failed' AND (dwarf_flows.error) GLOB ? AND dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_failed_text_unicode_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.status = 'failed' AND (dwarf_flows.error) GLOB ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_fairness_key_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.fairness_key = ? AND dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_fairness_key_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.fairness_key = ? AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_few_any_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -742,7 +766,7 @@ WHERE dwarf_tags.name = ?) AND dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.
  LIMIT ? OFFSET ?;
 
 -- list_flows_few_any_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -750,7 +774,7 @@ WHERE dwarf_tags.name = ?) AND dwarf_flows.delete_after_ms = 0 AND dwarf_flows.p
  LIMIT ? OFFSET ?;
 
 -- list_flows_few_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -758,7 +782,7 @@ WHERE dwarf_tags.name = ? AND dwarf_tags.value = ?) AND dwarf_flows.delete_after
  LIMIT ? OFFSET ?;
 
 -- list_flows_few_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id IN (SELECT dwarf_tags.flow_id
 FROM dwarf_tags
@@ -766,31 +790,43 @@ WHERE dwarf_tags.name = ? AND dwarf_tags.value = ?) AND dwarf_flows.delete_after
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_key_text_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (? || CAST(dwarf_flows.flow_id AS VARCHAR(20)) || '-' || dwarf_flows.token) LIKE ? ESCAPE '~' AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_key_text_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (? || CAST(dwarf_flows.flow_id AS VARCHAR(20)) || '-' || dwarf_flows.token) LIKE ? ESCAPE '~' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
+-- list_flows_kept_later_roots_of_thread_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT ? OFFSET ?;
+
+-- list_flows_kept_later_roots_upto
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
+FROM dwarf_flows
+WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
+ LIMIT ? OFFSET ?;
+
 -- list_flows_kept_led_any_roots_upto_workflow_url
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows, dwarf_tags
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_tags.name = ? AND dwarf_tags.flow_id = dwarf_flows.flow_id AND dwarf_tags.created_at <= ? AND +dwarf_flows.workflow_url = ? ORDER BY dwarf_tags.created_at DESC, dwarf_tags.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_led_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows, dwarf_tags
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_tags.name = ? AND dwarf_tags.value = ? AND dwarf_tags.flow_id = dwarf_flows.flow_id AND dwarf_tags.created_at <= ? ORDER BY dwarf_tags.created_at DESC, dwarf_tags.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_names_text_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND ((dwarf_flows.workflow_url) LIKE ? ESCAPE '~' OR (dwarf_flows.workflow_name) LIKE ? ESCAPE '~' OR (EXISTS (SELECT *
 FROM dwarf_steps
@@ -798,7 +834,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_names_text_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND ((dwarf_flows.workflow_url) LIKE ? ESCAPE '~' OR (dwarf_flows.workflow_name) LIKE ? ESCAPE '~' OR (EXISTS (SELECT *
 FROM dwarf_steps
@@ -806,7 +842,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_names_text_unicode_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND ((dwarf_flows.workflow_url) GLOB ? OR (dwarf_flows.workflow_name) GLOB ? OR (EXISTS (SELECT *
 FROM dwarf_steps
@@ -814,7 +850,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_names_text_unicode_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND ((dwarf_flows.workflow_url) GLOB ? OR (dwarf_flows.workflow_name) GLOB ? OR (EXISTS (SELECT *
 FROM dwarf_steps
@@ -822,19 +858,19 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_newer_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at >= ? AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_newer_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at >= ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_node_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
@@ -842,7 +878,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_node_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
@@ -850,7 +886,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_node_text_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
@@ -858,7 +894,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_node_text_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
@@ -866,7 +902,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_node_text_unicode_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
@@ -874,7 +910,7 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_node_text_unicode_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND (EXISTS (SELECT *
 FROM dwarf_steps
@@ -882,85 +918,85 @@ WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.lineage_id = 0 A
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_not_running_older_roots_status_upto_oldest_first
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.updated_at < ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = ? AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at, dwarf_flows.flow_id
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_not_running_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_not_running_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.status != 'running' AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_older_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at < ? AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_older_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.updated_at < ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_priority_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.priority = ? AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_priority_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.priority = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_rare_workflow_name_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.workflow_name = ? AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_rare_workflow_name_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.workflow_name = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_rare_workflow_url_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.workflow_url = ? AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_rare_workflow_url_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.workflow_url = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_of_thread_since_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at >= ? AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_of_thread_status_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = ? AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_of_thread_tag_0_any_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
 FROM dwarf_tags AS tag_0
@@ -968,7 +1004,7 @@ WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = ?)) AND dwarf_fl
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_of_thread_tag_0_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
 FROM dwarf_tags AS tag_0
@@ -976,43 +1012,43 @@ WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = ? AND tag_0.valu
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_of_thread_thread_id_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.thread_id = ? AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_of_thread_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_of_thread_upto_workflow_name
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? AND dwarf_flows.workflow_name = ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_of_thread_upto_workflow_url
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND +dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? AND dwarf_flows.workflow_url = ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_since_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at >= ? AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_status_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.status = ? AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_tag_0_any_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
 FROM dwarf_tags AS tag_0
@@ -1020,7 +1056,7 @@ WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = ?)) AND dwarf_fl
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_tag_0_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND (EXISTS (SELECT *
 FROM dwarf_tags AS tag_0
@@ -1028,31 +1064,31 @@ WHERE tag_0.flow_id = dwarf_flows.root_flow_id AND tag_0.name = ? AND tag_0.valu
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_thread_id_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.thread_id = ? AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_upto
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_upto_workflow_name
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? AND dwarf_flows.workflow_name = ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- list_flows_kept_roots_upto_workflow_url
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.delete_after_ms = 0 AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.created_at <= ? AND dwarf_flows.workflow_url = ? ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;
 
 -- listed_flow
-SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.created_at, dwarf_flows.token, dwarf_flows.status, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.trace_parent, dwarf_flows.parent_flow_id, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.forked_from_step, dwarf_flows.root_flow_id, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (dwarf_flows.started_at > dwarf_flows.created_at AND dwarf_flows.started_at > CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)) THEN ? ELSE ? END AS anon_1
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ?;
 
@@ -1118,9 +1154,10 @@ INSERT INTO dwarf_facts (name, value) VALUES (?, ?);
 INSERT INTO dwarf_limit_gates (limit_name) VALUES (?);
 
 -- next_deadline
-SELECT min(dwarf_steps.interrupt_deadline) AS min_1
+SELECT (SELECT min(dwarf_steps.interrupt_deadline) AS min_1
 FROM dwarf_steps
-WHERE dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0;
+WHERE dwarf_steps.status = 'interrupted' AND dwarf_steps.interrupt_deadline > 0) AS anon_1, (SELECT min(dwarf_deadlines.due_at) AS min_2
+FROM dwarf_deadlines) AS anon_2;
 
 -- next_due
 SELECT (SELECT dwarf_steps.not_before

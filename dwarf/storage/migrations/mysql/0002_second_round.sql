@@ -9,6 +9,13 @@ CREATE TABLE dwarf_cache (
     KEY dwarf_cache_expires (expires_at)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
+CREATE TABLE dwarf_deadlines (
+    flow_id BIGINT NOT NULL,
+    due_at BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (flow_id),
+    KEY dwarf_deadlines_due (due_at)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
 CREATE TABLE dwarf_displays (
     display_id BIGINT NOT NULL,
     step_id BIGINT NOT NULL DEFAULT 0,

@@ -10,6 +10,14 @@ CREATE TABLE dwarf_cache (
 
 CREATE INDEX dwarf_cache_expires ON dwarf_cache (expires_at) WHERE expires_at > 0;
 
+CREATE TABLE dwarf_deadlines (
+    flow_id INTEGER NOT NULL,
+    due_at BIGINT DEFAULT 0 NOT NULL,
+    PRIMARY KEY (flow_id)
+);
+
+CREATE INDEX dwarf_deadlines_due ON dwarf_deadlines (due_at);
+
 CREATE TABLE dwarf_displays (
     display_id INTEGER NOT NULL,
     step_id BIGINT DEFAULT 0 NOT NULL,

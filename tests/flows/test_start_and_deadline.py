@@ -1,0 +1,87 @@
+"""Flows that begin later, and flows that must have ended by a moment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dwarf import END, Flow, Graph, Status
+from dwarf.engine import Engine
+from dwarf.errors import InvalidRequest
+from dwarf.hosts import LocalHost
+from dwarf.testing import VirtualClock
+from tests.support.workflows import Running, install
+
+LONG = timedelta(days=3)
+
+
+async def sleep(flow: Flow) -> None:
+    flow.delay(timedelta(days=10))
+
+
+async def ask(flow: Flow) -> None:
+    flow["answer"] = flow.interrupt({"title": "?"})
+
+
+async def test_a_flow_is_pending_until_its_start(running: Running, host: LocalHost, clock: VirtualClock) -> None:
+    install(host, Graph("simple").add_transition("A", END))
+    async with running(clock=clock, workers=0) as engine:
+        flow = await engine.create("simple", start_at=datetime.now(UTC) + LONG, tags={"a": "b"})
+        now = await engine.create("simple")
+        assert (await flow.snapshot()).status is Status.PENDING
+        assert (await now.snapshot()).status is Status.RUNNING
+        (summary,) = [found async for found in engine.flows(status="pending")]
+        assert (summary.flow_key, summary.status, summary.started_at) == (flow.key, Status.PENDING, None)
+        assert [found.flow_key async for found in engine.flows(status="running")] == [now.key]
+        counts = await engine.count()
+        assert (counts[Status.PENDING], counts[Status.RUNNING]) == (1, 1)
+        (step,) = await flow.history()
+        assert step.not_before is not None
+        assert step.not_before - step.created_at > LONG - timedelta(minutes=1)
+        async with running(clock=clock):
+            assert (await flow.outcome(timeout=60)).status is Status.COMPLETED  # the clock jumps
+        (done,) = await flow.history()
+        assert done.started_at is not None
+        assert done.started_at - done.created_at > LONG - timedelta(minutes=1)
+        with pytest.raises(InvalidRequest, match="time zone"):
+            await engine.create("simple", start_at=datetime(2030, 1, 1))
+
+
+@pytest.mark.parametrize("what", ["sleeps", "waits", "calls"])
+async def test_a_flow_fails_at_its_deadline(running: Running, host: LocalHost, clock: VirtualClock, what: str) -> None:
+    install(host, Graph("waits").add_transition("Ask", END), Ask=ask)
+    install(host, Graph("sleeps").add_chain("Sleep", "Next", END), Sleep=sleep)
+    install(host, Graph("calls").add_transition("Call", END), Call=lambda flow: flow.subgraph("waits"))
+    async with running(clock=clock) as engine:
+        flow = await engine.create(what, {"kept": 1}, deadline=LONG)
+        in_time = await engine.create("waits", deadline=datetime.now(UTC) + 2 * LONG)
+        if what != "sleeps":  # nothing sleeps, so that the clock stands still
+            assert (await flow.outcome(timeout=60)).status is Status.INTERRUPTED
+            await in_time.outcome(timeout=60)
+            await in_time.resume(5)
+            assert (await in_time.outcome(timeout=60)).state == {"answer": 5}
+            clock.advance(LONG)
+        async for update in flow.watch():
+            outcome = update.outcome
+        assert (outcome.status, outcome.error) == (Status.FAILED, "deadline exceeded")
+        assert outcome.state == {"kept": 1}
+        assert [step.status for step in await flow.history()][-1] is Status.CANCELLED
+        children = [found async for found in engine.flows(include_subgraphs=True) if found.is_subgraph]
+        assert [child.status for child in children] == ([Status.CANCELLED] if what == "calls" else [])
+        again = await flow.retry_failed()
+        if what == "waits":
+            assert (await again.outcome(timeout=60)).status is Status.INTERRUPTED
+
+
+async def test_a_deadline_that_has_passed_already(engine: Engine, host: LocalHost) -> None:
+    install(host, Graph("waits").add_transition("Ask", END), Ask=ask)
+    flow = await engine.create("waits", deadline=datetime(2020, 1, 1, tzinfo=UTC))
+    async for update in flow.watch():
+        outcome = update.outcome
+    assert (outcome.status, outcome.error) == (Status.FAILED, "deadline exceeded")
+    for bad in (0, -1, datetime(2030, 1, 1), "soon"):
+        with pytest.raises(InvalidRequest):
+            await engine.create("waits", deadline=bad)  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match="start_at"):
+        await engine.schedule("s", "waits", every=60, start_at=datetime.now(UTC))
