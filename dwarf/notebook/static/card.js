@@ -390,7 +390,6 @@ function buildCard(prompt, send) {
     root,
     release() { if (busy) setBusy(false); },
     clock(now) {
-      if (!root.isConnected) return;
       const since = prompt.since ? `waits ${shortTime(now - prompt.since)}` : "";
       const left = prompt.deadline ? `${shortTime(Math.max(prompt.deadline - now, 0))} left` : "";
       clock.textContent = [since, left].filter(Boolean).join(" · ");
