@@ -18,7 +18,7 @@ from dwarf.notebook.watching import runview
 from dwarf.notebook.watching.listeners import Listeners
 from dwarf.workflow.status import Status
 
-EVERY = 23  # of so many calls in the showing thread, one is held: together they are every place it can be in
+EVERY = 23  # of so many calls in the showing thread, one is held
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -78,11 +78,14 @@ class Held:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.gate = threading.Event()
-        self.graph = lab.graph("Held").add_node("Wait", self.wait).add_transition("Wait", END)
+        gate = self.gate
 
-    def wait(self, flow: Flow) -> dict[str, bool]:
-        self.gate.wait(20)
-        return {"done": True}
+        @lab.task  # replaces that of the one before on purpose
+        def wait(flow: Flow) -> dict[str, bool]:
+            gate.wait(20)
+            return {"done": True}
+
+        self.graph = lab.graph("Held").add_node("Wait", wait).add_transition("Wait", END)
 
     def let_go(self, ended: Callable[[], bool]) -> None:
         """End the flow, and have its followers see it."""
@@ -125,11 +128,11 @@ def interrupted_at(number: int, act: Callable[[], object], show: Callable[[], ob
     return acted
 
 
-def moments(part: int) -> Iterator[int]:
+def moments(part: int, every: int = EVERY) -> Iterator[int]:
     number = part + 1
     while True:
         yield number
-        number += EVERY
+        number += every
 
 
 @pytest.fixture
@@ -187,7 +190,7 @@ def test_a_list(lab: Lab, page: Page, kind: str) -> None:
         return {"sure": flow.interrupt({"title": "Sure?", "schema": bool})}
 
     asks = lab.graph("Asks").add_node("Ask", ask).add_transition("Ask", END)
-    for number in moments(0):
+    for number in moments(0, 5 * EVERY):  # a list has many rows, and calls as many functions
         run = lab.start(asks, show=False)
         until(lambda r=run: r.status is Status.INTERRUPTED)
         shown = getattr(lab, kind)()
