@@ -231,7 +231,7 @@ class Runner:
                 return known
             kind = WatchedFlow if watched else Flow
         flow = self._flow(step, voice, kind)
-        began = time.monotonic()
+        entered = time.monotonic()
         if replica.settings.capture_output:
             told = capture.enter(voice)
             try:
@@ -253,7 +253,7 @@ class Runner:
                 traceback_text(error),
                 error_fields(error),
                 kinds=retry_kinds(error),
-                ran_ms=round((time.monotonic() - began) * 1000),
+                ran_ms=round((time.monotonic() - entered) * 1000),
             )
         control = control_of(flow)
         if keep is not None and control.park is None and not (isinstance(flow, WatchedFlow) and flow.identity_read):
@@ -290,7 +290,7 @@ class Runner:
         deadline = self._replica.shared.deadlines.within(budget, runner)
         watchdog = self._replica.watchdog
         watchdog.begun(deadline, url)
-        began = time.perf_counter()
+        entered = time.perf_counter()
         step.code = self._replica.digest(url)
         try:
             with deadline:
@@ -317,7 +317,7 @@ class Runner:
             return error
         finally:
             watchdog.ended(deadline)
-            _note_times(step, flow, began)
+            _note_times(step, flow, entered)
         if not deadline.passed and time.monotonic() >= deadline.at:
             return _late(budget)  # it has blocked the loop, so that nothing could stop it
         try:

@@ -27,7 +27,7 @@ def found(left: Any, right: Any) -> list[tuple[str, str]]:
     [
         ({"a": 1}, {"a": 1}, []),
         ({"a": 1}, {"a": True}, [("changed", "a")]),
-        ({"a": 1}, {"a": 1.0}, [("changed", "a")]),
+        ({"a": 1}, {"a": 1.0}, []),
         ({"a": 1}, {"b": 2}, [("removed", "a"), ("added", "b")]),
         ({"a": {"b": [1, {"c": 2}]}}, {"a": {"b": [1, {"c": 3}, 4]}}, [("changed", "a.b[1].c"), ("added", "a.b[2]")]),
         ({"a": [1, 2]}, {"a": {"b": 1}}, [("changed", "a")]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any, NamedTuple
@@ -89,16 +88,15 @@ def _tuples(frame: Any) -> Iterator[tuple[Any, ...]]:
 
 
 def plain_value(value: Any) -> Any:
-    """A value of a table as one of Python's own, which a state can keep.
+    """A value of a table as a state keeps it: whatever stands for a missing one (NaN, NaT, pandas.NA) becomes None.
 
-    Whatever stands for a missing value (NaN, NaT, pandas.NA) becomes None, numpy's numbers become int, float and bool,
-    moments and durations those of datetime, in whole microseconds; periods, intervals and categories their text. Lists,
-    tuples and mappings are converted throughout; anything else is given back as it is.
+    Periods, intervals and categories become their text. Lists, tuples and mappings are converted throughout; anything
+    else is given back as it is, for the state knows what it means.
     """
     kind = type(value)
     if kind in _PLAIN:
         return value
-    if kind is float:
+    if isinstance(value, float):
         return None if math.isnan(value) else value
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         return kind(map(plain_value, value))
@@ -112,18 +110,10 @@ def plain_value(value: Any) -> Any:
 def _plain_foreign(value: Any) -> Any:
     numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
     if numpy is not None and isinstance(value, numpy.generic):
-        if value.dtype.kind in "mM":
-            if numpy.isnat(value):
-                return None
-            value = value.astype(f"{'timedelta64' if value.dtype.kind == 'm' else 'datetime64'}[us]").item()
-            return value if isinstance(value, datetime) or not hasattr(value, "isoformat") else value.isoformat()
-        return plain_value(float(value) if value.dtype.kind == "f" else value.item())
+        missing = numpy.isnat(value) if value.dtype.kind in "mM" else value.dtype.kind == "f" and numpy.isnan(value)
+        return None if missing else value
     if pandas is None:
         return value
     if value is pandas.NaT or value is pandas.NA:
         return None
-    if isinstance(value, pandas.Timestamp):
-        return value.to_pydatetime(warn=False)
-    if isinstance(value, pandas.Timedelta):
-        return value.to_pytimedelta()
     return str(value) if isinstance(value, (pandas.Period, pandas.Interval)) else value

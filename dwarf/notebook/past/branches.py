@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from dwarf.errors import DwarfError, InvalidRequest
 from dwarf.notebook.past.reading import all_steps
 from dwarf.notebook.pictures.words import brief
-from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.results import NO_TIME, FlowSummary, Outcome, Step
 from dwarf.workflow.values import state_to_json
+from dwarf.workflow.values.meaning import same
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,7 +202,7 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
     return {
         name: (old.get(name), new.get(name))
         for name in dict.fromkeys([*first, *second])
-        if dumps(first.get(name)) != dumps(second.get(name))
+        if not same(first.get(name), second.get(name))
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.values import to_json
+from dwarf.workflow.values.meaning import canonical
 
 __all__ = ["Change", "changes_between"]
 
@@ -80,16 +81,12 @@ def _same(left: Any, right: Any) -> bool:
     """Whether two values are stored alike: to Python True equals 1, and two tables are never simply equal."""
     if left is right:
         return True
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, (str, int, float)):
-        return bool(left == right)
     return _text(left) == _text(right)
 
 
 def _text(value: Any) -> str:
     """A text that is the same for values that are stored alike."""
     try:
-        return dumps(to_json(value))
+        return dumps(canonical(to_json(value)))
     except Exception:  # noqa: BLE001  a value of a class that is gone, or has changed
         return repr(value)

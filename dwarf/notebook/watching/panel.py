@@ -16,10 +16,11 @@ from dwarf.notebook.pictures.planes import child_of
 from dwarf.notebook.pictures.words import brief, duration_text, plain, plural
 from dwarf.notebook.watching.drift import drift_of
 from dwarf.notebook.watching.views import attempt_text, attempts_of, states_of
-from dwarf.workflow.jsontext import dumps, loads
+from dwarf.workflow.jsontext import loads
 from dwarf.workflow.results import NO_TIME, Step
 from dwarf.workflow.status import Status
 from dwarf.workflow.values import from_json, state_to_json
+from dwarf.workflow.values.meaning import same
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -282,7 +283,7 @@ def diff_of(before: Mapping[str, Any], changes: Mapping[str, Any]) -> list[list[
         if value is None:
             kind = "removed" if had else ""
         else:
-            kind = "changed" if had and dumps(before[name]) != dumps(value) else "" if had else "added"
+            kind = "changed" if had and not same(before[name], value) else "" if had else "added"
         if kind:
             old = _cut(_pretty(before[name]), _CELL) if had else ""
             rows.append([kind, name, old, "" if value is None else _cut(_pretty(value), _CELL)])
@@ -300,7 +301,7 @@ def changes_between(base: Mapping[str, Any], text: str, *, whole: bool) -> dict[
     changes: dict[str, Any] = {
         name: from_json(value)
         for name, value in edited.items()
-        if not whole or name not in base or dumps(base[name]) != dumps(value)
+        if not whole or name not in base or not same(base[name], value)
     }
     if whole:
         changes |= {name: None for name in base if name not in edited}

@@ -14,10 +14,22 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from dwarf.workflow.jsontext import JSON
+from dwarf.workflow.jsontext import JSON, dumps
 from dwarf.workflow.values.encoding import TAG
 
-__all__ = ["UNORDERED", "Clock", "Moment", "Span", "behind", "canonical", "equal", "kind_name", "order", "span_form"]
+__all__ = [
+    "UNORDERED",
+    "Clock",
+    "Moment",
+    "Span",
+    "behind",
+    "canonical",
+    "equal",
+    "kind_name",
+    "order",
+    "same",
+    "span_form",
+]
 
 UNORDERED: Final = 2
 """The order of NaN and any number: none, and nobody need be told."""
@@ -184,6 +196,12 @@ def canonical(value: JSON) -> JSON:
 
 
 _EXACT: Final = 2.0**53
+
+
+def same(one: JSON, other: JSON) -> bool:
+    """Whether two stored values are alike in every part: 5 and 5.0 are, True and 1 are not."""
+    return one is other or dumps(canonical(one)) == dumps(canonical(other))
+
 
 # ---------------------------------------------------------------- reading texts
 

@@ -124,6 +124,11 @@ class Worker:
         """How many engines live, as this one knows."""
         return self._engine._replicas[1].membership.living
 
+    async def alone(self) -> None:
+        """Wait until every other engine is known to be dead."""
+        while await self.living() > 1:
+            await self._engine._replicas[1].membership.beat()
+
     async def rejoined(self, engine_id: int) -> int:
         """Wait until this engine goes by another id than this one."""
         replica = self._engine._replicas[1]
