@@ -102,8 +102,15 @@ LEASE: dict[str, Any] = {
     "engine_id": bindparam("new_engine_id"),
     "started_at": case((steps.c.started_at == literal_column("0"), _NOW), else_=steps.c.started_at),
     "updated_at": _NOW,
-    # since it was due: as it was inserted, or went back to pending for another attempt or with an answer
-    "waited_us": steps.c.waited_us + (_NOW - steps.c.not_before) * literal_column("1000"),
+    # since it was due: as it was inserted, or went back to pending for another attempt or with an answer;
+    # whoever made it due may have had a clock a little ahead of this one
+    "waited_us": case(
+        (
+            steps.c.not_before < _NOW,
+            steps.c.waited_us + (_NOW - steps.c.not_before) * literal_column("1000"),
+        ),
+        else_=steps.c.waited_us,
+    ),
 }
 _LEASE = (
     update(steps)

@@ -8,7 +8,9 @@ from typing import Any
 
 from dwarf.engine import Engine
 from dwarf.storage.drivers.link import Link
+from dwarf.storage.drivers.pulse import Session
 from dwarf.storage.drivers.server import ServerDatabase
+from dwarf.storage.registry import Seen
 from dwarf.storage.script import Params, Row, Statement
 
 
@@ -122,6 +124,12 @@ class GatedLink(Link):
     async def update_each(self, statement: Statement, rows: Sequence[Params]) -> list[bool]:
         await self._pass(statement)
         return await self._link.update_each(statement, rows)
+
+    async def session(self) -> Session:
+        return await self._link.session()
+
+    async def replicas(self, own: Params | None) -> list[Seen]:
+        return await self._link.replicas(own)
 
     async def close(self) -> None:
         await self._link.close()

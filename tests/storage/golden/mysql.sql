@@ -107,7 +107,7 @@ FROM dwarf_flows
 WHERE dwarf_flows.parent_step_id = %s AND dwarf_flows.parent_step_id > 0;
 
 -- claim_steps
-UPDATE dwarf_steps SET status='running', lease_expires=(%s + dwarf_steps.time_budget_ms + %s), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=%s, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN %s ELSE dwarf_steps.started_at END, updated_at=%s, waited_us=(dwarf_steps.waited_us + (%s - dwarf_steps.not_before) * 1000) WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= %s;
+UPDATE dwarf_steps SET status='running', lease_expires=(%s + dwarf_steps.time_budget_ms + %s), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=%s, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN %s ELSE dwarf_steps.started_at END, updated_at=%s, waited_us=CASE WHEN (dwarf_steps.not_before < %s) THEN dwarf_steps.waited_us + (%s - dwarf_steps.not_before) * 1000 ELSE dwarf_steps.waited_us END WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= %s;
 SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'running' AND dwarf_steps.engine_id = %s AND dwarf_steps.updated_at = %s;
@@ -1363,10 +1363,10 @@ FROM dwarf_steps
 WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.status = 'interrupted' AND dwarf_steps.step_id != %s));
 
 -- resume_leased
-UPDATE dwarf_steps SET status='running', interrupt_deadline=0, not_before=%s, lease_expires=(%s + dwarf_steps.time_budget_ms + %s), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=%s, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN %s ELSE dwarf_steps.started_at END, updated_at=%s, answers=%s, interrupt='', waited_us=(dwarf_steps.waited_us + (%s - dwarf_steps.not_before) * 1000) WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='running', interrupt_deadline=0, not_before=%s, lease_expires=(%s + dwarf_steps.time_budget_ms + %s), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=%s, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN %s ELSE dwarf_steps.started_at END, updated_at=%s, answers=%s, interrupt='', waited_us=CASE WHEN (dwarf_steps.not_before < %s) THEN dwarf_steps.waited_us + (%s - dwarf_steps.not_before) * 1000 ELSE dwarf_steps.waited_us END WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.lease_seq = %s;
 
 -- resume_leased_by
-UPDATE dwarf_steps SET status='running', interrupt_deadline=0, not_before=%s, lease_expires=(%s + dwarf_steps.time_budget_ms + %s), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=%s, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN %s ELSE dwarf_steps.started_at END, updated_at=%s, answers=%s, interrupt='', answered_by=%s, waited_us=(dwarf_steps.waited_us + (%s - dwarf_steps.not_before) * 1000) WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='running', interrupt_deadline=0, not_before=%s, lease_expires=(%s + dwarf_steps.time_budget_ms + %s), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=%s, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN %s ELSE dwarf_steps.started_at END, updated_at=%s, answers=%s, interrupt='', answered_by=%s, waited_us=CASE WHEN (dwarf_steps.not_before < %s) THEN dwarf_steps.waited_us + (%s - dwarf_steps.not_before) * 1000 ELSE dwarf_steps.waited_us END WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.lease_seq = %s;
 
 -- resume_schedule
 UPDATE dwarf_schedules SET paused=0, next_at=%s WHERE dwarf_schedules.name = %s AND dwarf_schedules.paused = 1;
@@ -1393,7 +1393,7 @@ UPDATE dwarf_steps SET status='pending', attempt=%s, not_before=%s, asleep=%s, l
 UPDATE dwarf_steps SET status='pending', parked=0, lease_expires=0, updated_at=%s, answers=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted') AND dwarf_steps.lease_seq = %s;
 
 -- revive_leased
-UPDATE dwarf_steps SET status='running', parked=0, lease_expires=(%s + dwarf_steps.time_budget_ms + %s), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=%s, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN %s ELSE dwarf_steps.started_at END, updated_at=%s, answers=%s, waited_us=(dwarf_steps.waited_us + (%s - dwarf_steps.not_before) * 1000) WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted') AND dwarf_steps.lease_seq = %s;
+UPDATE dwarf_steps SET status='running', parked=0, lease_expires=(%s + dwarf_steps.time_budget_ms + %s), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=%s, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN %s ELSE dwarf_steps.started_at END, updated_at=%s, answers=%s, waited_us=CASE WHEN (dwarf_steps.not_before < %s) THEN dwarf_steps.waited_us + (%s - dwarf_steps.not_before) * 1000 ELSE dwarf_steps.waited_us END WHERE dwarf_steps.step_id = %s AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted') AND dwarf_steps.lease_seq = %s;
 
 -- rewind_steps
 UPDATE dwarf_steps SET status='pending', lease_expires=0, crashes=(dwarf_steps.crashes + %s), updated_at=%s WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0;
