@@ -147,7 +147,7 @@ OWN_GRAPHS = Statement(
 CONVERGE_ENDED = Statement(
     "converge_ended",
     update(steps)
-    .where(steps.c.step_id == bindparam("id"), status_is(steps.c.status, Status.RUNNING))
+    .where(steps.c.step_id == bindparam("id"), status_is(of_row(steps.c.status), Status.RUNNING))
     .values(status=bindparam("new_status"), parked=literal_column("0"), updated_at=bindparam("now")),
 )
 

@@ -13,7 +13,7 @@ from dwarf.core.fanin import converge
 from dwarf.errors import ReducerError
 from dwarf.storage.effects import Effects
 from dwarf.storage.ending import fail_flow, load_spawns
-from dwarf.storage.expressions import status_is
+from dwarf.storage.expressions import of_row, status_is
 from dwarf.storage.script import Execute, Fetch, Row, Script, Statement
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
@@ -40,7 +40,7 @@ LINK_SPAWN = Statement(
 SPOIL = Statement(
     "spoil_step",
     update(steps)
-    .where(steps.c.step_id == bindparam("id"), status_is(steps.c.status, Status.COMPLETED))
+    .where(steps.c.step_id == bindparam("id"), status_is(of_row(steps.c.status), Status.COMPLETED))
     .values(status=literal_column("'failed'"), error=bindparam("new_error"), updated_at=bindparam("now")),
 )
 FIRST_ERROR = Statement(

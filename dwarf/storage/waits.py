@@ -39,13 +39,17 @@ INTERRUPT_FLOW = Statement(
 INTERRUPT_CALLER = Statement(
     "interrupt_caller",
     update(steps)
-    .where(steps.c.step_id == bindparam("id"), flag_is(steps.c.parked, 1), status_is(steps.c.status, Status.RUNNING))
+    .where(
+        steps.c.step_id == bindparam("id"),
+        flag_is(of_row(steps.c.parked), 1),
+        status_is(of_row(steps.c.status), Status.RUNNING),
+    )
     .values(status=literal_column("'interrupted'"), updated_at=bindparam("now")),
 )
 _RESUME = update(steps).where(
     steps.c.step_id == bindparam("id"),
-    flag_is(steps.c.parked, 0),
-    status_is(steps.c.status, Status.INTERRUPTED),
+    flag_is(of_row(steps.c.parked), 0),
+    status_is(of_row(steps.c.status), Status.INTERRUPTED),
     steps.c.lease_seq == bindparam("seq"),  # whoever has been answered meanwhile, and has asked again, runs again
 )
 _ANSWERED: dict[str, Any] = {
@@ -88,7 +92,9 @@ RESUME_CALLER = Statement(
     "resume_caller",
     update(steps)
     .where(
-        steps.c.step_id == bindparam("id"), flag_is(steps.c.parked, 1), status_is(steps.c.status, Status.INTERRUPTED)
+        steps.c.step_id == bindparam("id"),
+        flag_is(of_row(steps.c.parked), 1),
+        status_is(of_row(steps.c.status), Status.INTERRUPTED),
     )
     .values(status=literal_column("'running'"), updated_at=bindparam("now")),
 )

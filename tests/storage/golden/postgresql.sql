@@ -112,7 +112,7 @@ FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ANY(CAST($1 AS BIGINT[]));
 
 -- converge_ended
-UPDATE dwarf_steps SET status=$1::VARCHAR, parked=0, updated_at=$2::BIGINT WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.status = 'running';
+UPDATE dwarf_steps SET status=$1::VARCHAR, parked=0, updated_at=$2::BIGINT WHERE dwarf_steps.step_id = $3::BIGINT AND (dwarf_steps.status || '') = 'running';
 
 -- copy_display
 INSERT INTO dwarf_displays (display_id, step_id, flow_id, slot, attempt, run, number, shown_at, written_at, name, data) VALUES ($1::BIGINT, $2::BIGINT, $3::BIGINT, $4::VARCHAR, $5::INTEGER, $6::INTEGER, $7::INTEGER, $8::BIGINT, $9::BIGINT, $10::VARCHAR, $11::VARCHAR);
@@ -467,7 +467,7 @@ INSERT INTO dwarf_tags (flow_id, name, value, created_at) VALUES ($1::BIGINT, $2
 INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::VARCHAR, $17::FLOAT(53), $18::INTEGER, $19::BIGINT, $20::VARCHAR, $21::VARCHAR, $22::BIGINT, $23::BIGINT, $24::BIGINT, '', '', $25::VARCHAR, '', $26::BIGINT, $27::VARCHAR, $28::VARCHAR);
 
 -- interrupt_caller
-UPDATE dwarf_steps SET status='interrupted', updated_at=$1::BIGINT WHERE dwarf_steps.step_id = $2::BIGINT AND dwarf_steps.parked = 1 AND dwarf_steps.status = 'running';
+UPDATE dwarf_steps SET status='interrupted', updated_at=$1::BIGINT WHERE dwarf_steps.step_id = $2::BIGINT AND (dwarf_steps.parked + 0) = 1 AND (dwarf_steps.status || '') = 'running';
 
 -- interrupt_flow
 UPDATE dwarf_flows SET status='interrupted', updated_at=$1::BIGINT WHERE dwarf_flows.flow_id = $2::BIGINT AND (dwarf_flows.status || '') IN ('running', 'interrupted');
@@ -1343,7 +1343,7 @@ FROM dwarf_flows
 WHERE dwarf_flows.flow_id = $1::BIGINT;
 
 -- resume_caller
-UPDATE dwarf_steps SET status='running', updated_at=$1::BIGINT WHERE dwarf_steps.step_id = $2::BIGINT AND dwarf_steps.parked = 1 AND dwarf_steps.status = 'interrupted';
+UPDATE dwarf_steps SET status='running', updated_at=$1::BIGINT WHERE dwarf_steps.step_id = $2::BIGINT AND (dwarf_steps.parked + 0) = 1 AND (dwarf_steps.status || '') = 'interrupted';
 
 -- resume_flow
 UPDATE dwarf_flows SET status='running', updated_at=$1::BIGINT WHERE dwarf_flows.flow_id = $2::BIGINT AND (dwarf_flows.status || '') = 'interrupted' AND NOT (EXISTS (SELECT *
@@ -1351,19 +1351,19 @@ FROM dwarf_steps
 WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND dwarf_steps.status = 'interrupted' AND dwarf_steps.step_id != $3::BIGINT));
 
 -- resume_leased
-UPDATE dwarf_steps SET status='running', interrupt_deadline=0, not_before=$1::BIGINT, lease_expires=($1::BIGINT + dwarf_steps.time_budget_ms + $2::BIGINT), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=$3::BIGINT, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN $1::BIGINT ELSE dwarf_steps.started_at END, updated_at=$1::BIGINT, answers=$4::VARCHAR, interrupt='', waited_us=CASE WHEN (dwarf_steps.not_before < $1::BIGINT) THEN dwarf_steps.waited_us + ($1::BIGINT - dwarf_steps.not_before) * 1000 ELSE dwarf_steps.waited_us END WHERE dwarf_steps.step_id = $5::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.lease_seq = $6::BIGINT;
+UPDATE dwarf_steps SET status='running', interrupt_deadline=0, not_before=$1::BIGINT, lease_expires=($1::BIGINT + dwarf_steps.time_budget_ms + $2::BIGINT), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=$3::BIGINT, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN $1::BIGINT ELSE dwarf_steps.started_at END, updated_at=$1::BIGINT, answers=$4::VARCHAR, interrupt='', waited_us=CASE WHEN (dwarf_steps.not_before < $1::BIGINT) THEN dwarf_steps.waited_us + ($1::BIGINT - dwarf_steps.not_before) * 1000 ELSE dwarf_steps.waited_us END WHERE dwarf_steps.step_id = $5::BIGINT AND (dwarf_steps.parked + 0) = 0 AND (dwarf_steps.status || '') = 'interrupted' AND dwarf_steps.lease_seq = $6::BIGINT;
 
 -- resume_leased_by
-UPDATE dwarf_steps SET status='running', interrupt_deadline=0, not_before=$1::BIGINT, lease_expires=($1::BIGINT + dwarf_steps.time_budget_ms + $2::BIGINT), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=$3::BIGINT, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN $1::BIGINT ELSE dwarf_steps.started_at END, updated_at=$1::BIGINT, answers=$4::VARCHAR, interrupt='', answered_by=$5::VARCHAR, waited_us=CASE WHEN (dwarf_steps.not_before < $1::BIGINT) THEN dwarf_steps.waited_us + ($1::BIGINT - dwarf_steps.not_before) * 1000 ELSE dwarf_steps.waited_us END WHERE dwarf_steps.step_id = $6::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.lease_seq = $7::BIGINT;
+UPDATE dwarf_steps SET status='running', interrupt_deadline=0, not_before=$1::BIGINT, lease_expires=($1::BIGINT + dwarf_steps.time_budget_ms + $2::BIGINT), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=$3::BIGINT, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN $1::BIGINT ELSE dwarf_steps.started_at END, updated_at=$1::BIGINT, answers=$4::VARCHAR, interrupt='', answered_by=$5::VARCHAR, waited_us=CASE WHEN (dwarf_steps.not_before < $1::BIGINT) THEN dwarf_steps.waited_us + ($1::BIGINT - dwarf_steps.not_before) * 1000 ELSE dwarf_steps.waited_us END WHERE dwarf_steps.step_id = $6::BIGINT AND (dwarf_steps.parked + 0) = 0 AND (dwarf_steps.status || '') = 'interrupted' AND dwarf_steps.lease_seq = $7::BIGINT;
 
 -- resume_schedule
 UPDATE dwarf_schedules SET paused=0, next_at=$1::BIGINT WHERE dwarf_schedules.name = $2::VARCHAR AND dwarf_schedules.paused = 1;
 
 -- resume_step
-UPDATE dwarf_steps SET status='pending', interrupt_deadline=0, not_before=$1::BIGINT, lease_expires=0, updated_at=$1::BIGINT, answers=$2::VARCHAR, interrupt='' WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.lease_seq = $4::BIGINT;
+UPDATE dwarf_steps SET status='pending', interrupt_deadline=0, not_before=$1::BIGINT, lease_expires=0, updated_at=$1::BIGINT, answers=$2::VARCHAR, interrupt='' WHERE dwarf_steps.step_id = $3::BIGINT AND (dwarf_steps.parked + 0) = 0 AND (dwarf_steps.status || '') = 'interrupted' AND dwarf_steps.lease_seq = $4::BIGINT;
 
 -- resume_step_by
-UPDATE dwarf_steps SET status='pending', interrupt_deadline=0, not_before=$1::BIGINT, lease_expires=0, updated_at=$1::BIGINT, answers=$2::VARCHAR, interrupt='', answered_by=$3::VARCHAR WHERE dwarf_steps.step_id = $4::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted' AND dwarf_steps.lease_seq = $5::BIGINT;
+UPDATE dwarf_steps SET status='pending', interrupt_deadline=0, not_before=$1::BIGINT, lease_expires=0, updated_at=$1::BIGINT, answers=$2::VARCHAR, interrupt='', answered_by=$3::VARCHAR WHERE dwarf_steps.step_id = $4::BIGINT AND (dwarf_steps.parked + 0) = 0 AND (dwarf_steps.status || '') = 'interrupted' AND dwarf_steps.lease_seq = $5::BIGINT;
 
 -- retired_flows
 SELECT dwarf_flows.flow_id
@@ -1431,7 +1431,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[]));
 
 -- spoil_step
-UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND dwarf_steps.status = 'completed';
+UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR WHERE dwarf_steps.step_id = $3::BIGINT AND (dwarf_steps.status || '') = 'completed';
 
 -- step_place
 SELECT dwarf_steps.token, dwarf_flows.root_flow_id
