@@ -34,7 +34,7 @@ from dwarf.storage.failures import Unavailable
 from dwarf.storage.opening import open_database
 from dwarf.workflow import capture
 from dwarf.workflow.durations import Seconds, to_ms
-from dwarf.workflow.host import Host
+from dwarf.workflow.host import Host, complete, overrides
 
 _UNSET: Any = object()
 LONGEST_PAUSE_S = 5.0  # between attempts to reach a shard
@@ -85,7 +85,7 @@ class EngineBase:
         self._codec = check_codec(codec)
         self._telemetry = Telemetry(logger, meter_provider, tracer_provider)
         self._census: Census | None = None
-        self._host = host
+        self._host = complete(host)
         self._clock: Clock | None = None
         self._strict = False  # a graph with findings is refused
         self._on_lost_write: Any = None
@@ -117,9 +117,8 @@ class EngineBase:
         shared.wiring.strict = self._strict
         shared.echo = self._echo
         shared.on_lost_write = self._on_lost_write
-        signal_peers = getattr(self._host, "signal_peers", None)
-        if callable(signal_peers):
-            shared.peers = Peers(signal_peers, self._telemetry.log)
+        if overrides(self._host, "signal_peers"):
+            shared.peers = Peers(self._host.signal_peers, self._telemetry.log)
         opened: dict[int, Replica] = {}
         away: dict[Shard, StorageError] = {}
         try:
@@ -138,8 +137,7 @@ class EngineBase:
             self._shared = None
             raise
         shared.watchdog.start()
-        listen = getattr(self._host, "listen_free", None)
-        self._stop_listening = [] if listen is None else [listen(shared.thread_free)]
+        self._stop_listening = [self._host.listen_free(shared.thread_free)]
         if self._clock is not None:
             loop = asyncio.get_running_loop()
             self._stop_listening.append(self._clock.listen(partial(_wake_from_thread, loop, shared)))

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dwarf.core.caching import cache_key, may_be_cached
 from dwarf.core.keys import format_key
@@ -18,6 +18,7 @@ from dwarf.core.routing import read_route
 from dwarf.core.step import Returned
 from dwarf.errors import EngineClosed, StorageError
 from dwarf.storage.caching import Found, find_cached, free_stale
+from dwarf.workflow.host import overrides
 from dwarf.workflow.signals import Control
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ class StepCache:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         host = replica.host
-        self._basis: Any = getattr(host, "cache_basis", None)
-        self._can_tell = self._basis is not None or getattr(host, "digest", None) is not None
+        self._basis = host.cache_basis
+        self._can_tell = overrides(host, "cache_basis") or overrides(host, "digest")
         self._asking: dict[str, tuple[int, list[asyncio.Future[Found | None]]]] = {}
         self._look: asyncio.Task[None] | None = None
         self._used = False

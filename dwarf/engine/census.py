@@ -12,6 +12,7 @@ from dwarf.engine.observing import Telemetry
 from dwarf.errors import DwarfError, EngineClosed
 from dwarf.observe.metrics import Reading
 from dwarf.storage.reading.census import Band, read_bands
+from dwarf.workflow.host import overrides
 
 if TYPE_CHECKING:
     from dwarf.engine.replica import Replica, Shared
@@ -51,7 +52,7 @@ class Census:
             metrics.source("peer_replicas", self._living),
             metrics.source("peer_blind_seconds", self._blind),
         ]
-        if hasattr(host, "overrun_threads"):
+        if overrides(host, "overrun_threads"):
             self._stops.append(metrics.source("sync_threads_overrun", lambda: [((), host.overrun_threads)], host))
         self._shared.watchdog.on_beat = lambda late: metrics.record("event_loop_lag_seconds", late)
         self._task = asyncio.create_task(self._run(), name="dwarf-census")
@@ -135,10 +136,10 @@ class Census:
         return [(str(shard), replica) for shard, replica in self._replicas.items() if replica.database.registers]
 
     def _in_flight(self) -> Iterable[Reading]:
-        needs_thread = getattr(self._shared.host, "needs_thread", None)
+        needs_thread = self._shared.host.needs_thread
         counts = {"async": 0, "sync": 0}
         for url in self._shared.watchdog.names():
-            counts["sync" if needs_thread is not None and needs_thread(url) else "async"] += 1
+            counts["sync" if needs_thread(url) else "async"] += 1
         return [((kind,), count) for kind, count in counts.items()]
 
     def _by_url(self) -> Iterable[Reading]:

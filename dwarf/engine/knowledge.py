@@ -62,7 +62,7 @@ class Knowledge:
         while True:
             await asyncio.sleep(LOOK_S)
             try:
-                if known_tasks(self._replica.host) != self._told:
+                if self._replica.host.task_urls() != self._told:
                     await self._tell()
                 elif self._replica.database.registers and time.monotonic() - self._told_at > RENEW_S:
                     self._told_at = time.monotonic()
@@ -73,7 +73,7 @@ class Knowledge:
                 self._replica.failed(error)
 
     async def _tell(self) -> None:
-        known = known_tasks(self._replica.host)
+        known = self._replica.host.task_urls()
         await self._replica.database.write(lambda: tell_tasks(self._replica.engine_id, known))
         self._told, self._told_at = known, time.monotonic()
 
@@ -96,21 +96,21 @@ class Knowledge:
         for url in await self.unknown(asked):
             raise TaskNotFound(
                 f"graph {plan.name!r}: node {asked[url]!r} needs the task {url!r}, which neither this host nor another "
-                f"living engine knows{near_task(url, known_tasks(self._replica.host) or ())}. Register it first, or "
+                f"living engine knows{near_task(url, self._replica.host.task_urls() or ())}. Register it first, or "
                 "create the flow with check_tasks=False, to have it wait for a process that knows the task"
             )
 
     async def waiting(self) -> dict[str, str]:
         """The tasks that due steps of this shard wait for and nobody knows, each with a sentence about it."""
         due = await self._replica.database.read(tasks_of_due_steps)
-        known = known_tasks(self._replica.host) or ()
+        known = self._replica.host.task_urls() or ()
         return {url: waits_for(url, known) for url in await self.unknown(due)}
 
     async def of_flow(self, flow_id: int) -> str:
         """What steps of a flow wait for though nobody knows it, as the end of a sentence; or ""."""
         due = await self._replica.database.read(lambda: due_steps_of(flow_id))
         unknown = await self.unknown(url for _, url in due)
-        known = known_tasks(self._replica.host) or ()
+        known = self._replica.host.task_urls() or ()
         nodes = {url: node for node, url in reversed(due)}
         return "".join(f"; its step {nodes[url]!r} {waits_for(url, known)}" for url in unknown)
 
@@ -120,16 +120,8 @@ class Knowledge:
         fresh = [url for url in urls if now - self._logged.get(url, -LOG_AGAIN_S) >= LOG_AGAIN_S]
         self._logged.update(dict.fromkeys(fresh, now))
         for url in await self.unknown(fresh):
-            known = known_tasks(self._replica.host) or ()
+            known = self._replica.host.task_urls() or ()
             self._replica.log.warning("shard %s: a step %s", self._replica.shard, waits_for(url, known))
-
-
-def known_tasks(host: Any) -> frozenset[str] | None:
-    """The URLs of the tasks that a host knows; None for one that cannot tell."""
-    if getattr(host, "knows", None) is None:
-        return None
-    urls = getattr(host, "task_urls", None)
-    return None if urls is None else urls()
 
 
 def waits_for(url: str, known: Iterable[str]) -> str:

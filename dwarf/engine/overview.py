@@ -18,6 +18,7 @@ from dwarf.storage.caching import clear_cache
 from dwarf.storage.deleting import ROOTS_AT_ONCE, mark, purge_candidates
 from dwarf.storage.reading.counting import count_flows, count_rows, read_time
 from dwarf.workflow.durations import Seconds
+from dwarf.workflow.host import BaseHost
 from dwarf.workflow.status import Status
 from dwarf.workflow.tasks import mark_of
 
@@ -164,13 +165,12 @@ class Overview(EngineBase):
         receive(op, payload, self._replicas.get)
 
 
-def _url_of(host: Any, task: Any) -> str:
+def _url_of(host: BaseHost, task: Any) -> str:
     if callable(task):
         return mark_of(task).url
     if not isinstance(task, str):
         raise InvalidRequest(f"a task is a function or a URL, not {type(task).__name__}")
-    resolve = getattr(host, "resolve", None)
-    return task if resolve is None else str(resolve(task))
+    return host.resolve(task)
 
 
 async def _shard_info(replica: Replica, cordoned: bool) -> ShardInfo:

@@ -13,6 +13,7 @@ from weakref import ref
 from dwarf.core.plan import Plan
 from dwarf.errors import GraphError
 from dwarf.workflow.graph import Graph
+from dwarf.workflow.host import BaseHost
 from dwarf.workflow.jsontext import dumps, loads
 
 CACHED_PLANS = 4096
@@ -32,11 +33,12 @@ class Frozen:
 class PlanCache:
     """Plans by the hash of their graph, least recently used forgotten first. Used from several threads."""
 
-    def __init__(self, host: Any = None) -> None:
+    def __init__(self, host: BaseHost | None = None) -> None:
         """``host`` may tell which URL the text of a node stands for, and which one a bare name of former times."""
-        self._resolve: Callable[[str], str] | None = getattr(host, "resolve", None)
-        self._former: Callable[[str, str], str | None] | None = getattr(host, "former", None)
-        self._knows: Callable[[str], bool] = getattr(host, "knows", lambda _: False)
+        asked = BaseHost() if host is None else host
+        self._resolve = asked.resolve
+        self._former = asked.former
+        self._knows = asked.knows
         self._renamed: OrderedDict[tuple[str, tuple[tuple[str, str], ...]], Plan] = OrderedDict()
         self._plans: OrderedDict[str, Plan] = OrderedDict()
         self._frozen: dict[int, tuple[ref[Graph], Any, Frozen]] = {}  # by the id of the graph object
@@ -48,7 +50,7 @@ class PlanCache:
         Nodes that name their task by a text get its URL, and the frozen form says that it has URLs with scopes. A graph
         that was frozen elsewhere is taken as it is: ``scoped`` tells what its form said.
         """
-        urls = {} if scoped is not None or self._resolve is None else _urls(graph, self._resolve)
+        urls = {} if scoped is not None else _urls(graph, self._resolve)
         signature = (
             urls,
             scoped,
@@ -93,11 +95,13 @@ class PlanCache:
                 self._plans[graph_hash] = plan
                 if len(self._plans) > CACHED_PLANS:
                     self._plans.popitem(last=False)
-        return plan if plan.scoped or self._former is None else self._with_scopes(graph_hash, plan, self._former)
+        return plan if plan.scoped else self._with_scopes(graph_hash, plan)
 
-    def _with_scopes(self, graph_hash: str, plan: Plan, former: Callable[[str, str], str | None]) -> Plan:
+    def _with_scopes(self, graph_hash: str, plan: Plan) -> Plan:
         """The plan with the URLs that the bare names in it stand for."""
-        names = {node.name: former(node.url, plan.name) for node in plan.nodes.values() if not self._knows(node.url)}
+        names = {
+            node.name: self._former(node.url, plan.name) for node in plan.nodes.values() if not self._knows(node.url)
+        }
         urls = {name: url for name, url in names.items() if url is not None}
         if not urls:
             return plan

@@ -41,6 +41,7 @@ from dwarf.workflow.digests import CODE_LENGTH
 from dwarf.workflow.durations import to_ms
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
+from dwarf.workflow.host import BaseHost
 
 
 class Clock(Protocol):
@@ -60,7 +61,7 @@ class Clock(Protocol):
 class Shared:
     """What the shards of one engine have in common."""
 
-    def __init__(self, host: Any, settings: Settings, clock: Clock | None, telemetry: Telemetry) -> None:
+    def __init__(self, host: BaseHost, settings: Settings, clock: Clock | None, telemetry: Telemetry) -> None:
         self.host = host
         self.settings = settings
         self.clock = clock
@@ -121,7 +122,6 @@ class Replica:
         self.knowledge = Knowledge(self)
         self._changes: dict[int, set[asyncio.Event]] = {}
         self.cache = StepCache(self)
-        self._digest: Callable[[str], str] | None = getattr(shared.host, "digest", None)
         self._said: dict[int, set[asyncio.Event]] = {}
 
     @property
@@ -131,10 +131,8 @@ class Replica:
 
     def digest(self, url: str) -> str:
         """The digest of the function that would run as this task now; "" where the host cannot tell."""
-        if self._digest is None:
-            return ""
         try:
-            return str(self._digest(url))[:CODE_LENGTH]
+            return str(self.host.digest(url))[:CODE_LENGTH]
         except Exception:  # noqa: BLE001 - a host of the user's own; what it cannot tell is no reason to fail a step
             return ""
 
@@ -393,7 +391,7 @@ def _join(groups: dict[int, set[asyncio.Event]], root: int, event: asyncio.Event
     return stop
 
 
-async def load_graph(host: Any, workflow: str | Graph, baggage: Mapping[str, Any]) -> tuple[str, Graph]:
+async def load_graph(host: BaseHost, workflow: str | Graph, baggage: Mapping[str, Any]) -> tuple[str, Graph]:
     """The URL and the graph of a workflow given by name or as a graph. Functions on a graph are registered."""
     if isinstance(workflow, Graph):
         register(host, workflow)
@@ -408,21 +406,7 @@ async def load_graph(host: Any, workflow: str | Graph, baggage: Mapping[str, Any
     return workflow, graph
 
 
-def register(host: Any, graph: Graph) -> None:
+def register(host: BaseHost, graph: Graph) -> None:
     """Register the functions on a graph's nodes. ConfigError where the host takes none, or has others of their URLs."""
-    if not graph.functions:
-        return
-    add_functions = getattr(host, "add_functions", None)
-    if add_functions is not None:
-        add_functions(graph)
-        return
-    add_task = getattr(host, "add_task", None)
-    if add_task is None:
-        raise ConfigError(
-            f"the graph {graph.name!r} has functions on its nodes, but {type(host).__name__} cannot take them: "
-            "name the tasks by their urls, or use a LocalHost"
-        )
-    known = getattr(host, "functions", {})
-    for url, function in graph.functions.items():
-        if known.get(url) is not function:
-            add_task(url, function)
+    if graph.functions:
+        host.add_functions(graph)

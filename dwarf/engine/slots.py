@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from threading import Lock
-from typing import Any
+
+from dwarf.workflow.host import BaseHost
 
 MOST_UNKNOWN = 1000  # tasks of which is remembered that they were met
 
@@ -52,13 +53,13 @@ class Admission:
     later.
     """
 
-    def __init__(self, host: Any, on_free: Callable[[], None]) -> None:
+    def __init__(self, host: BaseHost, on_free: Callable[[], None]) -> None:
         self._on_free = on_free
-        self._pool_of: Callable[[str], Hashable | None] = getattr(host, "pool_of", _no_pool)
-        self._free_in: Callable[[Any], int] = getattr(host, "free_in", _no_room)
-        self._admits: Callable[[str], bool] | None = getattr(host, "admits", None)
-        self._former: Callable[[str], str | None] | None = getattr(host, "former", None)
-        self._knows: Callable[[str], bool] | None = getattr(host, "knows", None)
+        self._pool_of = host.pool_of
+        self._free_in = host.free_in
+        self._admits = host.admits
+        self._former = host.former
+        self.knows = host.knows
         self._counting = Lock()  # a database's thread may promise, too
         self._promised: dict[str, list[Hashable]] = {}  # by task: a pool for each start
         self._totals: Counter[Hashable] = Counter()
@@ -81,7 +82,7 @@ class Admission:
         if not self.knows(url):
             if len(self._unknown) < MOST_UNKNOWN:
                 self._unknown[url] = None
-        elif self._admits is None or self._admits(url):
+        elif self._admits(url):
             return True
         self._declined = True
         return False
@@ -91,13 +92,9 @@ class Admission:
         met, self._unknown = self._unknown, {}
         return list(met)
 
-    def knows(self, url: str) -> bool:
-        """Whether the host has this task; True for a host that cannot tell."""
-        return self._knows is None or self._knows(url)
-
     def by_name(self, url: str) -> bool:
         """Whether this may be the bare name, from former times, of a task that the host has."""
-        return self._former is not None and not self.knows(url) and self._former(url) is not None
+        return not self.knows(url) and self._former(url) is not None
 
     def promise(self, url: str) -> None:
         """Count a task that is about to start, where it takes a slot of a pool."""
@@ -154,14 +151,6 @@ class Admission:
             return True
 
         return busy
-
-
-def _no_pool(_: str) -> None:
-    return None
-
-
-def _no_room(_: Hashable) -> int:
-    return 0
 
 
 class Room:

@@ -6,12 +6,12 @@ import asyncio
 import warnings
 from collections.abc import Iterable
 from copy import copy
-from typing import Any
 
 from dwarf.engine.plans import Frozen
 from dwarf.errors import GraphError, GraphWarning
 from dwarf.observe.logs import Log
 from dwarf.workflow.graph import Graph
+from dwarf.workflow.host import BaseHost
 
 REMEMBERED = 4096
 
@@ -19,7 +19,7 @@ REMEMBERED = 4096
 class WiringCheck:
     """Checks the graphs of one engine. ``strict``: a flow is refused where a finding would be a warning."""
 
-    def __init__(self, host: Any, log: Log) -> None:
+    def __init__(self, host: BaseHost, log: Log) -> None:
         self._host = host
         self._log = log
         self._seen: set[tuple[str, frozenset[str]]] = set()
@@ -52,7 +52,7 @@ class WiringCheck:
     def _sentences(self, graph: Graph, fields: frozenset[str]) -> list[str]:
         from dwarf.workflow.checking import check
 
-        found = check(graph, sorted(fields), getattr(self._host, "functions", None))
+        found = check(graph, sorted(fields), self._host.functions)
         # a field may be there for people or for later turns only: of those, only what looks misspelt is worth a warning
         return [str(one) for one in found if one.kind != "unused-field" or one.node or one.suggestion]
 

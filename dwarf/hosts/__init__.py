@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dwarf.hosts.http import HttpHost as HttpHost
 from dwarf.hosts.local import LocalHost as LocalHost
-from dwarf.hosts.protocol import Host as Host
 from dwarf.hosts.remote import HostUnavailable as HostUnavailable
 from dwarf.hosts.remote import RemoteTaskError as RemoteTaskError
 from dwarf.hosts.routing import RoutingHost as RoutingHost
+from dwarf.workflow.host import BaseHost as BaseHost
+from dwarf.workflow.host import Host as Host
 
-__all__ = ["Host", "HostUnavailable", "HttpHost", "LocalHost", "RemoteTaskError", "RoutingHost"]
+__all__ = ["BaseHost", "Host", "HostUnavailable", "HttpHost", "LocalHost", "RemoteTaskError", "RoutingHost"]

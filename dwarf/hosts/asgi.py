@@ -12,10 +12,10 @@ from urllib.parse import unquote
 
 from dwarf.errors import ConfigError, GraphNotFound, StateError, TaskNotFound
 from dwarf.hosts.http import STREAM, run_key
-from dwarf.hosts.protocol import Host
 from dwarf.hosts.remote import outcome_to_json
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.flow import Flow
+from dwarf.workflow.host import Host, complete
 from dwarf.workflow.jsontext import dumps, loads
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class _Server:
     """The runs of one application."""
 
     def __init__(self, host: Host, token: str, max_body: int, orphans_s: float, kept_s: float) -> None:
-        self._host = host
+        self._host = complete(host)
         self._token = token.encode()
         self._max_body = max_body
         self._orphans_s = orphans_s
@@ -140,7 +140,7 @@ class _Server:
         """Whether the server is there; what it knows, for callers with the token."""
         found: dict[str, JSON] = {"status": "ok"}
         if self._refusal(request) is None:
-            found["tasks"] = sorted(getattr(self._host, "functions", {}))
+            found["tasks"] = sorted(self._host.functions)
             found["running"] = sum(run.task is not None and not run.task.done() for run in self._runs.values())
         return _json(found)
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from dwarf.errors import ConfigError, GraphNotFound, StateError, TaskNotFound
-from dwarf.hosts.protocol import Host
 from dwarf.hosts.remote import HostUnavailable, RemoteTaskError, apply_outcome
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
+from dwarf.workflow.host import BaseHost
 from dwarf.workflow.jsontext import dumps, loads
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _PASSING = frozenset({429, 502, 503, 504})
 log = logging.getLogger("dwarf.hosts.http")
 
 
-class HttpHost(Host):
+class HttpHost(BaseHost):
     """Tasks and graphs that a server offers by ``dwarf.hosts.asgi.task_app``. Needs the extra "http".
 
     ::

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from dwarf.errors import ConfigError, GraphNotFound, TaskNotFound
 from dwarf.hosts.calls import ThreadCall, quoted
-from dwarf.hosts.protocol import Host
 from dwarf.hosts.tasks import Tasks, warn_replaced
 from dwarf.hosts.threads import DaemonThreads, Slots
 from dwarf.workflow.digests import reach_digest
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
+from dwarf.workflow.host import BaseHost
 from dwarf.workflow.parts import Limit
 from dwarf.workflow.suggest import did_you_mean, near_task
 from dwarf.workflow.tasks import Binding, mark_of, valid_url
@@ -36,7 +36,7 @@ _MAX_THREADS = 32
 _THREADS = ""  # the pool of the host's own threads, beside those of its executors, which have names
 
 
-class LocalHost(Host):
+class LocalHost(BaseHost):
     """Graphs and task functions of this process.
 
     Coroutine functions run on the engine's loop, all others in threads (at most ``max_threads``, 32 by default), with

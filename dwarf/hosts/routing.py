@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from dwarf.errors import ConfigError, GraphError, GraphNotFound, TaskNotFound
-from dwarf.hosts.protocol import Host
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
+from dwarf.workflow.host import BaseHost, Host, complete, overrides
 
 JSON: TypeAlias = Any
 
 
-class RoutingHost(Host):
+class RoutingHost(BaseHost):
     """Passes each graph and task to the host whose prefix of the URL is the longest; "" is the default.
 
     ::
@@ -34,7 +34,8 @@ class RoutingHost(Host):
             if not isinstance(host, Host):
                 raise ConfigError(f"the route {prefix!r} leads to a {type(host).__name__}, which is no host")
         self._routes = sorted(routes.items(), key=lambda route: -len(route[0]))
-        self._hosts = list({id(host): host for _, host in self._routes}.values())  # one may have several prefixes
+        self._full = {id(host): complete(host) for _, host in self._routes}  # one may have several prefixes
+        self._hosts = list(self._full.values())
 
     def __repr__(self) -> str:
         return f"<RoutingHost: {', '.join(repr(prefix) for prefix, _ in self._routes)}>"
@@ -42,6 +43,11 @@ class RoutingHost(Host):
     def route(self, url: str) -> Host | None:
         """The host that a URL leads to, or None."""
         return next((host for prefix, host in self._routes if url.startswith(prefix)), None)
+
+    def _to(self, url: str) -> BaseHost:
+        """The same, with all that a host may be asked; one that has nothing where the URL leads to none."""
+        host = self.route(url)
+        return _NOWHERE if host is None else self._full[id(host)]
 
     async def load_graph(self, url: str, baggage: Mapping[str, JSON]) -> Graph:
         """The graph of this URL, from the host that the URL leads to. GraphNotFound where it leads to none."""
@@ -64,126 +70,100 @@ class RoutingHost(Host):
 
     def add_task(self, url: str, function: Callable[..., Any]) -> None:
         """Register a function with the host that its URL leads to. ConfigError where that one takes none."""
-        host = self.route(url)
-        add = getattr(host, "add_task", None)
-        if add is None:
+        host = self._to(url)
+        if not overrides(host, "add_task"):
             raise ConfigError(f"the host that {url!r} leads to takes no functions: route this URL to a LocalHost")
-        add(url, function)
+        host.add_task(url, function)
 
-    def add_functions(self, graph: Graph) -> None:
+    def add_functions(self, graph: Graph, urls: Container[str] | None = None) -> None:
         """Register the functions on a graph's nodes with the hosts that their URLs lead to. ConfigError."""
-        urls: dict[int, list[str]] = {}
-        for url, function in graph.functions.items():
-            host = self.route(url)
-            if hasattr(host, "add_functions"):
-                urls.setdefault(id(host), []).append(url)
-            elif getattr(host, "functions", {}).get(url) is not function:
-                self.add_task(url, function)
-        for each in self._hosts:
-            if id(each) in urls:
-                each.add_functions(graph, urls[id(each)])  # type: ignore[attr-defined]  # asked for above
+        wanted = [url for url in graph.functions if urls is None or url in urls]
+        for host in (*self._hosts, _NOWHERE):
+            own = [url for url in wanted if self._to(url) is host]
+            if own and overrides(host, "add_functions"):
+                host.add_functions(graph, own)
+            else:
+                for url in own:
+                    if host.functions.get(url) is not graph.functions[url]:
+                        self.add_task(url, graph.functions[url])
 
     def knows(self, url: str) -> bool:
         """Whether the host that the URL leads to has this task, as far as that host can tell."""
-        host = self.route(url)
-        knows = getattr(host, "knows", None)
-        return host is not None and (knows is None or bool(knows(url)))
+        return self._to(url).knows(url)
 
     def digest(self, url: str) -> str:
         """The digest of the code of this task; "" where the host that the URL leads to cannot tell."""
-        digest = getattr(self.route(url), "digest", None)
-        return str(digest(url)) if digest is not None else ""
+        return self._to(url).digest(url)
 
     def cache_basis(self, url: str) -> tuple[str, Sequence[str] | None]:
         """What the outcome of a task depends on; a digest of "" where the host that the URL leads to cannot tell."""
-        host = self.route(url)
-        basis = getattr(host, "cache_basis", None)
-        if basis is not None:
-            found: tuple[str, Sequence[str] | None] = basis(url)
-            return found
-        return self.digest(url), None
+        return self._to(url).cache_basis(url)
 
     def task_urls(self) -> frozenset[str] | None:
         """The URLs of the tasks of all hosts, as far as the URLs lead to them; None where a host cannot tell."""
         found: set[str] = set()
         for host in self._hosts:
-            urls = getattr(host, "task_urls", None)
+            urls = host.task_urls()
             if urls is None:
                 return None
-            found.update(url for url in urls() if self.route(url) is host)
+            found.update(url for url in urls if self._to(url) is host)
         return frozenset(found)
 
     def resolve(self, text: str) -> str:
         """The URL that the text of a node stands for: itself, or that of the one function of this name."""
         if self.route(text) is not None and self.knows(text):
             return text
-        resolvers = [host.resolve for host in self._hosts if hasattr(host, "resolve")]
-        found = {url for resolve in resolvers if (url := resolve(text)) != text and self.knows(url)}
+        found = {url for host in self._hosts if (url := host.resolve(text)) != text and self.knows(url)}
         if len(found) > 1:
             raise GraphError(f"{text!r} is the name of several tasks: write the URL of one, {sorted(found)}")
         return next(iter(found), text)
 
     def former(self, url: str, workflow: str | None = None) -> str | None:
         """The URL of the task that flows (of this workflow) knew by its bare name, when tasks had no scopes."""
-        finders = [host.former for host in self._hosts if hasattr(host, "former")]
-        found = {name for find in finders if (name := find(url, workflow)) is not None and self.knows(name)}
+        names = [host.former(url, workflow) for host in self._hosts]
+        found = {name for name in names if name is not None and self.knows(name)}
         return next(iter(found)) if len(found) == 1 else None
 
     @property
     def functions(self) -> Mapping[str, Callable[..., Any]]:
         """The functions of all hosts, by URL, as far as the URLs lead to them."""
-        found: dict[str, Callable[..., Any]] = {}
-        for host in self._hosts:
-            for url, function in getattr(host, "functions", {}).items():
-                if self.route(url) is host:
-                    found[url] = function
-        return found
+        return {
+            url: function for host in self._hosts for url, function in host.functions.items() if self._to(url) is host
+        }
 
     @property
     def graphs(self) -> Mapping[str, Graph]:
         """The graphs of all hosts, by URL, as far as the URLs lead to them."""
-        found: dict[str, Graph] = {}
-        for host in self._hosts:
-            for url, graph in getattr(host, "graphs", {}).items():
-                if self.route(url) is host:
-                    found[url] = graph
-        return found
+        return {url: graph for host in self._hosts for url, graph in host.graphs.items() if self._to(url) is host}
 
     def admits(self, url: str) -> bool:
         """Whether the host that the URL leads to takes the task now; False where it leads to none."""
-        host = self.route(url)
-        if host is None:
-            return False
-        admits = getattr(host, "admits", None)
-        return admits is None or bool(admits(url))
+        return self._to(url).admits(url)
 
     def needs_thread(self, url: str) -> bool:
         """Whether the task runs in a thread of this process."""
-        needs = getattr(self.route(url), "needs_thread", None)
-        return needs is not None and bool(needs(url))
+        return self._to(url).needs_thread(url)
 
     def pool_of(self, url: str) -> Hashable | None:
         """The pool of its host of which the task takes a slot while it runs. None where it takes none."""
-        host = self.route(url)
-        pool_of = getattr(host, "pool_of", None)
-        pool = None if pool_of is None else pool_of(url)
-        return None if pool is None else (self._hosts.index(host), pool)  # type: ignore[arg-type]  # it was asked
+        host = self._to(url)
+        pool = host.pool_of(url)
+        return None if pool is None else (host, pool)
 
     def free_in(self, pool: Hashable) -> int:
         """How many more tasks could start now in a pool that ``pool_of`` has named."""
         assert isinstance(pool, tuple)
-        host: Any = self._hosts[pool[0]]
-        return int(host.free_in(pool[1]))
+        host, inner = pool
+        return int(host.free_in(inner))
 
     @property
     def overrun_threads(self) -> int:
         """How many threads run a function whose result nobody waits for any more."""
-        return sum(getattr(host, "overrun_threads", 0) for host in self._hosts)
+        return sum(host.overrun_threads for host in self._hosts)
 
     def listen_free(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Have a function called when a host can take more. Returns how to stop it."""
-        listens = [getattr(host, "listen_free", None) for host in self._hosts]
-        stops = [listen(listener) for listen in listens if listen is not None]
+        stops = [host.listen_free(listener) for host in self._hosts]
 
         def stop() -> None:
             for each in stops:
@@ -193,12 +173,22 @@ class RoutingHost(Host):
 
     async def signal_peers(self, op: str, payload: bytes) -> None:
         """Pass a hint to the peers by every host that can."""
-        senders = [getattr(host, "signal_peers", None) for host in self._hosts]
-        await asyncio.gather(*(send(op, payload) for send in senders if send is not None))
+        await asyncio.gather(*(host.signal_peers(op, payload) for host in self._hosts))
 
     async def aclose(self) -> None:
         """Close the hosts that can be closed."""
         for host in self._hosts:
-            close = getattr(host, "aclose", None)
-            if close is not None:
-                await close()
+            await host.aclose()
+
+
+class _Nowhere(BaseHost):
+    """Where URLs lead that fit no route."""
+
+    def knows(self, url: str) -> bool:
+        return False
+
+    def admits(self, url: str) -> bool:
+        return False
+
+
+_NOWHERE = _Nowhere()
