@@ -105,7 +105,7 @@ async def test_processes_that_open_together_migrate_once(site: ServerSite) -> No
     keys = await asyncio.gather(*(process.ask("create", workflow="steps", state={}) for process in processes))
     outcomes = await processes[0].ask("outcomes", keys=list(keys))
     assert [outcome["status"] for outcome in outcomes] == ["completed"] * 4
-    assert site.rows("SELECT version, COUNT(*) FROM dwarf_migrations GROUP BY version") == [(1, 1)]
+    assert site.rows("SELECT version FROM dwarf_migrations ORDER BY version") == [(1,), (2,)]
     assert site.rows("SELECT COUNT(*) FROM dwarf_facts WHERE name = 'database'") == [(1,)]
     engine_ids = await asyncio.gather(*(process.ask("engine_id") for process in processes))
     assert len(set(engine_ids)) == 4
