@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from weakref import WeakValueDictionary
 
@@ -272,6 +273,17 @@ class Lab(Measured):
             return found
 
         return prompts_frame(self.call(read()))
+
+    def export(self, folder: str | os.PathLike[str], *graphs: Graph) -> Path:
+        """Write graphs (or all that this lab knows) and the live functions they use as a package; its folder.
+
+        It has a module with the tasks, what they use, and the graphs, a worker, a test that re-runs the latest flow of
+        each graph that completed, on a virtual clock, a pyproject.toml and a README. ConfigError names each thing that
+        cannot go along, such as a lambda, or a global that is no plain value; InvalidRequest for a folder in use.
+        """
+        from dwarf.notebook.exporting.package import export
+
+        return export(self, folder, graphs)
 
     def clear_cache(self, task: str | Callable[..., Any] | None = None) -> int:
         """Free what steps came to that others may take over: those of one task (the function, or its name), or all.

@@ -30,6 +30,11 @@ class Mask:
         longest_first = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
+    @property
+    def hides(self) -> bool:
+        """Whether there is anything to hide."""
+        return bool(self._whole)
+
     def text(self, text: str) -> str:
         """A text with the secrets in it masked."""
         if text in self._whole:

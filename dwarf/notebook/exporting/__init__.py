@@ -1,0 +1,1 @@
+"""From cells to a service: the functions of a notebook as a package."""
