@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dwarf.core.keys import format_key
 from dwarf.core.plan import Plan
 from dwarf.workflow.signals import Answer
+
+if TYPE_CHECKING:
+    from dwarf.core.breakpoints import Breakpoints
 
 JSON = Any
 State = Mapping[str, JSON]
@@ -27,6 +30,8 @@ class Extras:
     start_at: int = 0  # epoch milliseconds, like the next
     deadline_at: int = 0
     deadline_ms: int = 0  # the same, counted from the creation
+    before: Sequence[str] = ()  # nodes at which the flow stops
+    after: Sequence[str] = ()
 
 
 NO_EXTRAS = Extras()
@@ -59,6 +64,7 @@ class FlowRecord:
     scheduled_at: int = 0  # the tick of the schedule that made the root flow
     name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)  # those of the root, as last read
+    breakpoints: Breakpoints | None = None  # as last read
 
 
 @dataclass(frozen=True, slots=True)

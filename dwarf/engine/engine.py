@@ -31,6 +31,7 @@ from dwarf.engine.requests import (
 )
 from dwarf.engine.schedule import Schedule, schedule_record
 from dwarf.errors import StepNotFound, ThreadNotFound
+from dwarf.storage.breakpoints import check_nodes
 from dwarf.storage.creates import is_known, thread_of
 from dwarf.storage.reading.history import read_step
 from dwarf.storage.scheduling import list_schedules, put_schedule, read_now
@@ -75,6 +76,8 @@ class Engine(Overview):
         tags: Mapping[str, str] | None = None,
         start_at: datetime | None = None,
         deadline: Seconds | datetime | None = None,
+        interrupt_before: Iterable[str] = (),
+        interrupt_after: Iterable[str] = (),
         check_tasks: bool = True,
     ) -> FlowHandle:
         """Create a flow, which runs from now on; its graph is frozen as it is now.
@@ -83,11 +86,12 @@ class Engine(Overview):
         LocalHost (ConfigError with another host). ``name`` and ``tags`` (at most 32 texts by name) are for people,
         lists and filters; subgraphs inherit the tags, forks and further turns both. The flow is pending until
         ``start_at``, and fails with "deadline exceeded" at its ``deadline`` (a moment, or a duration from now), also
-        while it sleeps or waits; forks and turns have none. With an ``idempotency_key`` a
-        second create returns the first flow. InvalidRequest names a wrong argument; GraphNotFound, GraphError for the
-        workflow; ThreadNotFound; StateConflict where the key was used with another workflow or state. TaskNotFound
-        where this engine runs tasks and neither its host nor another living engine knows one of the graph;
-        ``check_tasks=False`` has the flow wait for a process that knows it.
+        while it sleeps or waits; forks and turns have none. ``interrupt_before`` and ``interrupt_after`` are nodes at
+        which it stops as if it asked; ``resume`` with a mapping lays changes over the state there. With an
+        ``idempotency_key`` a second create returns the first flow. InvalidRequest names a wrong argument;
+        GraphNotFound, GraphError for the workflow; ThreadNotFound; StateConflict where the key was used with another
+        workflow or state. TaskNotFound where this engine runs tasks and neither its host nor another living engine
+        knows one of the graph; ``check_tasks=False`` has the flow wait for a process that knows it.
         """
         self._check_running()
         asked = read_workflow(workflow)
@@ -104,6 +108,8 @@ class Engine(Overview):
             tags=tags,
             start_at=start_at,
             deadline=deadline,
+            interrupt_before=interrupt_before,
+            interrupt_after=interrupt_after,
         )
         given = read_state(state)
         url, frozen = await self._freeze(asked, options, given)
@@ -289,6 +295,7 @@ class Engine(Overview):
         assert self._shared is not None
         url, graph = await load_graph(self._host, workflow, options.baggage)
         frozen = self._shared.plans.freeze(graph)
+        check_nodes(frozen.plan.nodes, [*options.extras.before, *options.extras.after])
         if fields is not None:
             await self._shared.wiring.look(graph, frozen, fields)
         return url, frozen

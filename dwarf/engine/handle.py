@@ -12,8 +12,9 @@ from dwarf import seams
 from dwarf.core.keys import Key, parse_key
 from dwarf.engine.forking import next_turn, read_changes, repair
 from dwarf.engine.replica import Replica
-from dwarf.engine.requests import read_label, read_tag_changes, read_text
+from dwarf.engine.requests import read_label, read_nodes, read_tag_changes, read_text
 from dwarf.errors import DwarfError, InvalidRequest, StepNotFound, WaitTimeout
+from dwarf.storage.breakpoints import change_breakpoints
 from dwarf.storage.cancels import cancel_flow
 from dwarf.storage.deleting import delete_flow
 from dwarf.storage.effects import Stop
@@ -136,6 +137,8 @@ class FlowHandle(Awaitable[Outcome]):
             given = Given(value, by, checked=result)
         if result:
             self._fresh = generation
+        if replica.knows_points:
+            await replica.read_points()  # a cohort may have been let go on
 
     async def cancel(self, reason: str = "") -> None:
         """Cancel the flow with everything under it. A task that runs is not stopped; its result is discarded.
@@ -192,6 +195,21 @@ class FlowHandle(Awaitable[Outcome]):
         fresh = None if name is None else read_label(name, "name")
         changes = read_tag_changes(tags)
         await replica.committer.call(lambda effects: annotate(key, fresh, changes, effects))
+
+    async def set_breakpoints(self, *, before: Iterable[str] | None = None, after: Iterable[str] | None = None) -> None:
+        """Have the flow stop before and after these nodes from now on; an empty list removes them, None leaves them.
+
+        At once where this engine runs the flow, within two seconds where another does. A stop is an interrupt with the
+        payload ``{"title", "breakpoint": "before" or "after", "node"}``; ``resume`` lays a mapping over the state of
+        the step, and the flow goes on. Branches that stop at one node wait under one prompt. InvalidRequest for a node
+        that the graph does not have, and for the key of a child flow; StateConflict when the flow has ended.
+        """
+        replica, key = self._place()
+        first = None if before is None else read_nodes(before, "before")
+        second = None if after is None else read_nodes(after, "after")
+        plan_of = replica.plans.plan_of
+        await replica.committer.call(lambda effects: change_breakpoints(key, first, second, effects, plan_of))
+        await replica.read_points()
 
     async def summary(self) -> FlowSummary:
         """The flow as lists show it: its name and tags, its workflow, where it is."""

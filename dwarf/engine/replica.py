@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, Protocol
 
 from dwarf import seams
+from dwarf.core.breakpoints import Breakpoints
 from dwarf.core.records import NO_EXTRAS, Extras, FlowRecord, NewFlow, NewStep, StepRecord
 from dwarf.core.step import Means, first_step, no_room
 from dwarf.engine.bands import Bands
@@ -34,6 +35,7 @@ from dwarf.engine.waiters import Waiters
 from dwarf.engine.watchdog import Watchdog
 from dwarf.engine.wiring import WiringCheck
 from dwarf.errors import ConfigError, GraphNotFound
+from dwarf.storage.breakpoints import read_changed
 from dwarf.storage.database import Database
 from dwarf.storage.effects import Stop, Writer
 from dwarf.storage.failures import FileGone, Unavailable
@@ -42,6 +44,8 @@ from dwarf.workflow.durations import to_ms
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.host import BaseHost
+
+MOST_POINTS = 10_000  # flows whose breakpoints are remembered
 
 
 class Clock(Protocol):
@@ -121,6 +125,9 @@ class Replica:
         self.membership = Membership(self)
         self.knowledge = Knowledge(self)
         self._changes: dict[int, set[asyncio.Event]] = {}
+        self._points: dict[int, Breakpoints] = {}  # of flows whose breakpoints were changed lately
+        self._points_since = 0
+        self.knows_points = False  # whether any breakpoints have been met here
         self.cache = StepCache(self)
         self._said: dict[int, set[asyncio.Event]] = {}
 
@@ -128,6 +135,22 @@ class Replica:
     def draining(self) -> bool:
         """Whether the engine starts no more steps."""
         return self.shared.draining
+
+    def points(self, step: StepRecord) -> Breakpoints | None:
+        """The breakpoints of a step's flow, as far as they are known here."""
+        flow = step.flow
+        changed = self._points.get(flow.flow_id) if self._points else None
+        self.knows_points = self.knows_points or flow.breakpoints is not None
+        return changed or flow.breakpoints
+
+    async def read_points(self) -> None:
+        """Learn which breakpoints were changed."""
+        since = self._points_since
+        found, self._points_since = await self.database.read(lambda: read_changed(since))
+        self._points |= found
+        self.knows_points = self.knows_points or bool(found)
+        while len(self._points) > MOST_POINTS:
+            del self._points[next(iter(self._points))]
 
     def digest(self, url: str) -> str:
         """The digest of the function that would run as this task now; "" where the host cannot tell."""
@@ -351,6 +374,7 @@ class Replica:
             scheduled_at=caller.flow.scheduled_at if caller else scheduled_at,
             name=extras.name,
             tags=caller.flow.tags if caller else extras.tags,
+            breakpoints=Breakpoints().changed(extras.before, extras.after) if extras.before or extras.after else None,
         )
         means = Means(self.step_ids.take, new_token, no_room)
         entry = first_step(record, initial, caller.depth + 1 if caller else 1, means)

@@ -49,6 +49,8 @@ _OPTIONS: Mapping[str, Any] = {
     "tags": None,
     "start_at": None,
     "deadline": None,
+    "interrupt_before": (),
+    "interrupt_after": (),
 }
 
 
@@ -66,6 +68,8 @@ def read_options(
     tags: Mapping[str, str] | None = None,
     start_at: datetime | None = None,
     deadline: Seconds | datetime | None = None,
+    interrupt_before: Iterable[str] = (),
+    interrupt_after: Iterable[str] = (),
 ) -> CreateOptions:
     """Check the options of create. InvalidRequest names the one that is wrong."""
     if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= MAX_INT32:
@@ -87,6 +91,8 @@ def read_options(
             tags=read_tags(tags),
             start_at=0 if start_at is None else read_moment(start_at, "start_at"),
             **_deadline(deadline),
+            before=read_nodes(interrupt_before, "interrupt_before"),
+            after=read_nodes(interrupt_after, "interrupt_after"),
         ),
     )
 
@@ -115,6 +121,13 @@ def _deadline(value: object) -> dict[str, int]:
     if milliseconds < 1:
         raise InvalidRequest("deadline is positive seconds, a timedelta, or a datetime with a time zone")
     return {"deadline_ms": milliseconds}
+
+
+def read_nodes(nodes: object, what: str) -> tuple[str, ...]:
+    """Names of nodes. InvalidRequest."""
+    if isinstance(nodes, (str, bytes)) or not isinstance(nodes, Iterable):
+        raise InvalidRequest(f"{what} is a list of nodes, such as [{nodes!r}], not {type(nodes).__name__}")
+    return tuple(dict.fromkeys(read_text(node, f"a node of {what}", 512) for node in nodes))
 
 
 def read_label(value: object, what: str, most: int = MAX_KEY) -> str:

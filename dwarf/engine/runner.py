@@ -9,6 +9,7 @@ from random import random
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dwarf import seams
+from dwarf.core.breakpoints import gone_on, own_answers, stop_after, stop_before
 from dwarf.core.decision import Decision, Fail
 from dwarf.core.keys import correlation_id, format_key
 from dwarf.core.records import NewFlow, StepRecord
@@ -171,7 +172,7 @@ class Runner:
         replica.dispatcher.begun(step.flow)
         voice = Voice(replica.output, step)
         try:
-            attempt = await self._attempt_or_release(step, runner, voice)
+            attempt = await self._attempt_between(step, runner, voice)
             said = None if voice.output is None else await replica.output.rest_of(voice)
         except BaseException:
             replica.output.forget(voice)
@@ -201,6 +202,23 @@ class Runner:
             following = []
         room.settle(len(following))
         return following
+
+    async def _attempt_between(self, step: StepRecord, runner: asyncio.Task[Any], voice: Voice) -> Attempt:
+        """An attempt, unless the step stops before it or has stopped behind it; or the stop behind it."""
+        points = self._replica.points(step)
+        if points is None and not step.answers:
+            return await self._attempt_or_release(step, runner, voice)
+        done = gone_on(step) or (stop_before(step, points) if points is not None else None)
+        step.answers = own_answers(step.answers)
+        if done is not None:
+            return done
+        attempt = await self._attempt_or_release(step, runner, voice)
+        if points is None or not isinstance(attempt, Returned):
+            return attempt
+        stopped = stop_after(step, attempt, self._replica.points(step) or points)
+        if stopped is not attempt:
+            step.keep = None  # what stops is not cached
+        return stopped
 
     async def _attempt_or_release(self, step: StepRecord, runner: asyncio.Task[Any], voice: Voice) -> Attempt:
         self._attempting[runner] = step

@@ -272,6 +272,10 @@ class Run:
         """End the flow and its subgraphs."""
         self._lab.call(self._following.handle.cancel(reason))
 
+    def break_before(self, *nodes: str) -> None:
+        """Have the flow stop before these nodes from now on; none: nowhere. See FlowHandle.set_breakpoints."""
+        self._lab.call(self._following.handle.set_breakpoints(before=nodes))
+
     def fork(
         self,
         step: str | Step,

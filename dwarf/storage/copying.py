@@ -139,6 +139,7 @@ class Copier:
             "trace_parent": "",
             "delete_on_completion": 0,
             "delete_after_ms": 0,
+            "breakpoints": None,
             "idempotency_key": None,
             "request_hash": "",
             "engine_id": self._engine_id,

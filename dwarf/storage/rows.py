@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Integer, bindparam, insert, literal_column, select
 
+from dwarf.core.breakpoints import Breakpoints
 from dwarf.core.fairness import DEFAULT_PRIORITY, DEFAULT_WEIGHT
 from dwarf.core.plan import Plan
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
@@ -80,7 +81,7 @@ INSERT_FLOW = Statement(
         }
     ),
 )
-_SELDOM = ("scheduled_at", "name", "tags")
+_SELDOM = ("scheduled_at", "name", "tags", "breakpoints")
 INSERT_WHOLE_FLOW = Statement(
     "insert_whole_flow",
     insert(flows).values(
@@ -199,12 +200,13 @@ def insert_flows(new: Sequence[NewFlow], now: int, engine_id: int) -> list[Inser
     ]
     limited = [InsertMany(INSERT_DEADLINE, due)] if due else []
     records = [flow.record for flow in new]
-    if not any(record.scheduled_at or record.name or record.tags for record in records):
+    if not any(_has_more(record) for record in records):
         return [InsertMany(INSERT_FLOW, rows), *limited]
     for row, record in zip(rows, records, strict=True):
         has_rows = bool(record.name or record.tags)  # the column says so where the flow is removed
         told_tags = object_text(record.tags) if has_rows else None
         row.update(scheduled_at=record.scheduled_at, name=record.name, tags=told_tags)
+        row["breakpoints"] = object_text(record.breakpoints.to_json()) if record.breakpoints else None
     told = [
         row
         for record in records
@@ -212,6 +214,10 @@ def insert_flows(new: Sequence[NewFlow], now: int, engine_id: int) -> list[Inser
         for row in tag_rows(record.flow_id, record.name, record.tags, now)
     ]
     return [InsertMany(INSERT_WHOLE_FLOW, rows), *([InsertMany(INSERT_TAG, told)] if told else []), *limited]
+
+
+def _has_more(record: FlowRecord) -> bool:
+    return bool(record.scheduled_at or record.name or record.tags or record.breakpoints)
 
 
 def tag_rows(flow_id: int, name: str, given: Mapping[str, str], created_at: int) -> list[dict[str, Any]]:
@@ -277,6 +283,7 @@ class FlowRow(NamedTuple):
     scheduled_at: int
     name: str
     tags: str | None
+    breakpoints: str | None
 
     def record(self, shard: int, plan: Plan) -> FlowRecord:
         """The flow, with its graph."""
@@ -304,6 +311,7 @@ class FlowRow(NamedTuple):
             scheduled_at=self.scheduled_at,
             name=self.name,
             tags=read_object(self.tags),
+            breakpoints=Breakpoints.from_json(read_object(self.breakpoints)) if self.breakpoints else None,
         )
 
 

@@ -158,6 +158,7 @@ flows = Table(
     _big("scheduled_at", since=2),  # the tick of the schedule that made the root flow, 0 for none
     _string("name", 256, since=2),  # for people
     _payload("tags", since=2),  # an object of texts; in the row of a child as they were when it was called
+    _payload("breakpoints", since=2),  # of a root flow
     Index("dwarf_flows_root", "root_flow_id"),
     Index("dwarf_flows_parent", "parent_step_id", **_partial("parent_step_id > 0")),
     # newest first: of the roots or of one parent, of all, by status, by workflow
@@ -264,6 +265,16 @@ tags = Table(
     _big("created_at"),  # that of the flow, so that lists need no sorting
     Index("dwarf_tags_value", "name", "value", "created_at", "flow_id", info={"since": 2}),
     Index("dwarf_tags_name", "name", "created_at", "flow_id", info={"since": 2}),
+    info={"since": 2},
+    **_MYSQL,
+)
+
+breakpoints = Table(
+    "dwarf_breakpoints",
+    metadata,
+    _id("flow_id", primary_key=True, autoincrement=False),
+    _big("changed_at"),  # lately: engines that run the flow look here
+    _payload("body", since=2),
     info={"since": 2},
     **_MYSQL,
 )

@@ -9,13 +9,16 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, bindparam, exists, literal_column, select, update
 
 from dwarf.core.answers import names_text, times, with_answer
+from dwarf.core.breakpoints import is_breakpoint, kind_of, pass_of
+from dwarf.core.carry import after
 from dwarf.core.records import FlowRecord, State
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, StepNotFound
+from dwarf.storage.breakpoints import let_pass
 from dwarf.storage.claims import LEASE
 from dwarf.storage.effects import Effects, Stop
 from dwarf.storage.expressions import flag_is, locked, of_row, status_is
 from dwarf.storage.named import columns
-from dwarf.storage.rows import read_object
+from dwarf.storage.rows import object_text, read_object
 from dwarf.storage.script import Execute, Fetch, Landing, Lock, Row, Script, Statement, UpdateEach
 from dwarf.storage.tables import flows, steps
 from dwarf.storage.waking import WAKING, WakingRow, awoken, lease
@@ -172,6 +175,28 @@ OVERDUE = Statement(
     .order_by(steps.c.interrupt_deadline, steps.c.step_id)
     .limit(TIMEOUTS_AT_ONCE),
 )
+STOPPED = Statement(
+    "stopped_branches",
+    select(*_WAITING)
+    .join(flows, flows.c.flow_id == steps.c.flow_id)
+    .where(
+        steps.c.lineage_id == bindparam("lineage"),
+        steps.c.lineage_id > literal_column("0"),
+        steps.c.node == bindparam("node"),
+        *_LEAF,
+    ),
+)
+INPUT = Statement("input_of_step", select(steps.c.state, steps.c.refs).where(steps.c.step_id == bindparam("id")))
+EDIT = Statement(
+    "edit_input",
+    update(steps)
+    .where(
+        steps.c.step_id == bindparam("id"),
+        status_is(of_row(steps.c.status), Status.INTERRUPTED),
+        steps.c.lease_seq == bindparam("seq"),
+    )
+    .values(state=bindparam("new_state"), refs=bindparam("new_refs")),
+)
 RESUMABLE = Statement(
     "resumable_flow",
     select(*columns(RootRow, flows)).where(flows.c.flow_id == bindparam("id")),
@@ -258,6 +283,14 @@ def answer_step(
             raise StepNotFound("step not found")
         if step is not None and given.checked is not None and given.checked.lease_seq != leaf.lease_seq:
             raise StateConflict(_ANSWERED_MEANWHILE)
+        if is_breakpoint(leaf.interrupt.key):
+            if not isinstance(given.value, dict) or "$dwarf" in given.value:
+                raise InvalidRequest("a breakpoint goes on with a mapping of changes to its state, or with nothing")
+            if (yield from _pass(leaf, given, effects)):
+                return flow_id in effects.resumed
+            if step is not None:
+                raise StateConflict(_ANSWERED_MEANWHILE)
+            continue
         schema = find_schema(leaf.payload)
         if schema is not None:
             question = Question(leaf.step_id, leaf.lease_seq, schema)
@@ -268,6 +301,33 @@ def answer_step(
             return flow_id in effects.resumed
         if step is not None:
             raise StateConflict(_ANSWERED_MEANWHILE)
+
+
+def _pass(leaf: Leaf, given: Given, effects: Effects) -> Script[bool]:
+    """Let a step that has stopped at a breakpoint go on, and with it the branches that have stopped there, too."""
+    before = kind_of(leaf.interrupt.key) == "before"
+    waiting = [leaf]
+    if leaf.lineage_id:
+        rows = yield Fetch(STOPPED, {"lineage": leaf.lineage_id, "node": leaf.payload["node"]})
+        found = map(_leaf, map(LeafRow._make, rows))
+        alike = [other for other in found if kind_of(other.interrupt.key) == kind_of(leaf.interrupt.key)]
+        waiting += [other for other in alike if other.step_id != leaf.step_id and is_breakpoint(other.interrupt.key)]
+    passed = False
+    for each in sorted(waiting, key=lambda one: one.step_id):
+        # what it begins with is changed, so that it has to be read before it runs
+        if before and given.value:
+            ((stored, refs),) = yield Fetch(INPUT, {"id": each.step_id})
+            kept = {name: anchor for name, anchor in read_object(refs).items() if name not in given.value}
+            state = object_text(after(read_object(stored), given.value))
+            edited = {"id": each.step_id, "seq": each.lease_seq, "new_state": state, "new_refs": object_text(kept)}
+            if not (yield Execute(EDIT, edited)):
+                continue
+        woken = yield from _wake(replace(each, asleep=None), Answer("interrupt", given.value, by=given.by), effects)
+        passed = passed or woken
+    if passed and leaf.lineage_id:
+        name = pass_of(kind_of(leaf.interrupt.key), leaf.payload["node"], leaf.lineage_id)
+        yield from let_pass(leaf.root_flow_id, name, effects)
+    return passed
 
 
 def _check_root(rows: Sequence[Row], token: str) -> None:

@@ -31,8 +31,8 @@ class Answers:
     """Answers given in advance: ``{node or title: value, "*": "default"}``.
 
     A value may be a function of the Prompt. ``"*"`` answers every other prompt: with the prompt's default where it is
-    the word ``"default"`` (a prompt without one stays open), else with its value. A function in place of the mapping
-    is asked for every prompt.
+    the word ``"default"`` (a prompt without one stays open), else with its value; not a breakpoint, which has to be
+    named. A function in place of the mapping is asked for every prompt.
     """
 
     def __init__(self, given: Mapping[str, Any] | Callable[[Prompt], Any] | None = None) -> None:
@@ -47,7 +47,7 @@ class Answers:
         for name in (prompt.title, prompt.node):
             if name in self.given:
                 return _value(self.given[name], prompt)
-        if "*" not in self.given:
+        if "*" not in self.given or prompt.payload.get("breakpoint") in ("before", "after"):
             return NOTHING
         rest = self.given["*"]
         return default_of(prompt.payload, prompt.schema) if rest == "default" else _value(rest, prompt)

@@ -22,7 +22,7 @@ VERSION: Final = 1
 
 # What belongs to the database a row is in, or is found again from the graph.
 _FLOW_OWN: Final = frozenset(
-    "token thread_id thread_token forked_from_step trace_parent delete_after_ms engine_id idempotency_key "
+    "breakpoints token thread_id thread_token forked_from_step trace_parent delete_after_ms engine_id idempotency_key "
     "request_hash workflow_name".split()
 )
 _STEP_OWN: Final = frozenset("token task_url asleep lease_expires lease_seq crashes engine_id".split())

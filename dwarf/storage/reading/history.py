@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
 
+from dwarf.core.breakpoints import is_breakpoint
 from dwarf.core.keys import Key, format_key
 from dwarf.errors import FlowNotFound, StepNotFound
 from dwarf.storage.expressions import flag_is, status_is
@@ -129,7 +130,17 @@ def read_interrupts(key: Key) -> Script[list[Step]]:
     if key.id != root:
         below = _flows_below(key.id, (yield from read_tree(key.shard, root)))
         waiting = [step for step in waiting if step.flow_id in below]
-    return [step_of(key.shard, step) for step in waiting]
+    seen: set[tuple[int, str, str]] = set()
+    shown = []
+    for row in waiting:
+        question = read_object(row.interrupt).get("key") or ""
+        if is_breakpoint(question):  # the branches that have stopped there wait under one prompt
+            place = (row.flow_id, row.node, question)
+            if place in seen:
+                continue
+            seen.add(place)
+        shown.append(step_of(key.shard, row))
+    return shown
 
 
 def read_step(key: Key) -> Script[Step]:

@@ -60,6 +60,11 @@ SELECT dwarf_blob_refs.holder_id, dwarf_blob_refs.blob_hash
 FROM dwarf_blob_refs
 WHERE dwarf_blob_refs.holder_id IN (SELECT value FROM json_each(?));
 
+-- breakpoints_of_flow
+SELECT dwarf_flows.token, dwarf_flows.parent_flow_id, dwarf_flows.status, dwarf_flows.graph_hash, dwarf_flows.breakpoints
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
 -- bury_replica
 UPDATE dwarf_replicas SET dead=? WHERE dwarf_replicas.engine_id = ? AND dwarf_replicas.nonce = ? AND dwarf_replicas.dead = 0 AND dwarf_replicas.beats = ?;
 
@@ -75,7 +80,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
 
 -- callers_whole
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_1, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_steps.called
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_1, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_steps.called
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
 
@@ -86,12 +91,17 @@ UPDATE dwarf_flows SET status='cancelled', updated_at=? WHERE dwarf_flows.flow_i
 UPDATE dwarf_steps SET status='cancelled', interrupt_deadline=0, parked=0, updated_at=? WHERE dwarf_steps.flow_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status IN ('pending', 'running', 'interrupted');
 
 -- cancel_target
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ?;
 
 -- change_secret
 UPDATE dwarf_secrets SET value=? WHERE dwarf_secrets.name = ?;
+
+-- changed_breakpoints
+SELECT dwarf_breakpoints.flow_id, dwarf_breakpoints.body, dwarf_breakpoints.changed_at
+FROM dwarf_breakpoints
+WHERE dwarf_breakpoints.changed_at >= ?;
 
 -- children_of_flows
 SELECT dwarf_flows.flow_id
@@ -107,7 +117,7 @@ WHERE dwarf_flows.parent_step_id = ? AND dwarf_flows.parent_step_id > 0;
 UPDATE dwarf_steps SET status='running', lease_expires=(? + dwarf_steps.time_budget_ms + ?), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=?, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN ? ELSE dwarf_steps.started_at END, updated_at=?, waited_us=CASE WHEN (dwarf_steps.not_before < ?) THEN dwarf_steps.waited_us + (? - dwarf_steps.not_before) * 1000 ELSE dwarf_steps.waited_us END WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= ? RETURNING step_id, flow_id, token, node, depth, state, refs, changes, attempt, lineage_id, ordinal, answers, lease_seq, created_at, crashes, started_at;
 
 -- claimed_flows
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT value FROM json_each(?));
 
@@ -118,7 +128,7 @@ UPDATE dwarf_steps SET status=?, parked=0, updated_at=? WHERE dwarf_steps.step_i
 INSERT INTO dwarf_displays (display_id, step_id, flow_id, slot, attempt, run, number, shown_at, written_at, name, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- copy_flow
-INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags, breakpoints) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- copy_output
 INSERT INTO dwarf_output (step_id, run, part, flow_id, attempt, is_stream, first_line, line_count, began_at, written_at, name, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
@@ -243,6 +253,9 @@ SELECT dwarf_steps.node, dwarf_steps.task_url
 FROM dwarf_steps, dwarf_flows
 WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = ? OR dwarf_flows.root_flow_id = ?) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 ORDER BY dwarf_steps.step_id
  LIMIT 100 OFFSET ?;
+
+-- edit_input
+UPDATE dwarf_steps SET refs=?, state=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'interrupted' AND dwarf_steps.lease_seq = ?;
 
 -- end_flow
 UPDATE dwarf_flows SET status=?, delete_after_ms=?, updated_at=?, error=?, cancel_reason=?, final_state=? WHERE dwarf_flows.flow_id = ? AND dwarf_flows.status IN ('running', 'interrupted');
@@ -433,6 +446,11 @@ FROM dwarf_flows;
 SELECT max(dwarf_steps.step_id) AS max_1
 FROM dwarf_steps;
 
+-- input_of_step
+SELECT dwarf_steps.state, dwarf_steps.refs
+FROM dwarf_steps
+WHERE dwarf_steps.step_id = ?;
+
 -- insert_blob
 INSERT INTO dwarf_blobs (blob_hash, body) VALUES (?, ?);
 
@@ -464,7 +482,7 @@ INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status,
 INSERT INTO dwarf_tags (flow_id, name, value, created_at) VALUES (?, ?, ?, ?);
 
 -- insert_whole_flow
-INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, '', ?, ?, ?);
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags, breakpoints) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, '', ?, ?, ?, ?);
 
 -- interrupt_caller
 UPDATE dwarf_steps SET status='interrupted', updated_at=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 1 AND dwarf_steps.status = 'running';
@@ -1104,7 +1122,7 @@ WHERE dwarf_flows.root_flow_id IN (SELECT value FROM json_each(?)) AND dwarf_ste
  LIMIT ? OFFSET ?;
 
 -- live_tree
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = ? AND dwarf_flows.status IN ('running', 'interrupted');
 
@@ -1153,6 +1171,9 @@ INSERT INTO dwarf_facts (name, value) VALUES (?, ?);
 -- new_limit_gate
 INSERT INTO dwarf_limit_gates (limit_name) VALUES (?);
 
+-- news_of_breakpoints
+INSERT INTO dwarf_breakpoints (flow_id, changed_at, body) VALUES (?, ?, ?);
+
 -- next_deadline
 SELECT (SELECT min(dwarf_steps.interrupt_deadline) AS min_1
 FROM dwarf_steps
@@ -1183,6 +1204,9 @@ WHERE dwarf_steps.flow_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.li
 -- now
 SELECT CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) AS anon_1;
 
+-- old_breakpoints
+DELETE FROM dwarf_breakpoints WHERE dwarf_breakpoints.flow_id = ? OR dwarf_breakpoints.changed_at < ?;
+
 -- oldest_waiting
 SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.changes, dwarf_steps.lineage_id, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_steps.interrupt, dwarf_steps.updated_at
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = ?
@@ -1198,7 +1222,7 @@ WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.st
  LIMIT ? OFFSET ?;
 
 -- oldest_waiting_whole
-SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = ?
 WHERE dwarf_steps.step_id = (SELECT steps_below.step_id
 FROM dwarf_steps AS steps_below JOIN dwarf_flows AS flows_below ON flows_below.flow_id = steps_below.flow_id
@@ -1221,12 +1245,12 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id J
 WHERE dwarf_steps.step_id = ? AND dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- one_waiting_whole
-SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = ?
 WHERE dwarf_steps.step_id = ? AND dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- origin_flows
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, CASE WHEN (EXISTS (SELECT *
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, CASE WHEN (EXISTS (SELECT *
 FROM dwarf_output
 WHERE dwarf_output.flow_id = dwarf_flows.flow_id)) THEN ? ELSE ? END AS says, CASE WHEN (EXISTS (SELECT *
 FROM dwarf_displays
@@ -1420,6 +1444,9 @@ SELECT dwarf_secrets.value
 FROM dwarf_secrets
 WHERE dwarf_secrets.name = ?;
 
+-- set_breakpoints
+UPDATE dwarf_flows SET breakpoints=? WHERE dwarf_flows.flow_id = ?;
+
 -- shown_by_steps
 SELECT dwarf_displays.display_id, dwarf_displays.step_id, dwarf_displays.flow_id, dwarf_displays.slot, dwarf_displays.attempt, dwarf_displays.run, dwarf_displays.number, dwarf_displays.shown_at, dwarf_displays.written_at, dwarf_displays.name, dwarf_displays.data
 FROM dwarf_displays
@@ -1445,6 +1472,11 @@ UPDATE dwarf_steps SET updated_at=?, progress=? WHERE dwarf_steps.step_id = ? AN
 SELECT dwarf_flows.root_flow_id, count(*) AS count_1
 FROM dwarf_flows JOIN dwarf_steps ON dwarf_steps.flow_id = dwarf_flows.flow_id
 WHERE dwarf_flows.root_flow_id IN (SELECT value FROM json_each(?)) GROUP BY dwarf_flows.root_flow_id;
+
+-- stopped_branches
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.changes, dwarf_steps.lineage_id, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_steps.interrupt, dwarf_steps.updated_at
+FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
+WHERE dwarf_steps.lineage_id = ? AND dwarf_steps.lineage_id > 0 AND dwarf_steps.node = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- stored_in_steps
 SELECT dwarf_steps.step_id, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.changes, dwarf_steps.state
@@ -1520,7 +1552,7 @@ UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, leas
 UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, lease_expires=0, updated_at=?, progress='', error=?, traceback=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- turn_to_continue
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.final_state
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.final_state
 FROM dwarf_flows
 WHERE dwarf_flows.thread_id = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.forked_from_step = 0 AND dwarf_flows.delete_after_ms = 0 ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;

@@ -1,3 +1,10 @@
+CREATE TABLE dwarf_breakpoints (
+    flow_id BIGINT NOT NULL,
+    changed_at BIGINT NOT NULL DEFAULT 0,
+    body NVARCHAR(max) NULL,
+    PRIMARY KEY (flow_id)
+);
+
 CREATE TABLE dwarf_cache (
     cache_key NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
     step_id BIGINT NOT NULL,
@@ -42,6 +49,8 @@ ALTER TABLE dwarf_flows ADD scheduled_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE dwarf_flows ADD name NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
 
 ALTER TABLE dwarf_flows ADD tags NVARCHAR(max) NULL;
+
+ALTER TABLE dwarf_flows ADD breakpoints NVARCHAR(max) NULL;
 
 CREATE TABLE dwarf_knowledge (
     engine_id BIGINT NOT NULL,

@@ -1,3 +1,10 @@
+CREATE TABLE dwarf_breakpoints (
+    flow_id BIGINT NOT NULL,
+    changed_at BIGINT NOT NULL DEFAULT 0,
+    body LONGTEXT,
+    PRIMARY KEY (flow_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
 CREATE TABLE dwarf_cache (
     cache_key VARCHAR(64) NOT NULL,
     step_id BIGINT NOT NULL,
@@ -36,7 +43,8 @@ CREATE TABLE dwarf_displays (
 ALTER TABLE dwarf_flows
     ADD COLUMN scheduled_at BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN name VARCHAR(256) NOT NULL DEFAULT '',
-    ADD COLUMN tags LONGTEXT;
+    ADD COLUMN tags LONGTEXT,
+    ADD COLUMN breakpoints LONGTEXT;
 
 CREATE TABLE dwarf_knowledge (
     engine_id BIGINT NOT NULL,

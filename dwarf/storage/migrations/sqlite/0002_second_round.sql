@@ -1,3 +1,10 @@
+CREATE TABLE dwarf_breakpoints (
+    flow_id INTEGER NOT NULL,
+    changed_at BIGINT DEFAULT 0 NOT NULL,
+    body TEXT,
+    PRIMARY KEY (flow_id)
+);
+
 CREATE TABLE dwarf_cache (
     cache_key VARCHAR(64) NOT NULL,
     step_id INTEGER NOT NULL,
@@ -42,6 +49,8 @@ ALTER TABLE dwarf_flows ADD COLUMN scheduled_at BIGINT DEFAULT 0 NOT NULL;
 ALTER TABLE dwarf_flows ADD COLUMN name VARCHAR(256) DEFAULT '' NOT NULL;
 
 ALTER TABLE dwarf_flows ADD COLUMN tags TEXT;
+
+ALTER TABLE dwarf_flows ADD COLUMN breakpoints TEXT;
 
 CREATE TABLE dwarf_knowledge (
     engine_id INTEGER NOT NULL,
