@@ -14,9 +14,10 @@ import typer
 
 from dwarf import __version__
 from dwarf.cli import render
-from dwarf.cli.connect import LAB_FILE, URL_VARIABLE, Exit, fail, find_url, looking, run, say, without_password
+from dwarf.cli.connect import URL_VARIABLE, Exit, fail, find_url, looking, run, say
 from dwarf.cli.flows import Json, Url
 from dwarf.errors import DwarfError
+from dwarf.surroundings import LAB_FILE, without_password
 
 
 def shards(url: Url = "", as_json: Json = False) -> None:

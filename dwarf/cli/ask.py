@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dwarf.cli.render import short
 from dwarf.errors import InvalidRequest, StateConflict, StateError
+from dwarf.surroundings import user_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +35,7 @@ async def answer_in_terminal(handle: FlowHandle, step: Step, console: Console, a
     while True:
         try:
             value = ask_value(schema if isinstance(schema, Mapping) else {}, payload.get("default"), console, ask)
-            await handle.resume(value, step=step)
+            await handle.resume(value, step=step, by=user_name())
         except Skipped:
             return False
         except (InvalidRequest, StateError) as error:

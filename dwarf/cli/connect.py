@@ -24,6 +24,7 @@ from dwarf.errors import (
     StorageError,
     WaitTimeout,
 )
+from dwarf.surroundings import LAB_FILE, prepare_folder, without_password
 
 if TYPE_CHECKING:
     from dwarf.engine import Engine
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 URL_VARIABLE = "DWARF_URL"
-LAB_FILE = Path(".dwarf") / "flows.db"
 
 
 class Exit(IntEnum):
@@ -59,11 +59,6 @@ _STATUS: tuple[tuple[type[BaseException], Exit], ...] = (
     (InvalidRequest, Exit.USAGE),
     (StateError, Exit.USAGE),
 )
-
-
-def without_password(text: str) -> str:
-    """A text in which no URL shows its password."""
-    return re.sub(r"(://[^:/@\s]*):[^/@\s]*@", r"\1:***@", text)
 
 
 def say(text: str) -> None:
@@ -95,17 +90,8 @@ def find_url(url: str, *, make: bool = False) -> str:
         hint = "" if given else f"; name a database by --url or {URL_VARIABLE}"
         fail(f"there is no database file {file}{hint}", Exit.NOT_FOUND)
     if make:
-        _prepare(file.resolve().parent)
+        prepare_folder(str(file.resolve()))
     return f"sqlite:///{file.resolve().as_posix()}"
-
-
-def _prepare(folder: Path) -> None:
-    """Make the folder of a database file; what is in one of our own is nobody else's business."""
-    if folder.exists():
-        return
-    folder.mkdir(parents=True, mode=0o700)
-    if folder.name == LAB_FILE.parent.name:
-        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import typer
 
 from dwarf.cli import render
 from dwarf.cli.connect import Exit, fail, looking, read_json, run, say
+from dwarf.surroundings import user_name
 from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
@@ -169,6 +170,36 @@ def watch(key: Key, url: Url = "") -> None:
     leave(run(work))
 
 
+def logs(
+    key: Key,
+    url: Url = "",
+    node: Annotated[str, typer.Option(help="Only what this node says.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the flow has ended.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print what the tasks of a flow have printed, logged and streamed, oldest first.
+
+    Tasks are heard where the engine that runs them has `capture_output`, as a `dwarf worker` has.
+    """
+
+    async def work() -> int:
+        count = 0
+        async with looking(url) as engine:
+            handle = engine.flow(key)
+            if not follow:
+                lines = await handle.logs(node=node)
+                for line in lines:
+                    render.print_line(line, as_json)
+                return len(lines)
+            async for line in handle.follow_logs(node=node):
+                render.print_line(line, as_json)
+                count += 1
+        return count
+
+    if not run(work) and not as_json:
+        say("its tasks have said nothing")
+
+
 def leave(outcome: Outcome) -> None:
     """End the command with the status that tells how the flow has stopped."""
     status = {
@@ -208,7 +239,7 @@ def answer(
                 if len(waiting) > 1:
                     titles = "\n".join(f"  {each.key}  {_title(each)}" for each in waiting)
                     fail(f"several questions wait; name one by --step:\n{titles}")
-                await handle.resume(given[0], step=waiting[0])
+                await handle.resume(given[0], step=waiting[0], by=user_name())
                 return True
             return await _ask_all(engine, [(handle, each) for each in waiting])
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.tree import Tree
 
+    from dwarf.workflow.output import LogLine
     from dwarf.workflow.results import FlowSummary, Outcome, Step
 
 STYLES: Mapping[Status, str] = {
@@ -48,6 +49,18 @@ def console() -> Console:
 def emit(value: Any) -> None:
     """Print a value as JSON, for programs."""
     print(json.dumps(plain(value), ensure_ascii=False, indent=2))
+
+
+def print_line(line: LogLine, as_json: bool) -> None:
+    """Print a line that a task has said; streamed text as it is, without ends of lines of its own."""
+    if as_json:
+        print(json.dumps(plain(line), ensure_ascii=False), flush=True)
+        return
+    if line.source == "stream":
+        print(line.text, end="", flush=True)
+        return
+    said = f"{line.level} {line.text}" if line.level else line.text
+    print(f"{line.time.astimezone():%H:%M:%S} {line.node}  {said}", flush=True)
 
 
 def plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,7 +88,7 @@ def run(
             return (await engine.create(graph, initial, **options)).key
 
     async def work() -> Outcome:
-        engine = Engine(LocalHost(), find_url(url, make=True), time_budget=_BUDGET_S)
+        engine = Engine(LocalHost(), find_url(url, make=True), time_budget=_BUDGET_S, capture_output=True)
         await engine.start()
         try:
             flow = await engine.create(graph, initial, **options)
@@ -100,7 +101,8 @@ def run(
     if detach:
         print(run_work(create))
         return
-    outcome = run_work(work)
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():  # what tasks print is no part of the JSON
+        outcome = run_work(work)
     if as_json:
         render.emit(outcome)
     else:
@@ -170,7 +172,7 @@ def worker(
     async def work() -> None:
         from dwarf.engine import Engine
 
-        async with Engine(found, find_url(url, make=True), workers=workers) as engine:
+        async with Engine(found, find_url(url, make=True), workers=workers, capture_output=True) as engine:
             say(f"worker {os.getpid()} is ready")
             async with health_endpoint(engine, health):
                 await engine.serve(grace=patience)

@@ -16,7 +16,6 @@ from weakref import WeakValueDictionary
 from dwarf.errors import ConfigError, EngineClosed, GraphError
 from dwarf.hosts import Host, LocalHost
 from dwarf.notebook import kernel
-from dwarf.notebook.addresses import address_of, make_private, prepare_folder, without_password
 from dwarf.notebook.cells import CellHost
 from dwarf.notebook.lists.dashboard import Dashboard
 from dwarf.notebook.lists.inbox import Inbox
@@ -32,6 +31,7 @@ from dwarf.notebook.waiting import wait_blocking
 from dwarf.notebook.watching.drift import Digests
 from dwarf.notebook.watching.follow import Following
 from dwarf.notebook.watching.runview import settle_views
+from dwarf.surroundings import address_of, make_private, prepare_folder, user_name, without_password
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.parts import Limit
@@ -340,7 +340,7 @@ class Lab(Measured):
         if following is not None:
             await following.answer(value, prompt)
         else:
-            await self.engine.flow(prompt.flow_key).resume(value, step=prompt.key)
+            await self.engine.flow(prompt.flow_key).resume(value, step=prompt.key, by=user_name())
 
     def send_answer(self, prompt: Prompt, value: Any) -> None:
         """Store an answer, from any other thread."""

@@ -18,6 +18,7 @@ from dwarf import END, Flow, Graph
 from dwarf.hosts import LocalHost
 
 def price(n: int) -> dict:
+    print(f"the price of {n}")
     return {"price": 10 * n}
 
 def approve(flow: Flow, price: int) -> dict:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dwarf.surroundings import user_name
 from tests.cli.conftest import Command
 
 ANSWER = {"agree": True, "how": "card"}
@@ -21,7 +22,7 @@ def paid(dwarf: Command) -> str:
     return key
 
 
-def test_a_flow_is_run_listed_answered_and_finished(dwarf: Command) -> None:
+def test_a_flow_is_run_listed_answered_and_finished(dwarf: Command, project: Path) -> None:
     key = paid(dwarf)
     assert [flow["flow_key"] for flow in dwarf("flows", "--json").json] == [key]
     assert "Pay 40?" in dwarf("show", key).out
@@ -38,6 +39,10 @@ def test_a_flow_is_run_listed_answered_and_finished(dwarf: Command) -> None:
     shown = dwarf("show", key, "--json").json
     assert shown["outcome"]["state"]["answer"] == ANSWER
     assert [step["node"] for step in shown["steps"]] == ["Price", "Approve"]
+    assert shown["steps"][1]["answered_by"] == [user_name()]
+    assert dwarf("logs", key).out.endswith("Price  the price of 4\n")
+    assert dwarf("logs", key, "--node", "Price", "-f", "--json").json["text"] == "the price of 4"
+    assert (project / ".dwarf" / "flows.db").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_key_starts_nothing_twice(dwarf: Command) -> None:

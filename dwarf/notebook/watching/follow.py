@@ -18,6 +18,7 @@ from dwarf.notebook.prompts.answers import NOTHING, Answers
 from dwarf.notebook.prompts.forms import answer_text
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.watching.listeners import Listeners
+from dwarf.surroundings import user_name
 from dwarf.workflow.results import Outcome, Step, SubFlow
 from dwarf.workflow.status import Status
 
@@ -207,7 +208,7 @@ class Following:
             value = self.answers.answer_to(card.prompt)
             card.scripted = value is not NOTHING
             if card.scripted:
-                await self._store(card, value)
+                await self._store(card, value, by="")
         except (StateConflict, FlowNotFound) as fault:
             _log.debug("a scripted answer came too late: %s", fault)
         except Exception as fault:  # noqa: BLE001  an answer given as a function may raise anything
@@ -226,7 +227,7 @@ class Following:
         """
         await self._read_prompts()
         card = self._card(which)
-        await self._store(card, value)
+        await self._store(card, value, by=user_name())
 
     async def answer_card(self, card_id: str, value: Any) -> None:
         """Answer from a front end: a fault is shown on the card, not raised."""
@@ -234,18 +235,18 @@ class Following:
         if card is None or card.closed:
             return
         try:
-            await self._store(card, value)
+            await self._store(card, value, by=user_name())
         except StateConflict:
             card.closed = "answered elsewhere"
         except Exception as fault:  # noqa: BLE001  a person sees it, and may try again
             card.refuse(str(fault) or type(fault).__name__)
         self._tell()
 
-    async def _store(self, card: Card, value: Any) -> None:
+    async def _store(self, card: Card, value: Any, *, by: str) -> None:
         # in a thread, since an answer may be large
         value = await asyncio.to_thread(card.prompt.check, value)
         async with self._turn:
-            await self.handle.resume(value, step=card.prompt.key)
+            await self.handle.resume(value, step=card.prompt.key, by=by)
             card.closed = answer_text(value, card.prompt.schema)
         self._tell()
 

@@ -1,21 +1,25 @@
-"""Where are a lab's flows kept? What its address means, and the folder of a database file."""
+"""What is around a lab and a command: where its flows are kept, with which permissions, and who uses it."""
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["address_of", "make_private", "prepare_folder", "without_password"]
+__all__ = ["LAB_FILE", "address_of", "make_private", "prepare_folder", "user_name", "without_password"]
 
 _HOME = Path(".dwarf")
+LAB_FILE = _HOME / "flows.db"
+"""The database of a lab that is given no address."""
+
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 
 
 def address_of(url: str | os.PathLike[str] | None) -> tuple[str, str]:
     """What tells one lab from another, and the engine's URL for it."""
-    text = os.fspath(_HOME / "flows.db") if url is None else os.fspath(url)
+    text = os.fspath(LAB_FILE) if url is None else os.fspath(url)
     if text == "memory":
         return text, "sqlite://"
     if "://" in text:
@@ -52,6 +56,17 @@ def make_private(place: str) -> None:
                 path.chmod(mode)
 
 
-def without_password(place: str) -> str:
-    """The place as it may be shown: what a cell shows is saved with the notebook."""
-    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", place)
+def without_password(text: str) -> str:
+    """A text in which no URL shows its password: what a cell shows is saved, and what a command says is logged."""
+    return re.sub(r"(://[^:/@\s]*):[^/\s]*@", r"\1:***@", text)
+
+
+def user_name() -> str:
+    """Who uses this process, to be kept with answers: the name at a JupyterHub, else that of the account; or ""."""
+    hub = os.environ.get("JUPYTERHUB_USER", "")
+    if hub:
+        return hub
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # an account without a name, as in many containers
+        return ""
