@@ -103,16 +103,20 @@ def run(
         return
     with redirect_stdout(sys.stderr) if as_json else nullcontext():  # what tasks print is no part of the JSON
         outcome = run_work(work)
+    _show(outcome, as_json)
+    leave(outcome)
+
+
+def _show(outcome: Outcome, as_json: bool) -> None:
     if as_json:
         render.emit(outcome)
-    else:
-        console = render.console()
-        style = render.STYLES[outcome.status]
-        console.print(f"[{style}]{outcome.status}[/]  ", end="")
-        console.print(outcome.error or outcome.cancel_reason, markup=False)
-        for field, value in outcome.state.items():
-            console.print(f"  {field}: {render.short(value, 160)}", markup=False)
-    leave(outcome)
+        return
+    console = render.console()
+    style = render.STYLES[outcome.status]
+    console.print(f"[{style}]{outcome.status}[/]  ", end="")
+    console.print(outcome.error or outcome.cancel_reason, markup=False)
+    for field, value in outcome.state.items():
+        console.print(f"  {field}: {render.short(value, 160)}", markup=False)
 
 
 async def _finish(engine: Engine, flow_key: str, limit: Any, *, ask: bool) -> Outcome:
