@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dwarf.engine.engine import Engine
 
 WATCH_PAUSE_S = 0.05
-LISTEN_PAUSE_S = 0.8  # between two looks at what tasks of other processes say
+LISTEN_LEAST_S, LISTEN_MOST_S = 0.1, 0.8  # between two looks at what tasks say; those of other processes need them
 MAX_REASON = 1_000_000
 
 
@@ -282,13 +282,14 @@ class FlowHandle(Awaitable[Outcome]):
             async for line in flow.follow_logs():
                 print(line.node, line.text)
         """
-        async for lines, _ in self._follow_output(self._asked(None, node)):
+        async for lines, _ in self._follow_output(node):
             for line in lines:
                 yield line
 
-    async def _follow_output(self, asked: Asked) -> AsyncIterator[tuple[list[LogLine], list[Display]]]:
+    async def _follow_output(self, node: str = "") -> AsyncIterator[tuple[list[LogLine], list[Display]]]:
         """What is said and shown, in the groups in which it comes; also empty ones."""
         replica, key = self._place()
+        asked = self._asked(None, node)
         news = asyncio.Event()
         root = await replica.database.read(lambda: read_root(key))
         stops = [replica.listen(root, news), replica.watch(root, news)]
@@ -300,8 +301,9 @@ class FlowHandle(Awaitable[Outcome]):
                 yield lines, shown
                 if not status or Status(status).terminal:
                     return
+                await asyncio.sleep(LISTEN_LEAST_S)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(LISTEN_PAUSE_S):
+                    async with asyncio.timeout(LISTEN_MOST_S - LISTEN_LEAST_S):
                         await news.wait()
                 replica = self._engine._replica(key.shard)
         finally:

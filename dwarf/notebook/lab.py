@@ -17,6 +17,7 @@ from dwarf.errors import ConfigError, EngineClosed, GraphError
 from dwarf.hosts import Host, LocalHost
 from dwarf.notebook import kernel
 from dwarf.notebook.cells import CellHost
+from dwarf.notebook.echo import Echo
 from dwarf.notebook.lists.dashboard import Dashboard
 from dwarf.notebook.lists.inbox import Inbox
 from dwarf.notebook.lists.listview import close_lists
@@ -24,6 +25,7 @@ from dwarf.notebook.loop import LabLoop, at_exit
 from dwarf.notebook.maps.mapping import MapRun, start_map
 from dwarf.notebook.past.frames import flows_frame, prompts_frame
 from dwarf.notebook.past.recording import Measured, Recording
+from dwarf.notebook.place import Place
 from dwarf.notebook.prompts.answers import Answers
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.run import Run
@@ -103,7 +105,7 @@ class Lab(Measured):
     def _open(self, place: str, engine_url: str, given: Mapping[str, Any], prompt_grace: float, trace: bool) -> None:
         from dwarf.engine import Engine
 
-        settings: dict[str, Any] = {"time_budget": TIME_BUDGET_S, **given}
+        settings: dict[str, Any] = {"time_budget": TIME_BUDGET_S, "capture_output": True, **given}
         self.prompt_grace = prompt_grace
         self._place = place
         self._given = given
@@ -126,6 +128,8 @@ class Lab(Measured):
             settings |= self._recording.start()
         self.engine = Engine(self.host, engine_url, **settings)
         self.engine._for_test(self.clock, None)
+        self._echo = Echo()
+        self.engine._echo = self._echo.write
         self._loop = LabLoop()
         try:
             self.call(self.engine.start())
@@ -308,8 +312,13 @@ class Lab(Measured):
 
     def adopt(self, make: Callable[[], Awaitable[FlowHandle]], *, show: bool) -> Run:
         """The Run of a flow whose handle is made on the lab's loop."""
-        run = Run(self, self.call(self.follow(make)))
-        if show and kernel.in_kernel():
+        if not kernel.in_kernel():
+            return Run(self, self.call(self.follow(make)))
+        with self._echo.starting(Place()) as known:
+            following = self.call(self.follow(make))
+            known(following)
+        run = Run(self, following)
+        if show:
             run._display(begun_here=True)
         return run
 
@@ -341,6 +350,10 @@ class Lab(Measured):
             await following.answer(value, prompt)
         else:
             await self.engine.flow(prompt.flow_key).resume(value, step=prompt.key, by=user_name())
+
+    def write_under(self, following: Following, place: Place) -> None:
+        """What the tasks of a flow print comes to stand under a cell."""
+        self._echo.show(following, place)
 
     def send_answer(self, prompt: Prompt, value: Any) -> None:
         """Store an answer, from any other thread."""

@@ -23,6 +23,10 @@ class Place:
         """Call a function from any thread, so that what it displays appears here."""
         self._context.copy().run(self._with_parent, function)
 
+    def write(self, stream: Any, text: str) -> Any:
+        """Write to a stream of the kernel from any thread, so that the text appears here."""
+        return self._context.copy().run(stream.write, text)
+
     def _with_parent(self, function: Callable[[], None]) -> None:
         publisher = _publisher()
         now = _parent_of(publisher)

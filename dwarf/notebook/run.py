@@ -17,6 +17,7 @@ from dwarf.notebook.past.frames import history_frame
 from dwarf.notebook.past.masking import Mask
 from dwarf.notebook.past.reading import read_cohort
 from dwarf.notebook.past.report import Report, make_report, read_facts
+from dwarf.notebook.past.said import Displays, Stream, logs_frame, pieces
 from dwarf.notebook.pictures.picture import draw_run
 from dwarf.notebook.pictures.timeline import draw_timeline
 from dwarf.notebook.waiting import wait_async, wait_blocking
@@ -215,6 +216,25 @@ class Run:
         """A table with one row for each branch of a fan-out at this node: its item, what it wrote, and how it went."""
         following = self._following
         return self._lab.call(read_cohort(self._lab.engine, following.handle, self.graph, node))
+
+    @property
+    def logs(self) -> pd.DataFrame:
+        """What the tasks have printed, logged, warned and streamed: a table with a row for each line, oldest first."""
+        return logs_frame(self._lab.call(self._following.handle.logs()))
+
+    @property
+    def displays(self) -> Displays:
+        """What the tasks have displayed: shown, a gallery by node; ``run.displays["Train"]`` are those of a node."""
+        return Displays(self._lab.call(self._following.handle.displays()))
+
+    def stream(self, node: str, *, name: str = "") -> Stream:
+        """The text that a node streams: what there is, then what comes, until the flow has ended.
+
+        ``for piece in run.stream("Ask"): print(piece, end="")``; ``async for`` works, too. ``name``: of several
+        streams, the one of this name.
+        """
+        handle = self._following.handle
+        return Stream(lambda: pieces(handle, node, name), self._lab.submit)
 
     @property
     def branches(self) -> Branches:

@@ -75,6 +75,7 @@ def list_widget(script: str) -> Any:
         run_planes: Any = traitlets.Dict().tag(sync=True)
         run_flow = traitlets.Dict().tag(sync=True)
         run_cards: Any = traitlets.List().tag(sync=True)
+        run_said: Any = traitlets.Dict().tag(sync=True)
 
     return DwarfList
 

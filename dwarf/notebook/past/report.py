@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from dwarf.notebook.past.masking import Mask
 from dwarf.notebook.past.reading import all_steps
+from dwarf.notebook.past.said import by_step
 from dwarf.notebook.pictures.picture import draw_run
 from dwarf.notebook.pictures.svg import escape
 from dwarf.notebook.pictures.timeline import draw_timeline
@@ -21,6 +22,7 @@ from dwarf.workflow.status import Status
 if TYPE_CHECKING:
     from dwarf.engine import FlowHandle
     from dwarf.workflow.graph import Graph
+    from dwarf.workflow.output import Display, LogLine
     from dwarf.workflow.results import Answered, Outcome, Step
 
 __all__ = ["Facts", "Report", "make_report", "read_facts"]
@@ -75,6 +77,8 @@ class Facts:
     waiting: Sequence[Prompt]
     mask: Mask
     made_at: datetime
+    lines: Mapping[str, Sequence[LogLine]] = field(default_factory=dict)  # by the key of their step
+    displays: Sequence[Display] = ()
     name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -83,6 +87,7 @@ async def read_facts(handle: FlowHandle, graph: Graph) -> Facts:
     """Read what a report tells of a flow, as it is now."""
     read = (handle.snapshot(), handle.history(), handle.answers(), handle.summary())
     outcome, steps, answers, summary = await asyncio.gather(*read)
+    lines, displays = await asyncio.gather(handle.logs(), handle.displays())
     waiting = await handle.interrupts() if outcome.status is Status.INTERRUPTED else ()
     shown = choose(list(all_steps(steps)))
     wanted = shown[:MOST_STATES]
@@ -98,6 +103,8 @@ async def read_facts(handle: FlowHandle, graph: Graph) -> Facts:
         shown=shown,
         full={step.id: step for step in full},
         answers=answers,
+        lines=by_step(lines),
+        displays=displays,
         waiting=[Prompt(step, handle.key, lambda prompt, value: None) for step in waiting],
         mask=Mask(answers),
         made_at=datetime.now(UTC),

@@ -10,7 +10,9 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from dwarf.notebook.bundles import view_html
 from dwarf.notebook.past.reading import all_steps
+from dwarf.notebook.past.said import output_html
 from dwarf.notebook.pictures.palette import DARK, look_of
 from dwarf.notebook.pictures.svg import escape
 from dwarf.notebook.pictures.words import brief, duration_text, plural, seconds_text
@@ -33,6 +35,8 @@ _MOST_OF_STATES = 2_000_000  # characters of states and changes in the whole fil
 _MOST_OF_TRACEBACK = 8_000
 _MOST_ANSWERS = 300
 _MOST_ERRORS = 100
+_MOST_LINES = 200  # of a step's output
+_MOST_OF_DISPLAYS = 8_000_000  # characters
 # Nothing in the page may run, load or send anything, whatever the names and values in it are.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
@@ -54,6 +58,7 @@ def to_page(facts: Facts, picture: str, timeline: str) -> str:
         *_warnings(facts),
         *_prompts(facts),
         *_nodes(facts),
+        *_displays(facts),
         *_steps(facts, budget),
         *_result(facts, budget),
         f"<footer>made {_moment(facts.made_at)}</footer></main></body></html>\n",
@@ -195,6 +200,27 @@ def _nodes(facts: Facts) -> Iterator[str]:
     yield "</tbody></table></section>"
 
 
+def _displays(facts: Facts) -> Iterator[str]:
+    if not facts.displays:
+        return
+    yield "<section><h2>Displays</h2>"
+    budget = _Budget(_MOST_OF_DISPLAYS)
+    for each in facts.displays:
+        name = " · ".join(part for part in (each.node, each.name) if part)
+        shown = view_html(each.data)
+        if len(shown) > budget.left:
+            shown = "<p>Left out, to keep this file small.</p>"
+        yield f"<figure><figcaption>{escape(facts.mask.text(name))}</figcaption>{budget.take(shown)}</figure>"
+    yield "</section>"
+
+
+def _output(facts: Facts, step: Step, budget: _Budget) -> str:
+    lines = facts.lines.get(step.key)
+    if not lines or budget.left <= 0:
+        return ""
+    return budget.take(f"<h3>Output</h3><pre>{output_html(lines, _MOST_LINES, facts.mask.text)}</pre>")
+
+
 def _steps(facts: Facts, budget: _Budget) -> Iterator[str]:
     count = sum(1 for _ in all_steps(facts.steps))
     yield '<section class="steps"><h2>Steps</h2>'
@@ -223,6 +249,7 @@ def _steps(facts: Facts, budget: _Budget) -> Iterator[str]:
             yield budget.take(_values("Wrote", full.changes, facts.mask))
         else:
             yield "<p>State and changes are left out, to keep this file small.</p>"
+        yield _output(facts, step, budget)
         if step.error:
             yield f'<h3>Error</h3><p class="error">{escape(_cut(facts.mask.text(step.error), _MOST_OF_VALUE))}</p>'
         yield "</details>"

@@ -266,6 +266,7 @@ function panelKeeper(model, desk, picture) {
     if (step.error) parts.push(make("pre", { className: "dwarf-trouble", textContent: step.error }));
     for (const text of step.warnings ?? []) parts.push(make("pre", { className: "dwarf-caution", textContent: text }));
     if (step.traceback) parts.push(fold("Traceback", step.traceback));
+    parts.push(...saidParts(step, root.closest("[data-dwarf-dark='true']") !== null));
     parts.push(diffTable(step.diff));
     parts.push(fold("State before", step.before));
     parts.push(actionsOf(step));
@@ -330,11 +331,14 @@ function panelKeeper(model, desk, picture) {
     // The node has changed: what is shown of it is asked for again, but never under the hands of who edits.
     refresh() {
       if (!place || editing) return;
-      const now = JSON.stringify([picture.view(place.node) ?? null, Boolean((model.get("flow") ?? {}).ended)]);
+      const own = picture.name(place.node);
+      const said = model.get("said") ?? {};
+      const spoken = [said.lines?.some((line) => line[0] === own) && said.count, said.streams?.filter((each) => each[0] === own), said.shown?.filter((each) => each.node === own).map((each) => each.at)];
+      const now = JSON.stringify([picture.view(place.node) ?? null, Boolean((model.get("flow") ?? {}).ended), spoken]);
       if (now === seen) return;
       seen = now;
-      clearTimeout(timer);
-      timer = setTimeout(() => { if (place && !editing) load(); }, 300);
+      if (timer) return; // whatever comes until then is read as well
+      timer = setTimeout(() => { timer = 0; if (place && !editing) load(); }, 400);
     },
   };
 }

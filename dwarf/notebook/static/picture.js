@@ -291,6 +291,7 @@ function pictureKeeper(model, box, { pick, unfold, now }) {
     focus: (path) => groups.get(path)?.focus(),
     view: (path) => views.get(path),
     name: (path) => groups.get(path)?.dataset.name ?? "",
+    find: (name) => [...groups.entries()].find(([, group]) => group.dataset.name === name)?.[0],
     choose: (path) => groups.forEach((group, key) => group.classList.toggle("dwarf-chosen", key === path)),
     word: () => (shade.looks[(model.get("flow") ?? {}).state] ?? shade.looks[1]).word,
   };

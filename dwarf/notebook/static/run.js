@@ -64,7 +64,11 @@ export function renderRun({ model, el }) {
   const panel = panelKeeper(model, desk, picture);
   const tools = toolBar(desk, model);
   // The tools are seen above the picture, and reached after it.
-  const main = make("div", { className: "dwarf-main-part" }, box, drift, fault);
+  const heard = saidKeeper(model, (name) => {
+    const path = picture.find(name);
+    if (path !== undefined) panel.open(path);
+  });
+  const main = make("div", { className: "dwarf-main-part" }, box, drift, fault, heard.root);
   const bar = make("div", { className: "dwarf-over" }, tools.bar, tools.said, picture.zooms);
   const side = make("div", { className: "dwarf-side" }, panel.root, asks);
   root.append(make("div", { className: "dwarf-stage" }, picture.line, main, bar, side), said);
@@ -90,6 +94,7 @@ export function renderRun({ model, el }) {
       drift.replaceChildren(...lines);
     }
     tools.update();
+    heard.paint();
     panel.refresh();
     tick();
   };
@@ -117,7 +122,7 @@ export function renderRun({ model, el }) {
   life.setClock((model.get("flow") ?? {}).now);
   layOut();
   cards();
-  const handlers = { "change:svg": layOut, "change:planes": told, "change:flow": told, "change:cards": cards, "msg:custom": desk.receive };
+  const handlers = { "change:svg": layOut, "change:planes": told, "change:flow": told, "change:said": () => { heard.paint(); panel.refresh(); }, "change:cards": cards, "msg:custom": desk.receive };
   for (const [name, call] of Object.entries(handlers)) model.on(name, call);
   const timer = setInterval(() => { if (!(model.get("flow") ?? {}).ended) tick(); }, 500);
   life.ready(); // from now on somebody can see and answer

@@ -18,6 +18,7 @@ from dwarf.notebook.prompts.answers import NOTHING, Answers
 from dwarf.notebook.prompts.forms import answer_text
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.watching.listeners import Listeners
+from dwarf.notebook.watching.output import Heard
 from dwarf.surroundings import user_name
 from dwarf.workflow.results import Outcome, Step, SubFlow
 from dwarf.workflow.status import Status
@@ -34,6 +35,7 @@ _MOST_TURNS = 50
 _REST_PER_STEP = 0.000_2  # seconds
 _LEAST_REST = 0.1
 _MOST_REST = 2.0
+_LAST_WORDS = 5.0  # seconds
 
 _log = logging.getLogger("dwarf.notebook")
 
@@ -76,6 +78,8 @@ class Following:
         self._graphs: dict[str, Graph] = {}  # of child flows, by their keys
         self._send = send
         self._waiting: frozenset[tuple[str, object]] = frozenset()
+        self.heard = Heard(handle, self._tell)  # what its tasks say; nobody listens before ``listen``
+        self._listening: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()  # between a look at the prompts and what is made of it, none may be answered
 
     @property
@@ -131,6 +135,16 @@ class Following:
         except Exception as fault:  # noqa: BLE001  handed to whoever waits
             _log.debug("a flow cannot be followed any further", exc_info=True)
             self._fail(fault)
+
+    def listen(self) -> None:
+        """Listen to what the tasks say, as views do."""
+        if self._listening is None:
+            self._listening = asyncio.create_task(self.heard.run(), name="dwarf-hear")
+
+    async def all_heard(self) -> None:
+        """Wait, when the flow has ended, until its last words are heard."""
+        if self._listening is not None:
+            await asyncio.wait({self._listening}, timeout=_LAST_WORDS)
 
     async def _rest(self) -> None:
         """Leave the loop to the flows for a while: many thousand steps take long to be read again at every change.

@@ -61,15 +61,19 @@ class OpenedRun(RunView):
         super().__init__(following, lab.submit, lab, inspecting=True, place=place)
         following.listeners.add(self.touch)
         shade = {**self._theme(), "number": next(_numbers)}
-        traits = self._traits(first=True)
+        traits = {"said": {}, **self._traits(first=True)}
         self._widget = Part(widget, **traits, theme=shade)
         self._pulse = None  # the beats of the widget around it are heard
+        lab.submit(self._hear())
         free_comm(self._widget)
 
     @property
     def key(self) -> str:
         """The key of the flow."""
         return self.following.handle.key
+
+    async def _hear(self) -> None:
+        self.following.listen()
 
     def receive(self, message: Mapping[str, Any]) -> None:
         """A message of the run's part of the page."""

@@ -11,10 +11,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from dwarf.errors import DwarfError, InvalidRequest, StateError
+from dwarf.notebook.bundles import view_of
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.planes import child_of
 from dwarf.notebook.pictures.words import brief, duration_text, plain, plural
 from dwarf.notebook.watching.drift import drift_of
+from dwarf.notebook.watching.output import describe_line
 from dwarf.notebook.watching.views import attempt_text, attempts_of, states_of
 from dwarf.workflow.jsontext import loads
 from dwarf.workflow.results import NO_TIME, Step
@@ -36,6 +38,9 @@ __all__ = ["PAGE", "Desk", "changes_between", "describe_step", "diff_of", "sort_
 PAGE = 50  # steps on a page of a list
 _WHOLE = 100_000  # characters of a state that is edited as a whole
 _SHOWN = 20_000  # characters of a state that is shown
+_LINES = 500  # of output that are shown
+_STREAM = 50_000  # characters of a stream that are shown
+_DISPLAYS = 30
 _CELL = 1_200  # characters of a value in a diff
 _ORDER = tuple("failed interrupted running nested retrying delayed pending cancelled handled completed".split())
 
@@ -107,7 +112,26 @@ class Desk:
         if step.sub_flows:
             is_open = self.opened.get(path) in (0, step.id)
             told["nested"] = "Close the subgraph" if is_open else "Open the subgraph in the picture"
-        return {"of": of if of > 1 else 0, **told}
+        return {"of": of if of > 1 else 0, **told, **await self._said(step)}
+
+    async def _said(self, step: Step) -> dict[str, Any]:
+        """What the step has said and shown, where it has."""
+        handle = self.following.handle
+        lines, shown = await handle.logs(step=step), await handle.displays(step=step)
+        streams: dict[str, str] = {}
+        for line in lines:
+            if line.source == "stream":
+                streams[line.name] = streams.get(line.name, "") + line.text
+        spoken = [line for line in lines if line.source != "stream"]
+        told: dict[str, Any] = {}
+        if spoken:
+            told["output"] = [describe_line(line) for line in spoken[-_LINES:]]
+            told["left_out"] = max(0, len(spoken) - _LINES)
+        if streams:
+            told["streams"] = [[plain(name), _cut_head(plain(text), _STREAM)] for name, text in streams.items()]
+        if shown:
+            told["displays"] = [{"name": plain(each.name), **view_of(each.data)} for each in shown[-_DISPLAYS:]]
+        return told
 
     def _most(self, step: Step) -> int:
         """How many attempts the task of a step has; 0 where its graph does not say."""
@@ -318,6 +342,10 @@ def _pretty(value: Any) -> str:
 
 def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[:length]}\n… {len(text) - length:,} characters more"
+
+
+def _cut_head(text: str, length: int) -> str:
+    return text if len(text) <= length else f"… {len(text) - length:,} characters before\n{text[-length:]}"
 
 
 def _progress(step: Step) -> str:

@@ -128,6 +128,8 @@ class RunView:
             publish(self.still(), self.display_id)
             return
         self._place = self._place or Place()
+        if self.lab is not None:
+            self.lab.write_under(self.following, self._place)
         self._make_widget()
         publish(self._live(), self.display_id)
         self._follow()
@@ -221,6 +223,7 @@ class RunView:
         """Follow the run. What has happened since the first state was drawn is told by the look that comes after."""
         self.following.listeners.add(self.touch)
         self.following.listeners.add(self._wake)
+        self.following.listen()
         self.touch()
         self._wake()
 
@@ -232,11 +235,18 @@ class RunView:
             if self._timer is not None:
                 self._timer.cancel()
             self.push()
+            self._submit(self._last_words())
             if self._is_read:
                 self._sign = time.monotonic()
                 asyncio.get_running_loop().call_later(_LOOK, self._look_again)
             else:
                 self.settle()
+
+    async def _last_words(self) -> None:
+        """Send what the tasks have said at the end, which is read a moment later."""
+        await self.following.all_heard()
+        if self.following.heard.state:
+            self.push()
 
     def _look_again(self) -> None:
         """Settle as soon as nobody looks any more."""
@@ -290,6 +300,8 @@ class RunView:
             "flow": describe_flow(plane.whole, now, drift=list(drift.notes), regraph=drift.graph is not None),
             "cards": describe_cards(seen.cards),
         }
+        if seen.heard.state:
+            traits["said"] = seen.heard.state
         if first:
             traits["svg"] = str(draw_plane(plane, self._plan, now=now, live=True))
         return traits

@@ -19,6 +19,7 @@ SCRIPTS = (
     "life.js",
     "viewport.js",
     "picture.js",
+    "said.js",
     "panel.js",
     "run.js",
 )
@@ -78,5 +79,6 @@ def widget_class() -> Any:
         planes: Any = traitlets.Dict().tag(sync=True)
         flow = traitlets.Dict().tag(sync=True)
         cards: Any = traitlets.List().tag(sync=True)
+        said: Any = traitlets.Dict().tag(sync=True)
 
     return DwarfRun
