@@ -52,8 +52,12 @@ from dwarf.workflow import Status as Status
 from dwarf.workflow import Step as Step
 from dwarf.workflow import SubFlow as SubFlow
 from dwarf.workflow import Transition as Transition
+from dwarf.workflow import choose as choose
+from dwarf.workflow import each as each
 from dwarf.workflow import register_type as register_type
+from dwarf.workflow import rescue as rescue
 from dwarf.workflow import task as task
+from dwarf.workflow import together as together
 
 __version__ = "0.1.0"
 
@@ -105,6 +109,10 @@ __all__ = [
     "Transition",
     "WaitTimeout",
     "__version__",
+    "choose",
+    "each",
+    "rescue",
+    "together",
     "register_type",
     "task",
 ]

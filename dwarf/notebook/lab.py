@@ -170,9 +170,12 @@ class Lab(Measured):
         host = self._local_host()
         return host.task(**marks) if function is None else host.task(function)
 
-    def graph(self, name: str, **graph_options: Any) -> Graph:
-        """A new graph, known to this lab under its name; making it again replaces it for flows started later."""
-        graph = Graph(name, **graph_options)
+    def graph(self, name: str, *steps: Any, **graph_options: Any) -> Graph:
+        """A new graph, known to this lab under its name; making it again replaces it for flows started later.
+
+        With ``steps`` it is made of these, in the short form of Graph.of; else it is empty.
+        """
+        graph = Graph.of(name, *steps, **graph_options) if steps else Graph(name, **graph_options)
         self._local_host().add_graph(graph)
         self._graphs[name] = graph
         return graph

@@ -62,6 +62,23 @@ class Graph:
         self._view: View | None = None
         self._set_reducers(reducers)
 
+    @classmethod
+    def of(cls, name: str, *steps: Any, reducers: Mapping[str, Reducer | str] | None = None) -> Self:
+        """A graph in its shortest form: the tasks one after the other, named after their functions.
+
+        A step is a function, ``(name, function)``, the name of a node, END, or what ``each``, ``together``, ``choose``
+        and ``rescue`` give. The task behind branches is where they meet; a task that stands in the graph already is
+        gone back to; behind the last one the flow ends. It is the very graph that the builder makes, and can be built
+        on. GraphError names a step that cannot stand where it does::
+
+            Graph.of("Survey", list_files, each("files", rescue(read, skip), item="file"), summarise)
+        """
+        from dwarf.workflow.short import put_steps
+
+        graph = cls(name, reducers=reducers)
+        put_steps(graph, steps)
+        return graph
+
     # ------------------------------------------------------------ nodes
 
     def add_node(

@@ -9,7 +9,7 @@ PURE_NAMES = set(
     (
         "END Answered Cache Display Finding Flow FlowSummary FlowUpdate Graph Limit LogLine Node Outcome Reducer Retry "
         "Status Step SubFlow "
-        "Transition register_type task"
+        "Transition choose each register_type rescue task together"
     ).split()
 )
 
