@@ -12,14 +12,16 @@ import inspect
 import os
 import pickle
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from dwarf import __version__
 from dwarf.errors import ConfigError, Parked
 from dwarf.hosts.calls import awaited
 from dwarf.hosts.remote import RemoteTraceback, apply_outcome, error_from_json, outcome_to_json
+from dwarf.hosts.telling import Listener, Tell, Teller
+from dwarf.workflow import capture
 from dwarf.workflow.binding import Binding
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.jsontext import dumps, loads
@@ -27,16 +29,18 @@ from dwarf.workflow.scopes import SCOPE, code_of, scope_of
 from dwarf.workflow.unwrap import only_parked
 from dwarf.workflow.values.lookup import is_kept, register_type
 
-Report: TypeAlias = Callable[[float, "float | None", str], None]
+Wants: TypeAlias = tuple[bool, bool, bool]
 
 _HERE = (sys.version_info[0], sys.version_info[1], __version__)
 _PROTOCOL = 4  # what every supported Python reads, so that a wrong version can be told and does not just fail
 _MAIN = "__main__"
-_BURST, _PERIOD_S = 20, 1.0  # reports that are passed on in a period: a tight loop must not flood the engine
 
 
-def pack_call(binding: Binding, flow: Flow) -> bytes:
-    """A call as bytes. ConfigError, naming the task, where its function cannot travel."""
+def pack_call(binding: Binding, flow: Flow, wants: Wants) -> bytes:
+    """A call as bytes. ``wants``: what is of use of what it tells, see ``Listener``.
+
+    ConfigError, naming the task, where its function cannot travel.
+    """
     try:
         import cloudpickle
     except ImportError:
@@ -52,12 +56,13 @@ def pack_call(binding: Binding, flow: Flow) -> bytes:
             "It refers to something that cannot be pickled, such as a lock, an open file or a connection: make that "
             "inside the function"
         ) from error
-    return pickle.dumps((_HERE, os.getpid(), scope, task, dumps(flow.to_json())), protocol=_PROTOCOL)
+    return pickle.dumps((_HERE, os.getpid(), scope, wants, task, dumps(flow.to_json())), protocol=_PROTOCOL)
 
 
-def run_call(call: bytes, report: Report | None = None) -> bytes:
+def run_call(call: bytes, tell: Tell | None = None) -> bytes:
     """Run a packed call in this process; its outcome as bytes. Never raises what the task raises."""
-    versions, pid, scope, task, state = pickle.loads(call)
+    versions, pid, scope, wants, task, state = pickle.loads(call)
+    teller = Teller(tell)
     flow = Flow.from_json(state)
     error: BaseException | None = None
     try:
@@ -72,12 +77,13 @@ def run_call(call: bytes, report: Report | None = None) -> bytes:
         binding: Binding = pickle.loads(task)
         if away and scope:
             _register_classes(binding)
-        flow._on_progress = None if report is None else _Throttle(report)
-        _invoke(binding, flow)
+        flow._on_progress = teller.progress if wants[0] else None
+        flow._output = (lambda: teller) if wants[1] else None
+        _heard(partial(_invoke, binding, flow), teller, wants[2])
     except BaseException as raised:  # noqa: BLE001 - whatever a task raises is its outcome
         error = raised if only_parked(raised) is None else None
     outcome = outcome_to_json(flow, error)
-    return pickle.dumps((dumps(outcome), _pickled(error)), protocol=_PROTOCOL)
+    return pickle.dumps((dumps(outcome), _pickled(error), *teller.rest()), protocol=_PROTOCOL)
 
 
 def _register_classes(binding: Binding) -> None:
@@ -88,29 +94,26 @@ def _register_classes(binding: Binding) -> None:
             register_type(value)
 
 
+def _heard(work: Callable[[], None], teller: Teller, captured: bool) -> None:
+    """Do the work; what is printed and logged by it goes to ``teller`` where it is to be kept."""
+    if not captured:
+        work()
+        return
+    capture.install()
+    token = capture.enter(lambda: teller)
+    try:
+        work()
+    finally:
+        capture.leave(token)
+        capture.uninstall()
+
+
 def _invoke(binding: Binding, flow: Flow) -> None:
     args, kwargs = binding.call_arguments(flow)
     result = binding.function(*args, **kwargs)
     if inspect.isawaitable(result):
         result = asyncio.run(awaited(result))
     binding.store_result(flow, result)
-
-
-class _Throttle:
-    """Passes reports on, and leaves some out where there are too many."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self._since = 0.0
-        self._count = 0
-
-    def __call__(self, done: float, total: float | None, message: str) -> None:
-        now = time.monotonic()
-        if now - self._since > _PERIOD_S:
-            self._since, self._count = now, 0
-        self._count += 1
-        if self._count <= _BURST:
-            self._report(done, total, message)
 
 
 def _pickled(error: BaseException | None) -> bytes:
@@ -127,9 +130,10 @@ def _pickled(error: BaseException | None) -> bytes:
     return packed
 
 
-def take_outcome(flow: Flow, packed: bytes) -> None:
+async def take_outcome(flow: Flow, packed: bytes, listener: Listener) -> None:
     """Take the outcome of a packed call over into the flow of the step. Raises what the task raised, or Parked."""
-    text, pickled = pickle.loads(packed)
+    text, pickled, sent, rest = pickle.loads(packed)
+    await listener.finish(sent, rest)
     outcome = loads(text)
     failed = outcome.get("error")
     if failed is not None and pickled:

@@ -1,7 +1,7 @@
 """A process that runs tasks for the process which has started it.
 
-Both sides send messages of four bytes of length, one byte of kind, and the content. A call comes in; progress reports
-and one outcome go out. The end of the input ends the process, also in the middle of a task: then the process that
+Both sides send messages of four bytes of length, one byte of kind, and the content. A call comes in; what the task
+tells and one outcome go out. The end of the input ends the process, also in the middle of a task: then the process that
 started it is gone, and nobody waits for the outcome.
 """
 
@@ -13,11 +13,11 @@ import struct
 import sys
 import threading
 from queue import SimpleQueue
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 HEAD = struct.Struct(">Ic")
 LARGEST = 2**32 - 1
-CALL, PROGRESS, OUTCOME, PATH = b"c", b"p", b"o", b"s"
+CALL, TOLD, OUTCOME, PATH = b"c", b"t", b"o", b"s"
 
 
 def write_message(stream: BinaryIO, kind: bytes, content: bytes) -> None:
@@ -59,16 +59,16 @@ def main() -> None:
                 waiting.put(content)
         os._exit(0)
 
-    def report(done: float, total: float | None, message: str) -> None:
+    def tell(number: int, messages: list[tuple[Any, ...]]) -> None:
         with writing:
-            write_message(answers, PROGRESS, pickle.dumps((done, total, message)))
+            write_message(answers, TOLD, pickle.dumps((number, messages)))
 
     threading.Thread(target=read, name="dwarf-calls", daemon=True).start()
     while True:
         call = waiting.get()
         from dwarf.hosts.carry import run_call
 
-        outcome = run_call(call, report)
+        outcome = run_call(call, tell)
         sys.stdout.flush()
         with writing:
             write_message(answers, OUTCOME, outcome)

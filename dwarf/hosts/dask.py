@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import Any
 
 from dwarf.errors import ConfigError, WorkerLost
-from dwarf.hosts.carry import Report, run_call
+from dwarf.hosts.carry import run_call
 from dwarf.hosts.remote import HostUnavailable
+from dwarf.hosts.telling import Message, Tell
 
 _CONNECT_S = 5
 _SIZE_S = 2.0  # how old the knowledge of the cluster's size may be
@@ -43,18 +44,18 @@ class DaskPlace:
         """How many calls the cluster should be given now: what is queued there uses up its time budget."""
         return max(0, _QUEUED * self._threads - self._running)
 
-    async def run(self, call: bytes, report: Report | None) -> bytes:
+    async def run(self, call: bytes, tell: Tell) -> bytes:
         """Run a packed call on the cluster; its packed outcome. WorkerLost where its worker is gone."""
         with self._counting:
             self._running += 1
         try:
-            return await self._run(call, report)
+            return await self._run(call, tell)
         finally:
             with self._counting:
                 self._running -= 1
             self._on_free()
 
-    async def _run(self, call: bytes, report: Report | None) -> bytes:
+    async def _run(self, call: bytes, tell: Tell) -> bytes:
         loop = asyncio.get_running_loop()
         try:
             client = await asyncio.to_thread(self._connected)
@@ -63,13 +64,11 @@ class DaskPlace:
         except asyncio.CancelledError:
             away = HostUnavailable(f"the Dask scheduler at {self._address} does not answer")
             raise asyncio.CancelledError from away  # where it is the budget that is over, this is why
-        topic = f"dwarf-{secrets.token_hex(8)}" if report is not None else ""
+        topic = f"dwarf-{secrets.token_hex(8)}"
         done: asyncio.Future[None] = loop.create_future()
 
         def show(event: Any) -> None:
-            if report is not None:
-                with suppress(RuntimeError):
-                    loop.call_soon_threadsafe(report, *event[1])
+            tell(*event[1])
 
         def finish() -> None:
             if not done.done():
@@ -80,8 +79,7 @@ class DaskPlace:
                 loop.call_soon_threadsafe(finish)
 
         def submit() -> Any:
-            if topic:
-                client.subscribe_topic(topic, show)
+            client.subscribe_topic(topic, show)
             return client.submit(run_on_worker, call, topic, key=f"dwarf-task-{secrets.token_hex(8)}", pure=False)
 
         try:
@@ -96,8 +94,7 @@ class DaskPlace:
             threading.Thread(target=_quietly, args=(future.cancel,), name="dwarf-dask", daemon=True).start()
             raise
         finally:
-            if topic:
-                _quietly(lambda: client.unsubscribe_topic(topic))
+            _quietly(lambda: client.unsubscribe_topic(topic))
             future.release()
 
     def _result(self, future: Any) -> bytes:
@@ -149,14 +146,12 @@ def _quietly(action: Callable[[], Any]) -> None:
 
 
 def run_on_worker(call: bytes, topic: str) -> bytes:
-    """Run a packed call on a worker of the cluster, with its progress told by the scheduler's events."""
-    if not topic:
-        return run_call(call)
+    """Run a packed call on a worker of the cluster; what it tells goes by the scheduler's events."""
     from distributed import get_worker
 
     worker = get_worker()
 
-    def report(*progress: Any) -> None:
-        worker.log_event(topic, list(progress))
+    def tell(number: int, messages: list[Message]) -> None:
+        worker.log_event(topic, [number, messages])
 
-    return run_call(call, report)
+    return run_call(call, tell)

@@ -6,15 +6,15 @@ import asyncio
 import concurrent.futures
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from dwarf.errors import ConfigError, WorkerLost
 from dwarf.hosts.calls import ThreadCall
-from dwarf.hosts.carry import Report, pack_call, take_outcome
+from dwarf.hosts.carry import pack_call, take_outcome
 from dwarf.hosts.processes import ProcessPool
 from dwarf.hosts.remote import HostUnavailable
 from dwarf.hosts.reports import Reports, run_reporting
+from dwarf.hosts.telling import Listener, Tell
 from dwarf.hosts.threads import Slots
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Place(Protocol):
         """How many calls could start now."""
         ...
 
-    async def run(self, call: bytes, report: Report | None) -> bytes:
+    async def run(self, call: bytes, tell: Tell) -> bytes:
         """Run a packed call; its packed outcome. WorkerLost where what ran it is gone, HostUnavailable before."""
         ...
 
@@ -70,13 +70,14 @@ class Executors:
         if isinstance(place, Threads):
             await place.run(binding, flow)
             return
-        call = pack_call(binding, flow)
+        listener = Listener(flow)
+        call = pack_call(binding, flow, listener.wants)
         pause = _FIRST_PAUSE_S
         away: HostUnavailable | None = None
         try:
             while True:
                 try:
-                    outcome = await place.run(call, flow._on_progress)
+                    outcome = await place.run(call, listener)
                     break
                 except HostUnavailable as error:  # nothing has been run: wait, until the time budget is over
                     if away is None:
@@ -85,10 +86,11 @@ class Executors:
                     await asyncio.sleep(pause)
                     pause = min(_LONGEST_PAUSE_S, 2 * pause)
         except asyncio.CancelledError as error:
+            listener.close()
             if away is None or error.__cause__ is not None:
                 raise
             raise asyncio.CancelledError from away  # where it is the budget that is over, this is why
-        take_outcome(flow, outcome)
+        await take_outcome(flow, outcome, listener)
 
     def close(self) -> None:
         """End what was made for these executors; those that were handed in are their makers'."""
@@ -195,16 +197,10 @@ class _Foreign(_Counted):
         super().__init__(name, executor, on_free)
         self._reports = Reports()
 
-    async def run(self, call: bytes, report: Report | None) -> bytes:
+    async def run(self, call: bytes, tell: Tell) -> bytes:
         """Run a packed call; its packed outcome. WorkerLost where the executor has lost it."""
-        loop = asyncio.get_running_loop()
-
-        def show(*progress: Any) -> None:
-            if report is not None:
-                loop.call_soon_threadsafe(partial(report, *progress))
-
         await self._slots.acquire()
-        with self._reports.receiving(show) as address:
+        with self._reports.receiving(tell) as address:
             try:
                 future = self._submit(run_reporting, call, address)
             except BaseException:

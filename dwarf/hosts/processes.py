@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import Any
 
 from dwarf.errors import WorkerLost
-from dwarf.hosts.carry import Report
 from dwarf.hosts.child import CALL, OUTCOME, PATH, read_message, write_message
+from dwarf.hosts.telling import Tell
 from dwarf.hosts.threads import DaemonThreads, Slots
 
 _START = "from dwarf.hosts.child import main; main()"
@@ -43,10 +43,10 @@ class ProcessPool:
         """How many tasks could start now."""
         return self._slots.free
 
-    async def run(self, call: bytes, report: Report | None) -> bytes:
+    async def run(self, call: bytes, tell: Tell) -> bytes:
         """Run a packed call; its packed outcome. WorkerLost where the process dies. Cancelled, it kills the process."""
         await self._slots.acquire()
-        work = _Work(self, call, report)
+        work = _Work(self, call, tell)
         try:
             self._threads.run(work.run)
         except BaseException:  # no thread can be started
@@ -95,10 +95,10 @@ def _end(idle: list[_Child], threads: DaemonThreads) -> None:
 class _Work:
     """One call in one process, talked to by one thread."""
 
-    def __init__(self, pool: ProcessPool, call: bytes, report: Report | None) -> None:
+    def __init__(self, pool: ProcessPool, call: bytes, tell: Tell) -> None:
         self._pool = pool
         self._call = call
-        self._report = report
+        self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._child: _Child | None = None
@@ -127,7 +127,7 @@ class _Work:
                 raise WorkerLost("the task was given up before it began")
             self._child = child
         try:
-            outcome = child.call(self._call, self._progress)
+            outcome = child.call(self._call, self._tell)
         except BaseException:
             child.kill()
             raise
@@ -138,11 +138,6 @@ class _Work:
             else:
                 self._pool.put(child)
         return outcome
-
-    def _progress(self, done: float, total: float | None, message: str) -> None:
-        if self._report is not None:
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._report, done, total, message)
 
     def _deliver(self, outcome: bytes | BaseException) -> None:
         if self.done.done():
@@ -177,7 +172,7 @@ class _Child:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def call(self, call: bytes, report: Report) -> bytes:
+    def call(self, call: bytes, tell: Tell) -> bytes:
         """Run one call. WorkerLost where the process dies before the outcome."""
         output: Any = self._process.stdout
         self._send(CALL, call)
@@ -191,7 +186,7 @@ class _Child:
             kind, content = message
             if kind == OUTCOME:
                 return content
-            report(*pickle.loads(content))
+            tell(*pickle.loads(content))
 
     def _send(self, kind: bytes, content: bytes) -> None:
         target: Any = self._process.stdin

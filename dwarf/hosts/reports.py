@@ -1,16 +1,17 @@
-"""Progress of tasks that run in other processes of this machine, over a local connection."""
+"""What tasks tell that run in other processes of this machine, over a local connection."""
 
 from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any, TypeAlias
 
 from dwarf.hosts.carry import run_call
+from dwarf.hosts.telling import Message, Tell
 
 Address: TypeAlias = "tuple[str, bytes, int]"
 
@@ -22,11 +23,11 @@ class Reports:
         self._lock = threading.Lock()
         self._listener: Listener | None = None
         self._key = secrets.token_bytes(32)
-        self._receivers: dict[int, Callable[..., None]] = {}
+        self._receivers: dict[int, Tell] = {}
         self._last = 0
 
     @contextmanager
-    def receiving(self, show: Callable[..., None]) -> Iterator[Address]:
+    def receiving(self, show: Tell) -> Iterator[Address]:
         """While one call may report: where it has to. ``show`` is called in a thread."""
         with self._lock:
             if self._listener is None:
@@ -58,10 +59,10 @@ class Reports:
         with connection:
             try:
                 while True:
-                    number, progress = connection.recv()
-                    receiver = self._receivers.get(number)
+                    call, number, messages = connection.recv()
+                    receiver = self._receivers.get(call)
                     if receiver is not None:
-                        receiver(*progress)
+                        receiver(number, messages)
             except (EOFError, OSError, RuntimeError, TypeError, ValueError):
                 return
 
@@ -74,19 +75,19 @@ class Reports:
 
 
 def run_reporting(call: bytes, address: Address) -> bytes:
-    """Run a packed call in an executor's process, with its progress sent to where the engine is."""
-    place, key, number = address
+    """Run a packed call in an executor's process, with what it tells sent to where the engine is."""
+    place, key, receiver = address
     connection: Connection[Any, Any] | None = None
 
-    def report(*progress: Any) -> None:
+    def tell(number: int, messages: list[Message]) -> None:
         nonlocal connection
         if connection is None:
             host, _, port = place.rpartition(":")
             connection = Client((host, int(port)), authkey=key)
-        connection.send((number, progress))
+        connection.send((receiver, number, messages))
 
     try:
-        return run_call(call, report)
+        return run_call(call, tell)
     finally:
         if connection is not None:
             connection.close()

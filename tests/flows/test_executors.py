@@ -109,6 +109,22 @@ async def test_functions_and_classes_of_cells_travel(running: Running, host: Loc
     assert state == {"order": Order(12), "n": 4}
 
 
+async def test_what_a_task_says_there_is_kept(running: Running, host: LocalHost, tmp_path: Path, capsys: Any) -> None:
+    async with running(host=host, capture_output=True) as engine:
+        flow = await engine.create(one(faraway.say), {"folder": str(tmp_path)})
+        said: list[str] = []
+        async for line in flow.follow_logs():
+            said.append(f"{line.source} {line.level} {line.name}: {line.text}")
+            if line.text == "token ":
+                (tmp_path / "go").touch()
+        (display,) = await flow.displays()
+        assert (await flow).status is Status.COMPLETED
+    wanted = ["stdout  : printed", "log WARNING : careful", "stream  tokens: token ", "stderr  : the end"]
+    assert [line for line in said if "warning" not in line] == wanted
+    assert (display.name, display.data["text/plain"]) == ("number", "42")
+    assert capsys.readouterr().out == "printed\n"
+
+
 async def test_errors_and_progress_come_back(running: Running, host: LocalHost, tmp_path: Path) -> None:
     def handler(onErr: dict[str, Any]) -> dict[str, Any]:
         return {"seen": [onErr[name] for name in ("error", "statusCode", "article")]}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -88,3 +90,12 @@ def square(number: int) -> dict[str, Any]:
 
 def ask_about(flow: Flow, total: int) -> dict[str, Any]:
     return {"said": flow.interrupt({"title": f"Is it {total}?", "schema": {"type": "string"}})}
+
+
+def say(flow: Flow, folder: str) -> None:
+    print("printed")
+    logging.getLogger("far").warning("careful")
+    flow.stream("token ", name="tokens")
+    flow.display(42, name="number")
+    wait_for(Path(folder) / "go")
+    print("the end", file=sys.stderr)
