@@ -33,6 +33,7 @@ from dwarf.errors import TaskError as TaskError
 from dwarf.errors import TaskNotFound as TaskNotFound
 from dwarf.errors import ThreadNotFound as ThreadNotFound
 from dwarf.errors import WaitTimeout as WaitTimeout
+from dwarf.errors import WorkerLost as WorkerLost
 from dwarf.workflow import END as END
 from dwarf.workflow import Answered as Answered
 from dwarf.workflow import Cache as Cache
@@ -108,6 +109,7 @@ __all__ = [
     "ThreadNotFound",
     "Transition",
     "WaitTimeout",
+    "WorkerLost",
     "__version__",
     "choose",
     "each",

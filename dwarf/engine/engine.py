@@ -38,6 +38,7 @@ from dwarf.storage.scheduling import list_schedules, put_schedule, read_now
 from dwarf.workflow.durations import Seconds
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Outcome, Step
+from dwarf.workflow.suggest import check_names
 
 _UNSET: Any = object()
 SAMPLED = 100  # states of create_many whose fields count as those that a flow may begin with
@@ -161,11 +162,20 @@ class Engine(Overview):
         **same: Any,
     ) -> Outcome:
         """Create a flow and wait until it has stopped. WaitTimeout carries its key; the flow goes on."""
+        check_names("engine.run", same, self.create)
         handle = await self.create(workflow, state, **same)
         outcome = await handle.outcome(timeout=timeout)
         if self._shared is not None:
             await self._shared.wiring.settled()
         return outcome
+
+    def __getattr__(self, name: str) -> Any:
+        """Only asked for what is not there: the error says what it is called here."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        from dwarf.workflow.habits import missing_attribute
+
+        raise missing_attribute("Engine", name, dir(type(self)))
 
     def flow(self, flow_key: str) -> FlowHandle:
         """The handle of a flow. No I/O; InvalidRequest for a malformed key."""

@@ -78,11 +78,11 @@ class FlowHandle(Awaitable[Outcome]):
             async with asyncio.timeout(seconds):
                 return await self._stopped()
         except TimeoutError:
-            text = f"the flow has not stopped within {timeout} s; it goes on{await self._missing()}"
+            text = f"the flow has not stopped within {timeout} s; it goes on{await self._whereabouts()}"
             raise WaitTimeout(text, self.key) from None
 
-    async def _missing(self) -> str:
-        """What the flow waits for though no living engine knows it."""
+    async def _whereabouts(self) -> str:
+        """What the flow is at, or waits for."""
         replica, key = self._place()
         with suppress(DwarfError):  # the time-out is told in any case
             return await replica.knowledge.of_flow(key.id)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dwarf.core.plan import Plan
 from dwarf.errors import DwarfError, EngineClosed, TaskNotFound
 from dwarf.storage.knowledge import (
+    UnderWay,
     due_steps_of,
     forget_tasks,
     renew_tasks,
     tasks_of_due_steps,
     tasks_of_others,
     tell_tasks,
+    under_way,
 )
+from dwarf.workflow.status import Status
 from dwarf.workflow.suggest import near_task
 
 if TYPE_CHECKING:
@@ -107,9 +110,11 @@ class Knowledge:
         return {url: waits_for(url, known) for url in await self.unknown(due)}
 
     async def of_flow(self, flow_id: int) -> str:
-        """What steps of a flow wait for though nobody knows it, as the end of a sentence; or ""."""
+        """What a flow waits for, as the end of a sentence: tasks that nobody knows, else where it is; or ""."""
         due = await self._replica.database.read(lambda: due_steps_of(flow_id))
         unknown = await self.unknown(url for _, url in due)
+        if not unknown:
+            return whereabouts(await self._replica.database.read(lambda: under_way(flow_id)))
         known = self._replica.host.task_urls() or ()
         nodes = {url: node for node, url in reversed(due)}
         return "".join(f"; its step {nodes[url]!r} {waits_for(url, known)}" for url in unknown)
@@ -128,6 +133,25 @@ def waits_for(url: str, known: Iterable[str]) -> str:
     """What a step does whose task nobody knows, and what to write if the task was renamed."""
     hint = near_task(url, known)
     return f"waits for a process that knows {url!r}{hint}; if the task was renamed: @task(aliases=[{url!r}])"
+
+
+def whereabouts(steps: Sequence[UnderWay]) -> str:
+    """Where a flow is, as the end of a sentence: ``: 'Fit' is running, 3 steps of 'Score' are due``."""
+    told = []
+    for step in steps:
+        many = step.steps > 1
+        if step.status == Status.INTERRUPTED:
+            doing = "wait for answers" if many else "waits for an answer"
+        elif step.status == Status.RUNNING:
+            doing = "wait for their child flows" if many else "waits for its child flow"
+            if not step.parked:
+                doing = "are running" if many else "is running"
+        elif step.later:
+            doing = "sleep, or wait for their next attempts" if many else "sleeps, or waits for its next attempt"
+        else:
+            doing = "are due" if many else "is due"
+        told.append(f"{step.steps:,} steps of {step.node!r} {doing}" if many else f"{step.node!r} {doing}")
+    return f": {', '.join(told)}" if told else ""
 
 
 def _is_elsewhere(node: Any) -> bool:

@@ -98,6 +98,14 @@ class LocalHost(BaseHost):
         self.add_task(mark_of(function).url, function)
         return function
 
+    def __getattr__(self, name: str) -> Any:
+        """Only asked for what is not there: the error says what it is called here."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        from dwarf.workflow.habits import missing_attribute
+
+        raise missing_attribute("LocalHost", name, dir(type(self)))
+
     def add_task(self, url: str, function: Callable[..., Any]) -> None:
         """Register a function, or anything callable, as the task of a URL, and replace what was there before.
 

@@ -38,6 +38,7 @@ from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.parts import Limit
 from dwarf.workflow.results import Outcome
+from dwarf.workflow.suggest import check_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,6 +209,7 @@ class Lab(Measured):
         **create_options: Any,
     ) -> Run:
         """Start a flow and return at once. The same ``key`` gives the flow it started before, also after a restart."""
+        check_names("lab.start", create_options, self.engine.create)
         self.register_graphs()
         if key:
             create_options["idempotency_key"] = key

@@ -121,25 +121,34 @@ def create_flows(
                     request_hash=flow.request_hash,
                 )
             made.append(flow.key)
-        elif before.request_hash == flow.request_hash or (yield from _was_asked_for(before.flow_id, flow)):
+        elif before.request_hash == flow.request_hash or not (
+            difference := (yield from _difference(before.flow_id, flow))
+        ):
             made.append(format_key(flow.record.shard, before.flow_id, before.token))
         else:
             made.append(
                 StateConflict(
-                    f"the idempotency key {flow.idempotency_key!r} belongs to a flow that was created with another "
-                    "workflow or state"
+                    f"the idempotency key {flow.idempotency_key!r} belongs to a flow that was created with "
+                    f"{difference}: take another key for another flow"
                 )
             )
     return made
 
 
-def _was_asked_for(flow_id: int, flow: NewFlow) -> Script[bool]:
-    """Whether a flow was created with this workflow and state, though an earlier version has made its hash."""
+def _difference(flow_id: int, flow: NewFlow) -> Script[str]:
+    """In what a flow was created otherwise than this one; "" where only an earlier version has made its hash."""
     rows = yield Fetch(BEGINNING, {"id": flow_id})
-    return any(
-        url == flow.record.workflow_url and dumps(canonical(read_object(state))) == dumps(canonical(dict(flow.initial)))
-        for url, state in rows
-    )
+    if not rows:
+        return "another workflow or state"
+    url, text = rows[0]
+    if url != flow.record.workflow_url:
+        return f"another workflow, {url!r}"
+    old, new = canonical(read_object(text)), canonical(dict(flow.initial))
+    names = [name for name in sorted({*old, *new}) if dumps(old.get(name)) != dumps(new.get(name))]
+    if not names:
+        return "" if dumps(old) == dumps(new) else "another state"
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"another state (it differs in {', '.join(map(repr, names[:3]))}{more})"
 
 
 def is_known(idempotency_key: str) -> Script[bool]:

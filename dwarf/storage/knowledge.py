@@ -6,13 +6,16 @@ Nothing that runs depends on these rows. They tell a caller that a flow would wa
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, literal_column, or_, select, update
+from sqlalchemy import bindparam, delete, func, insert, literal_column, or_, select, update
 
+from dwarf.storage.expressions import status_is
 from dwarf.storage.script import Execute, Fetch, InsertMany, Now, Script, Statement
 from dwarf.storage.supply import AWAKE
 from dwarf.storage.tables import flows, knowledge, steps
 from dwarf.workflow.jsontext import dumps, loads
+from dwarf.workflow.status import Status
 
 FRESH_MS = 60_000  # an engine on a server that has not told for so long is taken for dead
 
@@ -47,6 +50,35 @@ WAITING_UNDER = Statement(
     .order_by(steps.c.step_id)
     .limit(literal_column("100")),
 )
+UNDER_WAY = Statement(
+    "steps_under_way",
+    select(steps.c.node, steps.c.status, steps.c.parked, steps.c.not_before > bindparam("now"), func.count())
+    .where(
+        steps.c.flow_id == flows.c.flow_id,
+        or_(flows.c.flow_id == bindparam("id"), flows.c.root_flow_id == bindparam("id")),
+        status_is(steps.c.status, Status.PENDING, Status.RUNNING, Status.INTERRUPTED),
+    )
+    .group_by(steps.c.node, steps.c.status, steps.c.parked, steps.c.not_before > bindparam("now"))
+    .order_by(func.min(steps.c.step_id))
+    .limit(literal_column("6")),
+)
+
+
+class UnderWay(NamedTuple):
+    """Steps of a node, in a flow or in one under it, that have not ended. ``later``: they are not yet due."""
+
+    node: str
+    status: str
+    parked: int
+    later: bool
+    steps: int
+
+
+def under_way(flow_id: int) -> Script[list[UnderWay]]:
+    """What has not ended in a flow: the first few nodes."""
+    now = yield Now()
+    rows = yield Fetch(UNDER_WAY, {"id": flow_id, "now": now})
+    return list(map(UnderWay._make, rows))
 
 
 def tasks_of_due_steps() -> Script[list[str]]:

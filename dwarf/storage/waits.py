@@ -201,6 +201,25 @@ RESUMABLE = Statement(
     "resumable_flow",
     select(*columns(RootRow, flows)).where(flows.c.flow_id == bindparam("id")),
 )
+
+
+class PlaceRow(NamedTuple):
+    """Where a step is."""
+
+    token: str
+    node: str
+    status: str
+    parked: int
+    flow_id: int
+    root_flow_id: int
+
+
+PLACE = Statement(
+    "place_of_step",
+    select(steps.c.token, steps.c.node, steps.c.status, steps.c.parked, steps.c.flow_id, flows.c.root_flow_id).where(
+        steps.c.step_id == bindparam("id"), flows.c.flow_id == steps.c.flow_id
+    ),
+)
 _ROOT, _WHOLE = len(RootRow._fields), len(WAKING)
 
 
@@ -277,7 +296,7 @@ def answer_step(
         rows = yield Fetch(search, params, alone=True)
         _check_root(rows or (yield Fetch(RESUMABLE, {"id": flow_id}, alone=True)), flow_token)
         if not rows:
-            raise StateConflict("the flow is not paused at an interrupt" if step is None else "the step does not wait")
+            raise (yield from _why_not(flow_id, step))
         leaf = _whole_leaf(rows[0][_ROOT:]) if whole else _leaf(LeafRow._make(rows[0][_ROOT:]))
         if step is not None and step != (leaf.step_id, leaf.token):
             raise StepNotFound("step not found")
@@ -328,6 +347,22 @@ def _pass(leaf: Leaf, given: Given, effects: Effects) -> Script[bool]:
         name = pass_of(kind_of(leaf.interrupt.key), leaf.payload["node"], leaf.lineage_id)
         yield from let_pass(leaf.root_flow_id, name, effects)
     return passed
+
+
+def _why_not(flow_id: int, step: tuple[int, str] | None) -> Script[Exception]:
+    """Why nothing, or not this step, can be answered by the key of this flow."""
+    if step is None:
+        return StateConflict("the flow is not paused at an interrupt")
+    rows = yield Fetch(PLACE, {"id": step[0]}, alone=True)
+    place = PlaceRow._make(rows[0]) if rows else None
+    if place is None or place.token != step[1]:
+        return StepNotFound("step not found")
+    if flow_id not in (place.flow_id, place.root_flow_id):
+        return InvalidRequest(
+            f"the step, of node {place.node!r}, belongs to another flow: answer it by that flow's key"
+        )
+    state = "is parked: its child flow asks" if place.parked else f"is {place.status}"
+    return StateConflict(f"the step (node {place.node!r}) does not wait for an answer: it {state}")
 
 
 def _check_root(rows: Sequence[Row], token: str) -> None:

@@ -148,6 +148,14 @@ class Flow(MutableMapping[str, JSON]):
         return self._given(name, from_json(raw))
 
     # Mapping offers overloads here; one signature says the same
+    def __getattr__(self, name: str) -> Any:
+        """Only asked for what is not there: the error says what it is called here."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        from dwarf.workflow.habits import missing_attribute
+
+        raise missing_attribute("Flow", name, dir(type(self)))
+
     def get(self, name: str, default: Any = None, /) -> Any:
         """The value of a field, or ``default`` where it is absent."""
         raw = self._raw(name)

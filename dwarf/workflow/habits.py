@@ -52,9 +52,67 @@ _GRAPH: Final = {
     "get_graph": "the graph itself: to_mermaid(), to_dot()",
 }
 
+_ENGINE: Final = {
+    "submit": "await engine.create(graph, state)",
+    "invoke": "await engine.run(graph, state)",
+    "ainvoke": "await engine.run(graph, state)",
+    "execute": "await engine.run(graph, state)",
+    "start_workflow": "await engine.create(graph, state)",
+    "execute_workflow": "await engine.run(graph, state)",
+    "get_workflow_handle": "engine.flow(key)",
+    "get": "engine.flow(key)",
+    "get_flow": "engine.flow(key)",
+    "resume": "await engine.flow(key).resume(answer)",
+    "cancel": "await engine.flow(key).cancel(reason)",
+    "signal": "await engine.flow(key).resume(answer)",
+    "stream": "engine.create(graph, state), and watch() of the handle",
+    "list": "engine.flows(...)",
+    "list_flows": "engine.flows(...)",
+    "cron": "await engine.schedule(name, graph, cron='0 6 * * *')",
+    "stop": "await engine.aclose(), or async with Engine(...)",
+    "close": "await engine.aclose(), or async with Engine(...)",
+    "shutdown": "await engine.aclose(), or async with Engine(...)",
+    "task": "host.task, or a function on a graph's node",
+    "register": "host.add_task(url, function), or a function on a graph's node",
+    "add_graph": "host.add_graph(graph), or the graph itself given to create",
+}
+_FLOW: Final = {
+    "state": "the flow itself: flow['amount'], flow.snapshot()",
+    "input": "the flow itself: flow['amount'], flow.snapshot()",
+    "set": "flow['amount'] = 900",
+    "set_state": "flow['amount'] = 900, or flow.update(amount=900)",
+    "get_state": "flow['amount'], flow.get('amount')",
+    "sleep": "flow.delay(seconds), before the task returns",
+    "wait": "flow.interrupt({'title': 'Go on?'}) for an answer, flow.delay(seconds) for a time",
+    "ask": "flow.interrupt({'title': 'Go on?'})",
+    "input_required": "flow.interrupt({'title': 'Go on?'})",
+    "wait_for_event": "flow.interrupt({'title': 'Go on?'}, timeout=...)",
+    "wait_condition": "flow.interrupt({'title': 'Go on?'}, timeout=...)",
+    "child": "flow.subgraph(graph, state)",
+    "call": "flow.subgraph(graph, state)",
+    "execute_child_workflow": "flow.subgraph(graph, state)",
+    "next": "flow.goto(node)",
+    "log": "print, or logging: both are kept with the step",
+    "logger": "print, or logging: both are kept with the step",
+    "workflow_id": "flow.key",
+    "run_id": "flow.key",
+}
+_HOST: Final = {
+    "register": "add_task(url, function)",
+    "register_task": "add_task(url, function)",
+    "add": "add_task(url, function)",
+    "add_function": "add_task(url, function)",
+    "register_graph": "add_graph(graph)",
+    "add_workflow": "add_graph(graph)",
+    "add_flow": "add_graph(graph)",
+    "run": "await Engine(host).run(graph, state)",
+}
+_KINDS: Final = {"Graph": _GRAPH, "Engine": _ENGINE, "Flow": _FLOW, "LocalHost": _HOST}
+
 
 def missing_attribute(kind: str, name: str, known: Iterable[str]) -> AttributeError:
-    """The error for an attribute that a graph has not."""
-    here = _GRAPH.get(name)
+    """The error for an attribute that a graph, an engine, a flow or a host has not."""
+    here = _KINDS[kind].get(name)
     hint = f"; here that is {here}" if here else did_you_mean(name, (one for one in known if not one.startswith("_")))
-    return AttributeError(f"a {kind} has no {name!r}{hint}")
+    article = "an" if kind[0] in "AEIO" else "a"
+    return AttributeError(f"{article} {kind} has no {name!r}{hint}")

@@ -1,8 +1,8 @@
-"""Did you mean ...?"""
+"""What did you mean? Words for names that are not there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -26,3 +26,14 @@ def near_task(url: str, known: Iterable[str]) -> str:
 
     close = get_close_matches(url.rpartition(".")[2], by_name, n=1, cutoff=0.6)
     return f"; did you mean {by_name[close[0]]!r}?" if close else ""
+
+
+def check_names(call: str, options: Iterable[str], create: Callable[..., object]) -> None:
+    """TypeError for options that creating a flow does not have: a field of the state, most often."""
+    import inspect
+
+    known = inspect.signature(create).parameters
+    for name in options:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; the state is one mapping: {call}(graph, {{{name!r}: ...}})"
+            raise TypeError(f"{call}() has no option {name!r}{hint}")

@@ -179,7 +179,7 @@ async def test_a_task_that_needs_a_thread_waits_for_one(running: Running) -> Non
         assert (await blocking.outcome(timeout=60)).status is Status.COMPLETED
         shared = engine._shared
         assert shared is not None
-        assert shared.admission._total == 0
+        assert shared.admission._totals.total() == 0
 
 
 async def test_an_answer_that_comes_as_the_engine_closes_leaves_the_step_to_others(

@@ -119,6 +119,7 @@ def row(number: int, status: str, **more: Any) -> dict[str, Any]:
     now = time.time()
     ended = 0 if status in ("running", "interrupted", "pending") else now - 60
     values = {"workflow": "Orders", "node": "Check", "created": now - 64 - number, "ended": ended, "told": ""}
+    values |= {"name": "", "tags": []}
     return {"id": f"1-{number}", "status": status, **values, **more}
 
 

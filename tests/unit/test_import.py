@@ -58,7 +58,7 @@ def test_the_exported_names() -> None:
         "GraphNotFound", "GraphWarning", "InterruptTimeout", "InvalidRequest", "Limit", "LogLine", "Node", "NotFound", "Outcome", "Parked",
         "PromptNeedsHuman", "Reducer", "ReducerError", "Retry", "StateConflict", "StateError", "Status", "Step", "StepNotFound",
         "StorageError", "SubFlow", "SubgraphFailed", "TaskError", "TaskNotFound", "ThreadNotFound", "Transition",
-        "WaitTimeout", "__version__", "register_type", "task",
+        "WaitTimeout", "WorkerLost", "__version__", "choose", "each", "register_type", "rescue", "task", "together",
     ]  # fmt: skip
     assert set(dwarf.errors.__all__) <= set(dwarf.__all__)
     assert all(hasattr(dwarf, name) for name in dwarf.__all__)

@@ -17,6 +17,7 @@ from dwarf.notebook.pictures.words import plural
 from dwarf.notebook.waiting import wait_async, wait_blocking
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
+from dwarf.workflow.suggest import check_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -265,6 +266,7 @@ def start_map(
         raise InvalidRequest("map makes an idempotency key for each row: give it a key instead")
     if isinstance(into, str):
         raise InvalidRequest(f"into is a list of field names, such as [{into!r}]")
+    check_names("lab.map", options, lab.engine.create)
     rows = Rows(frame)
     lab.register_graphs()
     source = NewFlows(lab.engine, workflow, rows, key, options)

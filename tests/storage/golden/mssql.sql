@@ -1382,6 +1382,11 @@ SELECT dwarf_steps.priority, count(*) AS count_1, min(CASE WHEN (dwarf_steps.not
 FROM dwarf_steps
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= ? GROUP BY dwarf_steps.priority;
 
+-- place_of_step
+SELECT dwarf_steps.token, dwarf_steps.node, dwarf_steps.status, dwarf_steps.parked, dwarf_steps.flow_id, dwarf_flows.root_flow_id
+FROM dwarf_steps, dwarf_flows
+WHERE dwarf_steps.step_id = ? AND dwarf_flows.flow_id = dwarf_steps.flow_id;
+
 -- read_blobs
 SELECT dwarf_blobs.blob_hash, dwarf_blobs.body
 FROM dwarf_blobs
@@ -1553,6 +1558,13 @@ UPDATE dwarf_steps SET updated_at=?, progress=? WHERE dwarf_steps.step_id = ? AN
 SELECT dwarf_flows.root_flow_id, count(*) AS count_1
 FROM dwarf_flows JOIN dwarf_steps ON dwarf_steps.flow_id = dwarf_flows.flow_id
 WHERE dwarf_flows.root_flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) GROUP BY dwarf_flows.root_flow_id;
+
+-- steps_under_way
+SELECT anon_1.node, anon_1.status, anon_1.parked, anon_1.anon_2, anon_1.count_1
+FROM (SELECT dwarf_steps.node AS node, dwarf_steps.status AS status, dwarf_steps.parked AS parked, dwarf_steps.not_before > ? AS anon_2, count(*) AS count_1, ROW_NUMBER() OVER (ORDER BY min(dwarf_steps.step_id)) AS mssql_rn
+FROM dwarf_steps, dwarf_flows
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = ? OR dwarf_flows.root_flow_id = ?) AND dwarf_steps.status IN ('pending', 'running', 'interrupted') GROUP BY dwarf_steps.node, dwarf_steps.status, dwarf_steps.parked, dwarf_steps.not_before > ?) AS anon_1
+WHERE mssql_rn <= 6;
 
 -- stopped_branches
 SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.changes, dwarf_steps.lineage_id, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_steps.interrupt, dwarf_steps.updated_at

@@ -1302,6 +1302,11 @@ SELECT dwarf_steps.priority, count(*) AS count_1, min(CASE WHEN (dwarf_steps.not
 FROM dwarf_steps
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= $1::BIGINT GROUP BY dwarf_steps.priority;
 
+-- place_of_step
+SELECT dwarf_steps.token, dwarf_steps.node, dwarf_steps.status, dwarf_steps.parked, dwarf_steps.flow_id, dwarf_flows.root_flow_id
+FROM dwarf_steps, dwarf_flows
+WHERE dwarf_steps.step_id = $1::BIGINT AND dwarf_flows.flow_id = dwarf_steps.flow_id;
+
 -- read_blobs
 SELECT dwarf_blobs.blob_hash, dwarf_blobs.body
 FROM dwarf_blobs
@@ -1472,6 +1477,12 @@ UPDATE dwarf_steps SET updated_at=$1::BIGINT, progress=$2::VARCHAR WHERE dwarf_s
 SELECT dwarf_flows.root_flow_id, count(*) AS count_1
 FROM dwarf_flows JOIN dwarf_steps ON dwarf_steps.flow_id = dwarf_flows.flow_id
 WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[])) GROUP BY dwarf_flows.root_flow_id;
+
+-- steps_under_way
+SELECT dwarf_steps.node, dwarf_steps.status, dwarf_steps.parked, dwarf_steps.not_before > $1::BIGINT AS anon_1, count(*) AS count_1
+FROM dwarf_steps, dwarf_flows
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = $2::BIGINT OR dwarf_flows.root_flow_id = $2::BIGINT) AND dwarf_steps.status IN ('pending', 'running', 'interrupted') GROUP BY dwarf_steps.node, dwarf_steps.status, dwarf_steps.parked, dwarf_steps.not_before > $1::BIGINT ORDER BY min(dwarf_steps.step_id)
+ LIMIT 6;
 
 -- stopped_branches
 SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.changes, dwarf_steps.lineage_id, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_steps.interrupt, dwarf_steps.updated_at

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from dwarf import END, Flow, Graph, StateError
+from dwarf.engine import Engine
+from dwarf.hosts import LocalHost
 from dwarf.workflow.tasks import Binding
 
 
@@ -47,3 +49,23 @@ def test_a_parameter_for_the_whole_state(name: str) -> None:
     exec(f"def node({name}): pass", scope)
     with pytest.raises(StateError, match="flow: Flow"):
         Binding(scope["node"], "node").call_arguments(Flow({"x": 1}))
+
+
+@pytest.mark.parametrize(
+    ("thing", "name", "words"),
+    [
+        (Flow({}), "state", "flow['amount']"),
+        (Flow({}), "sleep", "flow.delay"),
+        (Flow({}), "interupt", "did you mean 'interrupt'"),
+        (LocalHost(), "register", "add_task"),
+        (LocalHost(), "add_tasks", "did you mean 'add_task'"),
+        (Engine(LocalHost(), "sqlite://"), "submit", "engine.create"),
+        (Engine(LocalHost(), "sqlite://"), "creat", "did you mean 'create'"),
+    ],
+)
+def test_names_of_the_other_objects(thing: Any, name: str, words: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(thing, name)
+    assert words in str(caught.value)
+    assert not hasattr(thing, name)
+    assert getattr(thing, "_nothing", None) is None
