@@ -113,8 +113,8 @@ __all__ = [
     "__version__",
     "choose",
     "each",
-    "rescue",
-    "together",
     "register_type",
+    "rescue",
     "task",
+    "together",
 ]
