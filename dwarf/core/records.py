@@ -76,6 +76,14 @@ class Keep:
     ttl_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The step whose lines and displays are taken over, and as many new ids as it has displays."""
+
+    step_id: int
+    display_ids: Sequence[int]
+
+
 @dataclass(slots=True, kw_only=True)
 class StepRecord:
     """A step leased to this replica."""
@@ -101,6 +109,7 @@ class StepRecord:
     waited_us: int = 0  # the time for which the task has waited here, for a thread
     code: str = ""  # the digest of the function that ran, where the host can tell
     cached_from: str = ""  # the key of the step whose outcome this one takes over
+    taken: Taken | None = None  # what that one has said, where it has said anything
     keep: Keep | None = None  # under what its outcome is kept for other steps
 
     @property
@@ -129,7 +138,7 @@ class StepRecord:
         step.claimed_at = step.started_at = now
         step.crashes = step.ran_us = step.waited_us = 0
         step.code = step.cached_from = ""
-        step.keep = None
+        step.keep = step.taken = None
         return step
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dwarf.core.caching import cache_key, may_be_cached
 from dwarf.core.keys import format_key
-from dwarf.core.records import Keep, StepRecord
+from dwarf.core.records import Keep, StepRecord, Taken
 from dwarf.core.routing import read_route
 from dwarf.core.step import Returned
 from dwarf.errors import EngineClosed, StorageError
@@ -53,6 +53,11 @@ class StepCache:
         found = await self._ask(keep)
         if found is not None:
             goto, _ = read_route(found.route)
+            if found.says or found.shows:
+                display_ids = (
+                    await self._replica.committer.take(self._replica.step_ids, found.shows) if found.shows else ()
+                )
+                step.taken = Taken(found.step_id, display_ids)
             step.cached_from = format_key(self._replica.shard, found.step_id, found.token)
             return Returned(Control(goto, found.delay_ms), found.changes), None, False
         keep, watched = self._keep(step)  # the function may have been redefined meanwhile

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, exists, insert, select
+from sqlalchemy import Table, bindparam, delete, exists, func, insert, select
 
 from dwarf.core.records import State, StepRecord
 from dwarf.storage.expressions import ZERO, in_names, status_is
 from dwarf.storage.named import columns
 from dwarf.storage.rows import read_object
 from dwarf.storage.script import Execute, Fetch, InsertMany, Now, Script, Statement
-from dwarf.storage.tables import cache, steps
+from dwarf.storage.tables import cache, displays, output, steps
 from dwarf.workflow.status import Status
 
 AT_ONCE = 1024  # keys in one question
@@ -36,9 +36,20 @@ class SourceRow(NamedTuple):
     changes: str
 
 
+class SaidRow(NamedTuple):
+    """How much it has said, and how many displays it has."""
+
+    says: int
+    shows: int
+
+
+def _count_of(table: Table) -> Any:
+    return select(func.count()).select_from(table).where(table.c.step_id == cache.c.step_id).scalar_subquery()
+
+
 FIND = Statement(
     "find_cached",
-    select(*columns(CachedRow, cache), *columns(SourceRow, steps))
+    select(*columns(CachedRow, cache), *columns(SourceRow, steps), _count_of(output), _count_of(displays))
     .join(steps, steps.c.step_id == cache.c.step_id)
     .where(in_names(cache.c.cache_key, "keys"), status_is(steps.c.status, Status.COMPLETED))
     .order_by(cache.c.made_at, cache.c.step_id),
@@ -67,6 +78,8 @@ class Found:
     route: str
     changes: State
     delay_ms: int
+    says: bool
+    shows: int  # so many displays
 
 
 def find_cached(wanted: Mapping[str, int]) -> Script[dict[str, Found]]:
@@ -76,7 +89,8 @@ def find_cached(wanted: Mapping[str, int]) -> Script[dict[str, Found]]:
     found: dict[str, Found] = {}
     for start in range(0, len(keys), AT_ONCE):
         for row in (yield Fetch(FIND, {"keys": keys[start : start + AT_ONCE]})):
-            kept, source = CachedRow._make(row[:_KEPT]), SourceRow._make(row[_KEPT:])
+            kept, source = CachedRow._make(row[:_KEPT]), SourceRow._make(row[_KEPT:_SOURCE])
+            told = SaidRow._make(row[_SOURCE:])
             age = wanted[kept.cache_key]
             if not age or kept.made_at + age > now:
                 changes = read_object(source.changes)
@@ -86,11 +100,14 @@ def find_cached(wanted: Mapping[str, int]) -> Script[dict[str, Found]]:
                     route=source.route,
                     changes=changes,
                     delay_ms=kept.delay_ms,
+                    says=told.says > 0,
+                    shows=told.shows,
                 )
     return found
 
 
 _KEPT = len(CachedRow._fields)
+_SOURCE = _KEPT + len(SourceRow._fields)
 
 
 def kept_row(step: StepRecord, delay_ms: int, now: int) -> dict[str, Any]:

@@ -79,6 +79,8 @@ def note(decision: Decision, effects: Effects) -> None:
     if decision.step.keep is not None and isinstance(decision, Advance | Complete):
         delay_ms = decision.delay_ms if isinstance(decision, Advance) else 0
         effects.kept.append(kept_row(decision.step, delay_ms, effects.now))
+    if decision.step.taken is not None and isinstance(decision, Advance | Complete):
+        effects.taking.append(decision.step)
     if decision.step.flow.plan.nodes[decision.step.node].limit is not None:
         effects.work_due = True  # there may be room under the limit again
 

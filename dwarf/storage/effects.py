@@ -14,6 +14,7 @@ from dwarf.core.records import FlowRecord, NewFlow, NewStep, State, StepRecord
 from dwarf.core.step import Means
 from dwarf.storage.caching import keep_outcomes
 from dwarf.storage.expressions import ZERO, of_row, status_is
+from dwarf.storage.output import take_over_said
 from dwarf.storage.rows import GRAPH_KNOWN, INSERT_GRAPH, insert_flows, insert_steps
 from dwarf.storage.script import Fetch, InsertMany, Landing, Params, Script, Statement, UpdateEach
 from dwarf.storage.tables import steps
@@ -77,6 +78,7 @@ class Effects:
     moved: set[int] = field(default_factory=set)  # root flows in which something visible has changed
     work_due: bool = False  # a step became pending, or a moment is new at which something is due
     kept: list[Params] = field(default_factory=list)  # outcomes that others may take over
+    taking: list[StepRecord] = field(default_factory=list)  # steps that take over what others have said, too
     resumed: list[int] = field(default_factory=list)  # flows that were interrupted and run again
     written: Counter[tuple[str, str]] | None = None  # sizes of payloads by workflow and column, where they are wanted
     read: list[tuple[str, int, int, int]] = field(default_factory=list)  # likewise; see claims.Read
@@ -110,6 +112,8 @@ class Effects:
                 yield InsertMany(INSERT_GRAPH, [{"graph_hash": graph_hash, "body": body}])
         if self.kept:
             yield keep_outcomes(self.kept)
+        if self.taking:
+            yield from take_over_said(self.taking, self.now)
         rest = self.inserts()
         if self.links or rest:
             yield Landing(UpdateEach(LINK_MEMBERS, self.links), [(part, [-1] * len(part.rows)) for part in rest])

@@ -26,6 +26,7 @@ from dwarf.storage.commit import follow_up
 from dwarf.storage.effects import Effects, PlanOf
 from dwarf.storage.expressions import in_ids
 from dwarf.storage.named import columns
+from dwarf.storage.output import COPY_DISPLAY, COPY_OUTPUT, DISPLAY_NAMES, OUTPUT_NAMES, SAID, SHOWN
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import read_object, restore
 from dwarf.storage.script import Fetch, InsertMany, Row, Script, Statement
@@ -113,17 +114,11 @@ ORIGIN_STANDS = Statement(
     "origin_stands",
     select(*columns(OriginRow, flows)).where(flows.c.flow_id == bindparam("id")),
 )
-SAID = Statement("said_by_steps", select(*output.columns).where(in_ids(output.c.step_id, "ids")))
-SHOWN = Statement("shown_by_steps", select(*displays.columns).where(in_ids(displays.c.step_id, "ids")), raw=True)
-COPY_OUTPUT = Statement("copy_output", insert(output))
-COPY_DISPLAY = Statement("copy_display", insert(displays), raw=True)
 COPY_FLOW = Statement("copy_flow", insert(flows), raw=True)
 COPY_STEP = Statement("copy_step", insert(steps), raw=True)
 
 FLOW_NAMES = (*(column.name for column in flows.columns), "says", "shows")
 _STEP_NAMES = tuple(column.name for column in steps.columns)
-OUTPUT_NAMES = tuple(column.name for column in output.columns)
-DISPLAY_NAMES = tuple(column.name for column in displays.columns)
 
 
 @dataclass(frozen=True, slots=True)

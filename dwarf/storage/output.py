@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select
 
+from dwarf.core.records import StepRecord
 from dwarf.storage.expressions import flag_is, in_ids, locked, status_is
 from dwarf.storage.payloads.blobs import free_holders
 from dwarf.storage.script import Execute, Fetch, InsertMany, Lock, Row, Script, Statement, UpdateEach
@@ -41,6 +42,12 @@ DISPLAYED = Statement(
     "displays_of_steps",
     select(displays.c.display_id, displays.c.step_id, displays.c.slot).where(in_ids(displays.c.step_id, "ids")),
 )
+SAID = Statement("said_by_steps", select(*output.columns).where(in_ids(output.c.step_id, "ids")))
+SHOWN = Statement("shown_by_steps", select(*displays.columns).where(in_ids(displays.c.step_id, "ids")), raw=True)
+COPY_OUTPUT = Statement("copy_output", insert(output))
+COPY_DISPLAY = Statement("copy_display", insert(displays), raw=True)
+OUTPUT_NAMES = tuple(column.name for column in output.columns)
+DISPLAY_NAMES = tuple(column.name for column in displays.columns)
 DROP_DISPLAYS = Statement("drop_displays", delete(displays).where(in_ids(displays.c.display_id, "ids")))
 
 
@@ -72,6 +79,34 @@ def write_live(records: Sequence[SaidRecord], now: int, *, again: bool) -> Scrip
         yield UpdateEach(DROP_PART, written)
     yield from write_said(own, now)
     return {record.step_id for record in own}
+
+
+def take_over_said(steps_: Sequence[StepRecord], now: int) -> Script[None]:
+    """Write for steps, as if they had just said it, what the steps have said and shown whose outcome they take over."""
+    telling = {step.taken.step_id: step.taken for step in steps_ if step.taken is not None}
+    ids = sorted(telling)
+    said = [dict(zip(OUTPUT_NAMES, row, strict=True)) for row in (yield Fetch(SAID, {"ids": ids}))]
+    shown: list[dict[str, Any]] = []
+    if any(taken.display_ids for taken in telling.values()):
+        shown = [dict(zip(DISPLAY_NAMES, row, strict=True)) for row in (yield Fetch(SHOWN, {"ids": ids}))]
+    lines: list[dict[str, Any]] = []
+    pictures: list[dict[str, Any]] = []
+    for step in steps_:
+        taken = step.taken
+        assert taken is not None
+        place = {"step_id": step.step_id, "flow_id": step.flow.flow_id, "run": step.lease_seq}
+        own = [row for row in said if row["step_id"] == taken.step_id]
+        last = max((row["run"] for row in own), default=0)  # the run of the outcome
+        lines += [{**row, **place, "attempt": step.attempt, "written_at": now} for row in own if row["run"] == last]
+        seen = [row for row in shown if row["step_id"] == taken.step_id]
+        pictures += [
+            {**row, **place, "attempt": step.attempt, "written_at": now, "display_id": display_id}
+            for row, display_id in zip(seen, taken.display_ids, strict=False)
+        ]
+    if lines:
+        yield InsertMany(COPY_OUTPUT, lines)
+    if pictures:
+        yield InsertMany(COPY_DISPLAY, pictures)
 
 
 def write_said(records: Collection[SaidRecord], now: int) -> Script[None]:

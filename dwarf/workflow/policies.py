@@ -99,8 +99,8 @@ class Cache:
     reads its identity (the key, the attempt, times, baggage) is cached only where it is given. ``ttl`` is how old an
     outcome may be, in seconds or as a timedelta; None for any age. GraphError for values that make no sense.
 
-    Changes, a goto and a delay are taken over. Never cached are steps that failed, parked, or called a subgraph. The
-    step says so: ``Step.cached``, ``Step.cached_from``.
+    Changes, a goto, a delay, displays and output are taken over. Never cached are steps that failed, parked, or called
+    a subgraph. The step says so: ``Step.cached``, ``Step.cached_from``.
 
         @task(cache=Cache(ttl=timedelta(days=1), key=["url"]))
         def fetch(url): ...

@@ -130,6 +130,37 @@ async def test_goto_delay_and_deletions_are_taken_over_and_the_ttl_ends(running:
         assert RAN["work"] == 2
 
 
+async def test_what_was_said_and_shown_is_taken_over(engine: Engine) -> None:
+    RAN.clear()
+    engine._settings.capture_output = True
+    engine._capture(True)
+
+    async def work(flow: Flow) -> None:
+        RAN["work"] += 1
+        print("hello")
+        flow.stream("tok")
+        flow.display("a table", name="table")
+        flow.display("x" * 200_000)
+
+    try:
+        for cached in (False, True, True):
+            flow = await ran(engine, single(work), {"n": 1})
+            (step,) = await flow.history()
+            assert step.cached is cached
+            lines = await flow.logs()
+            assert [(line.text, line.source, line.step_key) for line in lines] == [
+                ("hello", "stdout", step.key),
+                ("tok", "stream", step.key),
+            ]
+            shown = await flow.displays()
+            assert [each.name for each in shown] == ["table", ""]
+            assert {each.step_key for each in shown} == {step.key}
+            assert "x" * 1000 in str(shown[1].data)
+    finally:
+        engine._capture(False)
+    assert RAN == {"work": 1}
+
+
 async def test_what_is_never_cached(engine: Engine) -> None:
     """Failures, parks, and what has read which execution it is, unless a key is given."""
     RAN.clear()

@@ -8,8 +8,9 @@ from typing import Any
 
 from dwarf.core.keys import format_key
 from dwarf.storage.effects import Effects
-from dwarf.storage.forking import AT_ONCE, COPY_DISPLAY, COPY_FLOW, COPY_OUTPUT, COPY_STEP
+from dwarf.storage.forking import AT_ONCE, COPY_FLOW, COPY_STEP
 from dwarf.storage.moving.importing import PARTS, Tree
+from dwarf.storage.output import COPY_DISPLAY, COPY_OUTPUT
 from dwarf.storage.payloads.blobs import Holder, keep_blobs
 from dwarf.storage.payloads.cutting import Gaps
 from dwarf.storage.rows import INSERT_TAG, tag_rows

@@ -282,7 +282,11 @@ UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s, traceback=%s, c
 UPDATE dwarf_steps SET status='failed', updated_at=%s, error=%s, traceback=%s, warnings=%s, ran_us=(dwarf_steps.ran_us + %s), waited_us=(dwarf_steps.waited_us + %s), code=%s WHERE dwarf_steps.step_id = %s AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = %s;
 
 -- find_cached
-SELECT dwarf_cache.cache_key, dwarf_cache.step_id, dwarf_cache.delay_ms, dwarf_cache.made_at, dwarf_steps.token, dwarf_steps.route, dwarf_steps.changes
+SELECT dwarf_cache.cache_key, dwarf_cache.step_id, dwarf_cache.delay_ms, dwarf_cache.made_at, dwarf_steps.token, dwarf_steps.route, dwarf_steps.changes, (SELECT count(*) AS count_1
+FROM dwarf_output
+WHERE dwarf_output.step_id = dwarf_cache.step_id) AS anon_1, (SELECT count(*) AS count_2
+FROM dwarf_displays
+WHERE dwarf_displays.step_id = dwarf_cache.step_id) AS anon_2
 FROM dwarf_cache INNER JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_cache.step_id
 WHERE dwarf_cache.cache_key IN %s AND dwarf_steps.status = 'completed' ORDER BY dwarf_cache.made_at, dwarf_cache.step_id;
 

@@ -276,7 +276,11 @@ UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, chan
 UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- find_cached
-SELECT dwarf_cache.cache_key, dwarf_cache.step_id, dwarf_cache.delay_ms, dwarf_cache.made_at, dwarf_steps.token, dwarf_steps.route, dwarf_steps.changes
+SELECT dwarf_cache.cache_key, dwarf_cache.step_id, dwarf_cache.delay_ms, dwarf_cache.made_at, dwarf_steps.token, dwarf_steps.route, dwarf_steps.changes, (SELECT count(*) AS count_1
+FROM dwarf_output
+WHERE dwarf_output.step_id = dwarf_cache.step_id) AS anon_1, (SELECT count(*) AS count_2
+FROM dwarf_displays
+WHERE dwarf_displays.step_id = dwarf_cache.step_id) AS anon_2
 FROM dwarf_cache JOIN dwarf_steps ON dwarf_steps.step_id = dwarf_cache.step_id
 WHERE dwarf_cache.cache_key IN (SELECT value FROM json_each(?)) AND dwarf_steps.status = 'completed' ORDER BY dwarf_cache.made_at, dwarf_cache.step_id;
 
