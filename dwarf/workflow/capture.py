@@ -33,8 +33,6 @@ _own: dict[str, Any] = {}
 class Tee:
     """A stream that is written to as before; what a task writes is kept as well."""
 
-    __slots__ = ("_source", "inner")
-
     def __init__(self, inner: Any, source: Source) -> None:
         object.__setattr__(self, "inner", inner)
         object.__setattr__(self, "_source", source)
@@ -43,7 +41,11 @@ class Tee:
         return getattr(self.inner, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self.inner, name, value)
+        # what is put in the place of a method of ours, as IPython does with `write`, calls that method
+        if name in vars(Tee):
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self.inner, name, value)
 
     def __iter__(self) -> Any:
         return iter(self.inner)

@@ -18,6 +18,7 @@ from dwarf.engine import Engine, FlowHandle
 from dwarf.engine.reaper import reap
 from dwarf.storage.script import Fetch, Statement
 from dwarf.storage.tables import blob_refs, blobs, displays, output
+from dwarf.workflow import capture
 from tests.support.workflows import Gate
 
 
@@ -232,3 +233,24 @@ async def test_a_step_shows_at_most_so_much(engine: Engine) -> None:
     outcome = await engine.run(Graph("much").add_node("A", shows).add_transition("A", END))
     assert outcome.status == "failed"
     assert "16 MB" in outcome.error
+
+
+def test_a_stream_whose_write_is_replaced_calls_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """IPython replaces it for the time of each cell, to remember what cells print."""
+    written, seen = io.StringIO(), []
+    monkeypatch.setattr(sys, "stdout", written)
+    capture.install()
+    try:
+        before = sys.stdout.write
+
+        def write(text: str) -> int:
+            seen.append(text)
+            return before(text)
+
+        sys.stdout.write = write
+        print("once", end="")
+        sys.stdout.write = before
+        print(" more", end="")
+    finally:
+        capture.uninstall()
+    assert ("".join(seen), written.getvalue()) == ("once", "once more")
