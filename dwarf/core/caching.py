@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from hashlib import sha256
 
 from dwarf.core.records import State, StepRecord
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.policies import Cache
 from dwarf.workflow.values.meaning import canonical
 
-__all__ = ["cache_key", "may_be_cached"]
+__all__ = ["basis_text", "may_be_cached"]
 
 
 def may_be_cached(step: StepRecord) -> bool:
@@ -23,15 +22,16 @@ def may_be_cached(step: StepRecord) -> bool:
     return node.cache is not None and fresh
 
 
-def cache_key(
+def basis_text(
     cache: Cache, url: str, code: str, fields: Collection[str] | None, state: State, *, gathered: Mapping[str, str]
 ) -> str:
-    """The key of a step's outcome. ``code`` is the digest of its task's code, ``fields`` are those the task reads.
+    """What tells a step's outcome from others, as one text, of which the key is made.
 
-    ``gathered`` are fields that count as empty where they are absent; see ``NodePlan``.
+    ``code`` is the digest of its task's code, ``fields`` are those the task reads; ``gathered`` are fields that count as
+    empty where they are absent; see ``NodePlan``.
     """
     wanted = cache.key if cache.key is not None else fields
     given = state if wanted is None else {name: state[name] for name in wanted if state.get(name) is not None}
     empty = sorted((name, str(how)) for name, how in gathered.items() if wanted is None or name in wanted)
     told = [url, code, cache.version, None if wanted is None else sorted(wanted), canonical(dict(given)), empty]
-    return sha256(dumps(told).encode()).hexdigest()
+    return dumps(told)

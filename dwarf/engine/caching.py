@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dwarf.core.caching import cache_key, may_be_cached
+from dwarf.core.caching import basis_text, may_be_cached
 from dwarf.core.keys import format_key
 from dwarf.core.records import Keep, StepRecord, Taken
 from dwarf.core.routing import read_route
@@ -74,7 +74,8 @@ class StepCache:
         code, fields = self._digest(node.url)
         if not code:
             return None, False
-        key = cache_key(node.cache, node.url, code, fields, step.state, gathered=node.gathered)
+        told = basis_text(node.cache, node.url, code, fields, step.state, gathered=node.gathered)
+        key = self._replica.database.payloads.hashed(told)  # inputs can be guessed, and their hashes must not tell
         ttl_ms = 0 if node.cache.ttl is None else max(round(node.cache.ttl * 1000), 1)
         return Keep(key, node.url, ttl_ms), fields is None and node.cache.key is None
 
