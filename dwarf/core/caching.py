@@ -27,8 +27,8 @@ def basis_text(
 ) -> str:
     """What tells a step's outcome from others, as one text, of which the key is made.
 
-    ``code`` is the digest of its task's code, ``fields`` are those the task reads; ``gathered`` are fields that count as
-    empty where they are absent; see ``NodePlan``.
+    ``code`` is the digest of its task's code, and ``fields`` are those the task reads. ``gathered`` are fields that
+    count as empty where they are absent; see ``NodePlan``.
     """
     wanted = cache.key if cache.key is not None else fields
     given = state if wanted is None else {name: state[name] for name in wanted if state.get(name) is not None}

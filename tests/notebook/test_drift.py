@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dwarf.notebook import Lab, kernel
+from dwarf.notebook.pictures.differences import compared
 from dwarf.notebook.watching.drift import fingerprint, fingerprints, graph_changes, read_drift
 from dwarf.notebook.watching.panel import Desk
 from dwarf.notebook.watching.runview import RunView, touch_views
@@ -60,6 +61,21 @@ def test_only_functions_known_before_can_have_been_redefined() -> None:
     assert drift.nodes == {"a"}
     assert drift.notes[0].startswith("The function of 'a' was redefined")
     assert read_drift(graph, None, {"a": "1"}, {"a": "1"}).notes == ()
+
+
+def test_a_picture_tells_new_gone_changed_and_moved_nodes() -> None:
+    old = Graph("g").add_chain("a", "b", "c", "d", "e", END)
+    new = Graph("g").add_chain("a", "n", "c", "e", "d", END).add_node("a", "other")
+    states = compared(old, new)[1]
+    assert states == {"a": "changed", "n": "new", "c": "same", "e": "moved", "d": "moved", "b": "gone"}
+    drift = read_drift(old, new, {}, {"x": "1"})
+    assert drift.graph is new
+    picture = drift.picture()
+    assert picture is not None
+    for word in ("new", "gone", "changed", "moved", "as before"):
+        assert f">{word}<" in picture
+    assert "n (new)" in picture.alt
+    assert "image/svg+xml" in drift._repr_mimebundle_()
 
 
 def test_a_page_goes_on_with_the_new_graph(lab: Lab) -> None:

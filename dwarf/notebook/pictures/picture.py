@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from dwarf.notebook.pictures.differences import compared
 from dwarf.notebook.pictures.ground import on_any_ground
 from dwarf.notebook.pictures.nodes import draw_card, icon
 from dwarf.notebook.pictures.palette import CARD, EDGE, EDGE_TAKEN, HAIR, INK, LOOKS, MUTED, look_of
@@ -28,6 +29,14 @@ __all__ = ["MAX_WIDTH", "draw_graph", "draw_plane", "draw_run", "plain_text", "p
 MAX_WIDTH = 900.0
 _PAD = 18.0
 _HEAD = 34.0
+# the look and the word of each difference
+_DIFFERENCES = {
+    "same": ("idle", "as before"),
+    "new": ("completed", "new"),
+    "gone": ("cancelled", "gone"),
+    "changed": ("interrupted", "changed"),
+    "moved": ("running", "moved"),
+}
 _NOTE = 20.0
 
 
@@ -57,6 +66,14 @@ def draw_run(
     return draw_plane(plane, notes=notes, max_width=max_width, now=moment.timestamp())
 
 
+def draw_difference(old: Graph, new: Graph, *, notes: Sequence[str] = (), max_width: float = MAX_WIDTH) -> Svg:
+    """The picture of what has become of a graph: both in one, each node with what is different about it."""
+    both, states = compared(old, new)
+    views = {name: NodeView(_DIFFERENCES[state][0], _DIFFERENCES[state][1]) for name, state in states.items()}
+    plane = Plane(both, (), FlowView(), views, frozenset())
+    return _compose(plane, lay_plane(plane, max_width - 2 * _PAD), None, notes, max_width, 0.0)
+
+
 def draw_plane(
     plane: Plane,
     plan: Sketch | None = None,
@@ -80,7 +97,8 @@ def plain_text(plane: Plane, whole: FlowView | None, now: float, indent: str = "
     """The same for a reader without pictures."""
     graph = plane.graph
     if whole is None:
-        return f"{graph.name}: " + ", ".join(node.name for node in graph.nodes)
+        views = {name: f" ({view.word})" for name, view in plane.views.items() if view.word}
+        return f"{graph.name}: " + ", ".join(f"{node.name}{views.get(node.name, '')}" for node in graph.nodes)
     lines = [f"{indent}{graph.name}: {whole.text(now)}"]
     for node in graph.nodes:
         view = plane.views.get(node.name, NodeView())
@@ -132,7 +150,8 @@ def _inside(plane: Plane, plan: Sketch, whole: FlowView | None, now: float, live
     pieces = [stands(piece) for piece in (*draw_arrows(plan, ways, prefix), *_ends(plan, whole))]
     for index, card in enumerate(plan.cards):
         path = f"{prefix}{index}"
-        pieces.append(draw_card(plan, card, path, plane.views.get(card.name), whole is not None, now, live))
+        told = whole is not None or bool(plane.views)
+        pieces.append(draw_card(plan, card, path, plane.views.get(card.name), told, now, live))
         child = plane.inner.get(card.name)
         if card.inner is not None and child is not None:
             pieces += _opened(plan, card, child, now, live, path)

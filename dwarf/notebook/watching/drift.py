@@ -11,6 +11,7 @@ from dwarf.workflow.digests import fingerprint
 from dwarf.workflow.jsontext import dumps
 
 if TYPE_CHECKING:
+    from dwarf.notebook.pictures.svg import Svg
     from dwarf.notebook.watching.follow import Following
     from dwarf.workflow.graph import Graph
 
@@ -24,12 +25,26 @@ class Drift:
     """``nodes`` are those whose function was redefined, ``notes`` say in words what has drifted and what it means.
 
     ``graph`` is the workflow's graph as it is now, where it differs from the one that is frozen on the flow; None where
-    it does not. ``run.fork(step, graph=run.drift.graph)`` goes on with it.
+    it does not. ``run.fork(step, graph=run.drift.graph)`` goes on with it. Shown, it is a picture of the difference.
     """
 
     nodes: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     graph: Graph | None = None
+    frozen: Graph | None = None
+
+    def picture(self) -> Svg | None:
+        """The graph as it was and as it is in one, with what is new, gone, changed or moved; None where nothing is."""
+        from dwarf.notebook.pictures.picture import draw_difference
+
+        if self.frozen is None or self.graph is None:
+            return None
+        return draw_difference(self.frozen, self.graph, notes=graph_changes(self.frozen, self.graph))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        text = {"text/plain": "\n".join(self.notes) or "nothing has been redefined"}
+        picture = self.picture()
+        return text if picture is None else {**picture._repr_mimebundle_(), **text}
 
 
 NONE = Drift()
@@ -92,7 +107,7 @@ def read_drift(frozen: Graph, current: Graph | None, before: Mapping[str, str], 
             f"{which} of {_some(nodes)} {verb} redefined since this flow was first seen here: steps that begin from "
             f"then on run {runs} as redefined, and what was done before stands as it is."
         )
-    return Drift(frozenset(nodes), tuple(notes), current if changes else None) if notes else NONE
+    return Drift(frozenset(nodes), tuple(notes), current if changes else None, frozen) if notes else NONE
 
 
 def graph_changes(old: Graph, new: Graph) -> list[str]:
