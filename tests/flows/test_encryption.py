@@ -31,7 +31,9 @@ PLAIN = {
         *("token", "workflow_url", "workflow_name", "graph_hash", "status", "thread_token", "trace_parent"),
         *("fairness_key", "idempotency_key", "request_hash"),
     },
-    "dwarf_steps": {"token", "node", "task_url", "status", "fairness_key", "route", "limit_name", "limit_rule"},
+    "dwarf_steps": {"token", "node", "task_url", "status", "fairness_key", "route", "limit_name", "limit_rule", "code"},
+    "dwarf_output": set(),
+    "dwarf_displays": {"slot"},
     "dwarf_schedules": {"name", "definition_hash", "workflow_url", "graph_hash", "cron", "timezone", "overlap"},
     "dwarf_ids": {"kind"},
     "dwarf_limit_gates": {"limit_name"},
@@ -70,6 +72,9 @@ async def child(flow: Flow) -> None:
 
 async def call(flow: Flow) -> None:
     flow["before"] = SECRET
+    print(SECRET)
+    flow.stream(SECRET)
+    flow.display(SECRET)
     flow["called"] = flow.subgraph(CHILD, {"who": SECRET})
 
 
@@ -145,12 +150,14 @@ async def noting(flow: Flow) -> None:
 async def test_no_secret_is_in_any_column_but_the_documented_ones(tmp_path: Path) -> None:
     path = tmp_path / "flows.db"
     codec = Xor()
-    async with Engine(LocalHost(), f"sqlite:///{path}", codec=codec) as engine:
+    async with Engine(LocalHost(), f"sqlite:///{path}", codec=codec, capture_output=True) as engine:
         await everything(engine)
     assert codec.encoded
     assert codec.decoded
     found = list(texts(path))
-    assert {table for table, _, _ in found} >= {"dwarf_blobs", "dwarf_flows", "dwarf_steps", "dwarf_schedules"}
+    assert {table for table, _, _ in found} >= {
+        *("dwarf_blobs", "dwarf_flows", "dwarf_steps", "dwarf_schedules", "dwarf_output", "dwarf_displays"),
+    }
     assert not [(table, column) for table, column, text in found if SECRET in text]
     unencoded = {(table, column) for table, column, text in found if text and not text.startswith("dwarf+codec:")}
     assert unencoded <= {(table, column) for table, columns in PLAIN.items() for column in columns}
@@ -160,7 +167,7 @@ async def test_no_secret_is_in_any_column_but_the_documented_ones(tmp_path: Path
 
 async def test_the_same_flows_leave_secrets_without_a_codec(tmp_path: Path) -> None:
     path = tmp_path / "flows.db"
-    async with Engine(LocalHost(), f"sqlite:///{path}") as engine:
+    async with Engine(LocalHost(), f"sqlite:///{path}", capture_output=True) as engine:
         await everything(engine)
     secret = {(table, column) for table, column, text in texts(path) if SECRET in text}
     assert secret >= {
@@ -168,6 +175,8 @@ async def test_the_same_flows_leave_secrets_without_a_codec(tmp_path: Path) -> N
         *(("dwarf_steps", column) for column in ("state", "changes", "answers", "interrupt", "error", "traceback")),
         *(("dwarf_schedules", column) for column in ("state", "options")),
         ("dwarf_blobs", "body"),
+        ("dwarf_output", "body"),
+        ("dwarf_displays", "data"),
     }
     assert not {(table, column) for table, column in secret if column in PLAIN[table]}
 
