@@ -9,6 +9,7 @@ from typing import Any
 from dwarf.notebook.faults import install_short_errors
 from dwarf.notebook.kernel import shell
 from dwarf.notebook.pictures.picture import draw_graph
+from dwarf.notebook.pictures.remarks import findings_of, tell
 from dwarf.notebook.pictures.words import brief
 from dwarf.workflow import graph as graph_module
 from dwarf.workflow.graph import Graph
@@ -20,7 +21,8 @@ __all__ = ["graph_bundle", "install", "outcome_bundle"]
 def graph_bundle(graph: Graph) -> Mapping[str, Any]:
     """A graph as a picture and a line of text. It never raises: what cannot be drawn is told in words."""
     try:
-        return {"image/svg+xml": str(draw_graph(graph)), "text/plain": repr(graph)}
+        words = "\n".join([repr(graph), *tell(findings_of(graph))])
+        return {"image/svg+xml": str(draw_graph(graph)), "text/plain": words}
     except Exception:  # noqa: BLE001  a display that fails would fail the cell
         return {"text/plain": repr(graph)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -10,8 +11,9 @@ from dwarf.notebook.pictures import render
 from dwarf.notebook.pictures.palette import LOOKS
 from dwarf.notebook.pictures.picture import draw_graph, draw_plane, draw_run
 from dwarf.notebook.pictures.planes import describe_planes, lay_plane, make_plane, walk
+from dwarf.notebook.pictures.svg import escape
 from dwarf.notebook.showing import graph_bundle, outcome_bundle
-from dwarf.workflow import Graph
+from dwarf.workflow import END, Flow, Graph
 from tests.notebook.samples import (
     at,
     order_graph,
@@ -223,3 +225,37 @@ def test_a_subgraph_opens_in_its_node() -> None:
     width, _ = size(root)
     assert width <= 900
     assert "▶ authorise: running" in draw_plane(plane, now=at(6).timestamp()).alt
+
+
+def misspelt() -> Graph:
+    def load(flow: Flow) -> dict[str, Any]:
+        return {"amount": 3}
+
+    def check(amont: int) -> dict[str, Any]:
+        return {"ok": True}
+
+    return Graph("g").add_node("Load", load).add_node("Check", check).add_chain("Load", "Check", END)
+
+
+def test_what_will_probably_go_wrong_stands_under_the_graph_and_at_its_node() -> None:
+    graph = misspelt()
+    (finding,) = graph.check()
+    bundle = graph_bundle(graph)
+    svg = bundle["image/svg+xml"]
+    assert svg.count('data-part="finding"') == 1
+    assert f"<title>{escape(str(finding))}</title>" in svg
+    assert "did you mean" in svg
+    assert str(finding) in bundle["text/plain"]
+
+
+def test_an_edge_tells_which_fields_go_along_it() -> None:
+    def load(flow: Flow) -> dict[str, Any]:
+        return {"amount": 3, "unread": 1}
+
+    def check(amount: int) -> dict[str, Any]:
+        return {"ok": True}
+
+    graph = Graph("g").add_node("Load", load).add_node("Check", check).add_chain("Load", "Check", END)
+    svg = str(draw_graph(graph))
+    assert "carries amount" in svg
+    assert 'data-part="finding"' not in svg

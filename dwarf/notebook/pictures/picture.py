@@ -15,12 +15,14 @@ from dwarf.notebook.pictures.ground import on_any_ground
 from dwarf.notebook.pictures.nodes import draw_card, icon
 from dwarf.notebook.pictures.palette import CARD, EDGE, EDGE_TAKEN, HAIR, INK, LOOKS, MUTED, look_of
 from dwarf.notebook.pictures.planes import Plane, lay_plane, make_plane, ways_of
+from dwarf.notebook.pictures.remarks import carrying, draw_marks, findings_of, tell
 from dwarf.notebook.pictures.sketch import HEAD, INNER_PAD, Card, Sketch, sketch
 from dwarf.notebook.pictures.strokes import draw_arrows, taken_arrows
-from dwarf.notebook.pictures.svg import Svg, element, escape, fit_text, number, open_svg, text_width
+from dwarf.notebook.pictures.svg import Svg, element, escape, fit_text, number, open_svg, text_width, wrap_text
 from dwarf.notebook.watching.views import FlowView, NodeView
 
 if TYPE_CHECKING:
+    from dwarf.workflow.checking import Finding
     from dwarf.workflow.graph import Graph
     from dwarf.workflow.results import Outcome, Step
 
@@ -38,12 +40,14 @@ _DIFFERENCES = {
     "moved": ("running", "moved"),
 }
 _NOTE = 20.0
+_LEAST_TEXT = 520.0  # the width of a picture that has sentences under it
 
 
 def draw_graph(graph: Graph, *, max_width: float = MAX_WIDTH) -> Svg:
-    """The picture of a definition."""
-    plan = sketch(graph, with_status=False, max_width=max_width - 2 * _PAD)
-    return _compose(Plane(graph, (), FlowView(), {}, frozenset()), plan, None, (), max_width, 0.0)
+    """The picture of a definition, with what will probably go wrong under it."""
+    plan = carrying(sketch(graph, with_status=False, max_width=max_width - 2 * _PAD), graph)
+    plane = Plane(graph, (), FlowView(), {}, frozenset())
+    return _compose(plane, plan, None, (), max_width, 0.0, findings=findings_of(graph))
 
 
 def draw_run(
@@ -118,15 +122,17 @@ def _compose(
     max_width: float,
     now: float,
     live: bool = False,
+    findings: Sequence[Finding] = (),
 ) -> Svg:
     graph = plane.graph
     title = _header(graph.name, whole, now)
     is_told = whole is not None and whole.error and not live  # a live view tells it under the picture
     lines = [f"{look_of(whole.state).sign} {whole.error}"] if whole is not None and is_told else []
-    inner = max(plan.layout.width, title[1], 220.0)
+    inner = max(plan.layout.width, title[1], _LEAST_TEXT if findings else 220.0)
     width = max(inner + 2 * _PAD, title[1] + _PAD)
     inner = width - 2 * _PAD
-    foot = _NOTE * (len(lines) + len(notes))
+    said = [line for remark in tell(findings) for line in wrap_text(remark, inner, 12)]
+    foot = _NOTE * (len(lines) + len(notes) + len(said))
     height = _HEAD + plan.layout.height + 2 * _PAD + (foot + 6 if foot else 0)
     scale = min(1.0, max_width / width)
     left, top = _PAD + (inner - plan.layout.width) / 2, _HEAD + _PAD
@@ -136,8 +142,9 @@ def _compose(
         stands(title[0]),
         f'<g transform="translate({number(left)} {number(top)})">',
         *_inside(plane, plan, whole, now, live),
+        *draw_marks(plan, findings),
         "</g>",
-        *map(stands, _footer(lines, notes, inner, top + plan.layout.height + _PAD)),
+        *map(stands, _footer(lines, notes, inner, top + plan.layout.height + _PAD, said)),
         "</svg>",
     ]
     return Svg("".join(body), alt=plain_text(plane, whole, now))
@@ -225,8 +232,11 @@ def _ends(plan: Sketch, whole: FlowView | None) -> list[str]:
     return pieces
 
 
-def _footer(errors: Sequence[str], notes: Sequence[str], room: float, top: float) -> list[str]:
+def _footer(
+    errors: Sequence[str], notes: Sequence[str], room: float, top: float, said: Sequence[str] = ()
+) -> list[str]:
     lines = [(text, LOOKS["failed"].ink) for text in errors] + [(text, MUTED) for text in notes]
+    lines += [(text, LOOKS["retrying"].ink) for text in said]
     pieces = []
     for index, (text, ink) in enumerate(lines):
         y = top + 12 + index * _NOTE

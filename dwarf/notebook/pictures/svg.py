@@ -135,6 +135,18 @@ def _without_middle(line: str, kept: int) -> str:
     return f"{line[:head].rstrip()}…{line[len(line) - tail :].lstrip() if tail else ''}"
 
 
+def wrap_text(text: str, room: float, size: float) -> list[str]:
+    """The text on as many lines as it needs."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [fit_text(line, room, size) for line in lines]
+
+
 def _is_wide(char: str) -> bool:
     return unicodedata.east_asian_width(char) in "WF"
 
