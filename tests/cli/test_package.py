@@ -1,0 +1,91 @@
+"""What a stranger gets: the source package builds, installs into an empty environment, and works there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.repository import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+FLOW = """
+import asyncio
+from dwarf import END, Flow, Graph
+from dwarf.engine import Engine
+from dwarf.hosts import LocalHost
+
+def ask(flow: Flow) -> dict:
+    return {"said": flow.interrupt({"title": "Go on?", "schema": {"type": "boolean"}})}
+
+async def main() -> None:
+    async with Engine(LocalHost(), "sqlite:///flows.db") as engine:
+        flow = await engine.create(Graph("Ask").add_node("Ask", ask).add_transition("Ask", END))
+        await flow
+        await flow.resume(True)
+        print((await flow).raise_for_status().state)
+
+asyncio.run(main())
+"""
+TEST = """
+from dwarf import END, Graph
+
+async def test_it(dwarf_engine, dwarf_host):
+    async with dwarf_engine(dwarf_host) as engine:
+        outcome = await engine.run(Graph("G").add_node("A", lambda n: {"n": n + 1}).add_transition("A", END), {"n": 1})
+    assert outcome.state == {"n": 2}
+"""
+
+
+class Environment:
+    """An environment with nothing in it but what is installed here."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        venv.create(folder / "env", with_pip=True)
+
+    def run(self, program: str, *arguments: str) -> str:
+        plain = {name: os.environ[name] for name in os.environ if not name.startswith(("PYTHON", "DWARF", "COVERAGE"))}
+        done = subprocess.run(
+            [str(self.folder / "env" / "bin" / program), *arguments],
+            cwd=self.folder,
+            env=plain,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{program} {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def install(self, *packages: str) -> None:
+        self.run("python", "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="programs are elsewhere there")
+def test_the_package_works_in_an_empty_environment(tmp_path: Path) -> None:
+    environment = Environment(tmp_path)
+    environment.install("hatchling")
+    build = f"import os; os.chdir({str(ROOT)!r}); from hatchling.build import build_sdist; print(build_sdist({str(tmp_path)!r}))"
+    source = environment.run("python", "-c", build).split()[-1]
+    environment.install(f"dwarf[cli] @ file://{tmp_path / source}", "pytest", "pytest-asyncio")
+
+    place = Path(environment.run("python", "-c", "import dwarf; print(dwarf.__file__)").strip()).parent
+    assert place.is_relative_to(tmp_path)
+    kept = {path.relative_to(ROOT / "dwarf") for path in (ROOT / "dwarf").rglob("*") if _belongs(path)}
+    installed = {path.relative_to(place) for path in place.rglob("*") if _belongs(path)}
+    assert kept == installed, "files of the package are not in what is installed"
+
+    (tmp_path / "flow.py").write_text(FLOW, encoding="utf-8")
+    assert environment.run("python", "flow.py") == "{'said': True}\n"
+    assert "1 completed" in environment.run("dwarf", "doctor", "--url", "flows.db")
+    (tmp_path / "test_flow.py").write_text(TEST, encoding="utf-8")
+    assert "1 passed" in environment.run("python", "-m", "pytest", "-q", "-o", "asyncio_mode=auto", "test_flow.py")
+
+
+def _belongs(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts
