@@ -24,6 +24,7 @@ from dwarf.hosts.telling import Listener, Tell, Teller
 from dwarf.workflow import capture
 from dwarf.workflow.binding import Binding
 from dwarf.workflow.flow import Flow
+from dwarf.workflow.flow_identity import WatchedFlow
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.scopes import SCOPE, code_of, scope_of
 from dwarf.workflow.unwrap import only_parked
@@ -56,14 +57,15 @@ def pack_call(binding: Binding, flow: Flow, wants: Wants) -> bytes:
             "It refers to something that cannot be pickled, such as a lock, an open file or a connection: make that "
             "inside the function"
         ) from error
-    return pickle.dumps((_HERE, os.getpid(), scope, wants, task, dumps(flow.to_json())), protocol=_PROTOCOL)
+    form = flow.sent_json() if isinstance(flow, WatchedFlow) else flow.to_json()
+    return pickle.dumps((_HERE, os.getpid(), scope, wants, task, dumps(form)), protocol=_PROTOCOL)
 
 
 def run_call(call: bytes, tell: Tell | None = None) -> bytes:
     """Run a packed call in this process; its outcome as bytes. Never raises what the task raises."""
     versions, pid, scope, wants, task, state = pickle.loads(call)
     teller = Teller(tell)
-    flow = Flow.from_json(state)
+    flow = WatchedFlow.from_json(state)
     error: BaseException | None = None
     try:
         if versions != _HERE:
@@ -82,7 +84,8 @@ def run_call(call: bytes, tell: Tell | None = None) -> bytes:
         _heard(partial(_invoke, binding, flow), teller, wants[2])
     except BaseException as raised:  # noqa: BLE001 - whatever a task raises is its outcome
         error = raised if only_parked(raised) is None else None
-    outcome = outcome_to_json(flow, error)
+    identity_read = flow.identity_read
+    outcome = {**outcome_to_json(flow, error), "identityRead": identity_read}
     return pickle.dumps((dumps(outcome), _pickled(error), *teller.rest()), protocol=_PROTOCOL)
 
 
@@ -144,4 +147,6 @@ async def take_outcome(flow: Flow, packed: bytes, listener: Listener) -> None:
         else:
             error.__cause__ = RemoteTraceback(failed["traceback"])
         raise error
+    if isinstance(flow, WatchedFlow) and outcome.get("identityRead") is not False:
+        flow.note_read()
     apply_outcome(flow, outcome)

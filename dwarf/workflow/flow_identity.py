@@ -35,6 +35,17 @@ class WatchedFlow(Flow):
         """Whether the outcome may depend on which execution this is."""
         return bool(self._told)
 
+    def note_read(self) -> None:
+        """The task has read its identity, where it ran."""
+        self._told.add("elsewhere")
+
+    def sent_json(self) -> dict[str, Any]:
+        """The wire form, for a carrier that tells by ``note_read`` whether the task has read its identity there."""
+        told = set(self._told)
+        form = self.to_json()
+        self._told.intersection_update(told)
+        return form
+
     def fork_carrier(self, on_progress: Progress | None = None) -> Flow:
         """A detached flow, which remembers in the same place."""
         fork = super().fork_carrier(on_progress)

@@ -130,6 +130,27 @@ async def test_goto_delay_and_deletions_are_taken_over_and_the_ttl_ends(running:
         assert RAN["work"] == 2
 
 
+def in_child(flow: Flow) -> None:
+    print("from a child")
+    flow["n"] = flow["n"] + 1
+
+
+def reads_in_child(flow: Flow) -> None:
+    flow["me"] = flow.key
+
+
+@pytest.mark.parametrize("database", ["memory"], indirect=True)
+async def test_in_another_process(running: Running) -> None:
+    host = LocalHost(executors={"pool": 1})
+    async with running(host=host, capture_output=True) as engine:
+        for work, expected in ((in_child, True), (reads_in_child, False)):
+            for cached in (False, expected):
+                flow = await ran(engine, single(work, executor="pool"), {"n": 1})
+                assert at(await flow.history(), "Work").cached is cached
+                assert [line.text for line in await flow.logs()] == ["from a child"] * expected
+    await host.aclose()
+
+
 async def test_what_was_said_and_shown_is_taken_over(engine: Engine) -> None:
     RAN.clear()
     engine._settings.capture_output = True

@@ -195,3 +195,20 @@ def test_a_branch_with_a_waiting_caller_is_open() -> None:
     plan = planned(tree(*steps, flows=[flow(2, caller=caller)]), 11, answered={3: [2]})
     assert roles(plan) == {1: "kept", 2: "kept", 3: "waiting", 11: "again"}
     assert plan.parts[1].counts == Counts(2, 1, 0)
+
+
+# ---------------------------------------------------------------- flows that have not ended
+
+
+def live(*steps: OldStep) -> Tree:
+    return Tree([flow(1, status=Status.RUNNING)], steps)
+
+
+def test_what_has_not_ended_beside_a_live_target_runs_anew() -> None:
+    steps = changed(fan_out(4, fan_in=False), s3=Status.RUNNING, s4=Status.INTERRUPTED, s5=Status.PENDING)
+    plan = planned(live(*steps), 2, answered={4: [0, 0]})
+    assert roles(plan) == {1: "kept", 2: "again", 3: "again", 4: "again", 5: "again"}
+    assert [plan.parts[number].answers for number in (3, 4, 5)] == [0, 2, 0]
+    assert plan.parts[1].counts == Counts(4, 0, 0)
+    assert roles(planned(live(*steps), 1)) == {1: "again"}
+    assert roles(planned(live(*steps), 4, target=Target(Role.AGAIN, 1), answered={4: [0, 0]}))[4] == "again"
