@@ -65,6 +65,7 @@ class FlowRecord:
     name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)  # those of the root, as last read
     breakpoints: Breakpoints | None = None  # as last read
+    hook: str = ""  # the event by which a hook has made the root flow
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,15 @@ from dwarf.engine.config import (
     Timing,
     check_codec,
     check_default_priority,
+    check_hooks,
     check_time_budget,
     read_settings,
 )
 from dwarf.engine.observing import Telemetry
 from dwarf.engine.output import Echo
 from dwarf.engine.peers import Peers
-from dwarf.engine.replica import Clock, Replica, Shared
+from dwarf.engine.plans import Frozen
+from dwarf.engine.replica import Clock, Replica, Shared, load_graph
 from dwarf.engine.serving import listening
 from dwarf.errors import ConfigError, EngineClosed, FlowNotFound, InvalidRequest, StateConflict, StorageError
 from dwarf.storage.database import Database
@@ -34,6 +36,7 @@ from dwarf.storage.failures import Unavailable
 from dwarf.storage.opening import open_database
 from dwarf.workflow import capture
 from dwarf.workflow.durations import Seconds, to_ms
+from dwarf.workflow.graph import Graph
 from dwarf.workflow.host import Host, complete, overrides
 
 _UNSET: Any = object()
@@ -61,6 +64,7 @@ class EngineBase:
         timing: Timing | None = None,
         max_depth: int | None = DEFAULT_MAX_DEPTH,
         capture_output: bool = False,
+        hooks: Mapping[str, str | Graph] | None = None,
         logger: Logger | None = None,
         meter_provider: Any = None,
         tracer_provider: Any = None,
@@ -82,6 +86,7 @@ class EngineBase:
             max_depth=max_depth,
             capture_output=capture_output,
         )
+        self._hooks = check_hooks(hooks)
         self._codec = check_codec(codec)
         self._telemetry = Telemetry(logger, meter_provider, tracer_provider)
         self._census: Census | None = None
@@ -160,10 +165,16 @@ class EngineBase:
         replica = Replica(shared, shard.index, self._database(shard, self._clock))
         try:
             await replica.start()
+            if self._hooks is not None:
+                await replica.set_hooks({event: await self._hook(shared, each) for event, each in self._hooks.items()})
         except BaseException:
             await replica.abort()
             raise
         return replica
+
+    async def _hook(self, shared: Shared, workflow: str | Graph) -> tuple[str, Frozen]:
+        url, graph = await load_graph(self._host, workflow, {})
+        return url, shared.plans.freeze(graph)
 
     async def _await_shard(self, shared: Shared, shard: Shard) -> None:
         """Open a shard that was away at the start, once it is there. The others run meanwhile."""

@@ -304,7 +304,7 @@ class Committer:
         results: Results = {}
         # asked once: ids are used up while the statements of this are under way
         short = [(source, wanted) for source in self._ids if (wanted := source.wanted())]
-        last = not short and seams.active is None
+        last = not short and seams.active is None and not self._writer.hooks
         saying = [job for job in group if isinstance(job, SayJob) or (isinstance(job, DecisionJob) and job.said)]
         acting: list[Job] = [job for job in group if not isinstance(job, SayJob)] if saying else group
         if self._is_plain(acting):
@@ -330,7 +330,9 @@ class Committer:
                 plain = isinstance(job, CreateJob) and not job.again and self._is_plain_flow(job.flow)
             if not plain:
                 return False
-        return True
+        if "completed" not in self._writer.hooks:
+            return True
+        return not any(isinstance(job, DecisionJob) and _ends_flow(job) for job in group)  # a hook's flow begins then
 
     def _is_plain_flow(self, flow: NewFlow) -> bool:
         return flow.idempotency_key is None and flow.record.graph_hash in self._known_graphs

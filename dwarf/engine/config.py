@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from dwarf.errors import ConfigError, InvalidRequest
+from dwarf.storage.hooks import EVENTS
 from dwarf.storage.payloads.coding import Codec as Codec
 from dwarf.workflow.durations import Seconds, to_ms
+from dwarf.workflow.graph import Graph
 from dwarf.workflow.status import Status
 
 Durability: TypeAlias = Literal["full", "relaxed"]
@@ -172,6 +174,20 @@ def check_time_budget(value: Seconds) -> int:
     if milliseconds < 1 or milliseconds > MAX_INT32 or _below_a_millisecond(value):
         raise InvalidRequest("time_budget must be at least a millisecond and at most 24 days")
     return milliseconds
+
+
+def check_hooks(hooks: object) -> dict[str, str | Graph] | None:
+    """Workflows by the events that they are created at. ConfigError."""
+    if hooks is None:
+        return None
+    if not isinstance(hooks, Mapping):
+        raise ConfigError(f"hooks are a mapping from events to workflows, not {type(hooks).__name__}")
+    for event, workflow in hooks.items():
+        if event not in EVENTS:
+            raise ConfigError(f"there is no event {event!r} for a hook: it is one of {', '.join(EVENTS)}")
+        if not isinstance(workflow, (str, Graph)) or not workflow:
+            raise ConfigError(f"the hook for {event!r} is a Graph or the name of one, not {workflow!r}")
+    return dict(hooks)
 
 
 def check_codec(codec: Codec | None) -> Codec | None:

@@ -55,7 +55,9 @@ class Engine(Overview):
     so that one which kills its process does not take others along. ``max_depth`` is how many steps a flow may have
     on one path before it fails, None for no limit; the width of fan-outs does not count. ``capture_output``: what tasks
     print, log and warn is kept with their steps, see FlowHandle.logs, and goes on to where it would have gone.
-    ConfigError names a setting that is wrong.
+    ``hooks`` are workflows by event ("interrupted", "failed", "completed", "cancelled"): a flow of the workflow is
+    created in the transaction of each event, whichever engine writes it. They are kept in the database; an empty
+    mapping removes them. ConfigError names a setting that is wrong.
     """
 
     # ------------------------------------------------------------------ flows

@@ -138,7 +138,7 @@ class FlowHandle(Awaitable[Outcome]):
         if result:
             self._fresh = generation
         if replica.knows_points:
-            await replica.read_points()  # a cohort may have been let go on
+            await replica.read_news()  # a cohort may have been let go on
 
     async def cancel(self, reason: str = "") -> None:
         """Cancel the flow with everything under it. A task that runs is not stopped; its result is discarded.
@@ -209,7 +209,7 @@ class FlowHandle(Awaitable[Outcome]):
         second = None if after is None else read_nodes(after, "after")
         plan_of = replica.plans.plan_of
         await replica.committer.call(lambda effects: change_breakpoints(key, first, second, effects, plan_of))
-        await replica.read_points()
+        await replica.read_news()
 
     async def summary(self) -> FlowSummary:
         """The flow as lists show it: its name and tags, its workflow, where it is."""

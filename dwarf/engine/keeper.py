@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 QUICKEST_LOOK_S = 0.05
 SLOWEST_LOOK_S = 0.25
-POINTS_S = 2.0  # how late the breakpoints that another process sets may be known here
+NEWS_S = 2.0  # how late the hooks and breakpoints that another process sets may be known here
 ANYWAY_S = 1.0  # a signal inside this process that was lost is made up for within this time
 
 
@@ -59,7 +59,7 @@ class Keeper:
             asyncio.create_task(self._every(to_ms(timing.recovery, "recovery") / 1000, self._recover)),
             asyncio.create_task(self._every(to_ms(timing.reap, "reap") / 1000, partial(reap, self._replica))),
             asyncio.create_task(self._every(SLOWEST_LOOK_S, self.strays.look)),
-            asyncio.create_task(self._every(POINTS_S, self._replica.read_points)),
+            asyncio.create_task(self._every(NEWS_S, self._replica.read_news)),
             asyncio.create_task(self._look_around(), name="dwarf-lookout"),
         ]
 

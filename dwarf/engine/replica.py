@@ -37,8 +37,9 @@ from dwarf.engine.wiring import WiringCheck
 from dwarf.errors import ConfigError, GraphNotFound
 from dwarf.storage.breakpoints import read_changed
 from dwarf.storage.database import Database
-from dwarf.storage.effects import Stop, Writer
+from dwarf.storage.effects import Hook, Stop, Writer
 from dwarf.storage.failures import FileGone, Unavailable
+from dwarf.storage.hooks import put_hooks, read_hooks
 from dwarf.workflow.digests import CODE_LENGTH
 from dwarf.workflow.durations import to_ms
 from dwarf.workflow.flow import Flow
@@ -143,8 +144,26 @@ class Replica:
         self.knows_points = self.knows_points or flow.breakpoints is not None
         return changed or flow.breakpoints
 
-    async def read_points(self) -> None:
-        """Learn which breakpoints were changed."""
+    async def set_hooks(self, wanted: Mapping[str, tuple[str, Frozen]]) -> None:
+        """Keep these hooks in the database, and no others: by event, each with its workflow's URL and graph."""
+        settings = self.settings
+        rows = [
+            Hook(
+                event=event,
+                workflow_url=url,
+                graph_hash=frozen.graph_hash,
+                priority=settings.default_priority,
+                time_budget_ms=settings.time_budget_ms,
+            )
+            for event, (url, frozen) in sorted(wanted.items())
+        ]
+        bodies = {frozen.graph_hash: frozen.body for _, frozen in wanted.values()}
+        await self.committer.call(lambda effects: put_hooks(rows, bodies, effects))
+        await self.read_news()
+
+    async def read_news(self) -> None:
+        """Learn what others have set: hooks, and breakpoints that were changed."""
+        self.writer.hooks = await self.database.read(read_hooks)
         since = self._points_since
         found, self._points_since = await self.database.read(lambda: read_changed(since))
         self._points |= found
@@ -170,6 +189,7 @@ class Replica:
             means=Means(self.step_ids.take, new_token, no_room),
             plan_of=self.plans.plan_of,
             suspect_at=self.settings.suspect_at,
+            next_flow_id=self.flow_ids.take,
         )
         self.pauses = [to_ms(pause, "retry_ladder") / 1000 for pause in self.settings.timing.retry_ladder]
         self.committer = Committer(self.database, self.writer, (self.flow_ids, self.step_ids), self, self.pauses)
@@ -183,6 +203,7 @@ class Replica:
         await self.membership.enter()
         await self.knowledge.enter()
         await self.committer.reserve(1)
+        await self.read_news()
         await self.membership.settle()
         await self.keeper.take_back({self.engine_id} if proves_dead else set())
         await self.keeper.rebase()
@@ -351,8 +372,7 @@ class Replica:
         extras: Extras = NO_EXTRAS,
     ) -> NewFlow:
         """A new flow, ready to be inserted. Ids must be at hand."""
-        flow_id, token = self.flow_ids.take(), new_token()
-        thread_id, thread_token = thread or (flow_id, token)
+        flow_id, token = own = self.flow_ids.take(), new_token()
         record = FlowRecord(
             shard=self.shard,
             flow_id=flow_id,
@@ -368,16 +388,17 @@ class Replica:
             fairness_key=fairness_key,
             fairness_weight=fairness_weight,
             time_budget_ms=time_budget_ms,
-            thread_id=thread_id,
-            thread_token=thread_token,
+            thread_id=(thread or own)[0],
+            thread_token=(thread or own)[1],
             delete_on_completion=delete_on_completion,
             scheduled_at=caller.flow.scheduled_at if caller else scheduled_at,
             name=extras.name,
             tags=caller.flow.tags if caller else extras.tags,
-            breakpoints=Breakpoints().changed(extras.before, extras.after) if extras.before or extras.after else None,
+            hook=caller.flow.hook if caller else "",
+            breakpoints=_points_of(extras),
         )
-        means = Means(self.step_ids.take, new_token, no_room)
-        entry = first_step(record, initial, caller.depth + 1 if caller else 1, means)
+        depth = caller.depth + 1 if caller else 1
+        entry = first_step(record, initial, depth, Means(self.step_ids.take, new_token, no_room))
         entry.not_before = extras.start_at
         flow = NewFlow(
             record=record,
@@ -413,6 +434,11 @@ def _join(groups: dict[int, set[asyncio.Event]], root: int, event: asyncio.Event
             del groups[root]
 
     return stop
+
+
+def _points_of(extras: Extras) -> Breakpoints | None:
+    given = extras.before or extras.after
+    return Breakpoints().changed(extras.before, extras.after) if given else None
 
 
 async def load_graph(host: BaseHost, workflow: str | Graph, baggage: Mapping[str, Any]) -> tuple[str, Graph]:

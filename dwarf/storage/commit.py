@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, select
 
+from dwarf.core.breakpoints import is_breakpoint
 from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain
 from dwarf.core.records import NewStep
 from dwarf.storage.caching import kept_row
@@ -18,6 +19,7 @@ from dwarf.storage.deleting import drop_flows
 from dwarf.storage.effects import Effects, Stop
 from dwarf.storage.ending import complete_flows, fail_flow
 from dwarf.storage.expressions import ZERO, in_ids
+from dwarf.storage.hooks import on_question
 from dwarf.storage.outcomes import count_payloads, own_row, write_own_rows
 from dwarf.storage.script import Fetch, Landing, Script, Statement, UpdateEach
 from dwarf.storage.tables import flows
@@ -114,6 +116,8 @@ def _consequences(decision: Decision, effects: Effects) -> Script[None]:
         case Ask():
             effects.work_due = effects.work_due or decision.timeout_ms is not None
             yield from interrupt_upward(flow, effects)
+            if effects.writer.hooks and not is_breakpoint(decision.key):
+                yield from on_question(decision, effects)
         case Call():
             effects.graphs.setdefault(decision.child.record.graph_hash, decision.child.graph_body)
             effects.add_flow(decision.child)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from sqlalchemy import bindparam, update
 
@@ -37,6 +37,16 @@ LINK_MEMBERS = Statement(
 )
 
 
+class Hook(NamedTuple):
+    """A workflow of which a flow is created at each event of a kind."""
+
+    event: str
+    workflow_url: str
+    graph_hash: str
+    priority: int
+    time_budget_ms: int
+
+
 @dataclass(slots=True)
 class Writer:
     """Who writes: a replica on one shard, whose id may change, and what its decisions take from outside.
@@ -50,6 +60,8 @@ class Writer:
     means: Means
     plan_of: PlanOf
     suspect_at: int
+    next_flow_id: Callable[[], int]
+    hooks: Mapping[str, Hook] = field(default_factory=dict)  # by event, as last read
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from dwarf.core.records import FlowRecord, Member, Spawn, State, StepRecord
 from dwarf.storage.claims import LEASE, ClaimedRow
 from dwarf.storage.effects import Effects
 from dwarf.storage.expressions import flag_is, in_ids, of_row, status_is
+from dwarf.storage.hooks import on_end
 from dwarf.storage.named import columns
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import object_text, read_object, restore
@@ -192,6 +193,8 @@ def _ended(ended: Sequence[Ended], effects: Effects) -> Script[None]:
     told: dict[int, Ended] = {}
     for one in ended:
         effects.stopped(one.flow, one.status, one.final_state, one.error)
+        if effects.writer.hooks:
+            yield from on_end(one.flow, one.status, one.error, effects)
         if one.flow.parent_step_id and one.status is not Status.CANCELLED:
             told.setdefault(one.flow.parent_step_id, one)
     if told:

@@ -81,7 +81,7 @@ INSERT_FLOW = Statement(
         }
     ),
 )
-_SELDOM = ("scheduled_at", "name", "tags", "breakpoints")
+_SELDOM = ("scheduled_at", "name", "tags", "breakpoints", "hook")
 INSERT_WHOLE_FLOW = Statement(
     "insert_whole_flow",
     insert(flows).values(
@@ -206,6 +206,7 @@ def insert_flows(new: Sequence[NewFlow], now: int, engine_id: int) -> list[Inser
         has_rows = bool(record.name or record.tags)  # the column says so where the flow is removed
         told_tags = object_text(record.tags) if has_rows else None
         row.update(scheduled_at=record.scheduled_at, name=record.name, tags=told_tags)
+        row["hook"] = record.hook
         row["breakpoints"] = object_text(record.breakpoints.to_json()) if record.breakpoints else None
     told = [
         row
@@ -217,7 +218,7 @@ def insert_flows(new: Sequence[NewFlow], now: int, engine_id: int) -> list[Inser
 
 
 def _has_more(record: FlowRecord) -> bool:
-    return bool(record.scheduled_at or record.name or record.tags or record.breakpoints)
+    return bool(record.scheduled_at or record.name or record.tags or record.breakpoints or record.hook)
 
 
 def tag_rows(flow_id: int, name: str, given: Mapping[str, str], created_at: int) -> list[dict[str, Any]]:
@@ -284,6 +285,7 @@ class FlowRow(NamedTuple):
     name: str
     tags: str | None
     breakpoints: str | None
+    hook: str
 
     def record(self, shard: int, plan: Plan) -> FlowRecord:
         """The flow, with its graph."""
@@ -311,6 +313,7 @@ class FlowRow(NamedTuple):
             scheduled_at=self.scheduled_at,
             name=self.name,
             tags=read_object(self.tags),
+            hook=self.hook,
             breakpoints=Breakpoints.from_json(read_object(self.breakpoints)) if self.breakpoints else None,
         )
 

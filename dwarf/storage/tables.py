@@ -159,6 +159,7 @@ flows = Table(
     _string("name", 256, since=2),  # for people
     _payload("tags", since=2),  # an object of texts; in the row of a child as they were when it was called
     _payload("breakpoints", since=2),  # of a root flow
+    _string("hook", 16, since=2),  # the event by which a hook has made the root flow
     Index("dwarf_flows_root", "root_flow_id"),
     Index("dwarf_flows_parent", "parent_step_id", **_partial("parent_step_id > 0")),
     # newest first: of the roots or of one parent, of all, by status, by workflow
@@ -275,6 +276,18 @@ breakpoints = Table(
     _id("flow_id", primary_key=True, autoincrement=False),
     _big("changed_at"),  # lately: engines that run the flow look here
     _payload("body", since=2),
+    info={"since": 2},
+    **_MYSQL,
+)
+
+hooks = Table(
+    "dwarf_hooks",
+    metadata,
+    Column("event", _unicode(16), primary_key=True),
+    _string("workflow_url", 512, None),
+    _string("graph_hash", 64, None),
+    _int("priority", "100"),
+    _int("time_budget_ms"),
     info={"since": 2},
     **_MYSQL,
 )

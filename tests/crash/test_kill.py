@@ -168,3 +168,19 @@ async def test_killed_in_an_operation(site: Site, seam: str, operation: str) -> 
     assert outcome["status"] == ("completed" if operation == "resume" else "cancelled")
     await second.ask("check")
     await second.close()
+
+
+@pytest.mark.parametrize("seam", ["commit:complete", "afterCommit:complete"])
+async def test_a_hook_is_once_for_the_end_of_a_flow_though_its_process_is_killed(site: Site, seam: str) -> None:
+    first = await site.start(hooks={"completed": "steps"}, freeze=seam)
+    key = await first.ask("create", workflow="steps", state={})
+    await first.frozen(seam)
+    await first.kill()
+    second = await site.start()  # without the setting
+    assert (await finished_at_once(second, key))["status"] == "completed"
+    await second.until(
+        lambda: site.rows("SELECT status, hook FROM dwarf_flows WHERE hook <> ''") == [("completed",) * 2]
+    )
+    await second.ask("check")
+    await second.close()
+    assert site.rows("SELECT COUNT(*) FROM dwarf_flows") == [(2,)]

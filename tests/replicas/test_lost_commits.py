@@ -185,3 +185,25 @@ async def test_many_are_lost(proxy: Proxy, running: Running, arrives: bool) -> N
             nodes = Counter(step.node for step in await flow.history())
             assert nodes == {"Split": 1, "A": 1, "B": 1, "C": 1, "Join": 1}
     assert proxy.lost > 3
+
+
+async def test_a_hook_is_once_for_each_end(proxy: Proxy, running: Running, arrives: bool) -> None:
+    gate, told = Gate(), list[str]()
+
+    async def work() -> None:
+        await gate.wait()
+
+    async def tell(event: str, flow: Flow) -> None:
+        told.append(f"{event} {flow['flow']}")
+
+    hook = Graph("tell").add_node("Tell", tell).add_transition("Tell", END)
+    async with running(timing=SOON, hooks={"completed": hook}) as engine:
+        flow = await engine.create(Graph("g").add_node("Work", work).add_transition("Work", END))
+        await gate.reached()
+        proxy.lose(finishing, arrives=arrives)
+        gate.open()
+        assert (await flow.outcome(timeout=PATIENCE_S)).status is Status.COMPLETED
+        for found in [found async for found in engine.flows(workflow_name="tell")]:
+            await engine.flow(found.flow_key).outcome(timeout=PATIENCE_S)
+    assert proxy.lost == 1
+    assert told == [f"completed {flow.key}"]

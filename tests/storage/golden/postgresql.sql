@@ -1,5 +1,9 @@
 -- postgresql: every statement as it is sent. Written by: python -m tests.storage.write_golden
 
+-- all_hooks
+SELECT dwarf_hooks.event, dwarf_hooks.workflow_url, dwarf_hooks.graph_hash, dwarf_hooks.priority, dwarf_hooks.time_budget_ms
+FROM dwarf_hooks ORDER BY dwarf_hooks.event;
+
 -- all_replicas
 SELECT dwarf_replicas.engine_id, dwarf_replicas.nonce, dwarf_replicas.seen_at, dwarf_replicas.beats, dwarf_replicas.dead, dwarf_replicas.lock_key, dwarf_replicas.server, dwarf_replicas.direct
 FROM dwarf_replicas;
@@ -80,7 +84,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_steps.parked + 0) = 1 AND (dwarf_steps.status || '') IN ('running', 'interrupted');
 
 -- callers_whole
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_1, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_steps.called
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_1, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook, dwarf_steps.called
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_steps.step_id = ANY(CAST($1 AS BIGINT[])) AND (dwarf_steps.parked + 0) = 1 AND (dwarf_steps.status || '') IN ('running', 'interrupted');
 
@@ -91,7 +95,7 @@ UPDATE dwarf_flows SET status='cancelled', updated_at=$1::BIGINT WHERE dwarf_flo
 UPDATE dwarf_steps SET status='cancelled', interrupt_deadline=0, parked=0, updated_at=$1::BIGINT WHERE dwarf_steps.flow_id = ANY(CAST($2 AS BIGINT[])) AND dwarf_steps.status IN ('pending', 'running', 'interrupted');
 
 -- cancel_target
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = $1::BIGINT;
 
@@ -117,7 +121,7 @@ WHERE dwarf_flows.parent_step_id = $1::BIGINT AND dwarf_flows.parent_step_id > 0
 UPDATE dwarf_steps SET status='running', lease_expires=($1::BIGINT + dwarf_steps.time_budget_ms + $2::BIGINT), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=$3::BIGINT, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN $1::BIGINT ELSE dwarf_steps.started_at END, updated_at=$1::BIGINT, waited_us=CASE WHEN (dwarf_steps.not_before < $1::BIGINT) THEN dwarf_steps.waited_us + ($1::BIGINT - dwarf_steps.not_before) * 1000 ELSE dwarf_steps.waited_us END WHERE dwarf_steps.step_id = ANY(CAST($4 AS BIGINT[])) AND (dwarf_steps.status || '') = 'pending' AND (dwarf_steps.parked + 0) = 0 AND (dwarf_steps.asleep + 0) = 0 AND dwarf_steps.lease_expires <= $1::BIGINT RETURNING dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at;
 
 -- claimed_flows
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ANY(CAST($1 AS BIGINT[]));
 
@@ -128,7 +132,7 @@ UPDATE dwarf_steps SET status=$1::VARCHAR, parked=0, updated_at=$2::BIGINT WHERE
 INSERT INTO dwarf_displays (display_id, step_id, flow_id, slot, attempt, run, number, shown_at, written_at, name, data) VALUES ($1::BIGINT, $2::BIGINT, $3::BIGINT, $4::VARCHAR, $5::INTEGER, $6::INTEGER, $7::INTEGER, $8::BIGINT, $9::BIGINT, $10::VARCHAR, $11::VARCHAR);
 
 -- copy_flow
-INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags, breakpoints) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::INTEGER, $17::VARCHAR, $18::FLOAT(53), $19::INTEGER, $20::BIGINT, $21::VARCHAR, $22::VARCHAR, $23::BIGINT, $24::BIGINT, $25::BIGINT, $26::VARCHAR, $27::VARCHAR, $28::VARCHAR, $29::VARCHAR, $30::BIGINT, $31::VARCHAR, $32::VARCHAR, $33::VARCHAR);
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags, breakpoints, hook) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::INTEGER, $17::VARCHAR, $18::FLOAT(53), $19::INTEGER, $20::BIGINT, $21::VARCHAR, $22::VARCHAR, $23::BIGINT, $24::BIGINT, $25::BIGINT, $26::VARCHAR, $27::VARCHAR, $28::VARCHAR, $29::VARCHAR, $30::BIGINT, $31::VARCHAR, $32::VARCHAR, $33::VARCHAR, $34::VARCHAR);
 
 -- copy_output
 INSERT INTO dwarf_output (step_id, run, part, flow_id, attempt, is_stream, first_line, line_count, began_at, written_at, name, body) VALUES ($1::BIGINT, $2::INTEGER, $3::INTEGER, $4::BIGINT, $5::INTEGER, $6::SMALLINT, $7::INTEGER, $8::INTEGER, $9::BIGINT, $10::BIGINT, $11::VARCHAR, $12::VARCHAR);
@@ -170,6 +174,9 @@ FROM dwarf_steps GROUP BY dwarf_steps.status ORDER BY dwarf_steps.status;
 SELECT dwarf_facts.value
 FROM dwarf_facts
 WHERE dwarf_facts.name = $1::VARCHAR;
+
+-- delete_hooks
+DELETE FROM dwarf_hooks;
 
 -- delete_schedule
 DELETE FROM dwarf_schedules WHERE dwarf_schedules.name = $1::VARCHAR;
@@ -274,6 +281,12 @@ UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR
 
 -- fail_step_warning
 UPDATE dwarf_steps SET status='failed', updated_at=$1::BIGINT, error=$2::VARCHAR, traceback=$3::VARCHAR, warnings=$4::VARCHAR, ran_us=(dwarf_steps.ran_us + $5::BIGINT), waited_us=(dwarf_steps.waited_us + $6::BIGINT), code=$7::VARCHAR WHERE dwarf_steps.step_id = $8::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $9::BIGINT;
+
+-- failed_step_of_flow
+SELECT dwarf_steps.step_id, dwarf_steps.token, dwarf_steps.node
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = $1::BIGINT AND dwarf_steps.status = 'failed' ORDER BY dwarf_steps.updated_at DESC, dwarf_steps.step_id DESC
+ LIMIT $2::INTEGER;
 
 -- find_cached
 SELECT dwarf_cache.cache_key, dwarf_cache.step_id, dwarf_cache.delay_ms, dwarf_cache.made_at, dwarf_steps.token, dwarf_steps.route, dwarf_steps.changes, (SELECT count(*) AS count_1
@@ -470,6 +483,9 @@ INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash
 -- insert_graph
 INSERT INTO dwarf_graphs (graph_hash, body) VALUES ($1::VARCHAR, $2::VARCHAR);
 
+-- insert_hook
+INSERT INTO dwarf_hooks (event, workflow_url, graph_hash, priority, time_budget_ms) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::INTEGER, $5::INTEGER);
+
 -- insert_output
 INSERT INTO dwarf_output (step_id, run, part, flow_id, attempt, is_stream, first_line, line_count, began_at, written_at, name, body) VALUES ($1::BIGINT, $2::INTEGER, $3::INTEGER, $4::BIGINT, $5::INTEGER, $6::SMALLINT, $7::INTEGER, $8::INTEGER, $9::BIGINT, $10::BIGINT, $11::VARCHAR, $12::VARCHAR);
 
@@ -486,7 +502,7 @@ INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status,
 INSERT INTO dwarf_tags (flow_id, name, value, created_at) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::BIGINT);
 
 -- insert_whole_flow
-INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags, breakpoints) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::VARCHAR, $17::FLOAT(53), $18::INTEGER, $19::BIGINT, $20::VARCHAR, $21::VARCHAR, $22::BIGINT, $23::BIGINT, $24::BIGINT, '', '', $25::VARCHAR, '', $26::BIGINT, $27::VARCHAR, $28::VARCHAR, $29::VARCHAR);
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags, breakpoints, hook) VALUES ($1::BIGINT, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::BIGINT, $8::BIGINT, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::VARCHAR, $13::VARCHAR, $14::SMALLINT, $15::INTEGER, $16::VARCHAR, $17::FLOAT(53), $18::INTEGER, $19::BIGINT, $20::VARCHAR, $21::VARCHAR, $22::BIGINT, $23::BIGINT, $24::BIGINT, '', '', $25::VARCHAR, '', $26::BIGINT, $27::VARCHAR, $28::VARCHAR, $29::VARCHAR, $30::VARCHAR);
 
 -- interrupt_caller
 UPDATE dwarf_steps SET status='interrupted', updated_at=$1::BIGINT WHERE dwarf_steps.step_id = $2::BIGINT AND (dwarf_steps.parked + 0) = 1 AND (dwarf_steps.status || '') = 'running';
@@ -1126,7 +1142,7 @@ WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[])) AND dwarf_steps.statu
  LIMIT $2::INTEGER;
 
 -- live_tree
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_flows.status IN ('running', 'interrupted');
 
@@ -1226,7 +1242,7 @@ WHERE dwarf_flows.root_flow_id = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf
  LIMIT $2::INTEGER;
 
 -- oldest_waiting_whole
-SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = $1::BIGINT
 WHERE dwarf_steps.step_id = (SELECT steps_below.step_id
 FROM dwarf_steps AS steps_below JOIN dwarf_flows AS flows_below ON flows_below.flow_id = steps_below.flow_id
@@ -1249,12 +1265,12 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id J
 WHERE dwarf_steps.step_id = $2::BIGINT AND (dwarf_flows.root_flow_id + 0) = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- one_waiting_whole
-SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = $1::BIGINT
 WHERE dwarf_steps.step_id = $2::BIGINT AND (dwarf_flows.root_flow_id + 0) = $1::BIGINT AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- origin_flows
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, CASE WHEN (EXISTS (SELECT *
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook, CASE WHEN (EXISTS (SELECT *
 FROM dwarf_output
 WHERE dwarf_output.flow_id = dwarf_flows.flow_id)) THEN $1::INTEGER ELSE $2::INTEGER END AS says, CASE WHEN (EXISTS (SELECT *
 FROM dwarf_displays
@@ -1424,6 +1440,11 @@ SELECT dwarf_flows.root_flow_id
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = $1::BIGINT;
 
+-- root_of_event
+SELECT dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.name, dwarf_flows.tags
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = $1::BIGINT;
+
 -- roots_and_live_below
 SELECT dwarf_flows.flow_id, dwarf_flows.workflow_url, dwarf_flows.token
 FROM dwarf_flows
@@ -1567,7 +1588,7 @@ UPDATE dwarf_steps SET status='pending', attempt=$1::INTEGER, not_before=$2::BIG
 UPDATE dwarf_steps SET status='pending', attempt=$1::INTEGER, not_before=$2::BIGINT, asleep=$3::SMALLINT, lease_expires=0, updated_at=$4::BIGINT, progress='', error=$5::VARCHAR, traceback=$6::VARCHAR, warnings=$7::VARCHAR, ran_us=(dwarf_steps.ran_us + $8::BIGINT), waited_us=(dwarf_steps.waited_us + $9::BIGINT), code=$10::VARCHAR WHERE dwarf_steps.step_id = $11::BIGINT AND (dwarf_steps.status || '') = 'running' AND (dwarf_steps.parked + 0) = 0 AND dwarf_steps.lease_seq = $12::BIGINT;
 
 -- turn_to_continue
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.final_state
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook, dwarf_flows.final_state
 FROM dwarf_flows
 WHERE dwarf_flows.thread_id = $1::BIGINT AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.forked_from_step = 0 AND dwarf_flows.delete_after_ms = 0 ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT $2::INTEGER;

@@ -1,5 +1,9 @@
 -- sqlite: every statement as it is sent. Written by: python -m tests.storage.write_golden
 
+-- all_hooks
+SELECT dwarf_hooks.event, dwarf_hooks.workflow_url, dwarf_hooks.graph_hash, dwarf_hooks.priority, dwarf_hooks.time_budget_ms
+FROM dwarf_hooks ORDER BY dwarf_hooks.event;
+
 -- all_replicas
 SELECT dwarf_replicas.engine_id, dwarf_replicas.nonce, dwarf_replicas.seen_at, dwarf_replicas.beats, dwarf_replicas.dead, dwarf_replicas.lock_key, dwarf_replicas.server, dwarf_replicas.direct
 FROM dwarf_replicas;
@@ -80,7 +84,7 @@ FROM dwarf_steps
 WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
 
 -- callers_whole
-SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_1, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_steps.called
+SELECT dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_1, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook, dwarf_steps.called
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id
 WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.parked = 1 AND dwarf_steps.status IN ('running', 'interrupted');
 
@@ -91,7 +95,7 @@ UPDATE dwarf_flows SET status='cancelled', updated_at=? WHERE dwarf_flows.flow_i
 UPDATE dwarf_steps SET status='cancelled', interrupt_deadline=0, parked=0, updated_at=? WHERE dwarf_steps.flow_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status IN ('pending', 'running', 'interrupted');
 
 -- cancel_target
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ?;
 
@@ -117,7 +121,7 @@ WHERE dwarf_flows.parent_step_id = ? AND dwarf_flows.parent_step_id > 0;
 UPDATE dwarf_steps SET status='running', lease_expires=(? + dwarf_steps.time_budget_ms + ?), lease_seq=(dwarf_steps.lease_seq + 1), engine_id=?, started_at=CASE WHEN (dwarf_steps.started_at = 0) THEN ? ELSE dwarf_steps.started_at END, updated_at=?, waited_us=CASE WHEN (dwarf_steps.not_before < ?) THEN dwarf_steps.waited_us + (? - dwarf_steps.not_before) * 1000 ELSE dwarf_steps.waited_us END WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.lease_expires <= ? RETURNING step_id, flow_id, token, node, depth, state, refs, changes, attempt, lineage_id, ordinal, answers, lease_seq, created_at, crashes, started_at;
 
 -- claimed_flows
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id IN (SELECT value FROM json_each(?));
 
@@ -128,7 +132,7 @@ UPDATE dwarf_steps SET status=?, parked=0, updated_at=? WHERE dwarf_steps.step_i
 INSERT INTO dwarf_displays (display_id, step_id, flow_id, slot, attempt, run, number, shown_at, written_at, name, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- copy_flow
-INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags, breakpoints) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, delete_after_ms, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags, breakpoints, hook) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- copy_output
 INSERT INTO dwarf_output (step_id, run, part, flow_id, attempt, is_stream, first_line, line_count, began_at, written_at, name, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
@@ -170,6 +174,9 @@ FROM dwarf_steps GROUP BY dwarf_steps.status ORDER BY dwarf_steps.status;
 SELECT dwarf_facts.value
 FROM dwarf_facts
 WHERE dwarf_facts.name = ?;
+
+-- delete_hooks
+DELETE FROM dwarf_hooks;
 
 -- delete_schedule
 DELETE FROM dwarf_schedules WHERE dwarf_schedules.name = ?;
@@ -274,6 +281,12 @@ UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, chan
 
 -- fail_step_warning
 UPDATE dwarf_steps SET status='failed', updated_at=?, error=?, traceback=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
+
+-- failed_step_of_flow
+SELECT dwarf_steps.step_id, dwarf_steps.token, dwarf_steps.node
+FROM dwarf_steps
+WHERE dwarf_steps.flow_id = ? AND dwarf_steps.status = 'failed' ORDER BY dwarf_steps.updated_at DESC, dwarf_steps.step_id DESC
+ LIMIT ? OFFSET ?;
 
 -- find_cached
 SELECT dwarf_cache.cache_key, dwarf_cache.step_id, dwarf_cache.delay_ms, dwarf_cache.made_at, dwarf_steps.token, dwarf_steps.route, dwarf_steps.changes, (SELECT count(*) AS count_1
@@ -470,6 +483,9 @@ INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash
 -- insert_graph
 INSERT INTO dwarf_graphs (graph_hash, body) VALUES (?, ?);
 
+-- insert_hook
+INSERT INTO dwarf_hooks (event, workflow_url, graph_hash, priority, time_budget_ms) VALUES (?, ?, ?, ?, ?);
+
 -- insert_output
 INSERT INTO dwarf_output (step_id, run, part, flow_id, attempt, is_stream, first_line, line_count, began_at, written_at, name, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
@@ -486,7 +502,7 @@ INSERT INTO dwarf_steps (step_id, flow_id, token, depth, node, task_url, status,
 INSERT INTO dwarf_tags (flow_id, name, value, created_at) VALUES (?, ?, ?, ?);
 
 -- insert_whole_flow
-INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags, breakpoints) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, '', ?, ?, ?, ?);
+INSERT INTO dwarf_flows (flow_id, token, workflow_url, workflow_name, graph_hash, status, parent_flow_id, parent_step_id, root_flow_id, forked_from_step, thread_id, thread_token, trace_parent, delete_on_completion, priority, fairness_key, fairness_weight, time_budget_ms, engine_id, idempotency_key, request_hash, created_at, started_at, updated_at, error, cancel_reason, baggage, final_state, scheduled_at, name, tags, breakpoints, hook) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, '', ?, ?, ?, ?, ?);
 
 -- interrupt_caller
 UPDATE dwarf_steps SET status='interrupted', updated_at=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.parked = 1 AND dwarf_steps.status = 'running';
@@ -1126,7 +1142,7 @@ WHERE dwarf_flows.root_flow_id IN (SELECT value FROM json_each(?)) AND dwarf_ste
  LIMIT ? OFFSET ?;
 
 -- live_tree
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook
 FROM dwarf_flows
 WHERE dwarf_flows.root_flow_id = ? AND dwarf_flows.status IN ('running', 'interrupted');
 
@@ -1226,7 +1242,7 @@ WHERE dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.st
  LIMIT ? OFFSET ?;
 
 -- oldest_waiting_whole
-SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = ?
 WHERE dwarf_steps.step_id = (SELECT steps_below.step_id
 FROM dwarf_steps AS steps_below JOIN dwarf_flows AS flows_below ON flows_below.flow_id = steps_below.flow_id
@@ -1249,12 +1265,12 @@ FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id J
 WHERE dwarf_steps.step_id = ? AND dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- one_waiting_whole
-SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
+SELECT roots.token, roots.parent_flow_id, roots.status, dwarf_steps.step_id, dwarf_steps.flow_id, dwarf_steps.token AS token_1, dwarf_steps.node, dwarf_steps.depth, dwarf_steps.state, dwarf_steps.refs, dwarf_steps.changes, dwarf_steps.attempt, dwarf_steps.lineage_id, dwarf_steps.ordinal, dwarf_steps.answers, dwarf_steps.lease_seq, dwarf_steps.created_at, dwarf_steps.crashes, dwarf_steps.started_at, dwarf_steps.limit_name, dwarf_flows.flow_id AS flow_id_1, dwarf_flows.token AS token_2, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id AS parent_flow_id_1, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at AS created_at_1, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status AS status_1, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook, dwarf_steps.interrupt, dwarf_steps.updated_at AS updated_at_1
 FROM dwarf_steps JOIN dwarf_flows ON dwarf_flows.flow_id = dwarf_steps.flow_id JOIN dwarf_flows AS roots ON roots.flow_id = ?
 WHERE dwarf_steps.step_id = ? AND dwarf_flows.root_flow_id = ? AND dwarf_steps.parked = 0 AND dwarf_steps.status = 'interrupted';
 
 -- origin_flows
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, CASE WHEN (EXISTS (SELECT *
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.workflow_name, dwarf_flows.graph_hash, dwarf_flows.status, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.forked_from_step, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.delete_after_ms, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.engine_id, dwarf_flows.idempotency_key, dwarf_flows.request_hash, dwarf_flows.created_at, dwarf_flows.started_at, dwarf_flows.updated_at, dwarf_flows.error, dwarf_flows.cancel_reason, dwarf_flows.baggage, dwarf_flows.final_state, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook, CASE WHEN (EXISTS (SELECT *
 FROM dwarf_output
 WHERE dwarf_output.flow_id = dwarf_flows.flow_id)) THEN ? ELSE ? END AS says, CASE WHEN (EXISTS (SELECT *
 FROM dwarf_displays
@@ -1424,6 +1440,11 @@ SELECT dwarf_flows.root_flow_id
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ?;
 
+-- root_of_event
+SELECT dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.name, dwarf_flows.tags
+FROM dwarf_flows
+WHERE dwarf_flows.flow_id = ?;
+
 -- roots_and_live_below
 SELECT dwarf_flows.flow_id, dwarf_flows.workflow_url, dwarf_flows.token
 FROM dwarf_flows
@@ -1567,7 +1588,7 @@ UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, leas
 UPDATE dwarf_steps SET status='pending', attempt=?, not_before=?, asleep=?, lease_expires=0, updated_at=?, progress='', error=?, traceback=?, warnings=?, ran_us=(dwarf_steps.ran_us + ?), waited_us=(dwarf_steps.waited_us + ?), code=? WHERE dwarf_steps.step_id = ? AND dwarf_steps.status = 'running' AND dwarf_steps.parked = 0 AND dwarf_steps.lease_seq = ?;
 
 -- turn_to_continue
-SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.final_state
+SELECT dwarf_flows.flow_id, dwarf_flows.token, dwarf_flows.workflow_url, dwarf_flows.graph_hash, dwarf_flows.baggage, dwarf_flows.parent_flow_id, dwarf_flows.parent_step_id, dwarf_flows.root_flow_id, dwarf_flows.priority, dwarf_flows.fairness_key, dwarf_flows.fairness_weight, dwarf_flows.time_budget_ms, dwarf_flows.created_at, dwarf_flows.updated_at, dwarf_flows.thread_id, dwarf_flows.thread_token, dwarf_flows.trace_parent, dwarf_flows.delete_on_completion, dwarf_flows.status, dwarf_flows.scheduled_at, dwarf_flows.name, dwarf_flows.tags, dwarf_flows.breakpoints, dwarf_flows.hook, dwarf_flows.final_state
 FROM dwarf_flows
 WHERE dwarf_flows.thread_id = ? AND dwarf_flows.parent_flow_id = 0 AND dwarf_flows.forked_from_step = 0 AND dwarf_flows.delete_after_ms = 0 ORDER BY dwarf_flows.created_at DESC, dwarf_flows.flow_id DESC
  LIMIT ? OFFSET ?;

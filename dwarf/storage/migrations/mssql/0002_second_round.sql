@@ -52,6 +52,17 @@ ALTER TABLE dwarf_flows ADD tags NVARCHAR(max) NULL;
 
 ALTER TABLE dwarf_flows ADD breakpoints NVARCHAR(max) NULL;
 
+ALTER TABLE dwarf_flows ADD hook NVARCHAR(16) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
+
+CREATE TABLE dwarf_hooks (
+    event NVARCHAR(16) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    workflow_url NVARCHAR(512) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    graph_hash NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    priority INTEGER NOT NULL DEFAULT 100,
+    time_budget_ms INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (event)
+);
+
 CREATE TABLE dwarf_knowledge (
     engine_id BIGINT NOT NULL,
     told_at BIGINT NOT NULL DEFAULT 0,

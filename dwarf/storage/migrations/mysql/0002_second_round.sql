@@ -44,7 +44,17 @@ ALTER TABLE dwarf_flows
     ADD COLUMN scheduled_at BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN name VARCHAR(256) NOT NULL DEFAULT '',
     ADD COLUMN tags LONGTEXT,
-    ADD COLUMN breakpoints LONGTEXT;
+    ADD COLUMN breakpoints LONGTEXT,
+    ADD COLUMN hook VARCHAR(16) NOT NULL DEFAULT '';
+
+CREATE TABLE dwarf_hooks (
+    event VARCHAR(16) NOT NULL,
+    workflow_url VARCHAR(512) NOT NULL,
+    graph_hash VARCHAR(64) NOT NULL,
+    priority INTEGER NOT NULL DEFAULT 100,
+    time_budget_ms INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (event)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE dwarf_knowledge (
     engine_id BIGINT NOT NULL,

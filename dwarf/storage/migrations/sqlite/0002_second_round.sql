@@ -52,6 +52,17 @@ ALTER TABLE dwarf_flows ADD COLUMN tags TEXT;
 
 ALTER TABLE dwarf_flows ADD COLUMN breakpoints TEXT;
 
+ALTER TABLE dwarf_flows ADD COLUMN hook VARCHAR(16) DEFAULT '' NOT NULL;
+
+CREATE TABLE dwarf_hooks (
+    event VARCHAR(16) NOT NULL,
+    workflow_url VARCHAR(512) NOT NULL,
+    graph_hash VARCHAR(64) NOT NULL,
+    priority INTEGER DEFAULT 100 NOT NULL,
+    time_budget_ms INTEGER DEFAULT 0 NOT NULL,
+    PRIMARY KEY (event)
+);
+
 CREATE TABLE dwarf_knowledge (
     engine_id INTEGER NOT NULL,
     told_at BIGINT DEFAULT 0 NOT NULL,
