@@ -25,6 +25,7 @@ Tell: TypeAlias = Callable[[int, "list[Message]"], None]
 
 PAUSE_S = 0.25
 _HASTE = 20  # reports of progress that are sent at once before they are gathered, too
+_LINE_S = 0.05
 _PATIENCE_S = 2.0  # for groups that were sent before the outcome, and come behind it
 
 
@@ -76,10 +77,11 @@ class Teller(TaskOutput):
         with self._sending:
             self._waiting.append(message)
             left = PAUSE_S - (time.monotonic() - self._sent_at)
-            if at_once or left <= 0:
+            whole = message[0] != "write" or message[2].endswith("\n")  # the rest of a line comes in a moment
+            if at_once or (left <= 0 and whole):
                 self._flush()
             elif self._send is not None and self._timer is None:
-                self._timer = threading.Timer(left, self._late)
+                self._timer = threading.Timer(max(left, _LINE_S), self._late)
                 self._timer.daemon = True
                 self._timer.start()
 
@@ -154,7 +156,7 @@ class Listener:
 
     def _take(self, messages: list[Message]) -> None:
         output = self._flow._output
-        for kind, *told in messages:
+        for kind, *told in _in_one(messages):
             if kind == "progress":
                 if self._flow._on_progress is not None:
                     with suppress(RuntimeError):
@@ -177,3 +179,14 @@ class Listener:
             pass
         finally:
             capture.current.reset(token)
+
+
+def _in_one(messages: list[Message]) -> list[Message]:
+    """The messages, with texts that were printed one after the other in one, so that lines of tasks do not mingle."""
+    found: list[Message] = []
+    for message in messages:
+        if found and message[0] == "write" and found[-1][:2] == message[:2]:
+            found[-1] = (*message[:2], found[-1][2] + message[2])
+        else:
+            found.append(message)
+    return found
