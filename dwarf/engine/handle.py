@@ -30,6 +30,7 @@ from dwarf.workflow.graph import Graph
 from dwarf.workflow.output import Display, LogLine
 from dwarf.workflow.results import Answered, FlowSummary, FlowUpdate, Outcome, Step
 from dwarf.workflow.schemas import answer_to_json, check
+from dwarf.workflow.schemas.tables import as_rows
 from dwarf.workflow.status import Status
 from dwarf.workflow.values import state_from_json
 
@@ -133,6 +134,7 @@ class FlowHandle(Awaitable[Outcome]):
             if not isinstance(result, Question):
                 break
             # in a thread, since an answer may be large, and its schema anything
+            value = as_rows(value, result.schema)
             await asyncio.to_thread(check, value, result.schema)
             given = Given(value, by, checked=result)
         if result:

@@ -103,7 +103,7 @@ def _renderer() -> Any:
         from markdown_it import MarkdownIt
     except ImportError:
         return None
-    made = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    made = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").disable("image")
     return made.render
 
 

@@ -18,7 +18,7 @@ from dwarf.errors import StateError
 from dwarf.workflow.jsontext import JSON, dumps
 from dwarf.workflow.output import SHOWN, Display, sound
 
-__all__ = ["bundle_of"]
+__all__ = ["bundle_of", "is_rich"]
 
 LONGEST_TEXT: Final = 64 * 1024  # characters of a repr
 PATIENCE_S: Final = 20.0
@@ -56,6 +56,11 @@ def bundle_of(value: Any) -> dict[str, JSON]:
     if faults:
         found["text/plain"] = f"{found['text/plain']}\n(not all of it can be shown: {'; '.join(faults)})"
     return found
+
+
+def is_rich(value: Any) -> bool:
+    """Whether a value has more to show than its repr."""
+    return next(_ways(value), None) is not None
 
 
 def _ask(value: Any, found: dict[str, JSON], faults: list[str]) -> None:

@@ -48,14 +48,39 @@ def _payload(payload: Any) -> tuple[dict[str, JSON], Any]:
             "the payload of an interrupt must be None, a title (str), a mapping, a dataclass or a model, "
             f"not {type(payload).__name__}"
         )
+    fields = {name: _showable(value) for name, value in fields.items()}
     spec = fields.get("schema")
-    if spec is not None:
+    if "table" in fields and "editable" in fields and spec is None:
+        from dwarf.workflow.schemas.tables import Table
+
+        spec = Table(fields["table"], fields["editable"], fields.get("rows"))
+        fields |= {"editable": spec.editable, "schema": spec.schema()}
+    elif spec is not None:
         from dwarf.workflow.schemas import to_schema  # loaded by the first prompt that has a schema
 
         fields["schema"] = to_schema(spec)
     else:
         fields.pop("schema", None)
     return encode_fields(fields, "payload."), spec
+
+
+def _showable(value: Any) -> Any:
+    """A value of a payload; where no state can hold it, but it can be shown, what there is to show of it."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if type(value) is dict:
+        return {name: _showable(part) for name, part in value.items()}
+    if type(value) is list:
+        return [_showable(part) for part in value]
+    try:
+        to_json(value)
+    except StateError:
+        from dwarf.workflow.displaying import bundle_of, is_rich
+        from dwarf.workflow.output import Display
+
+        if is_rich(value):
+            return Display(data=bundle_of(value))
+    return value
 
 
 def encode_fields(fields: Mapping[str, Any], prefix: str = "", *, drop_none: bool = False) -> dict[str, JSON]:

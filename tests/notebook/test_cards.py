@@ -278,7 +278,7 @@ def test_what_is_approved_is_read_whole(browser: Any) -> None:
     plan = {"tool": "sql", "arguments": {"query": "select *\nfrom orders", "limit": 10}, "then": [1, 2, {"a": None}]}
     lines = [{"item": f"part {number}", "count": number} for number in range(30)]
     view = View(browser, [card(bool, description="One.\nTwo.", letter=LETTER, plan=plan, lines=lines)])
-    assert view.card.get_by_text("One.\nTwo.").evaluate("node => getComputedStyle(node).whiteSpace") == "pre-wrap"
+    assert view.card.locator(".dwarf-rich p").inner_text() == "One.\nTwo."
 
     letter = view.card.get_by_text("Dear Ada").first
     assert letter.evaluate("node => node.textContent") == LETTER
@@ -349,3 +349,46 @@ def test_a_file_that_is_too_large_is_refused(browser: Any) -> None:
     assert view.answers == []
     message = view.page.locator("input[type=file]").evaluate("node => node.validationMessage")
     assert "larger than 8 MB" in message
+
+
+def test_a_table_is_edited_by_keyboard_and_from_a_spreadsheet(browser: Any) -> None:
+    from dwarf.workflow.parks import make_interrupt
+
+    table = [{"name": f"part {number}", "count": number, "ok": True} for number in range(5_000)]
+    asked, _ = make_interrupt(
+        {"title": "Right?", "table": table, "editable": ["count", "ok"], "rows": "add"}, None, ...
+    )
+    waiting = step(1, "Ask", "interrupted", interrupt_payload=asked.payload)
+    view = View(browser, [Card(Prompt(waiting, "1-1-k", lambda prompt, value: None), 0)])
+    keyboard = view.page.keyboard
+    rows = view.page.locator(".dwarf-grid-body .dwarf-grid-row")
+    assert rows.count() < 60, "only what is in sight is in the page"
+    view.page.get_by_role("grid").focus()
+    keyboard.type("many")
+    keyboard.press("Enter")
+    keyboard.type("7")
+    keyboard.press("Enter")
+    view.press("Send")
+    assert view.answers == []
+    assert "a whole number is needed" in view.page.locator(".dwarf-error").inner_text()
+    view.page.get_by_role("grid").focus()
+    keyboard.press("Control+z")  # 7
+    keyboard.press("Control+z")  # many
+    keyboard.press("Control+y")
+    keyboard.press("Control+z")
+    keyboard.press("Control+End")
+    view.page.evaluate(
+        """() => {
+            const clipboardData = new DataTransfer();
+            clipboardData.setData("text/plain", "8\\tfalse\\r\\n9\\ttrue\\r\\n");
+            document.querySelector(".dwarf-grid").dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }"""
+    )
+    keyboard.press("Control+Home")
+    view.page.get_by_role("button", name="Remove this row").click()
+    view.press("Send")
+    (answer,) = view.answers
+    assert len(answer) == 5_000
+    assert answer[0] == {"name": "part 1", "count": 1, "ok": True}
+    assert answer[-2:] == [{"name": "part 4999", "count": 8, "ok": False}, {"name": None, "count": 9, "ok": True}]
+    assert not view.faults

@@ -155,7 +155,7 @@ def test_the_rest_of_a_payload_is_told_whole() -> None:
     letter = "Dear Ada,\n\n" + "word " * 2_000
     payload = {"title": "Pay?", "schema": {}, "default": True, "amount": 1240, "lines": [1, 2], "letter": letter}
     assert facts_of({**payload, "description": "soon\nor later"}) == [
-        {"name": "", "kind": "text", "text": "soon\nor later"},
+        {"name": "", "kind": "rich", "text": "soon\nor later", "html": "<p>soon<br />\nor later</p>\n"},
         {"name": "amount", "kind": "text", "text": "1240"},
         {"name": "lines", "kind": "text", "text": "[1, 2]"},
         {"name": "letter", "kind": "text", "text": letter},

@@ -126,3 +126,48 @@ def test_what_a_task_prints_stands_under_the_cell_that_shows_its_run(tmp_path: P
     assert "heard here" not in text(notebook, 0)
     assert "heard here" in text(notebook, 1)
     assert "['heard here']" in text(notebook, 2)
+
+
+def test_a_question_shows_figures_frames_and_differences(lab: Lab) -> None:
+    from matplotlib.figure import Figure
+
+    from dwarf import Display
+
+    @lab.task
+    def ask(flow: Flow) -> None:
+        figure = Figure(figsize=(1, 1))
+        figure.subplots().plot([1, 2])
+        flow.interrupt(
+            {
+                "title": "Go on?",
+                "description": "**Look** at it",
+                "figure": figure,
+                "page": Page(),
+                "text": {"before": "one\ntwo", "after": "one\nthree"},
+                "table": [{"name": "Ada", "age": 36}],
+                "editable": ["age"],
+            }
+        )
+
+    run = lab.start(lab.graph("asks").add_node("Ask", ask).add_transition("Ask", END), show=False)
+    (prompt,) = _prompts(run)
+    facts = {fact["name"]: fact for fact in prompt.facts()}
+    assert list(facts) == ["", "figure", "page", "text"]
+    assert "<strong>Look</strong>" in facts[""]["html"]
+    assert facts["figure"]["view"]["src"].startswith("data:image/png")
+    assert isinstance(prompt.payload["figure"], Display)
+    assert facts["page"]["view"]["kind"] == "frame"
+    assert facts["text"]["lines"][-2:] == [["-", "two"], ["+", "three"]]
+    (field,) = prompt.form()["fields"]
+    assert (field["kind"], field["rows"], field["adds"]) == ("table", [["Ada", 36]], False)
+    assert [column["editable"] for column in field["columns"]] == [False, True]
+    assert "<script" not in prompt._repr_mimebundle_()["text/html"]
+    json.dumps([prompt.facts(), prompt.form()])
+    run.answer([{"name": "Ada", "age": 37}])
+    assert run.wait(60).status == "completed"
+
+
+def _prompts(run: Any) -> Any:
+    while not (found := run.prompts):
+        run.following.ended.done()
+    return found

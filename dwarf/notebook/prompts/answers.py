@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import ConfigError
+from dwarf.workflow.schemas.tables import is_table
 
 if TYPE_CHECKING:
     from dwarf.notebook.prompts.prompt import Prompt
@@ -67,6 +68,8 @@ def default_of(payload: Mapping[str, Any], schema: Mapping[str, Any] | None) -> 
         return payload["default"]
     if schema is None:
         return NOTHING
+    if is_table(schema):
+        return payload.get("table", NOTHING)  # as it is
     if "default" in schema:
         return schema["default"]
     fields = schema.get("properties")

@@ -1,19 +1,24 @@
 """What does a question tell its reader besides its title? Whole, since it is what they approve of.
 
 Each fact is plain data for any front end: ``{"name", "kind", ...}`` with, by kind, a ``text`` (line breaks and all), a
-``value`` to unfold as a tree of JSON, or ``columns`` and ``rows`` of a table. Where something is too large for a page,
-``more`` says what is left out.
+``value`` to unfold as a tree of JSON, ``columns`` and ``rows`` of a table, a ``view`` of a display, the ``lines`` of a
+difference, each with its sign, or the views ``before`` and ``after``; a description is ``html`` of harmless tags. Where
+something is too large for a page, ``more`` says what is left out.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from difflib import unified_diff
 from math import isnan
 from typing import Any, TypeAlias
 
 from dwarf.errors import StateError
+from dwarf.notebook.bundles import markdown_html, view_of
+from dwarf.workflow.output import Display
 from dwarf.workflow.schemas import plain
+from dwarf.workflow.schemas.tables import is_table
 
 __all__ = ["facts_of", "text_of"]
 
@@ -23,23 +28,73 @@ LONGEST_TEXT = 200_000  # characters
 MOST_ROWS = 500
 MOST_COLUMNS = 60
 MOST_LEAVES = 4_000  # of a tree
+MOST_LINES = 2_000  # of a difference
 _SHORT = 60  # characters of JSON that are text enough
 _LONGEST_CELL = 2_000
 
 _TOLD_APART = frozenset({"title", "schema", "default", "description", "help"})
+_OF_TABLE = frozenset({"table", "editable", "rows"})  # which the form shows
 
 
 def facts_of(payload: Mapping[str, Any]) -> list[Fact]:
     """The facts of a payload: its description first, without a name, then whatever the form does not show."""
     about = payload.get("description") or payload.get("help")
-    told = [_fact("", about)] if about else []
-    return told + [_fact(name, value) for name, value in payload.items() if name not in _TOLD_APART]
+    told = [_about(about)] if about else []
+    hidden = _TOLD_APART | (_OF_TABLE if is_table(payload.get("schema")) else frozenset())
+    for name, value in payload.items():
+        if name in hidden:
+            continue
+        parts = value if isinstance(value, list) and any(isinstance(part, Display) for part in value) else [value]
+        told += [_fact(name if place == 0 else "", part) for place, part in enumerate(parts)]
+    return told
+
+
+def _about(about: Any) -> Fact:
+    """The description, which is Markdown."""
+    if not isinstance(about, str) or len(about) > LONGEST_TEXT:
+        return _fact("", about)
+    return {"name": "", "kind": "rich", "html": markdown_html(about), "text": about}
+
+
+def _change(name: str, before: Any, after: Any) -> Fact:
+    """What has changed between two values: pictures side by side, anything else line by line."""
+    if isinstance(before, Display) or isinstance(after, Display):
+        views = [view_of(each.data) if isinstance(each, Display) else _view_of(each) for each in (before, after)]
+        return {"name": name, "kind": "pair", "before": views[0], "after": views[1]}
+    old, new = (_lines_of(each) for each in (before, after))
+    lines = [line for line in unified_diff(old, new, lineterm="", n=3) if not line.startswith(("---", "+++"))]
+    shown = [["@" if line.startswith("@@") else line[:1], line[1:]] for line in lines[:MOST_LINES]]
+    fact = {"name": name, "kind": "change", "lines": shown}
+    left = len(lines) - len(shown)
+    return fact | {"more": f"… {left:,} more lines"} if left > 0 else fact
+
+
+def _lines_of(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return value.splitlines()
+    table = _frame(value) if type(value).__module__.partition(".")[0] == "pandas" else _records(value)
+    if table is not None:
+        return [" | ".join(row) for row in [table["columns"], *table["rows"]]]
+    try:
+        return json.dumps(plain(value), ensure_ascii=False, indent=1).splitlines()
+    except StateError:
+        return str(value).splitlines()
+
+
+def _view_of(value: Any) -> dict[str, str]:
+    return {"kind": "text", "text": "\n".join(_lines_of(value))}
 
 
 def text_of(fact: Fact) -> str:
     """A fact in words, for searching and for pages without scripts."""
-    if fact["kind"] == "text":
+    if fact["kind"] in ("text", "rich"):
         text = str(fact["text"])
+    elif fact["kind"] == "view":
+        text = str(fact["view"].get("text") or fact["view"].get("alt") or "a display")
+    elif fact["kind"] == "change":
+        text = "\n".join(f"{sign}{line}" for sign, line in fact["lines"])
+    elif fact["kind"] == "pair":
+        text = "before and after"
     elif fact["kind"] == "table":
         text = "\n".join(" | ".join(row) for row in [fact["columns"], *fact["rows"]])
     else:
@@ -50,6 +105,10 @@ def text_of(fact: Fact) -> str:
 def _fact(name: str, value: Any) -> Fact:
     if isinstance(value, str):
         return _text(name, value)
+    if isinstance(value, Display):
+        return {"name": name, "kind": "view", "view": view_of(value.data)}
+    if isinstance(value, Mapping) and set(value) == {"before", "after"}:
+        return _change(name, value["before"], value["after"])
     table = _frame(value) if type(value).__module__.partition(".")[0] == "pandas" else _records(value)
     if table is not None:
         return {"name": name, "kind": "table", **table}

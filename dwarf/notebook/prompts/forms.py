@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dwarf.notebook.pictures.words import brief
+from dwarf.notebook.pictures.words import brief, plural
 from dwarf.notebook.prompts.answers import NOTHING, default_of
+from dwarf.workflow.schemas.tables import MARK, is_table, rows_of
 
 __all__ = ["answer_text", "form_of", "has_secret"]
 
@@ -36,6 +37,8 @@ def form_of(payload: Mapping[str, Any], schema: Schema | None) -> dict[str, Any]
     A single form answers with the value of its only field, another with an object of them all. A form without fields
     answers with the value of the button.
     """
+    if is_table(schema):
+        return _form([_table(payload, schema or {})], single=True)
     default = default_of(payload, schema)
     if schema is None:
         return _form([_free("answer", default)], single=True)
@@ -67,6 +70,8 @@ def answer_text(value: Any, schema: Schema | None) -> str:
         return "answered (not shown)"
     if value is ...:
         return "answered"
+    if is_table(schema) and isinstance(value, (list, tuple)):
+        return f"a table of {plural(len(value), 'row')}"
     if isinstance(value, bool):
         return "approved" if value else "rejected"
     if isinstance(value, Mapping):
@@ -129,6 +134,19 @@ def _field(name: str, schema: Schema, default: Any, root: Schema, *, required: b
     elif kind == "file":
         made |= {"accept": str(schema.get("contentMediaType") or ""), "url": schema.get("format") == "data-url"}
     return made
+
+
+def _table(payload: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """The field of a table to edit: its columns with what may stand in them, and the rows as they are."""
+    editable = set(payload.get("editable") or ())
+    kinds = schema[MARK]
+    columns = [{"name": name, "editable": name in editable, "options": [], **kind} for name, kind in kinds.items()]
+    table = payload.get("table")
+    names = list(kinds)
+    rows = rows_of(table, list(table.columns) if hasattr(table, "columns") else names) if table is not None else []
+    made = _field("answer", {"title": ""}, NOTHING, {}, required=True)
+    adds = payload.get("rows") == "add"
+    return made | {"kind": "table", "label": "", "columns": columns, "rows": rows, "adds": adds}
 
 
 def _free(name: str, default: Any) -> dict[str, Any]:

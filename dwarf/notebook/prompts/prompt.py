@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 from dwarf.notebook.prompts.answers import NOTHING, default_of
 from dwarf.notebook.prompts.facts import facts_of, text_of
 from dwarf.notebook.prompts.forms import form_of
+from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.schemas import check, find_schema
+from dwarf.workflow.schemas.tables import as_rows
+from dwarf.workflow.values import state_to_json
 
 if TYPE_CHECKING:
     from dwarf.workflow.results import Step
@@ -52,6 +55,7 @@ class Prompt:
     def check(self, value: Any) -> Any:
         """The value as it would be stored; InvalidRequest where it does not fit the schema."""
         if self.schema is not None:
+            value = as_rows(value, self.schema)
             check({} if value is ... else value, dict(self.schema))
         return value
 
@@ -73,7 +77,12 @@ class Prompt:
 
     def same_question(self, other: Prompt) -> bool:
         """Whether the other prompt is this one, read again."""
-        return self.key == other.key and self.payload == other.payload
+        if self.key != other.key:
+            return False
+        try:
+            return bool(self.payload == other.payload)
+        except ValueError:  # frames and arrays are not simply equal
+            return dumps(state_to_json(self.payload)) == dumps(state_to_json(other.payload))
 
     def __repr__(self) -> str:
         return f"<Prompt {self.title!r}: {self.node} waits for an answer>"

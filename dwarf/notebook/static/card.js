@@ -196,6 +196,7 @@ function listField(field) {
 function fieldFor(field) {
   if (field.kind === "group") return groupField(field);
   if (field.kind === "list") return listField(field);
+  if (field.kind === "table") return tableField(field);
   if (field.kind === "file") return fileField(field);
   if (field.kind === "choice") return choiceField(field);
   if (field.kind === "choices") return choicesField(field);
@@ -232,7 +233,7 @@ function buildFields(form) {
     const input = { field, ...fieldFor(field) };
     const target = input.main ?? input.node;
     target.id = `dwarf-field-${WIDGET}-${++lastId}`;
-    const grouped = ["group", "list", "choices"].includes(field.kind);
+    const grouped = ["group", "list", "choices", "table"].includes(field.kind);
     if (!grouped) target.required = field.required && !["boolean", "free"].includes(field.kind);
     const label = make(grouped ? "span" : "label", { textContent: field.label, for: grouped ? undefined : target.id, className: "dwarf-label" });
     const side = make("div", { className: "dwarf-value" }, input.node);
@@ -241,7 +242,7 @@ function buildFields(form) {
       target.setAttribute("aria-describedby", help.id);
       side.append(help);
     }
-    if (!field.label) target.setAttribute("aria-label", "answer");
+    if (!field.label && field.kind !== "table") target.setAttribute("aria-label", "answer");
     markNeed(field, label, side);
     rows.push(make("div", { className: field.label && field.kind !== "group" ? "dwarf-row" : "dwarf-row dwarf-wide" }, ...(field.label ? [label] : []), side));
     return input;
@@ -327,10 +328,33 @@ function tableFact(fact) {
   return { node, wide: true };
 }
 
+// Lines of a difference, each with its sign.
+function changeFact(fact) {
+  const kinds = { "+": "added", "-": "removed", "@": "place" };
+  const lines = fact.lines.map(([sign, text]) => make("div", { className: `dwarf-change dwarf-change-${kinds[sign] ?? "same"}`, textContent: sign === "@" ? "…" : `${sign === "-" ? "−" : sign} ${text}` }));
+  if (!lines.length) lines.push(make("div", { className: "dwarf-help", textContent: "nothing has changed" }));
+  return { node: make("div", { className: "dwarf-changes", tabIndex: 0, role: "region", "aria-label": `changes of ${fact.name || "the value"}` }, ...lines), wide: true };
+}
+
+function shownFact(fact) {
+  if (fact.kind === "rich") return { node: make("div", {}, richText(fact.html)), wide: true };
+  if (fact.kind === "view") return { node: make("div", {}, displayOf(fact.view, fact.name || "display", pageIsDark())), wide: true };
+  const side = (name, view) => make("figure", { className: "dwarf-figure" }, make("figcaption", { textContent: name }), displayOf(view, name, pageIsDark()));
+  return { node: make("div", { className: "dwarf-figures" }, side("before", fact.before), side("after", fact.after)), wide: true };
+}
+
+function factOf(fact) {
+  if (fact.kind === "tree") return treeFact(fact.value);
+  if (fact.kind === "table") return tableFact(fact);
+  if (fact.kind === "change") return changeFact(fact);
+  if (["rich", "view", "pair"].includes(fact.kind)) return shownFact(fact);
+  return textFact(fact.text, fact.name);
+}
+
 function buildFacts(facts) {
   const box = make("div", { className: "dwarf-context" });
   for (const fact of facts) {
-    const made = fact.kind === "tree" ? treeFact(fact.value) : fact.kind === "table" ? tableFact(fact) : textFact(fact.text, fact.name);
+    const made = factOf(fact);
     const wide = made.wide || !fact.name ? " dwarf-about" : "";
     if (fact.name) box.append(make("div", { textContent: fact.name, className: "dwarf-name" + wide }));
     if (fact.more) made.node.append(make("div", { className: "dwarf-help", textContent: fact.more }));

@@ -16,6 +16,7 @@ SCRIPTS = (
     "typing.js",
     "dark.js",
     "card.js",
+    "grid.js",
     "life.js",
     "viewport.js",
     "picture.js",

@@ -19,6 +19,7 @@ from dwarf.errors import InvalidRequest, StateError
 from dwarf.workflow.convert import convert
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.schemas.checks import check
+from dwarf.workflow.schemas.tables import Table
 from dwarf.workflow.schemas.types import is_secret, plain
 from dwarf.workflow.signals import Answer
 from dwarf.workflow.typeforms import hints_of, is_pydantic, is_union, unwrap
@@ -53,6 +54,8 @@ def typed(value: Any, spec: Any) -> Any:
     With a JSON schema that is JSON, apart from the parts for which the schema names a type; with a list of choices the
     choice itself.
     """
+    if isinstance(spec, Table):
+        return spec.read(value)
     if isinstance(spec, Mapping):
         return _as_json(plain(value), spec)
     if isinstance(spec, (list, tuple, set, frozenset, range)):
