@@ -44,9 +44,9 @@ async def test_a_blob_is_freed_with_its_last_reference(database: Any) -> None:
     await database.write(lambda: keep_blobs({A: "[1]"}, {(TWO, A), (ONE, A)}))
     assert await database.read(everything) == ([A, B], [(1, A), (1, B), (2, A)])
     assert await database.read(lambda: read_blobs([B, A, A, C])) == {A: "[1]", B: "[2]"}
-    await database.write(lambda: release_blobs([1]))
+    await database.write(lambda: release_blobs([1], [A, B]))
     assert await database.read(everything) == ([A], [(2, A)])
-    await database.write(lambda: release_blobs([1, 2, 3]))
+    await database.write(lambda: release_blobs([1, 2, 3], [A]))
     assert await database.read(everything) == ([], [])
 
 
@@ -84,7 +84,7 @@ async def test_nothing_is_lost_while_many_come_and_go(database: Any) -> None:
                 lambda: keep_blobs({A: "[1]", B: "[2]"}, {(Holder(flow, 0), A), (Holder(flow, 100 + flow), B)})
             )
             assert await database.read(lambda: read_blobs([A, B])) == {A: "[1]", B: "[2]"}
-            await database.write(lambda: release_blobs([flow]))
+            await database.write(lambda: release_blobs([flow], [A, B]))
 
     await asyncio.gather(*(come_and_go(flow) for flow in range(1, 7)))
     assert await database.read(everything) == ([], [])
