@@ -39,6 +39,13 @@ def test_a_sweep_shares_the_past_and_gives_a_table(lab: Lab) -> None:
     assert [step.node for step in swept.runs[0].steps] == ["Load", "Fit"]
     assert swept.runs[0].steps[0].started_at == run.steps[0].started_at
     assert "score" in str(swept.diff(1))
+    shown = swept._repr_mimebundle_()["text/html"]
+    assert "<th" in shown
+    assert ">24<" in shown
+    table = swept._work.tally.table()
+    assert table["columns"] == ["row", "depth", "rate", "score", "kind", "status", "duration", "error"]
+    assert table["rows"][3][:4] == [["3", 3.0], ["4", 4.0], ["2", 2.0], ["24", 24.0]]
+    assert table["rows"][5][3] == ["", None]
     rows = run.sweep("Fit", [{"depth": 5}, {"rate": 3}], into=["score", "kind"], show=False).wait(60)
     assert list(rows["score"]) == [15.0, 9.0]
     assert list(rows["kind"]) == ["fit", "fit"]

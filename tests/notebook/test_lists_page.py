@@ -269,6 +269,24 @@ def test_the_inbox_goes_on_to_the_next_question(browser: Any, dark: bool) -> Non
     assert page.locator(".dwarf-card").count() == 0
 
 
+def test_the_rows_of_a_sweep_are_sorted_by_a_click(browser: Any) -> None:
+    progress = {"parts": [["completed", 3]], "total": 3, "done": 3, "text": "3 rows in 1 s", "ended": True}
+    scores = [["9", 9], ["10", 10], ["", None]]
+    table = {"columns": ["row", "score"], "rows": [[[str(place), place], cell] for place, cell in enumerate(scores)]}
+    view = ListPage(browser, "map.js", name="Sweep", progress=progress, errors=[], cards=[], table=table)
+
+    def shown() -> list[str]:
+        return [each.split("\t")[0] for each in view.page.locator("tbody tr").all_inner_texts()]
+
+    assert shown() == ["0", "1", "2"]
+    view.page.get_by_role("button", name="score").click()
+    assert shown() == ["0", "1", "2"]
+    view.page.get_by_role("button", name="score").click()
+    assert shown() == ["1", "0", "2"]  # what is missing stays last
+    assert view.page.get_by_role("columnheader", name="score").get_attribute("aria-sort") == "descending"
+    view.check("sweep-page")
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_the_bar_of_a_map(browser: Any, dark: bool) -> None:
     progress = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -15,6 +16,7 @@ from dwarf.notebook.maps.mapwork import MapWork, Started
 from dwarf.notebook.maps.rows import Row, plain_value
 from dwarf.notebook.maps.tally import NOTHING, Tally
 from dwarf.notebook.past.frames import series_of
+from dwarf.notebook.pictures.words import brief, seconds_text
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.status import Status
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["ForkRun", "replay", "sweep"]
 
 AT_ONCE = 32  # forks made at a time
+MOST_SHOWN = 200  # rows in the table of a view
+_LONGEST = 60  # characters of a cell
 
 
 class ForkRun(MapRun):
@@ -65,6 +69,14 @@ class ForkTally(Tally):
         super().close(position, status, error)
         if position in self.began_at:
             self.took[position] = time.monotonic() - self.began_at[position]
+
+    def table(self) -> dict[str, Any]:
+        """The first rows of the frame for a view: ``columns``, and ``rows`` of cells, each a text and what sorts it."""
+        if self.rows > MOST_SHOWN and self.ended_at is None:
+            return {}
+        frame = self.frame().head(MOST_SHOWN).drop(columns=["flow_before", "flow"], errors="ignore")
+        rows = [[_cell(value) for value in row] for row in frame.itertuples(index=True, name=None)]
+        return {"columns": ["row", *map(str, frame.columns)], "rows": rows}
 
     def durations(self) -> Any:
         """How long each row has taken, where it has ended."""
@@ -265,6 +277,21 @@ def _step_at(steps: Sequence[Step], node: str) -> Step:
             f"the flow has {len(found)} steps at {node!r}, in branches: name the node from which the branches go out"
         )
     return min(found, key=lambda step: step.id)
+
+
+def _cell(value: Any) -> list[Any]:
+    """A value as a view shows it, and the number or the text that it is sorted by; what is missing comes last."""
+    plain = plain_value(value)
+    if plain is None:
+        return ["", None]
+    if isinstance(plain, timedelta):
+        return [seconds_text(plain.total_seconds()), plain.total_seconds()]
+    if isinstance(plain, float) and math.isfinite(plain):
+        return [f"{plain:,.6g}", plain]
+    if isinstance(plain, int):
+        return [str(plain), float(plain) if abs(plain) < 2**53 else str(plain)]
+    text = brief(plain, _LONGEST)
+    return [text, text]
 
 
 def _names(into: Any) -> Sequence[str] | None:

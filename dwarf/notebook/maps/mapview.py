@@ -31,6 +31,7 @@ LEAST_INTERVAL = 0.2  # seconds between two messages of a view
 _CLOCK = 2.0  # seconds between two readings of the clock
 _MOST_CARDS = 20
 _MOST_ERRORS = 5
+_STILL_ROWS = 20
 _BAR = ("completed", "failed", "cancelled", "interrupted", "running")
 
 _numbers = itertools.count(1)
@@ -52,6 +53,7 @@ def _widget_class() -> Any:
         progress = traitlets.Dict().tag(sync=True)
         errors: Any = traitlets.List().tag(sync=True)
         cards: Any = traitlets.List().tag(sync=True)
+        table = traitlets.Dict().tag(sync=True)
 
     return DwarfMap
 
@@ -97,7 +99,22 @@ def still(work: MapWork, name: str) -> dict[str, Any]:
     rows += f"<div>and {plural(left, 'more row')}</div>" if rows and left > 0 else ""
     text = f"{name}: {progress.text}"
     shown = f'<div style="margin:4px 0"><b>{html.escape(name)}</b> {html.escape(progress.text)}{bar}{rows}</div>'
+    shown += _table_html(work.tally.table())
     return {"text/html": shown, "text/plain": text}
+
+
+def _table_html(table: Mapping[str, Any]) -> str:
+    """The first rows of the table of a map, if it has one."""
+    if not table:
+        return ""
+    head = "".join(f'<th style="text-align:left">{html.escape(name)}</th>' for name in table["columns"])
+    rows = "".join(
+        "<tr>" + "".join(f'<td style="text-align:left">{html.escape(text)}</td>' for text, _ in row) + "</tr>"
+        for row in table["rows"][:_STILL_ROWS]
+    )
+    left = len(table["rows"]) - _STILL_ROWS
+    more = f"<div>and {plural(left, 'more row')}</div>" if left > 0 else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}"
 
 
 class MapView:
@@ -194,6 +211,7 @@ class MapView:
             },
             "errors": _errors(self._work),
             "cards": self._cards(),
+            "table": self._work.tally.table(),
         }
 
     def _cards(self) -> list[dict[str, Any]]:

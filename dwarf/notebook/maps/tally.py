@@ -150,6 +150,10 @@ class Tally:
 
     # ------------------------------------------------------------ reading
 
+    def table(self) -> dict[str, Any]:
+        """What a view shows of the rows beside their bar; nothing for a plain map, which may have millions."""
+        return {}
+
     @property
     def _done(self) -> int:
         return sum(self._counts)

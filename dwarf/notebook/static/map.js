@@ -1,4 +1,36 @@
-// The progress of a map: one bar of shares, one line of words, the first errors, and the questions of the rows.
+// The progress of a map: one bar of shares, one line of words, the first errors, and the questions of the rows. Where
+// the rows are shown too, they stand in a table that a click on a column's name sorts.
+
+function sortedTable(grid) {
+  const order = { column: 0, down: false };
+  let table = {};
+  const compare = ([, one], [, other]) => {
+    if (one === null || other === null) return (one === null) - (other === null);
+    const way = typeof one === "number" && typeof other === "number" ? one - other : String(one).localeCompare(String(other));
+    return order.down ? -way : way;
+  };
+  const paint = () => {
+    const { columns = [], rows = [] } = table;
+    if (!columns.length) { grid.replaceChildren(); return; }
+    const heads = columns.map((name, place) => {
+      const button = make("button", { type: "button", className: "dwarf-button dwarf-small", textContent: name });
+      button.addEventListener("click", () => {
+        order.down = order.column === place && !order.down;
+        order.column = place;
+        paint();
+        grid.querySelectorAll("th button")[place].focus();
+      });
+      const head = make("th", { scope: "col" }, button);
+      head.setAttribute("aria-sort", order.column !== place ? "none" : order.down ? "descending" : "ascending");
+      return head;
+    });
+    const sorted = [...rows].sort((one, other) => compare(one[order.column], other[order.column]));
+    const lines = sorted.map((row) => make("tr", {}, ...row.map(([text]) => make("td", { textContent: text }))));
+    grid.replaceChildren(make("table", { className: "dwarf-table" },
+      make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...lines)));
+  };
+  return { show: (shown) => { table = shown ?? {}; paint(); } };
+}
 
 function render({ model, el }) {
   const looks = model.get("looks");
@@ -8,8 +40,10 @@ function render({ model, el }) {
   const bar = make("div", { className: "dwarf-bar", role: "progressbar", "aria-label": model.get("name"), "aria-valuemin": "0" });
   const errors = make("div", { className: "dwarf-faults" });
   const asks = make("div", { className: "dwarf-cards" });
+  const grid = make("div", { className: "dwarf-grid" });
+  const rows = sortedTable(grid);
   const head = make("div", { className: "dwarf-head" }, name, words, stop);
-  const root = make("div", { className: "dwarf-run dwarf-map" }, head, bar, errors, asks);
+  const root = make("div", { className: "dwarf-run dwarf-map" }, head, bar, errors, asks, grid);
   ownKeys(root);
   el.append(root);
   const life = watchKernel(model, root, { kept: model.get("kept"), back: () => keeper.release() });
@@ -32,6 +66,7 @@ function render({ model, el }) {
     }));
     errors.replaceChildren(...model.get("errors").map(([row, error]) => make("div", { textContent: `✘ ${row}: ${error}` })));
   };
+  const tabled = () => rows.show(model.get("table"));
   const cards = () => keeper.show(model.get("cards"));
   const told = () => {
     life.setClock(model.get("progress").now);
@@ -40,9 +75,11 @@ function render({ model, el }) {
   };
   paint();
   cards();
+  tabled();
   model.on("change:progress", told); // one name at a time: not every front end takes several
   model.on("change:errors", told);
   model.on("change:cards", cards);
+  model.on("change:table", tabled);
   const timer = setInterval(() => { if (!life.isLost()) keeper.tick(life.now()); }, 500);
   const unshade = followShade(root);
   life.ready();
@@ -53,6 +90,7 @@ function render({ model, el }) {
     model.off("change:progress", told);
     model.off("change:errors", told);
     model.off("change:cards", cards);
+    model.off("change:table", tabled);
   };
 }
 
