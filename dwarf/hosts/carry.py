@@ -20,7 +20,7 @@ from dwarf import __version__
 from dwarf.errors import ConfigError, Parked
 from dwarf.hosts.calls import awaited
 from dwarf.hosts.remote import RemoteTraceback, apply_outcome, error_from_json, outcome_to_json
-from dwarf.hosts.telling import Listener, Tell, Teller
+from dwarf.hosts.telling import SENT, Listener, Tell, Teller
 from dwarf.workflow import capture
 from dwarf.workflow.binding import Binding
 from dwarf.workflow.flow import Flow
@@ -86,7 +86,8 @@ def run_call(call: bytes, tell: Tell | None = None) -> bytes:
         error = raised if only_parked(raised) is None else None
     identity_read = flow.identity_read
     outcome = {**outcome_to_json(flow, error), "identityRead": identity_read}
-    return pickle.dumps((dumps(outcome), _pickled(error), *teller.rest()), protocol=_PROTOCOL)
+    sent, rest = teller.rest()
+    return SENT.pack(sent) + pickle.dumps((dumps(outcome), _pickled(error), rest), protocol=_PROTOCOL)
 
 
 def _register_classes(binding: Binding) -> None:
@@ -133,10 +134,10 @@ def _pickled(error: BaseException | None) -> bytes:
     return packed
 
 
-async def take_outcome(flow: Flow, packed: bytes, listener: Listener) -> None:
+def take_outcome(flow: Flow, packed: bytes, listener: Listener) -> None:
     """Take the outcome of a packed call over into the flow of the step. Raises what the task raised, or Parked."""
-    text, pickled, sent, rest = pickle.loads(packed)
-    await listener.finish(sent, rest)
+    text, pickled, rest = pickle.loads(memoryview(packed)[SENT.size :])
+    listener.finish(rest)
     outcome = loads(text)
     failed = outcome.get("error")
     if failed is not None and pickled:

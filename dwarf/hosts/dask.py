@@ -13,7 +13,7 @@ from typing import Any
 from dwarf.errors import ConfigError, WorkerLost
 from dwarf.hosts.carry import run_call
 from dwarf.hosts.remote import HostUnavailable
-from dwarf.hosts.telling import Message, Tell
+from dwarf.hosts.telling import Listener, Message
 
 _CONNECT_S = 5
 _SIZE_S = 2.0  # how old the knowledge of the cluster's size may be
@@ -44,18 +44,18 @@ class DaskPlace:
         """How many calls the cluster should be given now: what is queued there uses up its time budget."""
         return max(0, _QUEUED * self._threads - self._running)
 
-    async def run(self, call: bytes, tell: Tell) -> bytes:
+    async def run(self, call: bytes, listener: Listener) -> bytes:
         """Run a packed call on the cluster; its packed outcome. WorkerLost where its worker is gone."""
         with self._counting:
             self._running += 1
         try:
-            return await self._run(call, tell)
+            return await self._run(call, listener)
         finally:
             with self._counting:
                 self._running -= 1
             self._on_free()
 
-    async def _run(self, call: bytes, tell: Tell) -> bytes:
+    async def _run(self, call: bytes, listener: Listener) -> bytes:
         loop = asyncio.get_running_loop()
         try:
             client = await asyncio.to_thread(self._connected)
@@ -68,7 +68,7 @@ class DaskPlace:
         done: asyncio.Future[None] = loop.create_future()
 
         def show(event: Any) -> None:
-            tell(*event[1])
+            listener(*event[1])
 
         def finish() -> None:
             if not done.done():
@@ -89,7 +89,9 @@ class DaskPlace:
         future.add_done_callback(ended)
         try:
             await done
-            return await asyncio.to_thread(self._result, future)
+            outcome = await asyncio.to_thread(self._result, future)
+            await listener.heard(outcome)
+            return outcome
         except asyncio.CancelledError:
             threading.Thread(target=_quietly, args=(future.cancel,), name="dwarf-dask", daemon=True).start()
             raise

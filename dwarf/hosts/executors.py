@@ -14,7 +14,7 @@ from dwarf.hosts.carry import pack_call, take_outcome
 from dwarf.hosts.processes import ProcessPool
 from dwarf.hosts.remote import HostUnavailable
 from dwarf.hosts.reports import Reports, run_reporting
-from dwarf.hosts.telling import Listener, Tell
+from dwarf.hosts.telling import Listener
 from dwarf.hosts.threads import Slots
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Place(Protocol):
         """How many calls could start now."""
         ...
 
-    async def run(self, call: bytes, tell: Tell) -> bytes:
+    async def run(self, call: bytes, listener: Listener) -> bytes:
         """Run a packed call; its packed outcome. WorkerLost where what ran it is gone, HostUnavailable before."""
         ...
 
@@ -90,7 +90,7 @@ class Executors:
             if away is None or error.__cause__ is not None:
                 raise
             raise asyncio.CancelledError from away  # where it is the budget that is over, this is why
-        await take_outcome(flow, outcome, listener)
+        take_outcome(flow, outcome, listener)
 
     def close(self) -> None:
         """End what was made for these executors; those that were handed in are their makers'."""
@@ -197,10 +197,10 @@ class _Foreign(_Counted):
         super().__init__(name, executor, on_free)
         self._reports = Reports()
 
-    async def run(self, call: bytes, tell: Tell) -> bytes:
+    async def run(self, call: bytes, listener: Listener) -> bytes:
         """Run a packed call; its packed outcome. WorkerLost where the executor has lost it."""
         await self._slots.acquire()
-        with self._reports.receiving(tell) as address:
+        with self._reports.receiving(listener) as address:
             try:
                 future = self._submit(run_reporting, call, address)
             except BaseException:
@@ -211,6 +211,7 @@ class _Foreign(_Counted):
                 outcome: bytes = await asyncio.wrap_future(future)
             except concurrent.futures.BrokenExecutor as error:
                 raise self._lost(error) from error
+            await listener.heard(outcome)
             return outcome
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ There a ``Teller`` sends it, in groups at most four times a second, and what is 
 from __future__ import annotations
 
 import asyncio
+import struct
 import sys
 import threading
 import time
@@ -22,6 +23,9 @@ from dwarf.workflow.output import Source, TaskOutput
 Message: TypeAlias = tuple[Any, ...]
 Tell: TypeAlias = Callable[[int, "list[Message]"], None]
 """Sends a group of messages; the number of the group counts from 0."""
+
+SENT = struct.Struct(">Q")
+"""Begins a packed outcome: how many groups were sent before it."""
 
 PAUSE_S = 0.25
 _HASTE = 20  # reports of progress that are sent at once before they are gathered, too
@@ -137,14 +141,18 @@ class Listener:
         with suppress(RuntimeError):  # the loop is closed: nobody waits
             self._loop.call_soon_threadsafe(self._news.set)
 
-    async def finish(self, sent: int, rest: list[Message]) -> None:
-        """Take what came with the outcome, behind the groups that were sent before it."""
+    async def heard(self, outcome: bytes) -> None:
+        """Wait for the groups that were sent before an outcome, where these come on another way than it."""
+        (sent,) = SENT.unpack_from(outcome)
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
                 while self._heard < sent:
                     self._news.clear()
                     if self._heard < sent:
                         await self._news.wait()
+
+    def finish(self, rest: list[Message]) -> None:
+        """Take what came with the outcome. Nothing is taken any more."""
         with self._lock:
             self._take(rest)
             self._over = True
