@@ -249,6 +249,15 @@ class Run:
         seen = self._following
         return draw_run(self.graph, seen.steps, seen.outcome, asked=seen.asked, notes=seen.notes, since=seen.began)
 
+    def to_graphviz(self, *, rankdir: str = "LR") -> Any:
+        """The graph in the colours of this run as a ``graphviz.Digraph``, to be styled and rendered at will.
+
+        It renders by ``dot``, or where that is not installed by graphviz-pure: ``run.to_graphviz().render("run")``.
+        """
+        from dwarf.notebook.pictures.coloured import coloured
+
+        return coloured(self.graph, self.steps, self._following.outcome, rankdir=rankdir)
+
     def timeline(self) -> Svg:
         """The steps as bars over time; waiting is striped, and long stretches of it are cut short."""
         steps, answers = self.steps, self._lab.call(self._following.handle.answers())

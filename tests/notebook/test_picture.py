@@ -8,12 +8,14 @@ from xml.etree import ElementTree
 import pytest
 
 from dwarf.notebook.pictures import render
+from dwarf.notebook.pictures.coloured import coloured
 from dwarf.notebook.pictures.palette import LOOKS
 from dwarf.notebook.pictures.picture import draw_graph, draw_plane, draw_run
 from dwarf.notebook.pictures.planes import describe_planes, lay_plane, make_plane, walk
 from dwarf.notebook.pictures.svg import escape
 from dwarf.notebook.showing import graph_bundle, outcome_bundle
 from dwarf.workflow import END, Flow, Graph
+from dwarf.workflow.drawing import programs
 from tests.notebook.samples import (
     at,
     order_graph,
@@ -259,3 +261,17 @@ def test_an_edge_tells_which_fields_go_along_it() -> None:
     svg = str(draw_graph(graph))
     assert "carries amount" in svg
     assert 'data-part="finding"' not in svg
+
+
+@pytest.mark.parametrize("program", programs.PROGRAMS)
+def test_a_run_as_a_digraph_renders_with_dot_and_without(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if programs.find_program(program) is None:
+        pytest.skip(f"needs {program}")
+    monkeypatch.setattr(programs, "PROGRAMS", (program,))
+    graph = Graph("g").add_chain("Load <b>", "Check", END)
+    drawing = coloured(graph, [step(1, "Load <b>", "completed", 0, 1), step(2, "Check", "failed", 1, 2)], None)
+    svg = drawing.pipe(format="svg", encoding="utf-8", quiet=True)
+    assert "Load &lt;b&gt;" in svg
+    for state in ("completed", "failed"):
+        assert svg.count(LOOKS[state].fill) == 1
+    assert drawing.pipe(format="png", quiet=True).startswith(b"\x89PNG")

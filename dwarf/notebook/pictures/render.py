@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
 import subprocess
-import sys
-import sysconfig
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from dwarf.notebook.pictures.geometry import Box, Layout, Line, Point, Route
 from dwarf.notebook.pictures.layered import layered
+from dwarf.workflow.drawing.programs import PROGRAMS, find_program
 
 __all__ = ["PROGRAMS", "TIMEOUT", "find_program", "lay_out", "to_layout_dot"]
 
-PROGRAMS = ("dot", "graphviz-pure")
 TIMEOUT = 5.0  # seconds, for each program
 
 _log = logging.getLogger("dwarf.notebook")
@@ -58,12 +53,6 @@ def to_layout_dot(boxes: Sequence[Box], lines: Sequence[Line], *, across: bool) 
             options.append("constraint=false")
         text.append(f"{line.source} -> {line.target} [{' '.join(options)}];")
     return "\n".join([*text, "}"])
-
-
-def find_program(name: str) -> str | None:
-    """Where a program is: on the PATH, or beside this Python, whose folder a kernel's PATH often lacks."""
-    places = os.pathsep.join([str(Path(sys.executable).parent), sysconfig.get_path("scripts")])
-    return shutil.which(name) or shutil.which(name, path=places)
 
 
 def _placed(dot: str) -> Layout | None:
