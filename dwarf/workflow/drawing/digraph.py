@@ -5,39 +5,44 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import graphviz
-from graphviz.backend import dot_command
-
 from dwarf.workflow.drawing.programs import first_program
 
-__all__ = ["Drawing"]
+__all__ = ["drawing_class"]
 
 _one_at_a_time = threading.Lock()
 
 
-class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no types
-    """A digraph to be styled, shown and rendered at will, as the package graphviz describes it.
+@cache
+def drawing_class() -> Any:
+    """A subclass of ``graphviz.Digraph``. ImportError where the package graphviz is missing.
 
-    The package knows the program by its name, ``dot``, alone. Where that is not installed, this one is rendered by
-    graphviz-pure, which takes the same arguments.
+    The package knows the program by its name, ``dot``, alone. Where that is not installed, a drawing of this class is
+    rendered by graphviz-pure, which takes the same arguments.
     """
+    import graphviz
 
-    def pipe(self, *args: Any, **options: Any) -> Any:
-        """See graphviz.Digraph.pipe."""
-        with _program():
-            return super().pipe(*args, **options)
+    class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no types
+        """A digraph to be styled, shown and rendered at will."""
 
-    def render(self, *args: Any, **options: Any) -> Any:
-        """See graphviz.Digraph.render."""
-        with _program():
-            return super().render(*args, **options)
+        def pipe(self, *args: Any, **options: Any) -> Any:
+            with _program():
+                return super().pipe(*args, **options)
+
+        def render(self, *args: Any, **options: Any) -> Any:
+            with _program():
+                return super().render(*args, **options)
+
+    return Drawing
 
 
 @contextmanager
 def _program() -> Iterator[None]:
+    from graphviz.backend import dot_command
+
     program = first_program()
     if program is None:
         yield  # the package says what is missing

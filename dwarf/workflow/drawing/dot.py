@@ -82,13 +82,13 @@ def to_graphviz(graph: Graph, *, rankdir: str = "LR") -> Any:
     """The same drawing as a ``graphviz.Digraph``. ImportError where the package graphviz is missing."""
     import graphviz
 
-    from dwarf.workflow.drawing.digraph import Drawing
+    from dwarf.workflow.drawing.digraph import drawing_class
 
     def plain(attributes: Attributes) -> Attributes:
         return {key: graphviz.nohtml(_escaped(value)) for key, value in attributes.items()}
 
     drawing = _draw(graph, rankdir)
-    digraph = Drawing(
+    digraph = drawing_class()(
         graphviz.nohtml(_escaped(graph.name)),
         graph_attr=plain(drawing.graph),
         node_attr=plain(_NODE),
