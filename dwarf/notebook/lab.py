@@ -29,6 +29,7 @@ from dwarf.notebook.place import Place
 from dwarf.notebook.prompts.answers import Answers
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.run import Run
+from dwarf.notebook.summary import read_summary
 from dwarf.notebook.waiting import wait_blocking
 from dwarf.notebook.watching.drift import Digests
 from dwarf.notebook.watching.follow import Following
@@ -57,6 +58,7 @@ _labs: dict[str, Lab] = {}
 _EXIT_GRACE = 2.0  # seconds for tasks in flight when the process ends
 
 
+SHORT_WAIT_S = 3.0  # for the database, when the lab itself is shown
 TIME_BUDGET_S = 3600  # for an attempt of a task in a notebook, where cells that compute for minutes are usual
 
 
@@ -422,6 +424,16 @@ class Lab(Measured):
 
     def __repr__(self) -> str:
         return f"<Lab {without_password(self._place)}{'' if self._loop.running else ', closed'}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """The flows by status, what waits for an answer, and what runs. It never raises."""
+        if not self._loop.running or self.on_loop:
+            return {"text/plain": repr(self)}
+        try:
+            summary = self.submit(read_summary(self.engine)).result(SHORT_WAIT_S)
+        except Exception:  # noqa: BLE001  a display that fails would fail the cell
+            return {"text/plain": repr(self)}
+        return {"text/plain": "\n".join([repr(self), *summary.lines()]), "text/html": summary.page(repr(self))}
 
     def __enter__(self) -> Self:
         return self

@@ -512,3 +512,19 @@ def test_flows_and_their_prompts_are_listed(lab: Lab) -> None:
     assert list(prompts["title"]) == ["How many?"]
     assert list(prompts["flow"]) == [asked.key]
     assert list(prompts["workflow"]) == ["asking"]
+
+
+def test_a_lab_shows_what_waits_and_what_has_been(lab: Lab) -> None:
+    def ask(flow: Flow) -> None:
+        flow.interrupt("Go on?")
+
+    assert "no flows yet" in lab._repr_mimebundle_()["text/plain"]
+    run = lab.start(lab.graph("asks").add_node("Ask", ask).add_transition("Ask", END), show=False)
+    while not run.prompts:
+        pass
+    shown = lab._repr_mimebundle_()
+    assert "waits: Go on? (asks)" in shown["text/plain"]
+    assert "Go on?" in shown["text/html"]
+    run.answer()
+    run.wait(60)
+    assert "1 completed" in lab._repr_mimebundle_()["text/plain"]

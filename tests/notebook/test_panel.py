@@ -58,6 +58,9 @@ def test_a_step_is_told_in_full(lab: Lab) -> None:
     told = front.node("first")
     assert told["state"] == "completed"
     assert json.loads(told["input"]) == {"x": 99, "old": [1]}
+    assert told["takes"] == [["x", "99", "the initial state"]]
+    assert 'return {"y": x * 2' in told["source"]
+    assert front.node("second")["takes"] == [["y", "198", "first"]]
     assert json.loads(told["result"]) == {"x": 99, "y": 198}
     assert [row[:2] for row in told["diff"]] == [["removed", "old"], ["added", "y"]]
     assert told["can_go_on"]
@@ -149,7 +152,11 @@ def test_a_group_is_paged(make_lab: Callable[..., Lab]) -> None:
     told = front.node("work")
     assert told["total"] == 120
     assert [row["label"] for row in told["rows"][:2]] == ["branch 8", "branch 68"]
+    assert [row["item"] for row in told["rows"][:2]] == ["7", "67"]
     assert told["rows"][0]["error"] == "no 7"
+    failed = front.node("work", only="failed")
+    assert (failed["only"], {row["state"] for row in failed["rows"]}) == ("failed", {"failed"})
+    assert failed["total"] < 120 == front.node("work", only="slow")["total"]
     assert len(told["rows"]) == told["size"]
     last = front.node("work", page=99)
     assert last["page"] == 2

@@ -83,6 +83,13 @@ function diffTable(rows) {
   return table;
 }
 
+// The parameters of a step's function, and who wrote them.
+function takesTable(rows) {
+  const head = make("tr", {}, ...["parameter", "value", "written by"].map((name) => make("th", { textContent: name, scope: "col" })));
+  const body = make("tbody", {}, ...rows.map(([name, value, by]) => make("tr", {}, make("th", { textContent: name, scope: "row" }), make("td", { textContent: value }), make("td", { textContent: by }))));
+  return make("table", { className: "dwarf-takes" }, make("caption", { textContent: "What it took" }), make("thead", {}, head), body);
+}
+
 // The place where a text stops being JSON; browsers tell it each in their own way, or not at all.
 function wrongAt(text) {
   let at = 0;
@@ -238,10 +245,10 @@ function panelKeeper(model, desk, picture) {
     const rows = reply.rows.map((row) => {
       const open = make("button", { type: "button", className: "dwarf-link", textContent: row.label });
       open.addEventListener("click", () => go({ ...place, step: row.step }));
-      const cells = [open, stateMark(row.state, shade), row.attempt, timeOf(row.began), row.took, row.error];
+      const cells = [open, row.item ?? "", stateMark(row.state, shade), row.attempt, timeOf(row.began), row.took, row.error];
       return make("tr", {}, ...cells.map((cell) => make("td", {}, cell)));
     });
-    const names = ["step", "status", "attempts", "began", "took", "error"];
+    const names = ["step", "item", "status", "attempts", "began", "took", "error"];
     const head = make("tr", {}, ...names.map((name) => make("th", { textContent: name, scope: "col" })));
     const table = make("table", { className: "dwarf-steps" }, make("thead", {}, head), make("tbody", {}, ...rows));
     const turn = (label, page, off) => {
@@ -253,7 +260,15 @@ function panelKeeper(model, desk, picture) {
     const range = `${first.toLocaleString("en-US")} to ${(first + rows.length - 1).toLocaleString("en-US")} of ${reply.total.toLocaleString("en-US")}`;
     const pager = make("div", { className: "dwarf-line" }, turn("Previous", reply.page - 1, reply.page === 0),
       make("span", { textContent: range }), turn("Next", reply.page + 1, first + rows.length > reply.total));
-    return [make("p", { className: "dwarf-help", textContent: reply.about }), table, ...(reply.total > reply.size ? [pager] : [])];
+    const filter = make("div", { className: "dwarf-line", role: "group", "aria-label": "which steps" });
+    const choices = reply.kinds?.length > 1 || reply.only ? ["", ...(reply.kinds ?? []), "slow"] : [];
+    for (const only of choices) {
+      const label = only === "slow" ? "slowest first" : only ? (shade.looks.find((each) => each.key === only)?.word ?? only) : "all";
+      const button = make("button", { type: "button", className: "dwarf-act dwarf-zoom", textContent: label, "aria-pressed": String((reply.only ?? "") === only) });
+      button.addEventListener("click", () => go({ node: place.node, page: 0, only }));
+      filter.append(button);
+    }
+    return [make("p", { className: "dwarf-help", textContent: reply.about }), ...(choices.length ? [filter] : []), table, ...(reply.total > reply.size ? [pager] : [])];
   };
 
   const stepOf = (step) => {
@@ -263,12 +278,15 @@ function panelKeeper(model, desk, picture) {
       ["finished", timeOf(step.finished)], ["took", step.took], ["progress", step.progress], ["asks", step.asks], ["redefined", step.drift],
       ["task URL", step.url], ["code", step.code?.slice(0, 12)], ["cached", step.cached],
     ])];
+    if (step.doc) parts.unshift(make("p", { className: "dwarf-help dwarf-doc", textContent: step.doc }));
     if (step.error) parts.push(make("pre", { className: "dwarf-trouble", textContent: step.error }));
     for (const text of step.warnings ?? []) parts.push(make("pre", { className: "dwarf-caution", textContent: text }));
     if (step.traceback) parts.push(fold("Traceback", step.traceback));
     parts.push(...saidParts(step, root.closest("[data-dwarf-dark='true']") !== null));
+    if (step.takes?.length) parts.push(takesTable(step.takes));
     parts.push(diffTable(step.diff));
     parts.push(fold("State before", step.before));
+    if (step.source) parts.push(fold(step.edited ? `Source (${step.edited})` : "Source", step.source));
     parts.push(actionsOf(step));
     return parts;
   };

@@ -5,17 +5,20 @@ Steps are named by their ids, and only those of the flow that is shown are found
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from dwarf.errors import DwarfError, InvalidRequest, StateError
 from dwarf.notebook.bundles import view_of
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.planes import child_of
-from dwarf.notebook.pictures.words import brief, duration_text, plain, plural
+from dwarf.notebook.pictures.words import brief, duration_text, plain, plural, seconds_text
 from dwarf.notebook.watching.drift import drift_of
+from dwarf.notebook.watching.origins import items_of, origin_of
 from dwarf.notebook.watching.output import describe_line
 from dwarf.notebook.watching.views import attempt_text, attempts_of, states_of
 from dwarf.workflow.jsontext import loads
@@ -91,13 +94,27 @@ class Desk:
             return {"title": name, "state": "idle", "about": "The flow has not come here."}
         if len(own) == 1:
             return await self._full(own[0], 0, str(message["node"]))
-        ordered = sort_steps(own, self._state_of(steps))
-        pages = (len(ordered) - 1) // PAGE
-        page = min(max(_whole_number(message.get("page", 0), "page"), 0), pages)
         state_of_step = self._state_of(steps)
-        rows = [_row(step, state_of_step(step)) for step in ordered[page * PAGE : (page + 1) * PAGE]]
-        counts = _counts(ordered, state_of_step)
-        return {"title": name, "rows": rows, "page": page, "size": PAGE, "total": len(ordered), "about": counts}
+        ordered = sort_steps(own, state_of_step)
+        about, kinds = _counts(ordered, state_of_step), list(dict.fromkeys(map(state_of_step, ordered)))
+        chosen = str(message.get("only") or "")
+        if chosen == "slow":
+            ordered.sort(key=lambda step: step.duration or timedelta(), reverse=True)
+        elif chosen in kinds:
+            ordered = [step for step in ordered if state_of_step(step) == chosen]
+        page = min(max(_whole_number(message.get("page", 0), "page"), 0), (len(ordered) - 1) // PAGE)
+        shown = ordered[page * PAGE : (page + 1) * PAGE]
+        items = await items_of(shown, self.following)
+        return {
+            "title": name,
+            "rows": [_row(step, state_of_step(step), items.get(step.id, "")) for step in shown],
+            "page": page,
+            "size": PAGE,
+            "total": len(ordered),
+            "about": about,
+            "only": chosen,
+            "kinds": kinds,
+        }
 
     async def _step(self, message: Mapping[str, Any]) -> dict[str, Any]:
         step = self._known(message)
@@ -112,7 +129,13 @@ class Desk:
         if step.sub_flows:
             is_open = self.opened.get(path) in (0, step.id)
             told["nested"] = "Close the subgraph" if is_open else "Open the subgraph in the picture"
-        return {"of": of if of > 1 else 0, **told, **await self._said(step)}
+        functions: Mapping[str, Any] = getattr(self.lab.host, "functions", {})
+        frozen = self.following.graph
+        graph = self.lab.digests.graph(frozen.name) if frozen is not None else None
+        origin = await asyncio.to_thread(origin_of, full, graph or frozen, functions)
+        if full.code and origin.get("source") and self.lab.digests.now().get(full.url, full.code) != full.code:
+            origin["edited"] = "edited since this step ran"
+        return {"of": of if of > 1 else 0, **told, **origin, **await self._said(step)}
 
     async def _said(self, step: Step) -> dict[str, Any]:
         """What the step has said and shown, where it has."""
@@ -241,10 +264,11 @@ def sort_steps(steps: Sequence[Step], state: Callable[[Step], str]) -> list[Step
     return sorted(steps, key=lambda step: (order.get(state(step), len(order)), step.id))
 
 
-def _row(step: Step, state: str) -> dict[str, Any]:
+def _row(step: Step, state: str, item: str) -> dict[str, Any]:
     return {
         "step": step.id,
         "label": f"branch {step.ordinal + 1}",
+        "item": item,
         "state": state,
         "attempt": str(step.attempt + 1),
         "began": _epoch(step.started_at),
@@ -352,7 +376,13 @@ def _progress(step: Step) -> str:
     if step.progress is None:
         return ""
     done, total, message = step.progress
-    return " ".join(part for part in (f"{done:,g}", f"of {total:,g}" if total else "", message) if part)
+    parts = [" ".join(part for part in (f"{done:,g}", f"of {total:,g}" if total else "", message) if part)]
+    spent = (step.updated_at - step.started_at).total_seconds() if step.started_at is not None else 0.0
+    if step.status is Status.RUNNING and done > 0 and spent > 0:
+        parts.append(f"{done / spent:,.3g} a second")
+        if total and total > done:
+            parts.append(f"about {seconds_text((total - done) * spent / done)} left")
+    return " · ".join(parts)
 
 
 def _epoch(moment: datetime | None) -> float:

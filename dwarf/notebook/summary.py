@@ -1,0 +1,66 @@
+"""What does a lab look like as the last line of a cell? How many flows of each status, what waits, what runs."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dwarf.notebook.pictures.palette import look_of
+from dwarf.notebook.pictures.words import brief, plural
+from dwarf.workflow.status import Status
+
+if TYPE_CHECKING:
+    from dwarf.engine import Engine
+    from dwarf.workflow.results import FlowSummary
+
+__all__ = ["Summary", "read_summary"]
+
+_MOST = 5  # questions, and flows that run, by name
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A lab in short."""
+
+    counts: Counter[Status] = field(default_factory=Counter)
+    waiting: Sequence[tuple[str, str]] = ()  # workflow, title
+    running: Sequence[tuple[str, str]] = ()  # workflow, node
+
+    def lines(self) -> list[str]:
+        """In words, a line each."""
+        found = [f"{look_of(str(each)).sign} {count:,} {look_of(str(each)).word}" for each, count in self._counted()]
+        told = [", ".join(found) or "no flows yet"]
+        told += [f"waits: {title} ({workflow})" for workflow, title in self.waiting]
+        more = self.counts[Status.INTERRUPTED] - len(self.waiting)
+        told += [f"waits: {plural(more, 'further question')}; lab.inbox() has them all"] if more > 0 else []
+        told += [f"runs: {workflow}{f', at {node}' if node else ''}" for workflow, node in self.running]
+        return told
+
+    def _counted(self) -> list[tuple[Status, int]]:
+        return [(status, self.counts[status]) for status in Status if self.counts[status]]
+
+    def page(self, head: str) -> str:
+        """As HTML without scripts."""
+        rows = "".join(f"<div>{html.escape(line)}</div>" for line in self.lines())
+        return f"<div><b>{html.escape(head)}</b>{rows}</div>"
+
+
+async def read_summary(engine: Engine) -> Summary:
+    """Read it: counts, and of what waits and runs the newest few."""
+    counts: Counter[Status] = Counter()
+    for shard in await engine.shards():
+        counts.update(shard.flows)
+    waiting = []
+    for flow in await _newest(engine, Status.INTERRUPTED):
+        steps = await engine.flow(flow.flow_key).interrupts()
+        titles = ((step.interrupt_payload or {}).get("title") or step.node for step in steps)
+        waiting += [(flow.workflow_name, brief(title, 80)) for title in titles]
+    running = [(flow.workflow_name, flow.node) for flow in await _newest(engine, Status.RUNNING)]
+    return Summary(counts, waiting[:_MOST], running)
+
+
+async def _newest(engine: Engine, status: Status) -> list[FlowSummary]:
+    return [flow async for flow in engine.flows(status=status, limit=_MOST)]
