@@ -16,8 +16,11 @@ def may_be_cached(step: StepRecord) -> bool:
     """Whether a step that is about to run may take over an outcome, or leave its own: it has neither parked nor asked.
 
     A further attempt of a declared Retry is as good as the first: an error voids what the attempt before has written.
+    Where the cache's key names fields of which none is there (a slip, most often), nothing tells one input from others.
     """
     node = step.flow.plan.nodes[step.node]
+    if node.cache is not None and node.cache.key and all(step.state.get(name) is None for name in node.cache.key):
+        return False
     fresh = not step.answers and not step.changes and (not step.attempt or node.retry is not None)
     return node.cache is not None and fresh
 

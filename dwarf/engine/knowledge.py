@@ -21,7 +21,7 @@ from dwarf.storage.knowledge import (
     under_way,
 )
 from dwarf.workflow.status import Status
-from dwarf.workflow.suggest import near_task
+from dwarf.workflow.suggest import did_you_mean, near_task
 
 if TYPE_CHECKING:
     from dwarf.engine.replica import Replica
@@ -97,10 +97,13 @@ class Knowledge:
             return
         asked = {node.url: node.name for node in plan.graph.nodes if not _is_elsewhere(node)}
         for url in await self.unknown(asked):
+            others = [node.name for node in plan.graph.nodes if node.name != asked[url]] if asked[url] == url else []
+            hint = did_you_mean(url, others).replace("you mean", "you mean the node")  # a slip in its wiring
+            hint = hint or near_task(url, self._replica.host.task_urls() or ())
             raise TaskNotFound(
                 f"graph {plan.name!r}: node {asked[url]!r} needs the task {url!r}, which neither this host nor another "
-                f"living engine knows{near_task(url, self._replica.host.task_urls() or ())}. Register it first, or "
-                "create the flow with check_tasks=False, to have it wait for a process that knows the task"
+                f"living engine knows{hint or '.'} Register it first, or create the flow with "
+                "check_tasks=False, to have it wait for a process that knows the task"
             )
 
     async def waiting(self) -> dict[str, str]:

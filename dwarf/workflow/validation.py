@@ -194,7 +194,11 @@ def _ways(graph: Graph) -> Iterator[str]:
                     "add a transition to it, or leave it out"
                 )
     if names and all(edge.target != END for edge in graph.transitions):
-        yield "there is no transition to END; add one from the last node"
+        slip = next((name for name in names if name.upper() == END), "")
+        hint = (
+            f"{_quoted(slip)} is a node of its own: did you mean dwarf.END?" if slip else "add one from the last node"
+        )
+        yield f"there is no transition to END; {hint}"
 
 
 def _quoted(name: str) -> str:

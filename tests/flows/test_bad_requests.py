@@ -53,6 +53,9 @@ async def test_an_unknown_task_waits_for_who_knows_it(engine: Engine, host: Loca
     host.add_graph(Graph("g").add_node("First", "good").add_node("Second", "goood").add_chain("First", "Second", END))
     with pytest.raises(TaskNotFound, match=r"node 'Second' needs the task 'goood'.*did you mean 'good'\?"):
         await engine.create("g")
+    slip = Graph("slip").add_node("Review", good).add_switch("Review", {"good > 1": "Reveiw"}, default=END)
+    with pytest.raises(TaskNotFound, match=r"did you mean the node 'Review'\? Register"):
+        await engine.create(slip)
     flow = await engine.create("g", check_tasks=False)
     async with asyncio.timeout(30):
         async for update in flow.watch():

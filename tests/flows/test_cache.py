@@ -209,6 +209,9 @@ async def test_what_is_never_cached(engine: Engine) -> None:
     await ran(engine, single(keyed, cache=Cache(key="n")), {"n": 1, "m": 1})
     await ran(engine, single(keyed, cache=Cache(key=["n"])), {"n": 1, "m": 2})
     assert RAN == {"fails": 2, "asks": 4, "reads": 2, "keyed": 1}
+    for n in (1, 2):
+        await ran(engine, single(keyed, cache=Cache(key="nn")), {"n": n})  # a slip: it tells no input from another
+    assert RAN["keyed"] == 3
 
 
 async def test_two_at_once_are_both_right_and_go_with_their_flows(engine: Engine) -> None:

@@ -13,7 +13,7 @@ from dwarf.workflow.checking.records import Write
 from dwarf.workflow.checking.wiring import Wiring, fields_in, injected
 from dwarf.workflow.habits import WHOLE_STATE
 from dwarf.workflow.lineage import gathering_nodes
-from dwarf.workflow.parts import END, Transition
+from dwarf.workflow.parts import END, Node, Transition
 from dwarf.workflow.reducers import Reducer
 from dwarf.workflow.suggest import did_you_mean
 
@@ -41,10 +41,9 @@ def _unknown(wiring: Wiring) -> Iterator[Finding]:
             for field in facts.needs:
                 if field not in entering.writers and not (field in lent and node.name in lent[field]):
                     yield from _missing(wiring, node.name, field, there, f"task {node.url!r} needs the field {field!r}")
-            if node.limit is not None and node.limit.key and node.limit.key not in entering.writers:
-                yield from _missing(
-                    wiring, node.name, node.limit.key, there, f"its limit counts by the field {node.limit.key!r}"
-                )
+            for field, where in _keys(node):
+                if field not in entering.writers:
+                    yield from _missing(wiring, node.name, field, there, where)
         leaving = wiring.leaving(node.name)
         if leaving.open:
             continue
@@ -56,6 +55,14 @@ def _unknown(wiring: Wiring) -> Iterator[Finding]:
             if edge.for_each and edge.for_each not in leaving.writers:
                 where = f"the for-each {node.name!r} -> {edge.target!r} goes over the field {edge.for_each!r}"
                 yield from _missing(wiring, node.name, edge.for_each, leaving.writers.keys(), where)
+
+
+def _keys(node: Node) -> Iterator[tuple[str, str]]:
+    """The fields by which a node's policies tell inputs apart, each with what it is read for."""
+    if node.limit is not None and node.limit.key:
+        yield node.limit.key, f"its limit counts by the field {node.limit.key!r}"
+    for field in (node.cache.key if node.cache is not None else None) or ():
+        yield field, f"its cache is keyed by the field {field!r}"
 
 
 def _missing(wiring: Wiring, node: str, field: str, there: Any, where: str) -> Iterator[Finding]:
@@ -302,7 +309,7 @@ def _unused(wiring: Wiring) -> Iterator[Finding]:
         read = {name for facts in every for name in facts.reads}
         read |= {name.partition(".")[0] for edge in wiring.edges for name in fields_in(edge.when)}
         read |= {name for edge in wiring.edges for name in wiring.read_on(edge)}
-        read |= {node.limit.key for node in wiring.graph.nodes if node.limit is not None}
+        read |= {field for node in wiring.graph.nodes for field, _ in _keys(node)}
         for field in wiring.initial.fields if wiring.initial.known else ():
             if field not in read:
                 hint = next((name for name in sorted(read) if _is_slip(field, name)), "")

@@ -25,13 +25,15 @@ def missing_operator(tokens: Sequence[Token], index: int) -> str:
         hint = "'and' is written &&"
     elif "or" in words:
         hint = "'or' is written ||"
+    elif "is" in words and tokens[index + 1].text.lower() in ("true", "false"):
+        hint = "'x is True' is written x == true, or x, which is also true of any text or list that is not empty"
     elif "is" in words:
         hint = "'x is None' is written x == null, or !x, which is also true of false, 0 and an empty text"
     elif "in" in words or (words[1] == "not" and tokens[index + 1].text.lower() == "in"):
         hint = "'value in items' is written items.value, which is true if the list holds that text or number"
     elif words[0] == "not":
         hint = "'not' is written !, as in !paid or !(a == b)"
-    elif words[0] in ("like", "matches") or words[1] in ("like", "matches"):
+    elif words[0] in ("like", "matches") or words[1] in ("like", "matches", "contains"):
         hint = "patterns are written =~ 'pattern'"
     elif words[1] == "if" or words[0] == "if":
         hint = "a condition has no 'if': give each arm a condition of its own"

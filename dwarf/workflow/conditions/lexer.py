@@ -91,6 +91,11 @@ def _advice(text: str, position: int) -> str:
     character = text[position]
     if character == ",":
         return "unexpected ',': functions cannot be called here; let the task before write what they compute to a field"
+    if character == "[":
+        return (
+            "unexpected '[': a key is written order.city, one of several values x == 1 || x == 2; "
+            "an element by its place is to be written to a field by the task before"
+        )
     wanted = {"=": "'=='", "&": "'&&'", "|": "'||'", "~": "'=~' or '!~'"}.get(character)
     return f"unexpected {character!r}" + (f"; did you mean {wanted}?" if wanted else "")
 

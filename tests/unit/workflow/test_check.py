@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 import pytest
 
-from dwarf import END, Flow, Graph, Limit, Reducer
+from dwarf import END, Cache, Flow, Graph, Limit, Reducer
 from dwarf.workflow.checking import check, flowing
 from dwarf.workflow.checking.facts import facts_of
 
@@ -208,6 +208,12 @@ def test_an_item_ends_at_the_join() -> None:
     graph.add_node("J", lambda item: None, fan_in=True).add_for_each("S", "W", items="xs").add_chain("W", "J", END)
     assert kinds(graph, {"xs": []}) == [("unknown-field", "J", "item")]
     assert kinds(graph, {"xs": [], "item": 1}) == []
+
+
+def test_the_key_of_a_cache() -> None:
+    graph = Graph("g").add_node("A", nothing, cache=Cache(key=["urll", "day"])).add_transition("A", END)
+    (found,) = graph.check(["url", "day"])[:1]
+    assert (found.kind, found.field, found.suggestion) == ("unknown-field", "urll", "did you mean 'url'?")
 
 
 def test_the_key_of_a_limit() -> None:

@@ -295,11 +295,13 @@ def test_a_stored_condition_keeps_its_quotes() -> None:
     [
         ("a and b", "'and' is written &&"),
         ("a > 1 AND b", "&&"),
+        ("order['city'] == 1", "a key is written order.city"),
         ("a or b", "'or' is written ||"),
         ("not x", "'not' is written !"),
         ("a && not x", "'not' is written !"),
         ("x is None", "x == null"),
         ("x is not None", "x == null"),
+        ("x is True", "x == true"),
         ("len(x) > 0", "return {'count': len(...)}"),
         ("max(a, b) > 3", "functions cannot be called"),
         ("name.startswith('a')", "=~ '^...'"),
