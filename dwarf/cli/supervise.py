@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,14 +17,23 @@ _POLL_S = 0.5
 
 
 def supervise(
-    host: str, url: str, workers: int | None, processes: int, grace: str, *, reload: bool, health: int, verbose: bool
+    host: str,
+    url: str,
+    workers: int | None,
+    processes: int,
+    grace: str,
+    labels: Sequence[str],
+    *,
+    reload: bool,
+    health: int,
+    verbose: bool,
 ) -> None:
     """Run workers as processes of their own, replace those that die, and pass signals on. Returns when all ended."""
     command = [sys.executable, "-m", "dwarf.cli", "worker", host, "--grace", grace]
     if workers is not None:
         command += ["--workers", str(workers)]
-    if verbose:
-        command += ["--verbose"]
+    command += [f"--label={label}" for label in labels]
+    command += ["--verbose"] if verbose else []
     environment = {**os.environ, URL_VARIABLE: find_url(url, make=True)}  # in no process list
     children: list[subprocess.Popen[bytes]] = []
     asked: list[int] = []

@@ -145,6 +145,9 @@ def worker(
         int | None, typer.Option(min=1, help="Most tasks at a time in a process.", show_default=False)
     ] = None,
     processes: Annotated[int, typer.Option(min=1, max=64, help="So many processes, each an engine of its own.")] = 1,
+    label: Annotated[
+        list[str] | None, typer.Option(help="What this worker can do, for tasks that ask for labels; several times.")
+    ] = None,
     grace: Annotated[str, typer.Option(metavar="TIME", help="How long running tasks may take after SIGTERM.")] = "25s",
     reload: Annotated[
         bool, typer.Option("--reload", help="Start again when a Python file in this folder changes.")
@@ -165,7 +168,7 @@ def worker(
     if patience is None:
         fail("--grace needs a duration such as 25s")
     if processes > 1 or reload:
-        supervise(host, url, workers, processes, grace, reload=reload, health=health, verbose=verbose)
+        supervise(host, url, workers, processes, grace, label or [], reload=reload, health=health, verbose=verbose)
         return
     found = load_target(host, "a host")
     if not isinstance(found, Host) and callable(found):
@@ -176,7 +179,8 @@ def worker(
     async def work() -> None:
         from dwarf.engine import Engine
 
-        async with Engine(found, find_url(url, make=True), workers=workers, capture_output=True) as engine:
+        settings: dict[str, Any] = {"workers": workers, "capture_output": True, "labels": label or ()}
+        async with Engine(found, find_url(url, make=True), **settings) as engine:
             say(f"worker {os.getpid()} is ready")
             async with health_endpoint(engine, health):
                 await engine.serve(grace=patience)

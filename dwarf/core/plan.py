@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from dwarf.workflow.conditions import Condition, parse
 from dwarf.workflow.graph import Graph, Limit
@@ -37,6 +38,7 @@ class NodePlan:
     time_budget_ms: int = 0  # 0: that of the flow
     cache: Cache | None = None
     executor: str = ""  # of the host, by name
+    labels: str = ""  # which an engine must have to run it, with commas between; see ``label_sets``
     edges: list[Edge] = field(default_factory=list)
     arms: list[tuple[Condition, str]] = field(default_factory=list)
     gotos: set[str] = field(default_factory=set)
@@ -73,6 +75,7 @@ class Plan:
                 time_budget_ms=0 if node.time_budget is None else round(node.time_budget * 1000),
                 cache=node.cache,
                 executor=node.executor,
+                labels=",".join(sorted(node.labels)),
             )
             for node in graph.nodes
         }
@@ -114,3 +117,9 @@ class Plan:
 
 def _injected(item: str) -> tuple[str, ...]:
     return (item, f"{item}Index", f"{item}Count")
+
+
+def label_sets(labels: Iterable[str]) -> list[str]:
+    """Every ``NodePlan.labels`` that an engine with these labels may run."""
+    known = sorted(set(labels))
+    return [",".join(chosen) for count in range(1, len(known) + 1) for chosen in combinations(known, count)]

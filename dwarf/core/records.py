@@ -165,6 +165,11 @@ class NewStep:
     limit_rule: str = ""
 
     @property
+    def labels(self) -> str:
+        """What an engine must have to run it; see NodePlan."""
+        return self.flow.plan.nodes[self.node].labels
+
+    @property
     def url(self) -> str:
         """What the host is asked for."""
         return self.flow.plan.nodes[self.node].url

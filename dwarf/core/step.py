@@ -234,7 +234,7 @@ class _Turn:
             self._arrive(decision, candidates, len(candidates) - len(forward), spawns)
         if forward:
             decision.successors = self._branches(forward, spawns)
-        elif not self.delay_ms and nodes[decision.fan_in].limit is None:
+        elif not self.delay_ms and nodes[decision.fan_in].limit is None and not nodes[decision.fan_in].labels:
             decision.lease_fan_in = self.means.room(nodes[decision.fan_in].url)
         return decision
 
@@ -270,7 +270,8 @@ class _Turn:
     ) -> NewStep:
         step = new_step(self.step, node, state, stored, refs, self.means, lineage=lineage, ordinal=ordinal)
         step.delay_ms = self.delay_ms
-        step.leased = not self.delay_ms and not step.limit_name and self.means.room(step.url)
+        apart = step.limit_name or step.labels
+        step.leased = not self.delay_ms and not apart and self.means.room(step.url)
         return step
 
 

@@ -21,6 +21,7 @@ from dwarf.engine.config import (
     check_codec,
     check_default_priority,
     check_hooks,
+    check_labels,
     check_time_budget,
     read_settings,
 )
@@ -65,6 +66,7 @@ class EngineBase:
         max_depth: int | None = DEFAULT_MAX_DEPTH,
         capture_output: bool = False,
         hooks: Mapping[str, str | Graph] | None = None,
+        labels: Iterable[str] = (),
         logger: Logger | None = None,
         meter_provider: Any = None,
         tracer_provider: Any = None,
@@ -86,7 +88,7 @@ class EngineBase:
             max_depth=max_depth,
             capture_output=capture_output,
         )
-        self._hooks = check_hooks(hooks)
+        self._hooks, self._settings.label_sets = check_hooks(hooks), check_labels(labels)
         self._codec = check_codec(codec)
         self._telemetry = Telemetry(logger, meter_provider, tracer_provider)
         self._census: Census | None = None

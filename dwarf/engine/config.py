@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from dwarf.errors import ConfigError, InvalidRequest
+from dwarf.core.plan import label_sets
+from dwarf.errors import ConfigError, GraphError, InvalidRequest
 from dwarf.storage.hooks import EVENTS
 from dwarf.storage.payloads.coding import Codec as Codec
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
+from dwarf.workflow.parts import as_labels
 from dwarf.workflow.status import Status
 
 Durability: TypeAlias = Literal["full", "relaxed"]
@@ -103,6 +105,7 @@ class Settings:
     retention: Mapping[Status, int] = field(default_factory=dict)  # milliseconds
     max_connections: int | None = None
     max_depth: int | None = None
+    label_sets: Sequence[str] = ()  # of the steps with labels that this engine may run
     capture_output: bool = False
 
     @property
@@ -174,6 +177,14 @@ def check_time_budget(value: Seconds) -> int:
     if milliseconds < 1 or milliseconds > MAX_INT32 or _below_a_millisecond(value):
         raise InvalidRequest("time_budget must be at least a millisecond and at most 24 days")
     return milliseconds
+
+
+def check_labels(labels: object) -> list[str]:
+    """The sets of labels that tasks may have which an engine with these runs. ConfigError."""
+    try:
+        return label_sets(as_labels(labels, "the labels of an engine"))
+    except (GraphError, TypeError) as error:
+        raise ConfigError(str(error)) from None
 
 
 def check_hooks(hooks: object) -> dict[str, str | Graph] | None:

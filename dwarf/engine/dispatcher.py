@@ -171,6 +171,7 @@ class Dispatcher:
                 alone=not replica.shared.suspects,
                 ceiling=ceiling,
                 by_name=replica.admission.by_name,
+                labels=replica.settings.label_sets,
             )
         )
         replica.observing.claimed(claimed, time.monotonic() - began)

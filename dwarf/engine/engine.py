@@ -57,7 +57,8 @@ class Engine(Overview):
     print, log and warn is kept with their steps, see FlowHandle.logs, and goes on to where it would have gone.
     ``hooks`` are workflows by event ("interrupted", "failed", "completed", "cancelled"): a flow of the workflow is
     created in the transaction of each event, whichever engine writes it. They are kept in the database; an empty
-    mapping removes them. ConfigError names a setting that is wrong.
+    mapping removes them. ``labels`` say what this engine can do ("gpu"): a task that asks for labels runs only where
+    all of them are. ConfigError names a setting that is wrong.
     """
 
     # ------------------------------------------------------------------ flows

@@ -298,7 +298,7 @@ class Replica:
     def offer(self, flow: NewFlow) -> None:
         """Take a place for the first step of a new flow, unless others wait for one."""
         entry = flow.entry
-        if self.draining or self.dispatcher.backlogged or entry.limit_name or entry.not_before:
+        if self.draining or self.dispatcher.backlogged or entry.limit_name or entry.not_before or entry.labels:
             return
         if flow.record.priority > self.shared.bands.ceiling(self.shard) or not self.slots.take():
             return

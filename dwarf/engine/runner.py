@@ -441,7 +441,7 @@ class Runner:
                 continue
             if isinstance(attempt, Returned) and attempt.child is not None:
                 entry = attempt.child.entry
-                entry.leased = not entry.limit_name and room(entry.url)
+                entry.leased = not entry.limit_name and not entry.labels and room(entry.url)
             return decision
 
     async def _commit(

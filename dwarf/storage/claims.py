@@ -18,7 +18,7 @@ from dwarf.storage.named import columns
 from dwarf.storage.payloads.refs import fetch_anchors
 from dwarf.storage.rows import FLOW_COLUMNS, FlowRow, read_object, restore
 from dwarf.storage.script import Execute, Fetch, Now, Script, Statement
-from dwarf.storage.supply import ANY_BAND, ANY_CRASHES, FIRST_TO_WAKE, STILL_PENDING, find_due
+from dwarf.storage.supply import ANY_BAND, ANY_CRASHES, FIRST_TO_WAKE, NEXT_APART, SET_ASIDE, STILL_PENDING, find_due
 from dwarf.storage.tables import deadlines, flows, graphs, steps
 from dwarf.workflow.jsontext import loads
 from dwarf.workflow.signals import Answer
@@ -112,30 +112,21 @@ LEASE: dict[str, Any] = {
         else_=steps.c.waited_us,
     ),
 }
-_LEASE = (
+_LEASE_APART = (
     update(steps)
-    .where(
-        in_ids(steps.c.step_id, "ids"),
-        *STILL_PENDING,
-        flag_is(of_row(steps.c.asleep), 0),
-        steps.c.lease_expires <= bindparam("now"),
-    )
+    .where(in_ids(steps.c.step_id, "ids"), *STILL_PENDING, steps.c.lease_expires <= bindparam("now"))
     .values(LEASE)
 )
+_LEASE = _LEASE_APART.where(flag_is(of_row(steps.c.asleep), 0))
 # Where it is done in turn, ``find_due`` has locked the rows: nobody else can have leased them.
-CLAIM = Statement(
-    "claim_steps",
-    _LEASE.returning(*CLAIMED),
-    in_turn=(
-        _LEASE,
-        select(*CLAIMED).where(
-            in_ids(steps.c.step_id, "ids"),
-            status_is(steps.c.status, Status.RUNNING),
-            steps.c.engine_id == bindparam("new_engine_id"),
-            steps.c.updated_at == _NOW,
-        ),
-    ),
+_LEASED = select(*CLAIMED).where(
+    in_ids(steps.c.step_id, "ids"),
+    status_is(steps.c.status, Status.RUNNING),
+    steps.c.engine_id == bindparam("new_engine_id"),
+    steps.c.updated_at == _NOW,
 )
+CLAIM = Statement("claim_steps", _LEASE.returning(*CLAIMED), in_turn=(_LEASE, _LEASED))
+CLAIM_APART = Statement("claim_any_steps", _LEASE_APART.returning(*CLAIMED), in_turn=(_LEASE_APART, _LEASED))
 FLOWS = Statement("claimed_flows", select(*FLOW_COLUMNS).where(in_ids(flows.c.flow_id, "ids")))
 GRAPH = Statement("graph_body", select(graphs.c.body).where(graphs.c.graph_hash == bindparam("graph_hash")))
 OWN_GRAPHS = Statement(
@@ -184,6 +175,7 @@ def claim_due(
     alone: bool = True,
     ceiling: int = ANY_BAND,
     by_name: Callable[[str], bool] = lambda _: False,
+    labels: Sequence[str] = (),
 ) -> Script[Claimed]:
     """Lease up to ``limit`` due steps. ``busy(url)`` says of a task that it cannot be started now.
 
@@ -191,20 +183,26 @@ def claim_due(
     body. Steps that have lost their process ``suspect_at`` times are run one at a time, so that the one which kills
     it does not take the others along; ``alone`` says that none of them runs here now. ``ceiling`` is the worst band
     that may be taken. ``by_name(url)``: this may be the bare name of a task, under which flows knew it that were
-    created when tasks had no scopes.
+    created when tasks had no scopes. ``labels`` are the sets of labels with which steps are taken, first of all.
     """
     now = yield Now()
-    choice = yield from _choose(limit, busy, now, random, suspect_at, alone, ceiling, _Names(by_name, plan_of))
-    if choice is None:
+    apart = (yield from _set_aside(limit, busy, now, labels)) if labels else []
+    rest = limit - len(apart)
+    choice = yield from _choose(rest, busy, now, random, suspect_at, alone, ceiling, _Names(by_name, plan_of))
+    if choice is None and not apart:
         return Claimed(now=now, waking=True)
-    wanted, again = choice
+    others, again = choice or ([], None)
+    wanted = [*apart, *others]
     if not wanted:
         ((due,),) = yield Fetch(NEXT_DUE, {})
+        if labels:
+            ((due_apart,),) = yield Fetch(NEXT_APART, {"sets": labels})
+            due = min((moment for moment in (due, due_apart) if moment is not None), default=None)
         due = again if due is None or (again is not None and again < due) else due
         ((deadline, flow_deadline),) = yield Fetch(NEXT_DEADLINE, {})
         return Claimed(now=now, next_due=due, next_deadline=deadline, flow_deadline=flow_deadline)
     rows = yield Fetch(
-        CLAIM,
+        CLAIM_APART if labels else CLAIM,
         {"ids": wanted, "now": now, "margin": margin_ms, "new_engine_id": engine_id},
     )
     claimed = [ClaimedRow._make(row) for row in rows]
@@ -217,6 +215,24 @@ def claim_due(
     read = [row.sizes(owners[row.flow_id].flow.workflow_url) for row in claimed]
     records = [row.record(owners[row.flow_id].flow, anchors, now) for row in claimed]
     return Claimed(now=now, steps=records, lost=lost, read=read)
+
+
+def _set_aside(limit: int, busy: Callable[[str], bool], now: int, sets: Sequence[str]) -> Script[list[int]]:
+    """The steps to lease that are set aside for engines with these sets of labels, the urgent and old ones first."""
+    rows = (yield Fetch(SET_ASIDE, {"now": now, "sets": sets, "limit": limit})) if limit > 0 else []
+    free: list[int] = []
+    limited: list[tuple[int, str, str]] = []
+    for step_id, url, name, rule in rows:
+        if busy(url):
+            continue
+        if name:
+            limited.append((step_id, name, rule))
+        else:
+            free.append(step_id)
+    admitted = Admitted()
+    if limited:
+        yield from admit(limited, now, admitted)
+    return [*admitted.step_ids, *free]
 
 
 class _Names:

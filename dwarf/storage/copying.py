@@ -16,7 +16,7 @@ from dwarf.core.step import Means, onward
 from dwarf.errors import StateConflict
 from dwarf.storage.forking import Copy, Origin
 from dwarf.storage.outcomes import own_columns
-from dwarf.storage.rows import FlowRow, object_text, read_object
+from dwarf.storage.rows import APART, FlowRow, object_text, read_object
 from dwarf.workflow.algebra import overlay
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.signals import Answer
@@ -182,6 +182,8 @@ class Copier:
         elif part.role is Role.CANCELLED:
             new.update(_AT_REST, status=Status.CANCELLED.value)
         new.update(self._origin.moved.get(old["step_id"], ()))
+        if new["labels"] and new["status"] == Status.PENDING:
+            new["asleep"] = APART
         if new["status"] == Status.CANCELLED and old["flow_id"] in self._origin.plan.live:
             new["error"] = new["error"] or _lacking(old)
         return new

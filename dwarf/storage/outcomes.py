@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Update, bindparam, literal_column, update
 
 from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain
 from dwarf.storage.expressions import flag_is, of_row, status_is
-from dwarf.storage.rows import object_text
+from dwarf.storage.rows import APART, object_text
 from dwarf.storage.script import Script, Statement, UpdateEach
 from dwarf.storage.tables import steps
 from dwarf.workflow.jsontext import dumps
@@ -199,12 +199,12 @@ def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
             row["new_changes"] = object_text(decision.changes)
             row["new_attempt"] = step.attempt + 1
             row["new_not_before"] = now + decision.delay_ms
-            row["new_asleep"] = int(decision.delay_ms > 0)
+            row["new_asleep"] = _asleep(decision)
             return RETRY, row
         case TryAgain():
             row["new_attempt"] = step.attempt + 1
             row["new_not_before"] = now + decision.delay_ms
-            row["new_asleep"] = int(decision.delay_ms > 0)
+            row["new_asleep"] = _asleep(decision)
             row["new_error"] = decision.error
             row["new_traceback"] = decision.traceback
             return TRY_AGAIN, row
@@ -217,6 +217,11 @@ def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
             row["new_changes"] = object_text(decision.changes)
             row["new_called"] = dumps(_called(decision))
             return CALL, row
+
+
+def _asleep(decision: Retry | TryAgain) -> int:
+    labelled = decision.step.flow.plan.nodes[decision.step.node].labels
+    return APART if labelled else int(decision.delay_ms > 0)
 
 
 def _interrupt(decision: Ask) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from dwarf.storage.tables import deadlines, flows, graphs, steps, tags
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.status import Status
 
+APART = 2  # of ``asleep``: a step with labels, which few engines look for
 _EMPTY: ColumnElement[Any] = literal_column("''")
 _STEP_BINDS = (
     "step_id flow_id token depth node task_url state refs status time_budget_ms lineage_id ordinal predecessor_id "
@@ -38,6 +39,15 @@ INSERT_STEP = Statement(
     insert(steps).values(
         {
             **{name: bindparam(name) for name in _STEP_BINDS},
+            **dict.fromkeys(("changes", "error", "traceback", "answers", "interrupt", "progress"), _EMPTY),
+        }
+    ),
+)
+INSERT_LABELLED_STEP = Statement(
+    "insert_labelled_step",
+    insert(steps).values(
+        {
+            **{name: bindparam(name) for name in (*_STEP_BINDS, "labels")},
             **dict.fromkeys(("changes", "error", "traceback", "answers", "interrupt", "progress"), _EMPTY),
         }
     ),
@@ -123,6 +133,9 @@ def read_object(text: str | None) -> dict[str, Any]:
 
 def insert_steps(new: Sequence[NewStep], now: int, engine_id: int, margin_ms: int) -> InsertMany:
     """The insertion of new steps."""
+    if any(step.labels for step in new):
+        rows = [{**step_row(step, now, engine_id, margin_ms), "labels": step.labels} for step in new]
+        return InsertMany(INSERT_LABELLED_STEP, rows)
     if all(map(_is_ready, new)):
         return InsertMany(INSERT_READY_STEP, [_ready_row(step, now, engine_id, margin_ms) for step in new])
     return InsertMany(INSERT_STEP, [step_row(step, now, engine_id, margin_ms) for step in new])
@@ -174,7 +187,7 @@ def step_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[st
         "fairness_key": flow.fairness_key,
         "fairness_weight": flow.fairness_weight,
         "not_before": max(now, step.not_before) + step.delay_ms,
-        "asleep": int(step.delay_ms > 0 or step.not_before > now),
+        "asleep": APART if step.labels else int(step.delay_ms > 0 or step.not_before > now),
         "lease_expires": now + step.time_budget_ms + margin_ms if leased else 0,
         "lease_seq": 1 if leased else 0,
         "limit_name": step.limit_name,

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from random import Random
 
-from sqlalchemy import CTE, Select, bindparam, literal_column, select, update
+from sqlalchemy import CTE, Select, bindparam, func, literal_column, select, update
 
 from dwarf.core.fairness import Pressure, draw
 from dwarf.storage.expressions import flag_is, in_ids, in_names, locked, of_row, status_is
+from dwarf.storage.rows import APART
 from dwarf.storage.script import Execute, Fetch, FetchEach, Now, Row, Script, Statement
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
@@ -99,6 +100,22 @@ WAKE = Statement(
     )
     .values(asleep=literal_column("0")),
 )
+
+
+# Nor are those that only engines with certain labels may run.
+_APART = (*_PENDING, flag_is(steps.c.asleep, APART), in_names(steps.c.labels, "sets"))
+SET_ASIDE = Statement(
+    "set_aside_and_due",
+    locked(
+        select(steps.c.step_id, steps.c.task_url, steps.c.limit_name, steps.c.limit_rule)
+        .where(*_APART, steps.c.not_before <= bindparam("now"), steps.c.lease_expires <= bindparam("now"))
+        .order_by(steps.c.priority, steps.c.created_at, steps.c.step_id)
+        .limit(bindparam("limit")),
+        steps,
+        skip=True,
+    ),
+)
+NEXT_APART = Statement("next_set_aside", select(func.min(steps.c.not_before)).where(*_APART))
 
 
 def wake_due(now: int) -> Script[bool]:

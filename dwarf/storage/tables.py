@@ -80,14 +80,17 @@ def _payload(name: str, parts: str = "", *, since: int = 1) -> Column[Any]:
     return Column(name, kept, nullable=since > 1, info={"since": since})
 
 
-def _partial(condition: str, *instead: str, since: int = 1) -> dict[str, Any]:
-    """An index of some rows. ``instead`` are columns that lead it where there are none of that kind: on MySQL."""
+def _partial(condition: str, *instead: str, since: int = 1, mysql: bool = True) -> dict[str, Any]:
+    """An index of some rows. ``instead`` are columns that lead it where there are none of that kind: on MySQL.
+
+    ``mysql``: whether there is one on MySQL, where it would hold all rows.
+    """
     where = text(condition)
     return {
         "sqlite_where": where,
         "postgresql_where": where,
         "mssql_where": where,
-        "info": {"mysql_leading": instead, "since": since},
+        "info": {"mysql_leading": instead, "since": since, "mysql": mysql},
     }
 
 
@@ -224,6 +227,7 @@ steps = Table(
     _payload("answered_by", since=2),  # a list of the names that came with the answers
     _big("ran_us", since=2),  # the time in the task itself, over its attempts, in microseconds; 0 where not known
     _big("waited_us", since=2),  # the time in which it was due and did not run
+    _string("labels", 256, since=2),  # those that an engine must have to run it; then it is set aside: asleep is 2
     _string("code", 32, since=2),  # the digest of the function that ran last; '' where not known
     _string("cached_from", 64, since=2),  # the key of the step whose outcome this one took over
     # with the status: which steps of a wide flow wait, and how many there are of each, without reading rows
@@ -236,6 +240,12 @@ steps = Table(
         "created_at",
         "step_id",
         **_partial("status = 'pending' AND parked = 0 AND asleep = 0", "status", "parked", "asleep"),
+    ),
+    Index(
+        "dwarf_steps_apart",  # MySQL finds these by the index of those that sleep
+        "labels",
+        "not_before",
+        **_partial("status = 'pending' AND parked = 0 AND asleep = 2", since=2, mysql=False),
     ),
     Index(
         "dwarf_steps_limited",

@@ -14,7 +14,7 @@ from dwarf.workflow.parts import END as END
 from dwarf.workflow.parts import Limit as Limit
 from dwarf.workflow.parts import Node as Node
 from dwarf.workflow.parts import Transition as Transition
-from dwarf.workflow.parts import View, as_text
+from dwarf.workflow.parts import View, as_labels, as_text
 from dwarf.workflow.policies import Cache, Retry, Seconds, read_cache, read_retry, read_time_budget
 from dwarf.workflow.reducers import Reducer
 
@@ -92,6 +92,7 @@ class Graph:
         time_budget: Seconds | None = None,
         cache: Cache | bool | None = None,
         executor: str = "",
+        labels: Iterable[str] = (),
     ) -> Self:
         """Add a node, or bind a known one anew.
 
@@ -100,8 +101,9 @@ class Graph:
         known node the URL is replaced if a task is given, and its place, its transitions and its fan-in mark are kept.
         A lambda, a partial or a callable object is named after its scope, the graph and the node. ``limit``, ``retry``
         (a Retry, or the number of attempts), ``time_budget`` (seconds or timedelta for one attempt), ``cache`` (a
-        Cache, or True; False: none) and ``executor`` (the name of an executor of the host) default to what the function
-        was marked with. END is not a node: adding it does nothing.
+        Cache, or True; False: none), ``executor`` (the name of an executor of the host) and ``labels`` (which engines
+        run it: those that have all of them) default to what the function was marked with. END is not a node: adding it
+        does nothing.
         """
         name = as_text(name, "the name of a node")
         if limit is not None and not isinstance(limit, Limit):
@@ -109,6 +111,7 @@ class Graph:
         given: dict[str, Any] = {"limit": limit, "retry": read_retry(retry), "cache": read_cache(cache)}
         given["time_budget"] = read_time_budget(time_budget)
         given["executor"] = as_text(executor, "the executor of a node") or None
+        given["labels"] = as_labels(labels, "the labels of a node") or None
         url, function, marked = _resolve(self.name, name, task)
         if name == END:
             return self
@@ -437,6 +440,7 @@ class Graph:
                 time_budget=node.time_budget,
                 cache=node.cache,
                 executor=node.executor,
+                labels=node.labels,
             )
             for node in nodes
         ]
@@ -474,6 +478,7 @@ class _Slot:
     time_budget: float | None = None
     cache: Cache | None = None
     executor: str = ""
+    labels: frozenset[str] = frozenset()
     function: Task | None = None
 
     def node(self, fan_in: bool) -> Node:
@@ -486,6 +491,7 @@ class _Slot:
             time_budget=self.time_budget,
             cache=self.cache,
             executor=self.executor,
+            labels=self.labels or frozenset(),
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from dwarf.errors import GraphError, StateError
 from dwarf.workflow.jsontext import loads
-from dwarf.workflow.parts import Limit, Node, Transition, as_text
+from dwarf.workflow.parts import Limit, Node, Transition, as_labels, as_text
 from dwarf.workflow.policies import Cache, Retry
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def _task_to_json(node: Node) -> dict[str, JSON]:
         data["cache"] = _cache_to_json(node.cache)
     if node.executor:
         data["executor"] = node.executor
+    if node.labels:
+        data["labels"] = sorted(node.labels)
     return data
 
 
@@ -87,6 +89,7 @@ def from_json(cls: type[G], data: Mapping[str, JSON] | str | bytes) -> G:
             time_budget=_seconds_from_json(item, "timeBudgetMs"),
             cache=_cache_from_json(item),
             executor=item.text("executor"),
+            labels=_labels_from_json(item),
         )
         for item in root.items("tasks")
     ]
@@ -105,6 +108,11 @@ def from_json(cls: type[G], data: Mapping[str, JSON] | str | bytes) -> G:
         None if reducers is None else {_checked(field, "reducers"): reducers.text(field) for field in reducers.data},
     )
     return graph
+
+
+def _labels_from_json(item: _Reader) -> frozenset[str]:
+    given = item.data.get("labels")
+    return as_labels([] if given is None else given, "the labels of a task")
 
 
 def _limit_from_json(task: _Reader) -> Limit | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -63,7 +64,8 @@ class Node:
     Several nodes may share a URL. ``fan_in`` marks the place where the branches of a fan-out meet. ``retry`` says
     whether it is tried again after an error, and ``time_budget`` how many seconds one attempt may take; None leaves
     that to the flow. ``cache``: its steps take over what earlier ones with the same code and input came to.
-    ``executor`` names the executor of its host that runs it; "" is none.
+    ``executor`` names the executor of its host that runs it; "" is none. ``labels``: only engines that have all of them
+    run it.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Node:
     time_budget: float | None = None
     cache: Cache | None = None
     executor: str = ""
+    labels: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,22 @@ class View:
                 width[edge.source] = width.get(edge.source, 0) + (2 if edge.for_each else 1)
         self.outgoing = {name: tuple(edges) for name, edges in outgoing.items()}
         self.sources = frozenset(name for name, count in width.items() if count > 1)
+
+
+MOST_LABELS = 8
+
+
+def as_labels(labels: object, what: str) -> frozenset[str]:
+    """Labels. GraphError for texts that are none, and for too many."""
+    if isinstance(labels, (str, bytes)) or not isinstance(labels, Iterable):
+        raise GraphError(f'{what} are a list of texts, such as ["gpu"], not {labels!r}')
+    found = frozenset(as_text(label, f"one of {what}") for label in labels)
+    for label in found:
+        if not label or len(label) > 30 or not label.isprintable() or "," in label or " " in label:
+            raise GraphError(f"a label is a text of up to 30 characters without spaces and commas, not {label!r}")
+    if len(found) > MOST_LABELS:
+        raise GraphError(f"{what} are at most {MOST_LABELS}, not {len(found)}")
+    return found
 
 
 def as_text(value: object, what: str) -> str:

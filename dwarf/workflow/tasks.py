@@ -10,7 +10,7 @@ from typing import Any, TypeVar, overload
 from dwarf.errors import ConfigError
 from dwarf.workflow import scopes
 from dwarf.workflow.binding import Binding as Binding
-from dwarf.workflow.parts import Limit, as_text
+from dwarf.workflow.parts import Limit, as_labels, as_text
 from dwarf.workflow.policies import Cache, Retry, Seconds, read_cache, read_retry, read_time_budget
 
 __all__ = ["Binding", "TaskMark", "mark_of", "node_mark", "task", "valid_url"]
@@ -32,6 +32,7 @@ class TaskMark:
     time_budget: float | None = None
     cache: Cache | None = None
     executor: str = ""
+    labels: frozenset[str] = frozenset()
     aliases: tuple[str, ...] = ()
     named: bool = False
 
@@ -48,6 +49,7 @@ def task(
     time_budget: Seconds | None = None,
     cache: Cache | bool | None = None,
     executor: str = "",
+    labels: Iterable[str] = (),
 ) -> Callable[[F], F]: ...
 def task(
     function: Any = None,
@@ -59,6 +61,7 @@ def task(
     time_budget: Seconds | None = None,
     cache: Cache | bool | None = None,
     executor: str = "",
+    labels: Iterable[str] = (),
 ) -> Any:
     """Mark a function as a task, as ``@task`` or ``@task(url=..., limit=...)``, and return it unchanged.
 
@@ -76,14 +79,15 @@ def task(
     again after an error, and ``time_budget`` is how long one attempt may take, in seconds or as a timedelta, whatever
     the flow's own budget. ``cache`` (a Cache, or True) has a step take over what an earlier one with the same code and
     input came to. ``executor`` names the executor of the host in which it runs, one of those that
-    ``LocalHost(executors=...)`` has. What ``Graph.add_node`` says outranks this. GraphError for values that make no
-    sense.
+    ``LocalHost(executors=...)`` has. ``labels``: only engines that have all of them, ``Engine(labels=...)``, run it.
+    What ``Graph.add_node`` says outranks this. GraphError for values that make no sense.
     """
     if limit is not None and not isinstance(limit, Limit):
         raise ConfigError(f"the limit of a task must be a Limit, not {type(limit).__name__}")
     marks = {"limit": limit, "retry": read_retry(retry), "time_budget": read_time_budget(time_budget)}
     policies: dict[str, Any] = {**marks, "cache": read_cache(cache) or None, "aliases": _aliases(aliases)}
     policies["executor"] = as_text(executor, "the executor of a task")
+    policies["labels"] = as_labels(labels, "the labels of a task")
     if function is None:
         return functools.partial(_mark, url=url, policies=policies)
     return _mark(function, url, policies)

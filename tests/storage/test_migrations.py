@@ -253,6 +253,7 @@ def wanted(name: str) -> list[tuple[Any, ...]]:
                     else "",
                 )
                 for index in table.indexes
+                if name != "mysql" or index.info.get("mysql", True)
             ),
             [column.name for column in table.primary_key],
         )

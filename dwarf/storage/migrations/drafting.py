@@ -39,7 +39,9 @@ def _statements(name: str, version: int) -> Iterator[str]:
     tables: list[Table] = [table for table in metadata.sorted_tables if table is not migrations]
     for table in tables:
         indexes = [
-            index for index in sorted(table.indexes, key=lambda index: index.name or "") if _since(index) == version
+            index
+            for index in sorted(table.indexes, key=lambda index: index.name or "")
+            if _since(index) == version and (name != "mysql" or index.info.get("mysql", True))
         ]
         if _since(table) == version:
             yield from _create(name, table, indexes)

@@ -25,7 +25,7 @@ _FLOW_OWN: Final = frozenset(
     "breakpoints token thread_id thread_token forked_from_step trace_parent delete_after_ms engine_id idempotency_key "
     "request_hash workflow_name".split()
 )
-_STEP_OWN: Final = frozenset("token task_url asleep lease_expires lease_seq crashes engine_id".split())
+_STEP_OWN: Final = frozenset("token task_url labels asleep lease_expires lease_seq crashes engine_id".split())
 FLOW_COLUMNS: Final = tuple(column for column in flows.columns if column.name not in _FLOW_OWN)
 STEP_COLUMNS: Final = tuple(column for column in steps.columns if column.name not in _STEP_OWN)
 

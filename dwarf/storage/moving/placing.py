@@ -13,7 +13,7 @@ from dwarf.storage.moving.importing import PARTS, Tree
 from dwarf.storage.output import COPY_DISPLAY, COPY_OUTPUT
 from dwarf.storage.payloads.blobs import Holder, keep_blobs
 from dwarf.storage.payloads.cutting import Gaps
-from dwarf.storage.rows import INSERT_TAG, tag_rows
+from dwarf.storage.rows import APART, INSERT_TAG, tag_rows
 from dwarf.storage.script import InsertMany, Script
 from dwarf.storage.tables import displays, flows, output, steps
 from dwarf.workflow.jsontext import JSON, dumps
@@ -89,6 +89,7 @@ class Placer:
                 arrived.tags += tag_rows(new_flows[old], flow["name"], flow["tags"], flow["created_at"])
         for old, step in tree.steps.items():
             links = {name: new_steps.get(step[name], 0) for name in ("predecessor_id", "successor_id", "lineage_id")}
+            labels = tree.plans[step["flow_id"]][2].nodes[step["node"]].labels
             leased = step["status"] == Status.RUNNING and not step["parked"]
             row = {
                 **step,
@@ -97,7 +98,10 @@ class Placer:
                 "flow_id": new_flows[step["flow_id"]],
                 "token": self._token(),
                 "task_url": tree.plans[step["flow_id"]][2].nodes[step["node"]].url,
-                "asleep": int(step["status"] == Status.PENDING),  # whoever looks for work sees when it is due
+                "labels": labels,
+                "asleep": APART
+                if labels
+                else int(step["status"] == Status.PENDING),  # whoever looks for work sees when it is due
                 # nobody here runs it
                 "status": Status.PENDING.value if leased else step["status"],
                 "refs": {name: new_steps[anchor] for name, anchor in step["refs"].items()},

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["to_python"]
 
 _WIDTH = 100  # characters of a call on one line
-_POLICIES = ("limit", "retry", "time_budget", "cache", "executor")
+_POLICIES = ("limit", "retry", "time_budget", "cache", "executor", "labels")
 
 
 class _Code(str):
@@ -115,6 +115,9 @@ def _nodes(graph: Graph, functions: Mapping[str, Callable[..., Any]]) -> Iterato
 def _add_policy(call: _Call, name: str, value: Any, marked: Any) -> None:
     call.values[name] = value
     if (value or None) == (marked or None):
+        return
+    if name == "labels":
+        call.named[name] = sorted(value)
         return
     if value is None:
         call.named[name] = False if name == "cache" else None

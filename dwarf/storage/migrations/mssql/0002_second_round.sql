@@ -112,9 +112,13 @@ ALTER TABLE dwarf_steps ADD ran_us BIGINT NOT NULL DEFAULT 0;
 
 ALTER TABLE dwarf_steps ADD waited_us BIGINT NOT NULL DEFAULT 0;
 
+ALTER TABLE dwarf_steps ADD labels NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
+
 ALTER TABLE dwarf_steps ADD code NVARCHAR(32) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
 
 ALTER TABLE dwarf_steps ADD cached_from NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT '';
+
+CREATE INDEX dwarf_steps_apart ON dwarf_steps (labels, not_before) WHERE status = 'pending' AND parked = 0 AND asleep = 2;
 
 CREATE TABLE dwarf_tags (
     flow_id BIGINT NOT NULL,

@@ -112,9 +112,13 @@ ALTER TABLE dwarf_steps ADD COLUMN ran_us BIGINT DEFAULT 0 NOT NULL;
 
 ALTER TABLE dwarf_steps ADD COLUMN waited_us BIGINT DEFAULT 0 NOT NULL;
 
+ALTER TABLE dwarf_steps ADD COLUMN labels VARCHAR(256) DEFAULT '' NOT NULL;
+
 ALTER TABLE dwarf_steps ADD COLUMN code VARCHAR(32) DEFAULT '' NOT NULL;
 
 ALTER TABLE dwarf_steps ADD COLUMN cached_from VARCHAR(64) DEFAULT '' NOT NULL;
+
+CREATE INDEX dwarf_steps_apart ON dwarf_steps (labels, not_before) WHERE status = 'pending' AND parked = 0 AND asleep = 2;
 
 CREATE TABLE dwarf_tags (
     flow_id BIGINT NOT NULL,
