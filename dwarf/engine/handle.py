@@ -14,7 +14,7 @@ from dwarf.engine.forking import next_turn, read_changes, repair
 from dwarf.engine.replica import Replica
 from dwarf.engine.requests import read_label, read_nodes, read_tag_changes, read_text
 from dwarf.errors import DwarfError, InvalidRequest, StepNotFound, WaitTimeout
-from dwarf.storage.breakpoints import change_breakpoints
+from dwarf.storage.breakpoints import change_breakpoints, read_breakpoints
 from dwarf.storage.cancels import cancel_flow
 from dwarf.storage.deleting import delete_flow
 from dwarf.storage.effects import Stop
@@ -212,6 +212,12 @@ class FlowHandle(Awaitable[Outcome]):
         plan_of = replica.plans.plan_of
         await replica.committer.call(lambda effects: change_breakpoints(key, first, second, effects, plan_of))
         await replica.read_news()
+
+    async def breakpoints(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The nodes before which, and those after which, the flow stops."""
+        replica, key = self._place()
+        known = await replica.database.read(lambda: read_breakpoints(key))
+        return known.before, known.after
 
     async def summary(self) -> FlowSummary:
         """The flow as lists show it: its name and tags, its workflow, where it is."""

@@ -72,6 +72,14 @@ def change_breakpoints(
     yield from _keep(key.id, known.changed(before, after), effects)
 
 
+def read_breakpoints(key: Key) -> Script[Breakpoints]:
+    """The breakpoints of a flow. FlowNotFound."""
+    flow = yield from _read(key.id)
+    if flow is None or flow.token != key.token:
+        raise FlowNotFound("flow not found")
+    return Breakpoints.from_json(read_object(flow.breakpoints))
+
+
 def let_pass(flow_id: int, name: str, effects: Effects) -> Script[None]:
     """A cohort goes on at a breakpoint: its other branches are not to stop there. The flow's row is locked."""
     flow = yield from _read(flow_id)

@@ -232,3 +232,24 @@ def test_no_state_but_an_object_is_taken() -> None:
 def test_what_needs_a_look_comes_first() -> None:
     steps = [step(number, "a", status, 0, 1) for number, status in enumerate(["completed", "running", "failed"], 1)]
     assert [each.id for each in sort_steps(steps, state_of)] == [3, 2, 1]
+
+
+def test_a_flow_stops_where_a_click_says(lab: Lab) -> None:
+    def ask(flow: Flow) -> None:
+        flow.interrupt("Go on?")
+
+    graph = lab.graph("stops").add_node("Ask", ask).add_node("Last", lambda: None).add_chain("Ask", "Last", END)
+    run = lab.start(graph, show=False)
+    front = Front(lab, run)
+    while not run.prompts:
+        pass
+    assert front.node("Last")["stops"] == {"before": False, "after": False}
+    assert front.ask("stop", node="1", at="before")["stops"] == {"before": True, "after": False}
+    run.answer(prompt="Ask")
+    while not any(prompt.node == "Last" for prompt in run.prompts):
+        pass
+    assert front.ask("stop", node="1", at="before")["stops"] == {"before": False, "after": False}
+    run.answer(prompt="Last")
+    assert run.wait(60).status == "completed"
+    assert "stops" not in front.node("Last")
+    assert "fault" in front.ask("stop", node="1", at="before")

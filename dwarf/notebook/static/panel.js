@@ -200,7 +200,8 @@ function panelKeeper(model, desk, picture) {
   const close = make("button", { type: "button", className: "dwarf-act dwarf-quiet", textContent: "Close", title: "Escape" });
   const body = make("div", { className: "dwarf-body" });
   const said = make("div", { className: "dwarf-note", role: "status" });
-  const root = make("section", { className: "dwarf-panel", hidden: true }, make("div", { className: "dwarf-line" }, title, mark, back, close), body, said);
+  const stopBar = make("div", { className: "dwarf-line dwarf-stops", hidden: true, role: "group", "aria-label": "breakpoints" });
+  const root = make("section", { className: "dwarf-panel", hidden: true }, make("div", { className: "dwarf-line" }, title, mark, back, close), stopBar, body, said);
   let place = null; // { node, page, step }: what is open
   let seen = "";
   let editing = false;
@@ -236,9 +237,26 @@ function panelKeeper(model, desk, picture) {
     mark.replaceChildren(reply.state ? stateMark(reply.state, shade) : "");
     back.hidden = !reply.of;
     back.textContent = reply.of ? `All ${reply.of.toLocaleString("en-US")} steps` : "";
+    showStops(reply.stops);
     const open = [...body.querySelectorAll("details")].map((each) => each.open);
     body.replaceChildren(...(reply.rows ? listOf(reply, shade) : stepOf(reply)));
     [...body.querySelectorAll("details")].forEach((each, index) => { if (open[index]) each.open = true; });
+  };
+
+  // Whether the flow stops at this node, to be switched by a click.
+  const showStops = (stops) => {
+    stopBar.hidden = !stops;
+    if (!stops) return;
+    stopBar.replaceChildren(...["before", "after"].map((at) => {
+      const button = make("button", { type: "button", className: "dwarf-act dwarf-zoom", textContent: `Stop ${at}`, "aria-pressed": String(stops[at]) });
+      button.addEventListener("click", async () => {
+        try {
+          showStops((await desk.ask({ do: "stop", node: place.node, at })).stops);
+          [...stopBar.children].find((each) => each.textContent === `Stop ${at}`)?.focus();
+        } catch (fault) { said.textContent = fault.message; }
+      });
+      return button;
+    }));
   };
 
   const listOf = (reply, shade) => {

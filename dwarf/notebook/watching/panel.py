@@ -71,6 +71,7 @@ class Desk:
             "retry": self._retry,
             "regraph": self._regraph,
             "cancel": self._cancel,
+            "stop": self._stop,
             "unfold": self._unfold,
         }
         try:
@@ -90,10 +91,11 @@ class Desk:
     async def _node(self, message: Mapping[str, Any]) -> dict[str, Any]:
         name, steps = self._plane(message)
         own = [step for step in steps if step.node == name]
+        stops = await self._stops(message, name)
         if not own:
-            return {"title": name, "state": "idle", "about": "The flow has not come here."}
+            return {"title": name, "state": "idle", "about": "The flow has not come here.", **stops}
         if len(own) == 1:
-            return await self._full(own[0], 0, str(message["node"]))
+            return {**await self._full(own[0], 0, str(message["node"])), **stops}
         state_of_step = self._state_of(steps)
         ordered = sort_steps(own, state_of_step)
         about, kinds = _counts(ordered, state_of_step), list(dict.fromkeys(map(state_of_step, ordered)))
@@ -114,6 +116,7 @@ class Desk:
             "about": about,
             "only": chosen,
             "kinds": kinds,
+            **stops,
         }
 
     async def _step(self, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,6 +245,27 @@ class Desk:
         if not done:
             raise InvalidRequest("nothing has completed yet that could be gone on from: start the workflow anew")
         return max(done, key=lambda step: step.id), "after"
+
+    async def _stops(self, message: Mapping[str, Any], node: str) -> dict[str, Any]:
+        """Whether the flow stops before and after a node, where that can be said: not for subgraphs, nor at the end."""
+        outcome = self.following.outcome
+        if "/" in str(message.get("node")) or outcome is None or outcome.status.terminal:
+            return {}
+        before, after = await self.following.handle.breakpoints()
+        return {"stops": {"before": node in before, "after": node in after}}
+
+    async def _stop(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the flow stop before or after a node from now on, or no more."""
+        name, _ = self._plane(message)
+        known = dict(zip(("before", "after"), await self.following.handle.breakpoints(), strict=True))
+        at = str(message.get("at"))
+        if at not in known or not await self._stops(message, name):
+            raise InvalidRequest("the flow can stop before or after a node of its own, while it goes on")
+        nodes = known[at] ^ {name}
+        await self.following.handle.set_breakpoints(
+            before=nodes if at == "before" else None, after=nodes if at == "after" else None
+        )
+        return await self._stops(message, name)
 
     async def _cancel(self, message: Mapping[str, Any]) -> dict[str, Any]:
         await self.following.handle.cancel(str(message.get("reason") or ""))
