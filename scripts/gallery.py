@@ -35,7 +35,7 @@ _TIME = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?(?=[^\d]|$)")
 _RANDOM = re.compile(r"(?<=-)[0-9a-f]{16}\b")
 _STYLER = re.compile(r"\bT_[0-9a-f]{5}(?=\b|_)")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-_WORKER = re.compile(r"\bworker (\d{2,})\b")
+_PROCESS = re.compile(r"(?<=worker )\d{2,}\b|(?<=process )\d{2,}\b")
 
 
 def digest(source: str) -> str:
@@ -76,7 +76,7 @@ class Cleaner:
         text = _TIME.sub(self._time, text)
         text = _RANDOM.sub(lambda match: self._numbered("random", match[0], self._random), text)
         text = _STYLER.sub(lambda match: self._numbered("T_", match[0], lambda count: f"T_{count:05x}"), text)
-        text = _WORKER.sub(lambda match: f"worker {self._numbered('worker', match[1], str)}", text)
+        text = _PROCESS.sub(lambda match: self._numbered("process", match[0], str), text)
         return _ADDRESS.sub(" at 0x7f0000000000", text)
 
     def _random(self, count: int) -> str:
@@ -118,22 +118,26 @@ def execute(path: Path) -> Any:
             extra_arguments=["--IPKernelApp.log_level=ERROR"],  # its warnings are about kernels that others can reach
             resources={"metadata": {"path": str(folder)}},
         )
-        environment = {"DWARF_ANSWERS": ANSWERS, **os.environ, "PATH": programs}
-        client.execute(env=environment)
+        answers = notebook.metadata.get(RECORD, {}).get(
+            "answers", ANSWERS
+        )  # a notebook about questions leaves them open
+        client.execute(env={**os.environ, "PATH": programs, "DWARF_ANSWERS": answers})
         tidy(notebook, Cleaner(path.stem, folder))
     return notebook
 
 
 def tidy(notebook: Any, cleaner: Cleaner) -> None:
     """Leave in the outputs what a page can show, the same on each machine."""
+    own = {name: value for name, value in notebook.metadata.items() if name == RECORD}
     notebook.metadata = {
+        **own,
         "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
-        cell.outputs = [output for output in cell.outputs if not _is_noise(output)]
+        cell.outputs = _joined([output for output in cell.outputs if not _is_noise(output)])
         for output in cell.outputs:
             if output.output_type == "stream":
                 output.text = cleaner.clean(output.text)
@@ -151,6 +155,17 @@ def tidy(notebook: Any, cleaner: Cleaner) -> None:
 def _is_noise(output: Any) -> bool:
     data = output.get("data", {})
     return output.output_type != "stream" and (not data or set(data) == {WIDGET})
+
+
+def _joined(outputs: list[Any]) -> list[Any]:
+    """The outputs, with what one stream said in several pieces in one."""
+    joined: list[Any] = []
+    for output in outputs:
+        if joined and output.output_type == "stream" == joined[-1].output_type and output.name == joined[-1].name:
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def opening_picture(notebook: Any) -> tuple[str, bytes] | None:
@@ -242,7 +257,7 @@ def compare(path: Path) -> Iterator[str]:
     """What a run of today shows otherwise than what is stored, in kind."""
     stored = json.loads(path.read_text(encoding="utf-8"))
     for old, new in zip(stored["cells"], execute(path).cells, strict=True):
-        if old["cell_type"] == "code" and kinds(old["outputs"]) != kinds(new.outputs):
+        if old["cell_type"] == "code" and {*kinds(old["outputs"])} != {*kinds(new.outputs)}:
             yield f"cell {old['id']}: shows {kinds(new.outputs)}, and {kinds(old['outputs'])} are stored"
 
 
