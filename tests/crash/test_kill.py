@@ -56,6 +56,28 @@ async def test_killed_at_a_seam(site: Site, seam: str, executions: dict[str, int
     assert site.executions() == executions
 
 
+@pytest.mark.parametrize(
+    ("seam", "executions"),
+    [("beforeCommit:Recall", {"N1": 1, "N2": 2, "N3": 1}), ("afterCommit:Recall", {"N1": 1, "N2": 1, "N3": 1})],
+)
+async def test_an_outcome_is_kept_for_others_with_its_step_or_not_at_all(
+    site: Site, seam: str, executions: dict[str, int]
+) -> None:
+    first = await site.start(freeze=seam)
+    key = await first.ask("create", workflow="cached", state={"n": 1})
+    await first.frozen(seam)
+    await first.kill()
+    second = await site.start()
+    assert (await finished_at_once(second, key))["state"] == {"n": 1, "count": 3}
+    assert site.executions() == executions
+    again = await second.ask("create", workflow="cached", state={"n": 1})
+    assert (await finished_at_once(second, again))["state"] == {"n": 1, "count": 3}
+    assert site.executions() == executions
+    await second.ask("check")
+    await second.close()
+    assert site.rows("SELECT COUNT(*) FROM dwarf_cache") == [(3,)]
+
+
 async def test_killed_while_a_task_runs(site: Site) -> None:
     first = await site.start(holding=True)
     key = await first.ask("create", workflow="holding", state={})

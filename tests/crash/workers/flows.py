@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from dwarf import END, Flow, Graph
+from dwarf import END, Cache, Flow, Graph
 from dwarf.hosts import LocalHost
 
 
@@ -90,6 +90,12 @@ def build(ledger: Path, holding: bool, tell: Callable[[str], None]) -> tuple[Loc
     async def Join(flow: Flow) -> None:
         book.note(flow)
 
+    @host.task(url="Remember")
+    async def Remember(flow: Flow) -> None:
+        book.note(flow)
+        flow["count"] = flow.get("count", 0) + 1
+
+    host.add_task("Recall", Remember)
     for graph in _graphs():
         host.add_graph(graph)
     return host, released
@@ -103,6 +109,9 @@ def _graphs() -> list[Graph]:
             graph.add_node(node, task)
         return graph.add_chain(*names, END)
 
+    cached = Graph("cached")
+    for node, url in (("N1", "Remember"), ("N2", "Recall"), ("N3", "Remember")):
+        cached.add_node(node, url, cache=Cache(key=["n", "count"]))
     fan = Graph("fan", reducers={"out": "append", "worked": "add"}).add_for_each("Split", "Work", items="items")
     return [
         chain("steps", "Step", "Threaded", "Step"),
@@ -111,5 +120,6 @@ def _graphs() -> list[Graph]:
         chain("asking", "Step", "Ask", "Step"),
         chain("calling", "Step", "Call", "Step"),
         chain("poison", "Poison"),
+        cached.add_chain("N1", "N2", "N3", END),
         fan.add_chain("Work", "Join", END).set_fan_in("Join"),
     ]
