@@ -161,8 +161,12 @@ def read_time_budget(budget: Seconds | None) -> float | None:
 
 
 def kinds_of(error: BaseException) -> tuple[str, ...]:
-    """The names of an error's class and of its bases, as ``Retry.covers`` takes them."""
-    return tuple(_name_of(kind) for kind in type(error).__mro__ if kind is not object)
+    """The names of an error's class and of its bases, as ``Retry.covers`` takes them.
+
+    An error that stands for one of another process has the names of that one, too.
+    """
+    there: tuple[str, ...] = getattr(error, "_type_names", ())
+    return (*there, *(_name_of(kind) for kind in type(error).__mro__ if kind is not object))
 
 
 def _name_of(kind: type) -> str:

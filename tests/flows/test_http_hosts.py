@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dwarf import END, Flow, Graph, Status
+from dwarf import END, Flow, Graph, Retry, Status
 from dwarf.errors import ConfigError, GraphNotFound, TaskError, TaskNotFound
 from dwarf.hosts import LocalHost
 from dwarf.hosts.asgi import task_app
@@ -279,3 +279,26 @@ async def test_routes_lead_by_the_longest_prefix(running: Running) -> None:
         await lonely.execute_task("b", Flow())
     with pytest.raises(ConfigError, match="is no host"):
         RoutingHost({"": 5})  # type: ignore[dict-item]
+
+
+async def test_errors_there_are_tried_again_by_the_names_of_their_classes(
+    running: Running, site: Website, far: Far
+) -> None:
+    attempts: list[str] = []
+
+    def flaky(flow: Flow) -> None:
+        attempts.append(flow.node)
+        raise ConnectionResetError("away")
+
+    far.host.add_task("flaky", flaky)
+    graph = Graph("Flaky")
+    graph.add_node("Base", "flaky", retry=Retry(3, delay=0, retry_on=OSError))  # a base of what is raised there
+    graph.add_node("Named", "flaky", retry=Retry(2, delay=0, retry_on=["builtins.ConnectionError"]))
+    graph.add_node("Other", "flaky", retry=Retry(3, delay=0, retry_on=ValueError))
+    graph.add_node("End", "double").add_error_handler("Base", "Named").add_error_handler("Named", "Other")
+    graph.add_error_handler("Other", "End")
+    for node in ("Base", "Named", "Other", "End"):
+        graph.add_transition(node, END)
+    async with reaching(site) as host, running(host=host) as engine:
+        assert (await engine.run(graph, {"n": 1}, timeout=60)).status is Status.COMPLETED
+    assert attempts == ["Base"] * 3 + ["Named"] * 2 + ["Other"]
