@@ -13,6 +13,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -47,8 +48,11 @@ SHORT: dict[str, Short] = {
 async def count(name: str, url: str) -> dict[str, Any]:
     """What one flow costs: of some, one after the other, after one that is not counted."""
     counts, writes = Counts(), Counter[str]()
-    # Nothing looks for work by itself, nor for tasks to tell others of.
-    with patch("dwarf.engine.dispatcher.LONGEST_WAIT_S", 3600.0), patch("dwarf.engine.knowledge.LOOK_S", 3600.0):
+    # Nothing looks for work by itself, nor for tasks to tell others of, nor for what others have set.
+    waits = ("dispatcher.LONGEST_WAIT_S", "knowledge.LOOK_S", "keeper.NEWS_S")
+    with ExitStack() as quiet:
+        for wait in waits:
+            quiet.enter_context(patch(f"dwarf.engine.{wait}", 3600.0))
         async with Engine(LocalHost(), url, timing=QUIET, workers=0 if name == "create" else None) as engine:
             replica: Any = engine._replicas[1]
             await SHORT[name](engine, 1)
