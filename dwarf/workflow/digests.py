@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import sha256
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
 from dwarf.workflow.scopes import code_of
@@ -35,7 +36,8 @@ def reach_digest(task: Any) -> str:
 
     That is its code, its defaults, the functions and classes of the same module or notebook that its code names (and
     theirs, in turn), and the closed-over and global values that are None, bools, numbers, texts, bytes, or tuples of
-    these. Everything else counts by its type. Values are those of now, so it is made anew for each question.
+    these; of a method or an object that is called, its attributes of these kinds, too. Everything else counts by its
+    type. Values are those of now, so it is made anew for each question.
     """
     inner = _callable_of(task)
     code = getattr(inner, "__code__", None)
@@ -45,7 +47,11 @@ def reach_digest(task: Any) -> str:
     _reach(inner, getattr(inner, "__module__", None), told, set())
     bound = getattr(task, "__self__", None)
     keywords = getattr(task, "keywords", None)  # of a partial
-    told.append(_counted(bound) + _plain(keywords or {}) + _plain(tuple(getattr(task, "args", ()) or ())))
+    if bound is None and not isinstance(task, FunctionType | partial):
+        bound = task  # an object that is called
+    told.append(
+        _counted(bound) + _attributes(bound) + _plain(keywords or {}) + _plain(tuple(getattr(task, "args", ()) or ()))
+    )
     return sha256("\n".join(told).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -101,6 +107,16 @@ def _counted(value: Any) -> str:
     if kind is tuple:
         return f"({', '.join(_counted(each) for each in value)})"
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _attributes(bound: Any) -> str:
+    """What an object has whose method is a task: two objects of one class are two tasks."""
+    if bound is None or isinstance(bound, type | ModuleType):
+        return ""
+    given = (getattr(cls, "__slots__", ()) for cls in type(bound).__mro__)
+    slots = [name for names in given for name in ((names,) if isinstance(names, str) else names)]
+    found = {name: getattr(bound, name) for name in slots if hasattr(bound, name)} | getattr(bound, "__dict__", {})
+    return repr(sorted((str(name), _counted(value)) for name, value in found.items()))
 
 
 def _callable_of(task: Any) -> Any:

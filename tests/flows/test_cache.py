@@ -103,6 +103,26 @@ async def test_what_an_edit_means(engine: Engine, host: LocalHost, edited: str, 
     assert RAN["double"] == runs
 
 
+class Model:
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def apply(self, n: int) -> dict[str, int]:
+        return {"out": n * self.factor}
+
+    __call__ = apply
+
+
+@pytest.mark.parametrize("database", ["memory"], indirect=True)
+async def test_methods_of_two_objects_are_two_tasks(engine: Engine, host: LocalHost) -> None:
+    for made in (lambda factor: Model(factor).apply, Model):
+        found = []
+        for factor in (2, 3, 2):
+            host.add_task("model", made(factor))
+            found.append((await (await ran(engine, single("model"), {"n": 1})).outcome()).state["out"])
+        assert found == [2, 3, 2]
+
+
 async def test_goto_delay_and_deletions_are_taken_over_and_the_ttl_ends(running: Running, clock: VirtualClock) -> None:
     RAN.clear()
 
