@@ -23,6 +23,7 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = f"dwarf {version}"
 html_show_sphinx = False
+html_extra_path = ["llms.txt"]
 
 add_module_names = False
 autodoc_default_options = {"members": True}

@@ -1,4 +1,4 @@
-"""The page about errors has every error there is, and no other."""
+"""Pages that list things have all of them: errors, and the pages themselves."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def test_every_error_has_its_cure() -> None:
     abstract = {"DwarfError", "NotFound", "FlowStopped"}
     elsewhere = {"TimeoutError", "HostUnavailable", "RemoteTaskError"}
     assert named - elsewhere == set(errors.__all__) - abstract
+
+
+def test_models_are_told_of_every_page() -> None:
+    text = (ROOT / "docs" / "llms.txt").read_text(encoding="utf-8")
+    assert set(re.findall(r"\]\(([\w-]+\.md)\)", text)) == {path.name for path in (ROOT / "docs").glob("*.md")}
