@@ -23,7 +23,7 @@ FORBIDDEN = [
     r"\bworkplac[e]\b",
     r"\b(sub-?|coding[ -]|AI[ -])agent[s]?\b",
     r"\blanguage mode[l]s?\b",
-    r"\bLL[M]s?\b",
+    r"\bLL[M]s?\b(?!\.txt)",  # a file of this name is what readers of that kind look for
     r"\bclaud[e]\b",
     r"\banthropi[c]\b",
     r"\bchatgp[t]\b",
