@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dwarf.core.plan import Plan
@@ -20,6 +21,7 @@ from dwarf.storage.knowledge import (
     tell_tasks,
     under_way,
 )
+from dwarf.storage.strays import bring_back, set_aside, stray_tasks
 from dwarf.workflow.status import Status
 from dwarf.workflow.suggest import did_you_mean, near_task
 
@@ -40,6 +42,8 @@ class Knowledge:
         self._told_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._logged: dict[str, float] = {}
+        self._setting_aside: asyncio.Task[None] | None = None
+        self._left = False
 
     async def enter(self) -> None:
         """Tell, before any work is done. An engine that runs nothing has nothing to tell."""
@@ -53,10 +57,14 @@ class Knowledge:
 
     async def aclose(self) -> None:
         """Leave."""
+        self._left = True
+        tasks = {task for task in (self._task, self._setting_aside) if task is not None}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.wait({self._task})
         with suppress(DwarfError, TimeoutError):
             async with asyncio.timeout(2 * LOOK_S):
                 await self._replica.database.write(lambda: forget_tasks(self._replica.engine_id))
@@ -67,9 +75,11 @@ class Knowledge:
             try:
                 if self._replica.host.task_urls() != self._told:
                     await self._tell()
-                elif self._replica.database.registers and time.monotonic() - self._told_at > RENEW_S:
+                elif time.monotonic() - self._told_at > RENEW_S:
                     self._told_at = time.monotonic()
-                    await self._replica.database.write(lambda: renew_tasks(self._replica.engine_id))
+                    if self._replica.database.registers:
+                        await self._replica.database.write(lambda: renew_tasks(self._replica.engine_id))
+                    await self._bring_back()  # another engine may have learnt of this one too late
             except EngineClosed:
                 return
             except Exception as error:  # noqa: BLE001 - others learn it later
@@ -79,6 +89,25 @@ class Knowledge:
         known = self._replica.host.task_urls()
         await self._replica.database.write(lambda: tell_tasks(self._replica.engine_id, known))
         self._told, self._told_at = known, time.monotonic()
+        await self._bring_back()
+
+    async def _bring_back(self) -> None:
+        """Put back the steps that were set aside while nobody knew a task that is known here by now."""
+        database, admission = self._replica.database, self._replica.admission
+        for mark, url in await database.read(stray_tasks):
+            if admission.knows(url) or admission.by_name(url):
+                while await database.write(partial(bring_back, mark)):
+                    pass
+                self._replica.dispatcher.wake()
+
+    async def _set_aside(self, urls: Sequence[str]) -> None:
+        """Set the steps of tasks aside that no living engine knows, where there are many of them."""
+        with suppress(DwarfError):  # they are met again
+            for url in await self.unknown(urls):
+                began = time.monotonic()
+                while await self._replica.database.write(partial(set_aside, url)):
+                    await asyncio.sleep(time.monotonic() - began)  # others write, too
+                    began = time.monotonic()
 
     async def unknown(self, urls: Iterable[str]) -> list[str]:
         """Those of the tasks that neither this host nor another living engine knows."""
@@ -109,6 +138,7 @@ class Knowledge:
     async def waiting(self) -> dict[str, str]:
         """The tasks that due steps of this shard wait for and nobody knows, each with a sentence about it."""
         due = await self._replica.database.read(tasks_of_due_steps)
+        due += [stray.url for stray in await self._replica.database.read(stray_tasks)]
         known = self._replica.host.task_urls() or ()
         return {url: waits_for(url, known) for url in await self.unknown(due)}
 
@@ -123,7 +153,10 @@ class Knowledge:
         return "".join(f"; its step {nodes[url]!r} {waits_for(url, known)}" for url in unknown)
 
     async def note(self, urls: Iterable[str]) -> None:
-        """Say in the log, once a minute for each, that steps wait for tasks which nobody knows."""
+        """Say in the log, once a minute for each, that steps wait for tasks which nobody knows; set many aside."""
+        urls = list(urls)
+        if not self._left and (self._setting_aside is None or self._setting_aside.done()):
+            self._setting_aside = asyncio.create_task(self._set_aside(urls), name="dwarf-strays")
         now = time.monotonic()
         fresh = [url for url in urls if now - self._logged.get(url, -LOG_AGAIN_S) >= LOG_AGAIN_S]
         self._logged.update(dict.fromkeys(fresh, now))

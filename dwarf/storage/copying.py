@@ -17,6 +17,7 @@ from dwarf.errors import StateConflict
 from dwarf.storage.forking import Copy, Origin
 from dwarf.storage.outcomes import own_columns
 from dwarf.storage.rows import APART, FlowRow, object_text, read_object
+from dwarf.storage.strays import is_mark
 from dwarf.workflow.algebra import overlay
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.signals import Answer
@@ -182,6 +183,8 @@ class Copier:
         elif part.role is Role.CANCELLED:
             new.update(_AT_REST, status=Status.CANCELLED.value)
         new.update(self._origin.moved.get(old["step_id"], ()))
+        if is_mark(new["labels"]):
+            new["labels"] = ""
         if new["labels"] and new["status"] == Status.PENDING:
             new["asleep"] = APART
         if new["status"] == Status.CANCELLED and old["flow_id"] in self._origin.plan.live:

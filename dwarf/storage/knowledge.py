@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, delete, func, insert, literal_column, or_, sel
 
 from dwarf.storage.expressions import status_is
 from dwarf.storage.script import Execute, Fetch, InsertMany, Now, Script, Statement
-from dwarf.storage.supply import AWAKE
+from dwarf.storage.supply import AWAKE, PENDING
 from dwarf.storage.tables import flows, knowledge, steps
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.status import Status
@@ -45,7 +45,8 @@ WAITING_UNDER = Statement(
     .where(
         steps.c.flow_id == flows.c.flow_id,
         or_(flows.c.flow_id == bindparam("id"), flows.c.root_flow_id == bindparam("id")),
-        *AWAKE,
+        *PENDING,
+        steps.c.asleep != literal_column("1"),
     )
     .order_by(steps.c.step_id)
     .limit(literal_column("100")),

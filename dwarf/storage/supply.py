@@ -18,10 +18,10 @@ from dwarf.storage.script import Execute, Fetch, FetchEach, Now, Row, Script, St
 from dwarf.storage.tables import steps
 from dwarf.workflow.status import Status
 
-_PENDING = (status_is(steps.c.status, Status.PENDING), flag_is(steps.c.parked, 0))
+PENDING = (status_is(steps.c.status, Status.PENDING), flag_is(steps.c.parked, 0))
 STILL_PENDING = (status_is(of_row(steps.c.status), Status.PENDING), flag_is(of_row(steps.c.parked), 0))
-AWAKE = (*_PENDING, flag_is(steps.c.asleep, 0))
-ASLEEP = (*_PENDING, flag_is(steps.c.asleep, 1))
+AWAKE = (*PENDING, flag_is(steps.c.asleep, 0))
+ASLEEP = (*PENDING, flag_is(steps.c.asleep, 1))
 DUE = (*AWAKE, steps.c.lease_expires <= bindparam("now"))
 STARTABLE = (
     ~in_names(steps.c.limit_name, "full"),
@@ -103,7 +103,7 @@ WAKE = Statement(
 
 
 # Nor are those that only engines with certain labels may run.
-_APART = (*_PENDING, flag_is(steps.c.asleep, APART), in_names(steps.c.labels, "sets"))
+_APART = (*PENDING, flag_is(steps.c.asleep, APART), in_names(steps.c.labels, "sets"))
 SET_ASIDE = Statement(
     "set_aside_and_due",
     locked(

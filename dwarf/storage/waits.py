@@ -358,9 +358,7 @@ def _why_not(flow_id: int, step: tuple[int, str] | None) -> Script[Exception]:
     if place is None or place.token != step[1]:
         return StepNotFound("step not found")
     if flow_id not in (place.flow_id, place.root_flow_id):
-        return InvalidRequest(
-            f"the step, of node {place.node!r}, belongs to another flow: answer it by that flow's key"
-        )
+        return StateConflict(f"the step (node {place.node!r}) belongs to another flow: answer it by that flow's key")
     state = "is parked: its child flow asks" if place.parked else f"is {place.status}"
     return StateConflict(f"the step (node {place.node!r}) does not wait for an answer: it {state}")
 

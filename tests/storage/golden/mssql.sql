@@ -46,6 +46,13 @@ FROM dwarf_steps WITH (UPDLOCK, ROWLOCK, READPAST)
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 AND dwarf_steps.not_before <= ?) AS anon_1
 WHERE mssql_rn <= 1000;
 
+-- awake_of_task
+SELECT anon_1.step_id
+FROM (SELECT dwarf_steps.step_id AS step_id, ROW_NUMBER() OVER (ORDER BY dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.created_at, dwarf_steps.step_id) AS mssql_rn
+FROM dwarf_steps WITH (UPDLOCK, ROWLOCK, READPAST)
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.task_url = ?) AS anon_1
+WHERE mssql_rn <= 1000;
+
 -- beginning_of_flow
 SELECT dwarf_flows.workflow_url, dwarf_steps.state
 FROM dwarf_flows JOIN dwarf_steps ON dwarf_steps.flow_id = dwarf_flows.flow_id
@@ -71,6 +78,9 @@ WHERE dwarf_blob_refs.holder_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?
 SELECT dwarf_flows.token, dwarf_flows.parent_flow_id, dwarf_flows.status, dwarf_flows.graph_hash, dwarf_flows.breakpoints
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ?;
+
+-- bring_strays_back
+UPDATE dwarf_steps SET asleep=0, labels='' WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 2;
 
 -- bury_replica
 UPDATE dwarf_replicas SET dead=? WHERE dwarf_replicas.engine_id = ? AND dwarf_replicas.nonce = ? AND dwarf_replicas.dead = 0 AND dwarf_replicas.beats = ?;
@@ -264,7 +274,7 @@ WHERE dwarf_schedules.next_at <= ? AND dwarf_schedules.paused = 0 ORDER BY dwarf
 SELECT anon_1.node, anon_1.task_url
 FROM (SELECT dwarf_steps.node AS node, dwarf_steps.task_url AS task_url, ROW_NUMBER() OVER (ORDER BY dwarf_steps.step_id) AS mssql_rn
 FROM dwarf_steps, dwarf_flows
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = ? OR dwarf_flows.root_flow_id = ?) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0) AS anon_1
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = ? OR dwarf_flows.root_flow_id = ?) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep != 1) AS anon_1
 WHERE mssql_rn <= 100;
 
 -- edit_input
@@ -1301,6 +1311,13 @@ SELECT min(dwarf_steps.not_before) AS min_1
 FROM dwarf_steps
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 2 AND dwarf_steps.labels IN (SELECT value FROM OPENJSON(?));
 
+-- next_stray
+SELECT anon_1.labels, anon_1.task_url
+FROM (SELECT dwarf_steps.labels AS labels, dwarf_steps.task_url AS task_url, ROW_NUMBER() OVER (ORDER BY dwarf_steps.labels) AS mssql_rn
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 2 AND dwarf_steps.labels > ?) AS anon_1
+WHERE mssql_rn <= 1;
+
 -- next_workflow_url
 SELECT min(dwarf_flows.workflow_url) AS min_1
 FROM dwarf_flows
@@ -1575,6 +1592,9 @@ WHERE mssql_rn <= ?;
 -- set_breakpoints
 UPDATE dwarf_flows SET breakpoints=? WHERE dwarf_flows.flow_id = ?;
 
+-- set_strays_aside
+UPDATE dwarf_steps SET asleep=2, labels=? WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0;
+
 -- shown_by_steps
 SELECT dwarf_displays.display_id, dwarf_displays.step_id, dwarf_displays.flow_id, dwarf_displays.slot, dwarf_displays.attempt, dwarf_displays.run, dwarf_displays.number, dwarf_displays.shown_at, dwarf_displays.written_at, dwarf_displays.name, dwarf_displays.data
 FROM dwarf_displays
@@ -1617,6 +1637,13 @@ WHERE dwarf_steps.lineage_id = ? AND dwarf_steps.lineage_id > 0 AND dwarf_steps.
 SELECT dwarf_steps.step_id, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.changes, dwarf_steps.state
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?));
+
+-- strays_of_task
+SELECT anon_1.step_id
+FROM (SELECT dwarf_steps.step_id AS step_id, ROW_NUMBER() OVER (ORDER BY dwarf_steps.not_before) AS mssql_rn
+FROM dwarf_steps WITH (UPDLOCK, ROWLOCK, READPAST)
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 2 AND dwarf_steps.labels = ?) AS anon_1
+WHERE mssql_rn <= 1000;
 
 -- tag_rows_of_flow
 SELECT dwarf_tags.name, dwarf_tags.value

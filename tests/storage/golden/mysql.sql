@@ -48,6 +48,12 @@ FROM dwarf_steps
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 AND dwarf_steps.not_before <= %s ORDER BY dwarf_steps.not_before
  LIMIT 1000 FOR UPDATE SKIP LOCKED;
 
+-- awake_of_task
+SELECT dwarf_steps.step_id
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.task_url = %s ORDER BY dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.created_at, dwarf_steps.step_id
+ LIMIT 1000 FOR UPDATE SKIP LOCKED;
+
 -- beginning_of_flow
 SELECT dwarf_flows.workflow_url, dwarf_steps.state
 FROM dwarf_flows INNER JOIN dwarf_steps ON dwarf_steps.flow_id = dwarf_flows.flow_id
@@ -71,6 +77,9 @@ WHERE dwarf_blob_refs.holder_id IN %s;
 SELECT dwarf_flows.token, dwarf_flows.parent_flow_id, dwarf_flows.status, dwarf_flows.graph_hash, dwarf_flows.breakpoints
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = %s;
+
+-- bring_strays_back
+UPDATE dwarf_steps SET asleep=0, labels='' WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 2;
 
 -- bury_replica
 UPDATE dwarf_replicas SET dead=%s WHERE dwarf_replicas.engine_id = %s AND dwarf_replicas.nonce = %s AND dwarf_replicas.dead = 0 AND dwarf_replicas.beats = %s;
@@ -270,7 +279,7 @@ WHERE dwarf_schedules.next_at <= %s AND dwarf_schedules.paused = 0 ORDER BY dwar
 -- due_steps_of_flow
 SELECT dwarf_steps.node, dwarf_steps.task_url
 FROM dwarf_steps, dwarf_flows
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = %s OR dwarf_flows.root_flow_id = %s) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 ORDER BY dwarf_steps.step_id
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = %s OR dwarf_flows.root_flow_id = %s) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep != 1 ORDER BY dwarf_steps.step_id
  LIMIT 100;
 
 -- edit_input
@@ -1231,6 +1240,12 @@ SELECT min(dwarf_steps.not_before) AS min_1
 FROM dwarf_steps
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 2 AND dwarf_steps.labels IN %s;
 
+-- next_stray
+SELECT dwarf_steps.labels, dwarf_steps.task_url
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 2 AND dwarf_steps.labels > %s ORDER BY dwarf_steps.labels
+ LIMIT 1;
+
 -- next_workflow_url
 SELECT min(dwarf_flows.workflow_url) AS min_1
 FROM dwarf_flows
@@ -1509,6 +1524,9 @@ WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.
 -- set_breakpoints
 UPDATE dwarf_flows SET breakpoints=%s WHERE dwarf_flows.flow_id = %s;
 
+-- set_strays_aside
+UPDATE dwarf_steps SET asleep=2, labels=%s WHERE dwarf_steps.step_id IN %s AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0;
+
 -- shown_by_steps
 SELECT dwarf_displays.display_id, dwarf_displays.step_id, dwarf_displays.flow_id, dwarf_displays.slot, dwarf_displays.attempt, dwarf_displays.run, dwarf_displays.number, dwarf_displays.shown_at, dwarf_displays.written_at, dwarf_displays.name, dwarf_displays.data
 FROM dwarf_displays
@@ -1550,6 +1568,12 @@ WHERE dwarf_steps.lineage_id = %s AND dwarf_steps.lineage_id > 0 AND dwarf_steps
 SELECT dwarf_steps.step_id, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.changes, dwarf_steps.state
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN %s;
+
+-- strays_of_task
+SELECT dwarf_steps.step_id
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 2 AND dwarf_steps.labels = %s ORDER BY dwarf_steps.not_before
+ LIMIT 1000 FOR UPDATE SKIP LOCKED;
 
 -- tag_rows_of_flow
 SELECT dwarf_tags.name, dwarf_tags.value

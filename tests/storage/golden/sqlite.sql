@@ -45,6 +45,12 @@ FROM dwarf_steps
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 1 AND dwarf_steps.not_before <= ? ORDER BY dwarf_steps.not_before
  LIMIT 1000 OFFSET ?;
 
+-- awake_of_task
+SELECT dwarf_steps.step_id
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 AND dwarf_steps.task_url = ? ORDER BY dwarf_steps.priority, dwarf_steps.fairness_key, dwarf_steps.created_at, dwarf_steps.step_id
+ LIMIT 1000 OFFSET ?;
+
 -- beginning_of_flow
 SELECT dwarf_flows.workflow_url, dwarf_steps.state
 FROM dwarf_flows JOIN dwarf_steps ON dwarf_steps.flow_id = dwarf_flows.flow_id
@@ -68,6 +74,9 @@ WHERE dwarf_blob_refs.holder_id IN (SELECT value FROM json_each(?));
 SELECT dwarf_flows.token, dwarf_flows.parent_flow_id, dwarf_flows.status, dwarf_flows.graph_hash, dwarf_flows.breakpoints
 FROM dwarf_flows
 WHERE dwarf_flows.flow_id = ?;
+
+-- bring_strays_back
+UPDATE dwarf_steps SET asleep=0, labels='' WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 2;
 
 -- bury_replica
 UPDATE dwarf_replicas SET dead=? WHERE dwarf_replicas.engine_id = ? AND dwarf_replicas.nonce = ? AND dwarf_replicas.dead = 0 AND dwarf_replicas.beats = ?;
@@ -261,7 +270,7 @@ WHERE dwarf_schedules.next_at <= ? AND dwarf_schedules.paused = 0 ORDER BY dwarf
 -- due_steps_of_flow
 SELECT dwarf_steps.node, dwarf_steps.task_url
 FROM dwarf_steps, dwarf_flows
-WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = ? OR dwarf_flows.root_flow_id = ?) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0 ORDER BY dwarf_steps.step_id
+WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = ? OR dwarf_flows.root_flow_id = ?) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep != 1 ORDER BY dwarf_steps.step_id
  LIMIT 100 OFFSET ?;
 
 -- edit_input
@@ -1222,6 +1231,12 @@ SELECT min(dwarf_steps.not_before) AS min_1
 FROM dwarf_steps
 WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 2 AND dwarf_steps.labels IN (SELECT value FROM json_each(?));
 
+-- next_stray
+SELECT dwarf_steps.labels, dwarf_steps.task_url
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 2 AND dwarf_steps.labels > ? ORDER BY dwarf_steps.labels
+ LIMIT 1 OFFSET ?;
+
 -- next_workflow_url
 SELECT min(dwarf_flows.workflow_url) AS min_1
 FROM dwarf_flows
@@ -1494,6 +1509,9 @@ WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.
 -- set_breakpoints
 UPDATE dwarf_flows SET breakpoints=? WHERE dwarf_flows.flow_id = ?;
 
+-- set_strays_aside
+UPDATE dwarf_steps SET asleep=2, labels=? WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?)) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 0;
+
 -- shown_by_steps
 SELECT dwarf_displays.display_id, dwarf_displays.step_id, dwarf_displays.flow_id, dwarf_displays.slot, dwarf_displays.attempt, dwarf_displays.run, dwarf_displays.number, dwarf_displays.shown_at, dwarf_displays.written_at, dwarf_displays.name, dwarf_displays.data
 FROM dwarf_displays
@@ -1535,6 +1553,12 @@ WHERE dwarf_steps.lineage_id = ? AND dwarf_steps.lineage_id > 0 AND dwarf_steps.
 SELECT dwarf_steps.step_id, dwarf_steps.answers, dwarf_steps.interrupt, dwarf_steps.changes, dwarf_steps.state
 FROM dwarf_steps
 WHERE dwarf_steps.step_id IN (SELECT value FROM json_each(?));
+
+-- strays_of_task
+SELECT dwarf_steps.step_id
+FROM dwarf_steps
+WHERE dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep = 2 AND dwarf_steps.labels = ? ORDER BY dwarf_steps.not_before
+ LIMIT 1000 OFFSET ?;
 
 -- tag_rows_of_flow
 SELECT dwarf_tags.name, dwarf_tags.value
