@@ -92,9 +92,10 @@ def stray_tasks() -> Script[list[Stray]]:
     found: list[Stray] = []
     while True:
         rows = yield Fetch(_NEXT, {"beyond": found[-1].mark if found else _MARK})
-        if not rows or not is_mark(rows[0][0]):
+        following = [Stray._make(row) for row in rows]
+        if not following or not is_mark(following[0].mark):
             return found
-        found.append(Stray._make(rows[0]))
+        found += following
 
 
 def bring_back(mark: str) -> Script[bool]:

@@ -75,13 +75,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=[file.stem for file in NOTEBOOKS])
-def test_notebooks_are_kept_without_outputs_and_told_of(file: Path) -> None:
+def test_notebooks_are_valid_and_told_of(file: Path) -> None:
     notebook = nbformat.read(file, as_version=4)
     nbformat.validate(notebook)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            assert cell.outputs == []
-            assert cell.execution_count is None
     assert notebook.metadata.kernelspec.name == "python3"
     assert f"`{file.name}`" in (ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -317,6 +318,7 @@ def test_runs_are_made_when_asked_for(lab: Lab) -> None:
     assert len(list(made.runs[:2])) == 2
     with pytest.raises(IndexError):
         made.runs[50]
+    gc.collect()
     assert len(lab._followings) <= 2
 
 

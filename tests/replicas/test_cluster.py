@@ -19,6 +19,9 @@ REPLICAS = 3
 QUIET = Timing(recovery=3600, sweep=3600, reap=3600)
 
 
+EVERY_TWO_SECONDS = {"all_hooks", "changed_breakpoints"}  # what an engine asks for whoever waits
+
+
 async def test_bands_are_strict_over_all_replicas(running: Running) -> None:
     order = Order("name")
     async with AsyncExitStack() as stack:
@@ -126,4 +129,4 @@ async def test_waiting_costs_the_same_for_one_and_for_a_thousand(running: Runnin
     for counts in looks.values():
         assert counts["flow_statuses"] == 4
         assert counts["flow_outcome"] == 0
-    assert set(looks[1000]) == set(looks[1])
+    assert set(looks[1000]) - EVERY_TWO_SECONDS == set(looks[1]) - EVERY_TWO_SECONDS

@@ -13,6 +13,7 @@ import pytest
 
 import dwarf
 from dwarf import END, Cache, Graph, Limit, Retry, task
+from dwarf.hosts import LocalHost
 
 NOTEBOOKS = sorted(Path(__file__).parents[3].joinpath("notebooks").glob("0[1-8]-*.ipynb"))
 
@@ -37,7 +38,9 @@ class NoLab:
 
 def graphs_of(path: Path) -> list[Graph]:
     """The graphs that the cells of a notebook build; nothing else of it is run."""
-    names = Names({**vars(dwarf), "lab": NoLab, "timedelta": datetime.timedelta, "__name__": path.stem})
+    names = Names(
+        {**vars(dwarf), "lab": NoLab, "host": LocalHost(), "timedelta": datetime.timedelta, "__name__": path.stem}
+    )
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] != "code" or "raph(" not in source or "worker.py" in source:
