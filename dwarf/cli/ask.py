@@ -144,6 +144,27 @@ def read_line(text: str, kinds: frozenset[str]) -> Any:
         raise ValueError(f"this is no JSON: {error}") from None
 
 
+def bare_text(text: str, payload: Mapping[str, Any] | None) -> str | None:
+    """A line that answers a question as it stands, because that asks for a text; None where it is to be JSON."""
+    from dwarf.workflow.jsontext import loads
+
+    given = (payload or {}).get("schema")
+    schema = _resolved(given, given) if isinstance(given, Mapping) else {}
+    choices = [value for _, value in _options(schema)]
+    kinds = _kinds(schema)
+    if "string" not in kinds and not any(isinstance(value, str) for value in choices):
+        return None
+    bare = text.rstrip("\r\n")
+    try:
+        value = loads(text)
+    except StateError:
+        return bare
+    if choices:
+        return None if value in choices else bare
+    others = kinds - {"string", "null"}  # of several kinds, what reads as JSON is meant as JSON
+    return None if isinstance(value, str) or others or (value is None and "null" in kinds) else bare
+
+
 def _choice(
     options: Sequence[tuple[str, Any]], name: str, default: Any, console: Console, ask: Ask, *, needed: bool
 ) -> Any:

@@ -124,10 +124,8 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
         raise SystemExit(int(Exit.FINE)) from None
 
 
-def read_json(text: str, what: str) -> Any:
-    """A JSON argument; ``@file`` reads it from a file, ``-`` from the standard input."""
-    from dwarf.workflow.jsontext import loads
-
+def read_argument(text: str, what: str) -> str:
+    """The text of an argument; ``@file`` reads it from a file, ``-`` from the standard input."""
     if text == "-":
         text = sys.stdin.read()
     elif text.startswith("@"):
@@ -135,6 +133,18 @@ def read_json(text: str, what: str) -> Any:
             text = Path(text[1:]).read_text(encoding="utf-8")
         except OSError as error:
             fail(f"{what} cannot be read from {text[1:]}: {error.strerror}")
+    return text
+
+
+def read_json(text: str, what: str) -> Any:
+    """A JSON argument, as ``read_argument`` reads it."""
+    return parse_json(read_argument(text, what), what)
+
+
+def parse_json(text: str, what: str) -> Any:
+    """What a JSON text means; the command fails where it is none."""
+    from dwarf.workflow.jsontext import loads
+
     try:
         return loads(text)
     except StateError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dwarf.cli import render
-from dwarf.cli.connect import Exit, fail, looking, read_json, run, say
+from dwarf.cli.connect import Exit, fail, looking, parse_json, read_argument, read_json, run, say
 from dwarf.surroundings import user_name
 from dwarf.workflow.status import Status
 
@@ -216,14 +216,16 @@ def answer(
     value: Annotated[
         str | None,
         typer.Argument(
-            help="The answer as JSON; @FILE or - reads it. Without one it is asked for here.", show_default=False
+            help="The answer as JSON, or as it is where a text is asked for; @FILE or - reads it. "
+            "Without one it is asked for here.",
+            show_default=False,
         ),
     ] = None,
     url: Url = "",
     step: Annotated[str, typer.Option(help="The key of the step that asks, where several do.")] = "",
 ) -> None:
     """Answer a question of a flow, here or by an argument."""
-    given = None if value is None else (read_json(value, "the answer"),)
+    given = None if value is None else read_argument(value, "the answer")
 
     async def work() -> bool:
         async with looking(url) as engine:
@@ -239,7 +241,11 @@ def answer(
                 if len(waiting) > 1:
                     titles = "\n".join(f"  {each.key}  {_title(each)}" for each in waiting)
                     fail(f"several questions wait; name one by --step:\n{titles}")
-                await handle.resume(given[0], step=waiting[0], by=user_name())
+                from dwarf.cli.ask import bare_text
+
+                text = bare_text(given, waiting[0].interrupt_payload)
+                answered = parse_json(given, "the answer") if text is None else text
+                await handle.resume(answered, step=waiting[0], by=user_name())
                 return True
             return await _ask_all(engine, [(handle, each) for each in waiting])
 

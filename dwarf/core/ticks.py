@@ -8,12 +8,23 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dwarf.errors import InvalidRequest
 from dwarf.workflow.durations import Seconds, to_datetime, to_epoch_ms, to_ms
+from dwarf.workflow.suggest import did_you_mean
 
 LATE_MS = 60_000  # a tick that is older has been missed
 MOST_AT_ONCE = 100
 SHORTEST_MS = 1000
 MOST_BETWEEN = 10_000
 _TOO_MANY = f"there are more than {MOST_BETWEEN:,} ticks between start and end: ask for less at a time"
+
+_NAMED = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
 
 Overlap: TypeAlias = Literal["skip", "allow", "queue"]
 
@@ -44,7 +55,7 @@ def read_rhythm(cron: str, every: Seconds | None, timezone: str) -> Rhythm:
         if every_ms < SHORTEST_MS:
             raise InvalidRequest("every is at least a second")
         return Rhythm("", every_ms, timezone)
-    rhythm = Rhythm(_text(cron), 0, timezone)
+    rhythm = Rhythm(_expression(cron), 0, timezone)
     next_tick(rhythm, 0)
     return rhythm
 
@@ -164,7 +175,20 @@ def due_ticks(rhythm: Rhythm, next_at: int, now: int, *, catch_up: bool) -> tupl
     return ticks, next_at
 
 
-def _text(cron: object) -> str:
+def _expression(cron: object) -> str:
+    """A cron expression in its plain form: a name such as "@daily" becomes its fields. InvalidRequest."""
     if not isinstance(cron, str):
         raise InvalidRequest("cron is a text such as '0 6 * * *'")
-    return " ".join(cron.split())
+    fields = cron.split()
+    if len(fields) == 1 and fields[0].startswith("@"):
+        known = _NAMED.get(fields[0].lower())
+        if known is None:
+            hint = did_you_mean(fields[0], _NAMED) or f": the names are {', '.join(_NAMED)}"
+            raise InvalidRequest(f"there is no cron expression {cron!r}{hint}")
+        return known
+    if len(fields) not in (5, 6):
+        raise InvalidRequest(
+            "a cron expression has five fields (minute, hour, day of the month, month, day of the week; one of seconds "
+            f"may stand before them), such as '30 6 * * 1' for Mondays at 6:30: {cron!r} has {len(fields)}"
+        )
+    return " ".join(fields)

@@ -150,6 +150,8 @@ def read_settings(
         raise ConfigError(f"durability is 'full' or 'relaxed', not {durability!r}")
     if max_crashes is not None and (not _is_int(max_crashes) or not 1 <= max_crashes <= MAX_INT32):
         raise ConfigError(f"max_crashes is a whole number from 1 to {MAX_INT32}, or None, not {max_crashes!r}")
+    if not isinstance(capture_output, bool):
+        raise ConfigError(f"capture_output is True or False, not {capture_output!r}")
     try:
         budget = check_time_budget(time_budget)
         priority = check_default_priority(default_priority)
@@ -167,7 +169,7 @@ def read_settings(
         retention=_read_retention(retention),
         max_connections=max_connections,
         max_depth=max_depth,
-        capture_output=bool(capture_output),
+        capture_output=capture_output,
     )
 
 
@@ -235,6 +237,11 @@ def _read_retention(retention: object) -> Mapping[Status, int]:
 
 
 def _read_shards(url: str | None, shards: Iterable[Shard] | None) -> tuple[Shard, ...]:
+    if url is not None and (not isinstance(url, str) or not url.strip()):
+        raise ConfigError(
+            f"the url of a database is a text such as 'sqlite:///flows.db' or 'postgresql://localhost/flows', "
+            f"not {url!r}; leave it out for a database in memory"
+        )
     if shards is None:
         return (Shard(1, url or "sqlite://"),)
     if url is not None:

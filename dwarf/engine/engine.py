@@ -21,6 +21,7 @@ from dwarf.engine.plans import Frozen
 from dwarf.engine.replica import Replica, load_graph
 from dwarf.engine.requests import (
     CreateOptions,
+    read_flag,
     read_keys,
     read_options,
     read_same_options,
@@ -115,11 +116,11 @@ class Engine(Overview):
             interrupt_before=interrupt_before,
             interrupt_after=interrupt_after,
         )
-        given = read_state(state)
+        given, must_know = read_state(state), read_flag(check_tasks, "check_tasks")
         url, frozen = await self._freeze(asked, options, given)
         place, joined = await self._thread(thread)
         one = [(given, options.idempotency_key)]
-        if check_tasks:
+        if must_know:
             await self._require(frozen, [options.idempotency_key])
         (handle,) = await self._create(url, frozen, one, options, place, joined)
         return handle
@@ -142,13 +143,13 @@ class Engine(Overview):
         known = [read_state(state) for state in states]
         keys = read_keys(idempotency_keys, len(known))
         thread = same.pop("thread", "")
-        check_tasks = same.pop("check_tasks", True)
+        must_know = read_flag(same.pop("check_tasks", True), "check_tasks")
         options = read_same_options(self._settings, same)
         url, frozen = await self._freeze(
             asked, options, {name for given in known[:SAMPLED] for name in given} if known else None
         )
         place, joined = await self._thread(thread)
-        if check_tasks:
+        if must_know:
             await self._require(frozen, keys)
         handles: list[FlowHandle] = []
         for start in range(0, len(known), BLOCK):
@@ -249,6 +250,7 @@ class Engine(Overview):
         """
         self._check_running()
         rhythm, policy = read_rhythm(cron, every, timezone), read_overlap(overlap)
+        every_tick = read_flag(catch_up, "catch_up")
         asked = read_workflow(workflow)
         options = read_schedule_options(name, self._settings, create_options)
         given = read_state(state)
@@ -259,7 +261,7 @@ class Engine(Overview):
         replica = self._replica(self._place(name))
         now = await replica.database.read(read_now)
         hashed = replica.database.payloads.hashed
-        record = schedule_record(name, url, frozen, rhythm, given, options, bool(catch_up), policy, now, hashed)
+        record = schedule_record(name, url, frozen, rhythm, given, options, every_tick, policy, now, hashed)
         body = frozen.body if frozen else ""
         kept = await replica.committer.call(lambda effects: put_schedule(record, body, effects))
         replica.scheduler.wake()

@@ -78,15 +78,13 @@ def read_options(
         raise InvalidRequest("fairness_weight is a number")
     if not _is_finite(fairness_weight) or fairness_weight < 0:
         raise InvalidRequest("fairness_weight is a positive number (0: the default, 1)")
-    if not isinstance(delete_on_completion, bool):  # a text such as "no" would delete
-        raise InvalidRequest(f"delete_on_completion is True or False, not {delete_on_completion!r}")
     return CreateOptions(
         priority=priority or settings.default_priority,
         fairness_key=read_text(fairness_key, "fairness_key"),
         fairness_weight=float(fairness_weight) or DEFAULT_WEIGHT,
         time_budget_ms=settings.time_budget_ms if time_budget is None else check_time_budget(time_budget),
         baggage=_baggage(baggage),
-        delete_on_completion=delete_on_completion,
+        delete_on_completion=read_flag(delete_on_completion, "delete_on_completion"),
         idempotency_key=read_text(idempotency_key, "idempotency_key") or None,
         extras=Extras(
             name=read_label(name, "name"),
@@ -180,6 +178,13 @@ def read_keys(keys: Iterable[str] | None, count: int) -> list[str | None]:
     if len(known) != count:
         raise InvalidRequest(f"{count} states need as many idempotency keys, not {len(known)}")
     return known
+
+
+def read_flag(value: object, what: str) -> bool:
+    """True or False, and nothing else: a text such as "no" would count as True. InvalidRequest."""
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{what} is True or False, not {value!r}")
+    return value
 
 
 def read_schedule_options(name: object, settings: Settings, options: Mapping[str, Any]) -> CreateOptions:

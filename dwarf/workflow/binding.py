@@ -124,6 +124,8 @@ class Binding:
             return self._nothing_gathered(slot, flow._gathered[slot.name])
         if slot.kind is not Any and allows_none(slot.kind):
             return None
+        if f"{slot.name}Index" in flow and f"{slot.name}Count" in flow:
+            raise StateError(_none_among_items(self.url, slot, flow[f"{slot.name}Index"]))
         hint = did_you_mean(slot.name, flow)
         if not hint and slot.name in WHOLE_STATE:
             hint = ": a task that takes the whole state declares `flow: Flow`, and reads flow['x'] or flow.load(Model)"
@@ -194,6 +196,12 @@ class Binding:
             flow.update(fields)
         except StateError as error:
             raise StateError(f"the result of task {self.url!r}: {error}") from error
+
+
+def _none_among_items(url: str, slot: _Slot, place: Any) -> str:
+    kind = getattr(slot.kind, "__name__", None) if isinstance(slot.kind, type) and slot.kind is not Any else None
+    takes = f"`{slot.name}: {kind} | None`" if kind else f"`{slot.name}=None`"
+    return f"task {url!r} needs {slot.name!r}, and the item with the index {place} is None: {takes} takes it"
 
 
 def _plain_function(function: Any) -> Any:

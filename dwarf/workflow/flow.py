@@ -16,6 +16,7 @@ from dwarf.workflow.overwrites import bare, is_overwrite, overwrite, refused
 from dwarf.workflow.parks import (
     Reading,
     backoff_ms,
+    check_default,
     checked_label,
     checked_name,
     checked_progress,
@@ -323,8 +324,8 @@ class Flow(MutableMapping[str, JSON]):
 
         ``payload`` is a title, or a mapping with "title", "schema", "default" and whatever else the answering side
         shall see. The answer comes as the schema's type: an instance where "schema" is a Python type, JSON where it is
-        a JSON schema; without a schema as it was given. After ``timeout`` (seconds) the call returns ``default``, or
-        raises InterruptTimeout without one.
+        a JSON schema; without a schema as it was given. After ``timeout`` (seconds) the call returns ``default``, which
+        is None or fits the schema (StateError), or raises InterruptTimeout without one.
 
         The task is parked and, when the answer is there, run again from its top. The call then gets the answer that
         was given to the same question: the one of the same ``key``; without a key the one of an identical payload,
@@ -339,6 +340,7 @@ class Flow(MutableMapping[str, JSON]):
             if self._book.claim(question, own=self._is_own(), usable=reading.take) is not None:
                 return reading.result()
             self._misfit = reading.misfit
+        check_default(asked, default)
         return self._leave(asked)
 
     def subgraph(self, workflow: str | Graph, state: Mapping[str, JSON] | None = None) -> dict[str, JSON]:

@@ -108,6 +108,8 @@ class Graph:
         name = as_text(name, "the name of a node")
         if limit is not None and not isinstance(limit, Limit):
             raise TypeError(f"the limit of a node must be a Limit, not {type(limit).__name__}")
+        if not isinstance(fan_in, bool):
+            raise GraphError(f"fan_in is True or False, not {fan_in!r}")
         given: dict[str, Any] = {"limit": limit, "retry": read_retry(retry), "cache": read_cache(cache)}
         given["time_budget"] = read_time_budget(time_budget)
         given["executor"] = as_text(executor, "the executor of a node") or None

@@ -37,6 +37,20 @@ def make_interrupt(payload: Any, timeout: Any, default: Any, key: Any = "") -> t
     return Interrupt(fields, timeout_ms, to_json(default, field="default"), True, key), spec
 
 
+def check_default(asked: Interrupt, default: Any) -> None:
+    """StateError for the default of a question that is no answer to it. None fits: nobody has answered."""
+    schema = asked.payload.get("schema")
+    if default is ... or default is None or schema is None:
+        return
+    from dwarf.workflow.schemas import answer_to_json, check
+    from dwarf.workflow.schemas.tables import as_rows
+
+    try:
+        check(as_rows(answer_to_json(default), schema), schema)
+    except InvalidRequest as error:
+        raise StateError(f"the default of an interrupt is an answer that fits its schema, or None: {error}") from None
+
+
 def _payload(payload: Any) -> tuple[dict[str, JSON], Any]:
     if payload is None:
         return {}, None

@@ -69,6 +69,8 @@ class Retry:
             "give_up_after": None if give_up_after is None else _seconds(give_up_after, "give_up_after"),
             "retry_on": _names(retry_on),
         }
+        if not values["factor"]:
+            raise GraphError("the factor of a Retry is more than 0: 1 for pauses of one length, 2 to double each")
         if values["jitter"] > 1:
             raise GraphError(f"the jitter of a Retry is a part of the pause, from 0 to 1, not {jitter}")
         for name, value in values.items():

@@ -14,6 +14,7 @@ from dwarf.cli import main
 
 MODULE = """
 import os, pathlib, time
+from datetime import date
 from dwarf import END, Flow, Graph
 from dwarf.hosts import LocalHost
 
@@ -30,6 +31,9 @@ def approve(flow: Flow, price: int) -> dict:
 def fail() -> None:
     raise ValueError("no stock")
 
+def ask(flow: Flow, kind: str) -> dict:
+    return {"told": flow.interrupt({"title": "Well?", "schema": {"date": date, "text": str}[kind]})}
+
 def mark(flow: Flow) -> None:
     pathlib.Path("ran").write_text(str(os.getpid()))
     deadline = time.monotonic() + 60
@@ -38,9 +42,10 @@ def mark(flow: Flow) -> None:
 
 pay = Graph("Pay").add_node("Price", price).add_node("Approve", approve).add_chain("Price", "Approve", END)
 broken = Graph("Broken").add_node("Fail", fail).add_transition("Fail", END)
+asking = Graph("Asking").add_node("Ask", ask).add_transition("Ask", END)
 slow = Graph("Slow").add_node("Mark", mark).add_transition("Mark", END)
 host = LocalHost()
-for graph in (pay, broken, slow):
+for graph in (pay, broken, slow, asking):
     host.add_graph(graph)
 """
 

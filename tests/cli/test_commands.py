@@ -45,6 +45,24 @@ def test_a_flow_is_run_listed_answered_and_finished(dwarf: Command, project: Pat
     assert (project / ".dwarf" / "flows.db").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_text_is_answered_without_quotes(dwarf: Command) -> None:
+    def asked(kind: str) -> str:
+        return str(dwarf("run", "shop:asking", "--state", json.dumps({"kind": kind}), "--json").json["flow_key"])
+
+    day = asked("date")
+    refused = dwarf("answer", day, "tomorrow")
+    assert refused.status == 2
+    assert "date" in refused.err
+    for key, words in (
+        (day, "2020-01-02"),
+        (asked("text"), "hello"),
+        (asked("text"), "42"),
+        (asked("text"), '"quoted"'),
+    ):
+        assert dwarf("answer", key, words).status == 0, words
+    assert "a text needs quotes" in dwarf("answer", paid(dwarf), "hello").err
+
+
 def test_a_key_starts_nothing_twice(dwarf: Command) -> None:
     keys = {dwarf("run", "shop:pay", "--state", '{"n": 4}', "--key", "k", "--json").json["flow_key"] for _ in range(2)}
     assert len(keys) == 1

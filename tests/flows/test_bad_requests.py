@@ -157,6 +157,7 @@ async def test_a_host_that_answers_no_graph(answer: Any, error: type[Exception])
         {"fairness_weight": float("nan")},
         {"fairness_weight": "1"},
         {"delete_on_completion": "no"},
+        {"check_tasks": "no"},
         {"fairness_key": 5},
         {"fairness_key": "k" * 1000},
         {"time_budget": 0},

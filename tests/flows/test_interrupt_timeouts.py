@@ -41,6 +41,20 @@ async def test_the_default_is_the_answer(engine: Engine, clock: VirtualClock, de
     assert outcome.state.get("answer") == default
 
 
+async def test_a_default_fits_the_schema_or_is_none(engine: Engine, clock: VirtualClock) -> None:
+    async def ask(flow: Flow, default: Any) -> None:
+        flow["answer"] = flow.interrupt({"title": "n?", "schema": int}, timeout=HOUR, default=default)
+
+    async def ask_nothing(flow: Flow) -> None:
+        flow["answer"] = flow.interrupt({"title": "n?", "schema": int}, timeout=HOUR, default=None)
+
+    wrong = await engine.run(alone(ask), {"default": "wrong"})
+    assert wrong.status is Status.FAILED
+    assert "the default of an interrupt is an answer that fits its schema, or None" in wrong.error
+    for task in (ask, ask_nothing):
+        assert (await engine.run(alone(task), {"default": 5})).status is Status.INTERRUPTED
+
+
 async def test_an_answer_before_the_deadline(engine: Engine, clock: VirtualClock) -> None:
     flow = await engine.create(alone(asking(timeout=HOUR, default="nobody")))
     await flow

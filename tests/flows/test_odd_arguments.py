@@ -106,6 +106,8 @@ async def test_only_errors_of_this_package_are_raised(running: Running) -> None:
         {"url": "sqlite:///\ud800"},
         {"url": "postgresql://h:99999/x"},
         {"url": 5},
+        {"url": ""},
+        {"capture_output": "yes"},
         {"timing": 5},
         {"workers": 2**70},
         {"max_connections": 2**70},

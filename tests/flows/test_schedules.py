@@ -111,7 +111,13 @@ async def test_a_schedule_by_name_needs_no_host_until_it_fires(request: pytest.F
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"cron": "0 6 * * *", "every": 60}, {"every": 60, "thread": "1-1-x"}, {"every": 60, "priority": -1}],
+    [
+        {},
+        {"cron": "0 6 * * *", "every": 60},
+        {"every": 60, "thread": "1-1-x"},
+        {"every": 60, "priority": -1},
+        {"every": 60, "catch_up": "yes"},
+    ],
 )
 async def test_wrong_arguments_are_refused(request: pytest.FixtureRequest, options: dict[str, object]) -> None:
     async with engine_for_test(request.node.nodeid, LocalHost()) as engine:

@@ -49,6 +49,14 @@ def test_a_wrong_rhythm_is_refused(cron: str, every: object, timezone: str) -> N
         read_rhythm(cron, every, timezone)  # type: ignore[arg-type]
 
 
+def test_a_cron_expression_has_five_fields_or_a_name() -> None:
+    assert read_rhythm("@Daily", None, "UTC") == read_rhythm("0 0 * * *", None, "UTC")
+    with pytest.raises(InvalidRequest, match=r"did you mean '@daily'"):
+        read_rhythm("@dayly", None, "UTC")
+    with pytest.raises(InvalidRequest, match=r"five fields.*such as '30 6 \* \* 1'.*has 4"):
+        read_rhythm("0 6 * *", None, "UTC")
+
+
 def test_what_was_missed_is_left_out_but_for_a_tick_just_past() -> None:
     assert due_ticks(HOURLY, 0, 5 * 3_600_000 + 1000, catch_up=False) == ([5 * 3_600_000], 6 * 3_600_000)
     assert due_ticks(HOURLY, 0, 5 * 3_600_000 + LATE_MS + 1, catch_up=False) == ([], 6 * 3_600_000)

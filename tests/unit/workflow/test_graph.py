@@ -73,6 +73,8 @@ def test_a_known_node_gets_a_new_task_and_keeps_its_place_and_its_mark() -> None
     graph = Graph("g").add_node("a", "one", fan_in=True).add_node("b").add_node("a", "two")
     assert graph.nodes == (Node("a", "two", fan_in=True), Node("b", "b"))
     graph.add_node("b", fan_in=True)
+    with pytest.raises(GraphError, match="fan_in is True or False, not 'no'"):
+        graph.add_node("c", fan_in="no")  # type: ignore[arg-type]
     assert graph.nodes == (Node("a", "two", fan_in=True), Node("b", "b", fan_in=True))
 
 

@@ -21,7 +21,7 @@ def test_pauses_grow_to_a_bound_and_are_spread() -> None:
     assert [retry.pause_ms(failed, 0.5) for failed in range(1, 7)] == [1000, 2000, 4000, 8000, 10_000, 10_000]
     assert (retry.pause_ms(1, 0), retry.pause_ms(1, 1)) == (750, 1250)
     assert Retry(delay=1, factor=1e300).pause_ms(9, 0.5) == 60_000
-    assert Retry(delay=timedelta(minutes=2), factor=0, max_delay=timedelta(hours=1)).pause_ms(2, 0.5) == 0
+    assert Retry(delay=timedelta(minutes=2), factor=0.5, max_delay=timedelta(hours=1)).pause_ms(2, 0.5) == 60_000
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,7 @@ def test_what_cannot_be_mended_has_no_kinds() -> None:
         ({"max_attempts": "3"}, TypeError),
         ({"delay": -1}, GraphError),
         ({"factor": -1}, GraphError),
+        ({"factor": 0}, GraphError),
         ({"jitter": 2}, GraphError),
         ({"jitter": "much"}, TypeError),
         ({"retry_on": ()}, GraphError),

@@ -137,6 +137,17 @@ def test_a_needed_field_that_is_absent() -> None:
         call(lambda order_id: None)
 
 
+def test_an_item_that_is_none() -> None:
+    def m(item: int) -> None: ...
+
+    with pytest.raises(
+        StateError, match=r"'item', and the item with the index 1 is None: `item: int \| None` takes it"
+    ):
+        call(m, item=None, itemIndex=1, itemCount=3)
+    with pytest.raises(StateError, match="`item=None` takes it"):
+        call(lambda item: None, item=None, itemIndex=1, itemCount=3)
+
+
 def test_a_field_of_another_type() -> None:
     def work(n: int) -> None: ...
 
