@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 
+from dwarf.core.needs import need_of
 from dwarf.workflow.conditions import Condition, parse
 from dwarf.workflow.graph import Graph, Limit
 from dwarf.workflow.lineage import fan_in_map, gathering_nodes
@@ -39,6 +40,7 @@ class NodePlan:
     cache: Cache | None = None
     executor: str = ""  # of the host, by name
     labels: str = ""  # which an engine must have to run it, with commas between; see ``label_sets``
+    need: str = ""  # what a host must have to run it; see ``needs``
     edges: list[Edge] = field(default_factory=list)
     arms: list[tuple[Condition, str]] = field(default_factory=list)
     gotos: set[str] = field(default_factory=set)
@@ -76,6 +78,7 @@ class Plan:
                 cache=node.cache,
                 executor=node.executor,
                 labels=",".join(sorted(node.labels)),
+                need=need_of(node.url or node.name, node.executor),
             )
             for node in graph.nodes
         }

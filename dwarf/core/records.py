@@ -170,9 +170,9 @@ class NewStep:
         return self.flow.plan.nodes[self.node].labels
 
     @property
-    def url(self) -> str:
-        """What the host is asked for."""
-        return self.flow.plan.nodes[self.node].url
+    def need(self) -> str:
+        """What a host must have to run it; see ``needs``."""
+        return self.flow.plan.nodes[self.node].need
 
     @property
     def time_budget_ms(self) -> int:

@@ -67,9 +67,9 @@ class Means:
     chance: Callable[[], float] = _even  # from 0 to 1, which spreads what would come all at once
 
 
-def no_room(url: str) -> bool:
+def no_room(need: str) -> bool:
     """The room of one who runs nothing."""
-    del url
+    del need
     return False
 
 
@@ -235,7 +235,7 @@ class _Turn:
         if forward:
             decision.successors = self._branches(forward, spawns)
         elif not self.delay_ms and nodes[decision.fan_in].limit is None and not nodes[decision.fan_in].labels:
-            decision.lease_fan_in = self.means.room(nodes[decision.fan_in].url)
+            decision.lease_fan_in = self.means.room(nodes[decision.fan_in].need)
         return decision
 
     def _arrive(self, decision: Advance, candidates: list[Candidate], arrivals: int, spawns: bool) -> None:
@@ -271,7 +271,7 @@ class _Turn:
         step = new_step(self.step, node, state, stored, refs, self.means, lineage=lineage, ordinal=ordinal)
         step.delay_ms = self.delay_ms
         apart = step.limit_name or step.labels
-        step.leased = not self.delay_ms and not apart and self.means.room(step.url)
+        step.leased = not self.delay_ms and not apart and self.means.room(step.need)
         return step
 
 

@@ -116,7 +116,7 @@ class Dispatcher:
         if seams.active is not None and found:
             await seams.active.arrive("afterClaim", [step.flow.plan.nodes[step.node].url for step in claimed.steps])
         for step in claimed.steps:
-            self._replica.admission.promise(step.flow.plan.nodes[step.node].url)
+            self._replica.admission.promise(step.flow.plan.nodes[step.node].need)
             self._replica.runner.launch(step)
         self._replica.announce({step.flow.root_flow_id for step in claimed.steps})
         slots.give(room - found)

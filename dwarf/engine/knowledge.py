@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dwarf.core.needs import need_of, parts_of
 from dwarf.core.plan import Plan
 from dwarf.errors import DwarfError, EngineClosed, TaskNotFound
 from dwarf.storage.knowledge import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 LOOK_S = 2.0  # between looks at what the host knows
 RENEW_S = 20.0
 LOG_AGAIN_S = 60.0
+_ANY = "*"  # the executors of a host that cannot tell
 
 
 class Knowledge:
@@ -73,7 +75,7 @@ class Knowledge:
         while True:
             await asyncio.sleep(LOOK_S)
             try:
-                if self._replica.host.task_urls() != self._told:
+                if self._known() != self._told:
                     await self._tell()
                 elif time.monotonic() - self._told_at > RENEW_S:
                     self._told_at = time.monotonic()
@@ -85,47 +87,66 @@ class Knowledge:
             except Exception as error:  # noqa: BLE001 - others learn it later
                 self._replica.failed(error)
 
+    def _known(self) -> frozenset[str] | None:
+        """What steps may need that run here; None where the host cannot tell."""
+        host = self._replica.host
+        urls = host.task_urls()
+        if urls is None:
+            return None
+        places = {url: host.executors_for(url) for url in urls}
+        return urls.union(
+            need_of(url, name) for url, names in places.items() for name in ((_ANY,) if names is None else names)
+        )
+
     async def _tell(self) -> None:
-        known = self._replica.host.task_urls()
+        known = self._known()
         await self._replica.database.write(lambda: tell_tasks(self._replica.engine_id, known))
         self._told, self._told_at = known, time.monotonic()
         await self._bring_back()
 
     async def _bring_back(self) -> None:
-        """Put back the steps that were set aside while nobody knew a task that is known here by now."""
+        """Put back the steps that were set aside while nobody had what they need and is here by now."""
         database, admission = self._replica.database, self._replica.admission
-        for mark, url in await database.read(stray_tasks):
-            if admission.knows(url) or admission.by_name(url):
+        for mark, need in await database.read(stray_tasks):
+            if admission.has(need) or admission.by_name(need):
                 while await database.write(partial(bring_back, mark)):
                     pass
                 self._replica.dispatcher.wake()
 
-    async def _set_aside(self, urls: Sequence[str]) -> None:
-        """Set the steps of tasks aside that no living engine knows, where there are many of them."""
+    async def _set_aside(self, needs: Sequence[str]) -> None:
+        """Set the steps aside that need what no living engine has, where there are many of them."""
         with suppress(DwarfError):  # they are met again
-            for url in await self.unknown(urls):
+            for need in await self.unknown(needs):
                 began = time.monotonic()
-                while await self._replica.database.write(partial(set_aside, url)):
+                while await self._replica.database.write(partial(set_aside, need)):
                     await asyncio.sleep(time.monotonic() - began)  # others write, too
                     began = time.monotonic()
 
-    async def unknown(self, urls: Iterable[str]) -> list[str]:
-        """Those of the tasks that neither this host nor another living engine knows."""
+    async def unknown(self, needs: Iterable[str]) -> list[str]:
+        """Those of the needs of steps that neither this host nor another living engine can meet."""
         replica = self._replica
         admission = replica.admission
-        missing = [url for url in dict.fromkeys(urls) if not (admission.knows(url) or admission.by_name(url))]
+        runs = replica.settings.workers  # an engine without workers may have the executor, and does not use it
+        lacking = (
+            admission.lacks(need) if runs or not parts_of(need)[1] else need
+            for need in needs
+            if not admission.by_name(need)
+        )
+        missing = [need for need in dict.fromkeys(lacking) if need]
         if not missing:
             return []
         database = replica.database
         others = await database.read(lambda: tasks_of_others(replica.engine_id, renewed=database.registers))
-        return [] if others is None else [url for url in missing if url not in others]
+        if others is None:
+            return []
+        return [need for need in missing if others.isdisjoint((need, need_of(parts_of(need)[0], _ANY)))]
 
     async def require(self, plan: Plan) -> None:
         """TaskNotFound where a flow of this graph would wait for a task that nobody knows."""
         if not self._replica.settings.workers:
             return
         asked = {node.url: node.name for node in plan.graph.nodes if not _is_elsewhere(node)}
-        for url in await self.unknown(asked):
+        for url in await self.unknown(url for url in asked if not self._replica.admission.knows(url)):
             others = [node.name for node in plan.graph.nodes if node.name != asked[url]] if asked[url] == url else []
             hint = did_you_mean(url, others).replace("you mean", "you mean the node")  # a slip in its wiring
             hint = hint or near_task(url, self._replica.host.task_urls() or ())
@@ -136,37 +157,44 @@ class Knowledge:
             )
 
     async def waiting(self) -> dict[str, str]:
-        """The tasks that due steps of this shard wait for and nobody knows, each with a sentence about it."""
+        """The tasks that due steps of this shard wait for and nobody can run, each with a sentence about it."""
         due = await self._replica.database.read(tasks_of_due_steps)
         due += [stray.url for stray in await self._replica.database.read(stray_tasks)]
         known = self._replica.host.task_urls() or ()
-        return {url: waits_for(url, known) for url in await self.unknown(due)}
+        return {parts_of(need)[0]: waits_for(need, known) for need in await self.unknown(due)}
 
     async def of_flow(self, flow_id: int) -> str:
         """What a flow waits for, as the end of a sentence: tasks that nobody knows, else where it is; or ""."""
         due = await self._replica.database.read(lambda: due_steps_of(flow_id))
-        unknown = await self.unknown(url for _, url in due)
+        unknown = await self.unknown(need for _, need in due)
         if not unknown:
             return whereabouts(await self._replica.database.read(lambda: under_way(flow_id)))
         known = self._replica.host.task_urls() or ()
-        nodes = {url: node for node, url in reversed(due)}
-        return "".join(f"; its step {nodes[url]!r} {waits_for(url, known)}" for url in unknown)
+        lacks = self._replica.admission.lacks
+        nodes = {need or asked: node for node, asked in reversed(due) for need in (asked, lacks(asked))}
+        return "".join(f"; its step {nodes[need]!r} {waits_for(need, known)}" for need in unknown)
 
-    async def note(self, urls: Iterable[str]) -> None:
-        """Say in the log, once a minute for each, that steps wait for tasks which nobody knows; set many aside."""
-        urls = list(urls)
+    async def note(self, needs: Iterable[str]) -> None:
+        """Say in the log, once a minute for each, that steps wait for what nobody has; set many aside."""
+        needs = list(needs)
         if not self._left and (self._setting_aside is None or self._setting_aside.done()):
-            self._setting_aside = asyncio.create_task(self._set_aside(urls), name="dwarf-strays")
+            self._setting_aside = asyncio.create_task(self._set_aside(needs), name="dwarf-strays")
         now = time.monotonic()
-        fresh = [url for url in urls if now - self._logged.get(url, -LOG_AGAIN_S) >= LOG_AGAIN_S]
+        fresh = [need for need in needs if now - self._logged.get(need, -LOG_AGAIN_S) >= LOG_AGAIN_S]
         self._logged.update(dict.fromkeys(fresh, now))
-        for url in await self.unknown(fresh):
+        for need in await self.unknown(fresh):
             known = self._replica.host.task_urls() or ()
-            self._replica.log.warning("shard %s: a step %s", self._replica.shard, waits_for(url, known))
+            self._replica.log.warning("shard %s: a step %s", self._replica.shard, waits_for(need, known))
 
 
-def waits_for(url: str, known: Iterable[str]) -> str:
-    """What a step does whose task nobody knows, and what to write if the task was renamed."""
+def waits_for(need: str, known: Collection[str]) -> str:
+    """What a step does whose task nobody knows, and what to write if the task was renamed; or whose executor."""
+    url, executor = parts_of(need)
+    if executor and url in known:
+        return (
+            f"waits for a process that has the executor {executor!r}: its task {url!r} asks for it, "
+            f"as LocalHost(executors={{{executor!r}: 4}}) makes one of four processes"
+        )
     hint = near_task(url, known)
     return f"waits for a process that knows {url!r}{hint}; if the task was renamed: @task(aliases=[{url!r}])"
 

@@ -21,15 +21,15 @@ class Place:
         self._replica = replica
         self._own = own
         self._may_go_on = replica.dispatcher.gate()
-        self._url = ""  # of the task to which a start is promised
+        self._need = ""  # of the task to which a start is promised
         self._withdrawn: list[str] = []
 
-    def __call__(self, flow: FlowRecord, url: str) -> bool:
+    def __call__(self, flow: FlowRecord, need: str) -> bool:
         """Promise a start to a step of a flow; False where it has to wait its turn, or has no thread."""
-        self._withdraw(unless=url)
-        if not self._may_go_on(flow) or not (self._url or self._replica.admission.take(url)):
+        self._withdraw(unless=need)
+        if not self._may_go_on(flow) or not (self._need or self._replica.admission.take(need)):
             return False
-        self._url = url
+        self._need = need
         return True
 
     def keep(self, woken: StepRecord | None) -> None:
@@ -48,6 +48,6 @@ class Place:
             self._replica.slots.give()
 
     def _withdraw(self, *, unless: str = "") -> None:
-        if self._url and self._url != unless:
-            self._withdrawn.append(self._url)
-            self._url = ""
+        if self._need and self._need != unless:
+            self._withdrawn.append(self._need)
+            self._need = ""

@@ -302,7 +302,7 @@ class Replica:
             return
         if flow.record.priority > self.shared.bands.ceiling(self.shard) or not self.slots.take():
             return
-        entry.leased = self.admission.take(entry.url)
+        entry.leased = self.admission.take(entry.need)
         if not entry.leased:
             self.slots.give()
 
@@ -318,7 +318,7 @@ class Replica:
 
     def leave(self, entry: NewStep) -> None:
         """The first step of a new flow will not run: its place is free again."""
-        self.admission.begun(entry.url)
+        self.admission.begun(entry.need)
         self.slots.give()
 
     def announce(self, roots: set[int]) -> None:

@@ -168,7 +168,7 @@ class Runner:
     async def _run_one(self, step: StepRecord, runner: asyncio.Task[Any]) -> list[StepRecord]:
         """Run a step to its outcome. The steps handed over, for which places are taken. ``runner`` is this task."""
         replica = self._replica
-        replica.admission.begun(step.flow.plan.nodes[step.node].url)
+        replica.admission.begun(step.flow.plan.nodes[step.node].need)
         replica.dispatcher.begun(step.flow)
         voice = Voice(replica.output, step)
         try:
@@ -441,7 +441,7 @@ class Runner:
                 continue
             if isinstance(attempt, Returned) and attempt.child is not None:
                 entry = attempt.child.entry
-                entry.leased = not entry.limit_name and not entry.labels and room(entry.url)
+                entry.leased = not entry.limit_name and not entry.labels and room(entry.need)
             return decision
 
     async def _commit(
@@ -501,7 +501,7 @@ class Runner:
 
     async def _return(self, step: StepRecord) -> None:
         """Give a step back that was handed over as the engine began to close."""
-        self._replica.admission.begun(step.flow.plan.nodes[step.node].url)
+        self._replica.admission.begun(step.flow.plan.nodes[step.node].need)
         try:
             await self._release(step)
         finally:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from threading import Lock
 
+from dwarf.core.needs import need_of, parts_of
 from dwarf.workflow.host import BaseHost
 
 MOST_UNKNOWN = 1000  # tasks of which is remembered that they were met
@@ -50,74 +51,96 @@ class Admission:
     A task that takes a slot of one of the host's pools, such as a thread, is admitted only while one is free: its lease
     must not run while it queues. Slots promised to steps that are about to start are counted until they start. Of any
     other task the host says whether it takes it now: one that does not know a task yet may leave it to others, or to
-    later.
+    later. Steps are told apart by what they need: the task, and the executor that their node asks for.
     """
 
     def __init__(self, host: BaseHost, on_free: Callable[[], None]) -> None:
         self._on_free = on_free
+        self._host = host
         self._pool_of = host.pool_of
         self._free_in = host.free_in
         self._admits = host.admits
         self._former = host.former
         self.knows = host.knows
         self._counting = Lock()  # a database's thread may promise, too
-        self._promised: dict[str, list[Hashable]] = {}  # by task: a pool for each start
+        self._promised: dict[str, list[Hashable]] = {}  # by need: a pool for each start
         self._totals: Counter[Hashable] = Counter()
         self._refused: set[Hashable] = set()  # pools without a free slot for a task that was met
         self._declined = False
         self._unknown: dict[str, None] = {}
 
-    def take(self, url: str) -> bool:
-        """Promise a start to a task; False where its pool has no slot, or the host does not take it."""
-        pool = self._pool_of(url)
+    def has(self, need: str) -> bool:
+        """Whether the host knows the task, and has the executor."""
+        return self.lacks(need) == ""
+
+    def lacks(self, need: str) -> str:
+        """What the host does not have: the need as it stands, or with the executor of the task itself; or ""."""
+        url, executor = parts_of(need)
+        if not self.knows(url):
+            return need
+        executor = executor or self._host.executor_of(url)
+        known = self._host.executors_for(url) if executor else None
+        return need_of(url, executor) if known is not None and executor not in known else ""
+
+    def take(self, need: str) -> bool:
+        """Promise a start to a step; False where its pool has no slot, or the host does not take it."""
+        pool = self._pool(need)
         if pool is None:
-            return self._welcome(url)
+            return self._welcome(need)
         if self._free_in(pool) <= self._totals[pool]:
             self._refused.add(pool)
             return False
-        self.promise(url)
+        self.promise(need)
         return True
 
-    def _welcome(self, url: str) -> bool:
-        if not self.knows(url):
+    def _pool(self, need: str) -> Hashable | None:
+        url, executor = parts_of(need)
+        return self._host.pool_of_executor(url, executor) if executor else self._pool_of(url)
+
+    def _welcome(self, need: str) -> bool:
+        url, executor = parts_of(need)
+        if not executor and self.knows(url) and self._admits(url):
+            return True
+        if lacking := self.lacks(need):
             if len(self._unknown) < MOST_UNKNOWN:
-                self._unknown[url] = None
-        elif self._admits(url):
+                self._unknown[lacking] = None
+        elif executor and self._admits(url):
             return True
         self._declined = True
         return False
 
     def met_unknown(self) -> list[str]:
-        """The tasks that were met and that the host does not know, since this was last asked."""
+        """What steps that were met need and the host does not have, since this was last asked."""
         met, self._unknown = self._unknown, {}
         return list(met)
 
-    def by_name(self, url: str) -> bool:
+    def by_name(self, need: str) -> bool:
         """Whether this may be the bare name, from former times, of a task that the host has."""
+        url, _ = parts_of(need)
         return not self.knows(url) and self._former(url) is not None
 
-    def promise(self, url: str) -> None:
-        """Count a task that is about to start, where it takes a slot of a pool."""
-        pool = self._pool_of(url)
+    def promise(self, need: str) -> None:
+        """Count a step that is about to start, where it takes a slot of a pool."""
+        pool = self._pool(need)
         if pool is not None:
             with self._counting:
-                self._promised.setdefault(url, []).append(pool)
+                self._promised.setdefault(need, []).append(pool)
                 self._totals[pool] += 1
 
-    def begun(self, url: str) -> None:
-        """A promised task starts."""
+    def begun(self, need: str) -> None:
+        """A promised step starts."""
         if self._promised:
             with self._counting:
-                pools = self._promised.get(url)
+                pools = self._promised.get(need)
                 if pools:
                     self._totals[pools.pop()] -= 1
                 if not pools:
-                    self._promised.pop(url, None)
+                    self._promised.pop(need, None)
 
-    def given_up(self, urls: Iterable[str]) -> None:
-        """Promised tasks will not start. Whoever found no slot is told."""
-        for url in urls:
-            self.begun(url)
+    def given_up(self, needs: Iterable[str]) -> None:
+        """Promised steps will not start. Whoever found no slot is told."""
+        for need in needs:
+            self.begun(need)
         if self.overlooked():
             self._on_free()
 
@@ -134,13 +157,13 @@ class Admission:
 
     def survey(self) -> Callable[[str], bool]:
         """A function that says of one due step after the other whether it must be left for later."""
-        pool_of = self._pool_of
+        pool_of = self._pool
         free: dict[Hashable, int] = {}
 
-        def busy(url: str) -> bool:
-            pool = pool_of(url)
+        def busy(need: str) -> bool:
+            pool = pool_of(need)
             if pool is None:
-                return not self._welcome(url)
+                return not self._welcome(need)
             left = free.get(pool)
             if left is None:
                 left = self._free_in(pool) - self._totals[pool]
@@ -160,27 +183,27 @@ class Room:
         self._slots = slots
         self._admission = admission
         self._open = open_
-        self._urls: list[str] = []
+        self._needs: list[str] = []
         self._extra = 0
 
-    def __call__(self, url: str) -> bool:
-        """Take a place for a step that runs ``url``; False where there is none."""
-        if not self._open or (self._urls and not self._slots.free) or not self._admission.take(url):
+    def __call__(self, need: str) -> bool:
+        """Take a place for a step that needs this; False where there is none."""
+        if not self._open or (self._needs and not self._slots.free) or not self._admission.take(need):
             return False
-        if self._urls:
+        if self._needs:
             self._extra += self._slots.take()
-        self._urls.append(url)
+        self._needs.append(need)
         return True
 
     def give_back(self) -> None:
         """Give up every place but that of the step which is over: the decision did not land, or is made again."""
-        urls, self._urls = self._urls, []
-        self._admission.given_up(urls)
+        needs, self._needs = self._needs, []
+        self._admission.given_up(needs)
         extra, self._extra = self._extra, 0
         self._slots.give(extra)
 
     def settle(self, started: int) -> None:
         """After the commit: ``started`` steps use places; a fan-in that did not fire leaves its own."""
-        self._admission.given_up(self._urls[started:])
+        self._admission.given_up(self._needs[started:])
         unused = max(0, self._extra - max(0, started - 1))
         self._slots.give(unused)

@@ -42,7 +42,8 @@ class LocalHost(BaseHost):
     Coroutine functions run on the engine's loop, all others in threads (at most ``max_threads``, 32 by default), with
     the caller's context variables. Registering a URL again replaces it, also while flows run: the next step to be
     executed finds the new function. What comes with a graph replaces only an earlier state of the same function.
-    Registering is legal from any thread. Steps of tasks that are not known here wait for a process that knows them.
+    Registering is legal from any thread. Steps of tasks that are not known here wait for a process that knows them, and
+    those that ask for an executor for one that has it.
 
     ``executors`` are other places for tasks that name them, as ``@task(executor="cpu")``: a number makes a pool of so
     many processes, whose task is killed at its time budget; any ``concurrent.futures.Executor`` is used as it is;
@@ -70,7 +71,7 @@ class LocalHost(BaseHost):
             from dwarf.hosts.executors import Executors
 
             self._executors = Executors(executors, self._tell)
-        self._placed: dict[str, str] = {}  # tasks whose nodes or marks name an executor
+        self._placed: dict[str, str] = {}  # tasks whose marks name an executor, where a node does not
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
 
     def __repr__(self) -> str:
@@ -140,9 +141,10 @@ class LocalHost(BaseHost):
 
     def _arrive(self, graph: Graph, urls: Container[str] | None = None) -> Mapping[str, Callable[..., Any]]:
         stale, changed = self._tasks.arrive(graph, urls)
-        for node in graph.nodes:
-            if node.executor and (urls is None or node.url in urls):
-                self._place(node.url, node.executor)
+        if self._placed or any(node.executor for node in graph.nodes):
+            for url, function in graph.functions.items():
+                if urls is None or url in urls:
+                    self._place(url, mark_of(function).executor)
         if changed:
             self._tell()
         return stale
@@ -241,7 +243,7 @@ class LocalHost(BaseHost):
         return near_task(url, self._tasks) or "; register it with host.add_task, or put it on a graph"
 
     async def _elsewhere(self, executor: str, binding: Binding, flow: Flow) -> None:
-        if self._executors is None or executor not in self._executors:
+        if self._executors is None or executor not in self._executors:  # no engine asks for it then, but others may
             from dwarf.hosts.executors import unknown
 
             raise unknown(executor, binding.url, self._executors)
@@ -250,7 +252,9 @@ class LocalHost(BaseHost):
     def admits(self, url: str) -> bool:
         """Whether the task could start at once: False where it needs a thread, or an executor, while none is free."""
         pool = self.pool_of(url)
-        return pool is None or self.free_in(pool) > 0
+        if pool is None:
+            return not self._placed or self._has(self.executor_of(url))
+        return self.free_in(pool) > 0
 
     def pool_of(self, url: str) -> Hashable | None:
         """The pool of which the task takes a slot while it runs: threads, or an executor. None where it takes none."""
@@ -258,9 +262,25 @@ class LocalHost(BaseHost):
         if binding is None:
             return None
         executor = self._placed.get(binding.url)
-        if executor:  # one that is not there takes nothing: the task is run, and says so
-            return executor if self._executors is not None and executor in self._executors else None
+        if executor:
+            return executor if self._has(executor) else None
         return None if binding.is_async else _THREADS
+
+    def executors_for(self, url: str) -> Iterable[str]:
+        """The names of this host's executors. Steps that ask for others wait for a process that has them."""
+        return () if self._executors is None else self._executors
+
+    def executor_of(self, url: str) -> str:
+        """The executor in which the task runs where its node does not name one: that of its mark, or ""."""
+        binding = self._tasks.get(url)
+        return "" if binding is None else self._placed.get(binding.url, "")
+
+    def pool_of_executor(self, url: str, executor: str) -> Hashable | None:
+        """The pool of which the task takes a slot in an executor that its node names. None where it is not here."""
+        return executor if self._has(executor) and self.knows(url) else None
+
+    def _has(self, executor: str) -> bool:
+        return not executor or (self._executors is not None and executor in self._executors)
 
     def free_in(self, pool: Hashable) -> int:
         """How many more tasks could start now in a pool that ``pool_of`` has named."""

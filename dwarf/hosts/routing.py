@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Container, Hashable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from dwarf.errors import ConfigError, GraphError, GraphNotFound, TaskNotFound
@@ -148,6 +148,20 @@ class RoutingHost(BaseHost):
         """The pool of its host of which the task takes a slot while it runs. None where it takes none."""
         host = self._to(url)
         pool = host.pool_of(url)
+        return None if pool is None else (host, pool)
+
+    def executors_for(self, url: str) -> Iterable[str] | None:
+        """The executors in which its host can run the task; None where that one cannot tell."""
+        return self._to(url).executors_for(url)
+
+    def executor_of(self, url: str) -> str:
+        """The executor in which its host runs the task where its node does not name one."""
+        return self._to(url).executor_of(url)
+
+    def pool_of_executor(self, url: str, executor: str) -> Hashable | None:
+        """The pool of its host of which the task takes a slot in this executor. None where it takes none."""
+        host = self._to(url)
+        pool = host.pool_of_executor(url, executor)
         return None if pool is None else (host, pool)
 
     def free_in(self, pool: Hashable) -> int:

@@ -249,7 +249,7 @@ class _Names:
         if barely:
             for step_id, node, graph_hash in (yield Fetch(OWN_GRAPHS, {"ids": sorted(barely)})):
                 plan = yield from load_plan(graph_hash, self._plan_of)
-                found[step_id] = plan.nodes[node].url
+                found[step_id] = plan.nodes[node].need
         return found
 
 

@@ -10,6 +10,7 @@ from dwarf.core.carry import after
 from dwarf.core.fork import Part, Role
 from dwarf.core.keys import Key, format_key, parse_key
 from dwarf.core.limits import limit_of
+from dwarf.core.needs import parts_of
 from dwarf.core.records import FlowRecord, State, StepRecord
 from dwarf.core.routing import read_route
 from dwarf.core.step import Means, onward
@@ -202,7 +203,7 @@ class Copier:
             new["refs"] = object_text(refs)
         limit = self._origin.limits.get(old["step_id"])
         if limit is not None and limit.key in self._changes:
-            new["limit_name"], new["limit_rule"] = limit_of(limit, new["task_url"], self._changes)
+            new["limit_name"], new["limit_rule"] = limit_of(limit, parts_of(new["task_url"])[0], self._changes)
 
     def _wait(
         self, new: dict[str, Any], old: Mapping[str, Any], call: Mapping[str, Any] | None, kept: Sequence[Any]

@@ -385,7 +385,7 @@ class _Reading:
                 state = after(state, self.changes)
         name, rule = limit_of(node.limit, node.url, state)
         budget = node.time_budget_ms or origin.root["time_budget_ms"]
-        return {"task_url": node.url, "time_budget_ms": budget, "limit_name": name, "limit_rule": rule}
+        return {"task_url": node.need, "time_budget_ms": budget, "limit_name": name, "limit_rule": rule}
 
     def _limits(self, origin: Origin) -> Script[dict[int, Limit]]:
         """The limits of the steps that run again: new input may put a step under another one."""

@@ -162,7 +162,7 @@ def _ready_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[
         "token": step.token,
         "depth": step.depth,
         "node": step.node,
-        "task_url": step.url,
+        "task_url": step.need,
         "state": with_source(step.stored, partial(_stored, step)),
         "refs": object_text(step.refs),
         "budget_ms": step.time_budget_ms,

@@ -43,7 +43,7 @@ def awoken(row: WakingRow, answers: Sequence[JSON], suits: Suits | None, effects
         return None
     plan = yield from load_plan(row.flow.graph_hash, writer.plan_of)
     flow = row.flow.record(writer.shard, plan)
-    if plan.nodes[asleep.node].labels or not suits(flow, plan.nodes[asleep.node].url):
+    if plan.nodes[asleep.node].labels or not suits(flow, plan.nodes[asleep.node].need):
         return None
     anchors = yield from fetch_anchors(read_object(asleep.refs).values(), alone=True)
     step = asleep.record(flow, anchors, effects.now, answers)

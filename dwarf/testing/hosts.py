@@ -261,6 +261,13 @@ async def _capabilities(trial: _Trial) -> None:
     pool = host.pool_of(url)
     hash(pool)
     trial.expect(pool is None or isinstance(host.free_in(pool), int), "free_in must answer with an int")
+    executors = host.executors_for(url)
+    trial.expect(
+        executors is None or all(isinstance(name, str) for name in executors),
+        "executors_for must answer with names, or None",
+    )
+    trial.expect(isinstance(host.executor_of(url), str), "executor_of must answer with a str")
+    hash(host.pool_of_executor(url, "dwarf-check"))
     trial.expect(isinstance(host.needs_thread(url), bool), "needs_thread must answer with a bool")
     trial.expect(isinstance(host.overrun_threads, int), "overrun_threads must be an int")
     stop = host.listen_free(lambda: None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from dwarf.errors import ConfigError, GraphNotFound, TaskNotFound
@@ -131,6 +131,21 @@ class BaseHost(Host):
         """
         return None
 
+    def executors_for(self, url: str) -> Iterable[str] | None:
+        """The executors, by name, in which the task can run. Steps that ask for another one are left to other engines.
+
+        None where the host cannot tell, and takes them all. May be called often. Here: None.
+        """
+        return None
+
+    def executor_of(self, url: str) -> str:
+        """The executor in which the task runs where its node does not name one. Here: "", none."""
+        return ""
+
+    def pool_of_executor(self, url: str, executor: str) -> Hashable | None:
+        """The pool, as of ``pool_of``, of which the task takes a slot in an executor its node names. Here: None."""
+        return None
+
     def free_in(self, pool: Hashable) -> int:
         """How many more tasks could start now in a pool that ``pool_of`` has named. Here: none."""
         return 0
@@ -175,7 +190,8 @@ def overrides(host: BaseHost, name: str) -> bool:
 
 _CALLS = (
     "load_graph", "execute_task", "knows", "task_urls", "resolve", "former", "digest", "cache_basis", "add_task",
-    "add_functions", "admits", "pool_of", "free_in", "listen_free", "needs_thread", "signal_peers", "aclose",
+    "add_functions", "admits", "pool_of", "executors_for", "executor_of", "pool_of_executor", "free_in",
+    "listen_free", "needs_thread", "signal_peers", "aclose",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dwarf import END, Graph, Status, task
-from dwarf.errors import ConfigError
+from dwarf.errors import ConfigError, WaitTimeout
 from dwarf.hosts import LocalHost
 from tests.support import faraway
 from tests.support.workflows import Running
@@ -215,17 +215,36 @@ async def test_what_cannot_be_run_is_named(running: Running) -> None:
         with lock:
             return {}
 
-    wrong = Graph("Wrong").add_node("N", faraway.double, executor="nowhere").add_transition("N", END)
     host = LocalHost(executors={"away": 1, "far": "dask://127.0.0.1:1"})
     async with running(host=host) as engine:
         outcome = await engine.run(one(locked))
         assert "task 'away/locked' cannot be sent to an executor" in outcome.error
-        outcome = await engine.run(wrong, {"n": 1})
-        assert "asks for the executor 'nowhere', and this host has 'away', 'far'" in outcome.error
         graph = Graph("Far").add_node("N", faraway.double, executor="far").add_transition("N", END)
         outcome = await engine.run(graph, {"n": 1}, time_budget=1)
         assert "could not be run within its time budget of 1 s: the Dask scheduler" in outcome.error
     host.close()
+
+
+async def test_a_step_waits_for_a_process_with_its_executor(running: Running, caplog: Any) -> None:
+    """One that knows the task and lacks the executor leaves it, whether the node names it or the mark, and runs others."""
+    threads = ThreadPoolExecutor(1)
+    node = Graph("Node").add_node("P", "double").add_node("N", "double", executor="cpu").add_chain("P", "N", END)
+    mark = Graph("Mark").add_node("N", "marked").add_transition("N", END)
+    here, there = LocalHost(), LocalHost(executors={"cpu": threads})
+    for host in (here, there):
+        host.add_task("double", task(url="double")(faraway.double))
+        host.add_task("marked", task(url="marked", executor="cpu")(lambda n: {"n": n}))
+    async with running(host=here) as engine:
+        flows = [await engine.create(graph, {"n": 1}) for graph in (node, mark)]
+        while caplog.text.count("a step waits for a process that has the executor 'cpu'") < 2:  # of each task, once
+            await asyncio.sleep(0.01)
+        for flow in flows:
+            with pytest.raises(WaitTimeout, match="its step 'N' waits for a process that has the executor 'cpu'"):
+                await flow.outcome(timeout=0)
+        assert [step.url for step in await flows[0].history()] == ["double", "double"]
+        async with running(host=there):
+            assert [(await flow).state["n"] for flow in flows] == [4, 1]
+    threads.shutdown()
 
 
 @pytest.mark.parametrize(

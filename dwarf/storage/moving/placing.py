@@ -97,7 +97,7 @@ class Placer:
                 "step_id": new_steps[old],
                 "flow_id": new_flows[step["flow_id"]],
                 "token": self._token(),
-                "task_url": tree.plans[step["flow_id"]][2].nodes[step["node"]].url,
+                "task_url": tree.plans[step["flow_id"]][2].nodes[step["node"]].need,
                 "labels": labels,
                 "asleep": APART
                 if labels

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select
 
 from dwarf.core.breakpoints import is_breakpoint
 from dwarf.core.keys import Key, format_key
+from dwarf.core.needs import parts_of
 from dwarf.errors import FlowNotFound, StepNotFound
 from dwarf.storage.expressions import flag_is, status_is
 from dwarf.storage.named import columns
@@ -309,7 +310,7 @@ def step_of(shard: int, row: StepRow) -> Step:
         warnings=tuple(loads(row.warnings)) if row.warnings else (),
         answered_by=tuple(loads(row.answered_by)) if row.answered_by else (),
         ran=timedelta(microseconds=row.ran_us) if row.ran_us else None,
-        url=row.task_url,
+        url=parts_of(row.task_url)[0],
         code=row.code,
         cached=bool(row.cached_from),
         cached_from=row.cached_from,
