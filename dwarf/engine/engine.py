@@ -210,7 +210,7 @@ class Engine(Overview):
         With ``at="after"`` the step's result stands, ``changes`` are laid over it, and routing goes on from there.
         What came after the step is left out, branches beside it are kept. In a child flow, the steps that wait for it
         get its new result. Of a flow that has not ended, a step that has ended or waits can be chosen; what else has
-        not ended runs anew in the copy.
+        not ended runs anew in the copy. GraphWarning for a field of ``changes`` that looks misspelt.
 
         ``graph`` takes the place of the graph that was frozen on the flow in which the step stands; the past is kept.
         GraphError lists every reason why the past does not fit: the step's node is gone, a fan-out it stands in is not

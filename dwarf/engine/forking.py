@@ -14,14 +14,18 @@ from dwarf.core.step import Means, no_room
 from dwarf.engine.ids import IdsExhausted, IdsForgotten, new_token
 from dwarf.engine.plans import Frozen
 from dwarf.engine.replica import Replica
+from dwarf.engine.wiring import Changes
 from dwarf.errors import InvalidRequest
+from dwarf.storage.claims import load_plan
 from dwarf.storage.copying import Copier
 from dwarf.storage.forking import Copy, Onto, Origin, read_for_fork, read_for_repair, write_copy
+from dwarf.storage.rows import read_object
 from dwarf.storage.threads import continue_thread
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.parks import encode_fields
 from dwarf.workflow.typeforms import fields_of
 
+SAMPLED = 4  # steps whose fields are looked at
 _ROLES = {"input": Role.AGAIN, "after": Role.AFTER}
 
 
@@ -55,6 +59,7 @@ async def fork_at(
     origin = await replica.database.read(
         lambda: read_for_fork(key, target, replica.plans.plan_of, changes=changes, onto=onto)
     )
+    await _check_changes(replica, origin, changes)
     return await _copy(replica, origin, changes)
 
 
@@ -62,7 +67,28 @@ async def repair(replica: Replica, key: Key, changes: Mapping[str, Any], graph: 
     """A copy of a flow that goes on wherever the flow was stopped, with ``graph`` where one is given; its key."""
     onto = await _onto(replica, graph)
     origin = await replica.database.read(lambda: read_for_repair(key, replica.plans.plan_of, changes, onto))
+    await _check_changes(replica, origin, changes)
     return await _copy(replica, origin, changes)
+
+
+async def _check_changes(replica: Replica, origin: Origin, changes: Mapping[str, Any]) -> None:
+    """Warn of changed fields that look misspelt. GraphError where the engine is strict."""
+    targets = [row for row in origin.steps if row["step_id"] in origin.targets][:SAMPLED]
+    homes = {row["flow_id"] for row in targets}
+    if not changes or len(homes) != 1:  # what is of no use to one flow may be to another
+        return
+    there = {
+        name for row in targets for column in ("state", "refs", "changes") for name in read_object(row[column] or "")
+    }
+    if there.issuperset(changes):
+        return
+    flow = next(flow for flow in origin.flows if flow["flow_id"] in homes)
+    graph_hash, plan_of = flow["graph_hash"], replica.plans.plan_of
+    plan = plan_of(graph_hash)
+    if plan is None:
+        plan = await replica.database.read(lambda: load_plan(graph_hash, plan_of))
+    laid_over = Changes(frozenset(changes), frozenset(there), whole=not flow["parent_flow_id"])
+    await replica.shared.wiring.look_at_changes(graph_hash, plan.graph, laid_over)
 
 
 async def _onto(replica: Replica, graph: Any) -> Onto | None:

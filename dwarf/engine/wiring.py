@@ -6,14 +6,24 @@ import asyncio
 import warnings
 from collections.abc import Iterable
 from copy import copy
+from typing import NamedTuple
 
 from dwarf.engine.plans import Frozen
 from dwarf.errors import GraphError, GraphWarning
 from dwarf.observe.logs import Log
+from dwarf.workflow.checking import unread
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.host import BaseHost
 
 REMEMBERED = 4096
+
+
+class Changes(NamedTuple):
+    """Fields that are laid over a state; ``there`` are those it has. ``whole``: none but the graph's tasks read it."""
+
+    fields: frozenset[str]
+    there: frozenset[str]
+    whole: bool
 
 
 class WiringCheck:
@@ -23,6 +33,7 @@ class WiringCheck:
         self._host = host
         self._log = log
         self._seen: set[tuple[str, frozenset[str]]] = set()
+        self._seen_changes: set[tuple[str, frozenset[str]]] = set()
         self._pending: set[asyncio.Future[list[str]]] = set()
         self.strict = False
 
@@ -44,6 +55,23 @@ class WiringCheck:
         self._pending.add(pending)
         pending.add_done_callback(lambda done: self._warn(graph.name, done))
 
+    async def look_at_changes(self, graph_hash: str, graph: Graph, changes: Changes) -> None:
+        """Have fields checked that are laid over a state, unless they were. GraphError where it is strict."""
+        key = (graph_hash, changes.fields)
+        if key in self._seen_changes and not self.strict:
+            return
+        found = await asyncio.to_thread(
+            unread, graph, sorted(changes.fields), changes.there, self._host.functions, whole=changes.whole
+        )
+        sentences = list(found.values())
+        if sentences and self.strict:
+            raise GraphError(f"graph {graph.name!r}: " + "\n  - ".join(sentences), sentences)
+        if len(self._seen_changes) >= REMEMBERED:
+            self._seen_changes.clear()
+        if key not in self._seen_changes:  # forks made at once look at once
+            self._seen_changes.add(key)
+            self._tell(graph.name, sentences)
+
     async def settled(self) -> None:
         """Wait for the checks that are under way."""
         if self._pending:
@@ -58,9 +86,11 @@ class WiringCheck:
 
     def _warn(self, name: str, done: asyncio.Future[list[str]]) -> None:
         self._pending.discard(done)
-        if done.cancelled() or done.exception() is not None:
-            return
-        for sentence in done.result():
+        if not done.cancelled() and done.exception() is None:
+            self._tell(name, done.result())
+
+    def _tell(self, name: str, sentences: Iterable[str]) -> None:
+        for sentence in sentences:
             try:
                 warnings.warn(GraphWarning(f"graph {name!r}: {sentence}"), stacklevel=2)
             except GraphWarning as warning:  # where warnings are errors: nobody here could catch it

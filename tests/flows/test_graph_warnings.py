@@ -48,6 +48,33 @@ async def test_where_warnings_are_errors_the_flow_goes_on(engine: Engine) -> Non
     assert (await engine.run(misspelt())).status is Status.COMPLETED
 
 
+async def test_changes_that_nobody_reads(engine: Engine) -> None:
+    def square(x: int) -> dict[str, Any]:
+        if x < 0:
+            raise ValueError("negative")
+        return {"y": x * x}
+
+    graph = Graph("Square").add_node("Sq", square).add_transition("Sq", END)
+    done = await engine.create(graph, {"x": 2, "note": "for people"})
+    failed = await engine.create(graph, {"x": -2})
+    await asyncio.gather(done, failed)
+    (step,) = await done.history()
+    with pytest.warns(GraphWarning) as caught:
+        await asyncio.gather(*[await engine.fork(step, {"xx": 1}), await engine.fork(step, {"xx": 2})])
+    (told,) = [str(one.message) for one in caught]
+    assert told == "graph 'Square': the changes have a field 'xx', which nobody reads; did you mean 'x'?"
+    with pytest.warns(GraphWarning, match=r"'x1', which nobody reads; did you mean 'x'\?"):
+        await failed.retry_failed({"x1": 1})
+    with warnings.catch_warnings(record=True) as caught_later:
+        warnings.simplefilter("always")
+        assert (await (await engine.fork(step, {"x": 3, "note": None, "remark": "tried"}))).state == {
+            "x": 3,
+            "y": 9,
+            "remark": "tried",
+        }
+    assert [one for one in caught_later if issubclass(one.category, GraphWarning)] == []
+
+
 async def test_a_field_for_people_is_no_warning(engine: Engine) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

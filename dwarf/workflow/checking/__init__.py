@@ -5,7 +5,7 @@ Nothing is run: what tasks read and write is read off their annotations and, whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dwarf.workflow.checking.finding import Finding as Finding
@@ -14,7 +14,7 @@ from dwarf.workflow.parts import END
 if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph
 
-__all__ = ["Finding", "check", "data_flow", "flowing"]
+__all__ = ["Finding", "check", "data_flow", "flowing", "unread"]
 
 Functions = Mapping[str, Callable[..., Any]]
 
@@ -28,6 +28,22 @@ def check(graph: Graph, state: Any = None, functions: Functions | None = None) -
         return tuple(dict.fromkeys(findings_of(Wiring(graph, Initial.of(state), functions))))
     except Exception:  # noqa: BLE001 - a graph may be invalid, and a function odd: a check never fails for it
         return ()
+
+
+def unread(
+    graph: Graph, fields: Iterable[str], there: Iterable[str], functions: Functions | None = None, *, whole: bool
+) -> dict[str, str]:
+    """Which of the fields laid over a state look misspelt, each with a sentence. Never raises.
+
+    ``there`` are the fields of the state, ``whole`` says that none but the graph's tasks read it.
+    """
+    from dwarf.workflow.checking import findings
+    from dwarf.workflow.checking.wiring import Initial, Wiring
+
+    try:
+        return findings.unread(Wiring(graph, Initial(), functions), fields, there, whole=whole)
+    except Exception:  # noqa: BLE001 - as for ``check``
+        return {}
 
 
 def data_flow(graph: Graph) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -303,13 +303,38 @@ def _branch(wiring: Wiring, edge: Transition, inside: set[str]) -> set[str]:
 # ---------------------------------------------------------------- fields that nobody reads
 
 
+def unread(wiring: Wiring, fields: Iterable[str], there: Iterable[str], *, whole: bool) -> dict[str, str]:
+    """Of fields that are laid over a state with the fields ``there``, those that look misspelt, each with a sentence.
+
+    Nobody reads them, and they resemble what is read or there; where nobody can tell what else is read, they resemble
+    it closely. ``whole``: what the graph's tasks read is all that is read.
+    """
+    known = {name for name in (*there, *wiring.graph.reducers) if name}
+    known |= {name for facts in wiring.facts.values() for name in (*facts.reads, *facts.writes)}
+    known |= {name for edge in wiring.edges for name in injected(edge)} | _read_anywhere(wiring)
+    sure = whole and all(facts.all_reads for facts in wiring.facts.values())
+    found: dict[str, str] = {}
+    for field in fields:
+        if field in known or field == "onErr":
+            continue
+        close = sorted(name for name in known if _is_slip(field, name))
+        hint = f"; did you mean {close[0]!r}?" if close else did_you_mean(field, known) if sure else ""
+        if hint:
+            found[field] = f"the changes have a field {field!r}, which nobody reads{hint}"
+    return found
+
+
+def _read_anywhere(wiring: Wiring) -> set[str]:
+    read = {name for facts in wiring.facts.values() for name in facts.reads}
+    read |= {name.partition(".")[0] for edge in wiring.edges for name in fields_in(edge.when)}
+    read |= {name for edge in wiring.edges for name in wiring.read_on(edge)}
+    return read | {field for node in wiring.graph.nodes for field, _ in _keys(node)}
+
+
 def _unused(wiring: Wiring) -> Iterator[Finding]:
     every = wiring.facts.values()
     if all(facts.all_reads for facts in every):
-        read = {name for facts in every for name in facts.reads}
-        read |= {name.partition(".")[0] for edge in wiring.edges for name in fields_in(edge.when)}
-        read |= {name for edge in wiring.edges for name in wiring.read_on(edge)}
-        read |= {field for node in wiring.graph.nodes for field, _ in _keys(node)}
+        read = _read_anywhere(wiring)
         for field in wiring.initial.fields if wiring.initial.known else ():
             if field not in read:
                 hint = next((name for name in sorted(read) if _is_slip(field, name)), "")
