@@ -35,6 +35,7 @@ class Dispatcher:
         self._replica = replica
         self._wake = asyncio.Event()
         self._closing = False
+        self.resting = False  # nothing can be started, and it wakes at the next deadline
         self.backlogged = True  # due steps may wait for a place
         self._pressure: Pressure | None = None  # what waits, as far as known
         self._shares = Shares()
@@ -195,7 +196,9 @@ class Dispatcher:
         moments = [moment for moment in known if moment is not None]
         later = [moment for moment in moments if moment > claimed.now]
         wait = min([LONGEST_WAIT_S, *((moment - claimed.now) / 1000 for moment in later)])
+        self.resting = True
         await self._sleep(wait)
+        self.resting = False
 
     def _jump(self, claimed: Claimed) -> bool:
         """Move a virtual clock to the next due step, where nothing else can run until then."""

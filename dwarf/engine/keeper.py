@@ -13,6 +13,7 @@ from dwarf.engine.reaper import reap
 from dwarf.engine.strays import Strays
 from dwarf.errors import EngineClosed
 from dwarf.storage.cancels import fail_overdue
+from dwarf.storage.claims import next_deadlines
 from dwarf.storage.reading.reads import read_statuses
 from dwarf.storage.rebasing import TOLERANCE_MS, rebase_waits
 from dwarf.storage.recovery import TAKEN_AT_ONCE, lease_owners, recover_abandoned, recover_expired
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 QUICKEST_LOOK_S = 0.05
 SLOWEST_LOOK_S = 0.25
 NEWS_S = 2.0  # how late the hooks and breakpoints that another process sets may be known here
+DEADLINES_S = 0.5  # between looks at deadlines while the dispatcher is busy
 ANYWAY_S = 1.0  # a signal inside this process that was lost is made up for within this time
 
 
@@ -59,6 +61,7 @@ class Keeper:
             asyncio.create_task(self._every(to_ms(timing.recovery, "recovery") / 1000, self._recover)),
             asyncio.create_task(self._every(to_ms(timing.reap, "reap") / 1000, partial(reap, self._replica))),
             asyncio.create_task(self._every(SLOWEST_LOOK_S, self.strays.look)),
+            asyncio.create_task(self._every(DEADLINES_S, self._look_at_deadlines)),
             asyncio.create_task(self._every(NEWS_S, self._replica.read_news)),
             asyncio.create_task(self._look_around(), name="dwarf-lookout"),
         ]
@@ -133,6 +136,17 @@ class Keeper:
         replica.recovered()
         if seams.active is not None:
             await seams.active.arrive("recoveryDone")
+
+    async def _look_at_deadlines(self) -> None:
+        """Do what the dispatcher does when it finds nothing to start, while it finds something all the time."""
+        replica = self._replica
+        if replica.dispatcher.resting or not replica.settings.workers:
+            return
+        now, question, flow = await replica.database.read(next_deadlines)
+        if question is not None and question <= now:
+            await replica.committer.call(answer_overdue)
+        if flow is not None and flow <= now:
+            await replica.committer.call(fail_overdue)
 
     def _recovered(self, count: int, reason: str) -> None:
         if count:

@@ -217,6 +217,13 @@ def claim_due(
     return Claimed(now=now, steps=records, lost=lost, read=read)
 
 
+def next_deadlines() -> Script[tuple[int, int | None, int | None]]:
+    """Now, and the first deadlines of a question and of a flow."""
+    now = yield Now()
+    ((question, flow),) = yield Fetch(NEXT_DEADLINE, {})
+    return now, question, flow
+
+
 def _set_aside(limit: int, busy: Callable[[str], bool], now: int, sets: Sequence[str]) -> Script[list[int]]:
     """The steps to lease that are set aside for engines with these sets of labels, the urgent and old ones first."""
     rows = (yield Fetch(SET_ASIDE, {"now": now, "sets": sets, "limit": limit})) if limit > 0 else []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from dwarf import END, Flow, Graph, Status
-from dwarf.engine import Engine
+from dwarf.engine import Engine, Timing
 from dwarf.errors import InvalidRequest
 from dwarf.hosts import LocalHost
 from dwarf.testing import VirtualClock
@@ -72,6 +73,31 @@ async def test_a_flow_fails_at_its_deadline(running: Running, host: LocalHost, c
         again = await flow.retry_failed()
         if what == "waits":
             assert (await again.outcome(timeout=60)).status is Status.INTERRUPTED
+
+
+async def test_deadlines_pass_while_the_engine_is_busy(running: Running, host: LocalHost) -> None:
+    """Nobody rests, and the repairs are an hour away."""
+
+    async def lap(n: int = 0) -> dict[str, int]:
+        await asyncio.sleep(0)
+        return {"n": n + 1}
+
+    async def late(flow: Flow) -> None:
+        flow["answer"] = flow.interrupt({"title": "?"}, timeout=0.1, default="none")
+
+    install(host, Graph("loop").add_switch("Lap", {"n >= 0": "Lap"}, default=END), Lap=lap)
+    install(host, Graph("late").add_transition("Late", END), Late=late)
+    install(host, Graph("waits").add_transition("Ask", END), Ask=ask)
+    async with running(workers=2, timing=Timing(recovery=3600)) as engine:
+        loops = [await engine.create("loop") for _ in range(3)]
+        asked = await engine.create("late", priority=1)
+        due = await engine.create("waits", deadline=0.1, priority=200)  # behind the loops: it never begins
+        for flow, status in ((asked, Status.COMPLETED), (due, Status.FAILED)):
+            while not (outcome := await flow.snapshot()).status.terminal:
+                await asyncio.sleep(0.01)
+            assert outcome.status is status
+        for flow in loops:
+            await flow.cancel()
 
 
 async def test_a_deadline_that_has_passed_already(engine: Engine, host: LocalHost) -> None:
