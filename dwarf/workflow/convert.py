@@ -235,6 +235,27 @@ def _as_class(value: Any, cls: Any, what: str) -> Any:
     plain = _plain(value)
     if plain is not value and isinstance(plain, cls):
         return plain
+    if _is_foreign(cls):
+        return _as_foreign(plain, cls, what)
+    raise _wrong(value, cls.__name__, what)
+
+
+def _is_foreign(cls: type) -> bool:
+    """Whether this is a class of scalars of numpy or pandas; neither need be installed."""
+    bases = {(base.__module__.partition(".")[0], base.__name__) for base in cls.__mro__}
+    return bool(bases & {("numpy", "generic"), ("pandas", "Timestamp"), ("pandas", "Timedelta")})
+
+
+def _as_foreign(value: Any, cls: Any, what: str) -> Any:
+    """A scalar of numpy or pandas from what a state keeps of it, where that loses nothing."""
+    try:
+        made = cls(value)
+        if isinstance(made, cls) and (made == value or (made != made and value != value)):  # noqa: PLR0124  NaN
+            return made
+        if isinstance(value, str) and cls.__name__ in ("Timestamp", "Timedelta", "datetime64", "timedelta64"):
+            return made
+    except (TypeError, ValueError, OverflowError, ArithmeticError):
+        pass
     raise _wrong(value, cls.__name__, what)
 
 

@@ -24,6 +24,8 @@ from typing import (
 )
 from uuid import UUID
 
+import numpy as np
+import pandas as pd
 import pytest
 from pydantic import BaseModel, Field
 
@@ -356,3 +358,27 @@ def test_saving_what_cannot_be_kept_writes_nothing() -> None:
     with pytest.raises(StateError, match="bad"):
         flow.save({"good": 1, "bad": object()})
     assert flow.raw_changes == {}
+
+
+@pytest.mark.parametrize(
+    ("stored", "kind", "read"),
+    [
+        (1.5, np.float64, np.float64(1.5)),
+        (3, np.int32, np.int32(3)),
+        (True, np.bool_, np.bool_(True)),
+        (datetime(2026, 1, 2), pd.Timestamp, pd.Timestamp("2026-01-02")),
+        ("2026-01-02", pd.Timestamp, pd.Timestamp("2026-01-02")),
+        (timedelta(seconds=1), pd.Timedelta, pd.Timedelta("1s")),
+    ],
+)
+def test_reading_as_a_scalar_of_numpy_or_pandas(stored: Any, kind: Any, read: Any) -> None:
+    made = Flow({"x": stored}).get_as("x", kind)
+    assert (made, type(made)) == (read, type(read))
+
+
+@pytest.mark.parametrize(
+    ("stored", "kind"), [(1.5, np.int64), (300, np.int8), ("a", np.float64), ([1], np.ndarray), ("soon", pd.Timestamp)]
+)
+def test_what_is_no_such_scalar_is_an_error(stored: Any, kind: Any) -> None:
+    with pytest.raises(StateError, match="expected"):
+        Flow({"x": stored}).get_as("x", kind)
