@@ -112,7 +112,8 @@ class Lab(Measured):
         self.prompt_grace = prompt_grace
         self._place = place
         self._given = given
-        self._answers: Answers = settings.pop("answers", None) or Answers()
+        answers = settings.pop("answers", None)
+        self._answers: Answers = Answers() if answers is None else answers  # none at all outranks the variable
         executors = settings.pop("executors", None)
         given_host: Host | None = settings.pop("host", None)
         if given_host is not None and executors is not None:

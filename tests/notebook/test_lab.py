@@ -528,3 +528,8 @@ def test_a_lab_shows_what_waits_and_what_has_been(lab: Lab) -> None:
     run.answer()
     run.wait(60)
     assert "1 completed" in lab._repr_mimebundle_()["text/plain"]
+
+
+def test_no_answers_at_all_outrank_the_variable(make_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DWARF_ANSWERS", '{"*": 5}')
+    assert make_lab("memory", answers={})._answers.given == {}
