@@ -129,6 +129,7 @@ def test_days_pass_at_once_by_a_virtual_clock(make_lab: MakeLab) -> None:
     assert Lab("memory", clock=VirtualClock()) is lab
     lab.clock.advance(timedelta(days=2))
     assert run.wait(60).state["answer"] == "none came"
+    assert [card.closed for card in run._following.cards] == ["nobody answered in time"]
     took = run.history["started"].iloc[-1] - run.history["started"].iloc[0]
     assert took >= timedelta(days=7)
     with pytest.raises(ConfigError, match="clock"):

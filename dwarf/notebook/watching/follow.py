@@ -206,11 +206,24 @@ class Following:
                 if prompt.key not in known or not known[prompt.key].prompt.same_question(prompt)
             ]
             stale = {card.prompt.key for card in fresh}
-            self._close_gone(frozenset(prompt.key for prompt in found) - stale, "answered elsewhere")
+            still = frozenset(prompt.key for prompt in found) - stale
+            await self._close_overdue(still)
+            self._close_gone(still, "answered elsewhere")
             self.cards = (*self.cards, *fresh)
             self.asked |= {prompt.node for prompt in found}
         for card in fresh:
             await self._answer_by_script(card)
+
+    async def _close_overdue(self, still: frozenset[str]) -> None:
+        """Close the cards of questions that went on by themselves when their time was over."""
+        gone = [card for card in self.cards if not card.closed and card.prompt.key not in still]
+        if not any(card.prompt.deadline for card in gone):
+            return
+        answered = {one.step_key: one.answered_at for one in await self.handle.answers()}
+        for card in gone:
+            deadline, at = card.prompt.deadline, answered.get(card.prompt.key)
+            if deadline is not None and at is not None and at >= deadline:
+                card.closed = "nobody answered in time"
 
     def _close_gone(self, still: frozenset[str], how: str) -> None:
         for card in self.cards:
