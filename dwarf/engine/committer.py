@@ -24,6 +24,7 @@ from dwarf.engine.observing import Observing
 from dwarf.engine.places import Place
 from dwarf.engine.refusals import unstorable
 from dwarf.errors import DwarfError, EngineClosed, StateConflict, StorageError
+from dwarf.storage.cancels import fail_late
 from dwarf.storage.commit import commit_decisions, handed_over
 from dwarf.storage.creates import create_flows, reserve, reserve_beyond
 from dwarf.storage.database import Database
@@ -335,7 +336,7 @@ class Committer:
         return not any(isinstance(job, DecisionJob) and _ends_flow(job) for job in group)  # a hook's flow begins then
 
     def _is_plain_flow(self, flow: NewFlow) -> bool:
-        return flow.idempotency_key is None and flow.record.graph_hash in self._known_graphs
+        return flow.idempotency_key is None and not flow.deadline_at and flow.record.graph_hash in self._known_graphs
 
     def _plain(self, group: list[Job], committed: Committed, results: Results, *, last: bool) -> Script[None]:
         decided = [job for job in group if isinstance(job, DecisionJob)]
@@ -365,6 +366,11 @@ class Committer:
             for create, key in zip(created, made, strict=True):
                 results[create] = (None, key) if isinstance(key, StateConflict) else (key, None)
             yield from self._flush(creating, committed)
+            late = [flow.record.flow_id for flow in creating.flows if 0 < flow.deadline_at <= now]
+            if late:
+                effects = Effects(self._writer, now, written=committed.written)
+                yield from fail_late(late, effects)
+                yield from self._flush(effects, committed)
         for job in group:
             if isinstance(job, CallJob):
                 effects = Effects(self._writer, now, written=committed.written, place=job.place, last=last)

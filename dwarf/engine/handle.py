@@ -83,7 +83,7 @@ class FlowHandle(Awaitable[Outcome]):
             raise WaitTimeout(text, self.key) from None
 
     async def _whereabouts(self) -> str:
-        """What the flow is at, or waits for."""
+        """What the flow is at, or waits for, as the end of a sentence: ``: 'Fit' is running``; "" for one at an end."""
         replica, key = self._place()
         with suppress(DwarfError):  # the time-out is told in any case
             return await replica.knowledge.of_flow(key.id)

@@ -300,6 +300,8 @@ class Replica:
         entry = flow.entry
         if self.draining or self.dispatcher.backlogged or entry.limit_name or entry.not_before or entry.labels:
             return
+        if flow.deadline_at:  # it may have passed, by the database's clock: then nothing of the flow is to run
+            return
         if flow.record.priority > self.shared.bands.ceiling(self.shard) or not self.slots.take():
             return
         entry.leased = self.admission.take(entry.need)

@@ -89,6 +89,12 @@ def cancel_flow(flow_id: int, token: str, reason: str, effects: Effects, plan_of
 def fail_overdue(effects: Effects) -> Script[int]:
     """Fail the flows whose deadlines have passed, and cancel what is live under them. How many were looked at."""
     found = [flow_id for (flow_id,) in (yield Fetch(OVERDUE, {"now": effects.now}))]
+    yield from fail_late(found, effects)
+    return len(found)
+
+
+def fail_late(found: Sequence[int], effects: Effects) -> Script[None]:
+    """Fail flows, by their ids, whose deadlines have passed."""
     for flow_id in found:
         target = yield from _target(flow_id)
         if target is None or Status(target.status).terminal:
@@ -102,7 +108,6 @@ def fail_overdue(effects: Effects) -> Script[int]:
                 yield from end_flow(record, Status.CANCELLED, final_state, effects, reason=EXCEEDED)
     if found:
         yield Execute(FORGET_DEADLINES, {"ids": found})
-    return len(found)
 
 
 def _live(root: int, effects: Effects, plan_of: PlanOf) -> Script[list[FlowRecord]]:

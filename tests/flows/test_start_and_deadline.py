@@ -106,6 +106,12 @@ async def test_a_deadline_that_has_passed_already(engine: Engine, host: LocalHos
     async for update in flow.watch():
         outcome = update.outcome
     assert (outcome.status, outcome.error) == (Status.FAILED, "deadline exceeded")
+    ran: list[int] = []
+    install(host, Graph("short").add_transition("Note", END), Note=lambda n: ran.append(n))
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    for late in [await engine.create("short", {"n": n}, deadline=past) for n in range(3)]:
+        assert (await late).error == "deadline exceeded"
+    assert not ran
     for bad in (0, -1, datetime(2030, 1, 1), "soon"):
         with pytest.raises(InvalidRequest):
             await engine.create("waits", deadline=bad)  # type: ignore[arg-type]
