@@ -6,9 +6,10 @@ import logging
 import os
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dwarf.errors import FlowFailed, InvalidRequest, PromptNeedsHuman
+from dwarf.errors import DwarfError, FlowFailed, InvalidRequest, PromptNeedsHuman
 from dwarf.notebook import kernel
 from dwarf.notebook.cells import CellHost, Missing
 from dwarf.notebook.faults import check_step_key, no_attribute, tell_where
@@ -117,7 +118,12 @@ class Run:
                 self._check_known()
 
         outcome = wait_blocking(
-            self._following.ended, seconds, check=check, what=f"the flow {self._name!r}", flow_key=self.key
+            self._following.ended,
+            seconds,
+            check=check,
+            what=f"the flow {self._name!r}",
+            flow_key=self.key,
+            where=self._where,
         )
         self._settle_views()
         return outcome
@@ -170,6 +176,14 @@ class Run:
             return
         if time.monotonic() - self._asked_at > self._lab.prompt_grace:
             raise PromptNeedsHuman(f"{self._question()}, and no front end shows it. {_ADVICE}")
+
+    def _where(self) -> str:
+        """What the flow is at when the waiting has ended, as the end of a sentence; "" where that cannot be told."""
+        if self._following.unanswered:
+            return f": {self._question()}. {_ADVICE}"
+        with suppress(DwarfError):
+            return self._lab.call(self._following.handle._whereabouts())
+        return ""
 
     def _question(self) -> str:
         card = self._following.unanswered[0]

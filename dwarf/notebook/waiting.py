@@ -25,10 +25,12 @@ def wait_blocking(
     check: Callable[[], None] | None = None,
     what: str = "it",
     flow_key: str = "",
+    where: Callable[[], str] = str,
 ) -> T:
     """Wait in this thread. ``check`` is called at every heartbeat and may raise to end the waiting.
 
-    WaitTimeout after ``timeout`` seconds. The future is neither cancelled by that nor by a KeyboardInterrupt.
+    WaitTimeout after ``timeout`` seconds; ``where`` tells what it is at then, as the end of a sentence. The future is
+    neither cancelled by that nor by a KeyboardInterrupt.
     """
     limit = None if timeout is None else time.monotonic() + timeout
     while not future.done():
@@ -36,7 +38,7 @@ def wait_blocking(
             check()
         rest = BEAT if limit is None else min(BEAT, limit - time.monotonic())
         if rest <= 0:
-            raise WaitTimeout(f"waited {timeout:g} s for {what}; it goes on", flow_key)
+            raise WaitTimeout(f"waited {timeout:g} s for {what}; it goes on{where()}", flow_key)
         concurrent.futures.wait([future], timeout=rest)
     return future.result()
 
