@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dwarf import seams
 from dwarf.core.keys import Key, parse_key
 from dwarf.engine.forking import next_turn, read_changes, repair
+from dwarf.engine.naming import check_node
 from dwarf.engine.replica import Replica
 from dwarf.engine.requests import read_label, read_nodes, read_tag_changes, read_text
 from dwarf.errors import DwarfError, InvalidRequest, StepNotFound, WaitTimeout
@@ -263,7 +264,7 @@ class FlowHandle(Awaitable[Outcome]):
         ``node``: of that step, of that node alone. ``after``: only what comes behind this line, by its ``cursor``;
         ``limit``: at most so many. StepNotFound, InvalidRequest for wrong arguments.
         """
-        replica, _ = self._place()
+        replica, key = self._place()
         asked = self._asked(step, node)
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
             raise InvalidRequest(f"limit is a whole number, or None for no limit, not {limit!r}")
@@ -272,15 +273,20 @@ class FlowHandle(Awaitable[Outcome]):
         except (ValueError, AttributeError):
             raise InvalidRequest("after is the cursor of a line") from None
         lines = await replica.database.read(lambda: read_output(asked))
+        if node and not lines:
+            await check_node(replica, key, node)
         if place is not None:
             lines = [line for line in lines if cursor_of(line.cursor) > place]
         return lines if limit is None else lines[:limit]
 
     async def displays(self, *, step: str | Step | None = None, node: str = "") -> Sequence[Display]:
         """What the tasks of the flow and of its child flows have displayed, oldest first; of a step or a node alone."""
-        replica, _ = self._place()
+        replica, key = self._place()
         asked = self._asked(step, node)
-        return await replica.database.read(lambda: read_displays(asked))
+        shown = await replica.database.read(lambda: read_displays(asked))
+        if node and not shown:
+            await check_node(replica, key, node)
+        return shown
 
     async def follow_logs(self, *, node: str = "") -> AsyncIterator[LogLine]:
         """Every line there is, then each as it comes, until the flow has ended. Of one node alone, if it is named.
@@ -302,10 +308,14 @@ class FlowHandle(Awaitable[Outcome]):
         root = await replica.database.read(lambda: read_root(key))
         stops = [replica.listen(root, news), replica.watch(root, news)]
         places = Place(), Place()
+        unsure = bool(node)  # whether there is such a node
         try:
             while True:
                 news.clear()
                 lines, shown, status = await replica.database.read(lambda: read_news(asked, *places))
+                if unsure and not lines and not shown:
+                    await check_node(replica, key, node)
+                unsure = False
                 yield lines, shown
                 if not status or Status(status).terminal:
                     return

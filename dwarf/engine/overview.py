@@ -20,6 +20,7 @@ from dwarf.storage.reading.counting import count_flows, count_rows, read_time
 from dwarf.workflow.durations import Seconds
 from dwarf.workflow.host import BaseHost
 from dwarf.workflow.status import Status
+from dwarf.workflow.suggest import near_task
 from dwarf.workflow.tasks import mark_of
 
 MOST_PURGED = 4096
@@ -133,13 +134,17 @@ class Overview(EngineBase):
     async def clear_cache(self, task: str | Callable[..., Any] | None = None) -> int:
         """Free what steps of a task came to, or those of all tasks, so that they run again. How many were freed.
 
-        ``task`` is the function, its URL, or a name that stands for one of the host's functions.
+        ``task`` is the function, its URL, or a name that stands for one of the host's functions. InvalidRequest where
+        nothing was freed, and the host, which can tell, has no such task.
         """
         self._check_running()
         url = None if task is None else _url_of(self._host, task)
         count = 0
         for replica in self._every():
             count += await replica.database.write(partial(clear_cache, url))
+        known = self._host.task_urls()
+        if not count and url is not None and isinstance(task, str) and known is not None and not self._host.knows(url):
+            raise InvalidRequest(f"there is no task {task!r}, and nothing of it is kept{near_task(task, known)}")
         return count
 
     async def shards(self) -> Sequence[ShardInfo]:

@@ -13,7 +13,7 @@ from dwarf.errors import DwarfError, InvalidRequest
 from dwarf.notebook.past.reading import all_steps
 from dwarf.workflow.results import Outcome, Step
 from dwarf.workflow.status import Status
-from dwarf.workflow.suggest import did_you_mean
+from dwarf.workflow.suggest import near_node
 
 __all__ = ["check_step_key", "install_short_errors", "no_attribute", "tell_where", "users_frames"]
 
@@ -76,6 +76,4 @@ def check_step_key(given: str, nodes: Iterable[str]) -> str:
     """The given text if it looks like the key of a step. InvalidRequest where it can only be meant as a node."""
     if re.match(r"\d+-\d+-", given):
         return given
-    names = list(nodes)
-    hint = did_you_mean(given, names) or f"; the nodes are {', '.join(names)}"
-    raise InvalidRequest(f"there is no node {given!r}{hint}")
+    raise InvalidRequest(f"there is no node {given!r}{near_node(given, nodes)}")

@@ -245,9 +245,11 @@ class Run:
         """The text that a node streams: what there is, then what comes, until the flow has ended.
 
         ``for piece in run.stream("Ask"): print(piece, end="")``; ``async for`` works, too. ``name``: of several
-        streams, the one of this name.
+        streams, the one of this name. InvalidRequest for a node that is not there.
         """
         handle = self._following.handle
+        if all(each.name != node for each in self.graph.nodes) and not self._lab.on_loop:
+            self._lab.call(handle.logs(node=node, limit=0))  # refuses what is no node of a child flow, either
         return Stream(lambda: pieces(handle, node, name), self._lab.submit)
 
     @property

@@ -15,6 +15,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(map(repr, matches))}?" if matches else ""
 
 
+def near_node(name: str, nodes: Iterable[str]) -> str:
+    """The nodes close to a wrong name, as ``did_you_mean``; all of them where none is close."""
+    known = list(dict.fromkeys(nodes))
+    return did_you_mean(name, known) or (f"; the nodes are {', '.join(known)}" if known else "")
+
+
 def near_task(url: str, known: Iterable[str]) -> str:
     """The tasks that a URL may have been meant for, as ``did_you_mean``: by the whole URL, or by its last part."""
     known = list(known)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dwarf import END, Cache, Flow, Graph, GraphError, Status, task
+from dwarf import END, Cache, Flow, Graph, GraphError, InvalidRequest, Status, task
 from dwarf.engine import Engine, FlowHandle
 from dwarf.engine.reaper import reap
 from dwarf.hosts import LocalHost
@@ -78,6 +78,9 @@ async def test_what_is_known_is_not_computed_again(running: Running) -> None:
         assert await engine.clear_cache("double") == 3
         await ran(engine, graph, {"n": 4})
         assert (RAN["double"], await engine.clear_cache()) == (5, 1)
+        assert await engine.clear_cache("double") == 0
+        with pytest.raises(InvalidRequest, match=r"no task 'duoble'.*did you mean 'double'\?"):
+            await engine.clear_cache("duoble")
     host.close()
 
 

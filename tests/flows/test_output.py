@@ -121,6 +121,22 @@ async def test_of_very_much_the_beginning_and_the_end_are_kept(keeping: Engine) 
     assert sum(len(line.text) for line in lines) <= 2**20
 
 
+async def test_a_node_that_is_not_there_is_refused(engine: Engine) -> None:
+    async def work(flow: Flow) -> None:
+        flow.stream("x")
+
+    async def call(flow: Flow) -> None:
+        flow.subgraph(Graph("child").add_node("Inner", lambda: None).add_transition("Inner", END))
+
+    graph = Graph("g").add_node("Work", work).add_node("Call", call).add_chain("Work", "Call", END)
+    flow = await engine.create(graph)
+    await flow
+    for wrong in (flow.logs(node="Wrok"), flow.displays(node="Wrok"), anext(flow.follow_logs(node="Wrok"))):
+        with pytest.raises(InvalidRequest, match=r"no node 'Wrok'; did you mean 'Work'\?"):
+            await wrong
+    assert await flow.logs(node="Inner") == await flow.displays(node="Work") == []
+
+
 async def streamed(flow: FlowHandle) -> str:
     return "".join(line.text for line in await flow.logs() if line.source == "stream")
 

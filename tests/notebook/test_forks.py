@@ -77,5 +77,7 @@ def test_a_replay_sets_before_and_after_side_by_side(lab: Lab) -> None:
     whole = lab.replay(lab.flows(workflow_name="Scoring", newer_than=3600), "Fit", show=False).wait(60)
     assert {"rows_before", "rows_after", "note_before", "note_after", "status", "flow_before", "flow"} <= set(whole)
     assert whole["differs"].sum() == 3  # what was replayed already is a flow, too
+    with pytest.raises(InvalidRequest, match=r"none of the flows has a node 'Fitt'; did you mean 'Fit'\?"):
+        lab.replay(runs, "Fitt")
     with pytest.raises(InvalidRequest, match="several runs"):
         lab.replay(runs[0].key, "Fit")

@@ -101,9 +101,10 @@ def test_into_chooses_the_results(lab: Lab) -> None:
     assert default["maybe"].isna().tolist() == [True, False]
     assert default["maybe"].dtype == "Int64"
     assert list(default["parts"]) == [[1], [2]]
-    chosen = lab.map(graph, frame, into=["x", "none"], show=False).wait(60)
+    with pytest.warns(UserWarning, match=r"no row has a field 'maybee'; did you mean 'maybe'\?"):
+        chosen = lab.map(graph, frame, into=["x", "maybee"], show=False).wait(60)
     assert list(chosen["x"]) == [2, 3]
-    assert chosen["none"].isna().all()
+    assert chosen["maybee"].isna().all()
 
 
 def test_failed_rows_carry_their_error(lab: Lab) -> None:

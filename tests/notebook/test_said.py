@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dwarf import InvalidRequest
 from dwarf.notebook import Lab
 from dwarf.notebook.bundles import markdown_html, view_of
 from dwarf.notebook.watching.runview import RunView
@@ -61,6 +62,8 @@ def test_lines_displays_and_streams_of_a_run(lab: Lab) -> None:
     shown = run.displays._repr_mimebundle_()["text/html"]
     assert "<script" not in shown
     assert "iframe sandbox" in shown
+    with pytest.raises(InvalidRequest, match=r"did you mean 'Train'\?"):
+        run.stream("Tarin")
     with pytest.raises(KeyError, match="page"):
         run.displays["nobody"]
     report = run.report()

@@ -20,6 +20,7 @@ from dwarf.notebook.pictures.words import brief, seconds_text
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.status import Status
+from dwarf.workflow.suggest import near_node
 from dwarf.workflow.values import to_json
 from dwarf.workflow.values.meaning import canonical
 
@@ -217,6 +218,8 @@ def replay(
     keys = read_runs(runs)
     engine: Engine = lab.engine
     tally = ReplayTally(keys, _names(into))
+    if not lab.on_loop:
+        lab.call(_check_node(engine, keys, node))
 
     async def make(position: int) -> FlowHandle:
         handle = engine.flow(keys[position])
@@ -227,6 +230,21 @@ def replay(
 
     work = MapWork(engine, Forks(make, len(keys)), tally, lab.follow)
     return begin(ForkRun, lab, work, f"replay from {node}", own_threads=False, show=show)
+
+
+async def _check_node(engine: Engine, keys: Sequence[str], node: str) -> None:
+    """InvalidRequest for a node that none of the flows has. One that can be read is enough, as a rule."""
+    names: dict[str, None] = {}
+    for key in keys:
+        try:
+            nodes = [each.name for each in (await engine.flow(key).graph()).nodes]
+        except DwarfError:  # its row will say so
+            continue
+        if node in nodes:
+            return
+        names.update(dict.fromkeys(nodes))
+    if names:
+        raise InvalidRequest(f"none of the flows has a node {node!r}{near_node(node, names)}")
 
 
 def read_grid(grid: Any) -> list[dict[str, Any]]:

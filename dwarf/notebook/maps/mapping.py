@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from dwarf.errors import InvalidRequest, PromptNeedsHuman, StateConflict, WaitTimeout
+from dwarf.errors import DwarfError, InvalidRequest, PromptNeedsHuman, StateConflict, WaitTimeout
 from dwarf.notebook import kernel
 from dwarf.notebook.maps.mapwork import MapWork, NewFlows, Repairs
 from dwarf.notebook.maps.rows import Rows
 from dwarf.notebook.maps.tally import MapProgress, Tally
 from dwarf.notebook.pictures.words import plural
 from dwarf.notebook.waiting import wait_async, wait_blocking
+from dwarf.workflow.checking import written_fields
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
-from dwarf.workflow.suggest import check_names
+from dwarf.workflow.status import Status
+from dwarf.workflow.suggest import check_names, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,6 +93,8 @@ class MapRun:
             if line is not None:
                 line.end(self.progress.text)
         self._settle_views()
+        if self._work.tally.absent:
+            self._warn(self._lab.call(self._absent()))
         return self.frame
 
     def __await__(self) -> Generator[Any, None, pd.DataFrame]:
@@ -102,7 +107,29 @@ class MapRun:
         self._asked_at = None
         await wait_async(self._work.ended, check=self._check_awaiting)
         self._settle_views()
+        if self._work.tally.absent:
+            self._warn(await asyncio.wrap_future(self._lab.submit(self._absent())))
         return self.frame
+
+    def _warn(self, sentences: Sequence[str]) -> None:
+        for sentence in sentences:
+            warnings.warn(f"{self._name}: {sentence}", stacklevel=3)
+
+    async def _absent(self) -> list[str]:
+        """A sentence for each field asked for that no row has, and that no task is known to write: once."""
+        tally = self._work.tally
+        done = [at for at in range(tally.rows) if tally.status(at) is Status.COMPLETED]
+        if not done or not tally.absent:
+            return []
+        absent, tally.absent = sorted(tally.absent), set()
+        handle = self._lab.engine.flow(tally.flows[done[0]])
+        try:
+            graph, outcome = await handle.graph(), await handle.snapshot()
+        except DwarfError:  # the flow may have been deleted
+            return []
+        written = written_fields(graph, getattr(self._lab.host, "functions", {}))
+        fields = {*written, *outcome.state}
+        return [f"no row has a field {name!r}{did_you_mean(name, fields)}" for name in absent if name not in written]
 
     def _check_blocked(self, *, for_ever: bool) -> None:
         if not kernel.on_main_thread() or not self._work.stuck:

@@ -73,6 +73,7 @@ class Tally:
         self.total = total
         self.index = index
         self.into = None if into is None else tuple(into)
+        self.absent = set(self.into or ())  # fields asked for that no row has had yet
         self.flows: list[str] = []  # the key of each row's flow; "" where there is none
         self.started = 0
         self.waiting = 0
@@ -89,6 +90,7 @@ class Tally:
     def copy_but(self, positions: Collection[int]) -> Tally:
         """The same results without those of some rows, which are to be had anew."""
         made = self._empty()
+        made.absent = set(self.absent)
         made.flows = list(self.flows)
         again = set(positions)
         made._statuses = bytearray(
@@ -141,6 +143,8 @@ class Tally:
                 self._columns = {**self._columns, name: column}  # whoever reads the columns has a whole mapping
             column.extend([NOTHING] * (position + 1 - len(column)))
             column[position] = state.get(name)
+        if self.absent:
+            self.absent.difference_update(state)
 
     def _reach(self, position: int) -> None:
         missing = position + 1 - len(self._statuses)

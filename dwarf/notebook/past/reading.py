@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dwarf.errors import InvalidRequest
+from dwarf.workflow.suggest import near_node
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ async def read_cohort(engine: Engine, handle: FlowHandle, graph: Graph, node: st
     if node not in known:
         owner = next(_flows_with(await handle.history(), node), "")
         if not owner:
-            raise InvalidRequest(f"there is no node {node!r}; the nodes are {', '.join(known)}")
+            raise InvalidRequest(f"there is no node {node!r}{near_node(node, known)}")
         graph = await engine.flow(owner).graph()
     edges = [each for each in graph.transitions if each.for_each]
     items = [each.item for each in edges if each.target == node] or [each.item for each in edges] or ["item"]

@@ -14,7 +14,7 @@ from dwarf.workflow.parts import END
 if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph
 
-__all__ = ["Finding", "check", "data_flow", "flowing", "unread"]
+__all__ = ["Finding", "check", "data_flow", "flowing", "unread", "written_fields"]
 
 Functions = Mapping[str, Callable[..., Any]]
 
@@ -44,6 +44,17 @@ def unread(
         return findings.unread(Wiring(graph, Initial(), functions), fields, there, whole=whole)
     except Exception:  # noqa: BLE001 - as for ``check``
         return {}
+
+
+def written_fields(graph: Graph, functions: Functions | None = None) -> frozenset[str]:
+    """The fields that the tasks of a graph write, as far as can be told. Never raises."""
+    from dwarf.workflow.checking.wiring import Initial, Wiring
+
+    try:
+        facts = Wiring(graph, Initial(), functions).facts.values()
+        return frozenset(name for each in facts for name in each.writes)
+    except Exception:  # noqa: BLE001 - as for ``check``
+        return frozenset()
 
 
 def data_flow(graph: Graph) -> Any:
