@@ -50,7 +50,11 @@ class Environment:
         venv.create(folder / "env", with_pip=True)
 
     def run(self, program: str, *arguments: str) -> str:
-        plain = {name: os.environ[name] for name in os.environ if not name.startswith(("PYTHON", "DWARF", "COVERAGE"))}
+        plain = {
+            name: os.environ[name]
+            for name in os.environ
+            if not name.startswith(("PYTHON", "PYTEST", "DWARF", "COVERAGE"))
+        }
         done = subprocess.run(
             [str(self.folder / "env" / "bin" / program), *arguments],
             cwd=self.folder,
