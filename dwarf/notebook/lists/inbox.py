@@ -14,6 +14,7 @@ from dwarf.notebook.lists.listview import ListView
 from dwarf.notebook.pictures.words import plural, seconds_text
 from dwarf.notebook.prompts.facts import text_of
 from dwarf.notebook.prompts.forms import answer_text
+from dwarf.notebook.prompts.overdue import OVERDUE, overdue
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.watching.follow import Card
 from dwarf.notebook.watching.wire import describe_card
@@ -106,7 +107,21 @@ class Inbox(ListView):
 
         read_now = await asyncio.gather(*(read(summary) for summary in found[:MOST_READ]))
         self._flows = {each.summary.flow_key: each for each in read_now if each is not None}
+        await self._close_overdue()
         self._merge()
+
+    async def _close_overdue(self) -> None:
+        """Close the cards of questions that went on by themselves when their time was over."""
+        waiting = {prompt.key for flow in self._flows.values() for prompt in flow.prompts}
+        gone: dict[str, list[Card]] = {}
+        for entry in self._entries.values():
+            if not entry.card.closed and entry.card.prompt.key not in waiting:
+                gone.setdefault(entry.card.prompt.flow_key, []).append(entry.card)
+        for key, cards in gone.items():
+            late = await overdue(self.lab.engine.flow(key), [card.prompt for card in cards])
+            for card in cards:
+                if card.prompt.key in late:
+                    card.closed = OVERDUE
 
     async def _read(self, summary: FlowSummary, *, again: bool) -> _Waiting | None:
         """The prompts of a flow. Those of a flow that is shown may change while its status does not."""

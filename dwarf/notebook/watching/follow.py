@@ -16,6 +16,7 @@ from dwarf.errors import EngineClosed, FlowNotFound, InvalidRequest, StateConfli
 from dwarf.notebook.pictures.words import plural
 from dwarf.notebook.prompts.answers import NOTHING, Answers
 from dwarf.notebook.prompts.forms import answer_text
+from dwarf.notebook.prompts.overdue import OVERDUE, overdue
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.watching.listeners import Listeners
 from dwarf.notebook.watching.output import Heard
@@ -217,13 +218,10 @@ class Following:
     async def _close_overdue(self, still: frozenset[str]) -> None:
         """Close the cards of questions that went on by themselves when their time was over."""
         gone = [card for card in self.cards if not card.closed and card.prompt.key not in still]
-        if not any(card.prompt.deadline for card in gone):
-            return
-        answered = {one.step_key: one.answered_at for one in await self.handle.answers()}
+        late = await overdue(self.handle, [card.prompt for card in gone])
         for card in gone:
-            deadline, at = card.prompt.deadline, answered.get(card.prompt.key)
-            if deadline is not None and at is not None and at >= deadline:
-                card.closed = "nobody answered in time"
+            if card.prompt.key in late:
+                card.closed = OVERDUE
 
     def _close_gone(self, still: frozenset[str], how: str) -> None:
         for card in self.cards:
