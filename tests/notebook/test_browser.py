@@ -448,7 +448,7 @@ def test_a_subgraph_is_opened_while_a_cell_blocks_and_a_graph_is_redefined(
         lab.run_cell(1, wait=False)  # the kernel's main thread is taken
         inner.click()
         panel = view.get_by_role("region", name="Ask, details")
-        panel.get_by_text("Word?").wait_for()
+        panel.get_by_text("Word?", exact=True).wait_for()
         assert lab.prompt(1) == "[*]:"
         (folder / "go").touch()
         lab.wait_cell(1)
