@@ -318,7 +318,8 @@ def unread(wiring: Wiring, fields: Iterable[str], there: Iterable[str], *, whole
         if field in known or field == "onErr":
             continue
         close = sorted(name for name in known if _is_slip(field, name))
-        hint = f"; did you mean {close[0]!r}?" if close else did_you_mean(field, known) if sure else ""
+        alike = [name for name in known if name[0] == field[:1]] if sure else []  # a slip is seldom in the first letter
+        hint = f"; did you mean {close[0]!r}?" if close else did_you_mean(field, alike)
         if hint:
             found[field] = f"the changes have a field {field!r}, which nobody reads{hint}"
     return found
