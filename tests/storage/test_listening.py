@@ -103,6 +103,7 @@ async def test_who_is_alone_says_nothing(url: str) -> None:
         assert not one.database._listener._stopped
         async with ear(url) as two:
             await until(lambda: one.database._listener.living == 2)
+            await until(lambda: two.database._listener.living == 2)  # the other one answers in its own time
             assert await two.database.living() == 2
         await until(lambda: one.database._listener.living == 1)
 
