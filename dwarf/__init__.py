@@ -6,6 +6,8 @@ hosts are in ``dwarf.hosts``, the notebook's tools in ``dwarf.notebook``.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from dwarf.errors import ConditionError as ConditionError
 from dwarf.errors import ConfigError as ConfigError
 from dwarf.errors import DwarfError as DwarfError
@@ -53,14 +55,16 @@ from dwarf.workflow import Status as Status
 from dwarf.workflow import Step as Step
 from dwarf.workflow import SubFlow as SubFlow
 from dwarf.workflow import Transition as Transition
-from dwarf.workflow import choose as choose
-from dwarf.workflow import each as each
 from dwarf.workflow import register_type as register_type
-from dwarf.workflow import rescue as rescue
 from dwarf.workflow import task as task
-from dwarf.workflow import together as together
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from dwarf.workflow.short import choose as choose
+    from dwarf.workflow.short import each as each
+    from dwarf.workflow.short import rescue as rescue
+    from dwarf.workflow.short import together as together
 
 __all__ = [
     "END",
@@ -118,3 +122,13 @@ __all__ = [
     "task",
     "together",
 ]
+_SHORT = frozenset({"choose", "each", "rescue", "together"})
+
+
+def __getattr__(name: str) -> Any:
+    """The forms of short graphs are loaded where they are used: a worker needs none of them."""
+    if name not in _SHORT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dwarf.workflow import short
+
+    return globals().setdefault(name, getattr(short, name))

@@ -20,10 +20,6 @@ from dwarf.workflow.results import FlowUpdate as FlowUpdate
 from dwarf.workflow.results import Outcome as Outcome
 from dwarf.workflow.results import Step as Step
 from dwarf.workflow.results import SubFlow as SubFlow
-from dwarf.workflow.short import choose as choose
-from dwarf.workflow.short import each as each
-from dwarf.workflow.short import rescue as rescue
-from dwarf.workflow.short import together as together
 from dwarf.workflow.status import Status as Status
 from dwarf.workflow.tasks import task as task
 from dwarf.workflow.values.lookup import register_type as register_type
@@ -48,10 +44,6 @@ __all__ = [
     "Step",
     "SubFlow",
     "Transition",
-    "choose",
-    "each",
-    "rescue",
-    "together",
     "register_type",
     "task",
 ]
