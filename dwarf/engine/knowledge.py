@@ -45,6 +45,7 @@ class Knowledge:
         self._task: asyncio.Task[None] | None = None
         self._logged: dict[str, float] = {}
         self._setting_aside: asyncio.Task[None] | None = None
+        self._aside_due = 0.0
         self._left = False
 
     async def enter(self) -> None:
@@ -176,10 +177,11 @@ class Knowledge:
 
     async def note(self, needs: Iterable[str]) -> None:
         """Say in the log, once a minute for each, that steps wait for what nobody has; set many aside."""
-        needs = list(needs)
-        if not self._left and (self._setting_aside is None or self._setting_aside.done()):
+        needs, now = list(needs), time.monotonic()
+        idle = self._setting_aside is None or self._setting_aside.done()
+        if idle and not self._left and now >= self._aside_due:  # a few that stay are met at every search
+            self._aside_due = now + LOOK_S
             self._setting_aside = asyncio.create_task(self._set_aside(needs), name="dwarf-strays")
-        now = time.monotonic()
         fresh = [need for need in needs if now - self._logged.get(need, -LOG_AGAIN_S) >= LOG_AGAIN_S]
         self._logged.update(dict.fromkeys(fresh, now))
         for need in await self.unknown(fresh):

@@ -21,8 +21,9 @@ __all__ = ["graph_bundle", "install", "outcome_bundle"]
 def graph_bundle(graph: Graph) -> Mapping[str, Any]:
     """A graph as a picture and a line of text. It never raises: what cannot be drawn is told in words."""
     try:
-        words = "\n".join([repr(graph), *tell(findings_of(graph))])
-        return {"image/svg+xml": str(draw_graph(graph)), "text/plain": words}
+        findings = findings_of(graph)
+        words = "\n".join([repr(graph), *tell(findings)])
+        return {"image/svg+xml": str(draw_graph(graph, findings=findings)), "text/plain": words}
     except Exception:  # noqa: BLE001  a display that fails would fail the cell
         return {"text/plain": repr(graph)}
 

@@ -15,7 +15,7 @@ from dwarf.notebook.pictures.ground import on_any_ground
 from dwarf.notebook.pictures.nodes import draw_card, icon
 from dwarf.notebook.pictures.palette import CARD, EDGE, EDGE_TAKEN, HAIR, INK, LOOKS, MUTED, look_of
 from dwarf.notebook.pictures.planes import Plane, lay_plane, make_plane, ways_of
-from dwarf.notebook.pictures.remarks import carrying, draw_marks, findings_of, tell
+from dwarf.notebook.pictures.remarks import carrying, draw_marks, tell
 from dwarf.notebook.pictures.sketch import HEAD, INNER_PAD, Card, Sketch, sketch
 from dwarf.notebook.pictures.strokes import draw_arrows, taken_arrows
 from dwarf.notebook.pictures.svg import Svg, element, escape, fit_text, number, open_svg, text_width, wrap_text
@@ -43,11 +43,11 @@ _NOTE = 20.0
 _LEAST_TEXT = 520.0  # the width of a picture that has sentences under it
 
 
-def draw_graph(graph: Graph, *, max_width: float = MAX_WIDTH) -> Svg:
-    """The picture of a definition, with what will probably go wrong under it."""
+def draw_graph(graph: Graph, *, findings: Sequence[Finding] = (), max_width: float = MAX_WIDTH) -> Svg:
+    """The picture of a definition. ``findings``: what will probably go wrong with it, told there."""
     plan = carrying(sketch(graph, with_status=False, max_width=max_width - 2 * _PAD), graph)
     plane = Plane(graph, (), FlowView(), {}, frozenset())
-    return _compose(plane, plan, None, (), max_width, 0.0, findings=findings_of(graph))
+    return _compose(plane, plan, None, (), max_width, 0.0, findings=findings)
 
 
 def draw_run(
