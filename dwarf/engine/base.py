@@ -67,6 +67,7 @@ class EngineBase:
         capture_output: bool = False,
         hooks: Mapping[str, str | Graph] | None = None,
         labels: Iterable[str] = (),
+        clock: Clock | None = None,
         logger: Logger | None = None,
         meter_provider: Any = None,
         tracer_provider: Any = None,
@@ -93,14 +94,13 @@ class EngineBase:
         self._telemetry = Telemetry(logger, meter_provider, tracer_provider)
         self._census: Census | None = None
         self._host = complete(host)
-        self._clock: Clock | None = None
+        self._clock = clock
         self._strict = False  # a graph with findings is refused
         self._on_lost_write: Any = None
         self._echo: Echo | None = None  # where a notebook shows what the tasks of a flow print
-        self._capturing = False
         self._shared: Shared | None = None
         self._replicas: dict[int, Replica] = {}
-        self._started = False
+        self._started = self._capturing = False
         self._away: dict[int, str] = {}  # shards that could not be opened yet, and why
         self._returning: list[asyncio.Task[None]] = []
         self._closed = asyncio.Event()
@@ -164,7 +164,7 @@ class EngineBase:
             capture.install() if wanted else capture.uninstall()
 
     async def _open(self, shared: Shared, shard: Shard) -> Replica:
-        replica = Replica(shared, shard.index, self._database(shard, self._clock))
+        replica = Replica(shared, shard.index, self._database(shard))
         try:
             await replica.start()
             if self._hooks is not None:
@@ -315,19 +315,18 @@ class EngineBase:
 
     # ------------------------------------------------------------------ inside
 
-    def _database(self, shard: Shard, clock: Clock | None = None) -> Database:
+    def _database(self, shard: Shard) -> Database:
         settings = self._settings
         return open_database(
             shard.url,
             durability=settings.durability,
-            clock=clock,
+            clock=self._clock,
             max_connections=settings.max_connections,
             codec=self._codec,
         )
 
-    def _for_test(self, clock: Any, on_lost_write: Any, strict: bool = False) -> None:
+    def _for_test(self, on_lost_write: Any, strict: bool = False) -> None:
         """Settings that only tests have; before the start."""
-        self._clock = clock
         self._strict = strict
         self._on_lost_write = on_lost_write
 

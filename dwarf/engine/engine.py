@@ -59,7 +59,8 @@ class Engine(Overview):
     ``hooks`` are workflows by event ("interrupted", "failed", "completed", "cancelled"): a flow of the workflow is
     created in the transaction of each event, whichever engine writes it. They are kept in the database; an empty
     mapping removes them. ``labels`` say what this engine can do ("gpu"): a task that asks for labels runs only where
-    all of them are. ConfigError names a setting that is wrong.
+    all of them are. ``clock`` is a dwarf.testing.VirtualClock, for SQLite: delays pass as it is moved.
+    ConfigError names a setting that is wrong.
     """
 
     # ------------------------------------------------------------------ flows

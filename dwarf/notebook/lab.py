@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
-from weakref import WeakValueDictionary
 
-from dwarf.errors import ConfigError, EngineClosed, GraphError
+from dwarf.errors import ConfigError, GraphError
 from dwarf.hosts import Host, LocalHost
 from dwarf.notebook import kernel
 from dwarf.notebook.cells import CellHost
-from dwarf.notebook.echo import Echo
 from dwarf.notebook.lists.dashboard import Dashboard
 from dwarf.notebook.lists.inbox import Inbox
 from dwarf.notebook.lists.listview import close_lists
 from dwarf.notebook.loop import LabLoop, at_exit
 from dwarf.notebook.maps.mapping import MapRun, start_map
 from dwarf.notebook.past.frames import flows_frame, prompts_frame
-from dwarf.notebook.past.recording import Measured, Recording
-from dwarf.notebook.place import Place
+from dwarf.notebook.past.recording import Recording
 from dwarf.notebook.prompts.answers import Answers
 from dwarf.notebook.prompts.prompt import Prompt
-from dwarf.notebook.run import Run
+from dwarf.notebook.run import Run, adopt_run
+from dwarf.notebook.services import LabServices
 from dwarf.notebook.summary import read_summary
-from dwarf.notebook.waiting import wait_blocking
-from dwarf.notebook.watching.drift import Digests
-from dwarf.notebook.watching.follow import Following
 from dwarf.notebook.watching.runview import settle_views
-from dwarf.surroundings import address_of, make_private, prepare_folder, user_name, without_password
+from dwarf.surroundings import address_of, make_private, prepare_folder, without_password
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.parts import Limit
-from dwarf.workflow.results import Outcome
 from dwarf.workflow.suggest import check_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dwarf.engine import Engine, FlowHandle
+    from dwarf.engine import Engine
     from dwarf.notebook.maps.forks import ForkRun
+    from dwarf.notebook.past.meters import MetricsTable
+    from dwarf.notebook.past.tracing import Trace
 
 __all__ = ["Lab", "current_lab"]
 
@@ -62,7 +57,7 @@ SHORT_WAIT_S = 3.0  # for the database, when the lab itself is shown
 TIME_BUDGET_S = 3600  # for an attempt of a task in a notebook, where cells that compute for minutes are usual
 
 
-class Lab(Measured):
+class Lab:
     """An engine on its own thread, with the face of a notebook.
 
     ``url``: nothing for the SQLite file ``.dwarf/flows.db`` in the working directory, a path, ``"memory"`` for a
@@ -98,7 +93,7 @@ class Lab(Measured):
         if running is not None and running._loop.running:
             running._must_match(given)
             if trace:
-                running._recording.ensure(running)
+                running._recording.ensure(running._services)
             return running  # type: ignore[return-value]
         made = super().__new__(cls)
         made._open(place, engine_url, given, to_ms(prompt_grace, "prompt_grace") / 1000, trace)
@@ -109,32 +104,28 @@ class Lab(Measured):
         from dwarf.engine import Engine
 
         settings: dict[str, Any] = {"time_budget": TIME_BUDGET_S, "capture_output": True, **given}
-        self.prompt_grace = prompt_grace
         self._place = place
         self._given = given
         answers = settings.pop("answers", None)
-        self._answers: Answers = Answers() if answers is None else answers  # none at all outranks the variable
+        answers = Answers() if answers is None else answers  # none at all outranks the variable
         executors = settings.pop("executors", None)
         given_host: Host | None = settings.pop("host", None)
         if given_host is not None and executors is not None:
             raise ConfigError("executors belong to a host: give them to the host, LocalHost(executors=...)")
         self.host = given_host or CellHost(executors=executors)
         self._own_host = given_host is None
-        self.digests = Digests(self.host)
         self._graphs: dict[str, Graph] = {}
-        self._followings: WeakValueDictionary[str, Following] = WeakValueDictionary()
-        self._watching: set[asyncio.Task[None]] = set()
-        self._adopting = asyncio.Lock()  # a flow has one Following, whoever asks for it at the same time
+        self.clock = settings.get("clock")
         prepare_folder(place)
-        self.clock = settings.pop("clock", None)
         self._recording = Recording(settings)
         if trace:
             settings |= self._recording.start()
         self.engine = Engine(self.host, engine_url, **settings)
-        self.engine._for_test(self.clock, None)
-        self._echo = Echo()
-        self.engine._echo = self._echo.write
         self._loop = LabLoop()
+        self._services = LabServices(
+            self.engine, self.host, self._loop, place=place, answers=answers, prompt_grace=prompt_grace
+        )
+        self.engine._echo = self._services.echo.write
         try:
             self.call(self.engine.start())
         except BaseException:
@@ -184,7 +175,7 @@ class Lab(Measured):
         self._graphs[name] = graph
         return graph
 
-    def register_graphs(self) -> None:
+    def _register_graphs(self) -> None:
         """Make known the functions put on the nodes of graphs since they were made.
 
         Where one of them cannot be had, that is told when its own graph is started.
@@ -213,10 +204,11 @@ class Lab(Measured):
     ) -> Run:
         """Start a flow and return at once. The same ``key`` gives the flow it started before, also after a restart."""
         check_names("lab.start", create_options, self.engine.create)
-        self.register_graphs()
+        self._register_graphs()
         if key:
             create_options["idempotency_key"] = key
-        return self.adopt(lambda: self.engine.create(workflow, state, **create_options), show=show)
+        made = partial(self.engine.create, workflow, state, **create_options)
+        return adopt_run(self._services, made, show=show)
 
     def run(self, workflow: str | Graph, state: Mapping[str, Any] | Any = None, *, key: str = "", **same: Any) -> Run:
         """``start``, to be awaited on the spot: ``outcome = await lab.run(...)``."""
@@ -238,7 +230,10 @@ class Lab(Measured):
         that become its columns; without it, these are all that the rows do not have. The same ``key`` goes on with the
         flows started before, also after a restart. See MapRun.
         """
-        return start_map(self, workflow, frame, key=key, into=into, show=show, options=create_options)
+        self._register_graphs()
+        return start_map(
+            self._services, self.get, workflow, frame, key=key, into=into, show=show, options=create_options
+        )
 
     def replay(
         self,
@@ -259,12 +254,12 @@ class Lab(Measured):
         """
         from dwarf.notebook.maps.forks import replay
 
-        self.register_graphs()
-        return replay(self, runs, node, graph=graph, into=into, show=show, options=same)
+        self._register_graphs()
+        return replay(self._services, self.get, runs, node, graph=graph, into=into, show=show, options=same)
 
     def get(self, flow_key: str) -> Run:
         """The run of a flow that was started anywhere on this database. FlowNotFound where there is none."""
-        return self.adopt(lambda: _just(self.engine.flow(flow_key)), show=False)
+        return adopt_run(self._services, partial(_just, lambda: self.engine.flow(flow_key)), show=False)
 
     def flows(self, **filters: Any) -> pd.DataFrame:
         """A table of the flows, newest first; the filters are those of Engine.flows."""
@@ -278,10 +273,10 @@ class Lab(Measured):
         """A table of every prompt that waits, oldest flow last; the filters are those of Engine.flows."""
 
         async def read() -> list[tuple[str, Prompt]]:
-            found = []
+            found, send = [], self._services.send_answer
             async for summary in self.engine.flows(**{**filters, "status": "interrupted"}):
                 steps = await self.engine.flow(summary.flow_key).interrupts()
-                found += [(summary.workflow_name, Prompt(step, summary.flow_key, self.send_answer)) for step in steps]
+                found += [(summary.workflow_name, Prompt(step, summary.flow_key, send)) for step in steps]
             return found
 
         return prompts_frame(self.call(read()))
@@ -295,7 +290,7 @@ class Lab(Measured):
         """
         from dwarf.notebook.exporting.package import export
 
-        return export(self, folder, graphs)
+        return export(self._services, folder, graphs, left_behind=[Lab])
 
     def clear_cache(self, task: str | Callable[..., Any] | None = None) -> int:
         """Free what steps came to that others may take over: those of one task (the function, or its name), or all.
@@ -306,99 +301,43 @@ class Lab(Measured):
 
     def dashboard(self, **filters: Any) -> Dashboard:
         """The flows of the database as a live table with actions. The filters are those of Engine.flows."""
-        return Dashboard(self, filters)
+        return Dashboard(self._services, filters)
 
     def inbox(self, **filters: Any) -> Inbox:
         """Every prompt that waits, over all flows, as live cards. Takes the filters of Engine.flows."""
-        return Inbox(self, filters)
+        return Inbox(self._services, filters)
 
     def close(self) -> None:
         """Stop the engine, after the tasks in flight. The flows stay in the database; another Lab goes on with them."""
         self._close(None)
 
-    # ------------------------------------------------------------ for the runs of this lab
+    # ------------------------------------------------------------ what it costs
 
-    def adopt(self, make: Callable[[], Awaitable[FlowHandle]], *, show: bool) -> Run:
-        """The Run of a flow whose handle is made on the lab's loop."""
-        if not kernel.in_kernel():
-            return Run(self, self.call(self.follow(make)))
-        with self._echo.starting(Place()) as known:
-            following = self.call(self.follow(make))
-            known(following)
-        run = Run(self, following)
-        if show:
-            run._display(begun_here=True)
-        return run
+    def trace(self, run: Run | str) -> Trace:
+        """The spans of a flow: every attempt, and what tasks opened with ``lab.tracer``.
 
-    async def adopt_here(self, make: Callable[[], Awaitable[FlowHandle]]) -> Run:
-        """``adopt`` for callers on the lab's loop. Nothing is shown."""
-        return Run(self, await self.follow(make))
+        The first call switches tracing on, if ``Lab(trace=True)`` has not; what ran before says so. Needs
+        opentelemetry-sdk.
+        """
+        return self._recording.trace(self._services, lambda: self.get(run) if isinstance(run, str) else run)
 
-    async def follow(self, make: Callable[[], Awaitable[FlowHandle]]) -> Following:
-        """The Following of a flow, on the lab's loop: one for all who ask."""
-        handle = await make()
-        async with self._adopting:
-            known = self._followings.get(handle.key)
-            if known is not None and not known.lost:
-                return known
-            following = Following(self.engine, handle, self._answers, self.send_answer)
-            following.functions = self.digests.now()
-            await following.open()
-            self._followings[handle.key] = following
-        if not following.ended.done():
-            watching = asyncio.create_task(following.run(), name="dwarf-follow")
-            self._watching.add(watching)
-            watching.add_done_callback(self._watching.discard)
-        return following
+    def metrics(self) -> MetricsTable:
+        """A small table of the engine's metrics since they were first asked for, which refreshes itself."""
+        return self._recording.metrics(self._services)
 
-    async def deliver(self, prompt: Prompt, value: Any) -> None:
-        """Store an answer, on the lab's loop."""
-        following = self._followings.get(prompt.flow_key)
-        if following is not None:
-            await following.answer(value, prompt)
-        else:
-            await self.engine.flow(prompt.flow_key).resume(value, step=prompt.key, by=user_name())
+    @property
+    def tracer(self) -> Any:
+        """A tracer for spans of your own: ``with lab.tracer.start_as_current_span("parse"):`` in a task."""
+        return self._recording.tracer
 
-    def write_under(self, following: Following, place: Place) -> None:
-        """What the tasks of a flow print comes to stand under a cell."""
-        self._echo.show(following, place)
-
-    def send_answer(self, prompt: Prompt, value: Any) -> None:
-        """Store an answer, from any other thread."""
-        self.call(self.deliver(prompt, value))
+    # ------------------------------------------------------------ the engine's loop
 
     def call(self, coroutine: Awaitable[T]) -> T:
-        """Run something on the lab's loop and wait for what it gives."""
-        if self.on_loop and isinstance(coroutine, Coroutine):
-            coroutine.close()
-        self.refuse_on_loop("this call")
-        return wait_blocking(self.submit(coroutine))
+        """Run a coroutine on the engine's loop and wait for its result: ``lab.call(lab.engine.shards())``.
 
-    def submit(self, coroutine: Awaitable[T]) -> Future[T]:
-        """Run something on the lab's loop; a concurrent Future of what it gives."""
-        try:
-            return self._loop.submit(_as_coroutine(coroutine))
-        except RuntimeError as fault:
-            raise EngineClosed(f"this Lab is closed; Lab({without_password(self._place)!r}) opens it again") from fault
-
-    @property
-    def keeps_flows(self) -> bool:
-        """Whether the flows outlive this process: false in memory."""
-        return self._place not in ("memory", "sqlite://")
-
-    @property
-    def on_loop(self) -> bool:
-        """Whether the caller runs on the lab's own loop, as async tasks do."""
-        return self._loop.is_current
-
-    def refuse_on_loop(self, what: str) -> None:
-        """RuntimeError where waiting would stop the loop that is waited for."""
-        if self.on_loop:
-            raise RuntimeError(f"{what} would wait for the loop it runs on; in a task use the flow and `await`")
-
-    async def ended(self, following: Following) -> Outcome:
-        """Wait for the end of a flow, on the lab's loop."""
-        return await asyncio.wrap_future(following.ended)
+        RuntimeError where the caller runs on that loop itself, as async tasks do; EngineClosed after ``close``.
+        """
+        return self._services.call(coroutine)
 
     # ------------------------------------------------------------ the end
 
@@ -407,8 +346,8 @@ class Lab(Measured):
             del _labs[self._place]
         if not self._loop.running:
             return
-        settle_views(self)
-        close_lists(self)
+        settle_views(self._services)
+        close_lists(self._services)
         try:
             self.call(self.engine.aclose(grace=grace))
         finally:
@@ -428,10 +367,10 @@ class Lab(Measured):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """The flows by status, what waits for an answer, and what runs. It never raises."""
-        if not self._loop.running or self.on_loop:
+        if not self._loop.running or self._services.on_loop:
             return {"text/plain": repr(self)}
         try:
-            summary = self.submit(read_summary(self.engine)).result(SHORT_WAIT_S)
+            summary = self._services.submit(read_summary(self.engine)).result(SHORT_WAIT_S)
         except Exception:  # noqa: BLE001  a display that fails would fail the cell
             return {"text/plain": repr(self)}
         return {"text/plain": "\n".join([repr(self), *summary.lines()]), "text/html": summary.page(repr(self))}
@@ -475,15 +414,8 @@ def _warm_up() -> None:
         widget_class()
 
 
-async def _just(value: T) -> T:
-    return value
-
-
-def _as_coroutine(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
-    async def run() -> T:
-        return await awaitable
-
-    return awaitable if isinstance(awaitable, Coroutine) else run()
+async def _just(make: Callable[[], T]) -> T:
+    return make()
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import DwarfError, FlowFailed, InvalidRequest, PromptNeedsHuman
@@ -31,15 +32,16 @@ from dwarf.workflow.status import Status
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dwarf.notebook.lab import Lab
+    from dwarf.engine import FlowHandle
     from dwarf.notebook.maps.forks import ForkRun
     from dwarf.notebook.past.branches import Branches
     from dwarf.notebook.pictures.svg import Svg
     from dwarf.notebook.prompts.prompt import Prompt
+    from dwarf.notebook.services import LabServices
     from dwarf.notebook.watching.follow import Following
     from dwarf.notebook.watching.runview import RunView
 
-__all__ = ["Run"]
+__all__ = ["Run", "adopt_run"]
 
 _log = logging.getLogger("dwarf.notebook")
 
@@ -48,7 +50,7 @@ class Run:
     """One flow in the notebook. Shown, it is a live picture with its prompts; finished, a still one that a saved
     notebook keeps. ``await run`` and ``run.wait()`` both give the Outcome; neither raises for a flow that failed."""
 
-    def __init__(self, lab: Lab, following: Following) -> None:
+    def __init__(self, lab: LabServices, following: Following) -> None:
         self._lab = lab
         self._following = following
         self._views: list[RunView] = []
@@ -90,11 +92,6 @@ class Run:
         """The graph as frozen on the flow."""
         graph = self._following.graph
         return graph if graph is not None else Graph("")
-
-    @property
-    def following(self) -> Following:
-        """What is known of the flow, for views of it."""
-        return self._following
 
     @property
     def drift(self) -> Drift:
@@ -257,7 +254,7 @@ class Run:
         """The flows of this one's thread, forks and further turns, as a tree with a table beside it."""
         from dwarf.notebook.past.branches import Branches, read_branches
 
-        return Branches(self._lab, *self._lab.call(read_branches(self._lab.engine, self.key)))
+        return Branches(self._open, *self._lab.call(read_branches(self._lab.engine, self.key)))
 
     def picture(self) -> Svg:
         """The graph with the run's colours, as a still picture."""
@@ -335,7 +332,7 @@ class Run:
         ``graph``: the new flow goes on with this graph, as it is now; without one, with the graph this one began with.
         """
         key = self._step_key(step)
-        return self._lab.adopt(lambda: self._lab.engine.fork(key, changes, graph=graph, **same), show=show)
+        return adopt_run(self._lab, partial(self._lab.engine.fork, key, changes, graph=graph, **same), show=show)
 
     def sweep(
         self,
@@ -356,17 +353,26 @@ class Run:
 
         found = self._lab.call(self._lab.engine.step(self._step_key(step)))
         name = f"{self._name}: sweep at {found.node}"
-        return sweep(self._lab, found, self.key, grid, into=into, show=show, name=name, options=same)
+        return sweep(self._lab, self._open, found, self.key, grid, into=into, show=show, name=name, options=same)
 
     def retry_failed(
         self, changes: Mapping[str, Any] | None = None, *, graph: Graph | None = None, show: bool = True
     ) -> Run:
         """A new flow in which what failed is run again; with ``graph``, as it is now, in place of its own one."""
-        return self._lab.adopt(lambda: self._following.handle.retry_failed(changes, graph=graph), show=show)
+        retry = partial(self._following.handle.retry_failed, changes, graph=graph)
+        return adopt_run(self._lab, retry, show=show)
 
     def continue_with(self, state: Mapping[str, Any] | None = None, *, show: bool = True) -> Run:
         """The next flow of this one's thread, which begins with its final state."""
-        return self._lab.adopt(lambda: self._following.handle.continue_with(state), show=show)
+        return adopt_run(self._lab, partial(self._following.handle.continue_with, state), show=show)
+
+    def _open(self, flow_key: str) -> Run:
+        """The Run of another flow of the same lab, as Lab.get."""
+
+        async def handle() -> FlowHandle:
+            return self._lab.engine.flow(flow_key)
+
+        return adopt_run(self._lab, handle, show=False)
 
     def _step_key(self, step: str | Step) -> str:
         if isinstance(step, Step):
@@ -429,6 +435,19 @@ class Run:
     @property
     def _name(self) -> str:
         return self.graph.name or "flow"
+
+
+def adopt_run(lab: LabServices, make: Callable[[], Awaitable[FlowHandle]], *, show: bool) -> Run:
+    """The Run of a flow whose handle ``make`` gives, on the lab's loop."""
+    if not kernel.in_kernel():
+        return Run(lab, lab.call(lab.follow(make)))
+    with lab.starting() as known:
+        following = lab.call(lab.follow(make))
+        known(following)
+    run = Run(lab, following)
+    if show:
+        run._display(begun_here=True)
+    return run
 
 
 _ADVICE = (

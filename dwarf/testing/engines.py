@@ -39,6 +39,6 @@ def engine_for_test(
         raise ConfigError("a virtual clock needs SQLite: it moves the database's own time")
     pattern = redirect or "sqlite:///file:dwarf-{name}-{shard}?mode=memory"
     urls = [pattern.format(name=quote(name, safe=""), shard=index) for index in range(1, shards + 1)]
-    engine = Engine(host, shards=[Shard(index, url) for index, url in enumerate(urls, 1)], **settings)
-    engine._for_test(clock, LostWriteLog(), strict)
+    engine = Engine(host, shards=[Shard(index, url) for index, url in enumerate(urls, 1)], clock=clock, **settings)
+    engine._for_test(LostWriteLog(), strict)
     return engine

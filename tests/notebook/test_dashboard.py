@@ -29,12 +29,12 @@ def some_graph(lab: Lab, name: str = "orders") -> Graph:
 
 def send(board: Dashboard, **message: Any) -> dict[str, Any]:
     """What the front end would send; what it is shown then."""
-    board.lab.call(board._take(message))
+    board._lab.call(board._take(message))
     return board._traits()
 
 
 def shown(board: Dashboard) -> dict[str, Any]:
-    board.lab.call(board._refresh())
+    board._lab.call(board._refresh())
     return board._traits()
 
 
@@ -158,7 +158,7 @@ def test_a_run_is_opened_and_closed(lab: Lab) -> None:
 def test_it_looks_only_while_somebody_sees_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dwarf.notebook.lists.listview.LEAST_INTERVAL", 0.01)
     board = lab.dashboard()
-    watching = lab.submit(board._watch())
+    watching = lab._services.submit(board._watch())
     board._cell_runs = False
     send(board, type="seen", view="a", on=True)
     count = board.looks_taken

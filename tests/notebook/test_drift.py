@@ -93,7 +93,7 @@ def test_a_page_goes_on_with_the_new_graph(lab: Lab) -> None:
             assert run.outcome is None
     done.answer("yes")
     done.wait(60)
-    desks = [Desk(lab, run.following, lambda _: None) for run in (waits, done)]
+    desks = [Desk(lab._services, run._following, lambda _: None) for run in (waits, done)]
     assert "still the one" in lab.call(desks[0].handle({"do": "regraph"}))["fault"]
     new = lab.graph("talk").add_node("first", "first").add_node("ask", "ask").add_node("after", lambda: {"after": True})
     new.add_chain("first", "ask", "after", END)
@@ -130,7 +130,7 @@ def test_a_task_and_a_graph_are_redefined_while_a_flow_waits(lab: Lab) -> None:
     assert run.drift.nodes == {"after"}
     lab.graph("talk").add_node("ask", ask).add_chain("ask", END)
     assert any("removed 'after'" in note for note in run.drift.notes)
-    view = RunView(run.following, lab.submit, lab)
+    view = RunView(run._following, lab._services.submit, lab._services)
     traits = view._traits(first=True)
     assert traits["flow"]["drift"] == list(run.drift.notes)
     places = [node.name for node in run.graph.nodes]

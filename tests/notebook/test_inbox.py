@@ -38,11 +38,11 @@ def titles(inbox: Inbox) -> list[str]:
 
 def take(inbox: Inbox, **message: Any) -> None:
     """What the front end would send."""
-    inbox.lab.call(inbox._take(message))
+    inbox._lab.call(inbox._take(message))
 
 
 def cards(inbox: Inbox) -> list[dict[str, Any]]:
-    inbox.lab.call(inbox._refresh())
+    inbox._lab.call(inbox._refresh())
     return list(inbox._traits()["cards"])
 
 

@@ -533,4 +533,4 @@ def test_a_lab_shows_what_waits_and_what_has_been(lab: Lab) -> None:
 
 def test_no_answers_at_all_outrank_the_variable(make_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DWARF_ANSWERS", '{"*": 5}')
-    assert make_lab("memory", answers={})._answers.given == {}
+    assert make_lab("memory", answers={})._services.answers.given == {}

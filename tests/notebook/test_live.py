@@ -182,7 +182,7 @@ def test_a_run_that_ends_between_the_first_picture_and_the_listening(
             settled.set()
         else:  # the live view is sent, and the flow ends before the view goes on
             go.set()
-            run.following.ended.result(60)
+            run._following.ended.result(60)
 
     monkeypatch.setattr(live, "publish", held)
     run.show()

@@ -23,7 +23,7 @@ class Front:
         self.lab = lab
         self.run = run
         self.shown: list[Run] = []
-        self.desk = Desk(lab, run.following, self.shown.append)
+        self.desk = Desk(lab._services, run._following, lambda found: self.shown.append(Run(lab._services, found)))
         self.names = [node.name for node in run.graph.nodes]
 
     def ask(self, do: str, **more: Any) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def test_a_node_that_was_not_reached_and_a_flow_that_runs(lab: Lab) -> None:
     graph = lab.graph("ask").add_node("ask", lambda flow: flow.interrupt()).add_node("after", lambda: None)
     run = lab.start(graph.add_chain("ask", "after", END), show=False)
     while not run.prompts:
-        assert not run.following.ended.done()
+        assert not run._following.ended.done()
     front = Front(lab, run)
     assert front.node("after")["about"] == "The flow has not come here."
     assert front.node("ask")["no_fork"] == ""

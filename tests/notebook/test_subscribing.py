@@ -207,7 +207,7 @@ def test_a_list(lab: Lab, page: Page, kind: str) -> None:
             if (kind == "inbox")
             else (lambda s=shown: {row["status"] for row in s._widget.traits["shown"]["rows"]} == {"completed"})
         )
-        lab.submit(shown._take({"type": "seen", "view": "v", "on": True}))
+        lab._services.submit(shown._take({"type": "seen", "view": "v", "on": True}))
         until(wanted)
         shown.close()
         if not acted:

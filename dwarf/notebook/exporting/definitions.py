@@ -11,7 +11,7 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import packages_distributions
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
@@ -30,8 +30,12 @@ _LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_CLASSDEREF", "LOAD_FROM_DI
 
 @dataclass
 class Definitions:
-    """Gathers what functions need, in the order in which it can be defined. ``problems`` name what cannot go along."""
+    """Gathers what functions need, in the order in which it can be defined. ``problems`` name what cannot go along.
 
+    ``left_behind``: the classes of values that belong to the notebook, such as its lab.
+    """
+
+    left_behind: Sequence[type] = ()
     imports: set[str] = field(default_factory=set)
     parts: list[str] = field(default_factory=list)
     graphs: dict[str, Graph] = field(default_factory=dict)  # by the name that functions have for them
@@ -112,7 +116,7 @@ class Definitions:
         before, self._by = self._by, f"{own}()" if isinstance(value, FunctionType) else own
         for needed in sorted(_needed_by(value, tree)):
             if needed in seen:
-                if not isinstance(seen[needed], Host) and not _is_lab(seen[needed]):
+                if not isinstance(seen[needed], (Host, *self.left_behind)):
                     self._define(needed, seen[needed])
                 elif needed in _names_of_code(value):
                     self._refuse(f"it uses {needed}, which is the notebook's own: a task has its Flow for that")
@@ -132,7 +136,7 @@ class Definitions:
             if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.attr == "task":
                 name = called.value.id
                 holder = seen.get(name)
-                if name not in seen or isinstance(holder, Host) or _is_lab(holder):
+                if name not in seen or isinstance(holder, (Host, *self.left_behind)):
                     line = lines[decorator.lineno - 1]
                     lines[decorator.lineno - 1] = line.replace(f"{name}.task", "task", 1)
                     self.imports.add("from dwarf import task")
@@ -288,12 +292,6 @@ def _is_literal(value: Any, text: str) -> bool:
         return bool(ast.literal_eval(text) == value)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return False
-
-
-def _is_lab(value: Any) -> bool:
-    from dwarf.notebook.lab import Lab
-
-    return isinstance(value, Lab)
 
 
 def _equal(one: Any, other: Any) -> bool:

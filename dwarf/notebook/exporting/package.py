@@ -18,7 +18,7 @@ from dwarf.workflow.status import Status
 from dwarf.workflow.values import state_to_json, to_json
 
 if TYPE_CHECKING:
-    from dwarf.notebook.lab import Lab
+    from dwarf.notebook.services import LabServices
 
 __all__ = ["export"]
 
@@ -126,8 +126,8 @@ dwarf run PACKAGE.flows:FIRST --state '{}'
 """
 
 
-def export(lab: Lab, folder: Any, graphs: Sequence[Graph]) -> Path:
-    """See Lab.export."""
+def export(lab: LabServices, folder: Any, graphs: Sequence[Graph], left_behind: Sequence[type]) -> Path:
+    """See Lab.export. Values of the classes ``left_behind`` belong to the notebook and are not exported."""
     target = Path(folder)
     package = re.sub(r"\W+", "_", target.resolve().name).lower()
     if not package.isidentifier():
@@ -138,7 +138,7 @@ def export(lab: Lab, folder: Any, graphs: Sequence[Graph]) -> Path:
     wanted = list(graphs) or list(known.values())
     if not wanted:
         raise InvalidRequest("there is no graph to export: name one, or make it with lab.graph(...)")
-    module = _Module(lab)
+    module = _Module(lab, left_behind)
     for graph in wanted:
         module.add(graph)
     module.follow(known)
@@ -179,8 +179,8 @@ def _filled(text: str, words: Mapping[str, str]) -> str:
 class _Module:
     """The module with the tasks and the graphs."""
 
-    def __init__(self, lab: Lab) -> None:
-        self.found = Definitions()
+    def __init__(self, lab: LabServices, left_behind: Sequence[type]) -> None:
+        self.found = Definitions(left_behind)
         self.graphs: dict[str, Graph] = {}  # by their variables
         self._live: Mapping[str, Any] = getattr(lab.host, "functions", {})
         self._resolve: Any = getattr(lab.host, "resolve", str)
@@ -279,7 +279,7 @@ def _dependencies(roots: set[str]) -> list[str]:
     return ["dwarf[cli]", *(f"{name}>={version(name)}" for name in names)]
 
 
-async def _record(lab: Lab, graphs: Any) -> list[dict[str, Any]]:
+async def _record(lab: LabServices, graphs: Any) -> list[dict[str, Any]]:
     """The latest completed flow of each graph, as far as it has one without secrets."""
     recorded: list[dict[str, Any]] = []
     for graph in graphs:

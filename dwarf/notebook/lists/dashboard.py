@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dwarf.engine import FlowHandle
-    from dwarf.notebook.lab import Lab
+    from dwarf.notebook.services import LabServices
     from dwarf.workflow.results import FlowSummary
 
 __all__ = ["Dashboard"]
@@ -42,7 +42,7 @@ class Dashboard(ListView):
 
     script = "dashboard.js"
 
-    def __init__(self, lab: Lab, filters: Mapping[str, Any]) -> None:
+    def __init__(self, lab: LabServices, filters: Mapping[str, Any]) -> None:
         if "limit" in filters:
             raise InvalidRequest("the dashboard takes no limit: it shows page after page")
         super().__init__(lab)
@@ -64,7 +64,7 @@ class Dashboard(ListView):
 
     async def _check(self) -> None:
         """Raise for a wrong filter now, and not at every look."""
-        self.lab.engine.flows(**self._question(), status=self._status or None)
+        self._lab.engine.flows(**self._question(), status=self._status or None)
 
     # ------------------------------------------------------------ reading
 
@@ -79,7 +79,7 @@ class Dashboard(ListView):
 
     async def _look(self, *, eased: bool = False) -> None:
         asked = self._question()
-        query = self.lab.engine.flows(**asked, status=self._status or None)
+        query = self._lab.engine.flows(**asked, status=self._status or None)
         async for page, cursor in query.pages(PAGE, self._cursors[-1]):
             self._flows, self._next = page, cursor
             break
@@ -97,10 +97,10 @@ class Dashboard(ListView):
             return
         counts = dict.fromkeys(Status, 0)
         if self._search or asked.get("search"):
-            async for flow in self.lab.engine.flows(**asked, limit=MOST_FOUND):
+            async for flow in self._lab.engine.flows(**asked, limit=MOST_FOUND):
                 counts[flow.status] += 1
         else:
-            counts |= await self.lab.engine.count(**asked)
+            counts |= await self._lab.engine.count(**asked)
         self._counts = counts
         now = time.monotonic()
         self._counted = asked, now + _COUNT_EASE * (now - begun)
@@ -139,7 +139,7 @@ class Dashboard(ListView):
         flow = self._find(message.get("row"))
         if flow is None:
             return
-        handle = self.lab.engine.flow(flow.flow_key)
+        handle = self._lab.engine.flow(flow.flow_key)
         try:
             if kind == "open":
                 await self._open_run(handle)
@@ -173,7 +173,7 @@ class Dashboard(ListView):
         changes = json.loads(text) if text else {}
         if not isinstance(changes, dict):
             raise InvalidRequest('the changes must be a JSON object, such as {"amount": 5}')
-        handle = await self.lab.engine.fork(self._fork_steps[place], changes)
+        handle = await self._lab.engine.fork(self._fork_steps[place], changes)
         self._fork = {}
         self._notice = f"{_name(flow)} goes on from {self._fork_steps[place].node} in a new flow."
         await self._open_run(handle)
@@ -182,10 +182,10 @@ class Dashboard(ListView):
         async def known() -> FlowHandle:
             return handle
 
-        following = await self.lab.follow(known)
+        following = await self._lab.follow(known)
         self._close_run()
         if not self.closed:
-            self._opened = OpenedRun(self.lab, following, self._place, self._go_live())
+            self._opened = OpenedRun(self._lab, following, self._place, self._go_live())
 
     def _close_run(self) -> None:
         if self._opened is not None:

@@ -20,7 +20,7 @@ from dwarf.notebook.watching.follow import Card
 from dwarf.notebook.watching.wire import describe_card
 
 if TYPE_CHECKING:
-    from dwarf.notebook.lab import Lab
+    from dwarf.notebook.services import LabServices
     from dwarf.workflow.results import FlowSummary
 
 __all__ = ["Inbox"]
@@ -68,7 +68,7 @@ class Inbox(ListView):
 
     script = "inbox.js"
 
-    def __init__(self, lab: Lab, filters: Mapping[str, Any]) -> None:
+    def __init__(self, lab: LabServices, filters: Mapping[str, Any]) -> None:
         for name in ("status", "limit"):
             if name in filters:
                 raise InvalidRequest(f"the inbox takes no {name}: it lists what is interrupted")
@@ -84,18 +84,18 @@ class Inbox(ListView):
 
     async def _check(self) -> None:
         """Raise for a wrong filter now, and not at every look."""
-        self.lab.engine.flows(**self._filters)
+        self._lab.engine.flows(**self._filters)
 
     @property
     def prompts(self) -> Sequence[Prompt]:
         """The prompts that wait now, oldest first, of at most 200 flows."""
-        self.lab.call(self._refresh())
+        self._lab.call(self._refresh())
         return [entry.card.prompt for entry in self._open()]
 
     # ------------------------------------------------------------ reading
 
     async def _look(self, *, eased: bool = False) -> None:
-        found = [summary async for summary in self.lab.engine.flows(**self._filters)]
+        found = [summary async for summary in self._lab.engine.flows(**self._filters)]
         found.sort(key=lambda summary: summary.updated_at)
         self._waiting = len(found)
         shown = {entry.card.prompt.flow_key for entry in self._open()[:MOST_CARDS]}
@@ -118,7 +118,7 @@ class Inbox(ListView):
             if not entry.card.closed and entry.card.prompt.key not in waiting:
                 gone.setdefault(entry.card.prompt.flow_key, []).append(entry.card)
         for key, cards in gone.items():
-            late = await overdue(self.lab.engine.flow(key), [card.prompt for card in cards])
+            late = await overdue(self._lab.engine.flow(key), [card.prompt for card in cards])
             for card in cards:
                 if card.prompt.key in late:
                     card.closed = OVERDUE
@@ -126,7 +126,7 @@ class Inbox(ListView):
     async def _read(self, summary: FlowSummary, *, again: bool) -> _Waiting | None:
         """The prompts of a flow. Those of a flow that is shown may change while its status does not."""
         key = summary.flow_key
-        handle, known = self.lab.engine.flow(key), self._flows.get(key)
+        handle, known = self._lab.engine.flow(key), self._flows.get(key)
         try:
             if known is not None and known.summary.updated_at == summary.updated_at:
                 mark = await handle.fingerprint() if again else known.mark
@@ -136,7 +136,7 @@ class Inbox(ListView):
             steps = await handle.interrupts()
         except FlowNotFound:
             return None
-        return _Waiting(summary, mark, [Prompt(step, key, self.lab.send_answer) for step in steps])
+        return _Waiting(summary, mark, [Prompt(step, key, self._lab.send_answer) for step in steps])
 
     def _merge(self) -> None:
         """Open a card for each new prompt, and close those of prompts that wait no longer."""
@@ -193,7 +193,7 @@ class Inbox(ListView):
     async def _answer(self, entry: _Entry, value: Any) -> None:
         card = entry.card
         try:
-            await self.lab.deliver(card.prompt, await asyncio.to_thread(card.prompt.check, value))
+            await self._lab.deliver(card.prompt, await asyncio.to_thread(card.prompt.check, value))
             card.closed = answer_text(value, card.prompt.schema)
         except (StateConflict, FlowNotFound):
             card.closed = "answered elsewhere"

@@ -27,7 +27,7 @@ from dwarf.notebook.watching.pulse import Pulse
 from dwarf.notebook.watching.widget import SCRIPTS, asset, module, style
 
 if TYPE_CHECKING:
-    from dwarf.notebook.lab import Lab
+    from dwarf.notebook.services import LabServices
 
 __all__ = ["ListView", "close_lists", "list_widget", "looks"]
 
@@ -80,10 +80,10 @@ def list_widget(script: str) -> Any:
     return DwarfList
 
 
-def close_lists(lab: Lab) -> None:
+def close_lists(lab: LabServices) -> None:
     """Let every list of a lab stand as a table from now on."""
     for each in list(_open):
-        if each.lab is lab:
+        if each._lab is lab:
             each.close()
 
 
@@ -92,8 +92,8 @@ class ListView:
 
     script: ClassVar[str]
 
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
+    def __init__(self, lab: LabServices) -> None:
+        self._lab = lab
         self.fault = ""
         self.closed = False
         self.looks_taken = 0  # how often the database has been looked at
@@ -136,7 +136,7 @@ class ListView:
         """Display it under this cell: live where somebody sees it, a table where a program runs the notebook."""
         self._shown_in = kernel.current_cell()
         self._place = Place()
-        self.lab.call(self._refresh())
+        self._lab.call(self._refresh())
         if not kernel.in_kernel():
             print(self._text())  # noqa: T201  there is no front end to send anything else to
             return
@@ -149,13 +149,13 @@ class ListView:
     def _go_live(self) -> Any:
         """The widget; from now on it is kept up to date while somebody sees it."""
         if self._widget is None:
-            fixed = {"looks": looks(), "still": self._still_class, "kept": self.lab.keeps_flows}
+            fixed = {"looks": looks(), "still": self._still_class, "kept": self._lab.keeps_flows}
             self._widget = list_widget(self.script)(fixed=fixed, shown={**self._traits(), "now": time.time()})
             free_comm(self._widget)
             self._widget.on_msg(self._on_message)
             _open.add(self)
             self._leave_cells = _on_cells(self)
-            self.lab.submit(self._watch())
+            self._lab.submit(self._watch())
             self._pulse.start()
         return self._widget
 
@@ -205,9 +205,9 @@ class ListView:
         return self._text()
 
     def _try_to_refresh(self) -> None:
-        if not self.closed and not self.lab.on_loop:
+        if not self.closed and not self._lab.on_loop:
             try:
-                self.lab.call(self._refresh())
+                self._lab.call(self._refresh())
             except EngineClosed:
                 self.fault = "the lab is closed"
 
@@ -282,7 +282,7 @@ class ListView:
     def _on_message(self, _: Any, message: Mapping[str, Any], __: Any) -> None:
         try:
             self._pulse.sign()
-            self.lab.submit(self._take(dict(message)))
+            self._lab.submit(self._take(dict(message)))
         except EngineClosed:
             self.closed = True
 

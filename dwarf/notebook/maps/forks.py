@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dwarf.engine import Engine, FlowHandle
-    from dwarf.notebook.lab import Lab
     from dwarf.notebook.past.comparing import RunDiff
+    from dwarf.notebook.run import Run
+    from dwarf.notebook.services import LabServices
     from dwarf.workflow.results import Step
 
 __all__ = ["ForkRun", "replay", "sweep"]
@@ -48,7 +49,7 @@ class ForkRun(MapRun):
         assert isinstance(tally, ForkTally)
         if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < tally.rows:
             raise InvalidRequest(f"there is no row {row!r}")
-        return self._lab.get(tally.origins[row]).diff(self.runs[row])
+        return self._open_run(tally.origins[row]).diff(self.runs[row])
 
 
 class ForkTally(Tally):
@@ -182,7 +183,8 @@ class Forks:
 
 
 def sweep(
-    lab: Lab,
+    lab: LabServices,
+    open_run: Callable[[str], Run],
     step: Step,
     flow_key: str,
     grid: Any,
@@ -201,11 +203,12 @@ def sweep(
 
     tally = SweepTally(flow_key, rows, step.state or {}, _names(into))
     work = MapWork(engine, Forks(make, len(rows)), tally, lab.follow)
-    return begin(ForkRun, lab, work, name, own_threads=False, show=show)
+    return begin(ForkRun, lab, open_run, work, name, own_threads=False, show=show)
 
 
 def replay(
-    lab: Lab,
+    lab: LabServices,
+    open_run: Callable[[str], Run],
     runs: Any,
     node: str,
     *,
@@ -229,7 +232,7 @@ def replay(
         return await engine.fork(_step_at(steps, node), graph=graph, **options)
 
     work = MapWork(engine, Forks(make, len(keys)), tally, lab.follow)
-    return begin(ForkRun, lab, work, f"replay from {node}", own_threads=False, show=show)
+    return begin(ForkRun, lab, open_run, work, f"replay from {node}", own_threads=False, show=show)
 
 
 async def _check_node(engine: Engine, keys: Sequence[str], node: str) -> None:

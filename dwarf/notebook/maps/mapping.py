@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 import warnings
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from dwarf.errors import DwarfError, InvalidRequest, PromptNeedsHuman, StateConflict, WaitTimeout
@@ -25,9 +25,9 @@ from dwarf.workflow.suggest import check_names, did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dwarf.notebook.lab import Lab
     from dwarf.notebook.maps.mapview import MapView
     from dwarf.notebook.run import Run
+    from dwarf.notebook.services import LabServices
 
 __all__ = ["MapRun", "begin", "start_map"]
 
@@ -42,8 +42,11 @@ class MapRun:
     status and error there, and no results; nothing is raised for it.
     """
 
-    def __init__(self, lab: Lab, work: MapWork, name: str, *, own_threads: bool) -> None:
+    def __init__(
+        self, lab: LabServices, open_run: Callable[[str], Run], work: MapWork, name: str, *, own_threads: bool
+    ) -> None:
         self._lab = lab
+        self._open_run = open_run
         self._work = work
         self._name = name
         self._own_threads = own_threads
@@ -61,7 +64,7 @@ class MapRun:
     @property
     def runs(self) -> Sequence[Run]:
         """The runs of the rows, in order. Each is made when it is asked for; StateConflict for a row not started."""
-        return _Runs(self._lab, self._work.tally, range(self._work.tally.rows))
+        return _Runs(self._open_run, self._work.tally, range(self._work.tally.rows))
 
     @property
     def progress(self) -> MapProgress:
@@ -178,7 +181,7 @@ class MapRun:
             own_threads=self._own_threads,
         )
         work = MapWork(self._lab.engine, source, done.copy_but(broken), self._lab.follow)
-        return begin(type(self), self._lab, work, self._name, own_threads=self._own_threads, show=show)
+        return begin(type(self), self._lab, self._open_run, work, self._name, own_threads=self._own_threads, show=show)
 
     def cancel(self, reason: str = "") -> None:
         """Start no more rows, and cancel those that have not ended."""
@@ -228,8 +231,8 @@ class MapRun:
 class _Runs(Sequence["Run"]):
     """The runs of rows, made when asked for."""
 
-    def __init__(self, lab: Lab, tally: Tally, positions: range) -> None:
-        self._lab = lab
+    def __init__(self, open_run: Callable[[str], Run], tally: Tally, positions: range) -> None:
+        self._open_run = open_run
         self._tally = tally
         self._positions = positions
 
@@ -242,12 +245,12 @@ class _Runs(Sequence["Run"]):
     def __getitem__(self, place: slice) -> Sequence[Run]: ...
     def __getitem__(self, place: int | slice) -> Run | Sequence[Run]:
         if isinstance(place, slice):
-            return _Runs(self._lab, self._tally, self._positions[place])
+            return _Runs(self._open_run, self._tally, self._positions[place])
         position = self._positions[place]
         key = self._tally.flows[position] if position < len(self._tally.flows) else ""
         if not key:
             raise StateConflict(f"row {position} has no flow: it is {self._tally.status(position)}")
-        return self._lab.get(key)
+        return self._open_run(key)
 
     def __iter__(self) -> Iterator[Run]:
         return (self[place] for place in range(len(self)))
@@ -279,7 +282,8 @@ class _ProgressLine:
 
 
 def start_map(
-    lab: Lab,
+    lab: LabServices,
+    open_run: Callable[[str], Run],
     workflow: str | Graph,
     frame: Any,
     *,
@@ -295,19 +299,27 @@ def start_map(
         raise InvalidRequest(f"into is a list of field names, such as [{into!r}]")
     check_names("lab.map", options, lab.engine.create)
     rows = Rows(frame)
-    lab.register_graphs()
     source = NewFlows(lab.engine, workflow, rows, key, options)
     work = MapWork(lab.engine, source, Tally(rows.total, rows.index, into), lab.follow)
     name = workflow.name if isinstance(workflow, Graph) else workflow
-    return begin(MapRun, lab, work, name, own_threads=not options.get("thread"), show=show)
+    return begin(MapRun, lab, open_run, work, name, own_threads=not options.get("thread"), show=show)
 
 
 M = TypeVar("M", bound=MapRun)
 
 
-def begin(kind: type[M], lab: Lab, work: MapWork, name: str, *, own_threads: bool, show: bool) -> M:
+def begin(
+    kind: type[M],
+    lab: LabServices,
+    open_run: Callable[[str], Run],
+    work: MapWork,
+    name: str,
+    *,
+    own_threads: bool,
+    show: bool,
+) -> M:
     """Set the flows of a map going, and show how far they come."""
-    run = kind(lab, work, name, own_threads=own_threads)
+    run = kind(lab, open_run, work, name, own_threads=own_threads)
     lab.submit(work.run())
     if show:
         run.show()

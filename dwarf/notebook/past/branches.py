@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import DwarfError, InvalidRequest
 from dwarf.notebook.past.reading import all_steps
-from dwarf.notebook.pictures.words import brief
+from dwarf.notebook.pictures.tree import draw_branches, tree_text
 from dwarf.workflow.results import NO_TIME, FlowSummary, Outcome, Step
 from dwarf.workflow.values import state_to_json
 from dwarf.workflow.values.meaning import same
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dwarf.engine import Engine
-    from dwarf.notebook.lab import Lab
     from dwarf.notebook.pictures.svg import Svg
     from dwarf.notebook.run import Run
 
@@ -58,8 +57,8 @@ class Branches:
     ``branches["1.2"]`` is the Run of a branch; ``own`` is the label of the run that was asked.
     """
 
-    def __init__(self, lab: Lab, found: Sequence[Branch], own: str) -> None:
-        self._lab = lab
+    def __init__(self, open_run: Callable[[str], Run], found: Sequence[Branch], own: str) -> None:
+        self._open_run = open_run
         self._found = tuple(found)
         self.own = own
 
@@ -72,7 +71,7 @@ class Branches:
     def __getitem__(self, label: str) -> Run:
         for each in self._found:
             if each.label == label:
-                return self._lab.get(each.summary.flow_key)
+                return self._open_run(each.summary.flow_key)
         raise InvalidRequest(
             f"there is no branch {label!r}; these are: {', '.join(each.label for each in self._found)}"
         )
@@ -86,8 +85,6 @@ class Branches:
 
     def picture(self) -> Svg:
         """The tree with the table beside it."""
-        from dwarf.notebook.pictures.tree import draw_branches
-
         return draw_branches(self._found, self.own)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -97,8 +94,6 @@ class Branches:
             return {"text/plain": repr(self)}
 
     def __repr__(self) -> str:
-        from dwarf.notebook.pictures.tree import tree_text
-
         return tree_text(self._found, self.own)
 
 
@@ -204,16 +199,3 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
         for name in dict.fromkeys([*first, *second])
         if not same(first.get(name), second.get(name))
     }
-
-
-def difference_text(pairs: Mapping[str, tuple[Any, Any]], length: int = 60) -> str:
-    """``score 4 → 9, note set``: what is different, in few words."""
-    told = []
-    for name, (old, new) in pairs.items():
-        if old is None:
-            told.append(f"{name} = {brief(new, 24)}")
-        elif new is None:
-            told.append(f"{name} removed")
-        else:
-            told.append(f"{name} {brief(old, 16)} → {brief(new, 16)}")
-    return brief(", ".join(told), length)

@@ -22,8 +22,8 @@ from dwarf.observe.memory import MetricRecord, Recorder
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dwarf.notebook.lab import Lab
     from dwarf.notebook.past.recording import Recording
+    from dwarf.notebook.services import LabServices
 
 __all__ = ["EVERY_S", "MetricsTable", "percentile"]
 
@@ -60,7 +60,7 @@ class MetricsTable:
     """The metrics of a lab. Shown in a cell, the table refreshes itself, at most twice a second and only while
     something changes, until another one is shown or the lab is closed. ``frame`` holds every series as of now."""
 
-    def __init__(self, recorder: Recorder, lab: Lab, recording: Recording) -> None:
+    def __init__(self, recorder: Recorder, lab: LabServices, recording: Recording) -> None:
         self._recorder = recorder
         self._lab = lab
         self._recording = recording

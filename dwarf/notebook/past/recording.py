@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import ConfigError
 from dwarf.notebook.past.meters import MetricsTable
@@ -12,10 +12,10 @@ from dwarf.notebook.past.tracing import Trace
 from dwarf.observe.memory import Recorder
 
 if TYPE_CHECKING:
-    from dwarf.notebook.lab import Lab
     from dwarf.notebook.run import Run
+    from dwarf.notebook.services import LabServices
 
-__all__ = ["Measured", "Recording"]
+__all__ = ["Recording"]
 
 
 class Recording:
@@ -41,16 +41,16 @@ class Recording:
         new = {"tracer_provider": recorder.tracer_provider}
         return new if self._metered_elsewhere() else {**new, "meter_provider": recorder.meter_provider}
 
-    def trace(self, lab: Lab, run: Run | str) -> Trace:
-        """The spans of a flow, so far."""
+    def trace(self, lab: LabServices, find: Callable[[], Run]) -> Trace:
+        """The spans of a flow, so far. ``find`` is called when they are recorded."""
         switched_on = self.ensure(lab)
-        run = lab.get(run) if isinstance(run, str) else run
+        run = find()
         assert self.recorder is not None
         assert self.since is not None
         spans = [] if switched_on else self.recorder.flow(run.key.rpartition("-")[0])
         return Trace(run.graph.name, run.key, spans, run.status, self.since, full=self.recorder.full)
 
-    def metrics(self, lab: Lab) -> MetricsTable:
+    def metrics(self, lab: LabServices) -> MetricsTable:
         """The metrics so far; shown in a cell, they go on. ConfigError where they go to somebody else."""
         if self._metered_elsewhere():
             raise ConfigError("the metrics of this lab go to the meter provider it was given: read them there")
@@ -65,7 +65,7 @@ class Recording:
 
         return trace.get_tracer("notebook", tracer_provider=self.recorder.tracer_provider if self.recorder else None)
 
-    def ensure(self, lab: Lab) -> bool:
+    def ensure(self, lab: LabServices) -> bool:
         """Record, if that has not begun. Whether it begins now."""
         new = self.start()
         if new:
@@ -79,29 +79,6 @@ class Recording:
 
     def _metered_elsewhere(self) -> bool:
         return bool(self._given["meter_provider"] or _global("metrics", "get_meter_provider", "force_flush"))
-
-
-class Measured:
-    """What a lab offers to those who want to know what it costs."""
-
-    _recording: Recording
-
-    def trace(self, run: Run | str) -> Trace:
-        """The spans of a flow: every attempt, and what tasks opened with ``lab.tracer``.
-
-        The first call switches tracing on, if ``Lab(trace=True)`` has not; what ran before says so. Needs
-        opentelemetry-sdk.
-        """
-        return self._recording.trace(cast("Lab", self), run)
-
-    def metrics(self) -> MetricsTable:
-        """A small table of the engine's metrics since they were first asked for, which refreshes itself."""
-        return self._recording.metrics(cast("Lab", self))
-
-    @property
-    def tracer(self) -> Any:
-        """A tracer for spans of your own: ``with lab.tracer.start_as_current_span("parse"):`` in a task."""
-        return self._recording.tracer
 
 
 def _global(part: str, get: str, sign: str) -> Any:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from dwarf.notebook.past.branches import Branch, difference_text
 from dwarf.notebook.pictures.ground import on_any_ground
 from dwarf.notebook.pictures.nodes import icon
 from dwarf.notebook.pictures.palette import EDGE_TAKEN, INK, MUTED, look_of
 from dwarf.notebook.pictures.svg import Svg, element, fit_text, number, open_svg, text_width
-from dwarf.notebook.pictures.words import duration_text
+from dwarf.notebook.pictures.words import difference_text, duration_text
+
+if TYPE_CHECKING:
+    from dwarf.notebook.past.branches import Branch
 
 __all__ = ["draw_branches", "tree_text"]
 

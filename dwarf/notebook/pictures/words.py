@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-__all__ = ["brief", "duration_text", "plain", "plural", "rate_text", "seconds_text"]
+__all__ = ["brief", "difference_text", "duration_text", "plain", "plural", "rate_text", "seconds_text"]
 
 
 def seconds_text(seconds: float) -> str:
@@ -57,3 +58,16 @@ def brief(value: Any, length: int = 80) -> str:
         except (TypeError, ValueError):
             text = str(value)
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def difference_text(pairs: Mapping[str, tuple[Any, Any]], length: int = 60) -> str:
+    """``score 4 → 9, note set``: what is different, in few words."""
+    told = []
+    for name, (old, new) in pairs.items():
+        if old is None:
+            told.append(f"{name} = {brief(new, 24)}")
+        elif new is None:
+            told.append(f"{name} removed")
+        else:
+            told.append(f"{name} {brief(old, 16)} → {brief(new, 16)}")
+    return brief(", ".join(told), length)

@@ -10,8 +10,8 @@ from dwarf.notebook.watching.comms import free_comm
 from dwarf.notebook.watching.runview import RunView
 
 if TYPE_CHECKING:
-    from dwarf.notebook.lab import Lab
     from dwarf.notebook.place import Place
+    from dwarf.notebook.services import LabServices
     from dwarf.notebook.watching.follow import Following
 
 __all__ = ["OpenedRun", "Part"]
@@ -57,7 +57,7 @@ class Part:
 class OpenedRun(RunView):
     """The live view of a run within ``widget``. It stays live after the end of the run, until it is closed."""
 
-    def __init__(self, lab: Lab, following: Following, place: Place | None, widget: Any) -> None:
+    def __init__(self, lab: LabServices, following: Following, place: Place | None, widget: Any) -> None:
         super().__init__(following, lab.submit, lab, inspecting=True, place=place)
         following.listeners.add(self.touch)
         shade = {**self._theme(), "number": next(_numbers)}

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dwarf.engine import FlowHandle
-    from dwarf.notebook.lab import Lab
-    from dwarf.notebook.run import Run
+    from dwarf.notebook.services import LabServices
     from dwarf.notebook.watching.follow import Following
     from dwarf.workflow.graph import Graph
 
@@ -54,7 +53,11 @@ class Desk:
     """Answers the page of one view. ``handle`` runs on the lab's loop and never raises."""
 
     def __init__(
-        self, lab: Lab, following: Following, show: Callable[[Run], None], redraw: Callable[[], None] = lambda: None
+        self,
+        lab: LabServices,
+        following: Following,
+        show: Callable[[Following], None],
+        redraw: Callable[[], None] = lambda: None,
     ) -> None:
         self.lab = lab
         self.following = following
@@ -213,11 +216,11 @@ class Desk:
         if at == "after":
             base = _result_of(base, state_to_json(full.changes or {}))
         changes = changes_between(base, str(message.get("text") or "{}"), whole=message.get("whole") is not False)
-        run = await self.lab.adopt_here(lambda: self.lab.engine.fork(step.key, changes, at=at))
+        run = await self.lab.follow(lambda: self.lab.engine.fork(step.key, changes, at=at))
         return self._begun(run, f"A new run goes on from {step.node!r}; it is shown below.")
 
     async def _retry(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        run = await self.lab.adopt_here(self.following.handle.retry_failed)
+        run = await self.lab.follow(self.following.handle.retry_failed)
         return self._begun(run, "A new run goes on where this one failed; it is shown below.")
 
     async def _regraph(self, _: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,10 +231,10 @@ class Desk:
         handle = self.following.handle
         status = (await handle.fingerprint())[1]
         if status in (Status.FAILED, Status.CANCELLED):
-            run = await self.lab.adopt_here(lambda: handle.retry_failed(graph=graph))
+            run = await self.lab.follow(lambda: handle.retry_failed(graph=graph))
             return self._begun(run, "A new run goes on with the new graph where this one failed; it is shown below.")
         step, at = await self._last_place(handle)
-        run = await self.lab.adopt_here(lambda: self.lab.engine.fork(step, at=at, graph=graph))
+        run = await self.lab.follow(lambda: self.lab.engine.fork(step, at=at, graph=graph))
         return self._begun(run, f"A new run goes on with the new graph from {step.node!r}; it is shown below.")
 
     async def _last_place(self, handle: FlowHandle) -> tuple[Step, Literal["input", "after"]]:
@@ -271,9 +274,9 @@ class Desk:
         await self.following.handle.cancel(str(message.get("reason") or ""))
         return {"said": "Cancelled."}
 
-    def _begun(self, run: Run, said: str) -> dict[str, Any]:
+    def _begun(self, run: Following, said: str) -> dict[str, Any]:
         self._show(run)
-        return {"said": said, "find": f'lab.get("{run.key}")'}
+        return {"said": said, "find": f'lab.get("{run.handle.key}")'}
 
 
 def _node_of(graph: Graph | None, place: int) -> str:

@@ -33,9 +33,8 @@ from dwarf.notebook.watching.wire import describe_card, describe_cards, describe
 from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
-    from dwarf.notebook.lab import Lab
     from dwarf.notebook.pictures.sketch import Sketch
-    from dwarf.notebook.run import Run
+    from dwarf.notebook.services import LabServices
     from dwarf.notebook.watching.follow import Following
     from dwarf.workflow.graph import Graph
     from dwarf.workflow.results import SubFlow
@@ -64,7 +63,7 @@ _numbers = itertools.count(1)
 _views: WeakSet[RunView] = WeakSet()  # those that are live, to be settled when their lab ends
 
 
-def settle_views(lab: Lab) -> None:
+def settle_views(lab: LabServices) -> None:
     """Replace every live view of a lab's ended runs by its still picture."""
     for view in list(_views):
         if view.lab is lab:
@@ -84,7 +83,7 @@ class RunView:
         self,
         following: Following,
         submit: Callable[[Any], Any],
-        lab: Lab | None = None,
+        lab: LabServices | None = None,
         *,
         inspecting: bool = False,
         place: Place | None = None,
@@ -336,11 +335,11 @@ class RunView:
         elif self._widget is not None:
             self.push()
 
-    def _show_beneath(self, run: Run) -> None:
+    def _show_beneath(self, run: Following) -> None:
         """Show a run that was begun from the page under this view."""
         if self._place is None:
             return
-        view = RunView(run.following, self._submit, self.lab, place=self._place, begun_here=True)
+        view = RunView(run, self._submit, self.lab, place=self._place, begun_here=True)
         self._place.call(view.show)
 
     def _beat(self, message: Mapping[str, Any]) -> None:
