@@ -74,6 +74,7 @@ class Full:
     arrival: Arrival
     failures: int
     outer: int
+    size: int
 
 
 Arrivals: TypeAlias = dict[int, Arrival]  # by cohort
@@ -102,7 +103,7 @@ def settle_cohorts(arrivals: Arrivals, effects: Effects, full: Sequence[Full] = 
             arrival = arrivals.pop(max(arrivals))
             if arrival.size:
                 if arrival.arrivals >= arrival.size:
-                    ready.append(Full(arrival, 0, arrival.by.step.lineage_id))
+                    ready.append(Full(arrival, 0, arrival.by.step.lineage_id, arrival.size))
                 continue
             rows = yield Fetch(
                 ARRIVE, {"id": arrival.cohort_id, "arrivals": arrival.arrivals, "failures": arrival.failures}
@@ -120,7 +121,7 @@ def filled(arrivals: Arrivals, rows: Sequence[Row]) -> list[Full]:
     for cohort_id, size, count, failures, outer in rows:
         arrival = arrivals[cohort_id]
         if count - arrival.arrivals < size <= count:
-            found.append(Full(arrival, failures, outer))
+            found.append(Full(arrival, failures, outer, size))
     return found
 
 
@@ -138,11 +139,14 @@ def _failed(found: Full, arrivals: Arrivals, effects: Effects, error: str = "") 
         gather(arrivals, Arrival(found.outer, arrivals=1, failures=1, by=by))
         return
     flow = by.step.flow
-    if not error and isinstance(by, Fail):
+    several = not error and found.failures > 1
+    if not error and not several and isinstance(by, Fail):
         error = by.error
     if not error:
         rows = yield Fetch(FIRST_ERROR, {"flow": flow.flow_id})
         error = next((text for (text,) in rows), "cohort failed")
+    if several:
+        error = f"{found.failures:,} of {found.size:,} branches failed; the first: {error}"
     yield from fail_flow(flow, error, effects)
 
 

@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 
 from tests.crash.conftest import Site
+from tests.crash.ticks import ticks_survive
 
 RECOVERY_S = 0.25
 SLACK_S = 15.0  # far below the leases, which last minutes
@@ -118,3 +119,7 @@ async def test_many_writers_in_two_processes(site: Site) -> None:
     assert len(set(keys)) == 100
     assert set(Counter(execution.step_key for execution in site.ledger()).values()) == {1}
     await asyncio.gather(first.close(), second.close())
+
+
+async def test_no_tick_of_a_schedule_is_lost_or_fires_twice(site: Site) -> None:
+    await ticks_survive(site)

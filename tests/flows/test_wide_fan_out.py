@@ -54,3 +54,19 @@ async def test_one_branch_of_a_thousand_fails(engine: Engine) -> None:
     outcome = await engine.run(graph, {"items": list(range(1000))})
     assert (outcome.status, outcome.error) == (Status.FAILED, "number 500")
     assert outcome.state["out"] == [item for item in range(1000) if item != 500]
+
+
+async def test_three_of_ten_branches_fail(engine: Engine) -> None:
+    """The flow's error says how many failed, and the first; a branch's own error stays as it was."""
+
+    async def work(flow: Flow, item: int) -> None:
+        if item in (2, 5, 9):
+            raise TaskError(f"number {item}")
+
+    graph = Graph("wide").add_for_each("Split", "Work", items="items")
+    graph.add_node("Split", nothing).add_node("Work", work).add_node("Join", nothing, fan_in=True)
+    graph.add_chain("Work", "Join", END)
+    flow = await engine.create(graph, {"items": list(range(10))})
+    assert (await flow.outcome(timeout=60)).error == "3 of 10 branches failed; the first: number 2"
+    errors = sorted(step.error for step in await flow.history() if step.error)
+    assert errors == ["number 2", "number 5", "number 9"]

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from tests.crash.ticks import ticks_survive
 from tests.replicas.conftest import ServerSite
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]  # up to five processes, on two cores
@@ -110,3 +111,7 @@ async def test_processes_that_open_together_migrate_once(site: ServerSite) -> No
     engine_ids = await asyncio.gather(*(process.ask("engine_id") for process in processes))
     assert len(set(engine_ids)) == 4
     await asyncio.gather(*(process.close() for process in processes))
+
+
+async def test_no_tick_of_a_schedule_is_lost_or_fires_twice(site: ServerSite) -> None:
+    await ticks_survive(site)

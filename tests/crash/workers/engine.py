@@ -11,11 +11,12 @@ import json
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dwarf import seams
-from dwarf.engine import Engine, Shard, Timing
+from dwarf.engine import Engine, Schedule, Shard, Timing
 from dwarf.workflow.results import Outcome, Step
 from tests.crash.workers.flows import build
 from tests.support.invariants import check_invariants
@@ -71,6 +72,22 @@ class Worker:
     async def cancel(self, key: str) -> None:
         """Cancel a flow."""
         await self._engine.flow(key).cancel()
+
+    async def schedule(self, name: str, workflow: str, **options: Any) -> None:
+        """Set a schedule up."""
+        await self._engine.schedule(name, workflow, **options)
+
+    async def pause(self, name: str) -> None:
+        """Pause a schedule."""
+        await (await self._schedule(name)).pause()
+
+    async def backfill(self, name: str, start_ms: int, end_ms: int) -> list[str]:
+        """The keys of the flows of a schedule's ticks."""
+        start, end = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (start_ms, end_ms))
+        return [flow.key for flow in await (await self._schedule(name)).backfill(start, end)]
+
+    async def _schedule(self, name: str) -> Schedule:
+        return next(each for each in await self._engine.schedules() if each.name == name)
 
     async def release(self) -> None:
         """Let the tasks go that hold."""
