@@ -103,7 +103,7 @@ def settle_cohorts(arrivals: Arrivals, effects: Effects, full: Sequence[Full] = 
             arrival = arrivals.pop(max(arrivals))
             if arrival.size:
                 if arrival.arrivals >= arrival.size:
-                    ready.append(Full(arrival, 0, arrival.by.step.lineage_id, arrival.size))
+                    ready.append(Full(arrival, 0, outer=arrival.by.step.lineage_id, size=arrival.size))
                 continue
             rows = yield Fetch(
                 ARRIVE, {"id": arrival.cohort_id, "arrivals": arrival.arrivals, "failures": arrival.failures}
@@ -121,7 +121,7 @@ def filled(arrivals: Arrivals, rows: Sequence[Row]) -> list[Full]:
     for cohort_id, size, count, failures, outer in rows:
         arrival = arrivals[cohort_id]
         if count - arrival.arrivals < size <= count:
-            found.append(Full(arrival, failures, outer, size))
+            found.append(Full(arrival, failures, outer=outer, size=size))
     return found
 
 
