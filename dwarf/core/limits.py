@@ -35,7 +35,7 @@ def limit_of(limit: Limit | None, url: str, state: State) -> tuple[str, str]:
     """
     if limit is None:
         return "", ""
-    starts, period = limit.allowance or (0, 0)
+    starts, period = limit._allowance or (0, 0)
     value = dumps(state.get(limit.key)) if limit.key else ""
     name = sha256(f"{url}\n{limit.key}\n{value}".encode()).hexdigest()
     return name, str(LimitRule(limit.concurrency or 0, starts, period))

@@ -13,7 +13,7 @@ from dwarf.workflow.lineage import fan_in_map, gathering_nodes
 from dwarf.workflow.policies import Cache, Retry
 from dwarf.workflow.reducers import Reducer
 
-_WITH_IDENTITY = frozenset(reducer for reducer in Reducer if reducer.has_identity)
+_WITH_IDENTITY = frozenset(reducer for reducer in Reducer if reducer._has_identity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,9 +138,9 @@ def _try_again(step: StepRecord, attempt: Raised, means: Means) -> TryAgain | No
     failed = step.attempt + 1
     if policy is None or failed >= policy.max_attempts:
         return None
-    if not attempt.kinds or not all(policy.covers(kinds) for kinds in attempt.kinds):
+    if not attempt.kinds or not all(policy._covers(kinds) for kinds in attempt.kinds):
         return None
-    pause = policy.pause_ms(failed, means.chance())
+    pause = policy._pause_ms(failed, means.chance())
     if policy.give_up_after is not None:
         began = step.started_at or step.claimed_at
         if step.claimed_at + attempt.ran_ms + pause - began > policy.give_up_after * 1000:

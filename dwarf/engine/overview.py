@@ -99,7 +99,7 @@ class Overview(EngineBase):
             async for flow in listing:
                 counts[flow.status] += 1
             return counts
-        narrowed = await listing.resolved()
+        narrowed = await listing._resolved()
         for replica in listing.replicas():
             for status, count in (await replica.database.read(partial(count_flows, narrowed))).items():
                 counts[status] += count
@@ -120,7 +120,7 @@ class Overview(EngineBase):
             raise InvalidRequest("purge needs a filter, such as status or older_than: it does not delete everything")
         wanted = min(query.limit or MOST_PURGED, MOST_PURGED)
         listing = FlowQuery(self, query)
-        narrowed = await listing.resolved()
+        narrowed = await listing._resolved()
         count = 0
         for replica in listing.replicas():
             candidates = partial(purge_candidates, narrowed, source_of(replica), wanted - count)

@@ -65,7 +65,7 @@ class PlanCache:
         if known is not None and known[0]() is graph and known[1] == signature:
             return known[2]
         graph.validate()
-        form = (graph.with_urls(urls) if urls else graph).to_json()
+        form = (graph._with_urls(urls) if urls else graph).to_json()
         body = dumps(form if scoped is False else {**form, SCOPED: True})
         graph_hash = sha256(body.encode()).hexdigest()
         plan = self.plan_of(graph_hash, body)
@@ -109,7 +109,7 @@ class PlanCache:
         with self._lock:
             renamed = self._renamed.get(key)
             if renamed is None:
-                renamed = self._renamed[key] = Plan(plan.graph.with_urls(urls), scoped=False)
+                renamed = self._renamed[key] = Plan(plan.graph._with_urls(urls), scoped=False)
                 if len(self._renamed) > CACHED_PLANS:
                     self._renamed.popitem(last=False)
         return renamed

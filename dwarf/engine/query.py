@@ -114,7 +114,7 @@ class FlowQuery(AsyncIterator[FlowSummary]):
         limit = self._query.limit
         if limit is not None:
             size = min(size, limit - listed)
-        filters = await self.resolved()
+        filters = await self._resolved()
         replicas = self.replicas()
         parts = await _each(replicas, lambda replica: _read(replica, filters, last, size + 1))
         found = sorted((flow for part in parts for flow in part), key=lambda flow: flow[:3], reverse=True)
@@ -133,7 +133,7 @@ class FlowQuery(AsyncIterator[FlowSummary]):
         replica = self._engine._known(shard)
         return [] if replica is None else [replica]
 
-    async def resolved(self) -> Filters:
+    async def _resolved(self) -> Filters:
         """The filters, with the thread looked up. ThreadNotFound."""
         if self._filters is None:
             self._filters = await self._resolve()

@@ -420,7 +420,7 @@ class Replica:
     def after_task(self, flow: Flow, url: str) -> None:
         """A task has returned."""
         if self.track_reads and self.shared.on_lost_write is not None:
-            lost = flow.lost_writes()
+            lost = flow._lost_writes()
             if lost:
                 self.shared.on_lost_write(url, lost)
 

@@ -276,7 +276,7 @@ class Runner:
         control = control_of(flow)
         if keep is not None and control.park is None and not (isinstance(flow, WatchedFlow) and flow.identity_read):
             step.keep = keep
-        return await self._with_child(step, Returned(control, flow.raw_changes))
+        return await self._with_child(step, Returned(control, flow._raw_changes))
 
     def _flow(self, step: StepRecord, voice: Voice, kind: type[Flow]) -> Flow:
         flow = step.flow

@@ -43,7 +43,7 @@ class ThreadCall:
         self._receiver = flow._on_progress
         self._latest: tuple[float, float | None, str] | None = None
         self.began = self.ended = 0.0  # of the function, by time.perf_counter; 0 before
-        self.carrier = flow.fork_carrier(None if self._receiver is None else self._progress)
+        self.carrier = flow._fork_carrier(None if self._receiver is None else self._progress)
 
     @property
     def abandoned(self) -> bool:

@@ -187,7 +187,7 @@ class Threads(_Counted):
             await call.outcome()
         finally:
             flow._spent = (call.began, call.ended) if call.ended else None
-            flow.adopt(call.carrier)
+            flow._adopt(call.carrier)
 
 
 class _Foreign(_Counted):

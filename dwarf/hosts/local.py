@@ -52,14 +52,10 @@ class LocalHost(BaseHost):
         host = LocalHost(executors={"cpu": 4, "cluster": "dask://scheduler:8786"})
     """
 
-    on_free: Callable[[], None] | None
-    """Called, on the loop that executed a task, when its thread is free again; see also ``listen_free``."""
-
     def __init__(self, *, max_threads: int | None = None, executors: Mapping[str, Given] | None = None) -> None:
         limit = _MAX_THREADS if max_threads is None else max_threads
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise ConfigError(f"max_threads must be an integer from 1, not {max_threads!r}")
-        self.on_free = None
         self._tasks = Tasks()
         self._graphs: dict[str, Graph] = {}
         self._slots = Slots(limit, self._tell)
@@ -317,13 +313,12 @@ class LocalHost(BaseHost):
 
     async def _in_thread(self, binding: Binding, flow: Flow) -> None:
         await self._slots.acquire()
-        freed = partial(self._freed, asyncio.get_running_loop())
-        call = ThreadCall(binding, flow, freed)
+        call = ThreadCall(binding, flow, self._freed)
         try:
             self._calls.add(call)
             self._threads.run(call.run)
         except BaseException:  # no thread can be started
-            freed(call)
+            self._freed(call)
             raise
         try:
             result = await call.outcome()
@@ -333,19 +328,16 @@ class LocalHost(BaseHost):
                 call.ended = perf_counter()
         except BaseException as error:
             if only_parked(error) is not None:
-                flow.adopt(call.carrier)  # what it wrote before it parked is kept
+                flow._adopt(call.carrier)  # what it wrote before it parked is kept
             raise
         finally:
             flow._spent = (call.began, call.ended or perf_counter()) if call.began else None
-        flow.adopt(call.carrier)
+        flow._adopt(call.carrier)
 
-    def _freed(self, loop: asyncio.AbstractEventLoop, call: ThreadCall) -> None:
+    def _freed(self, call: ThreadCall) -> None:
         self._calls.discard(call)
         self._slots.release()
         self._tell()
-        if self.on_free is not None:
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self.on_free)
 
     def _tell(self) -> None:
         """Tell the listeners that a thread may be free."""

@@ -84,7 +84,7 @@ def apply_outcome(flow: Flow, outcome: Mapping[str, JSON]) -> None:
     failed = outcome.get("error")
     if failed is not None:
         raise error_from_json(failed)
-    flow.adopt(returned)
+    flow._adopt(returned)
     if returned._park is not None:
         raise Parked("parked in another process")
 

@@ -69,7 +69,7 @@ class Tasks:
         """
         fresh: dict[str, Function] = {}
         stale: dict[str, Function] = {}
-        for name, url, function in graph.bindings():
+        for name, url, function in graph._bindings():
             if function is None or (urls is not None and url not in urls):
                 continue
             known = self._bindings.get(url)

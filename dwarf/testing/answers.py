@@ -23,7 +23,7 @@ class ScriptedAnswers:
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self._answers = dict(answers)
 
-    def answer_for(self, step: Step) -> Any:
+    def _answer_for(self, step: Step) -> Any:
         """The answer to the prompt of a step. PromptNeedsHuman where the script has none."""
         payload = step.interrupt_payload or {}
         title = payload.get("title")
@@ -46,7 +46,7 @@ class ScriptedAnswers:
                 return outcome
             for step in await flow.interrupts():
                 try:
-                    await flow.resume(self.answer_for(step), step=step)
+                    await flow.resume(self._answer_for(step), step=step)
                 except StateConflict:
                     continue  # somebody else was faster
 

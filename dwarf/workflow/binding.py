@@ -136,7 +136,7 @@ class Binding:
         if unwrap(slot.kind) is timedelta and reducer == Reducer.ADD:
             return timedelta()
         return convert(
-            Reducer(reducer).identity(),
+            Reducer(reducer)._identity(),
             slot.kind,
             f"task {self.url!r}: field {slot.name!r}, to which nobody contributed",
         )

@@ -55,7 +55,7 @@ def error_fields(error: BaseException, *, trace: str = "") -> dict[str, JSON]:
 
 
 def retry_kinds(error: BaseException) -> tuple[tuple[str, ...], ...]:
-    """For each error that was raised, at once or in a group, the names of its class and bases, for ``Retry.covers``.
+    """For each error that was raised, at once or in a group, the names of its class and bases, for ``Retry._covers``.
 
     Empty where one of them is an error that another attempt cannot mend.
     """

@@ -91,7 +91,7 @@ class Flow(MutableMapping[str, JSON]):
 
         ``state`` and ``changes`` are plain tagged JSON that stays shared with the caller: it is neither changed nor
         handed out. Times are milliseconds since 1970 by the database's clock, 0 where unknown; ``claimed_at_ms`` is
-        the time at which this execution began. ``track_reads`` makes ``lost_writes`` work, and reading slower.
+        the time at which this execution began. ``track_reads`` makes ``_lost_writes`` work, and reading slower.
         ``in_fan_out``: other branches run beside this task. ``gathered`` are the reducers of the fields that count as
         empty where no branch has contributed to them. ``executor`` names the one in which the host is to run the task.
         """
@@ -249,7 +249,7 @@ class Flow(MutableMapping[str, JSON]):
         return {name: from_json(raw) for name, raw in self._changes.items()}
 
     @property
-    def raw_changes(self) -> dict[str, JSON]:
+    def _raw_changes(self) -> dict[str, JSON]:
         """The changes as plain tagged JSON, for the engine: the flow's own dict."""
         return self._changes
 
@@ -459,8 +459,8 @@ class Flow(MutableMapping[str, JSON]):
         unclaimed = () if self._book is None else self._book.unclaimed
         return Control(self._goto, self._delay_ms, self._park, problem, unclaimed, self._misfit)
 
-    def fork_carrier(self, on_progress: Progress | None = None) -> Flow:
-        """A detached flow for one execution elsewhere: nothing it does is seen here until ``adopt``."""
+    def _fork_carrier(self, on_progress: Progress | None = None) -> Flow:
+        """A detached flow for one execution elsewhere: nothing it does is seen here until ``_adopt``."""
         kind = type(self)
         fork = kind.__new__(kind)
         for member in _COPIED:
@@ -469,13 +469,13 @@ class Flow(MutableMapping[str, JSON]):
         fork._on_progress = on_progress
         return fork
 
-    def adopt(self, other: Flow) -> None:
+    def _adopt(self, other: Flow) -> None:
         """Take over the writes and the control calls of a detached flow."""
         self._changes = dict(other._changes)
         self._goto, self._delay_ms, self._park = other._goto, other._delay_ms, other._park
         self._book, self._misfit = other._book, other._misfit
 
-    def lost_writes(self) -> list[str]:
+    def _lost_writes(self) -> list[str]:
         """Fields handed out as containers that were changed and not assigned back (needs ``track_reads``)."""
         return [] if self._reads is None else self._reads.lost()
 

@@ -46,9 +46,9 @@ class WatchedFlow(Flow):
         self._told.intersection_update(told)
         return form
 
-    def fork_carrier(self, on_progress: Progress | None = None) -> Flow:
+    def _fork_carrier(self, on_progress: Progress | None = None) -> Flow:
         """A detached flow, which remembers in the same place."""
-        fork = super().fork_carrier(on_progress)
+        fork = super()._fork_carrier(on_progress)
         assert isinstance(fork, WatchedFlow)
         fork._told = self._told
         return fork

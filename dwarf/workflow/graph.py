@@ -232,7 +232,7 @@ class Graph:
         return MappingProxyType(self._reducers or {})
 
     @property
-    def fan_in_marks(self) -> tuple[str, ...]:
+    def _fan_in_marks(self) -> tuple[str, ...]:
         """The names marked as fan-in, nodes or not, in the order of marking."""
         return tuple(self._marks)
 
@@ -241,11 +241,11 @@ class Graph:
         """The functions given as tasks, by URL. They are no part of equality or of the JSON form."""
         return MappingProxyType({slot.url: slot.function for slot in self._slots if slot.function is not None})
 
-    def bindings(self) -> Iterable[tuple[str, str, Task | None]]:
+    def _bindings(self) -> Iterable[tuple[str, str, Task | None]]:
         """Each node's name, URL and function, if it was given one."""
         return ((slot.name, slot.url, slot.function) for slot in self._slots)
 
-    def with_urls(self, urls: Mapping[str, str]) -> Self:
+    def _with_urls(self, urls: Mapping[str, str]) -> Self:
         """A copy in which the nodes named here have these URLs, and no functions."""
         twin = copy(self)
         for slot in twin._slots:
@@ -256,10 +256,6 @@ class Graph:
     def transitions_from(self, name: str) -> tuple[Transition, ...]:
         """The transitions that leave a node, in order; none where it is unknown."""
         return self._index().outgoing.get(name, ())
-
-    def error_handler(self, name: str) -> str:
-        """The handler of a node's errors, or ""."""
-        return next((edge.target for edge in self.transitions_from(name) if edge.on_error), "")
 
     def url_of(self, name: str) -> str:
         """The URL of a node; "END" of END, and "" of an unknown name."""

@@ -43,7 +43,7 @@ class Limit:
         as_text(self.key, "the key of a limit")
         if self.rate is not None:
             as_text(self.rate, "the rate of a limit")
-            count, _ = self.allowance or (0, 0)
+            count, _ = self._allowance or (0, 0)
             if count < 1:
                 raise GraphError(
                     f"{self.rate!r} is not a rate; write a count from 1 and a period, "
@@ -51,7 +51,7 @@ class Limit:
                 )
 
     @property
-    def allowance(self) -> tuple[int, int] | None:
+    def _allowance(self) -> tuple[int, int] | None:
         """The rate as (starts, period in milliseconds), or None where there is none."""
         match = _RATE.fullmatch(self.rate or "")
         return (int(match[1]), _UNITS[match[2]]) if match else None

@@ -76,7 +76,7 @@ class Retry:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    def pause_ms(self, failed: int, chance: float) -> int:
+    def _pause_ms(self, failed: int, chance: float) -> int:
         """How long to wait after so many failed attempts, in milliseconds. ``chance``: from 0 to 1, spreads it."""
         try:
             grown = self.delay * self.factor ** max(failed - 1, 0)
@@ -85,7 +85,7 @@ class Retry:
         seconds = min(grown, self.max_delay) * (1 + self.jitter * (2 * chance - 1))
         return round(seconds * 1000)
 
-    def covers(self, kinds: Iterable[str]) -> bool:
+    def _covers(self, kinds: Iterable[str]) -> bool:
         """Whether an error is one to try again after, by the names of its class and of that one's bases."""
         known = tuple(kinds)
         return any(_is_named(kind, name) for name in self.retry_on for kind in known)
@@ -163,7 +163,7 @@ def read_time_budget(budget: Seconds | None) -> float | None:
 
 
 def kinds_of(error: BaseException) -> tuple[str, ...]:
-    """The names of an error's class and of its bases, as ``Retry.covers`` takes them.
+    """The names of an error's class and of its bases, as ``Retry._covers`` takes them.
 
     An error that stands for one of another process has the names of that one, too.
     """

@@ -55,11 +55,11 @@ class Reducer(StrEnum):
         return accumulator.value()
 
     @property
-    def has_identity(self) -> bool:
+    def _has_identity(self) -> bool:
         """Whether there is a value that stands for no contribution at all."""
         return self in _IDENTITIES
 
-    def identity(self) -> JSON:
+    def _identity(self) -> JSON:
         """The result of a fold of nothing, a value of the caller's own. KeyError for REPLACE, MIN and MAX."""
         return copy(_IDENTITIES[self])
 

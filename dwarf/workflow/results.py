@@ -127,7 +127,7 @@ class Step:
         return self.sub_flows[-1].steps if self.sub_flows else ()
 
     @property
-    def has_started(self) -> bool:
+    def _has_started(self) -> bool:
         """Whether the step's task has been run at least once, as far as its status tells."""
         return self.status is not Status.PENDING
 

@@ -74,7 +74,7 @@ def _nodes(graph: Graph) -> Iterator[str]:
 def _tasks(graph: Graph) -> Iterator[str]:
     """Different functions under one URL: only one of them could ever run."""
     bound: dict[str, tuple[str, Task]] = {}
-    for name, url, function in graph.bindings():
+    for name, url, function in graph._bindings():
         if function is None:
             continue
         first, known = bound.setdefault(url, (name, function))
@@ -94,7 +94,7 @@ def _entry(graph: Graph) -> Iterator[str]:
 
 def _marks(graph: Graph) -> Iterator[str]:
     known = {node.name for node in graph.nodes}
-    for name in graph.fan_in_marks:
+    for name in graph._fan_in_marks:
         if name == END:
             yield "set_fan_in cannot mark END; mark the node before it"
         elif name not in known:

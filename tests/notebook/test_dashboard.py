@@ -161,16 +161,16 @@ def test_it_looks_only_while_somebody_sees_it(lab: Lab, monkeypatch: pytest.Monk
     watching = lab._services.submit(board._watch())
     board._cell_runs = False
     send(board, type="seen", view="a", on=True)
-    count = board.looks_taken
-    until(lambda: board.looks_taken > count + 3)
+    count = board._looks_taken
+    until(lambda: board._looks_taken > count + 3)
     send(board, type="seen", view="a", on=False)
     assert not board.seen
     lab.call(_turns())
-    count = board.looks_taken
+    count = board._looks_taken
     lab.call(_turns())
-    assert board.looks_taken <= count + 1
+    assert board._looks_taken <= count + 1
     send(board, type="seen", view="b", on=True)
-    until(lambda: board.looks_taken > count + 3)
+    until(lambda: board._looks_taken > count + 3)
     board._views["b"] -= 60  # no sign for a minute: the page has gone
     assert not board.seen
     board._cell_runs = True  # or cannot say so, since the kernel is busy

@@ -244,7 +244,7 @@ def test_a_prompt_tells_what_it_asks() -> None:
     assert (prompt.title, prompt.node, prompt.key, prompt.flow_key) == ("Pay?", "Ask", "1-7-secret", "1-1-x")
     assert prompt.schema == {"type": "boolean"}
     assert prompt.waiting_since == at(3)
-    assert [(fact["name"], fact["text"]) for fact in prompt.facts()] == [("", "It is due."), ("amount", "3")]
+    assert [(fact["name"], fact["text"]) for fact in prompt._facts()] == [("", "It is due."), ("amount", "3")]
     assert waiting({}).title == "Ask"
     assert waiting({"schema": {"title": "An address"}}).title == "An address"
 

@@ -154,7 +154,7 @@ def test_a_question_shows_figures_frames_and_differences(lab: Lab) -> None:
 
     run = lab.start(lab.graph("asks").add_node("Ask", ask).add_transition("Ask", END), show=False)
     (prompt,) = _prompts(run)
-    facts = {fact["name"]: fact for fact in prompt.facts()}
+    facts = {fact["name"]: fact for fact in prompt._facts()}
     assert list(facts) == ["", "figure", "page", "text"]
     assert "<strong>Look</strong>" in facts[""]["html"]
     assert facts["figure"]["view"]["src"].startswith("data:image/png")
@@ -165,7 +165,7 @@ def test_a_question_shows_figures_frames_and_differences(lab: Lab) -> None:
     assert (field["kind"], field["rows"], field["adds"]) == ("table", [["Ada", 36]], False)
     assert [column["editable"] for column in field["columns"]] == [False, True]
     assert "<script" not in prompt._repr_mimebundle_()["text/html"]
-    json.dumps([prompt.facts(), prompt.form()])
+    json.dumps([prompt._facts(), prompt.form()])
     run.answer([{"name": "Ada", "age": 37}])
     assert run.wait(60).status == "completed"
 

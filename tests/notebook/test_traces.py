@@ -153,7 +153,7 @@ def test_the_metrics_of_a_lab_are_a_small_table(make_lab: Callable[..., Lab]) ->
     frame = table.frame
     assert frame["metric"].str.startswith("dwarf_").all()
     assert {"dwarf_state_write_bytes", "dwarf_lease_remaining_seconds"} <= set(frame["metric"])
-    assert "steps executed" in table.to_html()
+    assert "steps executed" in table._to_html()
     assert "steps_executed" in repr(table)
     lab.close()
     assert {"dwarf_flows_started", "dwarf_task_duration_seconds"} <= set(table.frame["metric"])  # gauges end
@@ -180,7 +180,7 @@ def test_rates_are_those_of_the_last_seconds(lab: Lab, monkeypatch: pytest.Monke
     clock[0] += 60
     records.pop()
     assert table.lines() == [("flows_started", "<b>", "60", "")]
-    assert "<b>" not in table.to_html()
+    assert "<b>" not in table._to_html()
 
 
 def test_very_many_series_are_bounded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,7 +192,7 @@ class _Module:
             return
         graph.validate()
         bound = Graph.from_json(graph.to_json())
-        own = {name: function for name, _, function in graph.bindings() if function is not None}
+        own = {name: function for name, _, function in graph._bindings() if function is not None}
         for node in graph.nodes:
             try:
                 url = self._resolve(node.url)

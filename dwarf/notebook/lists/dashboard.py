@@ -163,7 +163,7 @@ class Dashboard(ListView):
 
     async def _ask_fork(self, flow: FlowSummary, handle: FlowHandle) -> None:
         steps = sorted(await handle.history(), key=lambda step: step.id)
-        self._fork_steps = [step for step in steps if step.has_started][-MOST_STEPS:]
+        self._fork_steps = [step for step in steps if step._has_started][-MOST_STEPS:]
         labels = [_step_label(step) for step in self._fork_steps]
         failed = [place for place, step in enumerate(self._fork_steps) if step.status is Status.FAILED]
         self._fork = {"row": _row_id(flow), "name": _name(flow), "steps": labels, "chosen": (failed or [0])[0]}
@@ -212,7 +212,7 @@ class Dashboard(ListView):
             "more": bool(self._next),
             "workflows": sorted(self._names),
             "notice": self._notice,
-            "fault": self._wrong or self.fault,
+            "fault": self._wrong or self._fault,
             "empty": self._empty,
             "fork": self._fork,
             "opened": _public(self._opened.key) if self._opened is not None else "",
@@ -233,10 +233,10 @@ class Dashboard(ListView):
         heads = "".join(f"<th {left}>{name}</th>" for name in ("status", "workflow", "node", "created", "took", ""))
         rows = "".join(f"<tr>{_cells(flow, left)}</tr>" for flow in self._flows)
         table = f"<table><tr>{heads}</tr>{rows}</table>" if rows else f"<div>{self._empty}</div>"
-        return f"<div><b>{html.escape(self.fault or self._title())}</b>{table}</div>"
+        return f"<div><b>{html.escape(self._fault or self._title())}</b>{table}</div>"
 
     def _text(self) -> str:
-        lines = [self.fault or self._title()]
+        lines = [self._fault or self._title()]
         for flow in self._flows:
             told = flow.error or flow.cancel_reason
             words = [look_of(str(flow.status)).word, _name(flow), flow.node, _took(flow), brief(told, 60)]

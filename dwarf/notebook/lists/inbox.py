@@ -144,7 +144,7 @@ class Inbox(ListView):
         for flow in self._flows.values():
             for prompt in flow.prompts:
                 known = self._entries.get(prompt.key)
-                if known is None or known.card.closed or not known.card.prompt.same_question(prompt):
+                if known is None or known.card.closed or not known.card.prompt._same_question(prompt):
                     known = _Entry(Card(prompt, 0), flow.summary, next(self._numbers))
                 entries[prompt.key] = known
         gone = [entry for entry in self._entries.values() if entry not in entries.values()]
@@ -171,7 +171,7 @@ class Inbox(ListView):
                 entry.name,
                 *entry.tags.values(),
                 prompt.node,
-                *(f"{fact['name']} {text_of(fact)}" for fact in prompt.facts()),
+                *(f"{fact['name']} {text_of(fact)}" for fact in prompt._facts()),
             ]
             return self._workflow in ("", entry.workflow) and text in "\n".join(words).casefold()
 
@@ -223,7 +223,7 @@ class Inbox(ListView):
         return {
             "title": self._title(),
             "empty": self._empty(len(fitting)),
-            "fault": self.fault,
+            "fault": self._fault,
             "workflows": sorted({flow.summary.workflow_name for flow in self._flows.values()}),
             "cards": [_describe(entry) for entry in [*closed, *fitting]],
         }
@@ -234,12 +234,12 @@ class Inbox(ListView):
             f"<td>{entry.card.prompt.waiting_since:%Y-%m-%d %H:%M} UTC</td></tr>"
             for entry in self._matching()[:MOST_CARDS]
         )
-        title = html.escape(self._title() or self.fault or _EMPTY)
+        title = html.escape(self._title() or self._fault or _EMPTY)
         table = f"<table><tr><th>prompt</th><th>flow</th><th>waits since</th></tr>{rows}</table>" if rows else ""
         return f"<div><b>{title}</b>{table}</div>"
 
     def _text(self) -> str:
-        lines = [self._title() or self.fault or _EMPTY]
+        lines = [self._title() or self._fault or _EMPTY]
         now = time.time()
         for entry in self._matching()[:MOST_CARDS]:
             since = seconds_text(now - entry.card.prompt.waiting_since.timestamp())

@@ -94,9 +94,9 @@ class ListView:
 
     def __init__(self, lab: LabServices) -> None:
         self._lab = lab
-        self.fault = ""
+        self._fault = ""
         self.closed = False
-        self.looks_taken = 0  # how often the database has been looked at
+        self._looks_taken = 0  # how often the database has been looked at
         self._widget: Any = None
         self._place: Place | None = None
         self._leave_cells: Callable[[], None] = lambda: None
@@ -209,7 +209,7 @@ class ListView:
             try:
                 self._lab.call(self._refresh())
             except EngineClosed:
-                self.fault = "the lab is closed"
+                self._fault = "the lab is closed"
 
     # ------------------------------------------------------------ staying up to date
 
@@ -233,14 +233,14 @@ class ListView:
         """Look, and keep what went wrong to be shown. ``eased``: what is costly may be left for a later look."""
         try:
             await self._look(eased=eased)
-            self.fault = ""
+            self._fault = ""
         except EngineClosed:
-            self.fault = "the lab is closed"
+            self._fault = "the lab is closed"
             self.closed = True
         except Exception as fault:  # noqa: BLE001  shown; the next look may succeed
             _log.debug("a list could not be brought up to date", exc_info=True)
-            self.fault = f"{type(fault).__name__}: {fault}"
-        self.looks_taken += 1
+            self._fault = f"{type(fault).__name__}: {fault}"
+        self._looks_taken += 1
 
     def _push(self, *, always: bool = False) -> None:
         """Send what is to be painted, where it differs from what was sent; with the time, for the clocks."""

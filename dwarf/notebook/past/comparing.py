@@ -101,7 +101,7 @@ class RunDiff:
         self._mask = Mask((*left.answers, *right.answers))
 
     @cached_property
-    def pairs(self) -> list[tuple[Place, Step | None, Step | None]]:
+    def _pairs(self) -> list[tuple[Place, Step | None, Step | None]]:
         """The steps of either run, in the order of the runs; None where one has no such step."""
         steps_left, steps_right = self.left.steps, self.right.steps
         order = {place: (step.depth, number) for number, (place, step) in enumerate(steps_left.items())}
@@ -115,7 +115,7 @@ class RunDiff:
     def frame(self) -> pd.DataFrame:
         """One row for each step of either run; ``same`` is missing where states were not compared."""
         rows = []
-        for place, left, right in self.pairs:
+        for place, left, right in self._pairs:
             row: dict[str, Any] = {"within": place[0], "node": place[1], "occurrence": place[2]}
             row["side"] = "both" if left and right else "left" if left else "right"
             for side, step in (("left", left), ("right", right)):
@@ -157,7 +157,7 @@ class RunDiff:
     @cached_property
     def written(self) -> list[tuple[Place, list[Change]]]:
         """The pairs of steps that have written different things."""
-        found = ((place, self._written(left, right)) for place, left, right in self.pairs)
+        found = ((place, self._written(left, right)) for place, left, right in self._pairs)
         return [(place, changes) for place, changes in found if changes]
 
     def _written(self, left: Step | None, right: Step | None) -> list[Change] | None:
@@ -183,7 +183,7 @@ class RunDiff:
         """Whether the runs ended alike: with the same status and the same state."""
         return self.left.outcome.status is self.right.outcome.status and not self.outcomes
 
-    def differing(self, pair: tuple[Place, Step | None, Step | None]) -> bool:
+    def _differing(self, pair: tuple[Place, Step | None, Step | None]) -> bool:
         """Whether a pair of steps is worth a look: one is missing, ended differently, or wrote something else."""
         _, left, right = pair
         if left is None or right is None:
@@ -205,8 +205,8 @@ class RunDiff:
             "final state: the same" if not self.outcomes else "final state:",
             *(f"  {line(change)}" for change in self.outcomes[:30]),
         ]
-        differing = [pair for pair in self.pairs if self.differing(pair)]
-        lines += ["", f"steps that differ: {len(differing):,} of {len(self.pairs):,}"]
+        differing = [pair for pair in self._pairs if self._differing(pair)]
+        lines += ["", f"steps that differ: {len(differing):,} of {len(self._pairs):,}"]
         for place, one, other in differing[:30]:
             words = [str(step.status) if step else "missing" for step in (one, other)]
             lines.append(f"  {place_text(place)}: {words[0] if words[0] == words[1] else ' -> '.join(words)}")

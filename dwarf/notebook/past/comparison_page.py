@@ -70,9 +70,9 @@ def _changes(changes: Sequence[Change]) -> Iterator[str]:
 
 
 def _steps(diff: RunDiff) -> Iterator[str]:
-    differing = [pair for pair in diff.pairs if diff.differing(pair)]
-    alike = [pair for pair in diff.pairs if not diff.differing(pair)]
-    head = f"{plural(len(differing), 'step')} of {len(diff.pairs):,} differ" if differing else "all steps are alike"
+    differing = [pair for pair in diff._pairs if diff._differing(pair)]
+    alike = [pair for pair in diff._pairs if not diff._differing(pair)]
+    head = f"{plural(len(differing), 'step')} of {len(diff._pairs):,} differ" if differing else "all steps are alike"
     yield f"<p style='margin:10px 0 2px'><b>Steps</b>: {escape(head)}</p>"
     written = dict(diff.written)
     if differing:

@@ -65,8 +65,8 @@ class MetricsTable:
         self._lab = lab
         self._recording = recording
         self._seen: list[tuple[float, dict[Key, float]]] = []  # moments and the counters then
-        self.display_id = uuid4().hex
-        self.refreshes = 0
+        self._display_id = uuid4().hex
+        self._refreshes = 0
         self._one_shard = True
 
     @property
@@ -108,7 +108,7 @@ class MetricsTable:
 
     # ------------------------------------------------------------ showing
 
-    def stop(self) -> None:
+    def _stop(self) -> None:
         """Refresh it no more."""
         if self._recording.shown is self:
             self._recording.shown = None
@@ -123,7 +123,7 @@ class MetricsTable:
         last = ""
         while self._recording.shown is self:
             await asyncio.sleep(EVERY_S)
-            shown = self.to_html()
+            shown = self._to_html()
             if shown != last and self._recording.shown is self:
                 last = shown
                 try:
@@ -133,10 +133,10 @@ class MetricsTable:
                     return
 
     def _publish(self, *, update: bool) -> None:
-        self.refreshes += update
-        publish({"text/html": self.to_html(), "text/plain": str(self)}, self.display_id, update=update)
+        self._refreshes += update
+        publish({"text/html": self._to_html(), "text/plain": str(self)}, self._display_id, update=update)
 
-    def to_html(self) -> str:
+    def _to_html(self) -> str:
         """The table as HTML."""
         lines = self.lines()
         if not lines:

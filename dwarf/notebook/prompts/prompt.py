@@ -22,7 +22,10 @@ __all__ = ["Prompt", "title_of"]
 
 
 class Prompt:
-    """A question that a running flow has put. ``key`` is that of the waiting step."""
+    """A question that a running flow has put. ``key`` is that of the waiting step.
+
+    ``waiting_since`` is when it was put, and ``deadline`` when it times out, None where it does not.
+    """
 
     key: str
     title: str
@@ -43,7 +46,7 @@ class Prompt:
         self.waiting_since = step.updated_at
         self.deadline = step.interrupt_deadline
         self._send = send
-        self._facts: list[dict[str, Any]] | None = None
+        self._known_facts: list[dict[str, Any]] | None = None
 
     def answer(self, value: Any = ...) -> None:
         """Answer it; returns when the answer is stored. InvalidRequest, and nothing changes, where it does not fit.
@@ -69,13 +72,13 @@ class Prompt:
         """The description of the form that asks this."""
         return form_of(self.payload, self.schema)
 
-    def facts(self) -> list[dict[str, Any]]:
+    def _facts(self) -> list[dict[str, Any]]:
         """What the payload tells the reader besides, whole; its description comes first, nameless."""
-        if self._facts is None:
-            self._facts = facts_of(self.payload)
-        return self._facts
+        if self._known_facts is None:
+            self._known_facts = facts_of(self.payload)
+        return self._known_facts
 
-    def same_question(self, other: Prompt) -> bool:
+    def _same_question(self, other: Prompt) -> bool:
         """Whether the other prompt is this one, read again."""
         if self.key != other.key:
             return False
@@ -90,7 +93,7 @@ class Prompt:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         lines = "".join(
             f"<dt>{html.escape(fact['name'])}</dt><dd style='white-space: pre-wrap'>{html.escape(text_of(fact))}</dd>"
-            for fact in self.facts()
+            for fact in self._facts()
         )
         shown = (
             f"<p><b>{html.escape(self.title)}</b> ({html.escape(self.node)} waits for an answer)</p><dl>{lines}</dl>"

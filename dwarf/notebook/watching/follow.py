@@ -204,7 +204,7 @@ class Following:
             fresh = [
                 Card(prompt, len(self.cards) + index)
                 for index, prompt in enumerate(found)
-                if prompt.key not in known or not known[prompt.key].prompt.same_question(prompt)
+                if prompt.key not in known or not known[prompt.key].prompt._same_question(prompt)
             ]
             stale = {card.prompt.key for card in fresh}
             still = frozenset(prompt.key for prompt in found) - stale

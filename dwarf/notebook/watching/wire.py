@@ -55,7 +55,7 @@ def describe_card(card: Card) -> dict[str, Any]:
         "id": card.id,
         "title": prompt.title,
         "node": "" if prompt.node == prompt.title else prompt.node,
-        "facts": prompt.facts(),
+        "facts": prompt._facts(),
         "form": prompt.form(),
         "deadline": prompt.deadline.timestamp() if prompt.deadline else 0,
         "error": card.error,

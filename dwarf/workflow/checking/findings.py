@@ -113,7 +113,7 @@ def _gathered(wiring: Wiring) -> dict[str, set[str]]:
     return {
         field: behind
         for field, reducer in reducers.items()
-        if reducer in set(map(str, Reducer)) and Reducer(reducer).has_identity
+        if reducer in set(map(str, Reducer)) and Reducer(reducer)._has_identity
     }
 
 

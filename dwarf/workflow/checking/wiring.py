@@ -75,7 +75,7 @@ class Wiring:
         self.graph = graph
         self.initial = initial
         self.functions = functions or {}
-        own = {name: function for name, _, function in graph.bindings()}
+        own = {name: function for name, _, function in graph._bindings()}
         self.facts: dict[str, Facts] = {
             node.name: facts_of(own.get(node.name) or self.functions.get(node.url), _graph_facts)
             for node in graph.nodes
@@ -252,7 +252,7 @@ def _graph_facts(workflow: Any) -> Facts | None:
     if not isinstance(workflow, Graph):
         return None
     found = Facts()
-    for _, _, function in workflow.bindings():
+    for _, _, function in workflow._bindings():
         facts = facts_of(function)
         found.all_writes = found.all_writes and facts.all_writes
         for name, write in facts.writes.items():

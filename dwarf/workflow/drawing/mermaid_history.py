@@ -226,7 +226,7 @@ def _times(steps: Sequence[Step]) -> Iterator[tuple[datetime, datetime]]:
 
 def _wait(source: Step, target: Step) -> str:
     """How long the target waited after its predecessor, as a label; "" where that is not known."""
-    if target.started_at is None or not target.has_started or source.updated_at == NO_TIME:
+    if target.started_at is None or not target._has_started or source.updated_at == NO_TIME:
         return ""
     return duration_text(target.started_at - source.updated_at)
 

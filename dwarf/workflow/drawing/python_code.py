@@ -84,7 +84,7 @@ def _function_names(graph: Graph) -> dict[str, Any]:
     """By node: the function whose name stands for its task, where no other one has the name."""
     found: dict[str, Any] = {}
     owners: dict[str, Any] = {}
-    for name, _, function in graph.bindings():
+    for name, _, function in graph._bindings():
         own = getattr(function, "__name__", None) if inspect.isfunction(function) else None
         if own is not None and own.isidentifier() and owners.setdefault(own, function) is function:
             found[name] = function
@@ -211,7 +211,7 @@ def _switch(edges: list[Transition]) -> tuple[_Call, int]:
 
 def _rest(graph: Graph) -> Iterator[_Call]:
     known = {node.name for node in graph.nodes}
-    for name in graph.fan_in_marks:
+    for name in graph._fan_in_marks:
         if name not in known:
             yield _Call("set_fan_in", [name])
     if graph.nodes and graph.entry != graph.nodes[0].name:

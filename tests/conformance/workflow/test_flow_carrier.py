@@ -128,7 +128,7 @@ def test_w40_values_are_carried_exactly() -> None:
     assert Flow.from_json(json.dumps(flow.to_json())).to_json()["state"] == state
     assert flow.get_as("id", int) == 1234567890123456789
     flow["copy"] = flow["a"]
-    assert flow.raw_changes == {"copy": state["a"]}
+    assert flow._raw_changes == {"copy": state["a"]}
 
 
 # ---------------------------------------------------------------- 41: whole objects

@@ -438,4 +438,4 @@ async def test_a_receiver_that_fails_does_not_fail_a_task_in_a_thread() -> None:
         raise RuntimeError("the view is gone")
 
     flow = await run(lambda flow: flow.progress(1), Flow(on_progress=receive))
-    assert flow.raw_changes == {}
+    assert flow._raw_changes == {}

@@ -72,28 +72,25 @@ async def test_a_host_admits_what_it_has_threads_for() -> None:
     assert host.admits("gate")
 
 
-async def test_on_free_and_listeners_are_called_on_their_loop() -> None:
+async def test_listeners_are_called_on_their_loop() -> None:
     host = LocalHost(max_threads=1)
     host.add_task("t", lambda: None)
-    calls: list[tuple[str, bool]] = []
+    calls: list[bool] = []
     done = asyncio.Event()
 
-    def called(who: str) -> None:
-        calls.append((who, threading.current_thread() is threading.main_thread()))
-        if len(calls) == 2:
-            done.set()
+    def called() -> None:
+        calls.append(threading.current_thread() is threading.main_thread())
+        done.set()
 
-    host.on_free = lambda: called("on_free")
-    stop = host.listen_free(lambda: called("listener"))
+    stop = host.listen_free(called)
     await host.execute_task("t", Flow())
     await done.wait()
-    assert sorted(calls) == [("listener", True), ("on_free", True)]
+    assert calls == [True]
     stop()
     stop()
-    host.on_free = None
     await host.execute_task("t", Flow())
     await asyncio.sleep(0)
-    assert len(calls) == 2
+    assert calls == [True]
 
 
 async def test_more_calls_than_threads_wait_their_turn() -> None:

@@ -123,7 +123,7 @@ def test_every_read_is_the_readers_own_copy() -> None:
     first.append(3)
     assert flow["items"] == [1, 2]
     assert flow.get("items") is not flow.get("items")
-    assert flow.raw_changes == {}
+    assert flow._raw_changes == {}
 
 
 def test_later_mutation_of_what_was_assigned_has_no_effect() -> None:
@@ -140,7 +140,7 @@ def test_a_value_that_cannot_be_kept_is_refused_at_once(value: object) -> None:
     with pytest.raises(StateError, match="total"):
         flow["total"] = value
     assert "total" not in flow
-    assert flow.raw_changes == {}
+    assert flow._raw_changes == {}
 
 
 def test_the_message_names_the_path() -> None:
@@ -157,7 +157,7 @@ def test_names_must_be_text(name: Any) -> None:
         del flow[name]
     with pytest.raises(StateError, match="field name"):
         flow.update({name: 1})
-    assert flow.raw_changes == {}
+    assert flow._raw_changes == {}
 
 
 @pytest.mark.parametrize("name", ["a.b", "$dwarf", "\N{SNOWMAN}", "with space", "\x00", "onErr"])
@@ -172,9 +172,9 @@ def test_a_name_of_a_str_subclass_is_kept_as_plain_text() -> None:
     flow = Flow()
     flow[Name.TOTAL] = 3
     assert flow["total"] == 3
-    assert [type(name) for name in flow.raw_changes] == [str]
+    assert [type(name) for name in flow._raw_changes] == [str]
     flow.update({Name.TOTAL: 4})
-    assert flow.raw_changes == {"total": 4}
+    assert flow._raw_changes == {"total": 4}
 
 
 def test_typed_values_come_back_equal() -> None:
@@ -184,7 +184,7 @@ def test_typed_values_come_back_equal() -> None:
     flow["pair"] = (1, 2)
     assert flow["when"] == moment
     assert flow["pair"] == (1, 2)
-    assert flow.raw_changes["when"] == {"$dwarf": "datetime", "v": "2024-05-01T12:00:00+00:00"}
+    assert flow._raw_changes["when"] == {"$dwarf": "datetime", "v": "2024-05-01T12:00:00+00:00"}
     assert flow.changes["when"] == moment
 
 
@@ -220,7 +220,7 @@ def test_update_writes_all_or_nothing() -> None:
     flow = Flow()
     with pytest.raises(StateError, match="bad"):
         flow.update({"good": 1, "bad": object()})
-    assert flow.raw_changes == {}
+    assert flow._raw_changes == {}
 
 
 def test_update_takes_any_field_name_as_a_keyword() -> None:
@@ -297,7 +297,7 @@ def test_lost_writes_are_found() -> None:
     flow.get("order")["lines"].append(1)
     assert flow["same"] == [1]
     assert flow["n"] == 1
-    assert flow.lost_writes() == ["items", "order"]
+    assert flow._lost_writes() == ["items", "order"]
 
 
 def test_what_is_assigned_back_is_not_lost() -> None:
@@ -310,7 +310,7 @@ def test_what_is_assigned_back_is_not_lost() -> None:
     flow.update(more=sorted(more))
     flow["gone"].append(1)
     del flow["gone"]
-    assert flow.lost_writes() == []
+    assert flow._lost_writes() == []
 
 
 def test_a_change_after_the_assignment_is_lost() -> None:
@@ -318,25 +318,25 @@ def test_a_change_after_the_assignment_is_lost() -> None:
     items = flow["items"]
     flow["items"] = items
     items.append(2)
-    assert flow.lost_writes() == ["items"]
+    assert flow._lost_writes() == ["items"]
 
 
 def test_a_copy_made_unkeepable_is_lost() -> None:
     flow = Flow({"a": {}}, track_reads=True)
     flow["a"]["x"] = object()
-    assert flow.lost_writes() == ["a"]
+    assert flow._lost_writes() == ["a"]
 
 
 def test_typed_reads_are_tracked_too() -> None:
     flow = Flow({"items": [1]}, track_reads=True)
     flow.get_as("items", list[int]).append(2)
-    assert flow.lost_writes() == ["items"]
+    assert flow._lost_writes() == ["items"]
 
 
 def test_nothing_is_tracked_without_being_asked() -> None:
     flow = Flow({"items": [1]})
     flow["items"].append(2)
-    assert flow.lost_writes() == []
+    assert flow._lost_writes() == []
 
 
 # ---------------------------------------------------------------- detached carriers
@@ -345,13 +345,13 @@ def test_nothing_is_tracked_without_being_asked() -> None:
 def test_a_fork_is_seen_only_after_adoption() -> None:
     state = {"a": 1}
     flow = Flow(state, {"b": 2}, key="k", node="N", attempt=1)
-    fork = flow.fork_carrier()
+    fork = flow._fork_carrier()
     fork["c"] = 3
     fork.goto("X")
     fork.delay(2)
     assert (fork.key, fork.node, fork.attempt, dict(fork)) == ("k", "N", 1, {"a": 1, "b": 2, "c": 3})
     assert flow.changes == {"b": 2}
-    flow.adopt(fork)
+    flow._adopt(fork)
     assert flow.changes == {"b": 2, "c": 3}
     assert (flow._control().goto, flow._control().delay_ms) == ("X", 2000)
     fork["late"] = 1

@@ -305,7 +305,7 @@ def test_saving_what_was_loaded_writes_nothing() -> None:
         {"item": "pen", "count": 2, "colour": "blue", "due": "2024-01-02", "place": {"x": 1, "y": 0}, "tags": []}
     )
     flow.save(flow.load(Order))
-    assert flow.raw_changes == {}
+    assert flow._raw_changes == {}
 
 
 def test_only_the_fields_that_differ_are_written() -> None:
@@ -331,16 +331,16 @@ def test_absent_fields_are_written_and_absent_none_is_not() -> None:
 def test_saving_compares_as_json() -> None:
     flow = Flow({"a": 5, "b": True, "c": [1, {"x": 1}], "d": {"x": 1, "y": 2}, "e": 1})
     flow.save({"a": 5.0, "b": True, "c": [1.0, {"x": 1}], "d": {"y": 2, "x": 1}, "e": True, "none": None})
-    assert flow.raw_changes == {"e": True}
+    assert flow._raw_changes == {"e": True}
     flow.save({"b": 1, "c": [1, {"x": 2}], "d": {"x": 1}})
-    assert flow.raw_changes == {"e": True, "b": 1, "c": [1, {"x": 2}], "d": {"x": 1}}
+    assert flow._raw_changes == {"e": True, "b": 1, "c": [1, {"x": 2}], "d": {"x": 1}}
 
 
 def test_saving_a_model() -> None:
     flow = Flow({"n": 3, "otherName": "o", "tags": ["a"]})
     model = flow.load(Model)
     flow.save(model)
-    assert flow.raw_changes == {}
+    assert flow._raw_changes == {}
     model.other = "p"
     model.tags.append("b")
     flow.save(model)
@@ -357,7 +357,7 @@ def test_saving_what_cannot_be_kept_writes_nothing() -> None:
     flow = Flow()
     with pytest.raises(StateError, match="bad"):
         flow.save({"good": 1, "bad": object()})
-    assert flow.raw_changes == {}
+    assert flow._raw_changes == {}
 
 
 @pytest.mark.parametrize(

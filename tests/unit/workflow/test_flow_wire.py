@@ -105,7 +105,7 @@ def test_a_flow_can_be_run_elsewhere() -> None:
     remote["answer"] = remote.interrupt("Q")
     with pytest.raises(Parked):
         remote.subgraph("child")
-    flow.adopt(over_the_wire(remote))
+    flow._adopt(over_the_wire(remote))
     assert flow.changes == {"answer": "yes"}
     assert control_of(flow).park == Subgraph("child")
 

@@ -77,7 +77,7 @@ def test_the_json_form_round_trips(graph: Graph) -> None:
     assert Graph.from_json(dumps(again.to_json())) == again
     if all(node.url for node in graph.nodes):  # an empty URL reads as the node's name
         assert json.dumps(again.to_json()) == json.dumps(data)
-        if set(graph.fan_in_marks) <= {node.name for node in graph.nodes}:
+        if set(graph._fan_in_marks) <= {node.name for node in graph.nodes}:
             assert again == graph
 
 

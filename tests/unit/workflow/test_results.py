@@ -75,7 +75,7 @@ def test_only_steps_that_stopped_have_a_duration(status: Status) -> None:
 
 
 def test_a_step_has_started_unless_it_is_pending() -> None:
-    assert [status for status in Status if not Step(status=status).has_started] == [Status.PENDING]
+    assert [status for status in Status if not Step(status=status)._has_started] == [Status.PENDING]
 
 
 def test_the_last_child_stands_for_all() -> None:

@@ -339,4 +339,4 @@ def test_a_result_that_cannot_be_kept() -> None:
 def test_the_flow_itself_as_the_result() -> None:
     flow = Flow({"n": 1})
     Binding(lambda flow: flow, "u").store_result(flow, flow)
-    assert flow.raw_changes == {}
+    assert flow._raw_changes == {}
