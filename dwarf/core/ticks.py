@@ -12,7 +12,7 @@ from dwarf.workflow.suggest import did_you_mean
 
 LATE_MS = 60_000  # a tick that is older has been missed
 MOST_AT_ONCE = 100
-SHORTEST_MS = 1000
+SHORTEST_MS = 100
 MOST_BETWEEN = 10_000
 _TOO_MANY = f"there are more than {MOST_BETWEEN:,} ticks between start and end: ask for less at a time"
 
@@ -53,7 +53,7 @@ def read_rhythm(cron: str, every: Seconds | None, timezone: str) -> Rhythm:
     if every is not None:
         every_ms = to_ms(every, "every")
         if every_ms < SHORTEST_MS:
-            raise InvalidRequest("every is at least a second")
+            raise InvalidRequest("every is at least a tenth of a second")
         return Rhythm("", every_ms, timezone)
     rhythm = Rhythm(_expression(cron), 0, timezone)
     next_tick(rhythm, 0)

@@ -85,7 +85,10 @@ class Timing:
         for name in ("lease", "lease_margin", "recovery", "sweep", "reap"):
             if _milliseconds(getattr(self, name), name) < 1:
                 raise ConfigError(f"{name} must be positive")
-        object.__setattr__(self, "retry_ladder", tuple(self.retry_ladder))
+        try:
+            object.__setattr__(self, "retry_ladder", tuple(self.retry_ladder))
+        except TypeError:
+            raise ConfigError(f"retry_ladder is a sequence of pauses, not {self.retry_ladder!r}") from None
         for pause in self.retry_ladder:
             _milliseconds(pause, "retry_ladder")
 

@@ -300,7 +300,7 @@ class Replica:
         entry = flow.entry
         if self.draining or self.dispatcher.backlogged or entry.limit_name or entry.not_before or entry.labels:
             return
-        if flow.deadline_at:  # it may have passed, by the database's clock: then nothing of the flow is to run
+        if flow.deadline_at or flow.deadline_ms:  # it may have passed, and the dispatcher is to learn of the moment
             return
         if flow.record.priority > self.shared.bands.ceiling(self.shard) or not self.slots.take():
             return

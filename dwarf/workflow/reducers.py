@@ -48,8 +48,14 @@ class Reducer(StrEnum):
     def reduce(self, base: JSON, incoming: JSON) -> JSON:
         """One step of the fold: a new value, both arguments unchanged. A base of None counts as absent.
 
-        ReducerError when either side is of the wrong type; None as the incoming value is one, except for REPLACE.
+        Values may be anything that a state keeps. ReducerError when either side is of the wrong type; None as the
+        incoming value is one, except for REPLACE. StateError for what no state can keep.
         """
+        if not (_is_json(base) and _is_json(incoming)):
+            from dwarf.workflow.values import from_json, to_json  # they need this module's neighbours
+
+            kept = self.reduce(to_json(base, field="base"), to_json(incoming, field="incoming"))
+            return from_json(kept)
         accumulator = self.start(base)
         accumulator.take(incoming)
         return accumulator.value()
@@ -66,6 +72,23 @@ class Reducer(StrEnum):
     def start(self, base: JSON) -> Accumulator:
         """Begin a fold of many members on this base (None: absent). ReducerError when the base is of the wrong type."""
         return _STARTS[self](self, base)
+
+
+def _is_json(value: object) -> bool:
+    """Whether a value is in the form in which it is stored."""
+    stack: list[object] = [value]
+    while stack:
+        item = stack.pop()
+        if type(item) is dict:
+            stack.extend(item.values())
+        elif type(item) is list:
+            stack.extend(item)
+        elif type(item) not in _SCALARS:
+            return False
+    return True
+
+
+_SCALARS: Final = frozenset({type(None), bool, int, float, str})
 
 
 def kind_of(value: JSON) -> str:

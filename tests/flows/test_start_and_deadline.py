@@ -100,6 +100,23 @@ async def test_deadlines_pass_while_the_engine_is_busy(running: Running, host: L
             await flow.cancel()
 
 
+async def test_an_engine_that_rests_learns_of_a_new_deadline(
+    running: Running, host: LocalHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has looked for work, and sleeps till it is woken; the repairs are an hour away."""
+    monkeypatch.setattr("dwarf.engine.dispatcher.LONGEST_WAIT_S", 3600.0)
+    install(host, Graph("simple").add_transition("A", END))
+    install(host, Graph("waits").add_transition("Ask", END), Ask=ask)
+    async with running(timing=Timing(recovery=3600)) as engine:
+        await engine.run("simple", timeout=60)
+        while not engine._replicas[1].dispatcher.resting:
+            await asyncio.sleep(0.01)
+        flow = await engine.create("waits", deadline=0.05)
+        async with asyncio.timeout(60):
+            while not (await flow.snapshot()).status.terminal:
+                await asyncio.sleep(0.01)
+
+
 async def test_a_deadline_that_has_passed_already(engine: Engine, host: LocalHost) -> None:
     install(host, Graph("waits").add_transition("Ask", END), Ask=ask)
     flow = await engine.create("waits", deadline=datetime(2020, 1, 1, tzinfo=UTC))

@@ -40,7 +40,7 @@ def test_a_tick_at_this_very_moment_is_over() -> None:
         ("61 6 * * *", None, "UTC"),
         ("0 6 30 2 *", None, "UTC"),
         ("0 6 * * *", None, "Mars/Olympus"),
-        ("", 0.5, "UTC"),
+        ("", 0.05, "UTC"),
         ("", timedelta(seconds=-1), "UTC"),
     ],
 )

@@ -201,6 +201,22 @@ def test_reducers_look_behind_tags(reducer: Reducer, base: Any, incoming: Any, r
     assert from_json(folded) == result
 
 
+@pytest.mark.parametrize(
+    ("reducer", "base", "incoming", "result"),
+    [
+        (Reducer.UNION, None, {1}, [1]),
+        (Reducer.UNION, {1, 2}, {2, 3}, {1, 2, 3}),
+        (Reducer.ADD, np.float64(1.5), 1, 2.5),
+        (Reducer.ADD, Decimal(1), 1, Decimal(2)),
+        (Reducer.MAX, date(2024, 1, 1), date(2025, 1, 1), date(2025, 1, 1)),
+        (Reducer.APPEND, [date(2024, 1, 1)], (1,), [date(2024, 1, 1), (1,)]),
+    ],
+)
+def test_python_values_are_reduced_as_they_are_kept(reducer: Reducer, base: Any, incoming: Any, result: Any) -> None:
+    reduced = reducer.reduce(base, incoming)
+    assert (reduced, type(reduced)) == (result, type(result))
+
+
 def test_the_sum_with_nan_is_nan() -> None:
     assert math.isnan(from_json(Reducer.ADD.reduce(1, to_json(math.nan))))
     united = Reducer.UNION.reduce([to_json(math.nan)], [to_json(math.nan)])
