@@ -27,6 +27,7 @@ from dwarf.engine.requests import (
     read_same_options,
     read_schedule_options,
     read_state,
+    read_states,
     read_workflow,
     request_text,
 )
@@ -141,7 +142,7 @@ class Engine(Overview):
         """
         self._check_running()
         asked = read_workflow(workflow)
-        known = [read_state(state) for state in states]
+        known = read_states(states)
         keys = read_keys(idempotency_keys, len(known))
         thread = same.pop("thread", "")
         must_know = read_flag(same.pop("check_tasks", True), "check_tasks")

@@ -216,6 +216,8 @@ def whereabouts(steps: Sequence[UnderWay]) -> str:
             doing = "sleep, or wait for their next attempts" if many else "sleeps, or waits for its next attempt"
         else:
             doing = "are due" if many else "is due"
+            if step.labels:
+                doing += f" for an engine with the labels {step.labels}"
         told.append(f"{step.steps:,} steps of {step.node!r} {doing}" if many else f"{step.node!r} {doing}")
     return f": {', '.join(told)}" if told else ""
 

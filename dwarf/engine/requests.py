@@ -227,6 +227,13 @@ def read_state(state: Any) -> dict[str, Any]:
     return encode_fields(fields, drop_none=True)
 
 
+def read_states(states: Any) -> list[dict[str, Any]]:
+    """The initial states of several flows. InvalidRequest, StateError as for one."""
+    if isinstance(states, (str, bytes, Mapping)) or not isinstance(states, Iterable):
+        raise InvalidRequest(f"the states of several flows are a list of states, not {type(states).__name__}")
+    return [read_state(state) for state in states]
+
+
 def request_text(workflow_url: str, state: Mapping[str, Any]) -> str:
     """What a second create with the same idempotency key is compared by: the workflow's URL and the state."""
     return dumps([workflow_url, canonical(state)])

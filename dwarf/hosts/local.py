@@ -84,16 +84,17 @@ class LocalHost(BaseHost):
     def task(self, function: Any = None, **marks: Any) -> Any:
         """Mark a function as ``dwarf.task`` does, register it here, and return it unchanged.
 
-        It replaces the function that was registered under its URL before. ``policies`` are those of ``dwarf.task``:
-        ``retry``, ``time_budget``, ``cache``, ``executor``.
+        It replaces the function that was registered under its URL before. What it was marked with already stays, where
+        nothing else is said here. ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``, ``cache``,
+        ``executor``, ``labels``.
         """
         mark = mark_task(**marks)
         return partial(self._task, mark) if function is None else self._task(mark, function)
 
     def _task(self, mark: Callable[[Any], Any], function: Any) -> Any:
-        mark(function)
-        self.add_task(mark_of(function).url, function)
-        return function
+        marked = mark(function)
+        self.add_task(mark_of(marked).url, marked)
+        return marked
 
     def __getattr__(self, name: str) -> Any:
         """Only asked for what is not there: the error says what it is called here."""

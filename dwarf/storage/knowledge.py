@@ -53,7 +53,14 @@ WAITING_UNDER = Statement(
 )
 UNDER_WAY = Statement(
     "steps_under_way",
-    select(steps.c.node, steps.c.status, steps.c.parked, steps.c.not_before > bindparam("now"), func.count())
+    select(
+        steps.c.node,
+        steps.c.status,
+        steps.c.parked,
+        steps.c.not_before > bindparam("now"),
+        func.count(),
+        func.max(steps.c.labels),
+    )
     .where(
         steps.c.flow_id == flows.c.flow_id,
         or_(flows.c.flow_id == bindparam("id"), flows.c.root_flow_id == bindparam("id")),
@@ -73,6 +80,7 @@ class UnderWay(NamedTuple):
     parked: int
     later: bool
     steps: int
+    labels: str | None = None
 
 
 def under_way(flow_id: int) -> Script[list[UnderWay]]:

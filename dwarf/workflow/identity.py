@@ -57,7 +57,7 @@ def described(task: Any) -> str:
 def another_url(task: Any) -> str:
     """What to write, so that a task has a URL of its own."""
     if inspect.ismethod(task):
-        return "give one of them a URL of its own: host.add_task('a-url', the_object.method), add_node(name, 'a-url')"
+        return f"give one of them a URL of its own: add_node(name, task(url=...)(the_object.{task.__name__}))"
     return "give one of them a URL of its own: @task(url=...), or task(url=...)(function) for a function made elsewhere"
 
 

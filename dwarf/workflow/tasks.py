@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
 from dwarf.errors import ConfigError
@@ -84,10 +85,11 @@ def task(
     """
     if limit is not None and not isinstance(limit, Limit):
         raise ConfigError(f"the limit of a task must be a Limit, not {type(limit).__name__}")
-    marks = {"limit": limit, "retry": read_retry(retry), "time_budget": read_time_budget(time_budget)}
-    policies: dict[str, Any] = {**marks, "cache": read_cache(cache) or None, "aliases": _aliases(aliases)}
-    policies["executor"] = as_text(executor, "the executor of a task")
-    policies["labels"] = as_labels(labels, "the labels of a task")
+    given: dict[str, Any] = {"limit": limit, "retry": read_retry(retry), "time_budget": read_time_budget(time_budget)}
+    given |= {"cache": read_cache(cache), "aliases": _aliases(aliases) or None}
+    given["executor"] = as_text(executor, "the executor of a task") or None
+    given["labels"] = as_labels(labels, "the labels of a task") or None
+    policies = {name: value for name, value in given.items() if value is not None}
     if function is None:
         return functools.partial(_mark, url=url, policies=policies)
     return _mark(function, url, policies)
@@ -97,14 +99,37 @@ def _mark(function: Any, url: str | None, policies: dict[str, Any]) -> Any:
     if not callable(function):
         hint = " (write @task(url=...) to name its URL)" if isinstance(function, str) else ""
         raise ConfigError(f"@task marks functions, not {type(function).__name__}{hint}")
-    own = scopes.url_of(function) if url is None else url
-    mark = TaskMark(valid_url(own), **policies, named=url is not None)
+    before = getattr(function, "__dwarf_task__", None)
+    if url is not None or not isinstance(before, TaskMark):
+        own = valid_url(scopes.url_of(function) if url is None else url)
+        before = replace(before, url=own) if isinstance(before, TaskMark) else TaskMark(own)
+    if not policies.get("cache", True):
+        policies["cache"] = None
+    mark = replace(before, **policies, named=before.named or url is not None)
     Binding(function, mark.url)  # refuses at once what cannot be called
+    if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType):
+        function = MethodType(_copy(function.__func__), function.__self__)
+        function.__func__.__dwarf_task__ = mark
+        return function
     try:
         function.__dwarf_task__ = mark
     except (AttributeError, TypeError):
         raise ConfigError(f"{function!r} cannot be marked as a task; use host.add_task(url, function)") from None
     return function
+
+
+def _copy(function: FunctionType) -> FunctionType:
+    """The same function again, for marks of its own: those of a method are of one object, not of its class."""
+    parts = (function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    copied = FunctionType(function.__code__, *parts)
+    copied.__kwdefaults__, copied.__annotations__ = function.__kwdefaults__, function.__annotations__
+    copied.__qualname__, copied.__module__, copied.__doc__ = (
+        function.__qualname__,
+        function.__module__,
+        function.__doc__,
+    )
+    copied.__dict__.update(function.__dict__)
+    return copied
 
 
 def _aliases(aliases: object) -> tuple[str, ...]:

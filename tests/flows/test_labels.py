@@ -9,7 +9,7 @@ import pytest
 
 from dwarf import END, Flow, Graph, Status, task
 from dwarf.engine import Engine
-from dwarf.errors import ConfigError, GraphError
+from dwarf.errors import ConfigError, GraphError, WaitTimeout
 from dwarf.hosts import LocalHost
 from tests.support.workflows import Running, at, until_steps
 
@@ -49,6 +49,8 @@ async def test_steps_with_labels_wait_for_an_engine_that_has_them(running: Runni
             "Train": "pending",
             "Small": "pending",
         }
+        with pytest.raises(WaitTimeout, match="'Train' is due for an engine with the labels eu,gpu"):
+            await flow.outcome(timeout=0)
         async with running(labels=["gpu"]) as small:
             await until_steps(flow, has("Small", "completed"))
             assert at(await flow.history(), "Train").status is Status.PENDING

@@ -46,6 +46,7 @@ def calls(engine: Engine, graph: Graph, flow_key: str, step: Any) -> dict[str, C
     )
     return {
         "idempotency key": lambda odd: engine.create(graph, idempotency_key=odd),
+        "states": lambda odd: engine.create_many(graph, odd),
         "idempotency keys": lambda odd: engine.create_many(graph, [{}], idempotency_keys=[odd]),
         "workflow": lambda odd: engine.create(odd),
         "thread": lambda odd: engine.create(graph, thread=odd),

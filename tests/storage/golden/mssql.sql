@@ -1622,8 +1622,8 @@ FROM dwarf_flows JOIN dwarf_steps ON dwarf_steps.flow_id = dwarf_flows.flow_id
 WHERE dwarf_flows.root_flow_id IN (SELECT CAST(value AS BIGINT) FROM OPENJSON(?)) GROUP BY dwarf_flows.root_flow_id;
 
 -- steps_under_way
-SELECT anon_1.node, anon_1.status, anon_1.parked, anon_1.anon_2, anon_1.count_1
-FROM (SELECT dwarf_steps.node AS node, dwarf_steps.status AS status, dwarf_steps.parked AS parked, dwarf_steps.not_before > ? AS anon_2, count(*) AS count_1, ROW_NUMBER() OVER (ORDER BY min(dwarf_steps.step_id)) AS mssql_rn
+SELECT anon_1.node, anon_1.status, anon_1.parked, anon_1.anon_2, anon_1.count_1, anon_1.max_1
+FROM (SELECT dwarf_steps.node AS node, dwarf_steps.status AS status, dwarf_steps.parked AS parked, dwarf_steps.not_before > ? AS anon_2, count(*) AS count_1, max(dwarf_steps.labels) AS max_1, ROW_NUMBER() OVER (ORDER BY min(dwarf_steps.step_id)) AS mssql_rn
 FROM dwarf_steps, dwarf_flows
 WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = ? OR dwarf_flows.root_flow_id = ?) AND dwarf_steps.status IN ('pending', 'running', 'interrupted') GROUP BY dwarf_steps.node, dwarf_steps.status, dwarf_steps.parked, dwarf_steps.not_before > ?) AS anon_1
 WHERE mssql_rn <= 6;

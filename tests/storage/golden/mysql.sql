@@ -1554,7 +1554,7 @@ FROM dwarf_flows INNER JOIN dwarf_steps ON dwarf_steps.flow_id = dwarf_flows.flo
 WHERE dwarf_flows.root_flow_id IN %s GROUP BY dwarf_flows.root_flow_id;
 
 -- steps_under_way
-SELECT dwarf_steps.node, dwarf_steps.status, dwarf_steps.parked, dwarf_steps.not_before > %s AS anon_1, count(*) AS count_1
+SELECT dwarf_steps.node, dwarf_steps.status, dwarf_steps.parked, dwarf_steps.not_before > %s AS anon_1, count(*) AS count_1, max(dwarf_steps.labels) AS max_1
 FROM dwarf_steps, dwarf_flows
 WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = %s OR dwarf_flows.root_flow_id = %s) AND dwarf_steps.status IN ('pending', 'running', 'interrupted') GROUP BY dwarf_steps.node, dwarf_steps.status, dwarf_steps.parked, dwarf_steps.not_before > %s ORDER BY min(dwarf_steps.step_id)
  LIMIT 6;

@@ -1539,7 +1539,7 @@ FROM dwarf_flows JOIN dwarf_steps ON dwarf_steps.flow_id = dwarf_flows.flow_id
 WHERE dwarf_flows.root_flow_id = ANY(CAST($1 AS BIGINT[])) GROUP BY dwarf_flows.root_flow_id;
 
 -- steps_under_way
-SELECT dwarf_steps.node, dwarf_steps.status, dwarf_steps.parked, dwarf_steps.not_before > $1::BIGINT AS anon_1, count(*) AS count_1
+SELECT dwarf_steps.node, dwarf_steps.status, dwarf_steps.parked, dwarf_steps.not_before > $1::BIGINT AS anon_1, count(*) AS count_1, max(dwarf_steps.labels) AS max_1
 FROM dwarf_steps, dwarf_flows
 WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = $2::BIGINT OR dwarf_flows.root_flow_id = $2::BIGINT) AND dwarf_steps.status IN ('pending', 'running', 'interrupted') GROUP BY dwarf_steps.node, dwarf_steps.status, dwarf_steps.parked, dwarf_steps.not_before > $1::BIGINT ORDER BY min(dwarf_steps.step_id)
  LIMIT 6;

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dwarf.errors import ConfigError
+from dwarf.hosts import LocalHost
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph, Limit
+from dwarf.workflow.policies import Retry
 from dwarf.workflow.tasks import TaskMark, mark_of, task
 
 
@@ -56,6 +59,34 @@ def test_marking_again_replaces_the_mark() -> None:
     def charge(flow: Flow) -> None: ...
 
     assert mark_of(task(url="two")(charge)).url == "two"
+
+
+def test_marking_again_keeps_what_is_not_said_again() -> None:
+    @task(url="billing/charge", aliases=["charge"], retry=3, cache=True, labels=["eu"])
+    def charge(flow: Flow) -> None: ...
+
+    before = mark_of(charge)
+    host = LocalHost()
+    assert host.task(charge) is charge
+    assert mark_of(charge) == before
+    assert host.task_urls() == {"billing/charge", "charge"}
+    assert mark_of(host.task(cache=False, retry=2)(charge)) == replace(before, cache=None, retry=Retry(2))
+
+
+def test_methods_are_marked_for_their_object() -> None:
+    class Table:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def load(self, n: int = 1) -> dict[str, int]:
+            return {self.name: n}
+
+    one, two = Table("one"), Table("two")
+    marked = task(url="load/one")(one.load)
+    assert (mark_of(marked).url, marked(), marked.__self__) == ("load/one", {"one": 1}, one)
+    assert not mark_of(one.load).named
+    graph = Graph("Load").add_node("One", marked).add_node("Two", task(url="load/two")(two.load))
+    assert graph.add_chain("One", "Two", "END").validate().url_of("Two") == "load/two"
 
 
 def test_the_mark_survives_a_wrapping_decorator() -> None:
@@ -110,11 +141,8 @@ def test_a_limit_must_be_one() -> None:
 
 
 def test_what_cannot_carry_a_mark_is_refused() -> None:
-    class Caller:
-        def method(self, flow: Flow) -> None: ...
-
     with pytest.raises(ConfigError, match="add_task"):
-        task(Caller().method)
+        task([].count)
 
 
 def test_generators_and_star_args_are_refused_when_marked() -> None:
