@@ -125,7 +125,12 @@ class DaskPlace:
 
     def _connect(self) -> Any:
         if self._address == "dask:local":
-            cluster = self._distributed.LocalCluster(dashboard_address=None, threads_per_worker=_LOCAL_THREADS)
+            # without an address of its own even a scheduler that shows no dashboard asks for port 8787, and warns
+            cluster = self._distributed.LocalCluster(
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+                threads_per_worker=_LOCAL_THREADS,
+            )
             return self._distributed.Client(cluster, set_as_default=False)
         scheme = "tls" if self._address.startswith("dask+tls://") else "tcp"
         place = self._address.partition("://")[2]

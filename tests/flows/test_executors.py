@@ -38,7 +38,12 @@ def cluster() -> Iterator[str]:
     import distributed
 
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None, silence_logs=50
+        n_workers=1,
+        threads_per_worker=2,
+        processes=True,
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else it asks for port 8787, as others do
+        silence_logs=50,
     ) as cluster:
         yield cluster.scheduler_address.replace("tcp://", "dask://")
 
