@@ -12,7 +12,10 @@ import pytest
 
 from tests.architecture.repository import ROOT, relative
 
-SCRIPTS = [ROOT / ".ci" / "run", *(path for path in sorted((ROOT / "scripts").iterdir()) if path.suffix != ".py")]
+SCRIPTS = [
+    ROOT / ".ci" / "run",
+    *(path for path in sorted((ROOT / "scripts").iterdir()) if path.is_file() and not path.suffix),
+]
 SELECT_ONE = """
 import asyncio, os
 from urllib.parse import urlsplit

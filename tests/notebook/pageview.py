@@ -8,7 +8,7 @@ from typing import Any
 
 from dwarf.notebook.pictures.picture import draw_plane, plan_of
 from dwarf.notebook.pictures.planes import describe_planes, make_plane
-from dwarf.notebook.watching.widget import script, style, theme
+from dwarf.notebook.watching.widget import module, style, theme
 from dwarf.notebook.watching.wire import describe_flow
 from dwarf.workflow import Graph, Step
 from tests.notebook.samples import at, outcome
@@ -73,7 +73,7 @@ class PageView:
         self.faults: list[str] = []
         self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
         state = {"theme": theme(), "svg": "", "planes": {}, "flow": {}, "cards": []}
-        code = script().replace("export default", "window.widget =")
+        code = module("run.js").replace("export default", "window.widget =")
         model = (MODEL + HEART).replace("STATE", json.dumps(state | traits).replace("</", "<\\/"))
         start = "window.widget.render({ model: window.model, el: document.getElementById('here') });"
         body = f'<body data-jp-theme-light="{str(not dark).lower()}" style="{DARK_PAGE if dark else ""}">'

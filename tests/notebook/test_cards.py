@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.watching.follow import Card
-from dwarf.notebook.watching.widget import script, style, theme
+from dwarf.notebook.watching.widget import module, style, theme
 from dwarf.notebook.watching.wire import describe_card
 from dwarf.workflow.schemas import to_schema
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
@@ -61,7 +61,7 @@ class View:
             "flow": {},
             "cards": [describe_card(card) for card in cards],
         }
-        code = script().replace("export default", "window.widget =")
+        code = module("run.js").replace("export default", "window.widget =")
         model = (MODEL + HEART).replace("STATE", json.dumps(state | traits).replace("</", "<\\/"))
         start = "window.widget.render({ model: window.model, el: document.body });"
         self.page.set_content(f"<style>{style()}</style><body></body>")

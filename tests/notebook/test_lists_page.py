@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dwarf.notebook.lists.listview import looks
-from dwarf.notebook.watching.widget import SCRIPTS, asset, module
+from dwarf.notebook.watching.widget import asset, module
 from dwarf.notebook.watching.widget import style as base_style
 from dwarf.notebook.watching.wire import describe_card
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
@@ -82,7 +82,7 @@ class ListPage:
         self.page.set_default_timeout(120_000)
         self.faults: list[str] = []
         self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
-        code = module(*SCRIPTS, "lists.js", script)
+        code = module(script)
         code = code.replace("export default", "window.widget =")
         traits = {"fixed": {"looks": looks(), "still": "dwarf-still-x"}, "looks": looks(), **state}
         model = (MODEL + HEART).replace("STATE", json.dumps(traits).replace("</", "<\\/"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import DwarfError, InvalidRequest
 from dwarf.notebook.lists.listview import ListView
+from dwarf.notebook.messages import DashboardState, FlowRow, ForkOffer
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.words import brief, plural, seconds_text
 from dwarf.notebook.watching.opened import OpenedRun
@@ -57,7 +58,7 @@ class Dashboard(ListView):
         self._names: set[str] = set()
         self._notice = ""
         self._wrong = ""
-        self._fork: dict[str, Any] = {}
+        self._fork: ForkOffer = {}
         self._fork_steps: list[Step] = []
         self._opened: OpenedRun | None = None
         lab.call(self._check())
@@ -200,8 +201,8 @@ class Dashboard(ListView):
 
     # ------------------------------------------------------------ showing
 
-    def _traits(self) -> dict[str, Any]:
-        counts = [[str(status), count] for status, count in self._counts.items() if count]
+    def _traits(self) -> DashboardState:
+        counts: list[list[Any]] = [[str(status), count] for status, count in self._counts.items() if count]
         return {
             "counts": counts,
             "total": sum(count for _, count in counts),
@@ -262,7 +263,7 @@ def _epoch(moment: datetime | None) -> float:
     return moment.timestamp() if moment is not None and moment > NO_TIME else 0.0
 
 
-def _row(flow: FlowSummary) -> dict[str, Any]:
+def _row(flow: FlowSummary) -> FlowRow:
     return {
         "id": _row_id(flow),
         "status": str(flow.status),

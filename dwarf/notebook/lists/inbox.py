@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.notebook.lists.listview import ListView
+from dwarf.notebook.messages import CardState, InboxState
 from dwarf.notebook.pictures.words import plural, seconds_text
 from dwarf.notebook.prompts.facts import text_of
 from dwarf.notebook.prompts.forms import answer_text
@@ -217,7 +218,7 @@ class Inbox(ListView):
         rest = waiting - shown
         return f"The oldest {shown:,} are shown." if rest > 0 or self._waiting > MOST_READ else ""
 
-    def _traits(self) -> dict[str, Any]:
+    def _traits(self) -> InboxState:
         fitting = self._matching()[:MOST_CARDS]
         closed = [entry for entry in self._entries.values() if entry.card.closed]
         return {
@@ -247,7 +248,7 @@ class Inbox(ListView):
         return "\n".join(lines)
 
 
-def _describe(entry: _Entry) -> dict[str, Any]:
+def _describe(entry: _Entry) -> CardState:
     prompt = entry.card.prompt
     return describe_card(entry.card) | {
         "id": entry.id,

@@ -24,7 +24,7 @@ from dwarf.notebook.place import Place
 from dwarf.notebook.watching.comms import free_comm
 from dwarf.notebook.watching.displays import publish, widget_bundle
 from dwarf.notebook.watching.pulse import Pulse
-from dwarf.notebook.watching.widget import SCRIPTS, asset, module, style
+from dwarf.notebook.watching.widget import asset, module, style
 
 if TYPE_CHECKING:
     from dwarf.notebook.services import LabServices
@@ -66,7 +66,7 @@ def list_widget(script: str) -> Any:
     class DwarfList(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         """A list; ``shown`` is everything that is painted, ``fixed`` what does not change."""
 
-        _esm = module(*SCRIPTS, "lists.js", script)
+        _esm = module(script)
         _css = style() + "\n" + asset("lists.css")
         fixed = traitlets.Dict().tag(sync=True)
         shown = traitlets.Dict().tag(sync=True)
@@ -105,7 +105,7 @@ class ListView:
         self._cell_runs = True
         self._wake: asyncio.Event | None = None
         self._kept: tuple[float, str] = (0.0, "")
-        self._sent: dict[str, Any] = {}
+        self._sent: Mapping[str, Any] = {}
         self._shown_in: object = None
         self._pulse = Pulse(self._beat, lab.submit)
 
@@ -115,7 +115,7 @@ class ListView:
         """Bring the list up to date."""
         raise NotImplementedError
 
-    def _traits(self) -> dict[str, Any]:
+    def _traits(self) -> Mapping[str, Any]:
         """What the widget paints."""
         raise NotImplementedError
 

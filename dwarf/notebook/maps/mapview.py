@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.lists.listview import looks
+from dwarf.notebook.messages import CardState, MapState
 from dwarf.notebook.pictures.palette import LOOKS
 from dwarf.notebook.pictures.words import brief, plural
 from dwarf.notebook.watching.comms import free_comm
@@ -45,7 +46,7 @@ def _widget_class() -> Any:
     class DwarfMap(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         """The progress of a map; every trait is a whole state."""
 
-        _esm = module("typing.js", "dark.js", "card.js", "life.js", "map.js")
+        _esm = module("map.js")
         _css = asset("dwarf.css") + "\n" + asset("lists.css")
         looks = traitlets.Dict().tag(sync=True)
         name = traitlets.Unicode().tag(sync=True)
@@ -201,20 +202,22 @@ class MapView:
 
     def _traits(self) -> dict[str, Any]:
         progress = self._work.tally.progress()
+        told: MapState = {
+            "parts": [list(part) for part in _parts(progress)],
+            "total": progress.total or 0,
+            "done": progress.done,
+            "text": progress.text,
+            "ended": progress.ended,
+            "now": round(time.time(), 2),
+        }
         return {
-            "progress": {
-                "parts": [list(part) for part in _parts(progress)],
-                "total": progress.total or 0,
-                "done": progress.done,
-                "text": progress.text,
-                "ended": progress.ended,
-            },
+            "progress": told,
             "errors": _errors(self._work),
             "cards": self._cards(),
             "table": self._work.tally.table(),
         }
 
-    def _cards(self) -> list[dict[str, Any]]:
+    def _cards(self) -> list[CardState]:
         found = [(position, card) for position, card in self._work.cards if not card.closed][:_MOST_CARDS]
         described = []
         for position, card in found:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from dwarf.notebook.messages import PlaneState
 from dwarf.notebook.pictures.sketch import Sketch, sketch
 from dwarf.notebook.pictures.strokes import taken_arrows
 from dwarf.notebook.watching.views import (
@@ -112,7 +113,9 @@ def ways_of(plane: Plane, plan: Sketch) -> list[bool]:
     return taken_arrows(plan, plane.taken, begun=bool(plane.steps), done=plane.whole.state == "completed")
 
 
-def describe_planes(plane: Plane, plan: Sketch, path: str = "", redefined: Collection[str] = ()) -> dict[str, Any]:
+def describe_planes(
+    plane: Plane, plan: Sketch, path: str = "", redefined: Collection[str] = ()
+) -> dict[str, PlaneState]:
     """Every plane by its path, as the JavaScript side reads it. ``redefined``: nodes of the outermost one."""
     told = {path: describe_plane([card.name for card in plan.cards], plane.views, ways_of(plane, plan), redefined)}
     for place, card in enumerate(plan.cards):

@@ -1,19 +1,12 @@
+// @ts-check
 // Cards that ask the reader. A card is built once for each question, so that a half-typed answer is never lost;
 // what is shown comes in through textContent and properties only, so that names and payloads stay text.
 
-export function make(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (value === undefined || value === null) continue;
-    if (name.includes("-") || name === "role" || name === "for") node.setAttribute(name, value);
-    else node[name] = value;
-  }
-  node.append(...children);
-  return node;
-}
-
-let lastId = 0;
-const WIDGET = Math.random().toString(36).slice(2, 8); // each widget has a module of its own, and all share one page
+import { pageIsDark } from "./dark.js";
+import { make, nextId } from "./dom.js";
+import { tableField } from "./grid.js";
+import { displayOf, richText } from "./said.js";
+import { isSending } from "./typing.js";
 
 function localTime(text) {
   const moment = new Date(text);
@@ -122,7 +115,8 @@ function fileField(field) {
     node.setCustomValidity("The file is still being read.");
     const reader = new FileReader();
     reader.onload = () => {
-      held = field.url ? reader.result : reader.result.slice(reader.result.indexOf(",") + 1);
+      const read = String(reader.result);
+      held = field.url ? read : read.slice(read.indexOf(",") + 1);
       node.setCustomValidity("");
     };
     reader.onerror = () => node.setCustomValidity("The file cannot be read.");
@@ -164,6 +158,7 @@ function listField(field) {
   };
   const append = (value) => {
     const wanted = withValue({ ...field.item, label: "", help: "" }, value);
+    /** @type {any} */
     const item = { field: wanted, ...fieldFor(wanted), remove: make("button", { type: "button", className: "dwarf-button dwarf-small", textContent: "×" }) };
     const target = item.main ?? item.node;
     if (wanted.kind !== "group") target.required = !["boolean", "choices", "json"].includes(wanted.kind);
@@ -230,9 +225,10 @@ function readAll(inputs) {
 function buildFields(form) {
   const rows = [];
   const inputs = form.fields.map((field) => {
+    /** @type {any} */
     const input = { field, ...fieldFor(field) };
     const target = input.main ?? input.node;
-    target.id = `dwarf-field-${WIDGET}-${++lastId}`;
+    target.id = nextId("field");
     const grouped = ["group", "list", "choices", "table"].includes(field.kind);
     if (!grouped) target.required = field.required && !["boolean", "free"].includes(field.kind);
     const label = make(grouped ? "span" : "label", { textContent: field.label, for: grouped ? undefined : target.id, className: "dwarf-label" });
@@ -364,9 +360,14 @@ function buildFacts(facts) {
   return box;
 }
 
-// One card. `send` hands an answer over; `update` shows what has become of it.
+/**
+ * One card. `send` hands an answer over; `update` shows what has become of it.
+ *
+ * @param {import("./messages").CardState} prompt
+ * @param {(value: any) => void} send
+ */
 function buildCard(prompt, send) {
-  const id = `dwarf-card-${WIDGET}-${++lastId}`;
+  const id = nextId("card");
   const root = make("section", { className: "dwarf-card", role: "group", "aria-labelledby": id });
   const title = make("div", { className: "dwarf-question", textContent: prompt.title, id });
   const where = make("span", { className: "dwarf-where", textContent: prompt.node });
@@ -438,7 +439,7 @@ function buildCard(prompt, send) {
 }
 
 // Keeps the cards in `box` in step with the list of prompts.
-function cardKeeper(box, send) {
+export function cardKeeper(box, send) {
   const cards = new Map();
   return {
     show(prompts) {
@@ -462,7 +463,7 @@ function cardKeeper(box, send) {
 }
 
 // A button that acts only at the second click; the first one says what the second will do.
-function askTwice(button, label, sure, act) {
+export function askTwice(button, label, sure, act) {
   let timer = 0;
   const calm = () => {
     clearTimeout(timer);
@@ -485,7 +486,7 @@ function askTwice(button, label, sure, act) {
 }
 
 // As seconds_text in words.py.
-function shortTime(seconds) {
+export function shortTime(seconds) {
   const value = Math.max(seconds, 0);
   if (value < 0.9995) return `${Math.round(value * 1000)} ms`;
   if (value < 99.95) return `${value.toFixed(1)} s`;

@@ -1,4 +1,12 @@
+// @ts-check
 // The dashboard: counts that filter, a table of flows, what can be done to each, and page after page.
+
+import { askTwice, shortTime } from "./card.js";
+import { make } from "./dom.js";
+import { watchKernel } from "./life.js";
+import { fillSelect, keepShown, searchField } from "./lists.js";
+import { partModel, renderRun } from "./run.js";
+import { isComposing, isSending, ownKeys } from "./typing.js";
 
 const ACTIONS = {
   pending: ["open", "cancel"], running: ["open", "cancel"], interrupted: ["open", "cancel", "delete"],
@@ -20,6 +28,7 @@ function pill(look) {
 function buildRow(looks, send) {
   const cells = Object.fromEntries(["status", "flow", "node", "created", "took", "told", "acts"].map((name) => [name, make("td", { className: `dwarf-cell-${name}` })]));
   const root = make("tr", {}, ...Object.values(cells));
+  /** @type {import("./messages").FlowRow | null} */
   let row = null;
   const act = (kind) => send({ type: kind === "fork" ? "ask-fork" : kind, row: row.id });
   const fillActions = (opened) => {
@@ -35,6 +44,10 @@ function buildRow(looks, send) {
   };
   return {
     root,
+    /**
+     * @param {import("./messages").FlowRow} fresh
+     * @param {boolean} opened
+     */
     update(fresh, opened) {
       const change = !row || row.status !== fresh.status || root.classList.contains("dwarf-opened") !== opened;
       row = fresh;
@@ -87,6 +100,7 @@ function buildFork(send) {
   stop.addEventListener("click", () => send({ type: "close-fork" }));
   return {
     root: form,
+    /** @param {import("./messages").ForkOffer} fork */
     show(fork) {
       form.hidden = !fork.row;
       if (!fork.row) { row = ""; return; }
@@ -154,12 +168,13 @@ function render({ model, el }) {
     if ([...counts.children].some((node, at) => node !== wanted[at]) || counts.children.length !== wanted.length) {
       const held = document.activeElement;
       counts.replaceChildren(...wanted);
-      if (wanted.includes(held)) held.focus();
+      if (held instanceof HTMLElement && wanted.includes(held)) held.focus();
     }
   };
 
   const rows = new Map();
   const paint = () => {
+    /** @type {import("./messages").DashboardState} */
     const shown = model.get("shown");
     paintCounts(shown);
     fillSelect(workflow, "All workflows", shown.workflows);

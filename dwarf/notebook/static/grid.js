@@ -1,5 +1,9 @@
+// @ts-check
 // A table to edit, as a field of a card. Only the rows in sight are in the page, so that thousands of them cost nothing;
 // each cell is checked for its type as it is entered, and what does not fit is marked and not sent.
+
+import { make, nextId } from "./dom.js";
+import { isComposing } from "./typing.js";
 
 const ROW_HEIGHT = 26; // pixels, as in run.css
 const ROWS_IN_SIGHT = 12;
@@ -37,13 +41,13 @@ function cellText(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-function tableField(field) {
+export function tableField(field) {
   const columns = field.columns;
   const rows = field.rows.map((cells) => ({ cells: [...cells], faults: {} }));
   const before = field.rows;
   const done = [];
   const undone = [];
-  const id = `dwarf-grid-${WIDGET}-${++lastId}`;
+  const id = nextId("grid");
   let at = { row: 0, column: Math.max(0, columns.findIndex((column) => column.editable)) };
   let editing = null;
   let drawn = "";

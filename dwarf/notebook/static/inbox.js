@@ -1,4 +1,11 @@
+// @ts-check
 // The inbox: a card for every prompt that waits, oldest first.
+
+import { cardKeeper } from "./card.js";
+import { make } from "./dom.js";
+import { watchKernel } from "./life.js";
+import { fillSelect, keepShown, searchField } from "./lists.js";
+import { ownKeys } from "./typing.js";
 
 function render({ model, el }) {
   const count = make("span", { className: "dwarf-question", role: "status", "aria-live": "polite" });
@@ -22,6 +29,7 @@ function render({ model, el }) {
     box.querySelector(".dwarf-card:not(.dwarf-closed) :is(input, select, textarea, button):not(:disabled)")?.focus();
   });
   const paint = () => {
+    /** @type {import("./messages").InboxState} */
     const shown = model.get("shown");
     if (count.textContent !== shown.title) count.textContent = shown.title;
     fault.textContent = shown.fault;

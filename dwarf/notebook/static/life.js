@@ -2,7 +2,7 @@
 // Whether the kernel is there. It sends a beat every second to each view that somebody sees; where none comes, the view
 // turns grey, stops its clocks and takes no clicks, until the kernel is heard again.
 
-import { make } from "./card.js";
+import { make } from "./dom.js";
 import { pageIsDark } from "./dark.js";
 
 const SILENCE = 2400; // milliseconds without a word after which the kernel counts as gone

@@ -1,9 +1,14 @@
+// @ts-check
 // What the inbox and the dashboard share: saying whether somebody sees them, clocks, and the table they stand for.
+
+import { followShade } from "./dark.js";
+import { make } from "./dom.js";
+import { isSending } from "./typing.js";
 
 let lastView = 0;
 
 // Paints what is shown now and whenever it changes, and has the clocks go on. Returns what ends that.
-function keepShown(model, root, life, paint, tick) {
+export function keepShown(model, root, life, paint, tick) {
   const beat = () => { if (!document.hidden && !life.isLost()) tick(); };
   const told = () => {
     life.setClock(model.get("shown").now);
@@ -57,7 +62,7 @@ function watchSight(model, root, life) {
 }
 
 // A text field that reports what is typed when the typing pauses.
-function searchField(label, report) {
+export function searchField(label, report) {
   const field = make("input", { type: "search", className: "dwarf-input", placeholder: label, "aria-label": label });
   let timer = 0;
   field.addEventListener("input", () => {
@@ -71,7 +76,7 @@ function searchField(label, report) {
 }
 
 // Keeps the options of a select in step with a list of names; what is chosen stays chosen.
-function fillSelect(select, all, names) {
+export function fillSelect(select, all, names) {
   const wanted = JSON.stringify(names);
   if (select.dataset.names === wanted) return;
   const chosen = select.value;

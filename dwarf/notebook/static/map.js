@@ -1,11 +1,18 @@
+// @ts-check
 // The progress of a map: one bar of shares, one line of words, the first errors, and the questions of the rows. Where
 // the rows are shown too, they stand in a table that a click on a column's name sorts.
+
+import { askTwice, cardKeeper } from "./card.js";
+import { followShade } from "./dark.js";
+import { make } from "./dom.js";
+import { watchKernel } from "./life.js";
+import { ownKeys } from "./typing.js";
 
 function sortedTable(grid) {
   const order = { column: 0, down: false };
   let table = {};
   const compare = ([, one], [, other]) => {
-    if (one === null || other === null) return (one === null) - (other === null);
+    if (one === null || other === null) return Number(one === null) - Number(other === null);
     const way = typeof one === "number" && typeof other === "number" ? one - other : String(one).localeCompare(String(other));
     return order.down ? -way : way;
   };
@@ -51,6 +58,7 @@ function render({ model, el }) {
   askTwice(stop, "Cancel", "Cancel all rows", () => life.send({ type: "cancel" }));
 
   const paint = () => {
+    /** @type {import("./messages").MapState} */
     const { parts, total, done, text, ended } = model.get("progress");
     const whole = total || parts.reduce((sum, [, count]) => sum + count, 0) || 1;
     words.textContent = text;

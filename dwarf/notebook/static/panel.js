@@ -1,9 +1,14 @@
+// @ts-check
 // The panel under the picture: the steps of a node, one step in full, and a fork of it with an edited state.
 // Whatever is asked goes to the kernel as a message with a number, is checked there, and is answered under that number.
 
+import { make, nextId } from "./dom.js";
+import { saidParts } from "./said.js";
+import { isComposing, isSending } from "./typing.js";
+
 const BUSY_AFTER = 3000; // milliseconds
 
-function deskOf(model, life) {
+export function deskOf(model, life) {
   const waiting = new Map();
   let last = 0;
   return {
@@ -27,7 +32,11 @@ function deskOf(model, life) {
 }
 
 // What has come of an action: words, and the call that finds the new run.
-function tell(box, reply) {
+/**
+ * @param {HTMLElement} box
+ * @param {import("./messages").ActionReply} reply
+ */
+export function tell(box, reply) {
   box.classList.remove("dwarf-wrong");
   box.replaceChildren(reply.said ?? "");
   if (reply.find) box.append(" ", make("code", { textContent: reply.find }));
@@ -149,10 +158,13 @@ function changesOf(base, text, isWhole) {
   return words.length ? words.join(", ") : "nothing changed: the same again";
 }
 
-let lastEditor = 0;
-
+/**
+ * @param {import("./messages").StepReply} step
+ * @param {any} desk
+ * @param {(reply?: import("./messages").ActionReply) => void} done
+ */
 function forkEditor(step, desk, done) {
-  const id = `dwarf-editor-${WIDGET}-${++lastEditor}`;
+  const id = nextId("editor");
   const bases = { input: step.input, after: step.result };
   const mode = make("select", { className: "dwarf-input", id: `${id}-at` },
     make("option", { value: "input", textContent: "run this step again, with this state" }));
@@ -193,7 +205,7 @@ function forkEditor(step, desk, done) {
   return { root, focus: () => text.focus() };
 }
 
-function panelKeeper(model, desk, picture) {
+export function panelKeeper(model, desk, picture) {
   const title = make("div", { className: "dwarf-title", role: "heading", "aria-level": "4", tabIndex: -1 });
   const mark = make("span");
   const back = make("button", { type: "button", className: "dwarf-act dwarf-quiet" });
@@ -244,6 +256,7 @@ function panelKeeper(model, desk, picture) {
   };
 
   // Whether the flow stops at this node, to be switched by a click.
+  /** @param {import("./messages").Stops | undefined} stops */
   const showStops = (stops) => {
     stopBar.hidden = !stops;
     if (!stops) return;
@@ -259,6 +272,10 @@ function panelKeeper(model, desk, picture) {
     }));
   };
 
+  /**
+   * @param {import("./messages").NodeReply} reply
+   * @param {any} shade
+   */
   const listOf = (reply, shade) => {
     const rows = reply.rows.map((row) => {
       const open = make("button", { type: "button", className: "dwarf-link", textContent: row.label });
@@ -289,11 +306,12 @@ function panelKeeper(model, desk, picture) {
     return [make("p", { className: "dwarf-help", textContent: reply.about }), ...(choices.length ? [filter] : []), table, ...(reply.total > reply.size ? [pager] : [])];
   };
 
+  /** @param {import("./messages").StepReply | import("./messages").NodeReply} step */
   const stepOf = (step) => {
-    if (!step.step) return [make("p", { className: "dwarf-help", textContent: step.about ?? "" })];
+    if (!("step" in step)) return [make("p", { className: "dwarf-help", textContent: step.about ?? "" })];
     const parts = [facts([
-      ["task", step.task], ["attempts", step.attempt], ["next attempt", timeOf(step.again)], ["created", timeOf(step.created)], ["started", timeOf(step.began)],
-      ["finished", timeOf(step.finished)], ["took", step.took], ["progress", step.progress], ["asks", step.asks], ["redefined", step.drift],
+      ["attempts", step.attempt], ["next attempt", timeOf(step.again)], ["created", timeOf(step.created)], ["started", timeOf(step.began)],
+      ["finished", timeOf(step.finished)], ["took", step.took], ["progress", step.progress], ["asks", step.asks],
       ["task URL", step.url], ["code", step.code?.slice(0, 12)], ["cached", step.cached],
     ])];
     if (step.doc) parts.unshift(make("p", { className: "dwarf-help dwarf-doc", textContent: step.doc }));
@@ -309,6 +327,7 @@ function panelKeeper(model, desk, picture) {
     return parts;
   };
 
+  /** @param {import("./messages").StepReply} step */
   const actionsOf = (step) => {
     const row = make("div", { className: "dwarf-line" });
     const fork = make("button", { type: "button", className: "dwarf-act dwarf-main", textContent: "Fork from here…", disabled: Boolean(step.no_fork) });
@@ -368,6 +387,7 @@ function panelKeeper(model, desk, picture) {
     refresh() {
       if (!place || editing) return;
       const own = picture.name(place.node);
+      /** @type {Partial<import("./messages").SaidState>} */
       const said = model.get("said") ?? {};
       const spoken = [said.lines?.some((line) => line[0] === own) && said.count, said.streams?.filter((each) => each[0] === own), said.shown?.filter((each) => each.node === own).map((each) => each.at)];
       const now = JSON.stringify([picture.view(place.node) ?? null, Boolean((model.get("flow") ?? {}).ended), spoken]);

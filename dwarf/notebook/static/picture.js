@@ -1,10 +1,15 @@
+// @ts-check
 // The live picture of a run. The SVG comes laid out; from then on only states, words and colours change.
 // A node's path is its place in the graph ("3"), in an open subgraph with the path of the node around it ("3/0").
+
+import { shortTime } from "./card.js";
+import { pageIsDark } from "./dark.js";
+import { make } from "./dom.js";
+import { viewportOf } from "./viewport.js";
 
 const ASKED = 1;
 const NESTED = 2;
 const REDEFINED = 4;
-const OPEN = 8;
 const HEAD = 40; // pixels of the drawing above the graph
 const EDGE = 12; // at its other sides
 const SVG = "http://www.w3.org/2000/svg";
@@ -190,7 +195,7 @@ function neighbour(groups, from, key) {
 
 // Keeps the picture in `box` in step with the model. `pick(path)` is called for a node that is opened, `unfold(path)` for
 // a subgraph that is to be opened or closed in place; `now()` is the kernel's time.
-function pictureKeeper(model, box, { pick, unfold, now }) {
+export function pictureKeeper(model, box, { pick, unfold, now }) {
   let shade = shades(model.get("theme"));
   let svg = null;
   let groups = new Map();
@@ -217,12 +222,12 @@ function pictureKeeper(model, box, { pick, unfold, now }) {
     svg = drawing.svg;
     box.append(svg);
     line.root.firstChild.textContent = line.root.firstChild.title = drawing.name;
-    view.show(svg, drawing.width, drawing.height);
-    for (const group of svg.querySelectorAll("[data-node]")) {
+    view.show(/** @type {any} */ (svg), drawing.width, drawing.height);
+    for (const group of /** @type {NodeListOf<SVGElement>} */ (svg.querySelectorAll("[data-node]"))) {
       groups.set(group.dataset.node, group);
       setAll(group, { role: "button", tabindex: "-1" });
     }
-    for (const node of svg.querySelectorAll("[data-edge]")) {
+    for (const node of /** @type {NodeListOf<SVGElement>} */ (svg.querySelectorAll("[data-edge]"))) {
       const cut = node.dataset.edge.lastIndexOf("/");
       (edges[node.dataset.edge.slice(0, Math.max(cut, 0))] ??= [])[Number(node.dataset.edge.slice(cut + 1))] = { node, strong: null };
     }

@@ -1,4 +1,14 @@
+// @ts-check
 // The live view of a run: its picture, the panel of what was picked, what can be done with the flow, and its prompts.
+
+import { cardKeeper } from "./card.js";
+import { followShade } from "./dark.js";
+import { make } from "./dom.js";
+import { watchKernel } from "./life.js";
+import { deskOf, panelKeeper, tell } from "./panel.js";
+import { pictureKeeper } from "./picture.js";
+import { saidKeeper } from "./said.js";
+import { ownKeys } from "./typing.js";
 
 const USED_EVERY = 10_000; // milliseconds between two signs that somebody reads what is shown
 
@@ -22,6 +32,7 @@ function toolBar(desk, model) {
     yes.focus();
   };
   const update = () => {
+    /** @type {Partial<import("./messages").FlowState>} */
     const flow = model.get("flow") ?? {};
     const state = model.get("theme").states[flow.state];
     const next = flow.ended ? `ended ${state}` : "running";
@@ -76,6 +87,7 @@ export function renderRun({ model, el }) {
   const keeper = cardKeeper(asks, life.send);
 
   const paint = () => {
+    /** @type {Partial<import("./messages").FlowState>} */
     const flow = model.get("flow") ?? {};
     picture.paint();
     const word = picture.word();

@@ -1,11 +1,14 @@
+// @ts-check
 // What the tasks say and show: lines, streams and displays. Nothing that a task has made runs here or loads anything:
 // pages stand in frames without scripts, and of Markdown only harmless tags are taken over.
+
+import { make } from "./dom.js";
 
 const TAGS = new Set("A B BLOCKQUOTE BR CODE DEL EM H1 H2 H3 H4 H5 H6 HR I LI OL P PRE S STRONG TABLE TBODY TD TH THEAD TR UL".split(" "));
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
 // Harmless tags of a text of HTML, made anew one by one.
-function richText(html, className = "dwarf-rich") {
+export function richText(html, className = "dwarf-rich") {
   const source = new DOMParser().parseFromString(html, "text/html").body;
   const copy = (from, to) => {
     for (const node of from.childNodes) {
@@ -56,6 +59,10 @@ function figureOf(view, dark) {
   return figure;
 }
 
+/**
+ * @param {string[]} line
+ * @param {boolean} withNode
+ */
 function spokenLine([node, source, level, text], withNode) {
   const line = make("div", { className: `dwarf-said-line dwarf-from-${source}` });
   if (withNode) line.append(make("span", { className: "dwarf-said-node", textContent: node }));
@@ -65,7 +72,11 @@ function spokenLine([node, source, level, text], withNode) {
 }
 
 // The parts of a step's panel that tell what it has said and shown.
-function saidParts(step, dark) {
+/**
+ * @param {import("./messages").StepReply} step
+ * @param {boolean} dark
+ */
+export function saidParts(step, dark) {
   const parts = [];
   if (step.displays?.length) parts.push(make("div", { className: "dwarf-figures" }, ...step.displays.map((view) => figureOf(view, dark))));
   for (const [name, text] of step.streams ?? []) {
@@ -85,7 +96,7 @@ function saidParts(step, dark) {
 }
 
 // What is said just now, under the picture: the last lines in a fold, streams as they come, displays in small.
-function saidKeeper(model, pick) {
+export function saidKeeper(model, pick) {
   const last = make("span", { className: "dwarf-last" });
   const head = make("summary", {}, make("span", { className: "dwarf-said-count" }), last);
   const lines = make("div", { className: "dwarf-lines", tabIndex: 0, role: "log", "aria-label": "output of the tasks" });
@@ -97,6 +108,7 @@ function saidKeeper(model, pick) {
   let thumbs = "";
 
   const paint = () => {
+    /** @type {Partial<import("./messages").SaidState>} */
     const said = model.get("said") ?? {};
     const now = JSON.stringify([said.lines, said.count, said.streams]);
     if (now !== told) {
@@ -134,6 +146,7 @@ function saidKeeper(model, pick) {
     while (streams.children.length > known.length) streams.lastChild.remove();
   };
 
+  /** @param {import("./messages").ShownState} each */
   const thumbOf = (each) => {
     const label = each.name ? `${each.node} · ${each.name}` : each.node;
     const button = make("button", { type: "button", className: "dwarf-thumb", title: label, "aria-label": `display of ${label}` });

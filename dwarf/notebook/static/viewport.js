@@ -2,7 +2,7 @@
 // A window onto a large picture: as wide as there is room, at most 70 % of the page's window high, and without scroll
 // bars of its own. It is zoomed by Ctrl and the wheel, by buttons and by keys, moved by dragging, and follows what runs.
 
-import { make } from "./card.js";
+import { make } from "./dom.js";
 
 const LEAST = 0.1; // scale
 const MOST = 2;

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dwarf.notebook.messages import Origin
 from dwarf.notebook.pictures.words import brief, plain
 
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ _MOST_SOURCE = 20_000  # characters
 _START = "START"
 
 
-def origin_of(step: Step, graph: Graph | None, functions: Mapping[str, Any]) -> dict[str, Any]:
+def origin_of(step: Step, graph: Graph | None, functions: Mapping[str, Any]) -> Origin:
     """What the panel tells of a step's function, as it is now, and of its parameters. It never raises.
 
     ``graph`` is one that has its functions, which tell what they write.
     """
     function = functions.get(step.url)
-    told: dict[str, Any] = {}
+    told: Origin = {}
     if function is None:
         return told
     try:

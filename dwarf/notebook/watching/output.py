@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dwarf.notebook.bundles import thumbnail
+from dwarf.notebook.messages import SaidState, ShownState
 from dwarf.notebook.pictures.words import brief, plain
 from dwarf.workflow.output import Display, LogLine
 
@@ -34,8 +35,8 @@ class Heard:
         self._lines: deque[LogLine] = deque(maxlen=LAST)
         self._count = 0
         self._streams: dict[tuple[str, str], tuple[str, str, str]] = {}  # by step and name: node, run, text
-        self._shown: dict[tuple[str, str, int], dict[str, Any]] = {}
-        self.state: dict[str, Any] = {}
+        self._shown: dict[tuple[str, str, int], ShownState] = {}
+        self.state: SaidState | None = None
 
     async def run(self) -> None:
         """Listen. Nothing is raised: a view without lines is still a view."""
@@ -88,7 +89,7 @@ def brief_line(text: str) -> str:
     return text if len(text) <= _MOST_OF_LINE else f"{text[:_MOST_OF_LINE]} …"
 
 
-def describe_shown(display: Display) -> dict[str, Any]:
+def describe_shown(display: Display) -> ShownState:
     """A display in small: a picture, or a few words."""
     thumb = thumbnail(display.data)
     return {

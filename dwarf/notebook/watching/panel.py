@@ -10,10 +10,11 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dwarf.errors import DwarfError, InvalidRequest, StateError
 from dwarf.notebook.bundles import view_of
+from dwarf.notebook.messages import ActionReply, NodeReply, Spoken, StepReply, StepRow, StepState
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.planes import child_of
 from dwarf.notebook.pictures.words import brief, duration_text, plain, plural, seconds_text
@@ -67,7 +68,7 @@ class Desk:
 
     async def handle(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """The reply to a message; what went wrong is told in it as ``fault``."""
-        calls: dict[Any, Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]] = {
+        calls: dict[Any, Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]] = {
             "node": self._node,
             "step": self._step,
             "fork": self._fork,
@@ -81,7 +82,7 @@ class Desk:
             call = calls.get(message.get("do"))
             if call is None:
                 raise InvalidRequest(f"the view cannot do {brief(message.get('do'))}")
-            reply = await call(message)
+            reply: Mapping[str, Any] = await call(message)
         except DwarfError as fault:
             reply = {"fault": str(fault) or type(fault).__name__}
         except Exception as fault:  # noqa: BLE001  whoever clicked is told, and nothing else stops
@@ -91,14 +92,24 @@ class Desk:
 
     # ------------------------------------------------------------ looking
 
-    async def _node(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    async def _node(self, message: Mapping[str, Any]) -> NodeReply | StepReply:
         name, steps = self._plane(message)
         own = [step for step in steps if step.node == name]
-        stops = await self._stops(message, name)
+        told: NodeReply | StepReply
         if not own:
-            return {"title": name, "state": "idle", "about": "The flow has not come here.", **stops}
-        if len(own) == 1:
-            return {**await self._full(own[0], 0, str(message["node"])), **stops}
+            told = {"title": name, "state": "idle", "about": "The flow has not come here."}
+        elif len(own) == 1:
+            told = await self._full(own[0], 0, str(message["node"]))
+        else:
+            told = await self._list(message, name, own, steps)
+        if stops := (await self._stops(message, name)).get("stops"):
+            told["stops"] = stops
+        return told
+
+    async def _list(
+        self, message: Mapping[str, Any], name: str, own: Sequence[Step], steps: Sequence[Step]
+    ) -> NodeReply:
+        """A page of the steps of a node; ``steps`` are all of its flow."""
         state_of_step = self._state_of(steps)
         ordered = sort_steps(own, state_of_step)
         about, kinds = _counts(ordered, state_of_step), list(dict.fromkeys(map(state_of_step, ordered)))
@@ -119,31 +130,32 @@ class Desk:
             "about": about,
             "only": chosen,
             "kinds": kinds,
-            **stops,
         }
 
-    async def _step(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    async def _step(self, message: Mapping[str, Any]) -> StepReply:
         step = self._known(message)
         _, steps = self._plane(message)
         return await self._full(step, sum(each.node == step.node for each in steps), str(message.get("node")))
 
-    async def _full(self, step: Step, of: int, path: str = "") -> dict[str, Any]:
+    async def _full(self, step: Step, of: int, path: str = "") -> StepReply:
         full = await self.lab.engine.step(step.key)
         status = self.following.outcome.status if self.following.outcome is not None else Status.RUNNING
         state = self._state_of(self.following.steps)(full)
         told = describe_step(full, state, ended=status.terminal, most=self._most(full))
-        if step.sub_flows:
-            is_open = self.opened.get(path) in (0, step.id)
-            told["nested"] = "Close the subgraph" if is_open else "Open the subgraph in the picture"
         functions: Mapping[str, Any] = getattr(self.lab.host, "functions", {})
         frozen = self.following.graph
         graph = self.lab.digests.graph(frozen.name) if frozen is not None else None
         origin = await asyncio.to_thread(origin_of, full, graph or frozen, functions)
         if full.code and origin.get("source") and self.lab.digests.now().get(full.url, full.code) != full.code:
             origin["edited"] = "edited since this step ran"
-        return {"of": of if of > 1 else 0, **told, **origin, **await self._said(step)}
+        said = await self._said(step)
+        reply = cast("StepReply", {"of": of if of > 1 else 0, **told, **origin, **said})
+        if step.sub_flows:
+            is_open = self.opened.get(path) in (0, step.id)
+            reply["nested"] = "Close the subgraph" if is_open else "Open the subgraph in the picture"
+        return reply
 
-    async def _said(self, step: Step) -> dict[str, Any]:
+    async def _said(self, step: Step) -> Spoken:
         """What the step has said and shown, where it has."""
         handle = self.following.handle
         lines, shown = await handle.logs(step=step), await handle.displays(step=step)
@@ -152,7 +164,7 @@ class Desk:
             if line.source == "stream":
                 streams[line.name] = streams.get(line.name, "") + line.text
         spoken = [line for line in lines if line.source != "stream"]
-        told: dict[str, Any] = {}
+        told: Spoken = {}
         if spoken:
             told["output"] = [describe_line(line) for line in spoken[-_LINES:]]
             told["left_out"] = max(0, len(spoken) - _LINES)
@@ -183,7 +195,7 @@ class Desk:
             graph, steps = self.following.known_graph(child), child.steps
         return _node_of(graph, last), steps
 
-    async def _unfold(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    async def _unfold(self, message: Mapping[str, Any]) -> ActionReply:
         """Open a node's subgraph in the picture, or that of one of its steps; shut it, if it is open."""
         name, steps = self._plane(message)
         path = "/".join(str(int(part)) for part in str(message["node"]).split("/"))
@@ -208,7 +220,7 @@ class Desk:
 
     # ------------------------------------------------------------ acting
 
-    async def _fork(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    async def _fork(self, message: Mapping[str, Any]) -> ActionReply:
         step = self._known(message)
         at = message.get("at", "input")
         full = await self.lab.engine.step(step.key)
@@ -219,11 +231,11 @@ class Desk:
         run = await self.lab.follow(lambda: self.lab.engine.fork(step.key, changes, at=at))
         return self._begun(run, f"A new run goes on from {step.node!r}; it is shown below.")
 
-    async def _retry(self, _: Mapping[str, Any]) -> dict[str, Any]:
+    async def _retry(self, _: Mapping[str, Any]) -> ActionReply:
         run = await self.lab.follow(self.following.handle.retry_failed)
         return self._begun(run, "A new run goes on where this one failed; it is shown below.")
 
-    async def _regraph(self, _: Mapping[str, Any]) -> dict[str, Any]:
+    async def _regraph(self, _: Mapping[str, Any]) -> ActionReply:
         """Go on with the graph as it is now: where the flow failed or waits, or else behind the last step of it."""
         graph = drift_of(self.following, self.lab.digests).graph
         if graph is None:
@@ -249,7 +261,7 @@ class Desk:
             raise InvalidRequest("nothing has completed yet that could be gone on from: start the workflow anew")
         return max(done, key=lambda step: step.id), "after"
 
-    async def _stops(self, message: Mapping[str, Any], node: str) -> dict[str, Any]:
+    async def _stops(self, message: Mapping[str, Any], node: str) -> ActionReply:
         """Whether the flow stops before and after a node, where that can be said: not for subgraphs, nor at the end."""
         outcome = self.following.outcome
         if "/" in str(message.get("node")) or outcome is None or outcome.status.terminal:
@@ -257,7 +269,7 @@ class Desk:
         before, after = await self.following.handle.breakpoints()
         return {"stops": {"before": node in before, "after": node in after}}
 
-    async def _stop(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    async def _stop(self, message: Mapping[str, Any]) -> ActionReply:
         """Have the flow stop before or after a node from now on, or no more."""
         name, _ = self._plane(message)
         known = dict(zip(("before", "after"), await self.following.handle.breakpoints(), strict=True))
@@ -270,11 +282,11 @@ class Desk:
         )
         return await self._stops(message, name)
 
-    async def _cancel(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    async def _cancel(self, message: Mapping[str, Any]) -> ActionReply:
         await self.following.handle.cancel(str(message.get("reason") or ""))
         return {"said": "Cancelled."}
 
-    def _begun(self, run: Following, said: str) -> dict[str, Any]:
+    def _begun(self, run: Following, said: str) -> ActionReply:
         self._show(run)
         return {"said": said, "find": f'lab.get("{run.handle.key}")'}
 
@@ -291,7 +303,7 @@ def sort_steps(steps: Sequence[Step], state: Callable[[Step], str]) -> list[Step
     return sorted(steps, key=lambda step: (order.get(state(step), len(order)), step.id))
 
 
-def _row(step: Step, state: str, item: str) -> dict[str, Any]:
+def _row(step: Step, state: str, item: str) -> StepRow:
     return {
         "step": step.id,
         "label": f"branch {step.ordinal + 1}",
@@ -312,7 +324,7 @@ def _counts(steps: Sequence[Step], state: Callable[[Step], str]) -> str:
     return f"{plural(len(steps), 'step')}: {told}."
 
 
-def describe_step(step: Step, state: str, *, ended: bool, most: int = 0) -> dict[str, Any]:
+def describe_step(step: Step, state: str, *, ended: bool, most: int = 0) -> StepState:
     """A step with state and changes, as the page shows it.
 
     ``ended``: whether its flow has ended. ``most``: how many attempts its task has, 0 where that is not said.

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dwarf.notebook import kernel
+from dwarf.notebook.messages import Beat
 
 __all__ = ["BEAT", "SIGN", "Pulse"]
 
@@ -28,7 +29,7 @@ _log = logging.getLogger("dwarf.notebook")
 class Pulse:
     """The beats of one view. ``send`` hands a message to its widget; it is called on the lab's loop."""
 
-    def __init__(self, send: Callable[[dict[str, Any]], object], submit: Callable[[Any], Any]) -> None:
+    def __init__(self, send: Callable[[Beat], object], submit: Callable[[Any], Any]) -> None:
         self._send = send
         self._submit = submit
         self._signed = time.monotonic()

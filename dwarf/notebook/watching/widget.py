@@ -10,21 +10,10 @@ from typing import Any
 
 from dwarf.notebook.pictures.palette import DARK, EDGES, LOOKS, ON_ERROR_EDGE
 
-__all__ = ["SCRIPTS", "STYLES", "asset", "module", "script", "style", "theme", "widget_class"]
+__all__ = ["STYLES", "asset", "module", "style", "theme", "widget_class"]
 
-SCRIPTS = (
-    "typing.js",
-    "dark.js",
-    "card.js",
-    "grid.js",
-    "life.js",
-    "viewport.js",
-    "picture.js",
-    "said.js",
-    "panel.js",
-    "run.js",
-)
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
+_FROM = re.compile(r'^import [^;]* from "\./([\w.]+)";$', re.MULTILINE)
 _DEFAULT = re.compile(r"^export default [^;]*;\n", re.MULTILINE)
 _EXPORTED = re.compile(r"^export (?=function|const|class|async)", re.MULTILINE)
 STYLES = ("dwarf.css", "run.css")
@@ -36,18 +25,25 @@ def asset(name: str) -> str:
     return (resources.files("dwarf.notebook") / "static" / name).read_text(encoding="utf-8")
 
 
-def module(*names: str) -> str:
-    """One module of several of the package's, in an order in which each comes after those it imports.
+@cache
+def module(name: str) -> str:
+    """A script of the package and all that it imports, as one module.
 
-    Front ends get it as a text and cannot follow an import to a file beside it, so these lines are left out.
+    Front ends get it as a text and cannot follow an import to a file beside it. So each file comes after those that it
+    imports, and the lines that import and export are left out.
     """
-    *parts, last = (_EXPORTED.sub("", _IMPORT.sub("", asset(name))) for name in names)
+    order: list[str] = []
+    _put_in_order(name, order, set())
+    *parts, last = (_EXPORTED.sub("", _IMPORT.sub("", asset(each))) for each in order)
     return "\n".join([*(_DEFAULT.sub("", part) for part in parts), last])
 
 
-def script() -> str:
-    """The module of the live view."""
-    return module(*SCRIPTS)
+def _put_in_order(name: str, order: list[str], known: set[str]) -> None:
+    known.add(name)
+    for other in _FROM.findall(asset(name)):
+        if other not in known:
+            _put_in_order(other, order, known)
+    order.append(name)
 
 
 def style() -> str:
@@ -73,7 +69,7 @@ def widget_class() -> Any:
     class DwarfRun(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         """The live view of a run; every trait is a whole state, and ``planes`` are its pictures by their path."""
 
-        _esm = script()
+        _esm = module("run.js")
         _css = style()
         theme = traitlets.Dict().tag(sync=True)
         svg = traitlets.Unicode().tag(sync=True)

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from dwarf.notebook.messages import CardState, FlowState, PlaneState
 from dwarf.notebook.pictures.palette import LOOKS, look_of
 from dwarf.notebook.watching.views import FlowView, NodeView
 
 if TYPE_CHECKING:
     from dwarf.notebook.watching.follow import Card
 
-__all__ = ["ASKED", "NESTED", "OPEN", "REDEFINED", "describe_card", "describe_cards", "describe_flow", "describe_node"]
+__all__ = ["ASKED", "NESTED", "REDEFINED", "describe_card", "describe_cards", "describe_flow", "describe_node"]
 
-ASKED, NESTED, REDEFINED, OPEN = 1, 2, 4, 8
+ASKED, NESTED, REDEFINED = 1, 2, 4
 _MOST_OPEN = 30
 _MOST_CLOSED = 20
 _NUMBERS = {key: number for number, key in enumerate(LOOKS)}
 
 
-def describe_node(view: NodeView, *, redefined: bool = False, is_open: bool = False) -> list[Any]:
+def describe_node(view: NodeView, *, redefined: bool = False) -> list[Any]:
     """``[state, word, rest, since, until, parts, flags, detail]``, cut after the last that says something.
 
     States are numbers in the order of the looks, a word that is the look's own is left out, times are epoch seconds.
     """
     look = look_of(view.state)
-    flags = view.asked * ASKED | view.nested * NESTED | redefined * REDEFINED | is_open * OPEN
+    flags = view.asked * ASKED | view.nested * NESTED | redefined * REDEFINED
     told: list[Any] = [
         _NUMBERS.get(view.state, 0),
         "" if view.word == look.word else view.word,
@@ -42,13 +42,22 @@ def describe_node(view: NodeView, *, redefined: bool = False, is_open: bool = Fa
     return told
 
 
-def describe_flow(whole: FlowView, now: float, **more: Any) -> dict[str, Any]:
+def describe_flow(whole: FlowView, now: float, *, drift: Sequence[str] = (), regraph: bool = False) -> FlowState:
     """The flow as a whole; ``now`` lets the page set its clock by the kernel's."""
     error = f"{look_of(whole.state).sign} {whole.error}" if whole.error else ""
-    return {**asdict(whole), "state": _NUMBERS.get(whole.state, 0), "error": error, "now": round(now, 2), **more}
+    return {
+        "state": _NUMBERS.get(whole.state, 0),
+        "began": whole.began,
+        "ended": whole.ended,
+        "steps": whole.steps,
+        "error": error,
+        "now": round(now, 2),
+        "drift": list(drift),
+        "regraph": regraph,
+    }
 
 
-def describe_card(card: Card) -> dict[str, Any]:
+def describe_card(card: Card) -> CardState:
     """A prompt's card as the JavaScript side reads it. No answer is in it but the words that may be shown."""
     prompt = card.prompt
     return {
@@ -64,7 +73,7 @@ def describe_card(card: Card) -> dict[str, Any]:
     }
 
 
-def describe_cards(cards: Sequence[Card]) -> list[dict[str, Any]]:
+def describe_cards(cards: Sequence[Card]) -> list[CardState]:
     """The cards to show: of very many the oldest open ones and the last closed ones."""
     open_cards = [card.id for card in cards if not card.closed][:_MOST_OPEN]
     closed = [card.id for card in cards if card.closed][-_MOST_CLOSED:]
@@ -79,7 +88,7 @@ def describe_ways(ways: Iterable[bool]) -> str:
 
 def describe_plane(
     names: Iterable[str], views: Mapping[str, NodeView], ways: Iterable[bool], redefined: Iterable[str] = ()
-) -> dict[str, Any]:
+) -> PlaneState:
     """One picture's nodes, in the order of its graph, and its edges."""
     changed = frozenset(redefined)
     idle = NodeView()

@@ -1,0 +1,315 @@
+"""What do Python and the page say to each other? Every message and every whole state, with its fields.
+
+The functions that make them return these types, so that mypy checks this side. ``static/messages.d.ts`` is made from
+this file (``python -m tests.notebook.write_messages``), and the scripts name its types, so that tsc checks the other.
+Times are seconds since 1970, and 0 where there is none; states are numbers in the order of the looks, or their keys.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+# ------------------------------------------------------------------ whole states of the live view
+
+
+class FlowState(TypedDict):
+    """The flow as a whole. ``now`` is the kernel's time, ``drift`` says what has been redefined since it began."""
+
+    state: int
+    began: float
+    ended: float
+    steps: int
+    error: str
+    now: float
+    drift: NotRequired[list[str]]
+    regraph: NotRequired[bool]
+
+
+class PlaneState(TypedDict):
+    """One picture: its nodes, see ``wire.describe_node``, and a character for each edge: "1" where it was taken."""
+
+    nodes: list[list[Any]]
+    taken: str
+
+
+class ShownState(TypedDict):
+    """A display in small: a picture, or a few words."""
+
+    node: str
+    name: str
+    thumb: str
+    words: str
+    at: float
+
+
+class SaidState(TypedDict):
+    """What tasks say just now. A line is ``[node, source, level, text]``, a stream ``[node, name, text]``."""
+
+    lines: list[list[str]]
+    count: int
+    streams: list[list[str]]
+    shown: list[ShownState]
+
+
+class CardState(TypedDict):
+    """A question. ``form`` and ``facts`` are made by prompts/forms.py and prompts/facts.py."""
+
+    id: str
+    title: str
+    node: str
+    facts: list[dict[str, Any]]
+    form: dict[str, Any]
+    deadline: float
+    error: str
+    faults: int
+    closed: str
+    since: NotRequired[float]
+
+
+# ------------------------------------------------------------------ whole states of lists and maps
+
+
+class InboxState(TypedDict):
+    """The inbox; ``now`` is added when it is sent."""
+
+    title: str
+    empty: str
+    fault: str
+    workflows: list[str]
+    cards: list[CardState]
+    now: NotRequired[float]
+
+
+class FlowRow(TypedDict):
+    """A flow in the dashboard; its id is the public part of its key."""
+
+    id: str
+    status: str
+    workflow: str
+    name: str
+    tags: list[str]
+    node: str
+    created: float
+    ended: float
+    told: str
+
+
+class ForkOffer(TypedDict, total=False):
+    """The steps at which a flow can be forked; empty where nobody has asked."""
+
+    row: str
+    name: str
+    steps: list[str]
+    chosen: int
+
+
+class DashboardState(TypedDict):
+    """The dashboard; ``now`` is added when it is sent."""
+
+    counts: list[list[Any]]
+    total: int
+    capped: bool
+    status: str
+    rows: list[FlowRow]
+    page: int
+    more: bool
+    workflows: list[str]
+    notice: str
+    fault: str
+    empty: str
+    fork: ForkOffer
+    opened: str
+    now: NotRequired[float]
+
+
+class MapState(TypedDict):
+    """How far a map has come; ``parts`` are the shares of its bar, ``[state, count]``."""
+
+    parts: list[list[Any]]
+    total: int
+    done: int
+    text: str
+    ended: bool
+    now: float
+
+
+# ------------------------------------------------------------------ the panel: requests and replies
+
+
+class Stops(TypedDict):
+    """Whether the flow stops before and after a node."""
+
+    before: bool
+    after: bool
+
+
+class StepRow(TypedDict):
+    """One step in the list of a node's steps."""
+
+    step: int
+    label: str
+    item: str
+    state: str
+    attempt: str
+    began: float
+    took: str
+    error: str
+
+
+class NodeReply(TypedDict):
+    """A node with several steps, page by page, or with none. ``kinds`` are the states there are, to choose among."""
+
+    title: str
+    about: str
+    state: NotRequired[str]
+    rows: NotRequired[list[StepRow]]
+    page: NotRequired[int]
+    size: NotRequired[int]
+    total: NotRequired[int]
+    only: NotRequired[str]
+    kinds: NotRequired[list[str]]
+    stops: NotRequired[Stops]
+
+
+class Origin(TypedDict, total=False):
+    """Where a step comes from; ``takes`` are ``[parameter, value, who wrote it]``."""
+
+    source: str
+    edited: str
+    doc: str
+    takes: list[list[str]]
+
+
+class Spoken(TypedDict, total=False):
+    """What a step has said and shown; a stream is ``[name, text]``, a display a view as of bundles.py."""
+
+    output: list[list[str]]
+    left_out: int
+    streams: list[list[str]]
+    displays: list[dict[str, Any]]
+
+
+class StepState(TypedDict):
+    """One step in full. ``diff`` are ``[kind, field, before, after]``; ``whole``: the state can be edited whole."""
+
+    title: str
+    step: int
+    state: str
+    attempt: str
+    again: float
+    created: float
+    began: float
+    finished: float
+    took: str
+    progress: str
+    asks: str
+    error: str
+    traceback: str
+    warnings: list[str]
+    url: str
+    code: str
+    cached: str
+    before: str
+    diff: list[list[str]]
+    input: str
+    result: str
+    whole: bool
+    can_go_on: bool
+    no_fork: str
+
+
+class StepReply(StepState, Origin, Spoken):
+    """A step with its origin and output; ``of`` is how many steps its node has, 0 where it is the only one."""
+
+    of: int
+    nested: NotRequired[str]
+    stops: NotRequired[Stops]
+
+
+class ActionReply(TypedDict, total=False):
+    """What has come of an action: words, and the call that finds the new run."""
+
+    said: str
+    find: str
+    stops: Stops
+
+
+class Ask(TypedDict):
+    """A request of the panel. The reply has the same number as ``ask``, and ``fault`` where it went wrong."""
+
+    type: Literal["ask"]
+    ask: int
+    do: Literal["node", "step", "fork", "retry", "regraph", "cancel", "stop", "unfold"]
+    node: NotRequired[str]
+    step: NotRequired[int]
+    page: NotRequired[int]
+    only: NotRequired[str]
+    at: NotRequired[str]
+    text: NotRequired[str]
+    whole: NotRequired[bool]
+    reason: NotRequired[str]
+
+
+# ------------------------------------------------------------------ other messages
+
+
+class Beat(TypedDict):
+    """The kernel is there; see watching/pulse.py."""
+
+    type: Literal["beat"]
+    now: float
+
+
+class Sign(TypedDict):
+    """The page is there, has been shown, is read, or is done with."""
+
+    type: Literal["here", "ready", "used", "done"]
+    dark: NotRequired[bool]
+
+
+class Answer(TypedDict):
+    """The answer to a card."""
+
+    type: Literal["answer"]
+    id: str
+    value: NotRequired[Any]
+
+
+class Panel(TypedDict):
+    """The panel of a view has been opened or shut."""
+
+    type: Literal["panel"]
+    open: bool
+
+
+class Seen(TypedDict):
+    """Whether a view of a list is in sight."""
+
+    type: Literal["seen"]
+    view: str
+    on: bool
+
+
+class Filter(TypedDict):
+    """The reader of a list narrows it."""
+
+    type: Literal["filter"]
+    search: NotRequired[str]
+    workflow: NotRequired[str]
+    status: NotRequired[str]
+
+
+class Act(TypedDict):
+    """Something is done to a row of the dashboard, to its pages, or to a map."""
+
+    type: Literal["open", "close", "cancel", "delete", "retry", "ask-fork", "fork", "close-fork", "older", "newer"]
+    row: NotRequired[str]
+    step: NotRequired[int]
+    changes: NotRequired[str]
+
+
+class Part(TypedDict):
+    """A message of, or to, the run that is opened beneath a list."""
+
+    type: Literal["run"]
+    message: Any
