@@ -54,9 +54,8 @@ class StepCache:
         if found is not None:
             goto, _ = read_route(found.route)
             if found.says or found.shows:
-                display_ids = (
-                    await self._replica.committer.take(self._replica.step_ids, found.shows) if found.shows else ()
-                )
+                ids = self._replica.ids
+                display_ids = await ids.take(ids.steps, found.shows) if found.shows else ()
                 step.taken = Taken(found.step_id, display_ids)
             step.cached_from = format_key(self._replica.shard, found.step_id, found.token)
             return Returned(Control(goto, found.delay_ms), found.changes), None, False

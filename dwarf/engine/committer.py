@@ -18,7 +18,7 @@ from dwarf import seams
 from dwarf.core.decision import Complete, Decision, Fail
 from dwarf.core.records import NewFlow, NewStep
 from dwarf.engine.answering import Answers, Beginner
-from dwarf.engine.ids import IdsExhausted, IdsForgotten, IdSource
+from dwarf.engine.ids import IdAllocator, IdsExhausted, IdsForgotten
 from dwarf.engine.jobs import CallJob, Committed, CreateJob, DecisionJob, Handed, Job, Results, SayJob, scopes_of
 from dwarf.engine.observing import Observing
 from dwarf.engine.places import Place
@@ -26,7 +26,7 @@ from dwarf.engine.refusals import unstorable
 from dwarf.errors import DwarfError, EngineClosed, StateConflict, StorageError
 from dwarf.storage.cancels import fail_late
 from dwarf.storage.commit import commit_decisions, handed_over
-from dwarf.storage.creates import create_flows, reserve, reserve_beyond
+from dwarf.storage.creates import create_flows, reserve
 from dwarf.storage.database import Database
 from dwarf.storage.effects import Effects, Writer
 from dwarf.storage.failures import Contention, LostCommit, PayloadRefused, Unavailable
@@ -56,7 +56,7 @@ class Committer:
         self,
         database: Database,
         writer: Writer,
-        ids: Sequence[IdSource],
+        ids: IdAllocator,
         listener: Listener,
         ladder: Sequence[float],
     ) -> None:
@@ -72,7 +72,6 @@ class Committer:
         self._closing = False
         self._draining = asyncio.Event()
         self._known_graphs: set[str] = set()
-        self._renewals = 0
         self._beside: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(CALLS_BESIDE)
 
@@ -135,41 +134,10 @@ class Committer:
             raise
         return await done
 
-    async def reserve(self, count: int) -> None:
-        """Have ``count`` ids of each kind at hand."""
-        for source in self._ids:
-            await self._reserve(source, count)
-
-    async def take(self, source: IdSource, count: int) -> list[int]:
-        """``count`` ids of one kind, however many that are."""
-        while True:
-            try:
-                return source.take_many(count)
-            except IdsExhausted:
-                await self._reserve(source, count)
-
-    async def _reserve(self, source: IdSource, count: int) -> None:
-        wanted = source.wanted(count)
-        if wanted:
-            first = await self._database.write(lambda: reserve(source.kind, wanted))
-            if not source.add(first, wanted):
-                await self._reserve_beyond(source, wanted)
-
-    async def renew_ids(self) -> None:
-        """Give up the ids at hand: the database may have forgotten that they were reserved, and give them again."""
-        self._renewals += 1
-        for source in self._ids:
-            source.drop()
-            await self._reserve_beyond(source, source.wanted(1))
-
-    async def _reserve_beyond(self, source: IdSource, wanted: int) -> None:
-        first = await self._database.write(lambda: reserve_beyond(source.kind, wanted, source.greatest))
-        source.add(first, wanted)
-
     def _submit(self, job: Job) -> None:
         if self._closing and not isinstance(job, DecisionJob):
             raise EngineClosed("the engine is closing")
-        job.renewals = self._renewals
+        job.renewals = self._ids.renewals
         self._jobs.append(job)
         self._wake.set()
 
@@ -242,7 +210,7 @@ class Committer:
                 committed.seconds = time.monotonic() - began
                 return committed
             except IdsExhausted:
-                await self.reserve(2 * LARGEST_GROUP)
+                await self._ids.reserve(2 * LARGEST_GROUP)
             except (Unavailable, Contention) as error:
                 for job in group:
                     job.again = job.again or isinstance(error, LostCommit)
@@ -282,10 +250,10 @@ class Committer:
 
     async def _collided(self, job: Job, error: PayloadRefused) -> None:
         """An id that a job brings is in use, since the database has forgotten that it was given."""
-        renewed = job.renewals < self._renewals
+        renewed = job.renewals < self._ids.renewals
         if not renewed:
             self._listener.observing.log.warning("ids are in use that were reserved here: others are taken (%s)", error)
-            await self.renew_ids()
+            await self._ids.renew()
         if isinstance(job, CallJob) and not renewed:
             job.renewals = -1
             await self._commit([job])  # what takes its ids in the transaction has new ones now
@@ -304,7 +272,7 @@ class Committer:
         committed = Committed(now, written=Counter() if self._listener.observing.metrics.active else None)
         results: Results = {}
         # asked once: ids are used up while the statements of this are under way
-        short = [(source, wanted) for source in self._ids if (wanted := source.wanted())]
+        short = self._ids.short()
         last = not short and seams.active is None and not self._writer.hooks
         saying = [job for job in group if isinstance(job, SayJob) or (isinstance(job, DecisionJob) and job.said)]
         acting: list[Job] = [job for job in group if not isinstance(job, SayJob)] if saying else group

@@ -14,7 +14,7 @@ from dwarf.core.records import NewFlow
 from dwarf.core.ticks import read_overlap, read_rhythm
 from dwarf.engine.forking import fork_at, read_changes, read_target
 from dwarf.engine.handle import FlowHandle
-from dwarf.engine.ids import IdsExhausted, IdsForgotten
+from dwarf.engine.ids import IdsForgotten
 from dwarf.engine.moving import exported, imported
 from dwarf.engine.overview import Overview
 from dwarf.engine.plans import Frozen
@@ -349,7 +349,7 @@ class Engine(Overview):
         places = [self._replica(place or self._place(key)) for _, key in asked]
         if len(asked) > 1:
             for replica, count in Counter(places).items():
-                await replica.committer.reserve(count)
+                await replica.ids.reserve(count)
         made: list[tuple[NewFlow, int, asyncio.Future[str]]] = []
         for (state, key), replica in zip(asked, places, strict=True):
             made.append(_hand_in(replica, await self._new_flow(replica, url, frozen, state, options, key, thread)))
@@ -378,25 +378,23 @@ class Engine(Overview):
         thread: tuple[int, str] | None,
     ) -> NewFlow:
         hashed = replica.database.payloads.hashed
-        while True:
-            try:
-                return replica.new_flow(
-                    url,
-                    frozen,
-                    state,
-                    baggage=options.baggage,
-                    priority=options.priority,
-                    fairness_key=options.fairness_key,
-                    fairness_weight=options.fairness_weight,
-                    time_budget_ms=options.time_budget_ms,
-                    thread=thread,
-                    delete_on_completion=options.delete_on_completion,
-                    idempotency_key=idempotency_key,
-                    request_hash=hashed(request_text(url, state)) if idempotency_key else "",
-                    extras=options.extras,
-                )
-            except IdsExhausted:  # also by others, while this one waited for more
-                await replica.committer.reserve(64)
+        make = partial(
+            replica.new_flow,
+            url,
+            frozen,
+            state,
+            baggage=options.baggage,
+            priority=options.priority,
+            fairness_key=options.fairness_key,
+            fairness_weight=options.fairness_weight,
+            time_budget_ms=options.time_budget_ms,
+            thread=thread,
+            delete_on_completion=options.delete_on_completion,
+            idempotency_key=idempotency_key,
+            request_hash=hashed(request_text(url, state)) if idempotency_key else "",
+            extras=options.extras,
+        )
+        return await replica.ids.supply(make)
 
 
 def _hand_in(replica: Replica, flow: NewFlow) -> tuple[NewFlow, int, asyncio.Future[str]]:

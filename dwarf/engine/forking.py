@@ -11,14 +11,14 @@ from dwarf.core.fork import Role, Target
 from dwarf.core.keys import Key
 from dwarf.core.records import Extras, FlowRecord, NewFlow, State
 from dwarf.core.step import Means, no_room
-from dwarf.engine.ids import IdsExhausted, IdsForgotten, new_token
+from dwarf.engine.ids import IdsForgotten, new_token
 from dwarf.engine.plans import Frozen
 from dwarf.engine.replica import Replica
 from dwarf.engine.wiring import Changes
 from dwarf.errors import InvalidRequest
 from dwarf.storage.claims import load_plan
 from dwarf.storage.copying import Copier
-from dwarf.storage.forking import Copy, Onto, Origin, read_for_fork, read_for_repair, write_copy
+from dwarf.storage.forking import Onto, Origin, read_for_fork, read_for_repair, write_copy
 from dwarf.storage.rows import read_object
 from dwarf.storage.threads import continue_thread
 from dwarf.workflow.graph import Graph
@@ -119,9 +119,10 @@ async def _copy(replica: Replica, origin: Origin, changes: State) -> str:
 
 
 async def _copy_once(replica: Replica, origin: Origin, changes: State) -> str:
-    flow_ids = await replica.committer.take(replica.flow_ids, len(origin.flows))
-    step_ids = await replica.committer.take(replica.step_ids, len(origin.steps))
-    display_ids = await replica.committer.take(replica.step_ids, len(origin.shown)) if origin.shown else []
+    ids = replica.ids
+    flow_ids = await ids.take(ids.flows, len(origin.flows))
+    step_ids = await ids.take(ids.steps, len(origin.steps))
+    display_ids = await ids.take(ids.steps, len(origin.shown)) if origin.shown else []
     copier = Copier(
         origin,
         changes,
@@ -134,25 +135,14 @@ async def _copy_once(replica: Replica, origin: Origin, changes: State) -> str:
     )
     copy = copier.copy()
     if origin.routed is not None:
-        await _route_on(replica, copier, copy)
+        means = Means(ids.steps.take, new_token, no_room, max_depth=replica.settings.max_depth)
+        await ids.supply(lambda: copier.route_on(copy, means))
     if seams.active is not None:
         await seams.active.arrive("beforeCopy")
     span = replica.observing.new_copy(copy.flows, copy.root_id)
     await replica.committer.call(lambda effects: write_copy(copy, effects))
     replica.observing.copied(copy.flows, span)
     return copier.key
-
-
-async def _route_on(replica: Replica, copier: Copier, copy: Copy) -> None:
-    means = Means(replica.step_ids.take, new_token, no_room, max_depth=replica.settings.max_depth)
-    wanted = 16
-    while True:
-        try:
-            copier.route_on(copy, means)
-            return
-        except IdsExhausted:
-            wanted *= 8
-            await replica.committer.reserve(wanted)
 
 
 def _turn(replica: Replica, base: FlowRecord, state: State) -> NewFlow:

@@ -1,15 +1,26 @@
-"""Row ids and tokens. Ids come from blocks that are reserved in the database, so a decision needs no round trip."""
+"""Row ids and tokens. Ids come from blocks that are reserved in the database, so a decision needs no round trip.
+
+A decision takes its ids synchronously, in the middle of pure code that cannot wait for a database. So it is allowed to
+run out of them: it has no effects, more are reserved, and it is made again (``IdAllocator.supply``).
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
 from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
 
 from dwarf.errors import StorageError
+from dwarf.storage.creates import reserve, reserve_beyond
+from dwarf.storage.database import Database
+
+T = TypeVar("T")
 
 FIRST_BLOCK = 64
 LARGEST_BLOCK = 8192
+MORE_EACH_TIME = 8  # times as many as before, where a decision runs out of ids again
 _TOKENS = 256  # drawn from the system at once
 
 _tokens: deque[str] = deque()
@@ -74,6 +85,61 @@ class IdSource:
     def drop(self) -> None:
         """Give up what is at hand."""
         self._ids.clear()
+
+
+class IdAllocator:
+    """Where every id of one shard comes from in this process: of flows, of steps and of what their tasks show."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.flows = IdSource("flow")
+        self.steps = IdSource("step")  # what tasks show is numbered by these, too
+        self.renewals = 0  # how often the ids at hand were given up
+
+    async def reserve(self, count: int) -> None:
+        """Have ``count`` ids of each kind at hand."""
+        for source in (self.flows, self.steps):
+            await self._reserve(source, count)
+
+    async def take(self, source: IdSource, count: int) -> list[int]:
+        """``count`` ids of one kind, however many that are."""
+        while True:
+            try:
+                return source.take_many(count)
+            except IdsExhausted:
+                await self._reserve(source, count)
+
+    async def supply(self, make: Callable[[], T]) -> T:
+        """What ``make`` returns. It takes ids, and has no other effect: where they run out it is called again."""
+        wanted = 2 * FIRST_BLOCK
+        while True:
+            try:
+                return make()
+            except IdsExhausted:  # also by others, while this one waited for more
+                await self.reserve(wanted)
+                wanted *= MORE_EACH_TIME
+
+    def short(self) -> list[tuple[IdSource, int]]:
+        """The kinds of which more are wanted soon, each with how many: for a transaction that can bring them along."""
+        return [(source, wanted) for source in (self.flows, self.steps) if (wanted := source.wanted())]
+
+    async def renew(self) -> None:
+        """Give up the ids at hand: the database may have forgotten that they were reserved, and give them again."""
+        self.renewals += 1
+        for source in (self.flows, self.steps):
+            source.drop()
+            await self._reserve_beyond(source, source.wanted(1))
+
+    async def _reserve(self, source: IdSource, count: int) -> None:
+        wanted = source.wanted(count)
+        if wanted:
+            first = await self._database.write(lambda: reserve(source.kind, wanted))
+            if not source.add(first, wanted):
+                await self._reserve_beyond(source, wanted)
+
+    async def _reserve_beyond(self, source: IdSource, wanted: int) -> None:
+        first = await self._database.write(lambda: reserve_beyond(source.kind, wanted, source.greatest))
+        source.add(first, wanted)
 
 
 def new_token() -> str:

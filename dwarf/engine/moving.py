@@ -61,8 +61,8 @@ async def imported(
         hashed = replica.database.payloads.hashed
         placer = placers.get(replica.shard) or Placer(replica.shard, replica.engine_id, new_token, reader.blobs, hashed)
         placers[replica.shard] = placer
-        flow_ids = await replica.committer.take(replica.flow_ids, len(tree.flows))
-        step_ids = await replica.committer.take(replica.step_ids, len(tree.steps) + len(tree.shown))
+        flow_ids = await replica.ids.take(replica.ids.flows, len(tree.flows))
+        step_ids = await replica.ids.take(replica.ids.steps, len(tree.steps) + len(tree.shown))
         arrived = placer.place(tree, flow_ids, step_ids)
         span = replica.observing.new_copy(arrived.flows, arrived.root_id)
         await replica.committer.call(partial(write_arrived, arrived))

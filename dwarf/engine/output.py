@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from dwarf.core.records import StepRecord
 from dwarf.engine.committer import Committer
-from dwarf.engine.ids import IdSource
+from dwarf.engine.ids import IdAllocator
 from dwarf.observe.logs import Log
 from dwarf.storage.output import SaidRecord
 from dwarf.workflow.output import Said, TaskOutput
@@ -52,7 +52,7 @@ class OutputBook:
     def __init__(
         self,
         committer: Committer,
-        display_ids: IdSource,
+        ids: IdAllocator,
         on_written: Callable[[set[int]], None],
         log: Log,
         echo: Echo | None = None,
@@ -60,7 +60,7 @@ class OutputBook:
         """``echo`` writes a text that a flow's task prints: to the shard, the root flow, the stream, the text."""
         self._echo = echo
         self._committer = committer
-        self._display_ids = display_ids
+        self._ids = ids
         self._on_written = on_written
         self._log = log
         self._loop = asyncio.get_running_loop()
@@ -145,7 +145,7 @@ class OutputBook:
             run=step.lease_seq,
             attempt=step.attempt,
             said=said,
-            display_ids=await self._committer.take(self._display_ids, count) if count else (),
+            display_ids=await self._ids.take(self._ids.steps, count) if count else (),
         )
 
     async def aclose(self) -> None:

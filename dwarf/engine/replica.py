@@ -17,7 +17,7 @@ from dwarf.engine.committer import Committer
 from dwarf.engine.config import Settings
 from dwarf.engine.deadlines import Deadlines
 from dwarf.engine.dispatcher import Dispatcher
-from dwarf.engine.ids import IdSource, new_token
+from dwarf.engine.ids import IdAllocator, new_token
 from dwarf.engine.jobs import Committed
 from dwarf.engine.keeper import Keeper
 from dwarf.engine.knowledge import Knowledge
@@ -117,8 +117,7 @@ class Replica:
         self.observing.on_failure = self.failed
         self.log = shared.telemetry.log
         self.track_reads = shared.track_reads
-        self.flow_ids = IdSource("flow")
-        self.step_ids = IdSource("step")
+        self.ids = IdAllocator(database)
         self.waiters = Waiters()
         self.engine_id = 0
         self.cpus = next((known.virtual_cpus for known in shared.settings.shards if known.index == shard), 0)
@@ -186,15 +185,15 @@ class Replica:
             shard=self.shard,
             engine_id=self.engine_id,
             margin_ms=self.margin_ms,
-            means=Means(self.step_ids.take, new_token, no_room),
+            means=Means(self.ids.steps.take, new_token, no_room),
             plan_of=self.plans.plan_of,
             suspect_at=self.settings.suspect_at,
-            next_flow_id=self.flow_ids.take,
+            next_flow_id=self.ids.flows.take,
         )
         self.pauses = [to_ms(pause, "retry_ladder") / 1000 for pause in self.settings.timing.retry_ladder]
-        self.committer = Committer(self.database, self.writer, (self.flow_ids, self.step_ids), self, self.pauses)
+        self.committer = Committer(self.database, self.writer, self.ids, self, self.pauses)
         self.progress = ProgressBook(self.database, self.announce, self.log)
-        self.output = OutputBook(self.committer, self.step_ids, self.output_written, self.log, self.shared.echo)
+        self.output = OutputBook(self.committer, self.ids, self.output_written, self.log, self.shared.echo)
         self.runner = Runner(self)
         self.dispatcher = Dispatcher(self)
         self.keeper = Keeper(self)
@@ -202,7 +201,7 @@ class Replica:
         self.database.listen(self.keeper.heard)
         await self.membership.enter()
         await self.knowledge.enter()
-        await self.committer.reserve(1)
+        await self.ids.reserve(1)
         await self.read_news()
         await self.membership.settle()
         await self.keeper.take_back({self.engine_id} if proves_dead else set())
@@ -260,7 +259,7 @@ class Replica:
         know to be leased to this engine are not run to an end.
         """
         self.log.warning("shard %s: the database is not the one it was, and may have forgotten something", self.shard)
-        await self.committer.renew_ids()
+        await self.ids.renew()
         await self.keeper.strays.reconcile()
 
     # ------------------------------------------------------------------ after a commit
@@ -374,7 +373,7 @@ class Replica:
         extras: Extras = NO_EXTRAS,
     ) -> NewFlow:
         """A new flow, ready to be inserted. Ids must be at hand."""
-        flow_id, token = own = self.flow_ids.take(), new_token()
+        flow_id, token = own = self.ids.flows.take(), new_token()
         record = FlowRecord(
             shard=self.shard,
             flow_id=flow_id,
@@ -400,7 +399,7 @@ class Replica:
             breakpoints=_points_of(extras),
         )
         depth = caller.depth + 1 if caller else 1
-        entry = first_step(record, initial, depth, Means(self.step_ids.take, new_token, no_room))
+        entry = first_step(record, initial, depth, Means(self.ids.steps.take, new_token, no_room))
         entry.not_before = extras.start_at
         flow = NewFlow(
             record=record,

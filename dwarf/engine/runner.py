@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Sequence
+from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,7 +15,7 @@ from dwarf.core.decision import Decision, Fail
 from dwarf.core.keys import correlation_id, format_key
 from dwarf.core.records import NewFlow, StepRecord
 from dwarf.core.step import Attempt, Means, Raised, Returned, decide
-from dwarf.engine.ids import IdsExhausted, IdsForgotten, new_token
+from dwarf.engine.ids import IdsForgotten, new_token
 from dwarf.engine.jobs import Handed
 from dwarf.engine.output import Voice
 from dwarf.engine.places import Place
@@ -394,21 +395,19 @@ class Runner:
             return "loading the graph of the child flow was cancelled"
         except Exception as error:  # noqa: BLE001 - a host may raise anything; the step fails with its text
             return error_text(error)
-        while True:
-            try:
-                return replica.new_flow(
-                    url,
-                    frozen,
-                    call.state,
-                    baggage=flow.baggage,
-                    priority=flow.priority,
-                    fairness_key=flow.fairness_key,
-                    fairness_weight=flow.fairness_weight,
-                    time_budget_ms=flow.time_budget_ms,
-                    caller=step,
-                )
-            except IdsExhausted:  # also by others, while this one waited for more
-                await replica.committer.reserve(64)
+        make = partial(
+            replica.new_flow,
+            url,
+            frozen,
+            call.state,
+            baggage=flow.baggage,
+            priority=flow.priority,
+            fairness_key=flow.fairness_key,
+            fairness_weight=flow.fairness_weight,
+            time_budget_ms=flow.time_budget_ms,
+            caller=step,
+        )
+        return await replica.ids.supply(make)
 
     async def _conclude(
         self, step: StepRecord, attempt: Attempt, room: Room, place: Place | None, said: SaidRecord | None
@@ -428,21 +427,17 @@ class Runner:
 
     async def _decide(self, step: StepRecord, attempt: Attempt, room: Room) -> Decision:
         replica = self._replica
-        means = Means(replica.step_ids.take, new_token, room, max_depth=replica.settings.max_depth, chance=random)
-        wanted = 16
-        while True:
-            try:
-                decision = decide(step, attempt, means)
-            except IdsExhausted:
-                # deciding has no effects, so it is done again with more ids at hand
-                room.give_back()
-                wanted *= 8
-                await replica.committer.reserve(wanted)
-                continue
-            if isinstance(attempt, Returned) and attempt.child is not None:
-                entry = attempt.child.entry
-                entry.leased = not entry.limit_name and not entry.labels and room(entry.need)
-            return decision
+        means = Means(replica.ids.steps.take, new_token, room, max_depth=replica.settings.max_depth, chance=random)
+
+        def decided() -> Decision:
+            room.give_back()  # what an earlier try has taken, which ran out of ids
+            return decide(step, attempt, means)
+
+        decision = await replica.ids.supply(decided)
+        if isinstance(attempt, Returned) and attempt.child is not None:
+            entry = attempt.child.entry
+            entry.leased = not entry.limit_name and not entry.labels and room(entry.need)
+        return decision
 
     async def _commit(
         self, step: StepRecord, decision: Decision, place: Place | None, said: SaidRecord | None

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from dwarf.core.records import NO_EXTRAS, Extras, NewFlow
 from dwarf.core.ticks import Firing, Overlap, Rhythm, firing, first_after, next_tick, ticks_between
-from dwarf.engine.ids import IdsExhausted
 from dwarf.engine.plans import Frozen
 from dwarf.engine.requests import CreateOptions, read_moment
 from dwarf.errors import EngineClosed, InvalidRequest
@@ -250,25 +250,23 @@ async def scheduled_flow(replica: Replica, record: ScheduleRecord, tick: int, *,
     """A new flow for a tick. ``keyed``: the only one for it, whoever asks."""
     options = _options(record.options)
     frozen = await _frozen(replica, record, options)
-    while True:
-        try:
-            return replica.new_flow(
-                record.workflow_url,
-                frozen,
-                record.state,
-                baggage=options.baggage,
-                priority=options.priority,
-                fairness_key=options.fairness_key,
-                fairness_weight=options.fairness_weight,
-                time_budget_ms=options.time_budget_ms,
-                delete_on_completion=options.delete_on_completion,
-                idempotency_key=_key_of(record.name, tick) if keyed else None,
-                request_hash=_OF_A_TICK if keyed else "",
-                scheduled_at=tick,
-                extras=options.extras,
-            )
-        except IdsExhausted:
-            await replica.committer.reserve(64)
+    make = partial(
+        replica.new_flow,
+        record.workflow_url,
+        frozen,
+        record.state,
+        baggage=options.baggage,
+        priority=options.priority,
+        fairness_key=options.fairness_key,
+        fairness_weight=options.fairness_weight,
+        time_budget_ms=options.time_budget_ms,
+        delete_on_completion=options.delete_on_completion,
+        idempotency_key=_key_of(record.name, tick) if keyed else None,
+        request_hash=_OF_A_TICK if keyed else "",
+        scheduled_at=tick,
+        extras=options.extras,
+    )
+    return await replica.ids.supply(make)
 
 
 async def _frozen(replica: Replica, record: ScheduleRecord, options: CreateOptions) -> Frozen:

@@ -56,7 +56,7 @@ async def count(name: str, url: str) -> dict[str, Any]:
         async with Engine(LocalHost(), url, timing=QUIET, workers=0 if name == "create" else None) as engine:
             replica: Any = engine._replicas[1]
             await SHORT[name](engine, 1)
-            await replica.committer.reserve(3 * CREATED)  # ids are reserved in blocks: not what a flow costs
+            await replica.ids.reserve(3 * CREATED)  # ids are reserved in blocks: not what a flow costs
             before = await ask(url, stored_bytes(url))
             write = replica.database.write
 

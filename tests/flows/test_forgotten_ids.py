@@ -29,10 +29,10 @@ async def forget(engine: Engine, flow: int, step: int) -> None:
 
 async def given_twice(engine: Engine, other: Engine, graph: Graph, count: int) -> None:
     """Have another engine use up the ids that this one has at hand."""
-    ids = engine._replicas[1]
-    await forget(engine, ids.flow_ids._ids[0], ids.step_ids._ids[0])
-    replica = other._replicas[1]
-    for source in (replica.flow_ids, replica.step_ids):
+    ids = engine._replicas[1].ids
+    await forget(engine, ids.flows._ids[0], ids.steps._ids[0])
+    others = other._replicas[1].ids
+    for source in (others.flows, others.steps):
         source.drop()
         source.greatest = 0  # it has started after the copy was restored
     for _ in range(count):
@@ -96,7 +96,7 @@ async def test_forks_and_turns_go_on(running: Running, chain: Graph) -> None:
         replica: Any = engine._replicas[1]
         await given_twice(engine, other, chain, 8)
         assert (await (await flow.continue_with({"count": 1}))).state == {"count": 4}
-        assert replica.flow_ids.greatest > 1_000_000
+        assert replica.ids.flows.greatest > 1_000_000
 
 
 async def test_a_block_that_was_given_before_is_left_out(running: Running, chain: Graph) -> None:

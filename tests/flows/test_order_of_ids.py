@@ -14,9 +14,9 @@ BLOCK = 8
 
 async def backwards(engine: Engine) -> None:
     """The ids of each decision are ascending, and those of a later one are lower."""
-    replica = engine._replicas[1]
-    await replica.committer.reserve(64)
-    for source in (replica.flow_ids, replica.step_ids):
+    ids = engine._replicas[1].ids
+    await ids.reserve(64)
+    for source in (ids.flows, ids.steps):
         known = list(source._ids)
         source._ids = deque(
             number for start in range(len(known), -1, -BLOCK) for number in known[start : start + BLOCK]
@@ -25,8 +25,8 @@ async def backwards(engine: Engine) -> None:
 
 async def lower_next(engine: Engine) -> None:
     """The next ids come from a lower block."""
-    replica = engine._replicas[1]
-    for source in (replica.flow_ids, replica.step_ids):
+    ids = engine._replicas[1].ids
+    for source in (ids.flows, ids.steps):
         last = source._ids[0]
         while source._ids[0] >= last:
             source._ids.popleft()

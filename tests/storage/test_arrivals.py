@@ -56,17 +56,17 @@ class Hand:
 
     async def take(self, node: str, count: int) -> list[StepRecord]:
         """All steps that wait, which must be so many at that node."""
-        await self.replica.committer.reserve(100)
+        await self.replica.ids.reserve(100)
         claimed = await self.replica.dispatcher._claim(100, ANY_BAND)
         assert [step.node for step in claimed.steps] == [node] * count
         return list(claimed.steps)
 
     def returned(self, step: StepRecord, **changes: Any) -> Decision:
-        means = Means(self.replica.step_ids.take, new_token, no_room)
+        means = Means(self.replica.ids.steps.take, new_token, no_room)
         return decide(step, Returned(Control(), changes), means)
 
     def raised(self, step: StepRecord) -> Decision:
-        return decide(step, Raised("broken", "", {}), Means(self.replica.step_ids.take, new_token, no_room))
+        return decide(step, Raised("broken", "", {}), Means(self.replica.ids.steps.take, new_token, no_room))
 
     async def write(self, decisions: Sequence[Decision]) -> list[bool]:
         """One group. Which of them landed."""
