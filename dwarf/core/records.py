@@ -114,6 +114,11 @@ class StepRecord:
     keep: Keep | None = None  # under what its outcome is kept for other steps
 
     @property
+    def need(self) -> str:
+        """What a host must have to run it; see ``needs``."""
+        return self.flow.plan.nodes[self.node].need
+
+    @property
     def time_budget_ms(self) -> int:
         """How long one attempt may take."""
         return self.flow.plan.nodes[self.node].time_budget_ms or self.flow.time_budget_ms

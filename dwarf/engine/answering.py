@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
-from dwarf.core.records import NewStep
+from dwarf.core.records import StepRecord
 from dwarf.engine.jobs import CallJob, Committed, CreateJob, Job
 from dwarf.engine.refusals import perhaps_done
+from dwarf.engine.reservations import Reservation
 from dwarf.errors import StorageError
 
 WORTH_HALVING = 48  # jobs on their way; below, a transaction costs more than what is gained
 
-
-class Beginner(Protocol):
-    """Who starts the first steps of new flows."""
-
-    def begin(self, entry: NewStep, now: int) -> None:
-        """Start the first step of a new flow, for which a place was taken."""
-        ...
-
-    def leave(self, entry: NewStep) -> None:
-        """Give up the place of a first step: its flow was not inserted."""
-        ...
+Launch: TypeAlias = Callable[[StepRecord, Reservation], None]
+"""Runs a step in a slot, which is the step's from then on."""
 
 
 class Answers:
@@ -34,8 +26,8 @@ class Answers:
     Otherwise the two would wait for each other in turn.
     """
 
-    def __init__(self, beginner: Beginner, *, in_halves: bool) -> None:
-        self._beginner = beginner
+    def __init__(self, launch: Launch, *, in_halves: bool) -> None:
+        self._launch = launch
         self._in_halves = in_halves
         self._open: deque[tuple[Job, Any, BaseException | None, Committed]] = deque()
 
@@ -66,10 +58,8 @@ class Answers:
 
     def refuse(self, job: Job, error: BaseException) -> None:
         """Answer a job with an error."""
-        if isinstance(job, CreateJob) and job.flow.entry.leased:
-            self._beginner.leave(job.flow.entry)
-        if isinstance(job, CallJob) and job.place is not None:
-            job.place.take_up(None)
+        if isinstance(job, (CreateJob, CallJob)) and job.slot is not None:
+            job.slot.release()
         if isinstance(job, CallJob) and job.again and not isinstance(error, StorageError):
             error = perhaps_done(error)
         if not job.done.done():
@@ -79,13 +69,18 @@ class Answers:
         if error is not None:
             self.refuse(job, error)
             return
-        if isinstance(job, CreateJob) and job.flow.entry.leased:
+        if isinstance(job, CreateJob) and job.slot is not None:
             # a flow that an earlier try has made is begun by whoever finds that its lease is nobody's
-            if result == job.flow.key and (not job.again or any(flow is job.flow for flow in committed.flows)):
-                self._beginner.begin(job.flow.entry, committed.now)
-            else:
-                self._beginner.leave(job.flow.entry)
-        if isinstance(job, CallJob) and job.place is not None:
-            job.place.take_up(committed.woken.get(job))
+            made = result == job.flow.key and (not job.again or any(flow is job.flow for flow in committed.flows))
+            self._start(StepRecord.leased(job.flow.entry, committed.now) if made else None, job.slot)
+        elif isinstance(job, CallJob) and job.slot is not None:
+            self._start(committed.woken.get(job), job.slot)
         if not job.done.done():
             job.done.set_result(result)
+
+    def _start(self, step: StepRecord | None, slot: Reservation) -> None:
+        if step is None:
+            slot.release()
+        else:
+            slot.keep(step.need)
+            self._launch(step, slot)

@@ -16,19 +16,19 @@ from typing import Any, Protocol, TypeVar
 
 from dwarf import seams
 from dwarf.core.decision import Complete, Decision, Fail
-from dwarf.core.records import NewFlow, NewStep
-from dwarf.engine.answering import Answers, Beginner
+from dwarf.core.records import NewFlow, NewStep, StepRecord
+from dwarf.engine.answering import Answers
 from dwarf.engine.ids import IdAllocator, IdsExhausted, IdsForgotten
 from dwarf.engine.jobs import CallJob, Committed, CreateJob, DecisionJob, Handed, Job, Results, SayJob, scopes_of
 from dwarf.engine.observing import Observing
-from dwarf.engine.places import Place
 from dwarf.engine.refusals import unstorable
+from dwarf.engine.reservations import Reservation
 from dwarf.errors import DwarfError, EngineClosed, StateConflict, StorageError
 from dwarf.storage.cancels import fail_late
 from dwarf.storage.commit import commit_decisions, handed_over
 from dwarf.storage.creates import create_flows, reserve
 from dwarf.storage.database import Database
-from dwarf.storage.effects import Effects, Writer
+from dwarf.storage.effects import Effects, Suits, Writer
 from dwarf.storage.failures import Contention, LostCommit, PayloadRefused, Unavailable
 from dwarf.storage.landing import is_plain, land
 from dwarf.storage.output import SaidRecord, write_live, write_said
@@ -39,13 +39,17 @@ LARGEST_GROUP = 512
 CALLS_BESIDE = 3
 
 
-class Listener(Beginner, Protocol):
+class Listener(Protocol):
     """Who is told after a commit, and what the committer reports to."""
 
     observing: Observing
 
     def committed(self, group: Committed) -> None:
         """A group is durable."""
+        ...
+
+    def launch(self, step: StepRecord, slot: Reservation) -> None:
+        """Run a step that was leased in a slot that was reserved for it."""
         ...
 
 
@@ -66,7 +70,7 @@ class Committer:
         self._listener = listener
         self._ladder = ladder
         self._jobs: list[Job] = []
-        self._answers = Answers(listener, in_halves=not database.one_writer)
+        self._answers = Answers(listener.launch, in_halves=not database.one_writer)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -97,15 +101,15 @@ class Committer:
         return len(self._jobs)
 
     async def decide(
-        self, decision: Decision, place: Place | None = None, said: SaidRecord | None = None
+        self, decision: Decision, suits: Suits | None = None, said: SaidRecord | None = None
     ) -> Handed | None:
         """Make a decision durable. What is handed over, or None where it was fenced out.
 
-        ``place``: for the step that has called the flow, where the decision ends that. ``said``: what its task has
-        said, which is written with it.
+        ``suits``: whether the step that has called the flow may go on here, where the decision ends that. ``said``:
+        what its task has said, which is written with it.
         """
         done: asyncio.Future[Handed | None] = asyncio.get_running_loop().create_future()
-        self._submit(DecisionJob(decision, done, place=place, said=said))
+        self._submit(DecisionJob(decision, done, suits=suits, said=said))
         return await done
 
     async def say(self, records: Sequence[SaidRecord]) -> set[int]:
@@ -114,28 +118,28 @@ class Committer:
         self._submit(SayJob(records, done))
         return await done
 
-    def create(self, flow: NewFlow) -> asyncio.Future[str]:
-        """Insert a flow; its key, or that of the flow its idempotency key has made before."""
+    def create(self, flow: NewFlow, slot: Reservation | None = None) -> asyncio.Future[str]:
+        """Insert a flow; its key, or that of the flow its idempotency key has made before.
+
+        ``slot``: for its first step, which is leased then; it is started, or the slot is given back.
+        """
         done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._submit(CreateJob(flow, done))
+        self._submit(CreateJob(flow, done, slot))
         return done
 
-    async def call(self, call: Callable[[Effects], Script[T]], place: Place | None = None) -> T:
+    async def call(self, call: Callable[[Effects], Script[T]], slot: Reservation | None = None) -> T:
         """Run an operation in the next transaction. Its DwarfError, or StorageError.
 
-        ``place``: for a step that it wakes, which is started in it then; otherwise it is given back.
+        ``slot``: for a step that it wakes, which is started in it then; otherwise it is given back.
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        try:
-            self._submit(CallJob(call, done, place))
-        except EngineClosed:
-            if place is not None:
-                place.take_up(None)
-            raise
+        self._submit(CallJob(call, done, slot))
         return await done
 
     def _submit(self, job: Job) -> None:
         if self._closing and not isinstance(job, DecisionJob):
+            if isinstance(job, (CreateJob, CallJob)) and job.slot is not None:
+                job.slot.release()
             raise EngineClosed("the engine is closing")
         job.renewals = self._ids.renewals
         self._jobs.append(job)
@@ -321,7 +325,7 @@ class Committer:
         now = committed.now
         decided = [job for job in group if isinstance(job, DecisionJob)]
         if decided:
-            places = {job.decision.step.flow.flow_id: job.place for job in decided if job.place and _ends_flow(job)}
+            places = {job.decision.step.flow.flow_id: job.suits for job in decided if job.suits and _ends_flow(job)}
             effects = Effects(self._writer, now, written=committed.written, places=places, last=last)
             landed = yield from commit_decisions([job.decision for job in decided], effects)
             yield from self._flush(effects, committed)
@@ -341,7 +345,8 @@ class Committer:
                 yield from self._flush(effects, committed)
         for job in group:
             if isinstance(job, CallJob):
-                effects = Effects(self._writer, now, written=committed.written, place=job.place, last=last)
+                suits = None if job.slot is None else job.slot.suits
+                effects = Effects(self._writer, now, written=committed.written, place=suits, last=last)
                 results[job] = yield from _apart(partial(job.call, effects), len(group) > 1)
                 if results[job][1] is None:
                     yield from self._flush(effects, committed)

@@ -87,6 +87,7 @@ class Dispatcher:
                 self._replica.failed(error)
                 self._replica.shared.bands.tell(self._replica.shard, None)  # it is to hold nobody up
                 self._replica.observing.fault("looking for work failed, next try in %s s", error, AFTER_FAULT_S)
+                self._wake.clear()  # also by the slots that were given back
                 await self._sleep(AFTER_FAULT_S)
 
     async def _cycle(self) -> None:
@@ -96,32 +97,25 @@ class Dispatcher:
             return
         slots = self._replica.slots
         # as long as nothing is known to wait, half of the places are left to steps that follow those which run here
-        room = slots.take(min(LARGEST_CLAIM, slots.free if self.backlogged else (slots.free + 1) // 2))
-        if not room:
+        reserved = slots.reserve(min(LARGEST_CLAIM, slots.free if self.backlogged else (slots.free + 1) // 2))
+        if reserved is None:
             await self._full()
             return
         self._wake.clear()
         bands, shard = self._replica.shared.bands, self._replica.shard
         ceiling = bands.ceiling(shard)
-        try:
-            claimed = await self._claim(room, ceiling)
-        except BaseException:
-            slots.give(room)
-            self._wake.clear()
-            raise
-        if claimed.waking or self._closing:
-            slots.give(room)
-            await self._replica.runner.give_back(claimed.steps)
-            return
-        found = len(claimed.steps)
-        if seams.active is not None and found:
-            await seams.active.arrive("afterClaim", [step.flow.plan.nodes[step.node].url for step in claimed.steps])
-        for step in claimed.steps:
-            self._replica.admission.promise(step.flow.plan.nodes[step.node].need)
-            self._replica.runner.launch(step)
-        self._replica.announce({step.flow.root_flow_id for step in claimed.steps})
-        slots.give(room - found)
-        self.backlogged = found == room
+        with reserved:
+            claimed = await self._claim(reserved.held, ceiling)
+            if claimed.waking or self._closing:
+                await self._replica.runner.give_back(claimed.steps)
+                return
+            found = len(claimed.steps)
+            if seams.active is not None and found:
+                await seams.active.arrive("afterClaim", [step.flow.plan.nodes[step.node].url for step in claimed.steps])
+            for step in claimed.steps:
+                self._replica.runner.launch(step, reserved.hand_on(step.need))
+            self._replica.announce({step.flow.root_flow_id for step in claimed.steps})
+            self.backlogged = not reserved.held
         if self.backlogged:
             bands.tell(shard, max(step.flow.priority for step in claimed.steps))
         elif ceiling < ANY_BAND and await self._see():  # others go first

@@ -400,5 +400,4 @@ class Engine(Overview):
 def _hand_in(replica: Replica, flow: NewFlow) -> tuple[NewFlow, int, asyncio.Future[str]]:
     """Have a new flow inserted: the flow, what its waiters knew before, and its key to come."""
     generation = replica.waiters.generation
-    replica.offer(flow)
-    return flow, generation, replica.committer.create(flow)
+    return flow, generation, replica.committer.create(flow, replica.slot_for_flow(flow))

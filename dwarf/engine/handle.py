@@ -130,8 +130,8 @@ class FlowHandle(Awaitable[Outcome]):
         named = None if chosen is None else (chosen.id, chosen.token)
         while True:
             generation = replica.waiters.generation
-            place = replica.keep_place()
-            result = await replica.committer.call(partial(answer_step, key.id, key.token, named, given), place)
+            slot = replica.slot_for_woken()
+            result = await replica.committer.call(partial(answer_step, key.id, key.token, named, given), slot)
             if not isinstance(result, Question):
                 break
             # in a thread, since an answer may be large, and its schema anything

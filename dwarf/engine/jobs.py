@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 from dwarf.core.decision import Decision
 from dwarf.core.records import NewFlow, NewStep, StepRecord
 from dwarf.engine.ids import IdSource
-from dwarf.engine.places import Place
-from dwarf.storage.effects import Effects, Stop
+from dwarf.engine.reservations import Reservation
+from dwarf.storage.effects import Effects, Stop, Suits
 from dwarf.storage.output import SaidRecord
 from dwarf.storage.script import Script
 
@@ -29,12 +29,12 @@ class Handed(NamedTuple):
 class DecisionJob:
     """A decision, and who waits for it. The answer: what is handed over, or None where it was fenced out.
 
-    ``place`` is for the step that has called the flow which the decision ends.
+    ``suits`` says whether the step that has called the flow may take the slot of the one that ends it.
     """
 
     decision: Decision
     done: asyncio.Future[Handed | None]
-    place: Place | None = None
+    suits: Suits | None = None
     said: SaidRecord | None = None  # what the task has said and is not written yet
     again: bool = False  # an earlier try may have taken effect; then this one is fenced out
     renewals: int = 0  # how often ids had been given up when it was handed in
@@ -42,21 +42,22 @@ class DecisionJob:
 
 @dataclass(slots=True, eq=False)
 class CreateJob:
-    """A new flow. The answer is its key. Its first step may be leased: then it is started after the commit."""
+    """A new flow. The answer is its key. With a ``slot`` its first step is leased, and started after the commit."""
 
     flow: NewFlow
     done: asyncio.Future[str]
+    slot: Reservation | None = None
     again: bool = False  # an earlier try may have taken effect
     renewals: int = 0  # how often ids had been given up when it was handed in
 
 
 @dataclass(slots=True, eq=False)
 class CallJob:
-    """An operation of the API, as a script. The answer is what it returns. ``place`` is for a step that it wakes."""
+    """An operation of the API, as a script. The answer is what it returns. ``slot`` is for a step that it wakes."""
 
     call: Callable[[Effects], Script[Any]]
     done: asyncio.Future[Any]
-    place: Place | None = None
+    slot: Reservation | None = None
     again: bool = False  # an earlier try may have taken effect
     renewals: int = 0  # how often ids had been given up when it was handed in
 

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 from dwarf import seams
 from dwarf.core.breakpoints import Breakpoints
-from dwarf.core.records import NO_EXTRAS, Extras, FlowRecord, NewFlow, NewStep, StepRecord
+from dwarf.core.records import NO_EXTRAS, Extras, FlowRecord, NewFlow, StepRecord
 from dwarf.core.step import Means, first_step, no_room
+from dwarf.engine.admission import Admission
 from dwarf.engine.bands import Bands
 from dwarf.engine.caching import StepCache
 from dwarf.engine.committer import Committer
@@ -25,12 +26,11 @@ from dwarf.engine.membership import Membership
 from dwarf.engine.observing import Observing, Telemetry
 from dwarf.engine.output import Echo, OutputBook
 from dwarf.engine.peers import Peers
-from dwarf.engine.places import Place
 from dwarf.engine.plans import Frozen, PlanCache
 from dwarf.engine.progress import ProgressBook
+from dwarf.engine.reservations import Reservation, Slots
 from dwarf.engine.runner import Runner
 from dwarf.engine.schedule import Scheduler
-from dwarf.engine.slots import Admission, Slots
 from dwarf.engine.waiters import Waiters
 from dwarf.engine.watchdog import Watchdog
 from dwarf.engine.wiring import WiringCheck
@@ -79,7 +79,7 @@ class Shared:
         self.draining = False
         self.random = Random()
         self.wakers: list[Callable[[], None]] = []
-        self.slots = Slots(settings.workers, self.wake_all)
+        self.slots = Slots(settings.workers, self.admission, self.wake_all)
         self.suspects: set[tuple[int, int]] = set()  # steps in flight that have often lost their process
         self.bands = Bands(len(settings.shards), self.wake_all)
         self.peers: Peers | None = None
@@ -294,33 +294,36 @@ class Replica:
                 peers.work_due(self.shard, step_id)
             peers.stopped(self.shard, stops)
 
-    def offer(self, flow: NewFlow) -> None:
-        """Take a place for the first step of a new flow, unless others wait for one."""
+    def slot_for_flow(self, flow: NewFlow) -> Reservation | None:
+        """Reserve a slot for the first step of a new flow, which is leased then, unless other steps wait for one."""
         entry = flow.entry
         if self.draining or self.dispatcher.backlogged or entry.limit_name or entry.not_before or entry.labels:
-            return
-        if flow.deadline_at or flow.deadline_ms:  # it may have passed, and the dispatcher is to learn of the moment
-            return
-        if flow.record.priority > self.shared.bands.ceiling(self.shard) or not self.slots.take():
-            return
-        entry.leased = self.admission.take(entry.need)
-        if not entry.leased:
-            self.slots.give()
-
-    def keep_place(self) -> Place | None:
-        """A place for a step that is about to be woken, unless others wait for one."""
-        if self.draining or self.dispatcher.backlogged or not self.slots.take():
             return None
-        return Place(self, own=True)
+        if flow.deadline_at or flow.deadline_ms:  # it may have passed, and the dispatcher is to learn of the moment
+            return None
+        if flow.record.priority > self.shared.bands.ceiling(self.shard):
+            return None
+        slot = self.slots.reserve()
+        if slot is None:
+            return None
+        entry.leased = slot.promise(entry.need)
+        if not entry.leased:
+            slot.release()
+            return None
+        return slot
 
-    def begin(self, entry: NewStep, now: int) -> None:
-        """Run the first step of a new flow, for which a place was taken."""
-        self.runner.launch(StepRecord.leased(entry, now))
+    def slot_for_woken(self) -> Reservation | None:
+        """Reserve a slot for a step that is about to be woken, unless other steps wait for one."""
+        if self.draining or self.dispatcher.backlogged:
+            return None
+        slot = self.slots.reserve()
+        if slot is not None:
+            slot.gate = self.dispatcher.gate()
+        return slot
 
-    def leave(self, entry: NewStep) -> None:
-        """The first step of a new flow will not run: its place is free again."""
-        self.admission.begun(entry.need)
-        self.slots.give()
+    def launch(self, step: StepRecord, slot: Reservation) -> None:
+        """Run a step in a slot that was reserved for it."""
+        self.runner.launch(step, slot)
 
     def announce(self, roots: set[int]) -> None:
         """Something visible has changed in these trees."""

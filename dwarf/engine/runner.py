@@ -14,14 +14,14 @@ from dwarf.core.breakpoints import gone_on, own_answers, stop_after, stop_before
 from dwarf.core.decision import Decision, Fail
 from dwarf.core.keys import correlation_id, format_key
 from dwarf.core.records import NewFlow, StepRecord
-from dwarf.core.step import Attempt, Means, Raised, Returned, decide
+from dwarf.core.step import Attempt, Means, Raised, Returned, decide, no_room
 from dwarf.engine.ids import IdsForgotten, new_token
 from dwarf.engine.jobs import Handed
 from dwarf.engine.output import Voice
-from dwarf.engine.places import Place
 from dwarf.engine.refusals import unstorable
-from dwarf.engine.slots import Room
+from dwarf.engine.reservations import Reservation
 from dwarf.errors import DwarfError, EngineClosed, Parked, StorageError, WorkerLost
+from dwarf.storage.effects import Suits
 from dwarf.storage.failures import Contention, Unavailable
 from dwarf.storage.output import SaidRecord
 from dwarf.storage.recovery import leases_of, release_lease, release_leases
@@ -59,12 +59,12 @@ class Runner:
         """Whether a step runs."""
         return bool(self._tasks)
 
-    def launch(self, step: StepRecord) -> None:
-        """Run a step for which a place was taken, or give it back where no step is started any more."""
+    def launch(self, step: StepRecord, slot: Reservation) -> None:
+        """Run a step in the slot that was reserved for it, or give it back where no step is started any more."""
         if self._replica.draining:
-            run = self._return(step)
+            run = self._return(step, slot)
         else:
-            run = self._run(step)
+            run = self._run(step, slot)
         if step.crashes >= self._replica.settings.suspect_at:
             self._replica.shared.suspects.add((self._replica.shard, step.step_id))
         self.held[step.step_id] = step.lease_seq
@@ -122,8 +122,8 @@ class Runner:
         held = {step_id for step_id, _ in leases}
         self.abandon([step_id for step_id in step_ids if step_id not in held])
 
-    async def _run(self, step: StepRecord) -> None:
-        """Run a step and, in the same place, those that follow it."""
+    async def _run(self, step: StepRecord, slot: Reservation) -> None:
+        """Run a step and, in the same slot, those that follow it."""
         replica = self._replica
         observing = replica.observing
         current: StepRecord | None = step
@@ -136,12 +136,12 @@ class Runner:
                 self.held[held] = current.lease_seq
                 if observing.active:
                     with observing.attempt(current):
-                        following = await self._run_one(current, runner)
+                        following = await self._run_one(current, runner, slot)
                 else:
-                    following = await self._run_one(current, runner)
+                    following = await self._run_one(current, runner, slot)
                 self._clear(step)
                 self.held.pop(held, None)
-                current = self._continue(following)
+                current = self._continue(following, slot)
         except Abandoned:
             pass
         except Exception as error:  # noqa: BLE001 - the engine goes on with the others
@@ -151,7 +151,7 @@ class Runner:
             self._clear(step)
             self.held.pop(held, None)
             self._lost.discard(runner)
-            replica.slots.give()
+            slot.release()
 
     def _clear(self, step: StepRecord) -> None:
         """A step that was run apart from others is over."""
@@ -160,16 +160,19 @@ class Runner:
             shared.suspects.remove((self._replica.shard, step.step_id))
             shared.wake_all()
 
-    def _continue(self, following: list[StepRecord]) -> StepRecord | None:
-        """Start the steps that follow: one in the place of the step which is over, the others beside it."""
+    def _continue(self, following: list[StepRecord], slot: Reservation) -> StepRecord | None:
+        """Start the steps that follow: one in the slot of the step which is over, the others beside it."""
         for other in following[1:]:
-            self.launch(other)
-        return following[0] if following else None
+            self.launch(other, slot.hand_on(other.need))
+        if not following:
+            return None
+        slot.keep(following[0].need)  # a fan-in that did not fire leaves its own
+        return following[0]
 
-    async def _run_one(self, step: StepRecord, runner: asyncio.Task[Any]) -> list[StepRecord]:
-        """Run a step to its outcome. The steps handed over, for which places are taken. ``runner`` is this task."""
+    async def _run_one(self, step: StepRecord, runner: asyncio.Task[Any], slot: Reservation) -> list[StepRecord]:
+        """Run a step to its outcome. The steps handed over, for which slots are reserved. ``runner`` is this task."""
         replica = self._replica
-        replica.admission.begun(step.flow.plan.nodes[step.node].need)
+        slot.begin(step.need)
         replica.dispatcher.begun(step.flow)
         voice = Voice(replica.output, step)
         try:
@@ -178,30 +181,16 @@ class Runner:
         except BaseException:
             replica.output.forget(voice)
             raise
-        open_ = not replica.draining and replica.dispatcher.may_hand_over(step.flow)
-        room = Room(replica.slots, replica.admission, open_)
-        place = Place(replica, own=False) if open_ and step.flow.parent_step_id else None
-        try:
-            handed = await self._conclude(step, attempt, room, place, said)
-        except BaseException:
-            room.give_back()
-            if place is not None:
-                place.keep(None)
-            raise
-        woken = None if handed is None else handed.woken
-        if place is not None:
-            place.keep(None if replica.draining else woken)
+        handed = await self._conclude(step, attempt, slot, said)
         if handed is None:
-            room.give_back()
             return []
         following = [StepRecord.leased(new, handed.now) for new in handed.steps]
-        if woken is not None:
-            following.append(woken)
+        if handed.woken is not None:
+            following.append(handed.woken)
         if replica.draining:
             for new in following:
                 await self._release(new)
-            following = []
-        room.settle(len(following))
+            return []
         return following
 
     async def _attempt_between(self, step: StepRecord, runner: asyncio.Task[Any], voice: Voice) -> Attempt:
@@ -410,27 +399,33 @@ class Runner:
         return await replica.ids.supply(make)
 
     async def _conclude(
-        self, step: StepRecord, attempt: Attempt, room: Room, place: Place | None, said: SaidRecord | None
+        self, step: StepRecord, attempt: Attempt, slot: Reservation, said: SaidRecord | None
     ) -> Handed | None:
         """Decide, and commit. Where the ids in a decision are in use it is made again, with others."""
+        slot.gate = self._replica.dispatcher.gate()
+        goes_on = not self._replica.draining and slot.gate(step.flow)
+        suits = slot.suits if goes_on and step.flow.parent_step_id else None
         for _ in range(COLLISIONS):
-            decision = await self._decide(step, attempt, room)
+            decision = await self._decide(step, attempt, slot if goes_on else None)
             try:
-                return await self._commit(step, decision, place, said)
+                return await self._commit(step, decision, suits, said)
             except IdsForgotten as error:
                 refused = error
-            room.give_back()
             if isinstance(attempt, Returned):
                 attempt = await self._with_child(step, attempt)
+        slot.keep()
         self._replica.observing.write_failed(step, refused)
-        return await self._commit(step, Fail(step, unstorable(refused)), place, said)
+        return await self._commit(step, Fail(step, unstorable(refused)), suits, said)
 
-    async def _decide(self, step: StepRecord, attempt: Attempt, room: Room) -> Decision:
+    async def _decide(self, step: StepRecord, attempt: Attempt, slot: Reservation | None) -> Decision:
+        """Decide. Starts of the steps that follow are promised in ``slot``; None: they are left to others."""
         replica = self._replica
+        room = no_room if slot is None else slot.promise
         means = Means(replica.ids.steps.take, new_token, room, max_depth=replica.settings.max_depth, chance=random)
 
         def decided() -> Decision:
-            room.give_back()  # what an earlier try has taken, which ran out of ids
+            if slot is not None:
+                slot.keep()  # what an earlier try has taken, whose ids ran out or are in use
             return decide(step, attempt, means)
 
         decision = await replica.ids.supply(decided)
@@ -440,7 +435,7 @@ class Runner:
         return decision
 
     async def _commit(
-        self, step: StepRecord, decision: Decision, place: Place | None, said: SaidRecord | None
+        self, step: StepRecord, decision: Decision, suits: Suits | None, said: SaidRecord | None
     ) -> Handed | None:
         """Commit a decision. The write is tried again as long as the lease lasts; the task is not run again for it.
 
@@ -452,7 +447,7 @@ class Runner:
         pauses = iter(replica.pauses)
         while True:
             try:
-                handed = await replica.committer.decide(decision, place, said)
+                handed = await replica.committer.decide(decision, suits, said)
             except (Unavailable, Contention) as error:
                 if time.monotonic() >= give_up or replica.draining:
                     await self._abandon(step, error)
@@ -494,15 +489,14 @@ class Runner:
             if self._replica.draining:
                 self._replica.tell(True, step_id=step.step_id)
 
-    async def _return(self, step: StepRecord) -> None:
+    async def _return(self, step: StepRecord, slot: Reservation) -> None:
         """Give a step back that was handed over as the engine began to close."""
-        self._replica.admission.begun(step.flow.plan.nodes[step.node].need)
         try:
             await self._release(step)
         finally:
             self._clear(step)
             self.held.pop(step.step_id, None)
-            self._replica.slots.give()
+            slot.release()
 
     async def give_back(self, claimed: Sequence[StepRecord]) -> None:
         """Give steps back that were claimed and will not be started."""

@@ -131,8 +131,7 @@ class Schedule:
         made: list[asyncio.Future[str]] = []
         for tick in ticks:
             flow = await scheduled_flow(replica, record, tick, keyed=keyed)
-            replica.offer(flow)
-            made.append(replica.committer.create(flow))
+            made.append(replica.committer.create(flow, replica.slot_for_flow(flow)))
         keys = await asyncio.gather(*made)
         return [FlowHandle(self._engine, key) for key in keys]
 

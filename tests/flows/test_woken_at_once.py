@@ -17,6 +17,7 @@ from dwarf.core.fairness import Pressure
 from dwarf.core.records import StepRecord
 from dwarf.engine import Engine, FlowHandle
 from dwarf.engine.replica import Replica
+from dwarf.engine.reservations import Reservation
 from dwarf.hosts import LocalHost
 from dwarf.seams import Seams
 from dwarf.storage.claims import claim_due
@@ -253,7 +254,12 @@ async def test_it_is_what_a_search_would_have_found(running: Running, graph: Gra
             assert (await flow.outcome(timeout=60)).status is Status.INTERRUPTED
         replica = engine._replicas[1]
         launch, woken = replica.runner.launch, []
-        replica.runner.launch = woken.append  # type: ignore[method-assign,assignment]
+
+        def note(step: StepRecord, slot: Reservation) -> None:
+            woken.append(step)
+            slot.release()
+
+        replica.runner.launch = note  # type: ignore[method-assign]
         await flow.resume("yes")
         (step,) = woken
         assert bool(step.refs) == (graph.name == "large")
@@ -261,7 +267,9 @@ async def test_it_is_what_a_search_would_have_found(running: Running, graph: Gra
         (found,) = await claimed(replica)
         assert same(step) == same(replace(found, lease_seq=found.lease_seq - 1))
         replica.runner.launch = launch  # type: ignore[method-assign]
-        launch(found)
+        slot = replica.slots.reserve()
+        assert slot is not None
+        launch(found, slot)
         assert (await flow.outcome(timeout=60)).state.get("answer", "yes") == "yes"
 
 
@@ -382,9 +390,9 @@ async def test_a_caller_is_what_a_search_would_have_found(running: Running) -> N
         replica = engine._replicas[1]
         start, woken = replica.runner._continue, []
 
-        def note(following: list[StepRecord]) -> StepRecord | None:
+        def note(following: list[StepRecord], slot: Reservation) -> StepRecord | None:
             woken.extend(step for step in following if step.answers)
-            return start([step for step in following if not step.answers])
+            return start([step for step in following if not step.answers], slot)
 
         replica.runner._continue = note  # type: ignore[method-assign]
         flow = await engine.create(nested(1), {"n": 0, "large": "l" * 5000}, baggage={"who": "me"}, fairness_key="k")
@@ -395,6 +403,7 @@ async def test_a_caller_is_what_a_search_would_have_found(running: Running) -> N
         await replica.database.write(lambda: release_lease(step.step_id, step.lease_seq))
         found = (await claimed(replica))[0]
         assert same(step) == same(replace(found, lease_seq=found.lease_seq - 1))
-        assert replica.slots.take()
-        replica.runner.launch(found)
+        slot = replica.slots.reserve()
+        assert slot is not None
+        replica.runner.launch(found, slot)
         assert (await flow.outcome(timeout=60)).state["n"] == 1

@@ -12,14 +12,9 @@ from dwarf.engine.jobs import CallJob, Committed
 from dwarf.errors import StateConflict
 
 
-class Nobody:
-    """Begins nothing: no job of these tests makes a flow."""
-
-    def begin(self, entry: Any, now: int) -> None:
-        raise AssertionError(entry)
-
-    def leave(self, entry: Any) -> None:
-        raise AssertionError(entry)
+def launch(step: Any, slot: Any) -> None:
+    """No job of these tests brings a slot, so none is to be used."""
+    raise AssertionError(step)
 
 
 def jobs(count: int) -> list[CallJob]:
@@ -53,7 +48,7 @@ def gathered(answers: Answers, count: int) -> list[CallJob]:
     ],
 )
 async def test_the_groups_become_equally_large(size: int, queued: int, first: int) -> None:
-    answers = Answers(Nobody(), in_halves=True)
+    answers = Answers(launch, in_halves=True)
     group = gathered(answers, size)
     assert answers.some(queued) is (first < size)
     assert answered(group) == first
@@ -63,14 +58,14 @@ async def test_the_groups_become_equally_large(size: int, queued: int, first: in
 
 
 async def test_without_halves_all_are_answered_at_once() -> None:
-    answers = Answers(Nobody(), in_halves=False)
+    answers = Answers(launch, in_halves=False)
     group = gathered(answers, 5 * WORTH_HALVING)
     assert answers.some(0) is False
     assert answered(group) == len(group)
 
 
 async def test_a_single_answer_does_not_wait() -> None:
-    answers = Answers(Nobody(), in_halves=True)
+    answers = Answers(launch, in_halves=True)
     late = gathered(answers, 2 * WORTH_HALVING)
     answers.some(0)
     assert answered(gathered(answers, 1)) == 1
@@ -78,7 +73,7 @@ async def test_a_single_answer_does_not_wait() -> None:
 
 
 async def test_an_error_is_given_to_the_one_it_belongs_to() -> None:
-    answers = Answers(Nobody(), in_halves=True)
+    answers = Answers(launch, in_halves=True)
     group = jobs(2)
     answers.gather(group, Committed(0, [(None, StateConflict("no")), ("yes", None)]))
     answers.some(0)

@@ -1,4 +1,4 @@
-"""How many tasks may be in flight in this replica, over all its shards, and in which pools of its host."""
+"""Which tasks can start at once in this process, by the pools of its host."""
 
 from __future__ import annotations
 
@@ -10,39 +10,6 @@ from dwarf.core.needs import need_of, parts_of
 from dwarf.workflow.host import BaseHost
 
 MOST_UNKNOWN = 1000  # tasks of which is remembered that they were met
-
-
-class Slots:
-    """A count of free places. It belongs to the engine's loop."""
-
-    def __init__(self, limit: int, on_free: Callable[[], None]) -> None:
-        self.limit = limit
-        self.free = limit
-        self._starved = False  # somebody found no place
-        self._on_free = on_free
-
-    @property
-    def taken(self) -> int:
-        """Tasks in flight, and places reserved for steps that are about to start."""
-        return self.limit - self.free
-
-    def take(self, count: int = 1) -> int:
-        """Take up to ``count`` places; how many were there."""
-        got = min(count, self.free)
-        self.free -= got
-        self._starved = self._starved or not got
-        return got
-
-    def ask(self) -> None:
-        """Be told when a place is given back, as if none had been found."""
-        self._starved = True
-
-    def give(self, count: int = 1) -> None:
-        """Give places back. Whoever found none is told."""
-        self.free += count
-        if self._starved and self.free:
-            self._starved = False
-            self._on_free()
 
 
 class Admission:
@@ -174,36 +141,3 @@ class Admission:
             return True
 
         return busy
-
-
-class Room:
-    """The places one decision may use: that of the step which is over, and free ones."""
-
-    def __init__(self, slots: Slots, admission: Admission, open_: bool = True) -> None:
-        self._slots = slots
-        self._admission = admission
-        self._open = open_
-        self._needs: list[str] = []
-        self._extra = 0
-
-    def __call__(self, need: str) -> bool:
-        """Take a place for a step that needs this; False where there is none."""
-        if not self._open or (self._needs and not self._slots.free) or not self._admission.take(need):
-            return False
-        if self._needs:
-            self._extra += self._slots.take()
-        self._needs.append(need)
-        return True
-
-    def give_back(self) -> None:
-        """Give up every place but that of the step which is over: the decision did not land, or is made again."""
-        needs, self._needs = self._needs, []
-        self._admission.given_up(needs)
-        extra, self._extra = self._extra, 0
-        self._slots.give(extra)
-
-    def settle(self, started: int) -> None:
-        """After the commit: ``started`` steps use places; a fan-in that did not fire leaves its own."""
-        self._admission.given_up(self._needs[started:])
-        unused = max(0, self._extra - max(0, started - 1))
-        self._slots.give(unused)
