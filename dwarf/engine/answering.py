@@ -31,6 +31,11 @@ class Answers:
         self._in_halves = in_halves
         self._open: deque[tuple[Job, Any, BaseException | None, Committed]] = deque()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there are answers that were not given yet."""
+        return bool(self._open)
+
     def gather(self, group: Sequence[Job], committed: Committed) -> None:
         """Take the answers of a group, and give a single one at once."""
         answers = [(job, *result, committed) for job, result in zip(group, committed.results, strict=True)]

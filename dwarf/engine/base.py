@@ -126,6 +126,7 @@ class EngineBase:
         shared.on_lost_write = self._on_lost_write
         if overrides(self._host, "signal_peers"):
             shared.peers = Peers(self._host.signal_peers, self._telemetry.log)
+            shared.peers.start()
         opened: dict[int, Replica] = {}
         away: dict[Shard, StorageError] = {}
         try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from dwarf.engine.observing import Telemetry
+from dwarf.engine.service import Service
 from dwarf.errors import DwarfError, EngineClosed
 from dwarf.observe.metrics import Reading
 from dwarf.storage.reading.census import Band, read_bands
@@ -24,20 +24,22 @@ MOST_BANDS = 64  # the best ones are shown
 NOTHING = Band(0, 0.0, 0)
 
 
-class Census:
+class Census(Service):
     """The gauges of one engine. An exporter's thread reads them, so nothing here waits or changes while it is read."""
 
+    name = "dwarf-census"
+
     def __init__(self, telemetry: Telemetry, shared: Shared, replicas: Mapping[int, Replica]) -> None:
+        super().__init__()
         self._metrics = telemetry.metrics
         self._shared = shared
         self._replicas = dict(replicas)
         self._bands: dict[int, Band] = {}
         self._contentions: dict[int, int] = {}
         self._stops: list[Callable[[], None]] = []
-        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, where anybody measures."""
+        """Start the loop, where anybody measures."""
         metrics, host = self._metrics, self._shared.host
         if not metrics.active:
             return
@@ -55,7 +57,7 @@ class Census:
         if overrides(host, "overrun_threads"):
             self._stops.append(metrics.source("sync_threads_overrun", lambda: [((), host.overrun_threads)], host))
         self._shared.watchdog.on_beat = lambda late: metrics.record("event_loop_lag_seconds", late)
-        self._task = asyncio.create_task(self._run(), name="dwarf-census")
+        super().start()
 
     def include(self, replica: Replica) -> None:
         """A shard has come that was away at the start."""
@@ -65,9 +67,7 @@ class Census:
         """End."""
         for stop in self._stops:
             stop()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await super().aclose()
 
     async def refresh(self) -> None:
         """Read the databases. One that does not answer is left out."""
@@ -92,15 +92,16 @@ class Census:
         known_before = dict.fromkeys(self._bands, NOTHING)
         self._bands = dict(sorted((known_before | bands).items())[:MOST_BANDS])
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            began = loop.time()
-            try:
-                await self.refresh()
-            except Exception as error:  # noqa: BLE001 - measuring must not end by a fault
-                self._shared.telemetry.log.fault("counting what is due failed", error)
-            await asyncio.sleep(max(EVERY_S, (loop.time() - began) / MOST_TIME))
+    async def turn(self) -> float:
+        """Read the databases, so seldom that it takes little of the time."""
+        began = time.monotonic()
+        await self.refresh()
+        return max(EVERY_S, (time.monotonic() - began) / MOST_TIME)
+
+    def failed(self, error: Exception) -> float:
+        """Report the error."""
+        self._shared.telemetry.log.fault("counting what is due failed", error)
+        return EVERY_S
 
     def _count_contentions(self, replica: Replica) -> None:
         """What a database waited out by itself is known only as a number."""

@@ -23,6 +23,7 @@ from dwarf.engine.jobs import CallJob, Committed, CreateJob, DecisionJob, Handed
 from dwarf.engine.observing import Observing
 from dwarf.engine.refusals import unstorable
 from dwarf.engine.reservations import Reservation
+from dwarf.engine.service import Service
 from dwarf.errors import DwarfError, EngineClosed, StateConflict, StorageError
 from dwarf.storage.cancels import fail_late
 from dwarf.storage.commit import commit_decisions, handed_over
@@ -53,8 +54,11 @@ class Listener(Protocol):
         ...
 
 
-class Committer:
+class Committer(Service):
     """The one writer of a shard's outcomes in this process."""
+
+    name = "dwarf-committer"
+    patience_s = None  # everything that was handed in is answered
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Committer:
         listener: Listener,
         ladder: Sequence[float],
     ) -> None:
+        super().__init__()
         self._database = database
         self._writer = writer
         self._ids = ids
@@ -71,24 +76,21 @@ class Committer:
         self._ladder = ladder
         self._jobs: list[Job] = []
         self._answers = Answers(listener.launch, in_halves=not database.one_writer)
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._closing = False
         self._draining = asyncio.Event()
         self._known_graphs: set[str] = set()
         self._beside: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(CALLS_BESIDE)
 
-    def start(self) -> None:
-        """Begin to commit."""
-        self._task = asyncio.create_task(self._run(), name="dwarf-committer")
-
     async def aclose(self) -> None:
         """Commit what was handed in, then stop."""
-        self._closing = True
-        self._wake.set()
-        if self._task is not None:
-            await self._task
+        await super().aclose()
+        if self._beside:
+            await asyncio.wait(self._beside)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the engine closes and everything was committed and answered."""
+        return self._closing and not self._jobs and not self._answers.waiting
 
     @property
     def idle(self) -> bool:
@@ -143,29 +145,32 @@ class Committer:
             raise EngineClosed("the engine is closing")
         job.renewals = self._ids.renewals
         self._jobs.append(job)
-        self._wake.set()
+        self.wake()
 
-    async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            # one turn of the loop, so that everything that is ready now shares the transaction
-            await asyncio.sleep(0)
-            group, self._jobs = self._jobs[:LARGEST_GROUP], self._jobs[LARGEST_GROUP:]
-            if not self._jobs:
-                self._wake.clear()
-            if not self._database.one_writer:
-                group = self._without_calls(group)
-            if group:
-                asyncio.get_running_loop().call_soon(self._answers.rest)
-                await self._commit(group)
-                if self._answers.some(len(self._jobs)):
-                    self._wake.set()
-                continue
-            self._answers.rest()
-            if self._closing and not self._jobs:
-                if self._beside:
-                    await asyncio.wait(self._beside)
-                return
+    def first_pause(self) -> None:
+        """Until something is handed in."""
+
+    async def turn(self) -> float | None:
+        """Commit what has gathered."""
+        # one turn of the loop, so that everything that is ready now shares the transaction
+        await asyncio.sleep(0)
+        group, self._jobs = self._jobs[:LARGEST_GROUP], self._jobs[LARGEST_GROUP:]
+        if not self._jobs:
+            self._woken.clear()  # by what is in the group
+        if not self._database.one_writer:
+            group = self._without_calls(group)
+        if group:
+            asyncio.get_running_loop().call_soon(self._answers.rest)
+            await self._commit(group)
+            more = self._answers.some(len(self._jobs))
+            return 0.0 if more or self._jobs else None
+        self._answers.rest()
+        return 0.0 if self._jobs else None
+
+    def failed(self, error: Exception) -> float:
+        """Report a fault of the engine itself: those of the database are the answers of the jobs they belong to."""
+        self._listener.observing.fault("what a transaction has brought about could not be told", error)
+        return 0.0
 
     def _without_calls(self, group: list[Job]) -> list[Job]:
         """Run the calls beside the group, each in a transaction of its own.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +11,8 @@ from dwarf import seams
 from dwarf.core.fairness import Pressure, Shares
 from dwarf.core.records import FlowRecord
 from dwarf.engine.bands import ANY_BAND
-from dwarf.errors import DwarfError, EngineClosed
+from dwarf.engine.service import Service
+from dwarf.errors import DwarfError
 from dwarf.storage.cancels import fail_overdue
 from dwarf.storage.claims import Claimed, claim_due
 from dwarf.storage.supply import look, wake_all
@@ -28,27 +28,19 @@ AFTER_FAULT_S = 1.0
 UNCONFIRMED_S = 0.1
 
 
-class Dispatcher:
+class Dispatcher(Service):
     """The supply loop of one shard."""
 
+    name = "dwarf-dispatcher"
+    patience_s = None  # what is claimed has to be run or given back
+
     def __init__(self, replica: Replica) -> None:
+        super().__init__()
         self._replica = replica
-        self._wake = asyncio.Event()
-        self._closing = False
         self.resting = False  # nothing can be started, and it wakes at the next deadline
         self.backlogged = True  # due steps may wait for a place
         self._pressure: Pressure | None = None  # what waits, as far as known
         self._shares = Shares()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to look for work."""
-        self._wake.set()
-        self._task = asyncio.create_task(self._run(), name="dwarf-dispatcher")
-
-    def wake(self) -> None:
-        """Look for work now."""
-        self._wake.set()
 
     def may_hand_over(self, flow: FlowRecord) -> bool:
         """Whether a running flow may go straight on to its next step, or has to let others go first."""
@@ -70,45 +62,32 @@ class Dispatcher:
         if self._pressure is not None:
             self._shares.start(flow.fairness_key, flow.fairness_weight)
 
-    async def aclose(self) -> None:
-        """Claim nothing more."""
-        self._closing = True
-        self._wake.set()
-        if self._task is not None:
-            await self._task
+    def failed(self, error: Exception) -> float:
+        """Report the error; what waits here is to hold up no other shard."""
+        self._replica.failed(error)
+        self._replica.shared.bands.tell(self._replica.shard, None)
+        self._replica.observing.fault("looking for work failed, next try in %s s", error, AFTER_FAULT_S)
+        self._woken.clear()  # also by the slots that were given back
+        return AFTER_FAULT_S
 
-    async def _run(self) -> None:
-        while not self._closing:
-            try:
-                await self._cycle()
-            except EngineClosed:
-                return
-            except Exception as error:  # noqa: BLE001 - the loop must not end
-                self._replica.failed(error)
-                self._replica.shared.bands.tell(self._replica.shard, None)  # it is to hold nobody up
-                self._replica.observing.fault("looking for work failed, next try in %s s", error, AFTER_FAULT_S)
-                self._wake.clear()  # also by the slots that were given back
-                await self._sleep(AFTER_FAULT_S)
-
-    async def _cycle(self) -> None:
+    async def turn(self) -> float | None:
+        """Claim what is due, and start it."""
+        self.resting = False
         if not self._replica.membership.confirmed:
             # after standing still for long it may have been declared dead, and would claim under an id that is buried
-            await asyncio.sleep(UNCONFIRMED_S)
-            return
+            return UNCONFIRMED_S
         slots = self._replica.slots
         # as long as nothing is known to wait, half of the places are left to steps that follow those which run here
         reserved = slots.reserve(min(LARGEST_CLAIM, slots.free if self.backlogged else (slots.free + 1) // 2))
         if reserved is None:
-            await self._full()
-            return
-        self._wake.clear()
+            return await self._full()
         bands, shard = self._replica.shared.bands, self._replica.shard
         ceiling = bands.ceiling(shard)
         with reserved:
             claimed = await self._claim(reserved.held, ceiling)
             if claimed.waking or self._closing:
                 await self._replica.runner.give_back(claimed.steps)
-                return
+                return 0.0
             found = len(claimed.steps)
             if seams.active is not None and found:
                 await seams.active.arrive("afterClaim", [step.flow.plan.nodes[step.node].url for step in claimed.steps])
@@ -120,25 +99,19 @@ class Dispatcher:
             bands.tell(shard, max(step.flow.priority for step in claimed.steps))
         elif ceiling < ANY_BAND and await self._see():  # others go first
             self.backlogged = True
-            await self._sleep(LOOK_AGAIN_S)
-            return
+            return LOOK_AGAIN_S
         else:
             bands.tell(shard, None)
             self._pressure = None
             self._shares.reset()
-        if not found and not self._wake.is_set() and not self._replica.admission.overlooked():
-            await self._rest(claimed)
+        if found or self._woken.is_set() or self._replica.admission.overlooked():
+            return 0.0
+        return await self._rest(claimed)
 
-    async def _full(self) -> None:
-        """Every place is taken: see what waits, so that no chain of steps keeps its place for ever."""
+    async def _full(self) -> float | None:
+        """Every slot is taken: see what waits, so that no chain of steps keeps its slot for ever."""
         self.backlogged = True
-        self._wake.clear()
-        if self._replica.slots.free:
-            return
-        if await self._see():
-            await self._sleep(LOOK_AGAIN_S)
-        else:
-            await self._wake.wait()
+        return LOOK_AGAIN_S if await self._see() else None
 
     async def _see(self) -> bool:
         """Look at what waits, and tell the other shards. Whether anything does."""
@@ -175,24 +148,22 @@ class Dispatcher:
                 await replica.knowledge.note(unknown)
         return claimed
 
-    async def _rest(self, claimed: Claimed) -> None:
-        """Nothing can be started now: wait for a reason to look again."""
+    async def _rest(self, claimed: Claimed) -> float:
+        """Nothing can be started now: for how long there is no reason to look again."""
         replica = self._replica
         if claimed.next_deadline is not None and claimed.next_deadline <= claimed.now:
             await replica.committer.call(answer_overdue)
-            return
+            return 0.0
         if claimed.flow_deadline is not None and claimed.flow_deadline <= claimed.now:
             await replica.committer.call(fail_overdue)
-            return
+            return 0.0
         if self._jump(claimed):
-            return
+            return 0.0
         known = (claimed.next_due, claimed.next_deadline, claimed.flow_deadline)
         moments = [moment for moment in known if moment is not None]
         later = [moment for moment in moments if moment > claimed.now]
-        wait = min([LONGEST_WAIT_S, *((moment - claimed.now) / 1000 for moment in later)])
         self.resting = True
-        await self._sleep(wait)
-        self.resting = False
+        return min([LONGEST_WAIT_S, *((moment - claimed.now) / 1000 for moment in later)])
 
     def _jump(self, claimed: Claimed) -> bool:
         """Move a virtual clock to the next due step, where nothing else can run until then."""
@@ -208,8 +179,3 @@ class Dispatcher:
             until = min(until, claimed.flow_deadline)
         clock.jump(until - claimed.now)
         return True
-
-    async def _sleep(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()

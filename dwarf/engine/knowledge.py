@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from dwarf.core.needs import need_of, parts_of
 from dwarf.core.plan import Plan
-from dwarf.errors import DwarfError, EngineClosed, TaskNotFound
+from dwarf.engine.service import Service
+from dwarf.errors import DwarfError, TaskNotFound
 from dwarf.storage.knowledge import (
     UnderWay,
     due_steps_of,
@@ -35,14 +36,16 @@ LOG_AGAIN_S = 60.0
 _ANY = "*"  # the executors of a host that cannot tell
 
 
-class Knowledge:
+class Knowledge(Service):
     """Tells the other engines of a shard which tasks this one knows, and says which of a flow's nobody knows."""
 
+    name = "dwarf-knowledge"
+
     def __init__(self, replica: Replica) -> None:
+        super().__init__()
         self._replica = replica
         self._told: frozenset[str] | None = None
         self._told_at = 0.0
-        self._task: asyncio.Task[None] | None = None
         self._logged: dict[str, float] = {}
         self._setting_aside: asyncio.Task[None] | None = None
         self._aside_due = 0.0
@@ -53,40 +56,43 @@ class Knowledge:
         if self._replica.settings.workers:
             await self._tell()
 
+    def first_pause(self) -> float:
+        """``enter`` has told already."""
+        return LOOK_S
+
     def start(self) -> None:
-        """Begin to look at what the host knows."""
+        """Look at what the host knows from now on."""
         if self._replica.settings.workers:
-            self._task = asyncio.create_task(self._run(), name="dwarf-knowledge")
+            super().start()
 
     async def aclose(self) -> None:
         """Leave."""
         self._left = True
-        tasks = {task for task in (self._task, self._setting_aside) if task is not None}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if self._setting_aside is not None:
+            self._setting_aside.cancel()
+            await asyncio.wait({self._setting_aside})
+        await super().aclose()
         if self._task is None:
             return
         with suppress(DwarfError, TimeoutError):
             async with asyncio.timeout(2 * LOOK_S):
                 await self._replica.database.write(lambda: forget_tasks(self._replica.engine_id))
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_S)
-            try:
-                if self._known() != self._told:
-                    await self._tell()
-                elif time.monotonic() - self._told_at > RENEW_S:
-                    self._told_at = time.monotonic()
-                    if self._replica.database.registers:
-                        await self._replica.database.write(lambda: renew_tasks(self._replica.engine_id))
-                    await self._bring_back()  # another engine may have learnt of this one too late
-            except EngineClosed:
-                return
-            except Exception as error:  # noqa: BLE001 - others learn it later
-                self._replica.failed(error)
+    async def turn(self) -> float:
+        """Tell the others where the host knows other tasks than before, and now and then that it knows the same."""
+        if self._known() != self._told:
+            await self._tell()
+        elif time.monotonic() - self._told_at > RENEW_S:
+            self._told_at = time.monotonic()
+            if self._replica.database.registers:
+                await self._replica.database.write(lambda: renew_tasks(self._replica.engine_id))
+            await self._bring_back()  # another engine may have learnt of this one too late
+        return LOOK_S
+
+    def failed(self, error: Exception) -> float:
+        """The others learn it later."""
+        self._replica.failed(error)
+        return LOOK_S
 
     def _known(self) -> frozenset[str] | None:
         """What steps may need that run here; None where the host cannot tell."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from dwarf.core.liveness import HELD_LEASES, Death
 from dwarf.engine.heartbeat import Heartbeat, Identity, Own, Sighting
-from dwarf.errors import DwarfError, EngineClosed
+from dwarf.engine.service import Service
+from dwarf.errors import DwarfError
 from dwarf.storage.drivers.pool import DEFAULT_LIMIT
 from dwarf.storage.registry import (
     ENDED,
@@ -38,14 +39,17 @@ UNDECLARED_CPUS = 2
 PER_CPU, PER_CPU_OF_LARGE, LARGE_CPUS = 6, 12, 32  # connections that a server's processor serves well
 
 
-class Membership:
+class Membership(Service):
     """What a shard's heartbeat tells, and what is done about it.
 
     On a server living engines are known by their rows in the registry; on an SQLite file by the locks they hold, and
     in memory by being there, so there is nothing to do.
     """
 
+    name = "dwarf-membership"
+
     def __init__(self, replica: Replica) -> None:
+        super().__init__()
         self._replica = replica
         self.lease_ms = to_ms(replica.settings.timing.lease, "lease")
         self.grace_ms = HELD_LEASES * self.lease_ms  # what a living owner has beyond the time of its leases
@@ -54,9 +58,7 @@ class Membership:
         self._shown: tuple[float, float] | None = None
         self._forgetful = False
         self._stand_in = False  # the heartbeat has no connection
-        self._news = asyncio.Event()
         self._looked = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self._entered = False
         self._crowded = False
         self._beating: frozenset[int] = frozenset()
@@ -75,7 +77,7 @@ class Membership:
         self.living = living.count
         self._share()
         self._heartbeat.start(identity)
-        self._task = asyncio.create_task(self._run(), name="dwarf-membership")
+        self.start()
 
     async def settle(self) -> None:
         """Wait for the first beat: from then on others notice at once when this process dies."""
@@ -86,9 +88,7 @@ class Membership:
 
     async def aclose(self) -> None:
         """Leave: others may take what was this replica's part."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await super().aclose()
         if self._entered:
             self._entered = False
             await self._heartbeat.aclose()
@@ -138,29 +138,30 @@ class Membership:
             self._shown = seen_at, sighting.at * 1000
         self._forgetful = self._forgetful or sighting.forgetful
         self._replica.recovered()
-        self._news.set()
+        self.wake()
 
     def _lost(self, error: BaseException) -> None:
         self._stand_in = True
         self._replica.failed(error)
         self._replica.log.info("the heartbeat failed, and is tried again: %s", type(error).__name__)
-        self._news.set()
+        self.wake()
 
-    async def _run(self) -> None:
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            try:
-                if self._stand_in:
-                    await self._beat_here()
-                elif self._latest is not None:
-                    await self._act_on(self._latest)
-            except EngineClosed:
-                return
-            except Exception as error:  # noqa: BLE001 - what was known of the others stays
-                self._replica.failed(error)
-                self._replica.log.info("what the heartbeat saw could not be acted on: %s", type(error).__name__)
-            self._looked.set()
+    def first_pause(self) -> None:
+        """Until the heartbeat tells something."""
+
+    async def turn(self) -> None:
+        """Act on what the heartbeat tells."""
+        if self._stand_in:
+            await self._beat_here()
+        elif self._latest is not None:
+            await self._act_on(self._latest)
+        self._looked.set()
+
+    def failed(self, error: Exception) -> None:
+        """Report the error. What was known of the others stays, until the heartbeat tells more."""
+        self._replica.failed(error)
+        self._replica.log.info("what the heartbeat saw could not be acted on: %s", type(error).__name__)
+        self._looked.set()
 
     async def _beat_here(self) -> None:
         """Raise the counter by the connections of the transactions, as long as the heartbeat is given none."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
 from dwarf.core.keys import format_key, parse_key
+from dwarf.engine.service import Service
 from dwarf.errors import InvalidRequest
 from dwarf.observe.logs import Log
 
@@ -25,16 +26,17 @@ PATIENCE_S = 5.0  # for the host to take one
 Send = Callable[[str, bytes], Coroutine[Any, Any, None]]
 
 
-class Peers:
+class Peers(Service):
     """What this engine tells the others. The host is called for one hint after the other, and nobody waits for it."""
 
+    name = "dwarf-peers"
+    patience_s = PATIENCE_S
+
     def __init__(self, send: Send, log: Log) -> None:
+        super().__init__()
         self._send = send
         self._log = log
         self._waiting: dict[tuple[str, bytes], None] = {}
-        self._wake = asyncio.Event()
-        self._closing = False
-        self._task = asyncio.create_task(self._run(), name="dwarf-peers")
 
     def work_due(self, shard: int, step_id: int) -> None:
         """A step can be run: this one, among others. 0 where none is named."""
@@ -45,34 +47,30 @@ class Peers:
         for stop in stops:
             self._tell(STATUS_CHANGE, {"FlowKey": format_key(shard, stop.flow_id, stop.token), "Status": stop.status})
 
-    async def aclose(self) -> None:
-        """Send what waits, and stop."""
-        self._closing = True
-        self._wake.set()
-        await asyncio.wait({self._task}, timeout=PATIENCE_S)
-        self._task.cancel()
-        await asyncio.wait({self._task})
+    @property
+    def finished(self) -> bool:
+        """Whether the engine closes and everything was sent."""
+        return self._closing and not self._waiting
 
     def _tell(self, op: str, payload: dict[str, Any]) -> None:
         self._waiting[op, json.dumps(payload).encode()] = None
         if len(self._waiting) > MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
-        self._wake.set()
+        self.wake()
 
-    async def _run(self) -> None:
-        while True:
-            while self._waiting:
-                op, payload = next(iter(self._waiting))
-                del self._waiting[op, payload]
-                try:
-                    async with asyncio.timeout(PATIENCE_S):
-                        await self._send(op, payload)
-                except Exception as error:  # noqa: BLE001 - a host may raise anything, and a hint is not needed
-                    self._log.warning("the host could not tell other replicas: %s", type(error).__name__)
-            if self._closing:
-                return
-            self._wake.clear()
-            await self._wake.wait()
+    def first_pause(self) -> None:
+        """Until there is something to send."""
+
+    async def turn(self) -> None:
+        """Send what waits."""
+        while self._waiting:
+            op, payload = next(iter(self._waiting))
+            del self._waiting[op, payload]
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await self._send(op, payload)
+            except Exception as error:  # noqa: BLE001 - a host may raise anything, and a hint is not needed
+                self._log.warning("the host could not tell other replicas: %s", type(error).__name__)
 
 
 def receive(op: str, payload: bytes, replica_of: Callable[[int], Replica | None]) -> None:
@@ -89,11 +87,11 @@ def receive(op: str, payload: bytes, replica_of: Callable[[int], Replica | None]
             raise InvalidRequest('the signal "enqueue" has a number as Shard')
         replica = replica_of(shard)
         if replica is not None:
-            replica.keeper.heard(True, ())
+            replica.changes.on_notify(True, ())
     elif op == STATUS_CHANGE:
         key = parse_key(said.get("FlowKey"))
         replica = replica_of(key.shard)
         if replica is not None:
-            replica.keeper.heard(False, [key.id])
+            replica.changes.on_notify(False, [key.id])
     else:
         raise InvalidRequest(f"there is no signal {op!r}: it is {ENQUEUE!r} or {STATUS_CHANGE!r}")

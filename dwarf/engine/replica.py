@@ -27,6 +27,7 @@ from dwarf.engine.observing import Observing, Telemetry
 from dwarf.engine.output import Echo, OutputBook
 from dwarf.engine.peers import Peers
 from dwarf.engine.plans import Frozen, PlanCache
+from dwarf.engine.polling import ChangePoll
 from dwarf.engine.progress import ProgressBook
 from dwarf.engine.reservations import Reservation, Slots
 from dwarf.engine.runner import Runner
@@ -197,8 +198,9 @@ class Replica:
         self.runner = Runner(self)
         self.dispatcher = Dispatcher(self)
         self.keeper = Keeper(self)
+        self.changes = ChangePoll(self)
         self.scheduler = Scheduler(self)
-        self.database.listen(self.keeper.heard)
+        self.database.listen(self.changes.on_notify)
         await self.membership.enter()
         await self.knowledge.enter()
         await self.ids.reserve(1)
@@ -208,6 +210,7 @@ class Replica:
         await self.keeper.rebase()
         self.committer.start()
         self.keeper.start()
+        self.changes.start()
         self.knowledge.start()
         if self.settings.workers:
             self.shared.wakers.append(self.dispatcher.wake)
@@ -231,6 +234,7 @@ class Replica:
 
     async def aclose(self) -> None:
         """Stop the loops, release who waits, and disconnect. The steps in flight are over."""
+        await self.changes.aclose()
         await self.keeper.aclose()
         await self.progress.aclose()
         await self.output.aclose()

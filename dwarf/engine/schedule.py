@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
@@ -15,7 +14,8 @@ from dwarf.core.records import NO_EXTRAS, Extras, NewFlow
 from dwarf.core.ticks import Firing, Overlap, Rhythm, firing, first_after, next_tick, ticks_between
 from dwarf.engine.plans import Frozen
 from dwarf.engine.requests import CreateOptions, read_moment
-from dwarf.errors import EngineClosed, InvalidRequest
+from dwarf.engine.service import Service
+from dwarf.errors import InvalidRequest
 from dwarf.storage.effects import Stop
 from dwarf.storage.scheduling import (
     ScheduleRecord,
@@ -145,48 +145,25 @@ class Schedule:
         self._record, _ = await self._replica.database.read(lambda: one_schedule(name))
 
 
-class Scheduler:
-    """The loop of one shard that fires its schedules."""
+class Scheduler(Service):
+    """The loop of one shard that fires its schedules. It is woken where a schedule is new, or the clock has moved."""
+
+    name = "dwarf-scheduler"
+    patience_s = None
 
     def __init__(self, replica: Replica) -> None:
+        super().__init__()
         self._replica = replica
-        self._wake = asyncio.Event()
-        self._closing = False
         self._waits_for: set[int] = set()  # flows whose end lets a tick fire
         self._pause = FIRST_LOOK_S
         self._held_up: dict[tuple[str, int], float] = {}  # since when ticks are due, by schedule and tick
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._run(), name="dwarf-scheduler")
+    def failed(self, error: Exception) -> float:
+        """Report the error."""
+        self._replica.observing.fault("firing schedules failed, next try in %s s", error, LONGEST_WAIT_S)
+        return LONGEST_WAIT_S
 
-    def wake(self) -> None:
-        """Look again: a schedule is new, or the clock has moved."""
-        self._wake.set()
-
-    async def aclose(self) -> None:
-        """End."""
-        self._closing = True
-        self._wake.set()
-        if self._task is not None:
-            await self._task
-
-    async def _run(self) -> None:
-        while not self._closing:
-            self._wake.clear()
-            wait = LONGEST_WAIT_S
-            try:
-                wait = await self._fire_due()
-            except EngineClosed:
-                return
-            except Exception as error:  # noqa: BLE001 - the loop must not end
-                self._replica.observing.fault("firing schedules failed, next try in %s s", error, LONGEST_WAIT_S)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._wake.wait()
-
-    async def _fire_due(self) -> float:
+    async def turn(self) -> float:
         """Fire what is due; for how many seconds there is nothing more to do."""
         due = await self._replica.database.read(due_schedules)
         waiting: set[int] = set()
@@ -232,7 +209,7 @@ class Scheduler:
         """Look again where a tick waits for one of these flows."""
         if self._waits_for and not self._waits_for.isdisjoint(stop.flow_id for stop in stops):
             self._pause = FIRST_LOOK_S
-            self._wake.set()
+            self.wake()
 
     async def _fire(self, record: ScheduleRecord, plan: Firing) -> None:
         flows = [await scheduled_flow(self._replica, record, tick, keyed=True) for tick in plan.ticks]

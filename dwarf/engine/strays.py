@@ -40,7 +40,7 @@ class Strays:
         except Unavailable:
             return  # until it is back
         self._due.pop(0)
-        self._replica.keeper.heard(True, None)
+        self._replica.changes.on_notify(True, None)
 
     async def aclose(self) -> None:
         """Give back what is left, after the last step has ended here."""
@@ -62,7 +62,7 @@ class Strays:
             replica.log.warning("%s steps run here that the database does not know of any more", len(lost))
             replica.runner.abandon(lost)
         await self._release()
-        replica.keeper.heard(True, None)
+        replica.changes.on_notify(True, None)
 
     async def _release(self) -> None:
         replica = self._replica

@@ -34,9 +34,9 @@ class Looks:
         monkeypatch.setattr(self._dispatcher, "_claim", self._held_up)
         monkeypatch.setattr(self._dispatcher, "_rest", self._rested)
 
-    async def _rested(self, claimed: Any) -> None:
+    async def _rested(self, claimed: Any) -> Any:
         self._resting.set()
-        await self._rest(claimed)
+        return await self._rest(claimed)
 
     async def _held_up(self, room: int, ceiling: int) -> Any:
         if self._resting.is_set():

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dwarf import END, Flow, Graph, Status
-from dwarf.engine import Engine, keeper
+from dwarf.engine import Engine, polling
 from tests.support.workflows import Gate, Running
 
 pytestmark = pytest.mark.server
@@ -37,7 +37,7 @@ async def acquainted(one: Engine, two: Engine, database: str) -> None:
 async def test_a_waiter_hears_soon_of_a_stop_elsewhere(
     running: Running, database: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "ANYWAY_S", 3600.0)  # no look as a precaution hides that nothing was heard
+    monkeypatch.setattr(polling, "ANYWAY_S", 3600.0)  # no look as a precaution hides that nothing was heard
     gates = {number: Gate() for number in range(TIMES)}
     graph = gated(gates)
     took: list[float] = []
@@ -61,7 +61,7 @@ async def test_a_waiter_hears_soon_of_a_stop_elsewhere(
 async def test_work_made_here_is_soon_begun_there(
     running: Running, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "ANYWAY_S", 3600.0)
+    monkeypatch.setattr(polling, "ANYWAY_S", 3600.0)
     begun: list[int] = []
 
     async def note(flow: Flow) -> None:
@@ -91,7 +91,9 @@ async def test_many_who_wait_cost_no_more_than_one(running: Running, database: s
         begun = time.perf_counter()
         await asyncio.sleep(1.5)
         shard.observer = None
-        looks = (time.perf_counter() - begun) / (keeper.ANYWAY_S if database == "postgresql" else keeper.SLOWEST_LOOK_S)
+        looks = (time.perf_counter() - begun) / (
+            polling.ANYWAY_S if database == "postgresql" else polling.SLOWEST_LOOK_S
+        )
         assert counts["flow_statuses"] <= 3 + looks
         assert counts["flow_outcome"] == 0
         gates[0].open()
