@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path, PurePath
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
-from uuid import UUID
 
 from dwarf.errors import StateError
 from dwarf.workflow.typeforms import (
@@ -232,6 +231,8 @@ def _as_class(value: Any, cls: Any, what: str) -> Any:
         return _as_named_tuple(value, cls, what)
     if issubclass(cls, PurePath) and isinstance(value, (str, PurePath)):
         return cls(value)
+    if cls.__module__ == "uuid":  # a UUID; the module takes long to load
+        return _parser(cls, cls)(value, what)
     plain = _plain(value)
     if plain is not value and isinstance(plain, cls):
         return plain
@@ -408,7 +409,6 @@ _SIMPLE: dict[type, Callable[[Any, str], Any]] = {
     time: _parser(time, time.fromisoformat),
     timedelta: _as_timedelta,
     Decimal: _as_decimal,
-    UUID: _parser(UUID, UUID),
     Path: _parser(Path, Path),
     **{cls: partial(_bare, read) for cls, read in _CONTAINERS.items()},
 }

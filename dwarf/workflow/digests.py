@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from hashlib import sha256
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -15,6 +14,12 @@ CODE_LENGTH: Final = 32
 """The length of the digest that is kept with a step, in characters."""
 
 
+def _sha256(text: bytes) -> str:
+    from hashlib import sha256  # takes long to load, and a graph is built without it
+
+    return sha256(text).hexdigest()
+
+
 def code_digest(task: Any) -> str:
     """The digest of a task's code and defaults, of 32 hexadecimal digits; "" where it has no code of Python.
 
@@ -22,13 +27,13 @@ def code_digest(task: Any) -> str:
     calls is not part of it.
     """
     told = _of(task)
-    return sha256(told.encode()).hexdigest()[:CODE_LENGTH] if told else ""
+    return _sha256(told.encode())[:CODE_LENGTH] if told else ""
 
 
 def fingerprint(function: Any) -> str:
     """A digest of what a function does, as far as its code and defaults tell; running the same cell again keeps it."""
     told = "" if isinstance(code_of(function), type) else _of(function)  # an object may be changed without its code
-    return sha256(told.encode()).hexdigest() if told else f"object {id(function)}"
+    return _sha256(told.encode()) if told else f"object {id(function)}"
 
 
 def reach_digest(task: Any) -> str:
@@ -52,7 +57,7 @@ def reach_digest(task: Any) -> str:
     told.append(
         _counted(bound) + _attributes(bound) + _plain(keywords or {}) + _plain(tuple(getattr(task, "args", ()) or ()))
     )
-    return sha256("\n".join(told).encode("utf-8", "surrogatepass")).hexdigest()
+    return _sha256("\n".join(told).encode("utf-8", "surrogatepass"))
 
 
 def _reach(function: Any, module: Any, told: list[str], seen: set[int]) -> None:

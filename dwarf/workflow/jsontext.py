@@ -13,8 +13,6 @@ from functools import lru_cache
 from math import isfinite, isnan
 from typing import Any, Final
 
-import orjson
-
 from dwarf.errors import StateError
 
 __all__ = ["JSON", "dumps", "largest_integer", "loads", "read_int"]
@@ -22,7 +20,27 @@ __all__ = ["JSON", "dumps", "largest_integer", "loads", "read_int"]
 JSON = Any
 """None, bool, int, float, str, a list of JSON, or a dict of JSON with str keys."""
 
-_STRICT: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+_strict = 0  # orjson's options, once it is loaded
+
+
+def _dump(value: JSON, default: None, option: int) -> bytes:
+    """orjson's own from the first call on: it takes a tenth of `import dwarf` to load, and a graph needs none of it."""
+    _load()
+    return _dump(value, default, _strict)
+
+
+def _parse(data: bytes) -> JSON:
+    """orjson's own, likewise."""
+    _load()
+    return _parse(data)
+
+
+def _load() -> None:
+    import orjson
+
+    strict = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+    globals().update(_strict=strict, _dump=orjson.dumps, _parse=orjson.loads)
+
 
 # Digits become "0", the minus sign stays, everything else becomes a space: then two substring searches tell whether
 # the text may hold an integer outside of [-2**63, 2**64), which takes twenty digits, or a minus and nineteen.
@@ -57,7 +75,7 @@ def dumps(value: JSON) -> str:
     StateError for what has none: NaN, infinities, lone surrogates, member names that are not str.
     """
     try:
-        text = orjson.dumps(value, option=_STRICT).decode()
+        text = _dump(value, None, _strict).decode()
     except TypeError:
         return _write_all(value)
     # A null in the text may stand for a NaN or an infinity: the slow writer tells them apart.
@@ -71,7 +89,7 @@ def loads(text: str | bytes) -> JSON:
         digits = data.translate(_DIGITS)
         if _LONG in digits or _LONG_NEGATIVE in digits:
             return _read_exactly(data)
-        return orjson.loads(data)
+        return _parse(data)
     except ValueError as error:  # also the encode error of a lone surrogate
         raise StateError(f"not a JSON text: {error}") from None
     except RecursionError:
@@ -163,6 +181,6 @@ def _write(value: JSON, parts: list[str]) -> None:
 
 def _write_str(value: str) -> str:
     try:
-        return orjson.dumps(str.__str__(value)).decode()
+        return _dump(str.__str__(value), None, _strict).decode()
     except TypeError:
         raise StateError(f"a string holds a lone surrogate, which has no JSON form: {value[:80]!r}") from None

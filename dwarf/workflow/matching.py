@@ -16,7 +16,6 @@ the schema that is asked for now, is passed over.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,7 +120,9 @@ def title_of(payload: Mapping[str, JSON]) -> str:
 
 def digest_of(state: Mapping[str, JSON]) -> str:
     """A short text that tells the input of a child flow from others."""
-    return hashlib.blake2b(_text(state).encode(), digest_size=12).hexdigest()
+    from hashlib import blake2b
+
+    return blake2b(_text(state).encode(), digest_size=12).hexdigest()
 
 
 def _text(value: JSON) -> str:

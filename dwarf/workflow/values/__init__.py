@@ -93,7 +93,7 @@ def _encode_subclass(value: Any, depth: int) -> JSON:
     for base, encoder in stdlib.BY_BASE:
         if isinstance(value, base):
             return encoder(value, depth)
-    return NotImplemented
+    return stdlib.encode_uuid(value)
 
 
 ENCODERS.update(stdlib.BY_TYPE)

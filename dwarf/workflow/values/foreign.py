@@ -11,7 +11,6 @@ import re
 import sys
 from datetime import datetime, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from dwarf.workflow.jsontext import JSON
 from dwarf.workflow.values.encoding import TAG, Refused, encode_float, encode_int, encode_str
@@ -151,7 +150,7 @@ def _decode_timestamp(tag: dict[str, JSON]) -> Any:
     if unit not in _RESOLUTIONS:
         raise ValueError(unit)
     found = found.as_unit(unit)
-    if isinstance(zone, ZoneInfo):
+    if zone is not None:
         return found.tz_convert(zone)
     return found.tz_convert(named_zone(tag, found)) if "zone" in tag else found
 

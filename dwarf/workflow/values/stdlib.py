@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
-from typing import Any, Final
-from uuid import UUID
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, Final
 
 from dwarf.workflow.jsontext import JSON, dumps
 from dwarf.workflow.values.decoding import decode_list, decode_members
@@ -25,7 +24,10 @@ from dwarf.workflow.values.encoding import (
     encode_str,
 )
 
-__all__ = ["BY_BASE", "BY_TYPE", "READERS", "moment_suffix", "named_zone", "split_moment", "zone_name"]
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+__all__ = ["BY_BASE", "BY_TYPE", "READERS", "encode_uuid", "moment_suffix", "named_zone", "split_moment", "zone_name"]
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -38,7 +40,8 @@ _MOMENT: Final = re.compile(r"([^\[]*)(?:\[([^=\]]+)\])?(\[fold=1\])?")
 
 def moment_suffix(zone: tzinfo | None, fold: int) -> str:
     """What stands behind the ISO text: the zone's name in its data base, and the fold."""
-    key = zone.key if isinstance(zone, ZoneInfo) else None
+    loaded = sys.modules.get("zoneinfo")  # where it is not, no zone can be one of its own
+    key = zone.key if loaded is not None and isinstance(zone, loaded.ZoneInfo) else None
     return (f"[{key}]" if key else "") + ("[fold=1]" if fold else "")
 
 
@@ -73,13 +76,19 @@ def named_zone(tag: dict[str, JSON], moment: datetime | time) -> tzinfo | None:
     return None if offset is None else timezone(offset, str(tag["zone"]))
 
 
+def _zone(key: str) -> ZoneInfo:
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(key)
+
+
 def split_moment(text: str) -> tuple[str, ZoneInfo | None, int]:
     match = _MOMENT.fullmatch(text)
     if match is None:
         raise ValueError(text)
     iso, key, fold = match.groups()
     try:
-        zone = ZoneInfo(key) if key else None
+        zone = _zone(key) if key else None
     except (LookupError, ValueError, OSError):  # the zone is not known here: the offset in the text has to do
         zone = None
     return iso, zone, 1 if fold else 0
@@ -117,6 +126,20 @@ def _encode_bytes(value: bytes | bytearray, depth: int) -> JSON:
 
 def _decode_bytes(tag: dict[str, JSON]) -> bytes:
     return base64.b64decode(tag["v"], validate=True)
+
+
+def encode_uuid(value: object) -> JSON:
+    """The form of a UUID, NotImplemented for anything else. Its module is not loaded for that: it takes long."""
+    loaded = sys.modules.get("uuid")
+    if loaded is None or not isinstance(value, loaded.UUID):
+        return NotImplemented
+    return {TAG: "uuid", "v": loaded.UUID.__str__(value)}
+
+
+def _decode_uuid(tag: dict[str, JSON]) -> Any:
+    from uuid import UUID
+
+    return UUID(tag["v"])
 
 
 def _encode_path(value: PurePath, depth: int) -> JSON:
@@ -170,7 +193,6 @@ BY_TYPE: Final[dict[type, Encoder]] = {
     time: _encode_time,
     timedelta: lambda value, _depth: {TAG: "timedelta", "v": value // _MICROSECOND},
     Decimal: _encode_decimal,
-    UUID: lambda value, _depth: {TAG: "uuid", "v": UUID.__str__(value)},
     bytes: _encode_bytes,
     bytearray: _encode_bytes,
     tuple: _encode_tuple,
@@ -189,7 +211,7 @@ BY_BASE: Final[list[tuple[type, Encoder]]] = [
     (tuple, _encode_tuple),
     (list, encode_list),
     (Mapping, _encode_mapping),
-    *((base, BY_TYPE[base]) for base in (datetime, date, time, timedelta, Decimal, UUID, bytes, bytearray)),
+    *((base, BY_TYPE[base]) for base in (datetime, date, time, timedelta, Decimal, bytes, bytearray)),
     (set, _encode_set),
     (frozenset, _encode_set),
     (PurePath, _encode_path),
@@ -207,7 +229,7 @@ READERS: Final[dict[str, Callable[[dict[str, JSON]], Any]]] = {
     "time": _decode_time,
     "timedelta": lambda tag: _MICROSECOND * tag["v"],
     "decimal": lambda tag: Decimal(tag["v"]),
-    "uuid": lambda tag: UUID(tag["v"]),
+    "uuid": _decode_uuid,
     "bytes": _decode_bytes,
     "bytearray": lambda tag: bytearray(_decode_bytes(tag)),
     "path": lambda tag: Path(tag["v"]),
