@@ -10,6 +10,7 @@ from dwarf.core.plan import label_sets
 from dwarf.errors import ConfigError, GraphError, InvalidRequest
 from dwarf.storage.hooks import EVENTS
 from dwarf.storage.payloads.coding import Codec as Codec
+from dwarf.surroundings import without_password
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.parts import as_labels
@@ -29,12 +30,21 @@ class Shard:
     """One database of the fleet. Keys name it by ``index`` (1 or more), so an index keeps its database for ever.
 
     A cordoned shard is given no new threads; everything on it goes on.
+
+    Example::
+
+        shards = [Shard(1, "postgresql://one/dwarf"), Shard(2, "postgresql://two/dwarf")]
+        engine = Engine(host, shards=shards)
     """
 
     index: int
     url: str
     virtual_cpus: int = field(default=2, kw_only=True)
     cordoned: bool = field(default=False, kw_only=True)
+
+    def __repr__(self) -> str:
+        more = f", virtual_cpus={self.virtual_cpus}" if self.virtual_cpus != 2 else ""
+        return f"Shard({self.index}, {without_password(self.url)!r}{more}{', cordoned=True' if self.cordoned else ''})"
 
     def __post_init__(self) -> None:
         if not _is_int(self.index) or self.index < 1:
@@ -50,6 +60,11 @@ class ShardInfo:
     """The state of one shard. ``error`` is empty where it answered; ``latency_ms`` is that of a trivial query.
 
     ``waiting`` has the tasks that due steps wait for and no living engine knows, each with a sentence about it.
+
+    Example::
+
+        for shard in await engine.shards():
+            print(shard.index, shard.error or f"{shard.latency_ms:.1f} ms", shard.replicas)
     """
 
     index: int
@@ -72,6 +87,10 @@ class Timing:
     taken back in any case. ``recovery`` is how often that is looked for; ``sweep`` and ``reap`` are how often repairs
     are sought and deleted flows are removed; ``retry_ladder`` holds the pauses between tries to write an outcome while
     the database is away.
+
+    Example::
+
+        engine = Engine(host, url, timing=Timing(lease=60))  # a network that is away for half a minute at times
     """
 
     lease: Seconds = field(default=15, kw_only=True)

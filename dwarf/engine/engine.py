@@ -62,6 +62,12 @@ class Engine(Overview):
     mapping removes them. ``labels`` say what this engine can do ("gpu"): a task that asks for labels runs only where
     all of them are. ``clock`` is a dwarf.testing.VirtualClock, for SQLite: delays pass as it is moved.
     ConfigError names a setting that is wrong.
+
+    Example::
+
+        async with Engine(LocalHost(), "sqlite:///flows.db") as engine:
+            outcome = await engine.run(graph, {"amount": 3})
+            print(outcome.status, outcome.state)
     """
 
     # ------------------------------------------------------------------ flows

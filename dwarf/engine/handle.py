@@ -48,6 +48,13 @@ class FlowHandle(Awaitable[Outcome]):
 
     Every call raises InvalidRequest for a malformed key, FlowNotFound for one that names no flow, and EngineClosed
     when the engine is not started.
+
+    Example::
+
+        flow = engine.flow(key)  # or what engine.create returns
+        outcome = await flow
+        if outcome.status is Status.INTERRUPTED:
+            await flow.resume(True, by="ada")
     """
 
     __slots__ = ("_engine", "_fresh", "_parsed", "key")

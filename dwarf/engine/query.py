@@ -59,6 +59,13 @@ class FlowQuery(AsyncIterator[FlowSummary]):
 
     ``async for summary in query`` goes through all of them, ``pages`` through one page after the other. Each
     ``async for`` begins anew. Flows that are created meanwhile are not met, and none is met twice.
+
+    Example::
+
+        query = engine.flows(status="failed", newer_than=timedelta(days=1))
+        keys = [summary.flow_key async for summary in query]
+        async for page, cursor in query.pages(size=50):
+            print(len(page), cursor)
     """
 
     def __init__(self, engine: EngineBase, query: Query) -> None:
@@ -67,6 +74,14 @@ class FlowQuery(AsyncIterator[FlowSummary]):
         self._filters: Filters | None = None  # with the thread resolved
         self._identity = ""
         self._iterator: AsyncIterator[FlowSummary] | None = None
+
+    def __repr__(self) -> str:
+        query = self._query
+        told = {name: getattr(query.filters, name) for name in Filters.__dataclass_fields__}
+        told |= {"thread": query.thread and f"{query.thread.shard}-{query.thread.id}"}
+        told |= {"shard": query.shard, "limit": query.limit}
+        shown = ", ".join(f"{name}={value}" for name, value in told.items() if value)
+        return f"<FlowQuery: {shown or 'all flows'}>"
 
     def __aiter__(self) -> AsyncIterator[FlowSummary]:  # noqa: PYI034 - each loop begins anew
         return self._walk()

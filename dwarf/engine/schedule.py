@@ -40,7 +40,14 @@ LONGEST_PATIENCE_S = 1.0  # before a tick is left out because an earlier flow ru
 
 
 class Schedule:
-    """A schedule, as it was when it was read: ``next_at`` is the time of its next tick, None while it is paused."""
+    """A schedule, as it was when it was read: ``next_at`` is the time of its next tick, None while it is paused.
+
+    Example::
+
+        schedule = await engine.schedule("report", graph, cron="0 7 * * mon-fri", timezone="Europe/Berlin")
+        print(schedule.next_at)
+        flow = await schedule.trigger()  # now, beside its ticks
+    """
 
     def __init__(self, engine: Any, replica: Replica, record: ScheduleRecord) -> None:
         self._engine = engine

@@ -36,6 +36,11 @@ class RemoteTaskError(TaskError):
 
     Its text, status code and properties are those of the original; ``type_names`` are the qualified names of the
     original's classes, the most special one first.
+
+    Example::
+
+        @task(retry=Retry(3, retry_on=["requests.exceptions.ConnectionError"]))  # matched with type_names
+        def fetch(city: str) -> dict: ...
     """
 
     def __init__(
@@ -118,4 +123,13 @@ def error_from_json(data: JSON) -> Exception:
 
 
 class HostUnavailable(DwarfError):
-    """A task cannot be run now for a reason outside the task: its server is away, or refuses the caller."""
+    """A task cannot be run now for a reason outside the task: its server is away, or refuses the caller.
+
+    Example::
+
+        class BusHost(BaseHost):
+            async def execute_task(self, url: str, flow: Flow) -> None:
+                if not self.bus.connected:
+                    raise HostUnavailable("the bus is away")  # the step waits, within its time budget
+                await self.bus.call(url, flow)
+    """

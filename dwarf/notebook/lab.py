@@ -66,6 +66,19 @@ class Lab:
     DWARF_ANSWERS. ``executors``: those of the LocalHost that the lab makes, where no ``host`` is given.
     ``prompt_grace``: how long an awaited prompt may stay unseen by any front end. ``clock``: a
     dwarf.testing.VirtualClock, for a lab on SQLite whose delays pass at once. Everything else goes to the Engine.
+
+    Example::
+
+        lab = Lab()  # the flows are in .dwarf/flows.db
+
+
+        @lab.task
+        def greet(name: str) -> dict:
+            return {"greeting": f"Hello, {name}"}
+
+
+        run = lab.start(lab.graph("Greet", greet), {"name": "Ada"})
+        run.wait().state["greeting"]
     """
 
     engine: Engine

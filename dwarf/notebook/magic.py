@@ -27,10 +27,22 @@ def dwarf_magic(line: str) -> Any:
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """Called by ``%load_ext dwarf.notebook``."""
+    """Called by ``%load_ext dwarf.notebook``.
+
+    Example::
+
+        %load_ext dwarf.notebook
+        %dwarf flows
+        %dwarf inbox
+    """
     ipython.register_magic_function(dwarf_magic, magic_kind="line", magic_name="dwarf")
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    """Called by ``%unload_ext dwarf.notebook``."""
+    """Called by ``%unload_ext dwarf.notebook``.
+
+    Example::
+
+        %unload_ext dwarf.notebook
+    """
     ipython.magics_manager.magics["line"].pop("dwarf", None)

@@ -48,7 +48,14 @@ _log = logging.getLogger("dwarf.notebook")
 
 class Run:
     """One flow in the notebook. Shown, it is a live picture with its prompts; finished, a still one that a saved
-    notebook keeps. ``await run`` and ``run.wait()`` both give the Outcome; neither raises for a flow that failed."""
+    notebook keeps. ``await run`` and ``run.wait()`` both give the Outcome; neither raises for a flow that failed.
+
+    Example::
+
+        run = lab.start(graph, {"amount": 3}, key="monday")
+        run.answer(True)
+        run.history[["node", "status", "duration"]]
+    """
 
     def __init__(self, lab: LabServices, following: Following) -> None:
         self._lab = lab

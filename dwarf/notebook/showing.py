@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
 from typing import Any
 
 from dwarf.notebook.faults import install_short_errors
@@ -11,11 +12,25 @@ from dwarf.notebook.kernel import shell
 from dwarf.notebook.pictures.picture import draw_graph
 from dwarf.notebook.pictures.remarks import findings_of, tell
 from dwarf.notebook.pictures.words import brief
+from dwarf.surroundings import without_password
 from dwarf.workflow import graph as graph_module
+from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
-from dwarf.workflow.results import Outcome
+from dwarf.workflow.results import Outcome, Step
 
-__all__ = ["graph_bundle", "install", "outcome_bundle"]
+__all__ = ["graph_bundle", "install", "outcome_bundle", "record_html"]
+
+# By module and name, so that nothing is loaded for it. What is not here displays itself, or by its text alone.
+_RECORDS = {
+    "dwarf.workflow.checking.finding": ("Finding",),
+    "dwarf.workflow.output": ("LogLine",),
+    "dwarf.workflow.parts": ("Limit", "Node", "Transition"),
+    "dwarf.workflow.policies": ("Cache", "Retry"),
+    "dwarf.workflow.results": ("Answered", "FlowSummary", "FlowUpdate", "Step", "SubFlow"),
+    "dwarf.engine.config": ("Shard", "ShardInfo", "Timing"),
+}
+# A key grants access, and saved notebooks are passed on. The fairness key and those of limits and caches are names.
+_KEYS = ("flow_key", "thread_key", "step_key", "prev_key", "next_key", "cached_from")
 
 
 def graph_bundle(graph: Graph) -> Mapping[str, Any]:
@@ -35,10 +50,31 @@ def outcome_bundle(outcome: Outcome) -> Mapping[str, str]:
     head = f"{outcome.status}: {told}" if told else str(outcome.status)
     width = max((len(name) for name, _ in lines), default=0)
     plain = "\n".join([head, *(f"  {name:<{width}}  {text}" for name, text in lines)])
+    return {"text/plain": plain, "text/html": _table(head, lines)}
+
+
+def record_html(record: Any) -> str:
+    """A step, a node, a limit or another such record: a row for each field that is not at its default, without keys."""
+    hidden = (*_KEYS, "key") if isinstance(record, Step) else _KEYS
+    lines = []
+    for field in fields(record):
+        value = getattr(record, field.name)
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        if field.name not in hidden and (type(value) is not type(default) or value != default):
+            lines.append((field.name, without_password(brief(value, 100))))
+    return _table(type(record).__name__, lines)
+
+
+def flow_html(flow: Flow) -> str:
+    """The state that a task sees: a row for each field."""
+    return _table("Flow", [(name, brief(value, 100)) for name, value in flow.items()])
+
+
+def _table(head: str, lines: Sequence[tuple[str, str]]) -> str:
     left = "style='text-align:left'"
     cells = [f"<th {left}>{html.escape(name)}</th><td {left}>{html.escape(text)}</td>" for name, text in lines]
     rows = "".join(f"<tr>{cell}</tr>" for cell in cells)
-    return {"text/plain": plain, "text/html": f"<b>{html.escape(head)}</b><table>{rows}</table>"}
+    return f"<b>{html.escape(head)}</b><table>{rows}</table>"
 
 
 def install() -> None:
@@ -58,6 +94,11 @@ def install() -> None:
     if formatter is not None:
         formatter.for_type(Graph, _formatted)
         formatter.for_type(Outcome, _formatted_outcome)
+        pages = here.display_formatter.formatters["text/html"]
+        pages.for_type(Flow, flow_html)
+        for module, names in _RECORDS.items():
+            for name in names:
+                pages.for_type_by_name(module, name, record_html)
 
 
 def _formatted(graph: Graph, include: Any = None, exclude: Any = None) -> Mapping[str, Any]:

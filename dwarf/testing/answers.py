@@ -18,10 +18,18 @@ class ScriptedAnswers:
 
     A value is the answer, and a callable is called with the payload to make it. The entry ``"*"`` serves every prompt
     without one of its own; the value ``"default"`` there means the payload's own ``default``.
+
+    Example::
+
+        answers = ScriptedAnswers({"Approve": True, "How many?": lambda payload: payload["most"], "*": "default"})
+        outcome = await answers.drive(await engine.create(graph))
     """
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self._answers = dict(answers)
+
+    def __repr__(self) -> str:
+        return f"<ScriptedAnswers: {', '.join(map(repr, self._answers)) or 'none'}>"
 
     def _answer_for(self, step: Step) -> Any:
         """The answer to the prompt of a step. PromptNeedsHuman where the script has none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from threading import Lock
 
 from dwarf.workflow.durations import Seconds, to_ms
@@ -14,6 +15,13 @@ class VirtualClock:
     ``advance`` moves it on. With ``auto`` (the default) it also jumps by itself to the next due step whenever nothing
     else can run, so that delays and retries cost no time. Deadlines of interrupts pass only by ``advance``: whether
     somebody answers before is the test's to say.
+
+    Example::
+
+        clock = VirtualClock()
+        async with engine_for_test("reminders", host, clock=clock) as engine:
+            flow = await engine.create(graph)
+            clock.advance(timedelta(days=14))  # what is due within two weeks happens now
     """
 
     def __init__(self, *, auto: bool = True) -> None:
@@ -21,6 +29,9 @@ class VirtualClock:
         self.auto = auto
         self._listeners: list[Callable[[], None]] = []
         self._lock = Lock()
+
+    def __repr__(self) -> str:
+        return f"<VirtualClock: {timedelta(milliseconds=self.offset_ms)} ahead>"
 
     def advance(self, duration: Seconds) -> None:
         """Move the clock on by seconds or a timedelta. InvalidRequest where it would go back."""

@@ -31,6 +31,13 @@ def engine_for_test(
     ``{name}`` and ``{shard}`` in it are filled in. A task that changes a value it has read, and does not assign it
     back, is reported by a LostWriteWarning. With ``strict`` a graph with findings (see ``Graph.check``) is a GraphError
     where a flow of it is created, in place of a GraphWarning.
+
+    Example::
+
+        async def test_the_price() -> None:
+            async with engine_for_test("prices", LocalHost(), strict=True) as engine:
+                outcome = await engine.run(graph, {"amount": 3})
+            assert outcome.state["price"] == 36
     """
     if not name:
         raise ConfigError("a test engine needs a name: engines of one name share their database")

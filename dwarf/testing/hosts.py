@@ -26,7 +26,15 @@ Part: TypeAlias = Callable[["_Trial"], Coroutine[Any, Any, None]]
 
 
 class HostFaults(AssertionError):
-    """What is wrong with a host; ``faults`` has a sentence for each."""
+    r"""What is wrong with a host; ``faults`` has a sentence for each.
+
+    Example::
+
+        try:
+            await check_host(OwnHost())
+        except HostFaults as error:
+            print(*error.faults, sep="\n")
+    """
 
     def __init__(self, host: object, faults: Sequence[str]) -> None:
         super().__init__(
@@ -36,7 +44,13 @@ class HostFaults(AssertionError):
 
 
 class HostCheck(Awaitable["HostCheck"]):
-    """What was tried of a host: ``tried``, and ``left_out`` with the reason for each. It may be awaited, too."""
+    """What was tried of a host: ``tried``, and ``left_out`` with the reason for each. It may be awaited, too.
+
+    Example::
+
+        checked = await check_host(OwnHost())
+        print(checked.tried, dict(checked.left_out))
+    """
 
     def __init__(self, tried: Sequence[str], left_out: Mapping[str, str]) -> None:
         self.tried = tuple(tried)

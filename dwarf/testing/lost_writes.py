@@ -6,7 +6,13 @@ import warnings
 
 
 class LostWriteWarning(UserWarning):
-    """A task changed a list or an object that it had read, and did not assign it back: the change is not kept."""
+    """A task changed a list or an object that it had read, and did not assign it back: the change is not kept.
+
+    Example::
+
+        def add(flow: Flow) -> None:
+            flow["items"].append("axe")  # LostWriteWarning: write flow["items"] = [*flow["items"], "axe"]
+    """
 
 
 class LostWriteLog:

@@ -49,6 +49,12 @@ class Flow(MutableMapping[str, JSON]):
     does ``del``, which never raises. A value that cannot be kept raises StateError when it is assigned.
 
     A flow belongs to one execution of one task and is not locked: write from one thread or coroutine at a time.
+
+    >>> from dwarf import Flow
+    >>> flow = Flow({"amount": 3})  # as a test makes one
+    >>> flow["total"] = flow["amount"] * 2
+    >>> dict(flow.changes)
+    {'total': 6}
     """
 
     __slots__ = (

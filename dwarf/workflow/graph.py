@@ -43,6 +43,19 @@ class Graph:
 
     A graph has no URL of its own: a host knows it by its name unless it is registered under another. Each flow keeps
     the graph it was created with, as JSON.
+
+    >>> from dwarf import END, Graph
+    >>> def ask(amount: int) -> dict:
+    ...     return {"approved": amount < 100}
+    >>> graph = (
+    ...     Graph("Pay")
+    ...     .add_node("Ask", ask)
+    ...     .add_node("Pay", lambda amount: {"paid": amount})
+    ...     .add_switch("Ask", {"approved": "Pay"}, default=END)
+    ...     .add_transition("Pay", END)
+    ... )
+    >>> [node.name for node in graph.validate().nodes]
+    ['Ask', 'Pay']
     """
 
     name: str

@@ -18,6 +18,15 @@ class Host(Protocol):
 
     This is all that a host needs to have. What else an engine makes use of is in ``BaseHost``, each with a default: a
     host that derives from it overrides what it can do, and ``dwarf.testing.check_host`` tries it.
+
+    Example::
+
+        class OwnHost:
+            async def load_graph(self, url: str, baggage: Mapping[str, Any]) -> Graph:
+                return GRAPHS[url]
+
+            async def execute_task(self, url: str, flow: Flow) -> None:
+                flow.update(await TASKS[url](flow.snapshot()))
     """
 
     async def load_graph(self, url: str, baggage: Mapping[str, JSON]) -> Graph:

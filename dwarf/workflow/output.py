@@ -40,6 +40,11 @@ class LogLine:
 
     ``level`` and ``logger`` are those of a log record, or the category of a warning; ``name`` is that of a stream.
     ``cursor`` goes to ``FlowHandle.logs(after=)``, which then begins behind this line.
+
+    Example::
+
+        for line in await flow.logs(node="Train"):
+            print(line.at, line.level, line.text)
     """
 
     step_key: str = ""
@@ -59,6 +64,11 @@ class Display:
     """What a task displayed: a mimebundle. As the last line of a cell it displays itself.
 
     ``data`` has a text for each type, binary ones in Base64, and always one of "text/plain".
+
+    Example::
+
+        for display in await flow.displays(node="Train"):
+            print(display.name, sorted(display.data))
     """
 
     step_key: str = ""

@@ -26,6 +26,11 @@ class Limit:
     At most ``concurrency`` steps at a time, and at most ``rate`` starts per period, written ``"60/minute"`` with the
     periods second, minute, hour and day. ``key`` names a state field: then each value of that field has a limit of its
     own. GraphError for a limit that cannot be read or that limits nothing.
+
+    >>> from dwarf import Graph, Limit
+    >>> graph = Graph("Mail").add_node("Send", "mail.send", limit=Limit(rate="60/minute", key="customer"))
+    >>> graph.nodes[0].limit.rate
+    '60/minute'
     """
 
     concurrency: int | None = None
@@ -66,6 +71,10 @@ class Node:
     that to the flow. ``cache``: its steps take over what earlier ones with the same code and input came to.
     ``executor`` names the executor of its host that runs it; "" is none. ``labels``: only engines that have all of them
     run it.
+
+    >>> from dwarf import Graph
+    >>> Graph("Pay").add_node("Ask", "shop.ask").nodes[0].url
+    'shop.ask'
     """
 
     name: str
@@ -86,6 +95,10 @@ class Transition:
     ``when`` is its condition ("" means always). ``switch`` marks an arm of a switch, ``goto`` an edge taken only by
     ``flow.goto``, ``on_error`` the way to an error handler. ``for_each`` names the state field with the list to fan out
     over, and ``item`` the field in which each branch finds its element.
+
+    >>> from dwarf import END, Graph
+    >>> Graph("Pay").add_node("Ask").add_transition("Ask", END, when="approved").transitions[0].when
+    'approved'
     """
 
     source: str

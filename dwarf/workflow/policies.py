@@ -31,7 +31,7 @@ class Retry:
 
     A StateError is never tried again, nor is a ``TaskError(..., retryable=False)``. Answers, child flows and what was
     written before a park are kept over attempts. After the last attempt the error goes to the error handler of the
-    node, or fails the step. GraphError for values that make no sense.
+    node, or fails the step. GraphError for values that make no sense::
 
         @task(retry=Retry(5, delay=2, retry_on=ConnectionError))
         def fetch(url): ...
@@ -102,7 +102,7 @@ class Cache:
     outcome may be, in seconds or as a timedelta; None for any age. GraphError for values that make no sense.
 
     Changes, a goto, a delay, displays and output are taken over. Never cached are steps that failed, parked, or called
-    a subgraph. The step says so: ``Step.cached``, ``Step.cached_from``.
+    a subgraph. The step says so: ``Step.cached``, ``Step.cached_from``::
 
         @task(cache=Cache(ttl=timedelta(days=1), key=["url"]))
         def fetch(url): ...

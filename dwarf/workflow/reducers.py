@@ -32,7 +32,12 @@ class Accumulator(Protocol):
 
 
 class Reducer(StrEnum):
-    """How a fan-in, a final state and a continuation combine the contributions to a field. The default is REPLACE."""
+    """How a fan-in, a final state and a continuation combine the contributions to a field. The default is REPLACE.
+
+    >>> from dwarf import Reducer
+    >>> Reducer.APPEND.reduce([1], [2, 3]), Reducer.MAX.reduce(1, 2)
+    ([1, 2, 3], 2)
+    """
 
     REPLACE = "replace"
     APPEND = "append"

@@ -24,6 +24,11 @@ class Outcome:
 
     ``state`` is the final state, or that of the waiting step of an interrupted flow, or empty while the flow runs.
     ``error`` is the text of the error of a failed flow.
+
+    Example::
+
+        outcome = await engine.run(graph, {"amount": 3})
+        print(outcome.status, outcome.raise_for_status().state)
     """
 
     flow_key: str = ""
@@ -74,6 +79,11 @@ class Step:
     they were given. ``url`` is what the host was asked for, and ``code`` the digest of the function that ran last, ""
     before its first attempt is over and for hosts that cannot tell. ``cached``: its task was not run; the outcome is
     that of the step with the key ``cached_from``.
+
+    Example::
+
+        for step in await flow.history():
+            print(step.node, step.status, step.attempt, step.error)
     """
 
     key: str = ""
@@ -147,7 +157,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SubFlow:
-    """A child flow of a step."""
+    """A child flow of a step.
+
+    Example::
+
+        for step in await flow.history():
+            for child in step.subflows:
+                print(step.node, child.workflow_name, child.status)
+    """
 
     flow_key: str = ""
     workflow_url: str = ""
@@ -161,6 +178,11 @@ class Answered:
     """A question that a step put, and its answer: a person's, the default of one that timed out, or ``timed_out``.
 
     ``asked_at`` and ``answered_at`` are NO_TIME where they are not known, ``by`` is "" where nobody said who answered.
+
+    Example::
+
+        for answered in await flow.answers():
+            print(answered.payload["title"], answered.value, answered.by, answered.answered_at)
     """
 
     step_key: str = ""
@@ -180,6 +202,11 @@ class FlowSummary:
 
     ``name`` and ``tags`` are what it was given for people; a child flow has the tags of its root.
     ``forked_from`` is the id of the step at which it was forked from another flow of its thread, 0 for no fork.
+
+    Example::
+
+        async for summary in engine.flows(status="failed"):
+            print(summary.flow_key, summary.workflow_name, summary.error)
     """
 
     flow_key: str = ""
@@ -204,7 +231,13 @@ class FlowSummary:
 
 @dataclass(frozen=True, slots=True)
 class FlowUpdate:
-    """What a watched flow looks like after a change."""
+    """What a watched flow looks like after a change.
+
+    Example::
+
+        async for update in flow.watch():
+            print(update.status, update.node)
+    """
 
     outcome: Outcome = field(default_factory=Outcome)
     steps: Sequence[Step] = ()

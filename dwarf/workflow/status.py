@@ -11,6 +11,10 @@ class Status(StrEnum):
     """The state of a flow or of one of its steps.
 
     A flow is born running and is never pending. Completed, failed and cancelled are final.
+
+    >>> from dwarf import Status
+    >>> Status("interrupted").stopped, Status.INTERRUPTED.terminal
+    (True, False)
     """
 
     PENDING = "pending"

@@ -82,6 +82,12 @@ def task(
     input came to. ``executor`` names the executor of the host in which it runs, one of those that
     ``LocalHost(executors=...)`` has. ``labels``: only engines that have all of them, ``Engine(labels=...)``, run it.
     What ``Graph.add_node`` says outranks this. GraphError for values that make no sense.
+
+    Example::
+
+        @task(retry=3, time_budget=30, limit=Limit(concurrency=4))
+        async def fetch(city: str, flow: Flow) -> dict:
+            return {"weather": await ask_service(city, key=flow.step_key)}
     """
     if limit is not None and not isinstance(limit, Limit):
         raise ConfigError(f"the limit of a task must be a Limit, not {type(limit).__name__}")

@@ -39,6 +39,10 @@ class Dashboard(ListView):
 
     The filters are those of Engine.flows, less ``limit``; the reader may narrow further by status, workflow and text.
     A flow can be opened, cancelled, retried, forked at a step, and deleted.
+
+    Example::
+
+        lab.dashboard(workflow_name="Orders")
     """
 
     script = "dashboard.js"

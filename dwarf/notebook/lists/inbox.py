@@ -65,6 +65,12 @@ class Inbox(ListView):
 
     The filters are those of Engine.flows, less ``status`` and ``limit``. Displayed, it is live and can be answered by
     keyboard; ``prompts`` are those that wait now.
+
+    Example::
+
+        inbox = lab.inbox(tags={"team": "office"})
+        for prompt in inbox.prompts:
+            prompt.answer(True)
     """
 
     script = "inbox.js"

@@ -41,7 +41,13 @@ _LONGEST = 60  # characters of a cell
 
 
 class ForkRun(MapRun):
-    """Many forks side by side. ``diff(row)`` sets one beside the flow that it was forked from."""
+    """Many forks side by side. ``diff(row)`` sets one beside the flow that it was forked from.
+
+    Example::
+
+        swept = run.sweep("Train", {"rate": [0.1, 0.01], "depth": [3, 5]})
+        swept.wait().sort_values("score")
+    """
 
     def diff(self, row: int) -> RunDiff:
         """The flow that a row was forked from, and the row's own, side by side. ``row`` is its label in the frame."""

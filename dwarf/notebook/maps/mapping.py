@@ -40,6 +40,12 @@ class MapRun:
     The results have the index of the rows: the fields asked for, then ``status``, ``error``, and ``flow``, the key of
     the row's flow. A result whose name is one of these three stands as ``result.<name>``. A row that failed has its
     status and error there, and no results; nothing is raised for it.
+
+    Example::
+
+        rows = lab.map(graph, frame, key="prices", into=["euros"])
+        result = rows.wait()
+        result = rows.retry_failed().wait()  # the rows that failed, at the step that failed
     """
 
     def __init__(

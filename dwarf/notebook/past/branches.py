@@ -33,6 +33,11 @@ class Branch:
     ``label`` is its place in the tree, such as "1.2" for the second flow that was made from the first; ``kind`` is
     started, continued or forked, and ``at`` the node of a fork. ``changed`` are the fields of the state that were
     changed there, ``differs`` the fields of its final state that are not as in its parent's.
+
+    Example::
+
+        branch = run.branches["1.2"]
+        print(branch.kind, branch.at, branch.changed)
     """
 
     label: str
@@ -55,6 +60,11 @@ class Branches:
     """The flows of a thread. Shown, a tree with a table beside it; ``frame`` is the table as a DataFrame.
 
     ``branches["1.2"]`` is the Run of a branch; ``own`` is the label of the run that was asked.
+
+    Example::
+
+        tree = run.branches
+        tree.frame.sort_values("result.score")
     """
 
     def __init__(self, open_run: Callable[[str], Run], found: Sequence[Branch], own: str) -> None:

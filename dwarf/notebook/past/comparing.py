@@ -93,7 +93,13 @@ async def read_side(handle: FlowHandle, graph: Graph) -> Side:
 
 class RunDiff:
     """Two runs side by side. ``frame`` has a row for each step of either, ``state`` the differences of what came out,
-    ``changes`` those of what the steps wrote. Displayed, it is all three; what is the same is folded away."""
+    ``changes`` those of what the steps wrote. Displayed, it is all three; what is the same is folded away.
+
+    Example::
+
+        diff = run.diff(other)
+        diff.state[["field", "left", "right"]]
+    """
 
     def __init__(self, left: Side, right: Side) -> None:
         self.left = left

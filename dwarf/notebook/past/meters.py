@@ -58,7 +58,12 @@ Key = tuple[str, str]
 
 class MetricsTable:
     """The metrics of a lab. Shown in a cell, the table refreshes itself, at most twice a second and only while
-    something changes, until another one is shown or the lab is closed. ``frame`` holds every series as of now."""
+    something changes, until another one is shown or the lab is closed. ``frame`` holds every series as of now.
+
+    Example::
+
+        lab.metrics().frame.query("value > 0")
+    """
 
     def __init__(self, recorder: Recorder, lab: LabServices, recording: Recording) -> None:
         self._recorder = recorder

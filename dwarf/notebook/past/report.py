@@ -35,7 +35,13 @@ _FAILED_OF_WIDE = 60
 
 
 class Report(str):
-    """The text of the file. In a notebook it displays as the page; ``save`` writes it."""
+    """The text of the file. In a notebook it displays as the page; ``save`` writes it.
+
+    Example::
+
+        report = run.report("monday.html")
+        print(report.path, len(report))
+    """
 
     path: Path | None = None
 

@@ -53,7 +53,13 @@ _MOST_LINES = 60
 
 
 class Trace:
-    """The spans of a flow and of its child flows that are over. Displayed, it is a timeline; ``frame`` is the table."""
+    """The spans of a flow and of its child flows that are over. Displayed, it is a timeline; ``frame`` is the table.
+
+    Example::
+
+        trace = lab.trace(run)
+        trace.frame.sort_values("duration").tail()
+    """
 
     def __init__(
         self, name: str, flow_key: str, spans: Sequence[SpanRecord], status: Status, since: datetime, *, full: bool

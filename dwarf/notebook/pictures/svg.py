@@ -41,7 +41,12 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class Svg(str):
-    """The text of an SVG picture. In a notebook it displays as the picture; ``alt`` is its plain-text form."""
+    """The text of an SVG picture. In a notebook it displays as the picture; ``alt`` is its plain-text form.
+
+    Example::
+
+        Path("run.svg").write_text(run.picture())
+    """
 
     alt: str
 

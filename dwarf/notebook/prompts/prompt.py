@@ -25,6 +25,12 @@ class Prompt:
     """A question that a running flow has put. ``key`` is that of the waiting step.
 
     ``waiting_since`` is when it was put, and ``deadline`` when it times out, None where it does not.
+
+    Example::
+
+        (prompt,) = run.prompts
+        print(prompt.title, prompt.schema, prompt.waiting_since)
+        prompt.answer(True)
     """
 
     key: str

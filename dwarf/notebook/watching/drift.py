@@ -26,6 +26,11 @@ class Drift:
 
     ``graph`` is the workflow's graph as it is now, where it differs from the one that is frozen on the flow; None where
     it does not. ``run.fork(step, graph=run.drift.graph)`` goes on with it. Shown, it is a picture of the difference.
+
+    Example::
+
+        if run.drift:
+            again = run.fork("Score", graph=run.drift.graph)
     """
 
     nodes: frozenset[str] = frozenset()

@@ -18,7 +18,23 @@ SIGN: Final = "dwarf+codec:"
 
 
 class Codec(Protocol):
-    """Turns stored payloads into something else and back: encryption, compression. Called from several threads."""
+    """Turns stored payloads into something else and back: encryption, compression. Called from several threads.
+
+    Example::
+
+        class Encrypted:
+            def __init__(self, key: bytes) -> None:
+                self._box = Fernet(key)
+
+            def encode(self, data: bytes) -> bytes:
+                return self._box.encrypt(data)
+
+            def decode(self, data: bytes) -> bytes:
+                return self._box.decrypt(data)
+
+
+        engine = Engine(host, url, codec=Encrypted(key))
+    """
 
     def encode(self, data: bytes) -> bytes:
         """What is stored for ``data``."""

@@ -22,6 +22,11 @@ class Finding:
     "reduced-at-end" (the last node writes what it has made of a field's old value, and a reducer combines it with that
     value again).
     ``node`` and ``field`` say where; ``message`` is a sentence, and ``suggestion`` what to do. ``str`` is both.
+
+    >>> from dwarf import END, Graph
+    >>> graph = Graph("Pay").add_node("Ask", lambda amount: {"paid": amount}).add_transition("Ask", END, when="piad")
+    >>> [finding.suggestion for finding in graph.check({"amount": 1})]
+    ["did you mean 'paid'?"]
     """
 
     kind: Kind

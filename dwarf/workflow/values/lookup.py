@@ -35,6 +35,11 @@ def register_type(cls: C) -> C:
     For a dataclass, pydantic model, enum or named tuple that is made inside a function, or by ``create_model``. It is
     known by its scope and qualified name from then on, and a class registered later under the same name replaces it.
     ConfigError for anything else.
+
+    Example::
+
+        Order = pydantic.create_model("Order", item=str, amount=int)
+        register_type(Order)  # made by a call: without this it comes back as a mapping
     """
     if not is_kept(cls):
         raise ConfigError(
