@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-import venv
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,18 @@ async def test_it(dwarf_engine, dwarf_host):
 """
 
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYTHONS = [sys.executable, *os.environ.get("DWARF_PACKAGE_PYTHONS", "").split()]
+"""Those that the package is tried on: this one, and those that `scripts/test-package` is given."""
+
+
 class Environment:
     """An environment with nothing in it but what is installed here."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, python: str = sys.executable) -> None:
         self.folder = folder
-        venv.create(folder / "env", with_pip=True)
+        subprocess.run([python, "-m", "venv", str(folder / "env")], check=True, capture_output=True)
+        self.version = self.run("python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
 
     def run(self, program: str, *arguments: str) -> str:
         plain = {
@@ -70,13 +77,36 @@ class Environment:
         self.run("python", "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="programs are elsewhere there")
-def test_the_package_works_in_an_empty_environment(tmp_path: Path) -> None:
-    environment = Environment(tmp_path)
+def lower_bounds(version: str) -> list[str]:
+    """The oldest allowed version of each package that the engine and the command line need.
+
+    Compiled ones of that age have no wheels for Pythons that are younger than they are: there the newest will do.
+    """
+    oldest = PROJECT["requires-python"].removeprefix(">=")
+    needs = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["cli"]]
+    bounds = [re.sub(r"\[.*?\]", "", need).split(",")[0].split(";")[0].replace(">=", "==") for need in needs]
+    compiled = ("google-re2", "orjson", "sqlalchemy")
+    return bounds if version == oldest else [bound for bound in bounds if not bound.startswith(compiled)]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source package, built in an environment of its own."""
+    folder = tmp_path_factory.mktemp("source")
+    environment = Environment(folder)
     environment.install("hatchling")
-    build = f"import os; os.chdir({str(ROOT)!r}); from hatchling.build import build_sdist; print(build_sdist({str(tmp_path)!r}))"
-    source = environment.run("python", "-c", build).split()[-1]
-    environment.install(f"dwarf[cli] @ file://{tmp_path / source}", "pytest", "pytest-asyncio")
+    build = f"import os; os.chdir({str(ROOT)!r}); from hatchling.build import build_sdist; print(build_sdist({str(folder)!r}))"
+    return folder / environment.run("python", "-c", build).split()[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="programs are elsewhere there")
+@pytest.mark.parametrize("versions", ["newest", "oldest"])
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_package_works_in_an_empty_environment(tmp_path: Path, source: Path, python: str, versions: str) -> None:
+    environment = Environment(tmp_path, python)
+    bounds = tmp_path / "bounds.txt"
+    bounds.write_text("\n".join(lower_bounds(environment.version) if versions == "oldest" else []), encoding="utf-8")
+    environment.install(f"dwarf[cli] @ file://{source}", "pytest", "pytest-asyncio", "-c", str(bounds))
 
     place = Path(environment.run("python", "-c", "import dwarf; print(dwarf.__file__)").strip()).parent
     assert place.is_relative_to(tmp_path)
@@ -85,7 +115,7 @@ def test_the_package_works_in_an_empty_environment(tmp_path: Path) -> None:
     assert kept == installed, "files of the package are not in what is installed"
 
     (tmp_path / "flow.py").write_text(FLOW, encoding="utf-8")
-    assert environment.run("python", "flow.py") == "{'said': True}\n"
+    assert environment.run("python", "-W", "error", "flow.py") == "{'said': True}\n"
     assert "1 completed" in environment.run("dwarf", "doctor", "--url", "flows.db")
     (tmp_path / "test_flow.py").write_text(TEST, encoding="utf-8")
     assert "1 passed" in environment.run("python", "-m", "pytest", "-q", "-o", "asyncio_mode=auto", "test_flow.py")
