@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dwarf.cli.connect import fail, say
+from dwarf.cli.new_notebook import notebook
 
 _FLOWS = '''"""The workflow of this project, and the host that offers it to workers."""
 
@@ -85,6 +86,7 @@ pythonpath = ["."]
 _README = """# PROJECT
 
 ```sh
+dwarf lab PROJECT.ipynb                                                   # the notebook
 dwarf run PROJECT.flows:graph --state '{"text": "hello durable world"}'   # asks its question here
 dwarf flows                                                               # what there is
 dwarf worker PROJECT.flows:host                                           # runs what others create
@@ -98,7 +100,7 @@ The flows are kept in `.dwarf/flows.db`; set `DWARF_URL` to a PostgreSQL or MySQ
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The folder, and the name of the package.")],
 ) -> None:
-    """Make a small project: a workflow with a question, a test, and how to run them."""
+    """Make a small project: a workflow with a question, a notebook, a test, and how to run them."""
     folder = Path(name)
     package = re.sub(r"\W+", "_", folder.name).lower()
     if not package.isidentifier():
@@ -111,6 +113,7 @@ def new(
         ".gitignore": ".dwarf/\n__pycache__/\n",
         f"{package}/__init__.py": "",
         f"{package}/flows.py": _FLOWS,
+        f"{package}.ipynb": notebook(),
         "tests/test_flows.py": _TEST,
     }
     try:
@@ -121,4 +124,6 @@ def new(
     except OSError as error:
         fail(f"{folder} cannot be written: {error.strerror}")
     state = '{"text": "hello durable world"}'
-    say(f"made {folder}; now: cd {folder} && dwarf run {package}.flows:graph --state '{state}'")
+    say(f"made {folder}; now: cd {folder}, and")
+    say(f"  dwarf lab {package}.ipynb    for the notebook, or")
+    say(f"  dwarf run {package}.flows:graph --state '{state}'")

@@ -159,6 +159,7 @@ def test_an_unknown_key_is_told(dwarf: Command) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_new_project_runs_and_passes_its_test(dwarf: Command, project: Path) -> None:
+    import os
     import subprocess
     import sys
 
@@ -172,4 +173,14 @@ def test_a_new_project_runs_and_passes_its_test(dwarf: Command, project: Path) -
         check=False,
     )
     assert tested.returncode == 0, tested.stdout + tested.stderr
+    executed = subprocess.run(
+        [sys.executable, "-m", "dwarf", "lab", "--headless", "my_flows.ipynb"],
+        cwd=folder,
+        env={**os.environ, "DWARF_ANSWERS": '{"Review": true}'},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert executed.returncode == 0, executed.stdout + executed.stderr
+    assert "a longer sentence" in executed.stdout
     assert dwarf("new", "my-flows").status == 2
