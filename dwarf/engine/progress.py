@@ -1,9 +1,13 @@
-"""Progress that running tasks report: gathered in memory, written to their steps at most twice a second."""
+"""Progress that running tasks report: gathered in memory, written to their steps at most twice a second.
+
+The last report of a task is written before its outcome, with those of all others that end just then.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 from dwarf.core.records import StepRecord
@@ -27,7 +31,10 @@ class ProgressBook:
         self._on_written = on_written
         self._loop = asyncio.get_running_loop()
         self._latest: dict[int, tuple[StepRecord, tuple[float, float | None, str]]] = {}
+        self._going: set[int] = set()  # steps whose progress is being written
         self._flush: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()  # a step is about to end
+        self._written: asyncio.Future[None] = self._loop.create_future()  # the present batch, or the next
 
     def reporter(self, step: StepRecord) -> Reporter:
         """What ``flow.progress`` of one step calls."""
@@ -43,17 +50,37 @@ class ProgressBook:
         if self._flush is None:
             self._flush = asyncio.create_task(self._write(), name="dwarf-progress")
 
+    def is_behind(self, step: StepRecord) -> bool:
+        """Whether something that this step reported is not yet written."""
+        return step.step_id in self._latest or step.step_id in self._going
+
+    async def settle(self, step: StepRecord) -> None:
+        """Write what a step reported last: its task is over. Best effort, too: a fault is logged."""
+        while self.is_behind(step):
+            self._hurry.set()
+            self._begin()
+            assert self._flush is not None
+            await asyncio.wait({self._flush, self._written}, return_when=asyncio.FIRST_COMPLETED)
+
     async def _write(self) -> None:
         try:
             while self._latest:
                 latest, self._latest = self._latest, {}
+                self._going = set(latest)
+                self._hurry.clear()
                 rows = [(step.step_id, step.lease_seq, dumps(list(seen))) for step, seen in latest.values()]
                 await self._database.write(lambda rows=rows: write_progress(rows))  # type: ignore[misc]
+                self._going = set()
                 self._on_written({step.flow.root_flow_id for step, _ in latest.values()})
-                await asyncio.sleep(PAUSE_S)
+                self._written.set_result(None)
+                self._written = self._loop.create_future()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PAUSE_S):
+                        await self._hurry.wait()
         except DwarfError as error:
             self._log.warning("progress could not be written: %s", error)
         finally:
+            self._going = set()
             self._flush = None
 
     async def aclose(self) -> None:

@@ -252,6 +252,8 @@ class Runner:
             error = await self._take_back(runner, url, error)
         if isinstance(error, WorkerLost):
             await self._lose(step, error)
+        if replica.progress.is_behind(step):
+            await replica.progress.settle(step)
         replica.observing.task_ended(step, error)
         if seams.active is not None:
             await seams.active.arrive("afterTask", [url])
@@ -259,7 +261,7 @@ class Runner:
             return Raised(
                 error_text(error),
                 traceback_text(error),
-                error_fields(error),
+                error_fields(error, trace=step.flow.trace_parent[3:35]),
                 kinds=retry_kinds(error),
                 ran_ms=round((time.monotonic() - entered) * 1000),
             )

@@ -286,6 +286,8 @@ class Run:
 
     def diff(self, other: Run) -> RunDiff:
         """This run and another one side by side: what came out, the steps, what they wrote, and how long they took."""
+        if not isinstance(other, Run):
+            raise InvalidRequest(f"another run is compared, such as lab.get(key), not {other!r:.100}")
         mine, theirs = self._following, other._following
         left = self._lab.call(read_side(mine.handle, self.graph))
         return RunDiff(left, other._lab.call(read_side(theirs.handle, other.graph)))

@@ -248,6 +248,24 @@ async def test_progress_is_shown_and_kept_on_the_step(engine: Engine, kind: str)
     assert (await engine.step(step.key)).progress == (99.5, 100, "nearly")
 
 
+async def test_the_last_progress_of_a_quick_task_is_kept(engine: Engine) -> None:
+    async def work(flow: Flow, item: int) -> None:
+        flow.progress(1, 2, "half")
+        await asyncio.sleep(0)
+        flow.progress(2, 2, f"item {item}")
+        if item == 2:
+            flow.interrupt({"title": "?"})
+        if item == 3:
+            raise ValueError("no")
+
+    graph = Graph("g").add_node("Begin", lambda flow: None).add_node("Work", work)
+    graph.add_node("Join", lambda flow: None, fan_in=True)
+    graph.add_for_each("Begin", "Work", items="items").add_chain("Work", "Join", END)
+    flow = await engine.create(graph, {"items": [0, 1, 2, 3]})
+    steps = await until_steps(flow, lambda steps: len(steps) == 5 and all(step.status.stopped for step in steps))
+    assert [step.progress for step in steps[1:]] == [(2, 2, f"item {item}") for item in range(4)]
+
+
 @pytest.mark.parametrize("arguments", [(-1,), (float("nan"),), ("x",), (1, -1), (1, "y")])
 async def test_progress_that_is_none(engine: Engine, arguments: tuple[Any, ...]) -> None:
     async def work(flow: Flow) -> None:

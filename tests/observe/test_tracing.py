@@ -223,8 +223,10 @@ async def test_an_error_that_is_routed_is_told_apart(running: Running, recorder:
     graph = Graph("Routed").add_node("Broken", broken).add_node("Mend", nothing)
     graph.add_error_handler("Broken", "Mend").add_chain("Mend", END)
     async with running(**measured(recorder)) as engine:
-        assert (await engine.run(graph)).status is Status.COMPLETED
+        outcome = await engine.run(graph)
+        assert outcome.status is Status.COMPLETED
     span = named(recorder.spans(), "Broken")
+    assert outcome.state["onErr"]["trace"] == span.trace_id
     assert (span.failed, span.error, span.attributes["workflow.status"]) == (True, "KeyError", "error_routed")
     assert not named(recorder.spans(), "Mend").failed
 
