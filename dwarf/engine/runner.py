@@ -246,6 +246,8 @@ class Runner:
                 error = await self._execute(url, flow, step, runner)
             finally:
                 capture.leave(told)
+                if voice.output is not None:
+                    voice.output.let_go()
         else:
             error = await self._execute(url, flow, step, runner)
         if runner.cancelling():

@@ -64,6 +64,7 @@ class Tee:
         output = voice()
         if sys._getframe(1).f_globals.get("__name__") not in ("logging", "warnings"):
             output.write(self._source, text)
+            return output.pass_on(self.inner, self._source, text)
         if output.echo is not None:
             return output.echo(self.inner, text)
         return self.inner.write(text)
@@ -75,6 +76,9 @@ class Tee:
 
     def flush(self) -> None:
         """Flush the stream."""
+        voice = current.get()
+        if voice is not None:
+            voice().let_go(self._source)
         self.inner.flush()
 
     def close(self) -> None:

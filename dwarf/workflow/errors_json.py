@@ -21,6 +21,7 @@ MAX_TRACEBACK = 20_000
 
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
+_COLOURS = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]")  # sequences of a terminal
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _TRACE = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _RESERVED = frozenset({"error", "statusCode", "trace", "stack"})
@@ -76,8 +77,11 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
 
 
 def error_text(error: BaseException) -> str:
-    """The text of an error as it is recorded: control characters but newline and tab become U+FFFD."""
-    return _CONTROL.sub("\ufffd", _printable(_text(error)))
+    """The text of an error as it is recorded: without a terminal's colours; other control characters become U+FFFD.
+
+    Newlines and tabs stay.
+    """
+    return _CONTROL.sub("\ufffd", _COLOURS.sub("", _printable(_text(error))))
 
 
 def _text(error: BaseException) -> str:

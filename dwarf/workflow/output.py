@@ -141,6 +141,7 @@ class TaskOutput:
         self._closed = False
         self._dirty = False
         self._began: dict[int, str] = {}  # lines that have not ended, by source
+        self._held: dict[Source, tuple[Any, str]] = {}  # the same, of what goes on to a stream
         self._head: list[_Line] = []
         self._head_left = HEAD
         self._tail: deque[_Line] = deque()
@@ -179,6 +180,39 @@ class TaskOutput:
                     text = ""
             self._began[number] = text
         self._tell()
+
+    def pass_on(self, stream: Any, source: Source, text: str) -> Any:
+        """Write text to where it goes, a line at a time: those of tasks that print side by side stay whole."""
+        with self._lock:
+            if not self._closed:
+                whole = self._held.pop(source, (stream, ""))[1] + text
+                end = max(whole.rfind("\n"), whole.rfind("\r")) + 1
+                if len(whole) - end > LONGEST_LINE:
+                    end = len(whole)
+                if end < len(whole):
+                    self._held[source] = stream, whole[end:]
+                whole = whole[:end]
+            else:
+                whole = text
+        if whole:
+            self._emit(stream, whole)
+        return len(text)
+
+    def let_go(self, source: Source | None = None) -> None:
+        """Write what was held back of a line that has not ended: the stream is flushed, or the task is over."""
+        with self._lock:
+            held = list(self._held.values()) if source is None else [self._held.pop(source, (None, ""))]
+            if source is None:
+                self._held = {}
+        for stream, text in held:
+            if text:
+                self._emit(stream, text)
+
+    def _emit(self, stream: Any, text: str) -> None:
+        if self.echo is None:
+            stream.write(text)
+        else:
+            self.echo(stream, text)
 
     def log(self, source: Source, text: str, level: str = "", logger: str = "") -> None:
         """A record of ``logging``, or a warning."""

@@ -99,6 +99,7 @@ def test_error_text() -> None:
     assert error_text(ValueError()) == "ValueError"
     assert error_text(Silent()) == "Silent"
     assert error_text(ValueError("\ud800")) == "\ufffd"
+    assert error_text(ValueError("\x1b[1;31mred\x1b[0m \x1b")) == "red \ufffd"
 
 
 def raised_by(function: Any) -> BaseException:
