@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 __all__ = [
     "after_cells",
+    "cell_mark",
     "cell_runs",
     "current_cell",
     "in_kernel",
     "in_marimo",
     "in_terminal_ipython",
     "is_attended",
+    "name_cells",
     "on_main_thread",
     "shell",
 ]
@@ -93,3 +96,38 @@ def current_cell() -> object:
     """Something that tells one execution of a cell from another; None outside IPython."""
     here = shell()
     return None if here is None else getattr(here, "execution_count", None)
+
+
+def cell_mark() -> tuple[str, str] | None:
+    """Which cell runs now, and what tells this execution of it from others; None outside a kernel.
+
+    Front ends that give their cells no name tell them apart by their text.
+    """
+    get = getattr(shell(), "get_parent", None)
+    message = get() if get is not None else None
+    if not isinstance(message, Mapping):
+        return None
+    cell = (message.get("metadata") or {}).get("cellId") or (message.get("content") or {}).get("code")
+    return (str(cell), str((message.get("header") or {}).get("msg_id"))) if cell else None
+
+
+def name_cells(text: str) -> str:
+    """The text of a traceback with ``Cell In[3], line 2`` in place of the temporary files that hold cells.
+
+    Cells of an earlier kernel, whose numbers are not known any more, are told from files.
+    """
+    if "ipykernel_" not in text and "<ipython-input" not in text:
+        return text
+    numbers = getattr(getattr(shell(), "compile", None), "_filename_map", {})
+
+    def named(found: re.Match[str]) -> str:
+        path, line = found.groups()
+        if path in numbers:
+            return f"Cell In[{numbers[path]}], line {line}"
+        return f"Cell of an earlier kernel, line {line}" if _CELL_FILE.search(path) else found[0]
+
+    return _FRAME.sub(named, text)
+
+
+_FRAME = re.compile(r'File "([^"\n]+)", line (\d+)')
+_CELL_FILE = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$")

@@ -272,7 +272,7 @@ class Lab:
 
     def get(self, flow_key: str) -> Run:
         """The run of a flow that was started anywhere on this database. FlowNotFound where there is none."""
-        return adopt_run(self._services, partial(_just, lambda: self.engine.flow(flow_key)), show=False)
+        return adopt_run(self._services, partial(_just, lambda: self.engine.flow(flow_key)), show=False, begun=False)
 
     def flows(self, **filters: Any) -> pd.DataFrame:
         """A table of the flows, newest first; the filters are those of Engine.flows."""

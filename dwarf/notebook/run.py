@@ -6,14 +6,14 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import DwarfError, FlowFailed, InvalidRequest, PromptNeedsHuman
 from dwarf.notebook import kernel
 from dwarf.notebook.cells import CellHost, Missing
-from dwarf.notebook.faults import check_step_key, no_attribute, tell_where
+from dwarf.notebook.faults import check_step_key, no_attribute, stoppable, tell_where
 from dwarf.notebook.past.comparing import RunDiff, read_side
 from dwarf.notebook.past.frames import history_frame
 from dwarf.notebook.past.masking import Mask
@@ -117,18 +117,20 @@ class Run:
         seconds = None if timeout is None else to_ms(timeout, "timeout") / 1000
 
         def check() -> None:
+            beat()
             self._check_blocked(for_ever=seconds is None)
             if seconds is None:
                 self._check_known()
 
-        outcome = wait_blocking(
-            self._following.ended,
-            seconds,
-            check=check,
-            what=f"the flow {self._name!r}",
-            flow_key=self.key,
-            where=self._where,
-        )
+        with stoppable(self._stopped), self._line() as beat:
+            outcome = wait_blocking(
+                self._following.ended,
+                seconds,
+                check=check,
+                what=f"the flow {self._name!r}",
+                flow_key=self.key,
+                where=self._where,
+            )
         self._settle_views()
         return outcome
 
@@ -141,12 +143,35 @@ class Run:
         self._asked_at = None
 
         def check() -> None:
+            beat()
             self._check_awaiting()
             self._check_known()
 
-        outcome = await wait_async(self._following.ended, check=check)
+        with stoppable(self._stopped), self._line() as beat:
+            outcome = await wait_async(self._following.ended, check=check)
         self._settle_views()
         return outcome
+
+    def _line(self) -> AbstractContextManager[Callable[[], None]]:
+        """The line under this cell while it waits, where another one shows the run; to be given a beat now and then."""
+        from dwarf.notebook.watching.waitline import WaitLine, is_wanted, waiting_line
+
+        if not is_wanted(self._shown_in):
+            return waiting_line(self._following, None)
+
+        def make() -> WaitLine:
+            lab = self._lab
+            line = WaitLine(self._following, lab.submit, lab, earlier=lab.earlier.now(but=self._following))
+            self._views.append(line)
+            return line
+
+        return waiting_line(self._following, make)
+
+    def _stopped(self) -> str:
+        return (
+            f"Waiting was stopped; the flow {self._name!r} goes on. Await its run or call wait() to wait for it again, "
+            "cancel() to end it."
+        )
 
     def _check_known(self) -> None:
         host = self._lab.host
@@ -381,7 +406,7 @@ class Run:
         async def handle() -> FlowHandle:
             return self._lab.engine.flow(flow_key)
 
-        return adopt_run(self._lab, handle, show=False)
+        return adopt_run(self._lab, handle, show=False, begun=False)
 
     def _step_key(self, step: str | Step) -> str:
         if isinstance(step, Step):
@@ -413,7 +438,8 @@ class Run:
 
         self._shown_in = kernel.current_cell()
         lab = self._lab
-        view = RunView(self._following, lab.submit, lab, inspecting=inspecting, begun_here=begun_here)
+        earlier = lab.earlier.now(but=self._following)
+        view = RunView(self._following, lab.submit, lab, inspecting=inspecting, begun_here=begun_here, earlier=earlier)
         view.show()
         self._views.append(view)
 
@@ -446,13 +472,15 @@ class Run:
         return self.graph.name or "flow"
 
 
-def adopt_run(lab: LabServices, make: Callable[[], Awaitable[FlowHandle]], *, show: bool) -> Run:
-    """The Run of a flow whose handle ``make`` gives, on the lab's loop."""
+def adopt_run(lab: LabServices, make: Callable[[], Awaitable[FlowHandle]], *, show: bool, begun: bool = True) -> Run:
+    """The Run of a flow whose handle ``make`` gives, on the lab's loop. ``begun``: this cell has begun the flow."""
     if not kernel.in_kernel():
         return Run(lab, lab.call(lab.follow(make)))
     with lab.starting() as known:
         following = lab.call(lab.follow(make))
         known(following)
+    if begun:
+        lab.earlier.begun(following)
     run = Run(lab, following)
     if show:
         run._display(begun_here=True)

@@ -22,6 +22,7 @@ from dwarf.notebook.prompts.answers import Answers
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.waiting import wait_blocking
 from dwarf.notebook.watching.drift import Digests
+from dwarf.notebook.watching.earlier import Earlier
 from dwarf.notebook.watching.follow import Following
 from dwarf.surroundings import user_name, without_password
 from dwarf.workflow.results import Outcome
@@ -47,6 +48,7 @@ class LabServices:
         self.prompt_grace = prompt_grace  # seconds that an awaited prompt may stay unseen
         self.digests = Digests(host)
         self.echo = Echo()
+        self.earlier = Earlier()
         self.answers = answers
         self._followings: WeakValueDictionary[str, Following] = WeakValueDictionary()
         self._watching: set[asyncio.Task[None]] = set()

@@ -67,17 +67,20 @@ def picture_traits(
 class PageView:
     """The view in a page, with what it has sent."""
 
-    def __init__(self, browser: Any, *, dark: bool = False, width: int = 960, **traits: Any) -> None:
+    def __init__(
+        self, browser: Any, *, dark: bool = False, width: int = 960, code: str = "", beside: str = "", **traits: Any
+    ) -> None:
+        """``code``: the module of another view. ``beside``: what else stands in the page, as HTML."""
         self.page = browser.new_page(viewport={"width": width, "height": 1000})
         self.page.set_default_timeout(120_000)
         self.faults: list[str] = []
         self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
         state = {"theme": theme(), "svg": "", "planes": {}, "flow": {}, "cards": []}
-        code = module("run.js").replace("export default", "window.widget =")
+        code = (code or module("run.js")).replace("export default", "window.widget =")
         model = (MODEL + HEART).replace("STATE", json.dumps(state | traits).replace("</", "<\\/"))
         start = "window.widget.render({ model: window.model, el: document.getElementById('here') });"
         body = f'<body data-jp-theme-light="{str(not dark).lower()}" style="{DARK_PAGE if dark else ""}">'
-        self.page.set_content(f'<style>{style()}</style>{body}<div id="here"></div></body>')
+        self.page.set_content(f'<style>{style()}</style>{body}<div id="here"></div>{beside}</body>')
         self.page.add_script_tag(content=f"{{\n{code}\n{model}\n{start}\n}}")
 
     def put(self, name: str, value: Any) -> None:

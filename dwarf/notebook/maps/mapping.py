@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from dwarf.errors import DwarfError, InvalidRequest, PromptNeedsHuman, StateConflict, WaitTimeout
 from dwarf.notebook import kernel
+from dwarf.notebook.faults import stoppable
 from dwarf.notebook.maps.mapwork import MapWork, NewFlows, Repairs
 from dwarf.notebook.maps.rows import Rows
 from dwarf.notebook.maps.tally import MapProgress, Tally
 from dwarf.notebook.pictures.words import plural
 from dwarf.notebook.waiting import wait_async, wait_blocking
+from dwarf.notebook.watching.waitline import PATIENCE, is_wanted
 from dwarf.workflow.checking import written_fields
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
@@ -59,6 +61,7 @@ class MapRun:
         self._views: list[MapView] = []
         self._shown_in: object = None
         self._asked_at: float | None = None
+        self._waited_since = 0.0
 
     # ------------------------------------------------------------ results
 
@@ -87,15 +90,18 @@ class MapRun:
         """
         self._lab.refuse_on_loop("wait()")
         seconds = None if timeout is None else to_ms(timeout, "timeout") / 1000
+        self._waited_since = time.monotonic()
         line = _ProgressLine() if self._shown_in is not None and not kernel.in_kernel() else None
 
         def check() -> None:
+            self._show_where_awaited()
             if line is not None:
                 line.write(self.progress.text)
             self._check_blocked(for_ever=seconds is None)
 
         try:
-            wait_blocking(self._work.ended, seconds, check=check, what=self._name)
+            with stoppable(self._stopped):
+                wait_blocking(self._work.ended, seconds, check=check, what=self._name)
         except WaitTimeout:
             raise WaitTimeout(f"after {seconds:g} s: {self.progress.text}; the flows go on", "") from None
         finally:
@@ -114,11 +120,19 @@ class MapRun:
             await asyncio.shield(asyncio.wrap_future(self._work.ended))
             return self.frame
         self._asked_at = None
-        await wait_async(self._work.ended, check=self._check_awaiting)
+        self._waited_since = time.monotonic()
+        with stoppable(self._stopped):
+            await wait_async(self._work.ended, check=self._check_awaiting)
         self._settle_views()
         if self._work.tally.absent:
             self._warn(await asyncio.wrap_future(self._lab.submit(self._absent())))
         return self.frame
+
+    def _stopped(self) -> str:
+        return (
+            f"Waiting was stopped at {self.progress.text}; the flows of {self._name!r} go on. Await their run or call "
+            "wait() to wait for them again, cancel() to end them."
+        )
 
     def _warn(self, sentences: Sequence[str]) -> None:
         for sentence in sentences:
@@ -151,7 +165,13 @@ class MapRun:
         if for_ever:
             raise PromptNeedsHuman(f"{self._question()}. {_ADVICE} To wait for somebody else's answer, give a timeout.")
 
+    def _show_where_awaited(self) -> None:
+        """Show the progress under the cell that waits, where another one shows it or none."""
+        if time.monotonic() - self._waited_since >= PATIENCE and is_wanted(self._shown_in):
+            self.show()
+
     def _check_awaiting(self) -> None:
+        self._show_where_awaited()
         if not self._work.stuck or any(view.ready for view in self._views):
             self._asked_at = None
             return

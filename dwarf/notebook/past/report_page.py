@@ -11,6 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.bundles import view_html
+from dwarf.notebook.kernel import name_cells
 from dwarf.notebook.past.reading import all_steps
 from dwarf.notebook.past.said import output_html
 from dwarf.notebook.pictures.palette import DARK, look_of
@@ -126,7 +127,7 @@ def _errors(facts: Facts) -> Iterator[str]:
     for step in failed[:_MOST_ERRORS]:
         yield f"<details{' open' if len(failed) <= 3 else ''}><summary><b>{escape(_name(facts, step))}</b> "
         yield f"{escape(brief(facts.mask.text(step.error), 300))}</summary>"
-        traceback = facts.mask.text(step.traceback or step.error)
+        traceback = name_cells(facts.mask.text(step.traceback or step.error))
         yield f"<pre>{escape(_cut(traceback, _MOST_OF_TRACEBACK))}</pre></details>"
     if len(failed) > _MOST_ERRORS:
         yield f"<p>and {escape(plural(len(failed) - _MOST_ERRORS, 'further step'))}</p>"

@@ -61,6 +61,7 @@ export function renderRun({ model, el }) {
   const asks = make("div", { className: "dwarf-cards" });
   const said = make("div", { className: "dwarf-said", role: "status", "aria-live": "polite" });
   const root = make("div", { className: "dwarf-run" });
+  root.dataset.dwarfFlow = (model.get("theme") ?? {}).flow ?? "";
   ownKeys(root);
   const life = watchKernel(model, root, {
     kept: Boolean((model.get("theme") ?? {}).kept),
@@ -82,7 +83,8 @@ export function renderRun({ model, el }) {
   const main = make("div", { className: "dwarf-main-part" }, box, drift, fault, heard.root);
   const bar = make("div", { className: "dwarf-over" }, tools.bar, tools.said, picture.zooms);
   const side = make("div", { className: "dwarf-side" }, panel.root, asks);
-  root.append(make("div", { className: "dwarf-stage" }, picture.line, main, bar, side), said);
+  const earlier = earlierKeeper(model, desk, { now: life.now, shade: picture.shade });
+  root.append(earlier.root, make("div", { className: "dwarf-stage" }, picture.line, main, bar, side), said);
   el.append(root);
   const keeper = cardKeeper(asks, life.send);
 
@@ -107,6 +109,7 @@ export function renderRun({ model, el }) {
     }
     tools.update();
     heard.paint();
+    earlier.paint();
     panel.refresh();
     tick();
   };
@@ -114,6 +117,7 @@ export function renderRun({ model, el }) {
     if (document.hidden || life.isLost()) return;
     picture.tick();
     keeper.tick(life.now());
+    earlier.tick();
   };
   const layOut = () => { picture.layOut(); paint(); panel.chosen(); };
   const cards = () => { keeper.show(model.get("cards") ?? []); tick(); };
@@ -134,7 +138,7 @@ export function renderRun({ model, el }) {
   life.setClock((model.get("flow") ?? {}).now);
   layOut();
   cards();
-  const handlers = { "change:svg": layOut, "change:planes": told, "change:flow": told, "change:said": () => { heard.paint(); panel.refresh(); }, "change:cards": cards, "msg:custom": desk.receive };
+  const handlers = { "change:svg": layOut, "change:planes": told, "change:flow": told, "change:said": () => { heard.paint(); panel.refresh(); }, "change:cards": cards, "change:earlier": earlier.paint, "msg:custom": desk.receive };
   for (const [name, call] of Object.entries(handlers)) model.on(name, call);
   const timer = setInterval(() => { if (!(model.get("flow") ?? {}).ended) tick(); }, 500);
   life.ready(); // from now on somebody can see and answer

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dwarf.errors import DwarfError, InvalidRequest, StateError
 from dwarf.notebook.bundles import view_of
+from dwarf.notebook.kernel import name_cells
 from dwarf.notebook.messages import ActionReply, NodeReply, Spoken, StepReply, StepRow, StepState
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.planes import child_of
 from dwarf.notebook.pictures.words import brief, duration_text, plain, plural, seconds_text
 from dwarf.notebook.watching.drift import drift_of
+from dwarf.notebook.watching.earlier import label_of
 from dwarf.notebook.watching.origins import items_of, origin_of
 from dwarf.notebook.watching.output import describe_line
 from dwarf.notebook.watching.views import attempt_text, attempts_of, states_of
@@ -59,11 +61,13 @@ class Desk:
         following: Following,
         show: Callable[[Following], None],
         redraw: Callable[[], None] = lambda: None,
+        earlier: Sequence[Following] = (),
     ) -> None:
         self.lab = lab
         self.following = following
         self.opened: dict[str, int] = {}  # the subgraphs that stand open: paths, and the steps that called them or 0
         self._show = show
+        self._others = earlier  # begun by the same cell before
         self._redraw = redraw
 
     async def handle(self, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,6 +79,8 @@ class Desk:
             "retry": self._retry,
             "regraph": self._regraph,
             "cancel": self._cancel,
+            "earlier": self._earlier,
+            "show": self._show_here,
             "stop": self._stop,
             "unfold": self._unfold,
         }
@@ -286,6 +292,21 @@ class Desk:
         await self.following.handle.cancel(str(message.get("reason") or ""))
         return {"said": "Cancelled."}
 
+    async def _earlier(self, message: Mapping[str, Any]) -> ActionReply:
+        """Show or end a run that the same cell has begun before."""
+        found = next((each for each in self._others if label_of(each) == message.get("which")), None)
+        if found is None:
+            raise InvalidRequest("this view knows no such run")
+        if message.get("act") == "cancel":
+            await found.handle.cancel("cancelled from the notebook")
+            return {"said": "Cancelled."}
+        self._show(found)
+        return {"said": "It is shown below."}
+
+    async def _show_here(self, _: Mapping[str, Any]) -> ActionReply:
+        self._show(self.following)
+        return {"said": ""}
+
     def _begun(self, run: Following, said: str) -> ActionReply:
         self._show(run)
         return {"said": said, "find": f'lab.get("{run.handle.key}")'}
@@ -347,7 +368,7 @@ def describe_step(step: Step, state: str, *, ended: bool, most: int = 0) -> Step
         "progress": _progress(step),
         "asks": brief((step.interrupt_payload or {}).get("title") or "", 200),
         "error": plain(step.error),
-        "traceback": plain(step.traceback),
+        "traceback": name_cells(plain(step.traceback)),
         "warnings": list(step.warnings),
         "url": step.url,
         "code": step.code,

@@ -12,7 +12,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -26,6 +26,7 @@ from dwarf.notebook.place import Place
 from dwarf.notebook.watching.comms import free_comm
 from dwarf.notebook.watching.displays import publish, widget_bundle
 from dwarf.notebook.watching.drift import NONE, drift_of
+from dwarf.notebook.watching.earlier import describe_earlier, label_of
 from dwarf.notebook.watching.panel import Desk
 from dwarf.notebook.watching.pulse import Pulse
 from dwarf.notebook.watching.widget import asset, theme, widget_class
@@ -88,8 +89,12 @@ class RunView:
         inspecting: bool = False,
         place: Place | None = None,
         begun_here: bool = False,
+        earlier: Sequence[Following] = (),
     ) -> None:
-        """``begun_here``: the run has just been started, so one that has failed by now is shown as if it still ran."""
+        """``begun_here``: the run has just been started, so one that has failed by now is shown as if it still ran.
+
+        ``earlier``: those that the same cell has begun before, and that may still go on.
+        """
         self.following = following
         self.lab = lab
         self.ready = False
@@ -103,7 +108,8 @@ class RunView:
         self._dark = False  # whether the page that shows it is dark
         self._sign = time.monotonic()  # the last sign of a reader
         self._left = False
-        self._desk = None if lab is None else Desk(lab, following, self._show_beneath, self.push)
+        self._earlier = earlier
+        self._desk = None if lab is None else Desk(lab, following, self._show_beneath, self.push, earlier)
         self._settled: set[int | None] = set()  # the threads from which the still picture has been sent
         self.display_id = f"dwarf-run-{next(_numbers)}-{time.time_ns():x}"
         self._submit = submit
@@ -205,7 +211,8 @@ class RunView:
         return outcome is not None and outcome.status.terminal and outcome.status is not Status.COMPLETED
 
     def _theme(self) -> dict[str, Any]:
-        return {**theme(), "kept": self.lab is not None and self.lab.keeps_flows}
+        kept = self.lab is not None and self.lab.keeps_flows
+        return {**theme(), "kept": kept, "flow": label_of(self.following)}
 
     def _live(self) -> dict[str, Any]:
         return widget_bundle(self._widget, self.still())
@@ -223,14 +230,15 @@ class RunView:
         self.following.listeners.add(self.touch)
         self.following.listeners.add(self._wake)
         self.following.listen()
+        for each in self._earlier:
+            each.listeners.add(self.touch)
         self.touch()
         self._wake()
 
     def _wake(self) -> None:
         """At the end, send the last state and then the still picture, unless somebody looks."""
         if self.following.ended.done():
-            self.following.listeners.discard(self._wake)
-            self.following.listeners.discard(self.touch)
+            self._stop_listening()
             if self._timer is not None:
                 self._timer.cancel()
             self.push()
@@ -240,6 +248,11 @@ class RunView:
                 asyncio.get_running_loop().call_later(_LOOK, self._look_again)
             else:
                 self.settle()
+
+    def _stop_listening(self) -> None:
+        self.following.listeners.discard(self._wake)
+        for each in (self.following, *self._earlier):
+            each.listeners.discard(self.touch)
 
     async def _last_words(self) -> None:
         """Send what the tasks have said at the end, which is read a moment later."""
@@ -301,6 +314,8 @@ class RunView:
         }
         if seen.heard.state:
             traits["said"] = seen.heard.state
+        if self._earlier:
+            traits["earlier"] = describe_earlier(self._earlier, now)
         if first:
             traits["svg"] = str(draw_plane(plane, self._plan, now=now, live=True))
         return traits

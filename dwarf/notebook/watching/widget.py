@@ -77,5 +77,6 @@ def widget_class() -> Any:
         flow = traitlets.Dict().tag(sync=True)
         cards: Any = traitlets.List().tag(sync=True)
         said: Any = traitlets.Dict().tag(sync=True)
+        earlier: Any = traitlets.List().tag(sync=True)
 
     return DwarfRun

@@ -1,0 +1,81 @@
+// The line under a cell that waits for a run which another cell shows: the flow, its status, and what is asked. Where the
+// page has a view of the run, a button leads to it; where it has none, as in front ends that keep only the cells in sight,
+// the question stands here.
+
+function renderWait({ model, el }) {
+  const root = make("div", { className: "dwarf-run dwarf-waits" });
+  ownKeys(root);
+  const life = watchKernel(model, root, {
+    kept: Boolean((model.get("theme") ?? {}).kept),
+    back: () => { keeper.release(); paint(); },
+  });
+  const desk = deskOf(model, life);
+  const line = flowLine(model.get("name"));
+  const place = make("span", { className: "dwarf-where" });
+  const show = make("button", { type: "button", className: "dwarf-act", textContent: "Show", title: "Go to the run, or show it here" });
+  const said = make("span", { className: "dwarf-note", role: "status" });
+  const label = (model.get("theme") ?? {}).flow;
+  const other = () => [...document.querySelectorAll(`.dwarf-run[data-dwarf-flow="${label}"]`)].find((each) => each.getClientRects().length > 0);
+  let touched = false; // whether somebody has begun to answer here
+  show.addEventListener("click", async () => {
+    const view = other();
+    if (view) {
+      const aim = view.querySelector(".dwarf-card form") ?? view;
+      aim.scrollIntoView({ block: "center" });
+      (aim.querySelector("input, select, textarea, button") ?? view.querySelector("[tabindex='0'], button"))?.focus({ preventScroll: true });
+      return;
+    }
+    show.disabled = true;
+    try { tell(said, await desk.ask({ do: "show" })); } catch (fault) { said.textContent = fault.message; }
+    show.disabled = false;
+  });
+  const asks = make("div", { className: "dwarf-cards" });
+  asks.addEventListener("focusin", () => { touched = true; });
+  const keeper = cardKeeper(asks, life.send);
+  let shade = shades(model.get("theme"));
+  const earlier = earlierKeeper(model, desk, { now: life.now, shade: () => shade });
+  line.root.append(place, show, said);
+  root.append(line.root, earlier.root, asks);
+  el.append(root);
+
+  const tick = () => {
+    if (document.hidden || life.isLost()) return;
+    const cards = model.get("cards") ?? [];
+    touched &&= cards.length > 0;
+    const elsewhere = !touched && Boolean(other());
+    keeper.show(elsewhere ? [] : cards);
+    const where = model.get("place");
+    const more = cards.length > 1 ? ` and ${cards.length - 1} more` : "";
+    const text = cards.length ? (elsewhere ? `“${cards[0].title}”${more}` : "") : where ? `at ${where}` : "";
+    if (place.textContent !== text) place.textContent = text;
+    const next = cards.length && elsewhere ? "Answer" : "Show";
+    if (show.textContent !== next) show.textContent = next;
+    paintFlow(null, line, model.get("flow") ?? {}, shade, life.now());
+    keeper.tick(life.now());
+    earlier.tick();
+  };
+  const paint = () => {
+    earlier.paint();
+    tick();
+  };
+  const told = () => {
+    life.setClock((model.get("flow") ?? {}).now);
+    life.hear();
+    paint();
+  };
+  const unshade = followShade(root, () => { shade = shades(model.get("theme")); life.sign("here"); paint(); });
+  life.setClock((model.get("flow") ?? {}).now);
+  paint();
+  const handlers = { "change:flow": told, "change:cards": paint, "change:place": paint, "change:earlier": paint, "msg:custom": desk.receive };
+  for (const [name, call] of Object.entries(handlers)) model.on(name, call);
+  const timer = setInterval(() => { if (!(model.get("flow") ?? {}).ended) tick(); }, 500);
+  life.ready();
+  return () => {
+    clearInterval(timer);
+    life.stop();
+    unshade();
+    for (const [name, call] of Object.entries(handlers)) model.off(name, call);
+  };
+}
+
+export default { render: renderWait };
