@@ -1,5 +1,9 @@
 """How is a graph placed where no Graphviz is at hand? A small layered layout, in Python only.
 
+It is not the third of its kind for its own sake: a graph that Graphviz does not place within its seconds (some hundred
+nodes with thousands of edges) would have no picture at all, and neither would a platform for which there is neither a
+``dot`` nor a wheel of graphviz-pure. What shows a graph never fails, and never makes a cell wait.
+
 The classic four steps: turn back edges round, rank by longest path, order each rank by barycentres, then place. Long
 edges get a waypoint on every rank they cross, so that they do not run through boxes. ``u`` is the axis along the ranks,
 ``v`` the axis across them; only ``_finish`` knows which of them is horizontal.

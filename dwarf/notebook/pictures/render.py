@@ -1,4 +1,4 @@
-"""How does a graph get its places? The ``dot`` program, else a pip-installed Graphviz, else the built-in layout.
+"""How does a graph get its places? By the package graphviz: ``dot``, else graphviz-pure; else the built-in layout.
 
 Only sizes and internal keys are handed to a program, never a user's text; it writes coordinates, and the drawing is
 ours. So the pictures look the same whatever placed them. Nothing here raises, goes to a network or runs for more than
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from subprocess import TimeoutExpired
 from typing import Any
 
 from dwarf.notebook.pictures.geometry import Box, Layout, Line, Point, Route
 from dwarf.notebook.pictures.layered import layered
-from dwarf.workflow.drawing.programs import PROGRAMS, find_program
+from dwarf.workflow.drawing.programs import PROGRAMS, find_program, places_of
 
 __all__ = ["PROGRAMS", "TIMEOUT", "find_program", "lay_out", "to_layout_dot"]
 
@@ -61,20 +61,13 @@ def _placed(dot: str) -> Layout | None:
         if path is None or path in _broken:
             continue
         try:
-            return _read(json.loads(_run(path, dot)), name)
-        except subprocess.TimeoutExpired:
+            return _read(json.loads(places_of(path, dot, timeout=TIMEOUT)), name)
+        except TimeoutExpired:
             _log.info("%s did not place a graph of %d lines within %g s", path, dot.count("\n"), TIMEOUT)
         except Exception as fault:  # noqa: BLE001  a program that does not work here must not keep a picture from being shown
             _broken.add(path)
             _log.warning("%s does not work and is not tried again: %s", path, fault)
     return None
-
-
-def _run(path: str, dot: str) -> bytes:
-    done = subprocess.run([path, "-Tjson0"], input=dot.encode(), capture_output=True, timeout=TIMEOUT, check=False)
-    if done.returncode:
-        raise RuntimeError(done.stderr.decode(errors="replace")[:300] or f"exit code {done.returncode}")
-    return done.stdout
 
 
 def _read(data: Mapping[str, Any], engine: str) -> Layout:
