@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from xml.etree import ElementTree
 
 from dwarf.notebook.pictures.axis import Axis, nice
@@ -90,6 +91,29 @@ def test_sleeps_are_striped_before_the_start() -> None:
     svg = draw_timeline([slept, sleeps], now=at(6))
     assert [sum("data-wait" in rect.attrib for rect in row.iter(f"{NS}rect")) for row in rows(svg)] == [1, 1]
     assert "not started" not in svg
+
+
+def test_a_bar_is_the_time_of_the_task_and_a_pale_line_the_wait_for_its_turn() -> None:
+    """Claimed at 1, with a thread from 4 on, done at 6, written at 10; the second had to wait for nothing."""
+    seconds = [timedelta(seconds=each) for each in range(5)]
+    steps = [
+        step(1, "late", "completed", 1, 10, created_at=at(0), waited=seconds[4], ran=seconds[2]),
+        step(2, "whole", "completed", 0, 10, waited=seconds[0], ran=timedelta(seconds=10)),
+        step(3, "asks", "completed", 0, 10, waited=seconds[0], ran=seconds[1]),
+    ]
+    svg = draw_timeline(steps, answers=[Answered(step_id=3, asked_at=at(1), answered_at=at(10))])
+    by_name = {row.findtext(f"{NS}text"): row for row in rows(svg)}
+    (whole,) = bars(by_name["whole"])
+    second = float(whole.attrib["width"]) / 10
+    (late,) = bars(by_name["late"])
+    (lead,) = [rect for rect in by_name["late"].iter(f"{NS}rect") if "data-lead" in rect.attrib]
+    places = [(float(each.attrib["x"]) - float(whole.attrib["x"])) / second for each in (lead, late)]
+    assert [round(place) for place in places] == [0, 4]
+    assert [round(float(each.attrib["width"]) / second) for each in (lead, late)] == [4, 2]
+    assert "late · completed · 2.0 s · waited 4.0 s to run" in svg
+    (asks,) = bars(by_name["asks"])
+    assert asks.attrib["width"] == whole.attrib["width"]  # its own time is not in one piece
+    assert "asks · completed · 1.0 s" in svg
 
 
 def test_attempts_are_told_and_the_last_one_is_marked() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from dwarf.notebook.watching.views import due_at
 from dwarf.workflow.results import NO_TIME
 from dwarf.workflow.status import Status
 
@@ -42,7 +43,7 @@ HISTORY = {
     "started": TIME,
     "finished": TIME,
     "duration": SPAN,
-    "waited": SPAN,  # from the moment the step was due to its first start
+    "waited": SPAN,  # while the step was due and did not run; where that was not measured, up to its first start
     "error": "string",
     "created": TIME,
     "engine": "int64",
@@ -223,7 +224,7 @@ def _history_row(step: Step, within: str) -> dict[str, Any]:
         "started": step.started_at,
         "finished": _known(step.updated_at) if step.status.terminal else None,
         "duration": step.duration,
-        "waited": _between(max(step.created_at, step.not_before or step.created_at), step.started_at),
+        "waited": _between(due_at(step), step.started_at) if step.waited is None else step.waited,
         "error": step.error,
         "created": _known(step.created_at),
         "engine": step.engine_id,

@@ -27,6 +27,7 @@ WAITS = {"interrupted": "waits for an answer", "delayed": "sleeps", "retrying": 
 _LANES = 6
 _PAD = 18.0
 _HEAD = 34.0
+_LEAST_LEAD = 1.0  # pixels
 _TAIL = 108.0  # room for the words behind the last bar, in pixels
 
 
@@ -34,7 +35,8 @@ _TAIL = 108.0  # room for the words behind the last bar, in pixels
 class Bar:
     """A stretch of time. ``state`` names a look; ``striped`` is waiting, ``hollow`` goes on still.
 
-    ``within``: it is a part of another bar, and drawn over it in its lane.
+    ``within``: its parts, drawn over it in its lane. ``due``: since when it should have been; a pale line leads from
+    there to it, under whatever else is in its lane.
     """
 
     began: datetime
@@ -45,6 +47,7 @@ class Bar:
     hollow: bool = False
     within: tuple[Bar, ...] = ()
     marks: tuple[tuple[datetime, str], ...] = ()
+    due: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -154,6 +157,8 @@ def _row(row: Row, index: int, axis: Axis) -> str:
         placed = [(bar, top + 3 + lane * thick) for lane, bars in enumerate(lanes) for bar in bars]
         placed.sort(key=lambda each: each[0].state == "failed")  # what failed lies above the others
         for bar, y in placed:
+            pieces += _lead(bar, y, thick, axis)
+        for bar, y in placed:
             pieces += _bar(bar, y, thick, axis)
     last = max(bar.ended for bar in row.bars)
     pieces.append(
@@ -222,6 +227,20 @@ def _bar(bar: Bar, y: float, thick: float, axis: Axis) -> Iterator[str]:
         mark = element("line", x1=at, x2=at, y1=y - 1.5, y2=y + high + 1.5, stroke=INK, stroke_width=1.4)
         yield f"<g data-part='mark'><title>{escape(words)}</title>{mark}</g>"
     yield "</g>"
+
+
+def _lead(bar: Bar, y: float, thick: float, axis: Axis) -> Iterator[str]:
+    """The time for which a bar was due: a pale line in the middle of its lane."""
+    if bar.due is None:
+        return
+    x, end = axis.x(bar.due), axis.x(bar.began)
+    if end - x >= _LEAST_LEAD:
+        high = min(max(thick / 3, 1.0), 4.0)
+        rect = element(
+            "rect", x=x, y=y + (thick - high) / 2, width=end - x, height=high, fill=HAIR, data_lead=bar.state
+        )
+        words = f"waits for its turn · {seconds_text((bar.began - bar.due).total_seconds())}"
+        yield f"<g><title>{escape(words)}</title>{rect}</g>"
 
 
 def _striped(state: str, x: float, y: float, wide: float, high: float) -> Iterator[str]:

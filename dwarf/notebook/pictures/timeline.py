@@ -1,7 +1,9 @@
 """When did what run? The steps of a run as bars over time: a row for each node, those of subgraphs under their caller.
 
-A bar goes from the first start of a step to its end. Parts of it in which the step waited for a person are striped, and
-so is the time a step slept before its start; the part in which a subgraph ran is light.
+A bar is the time in the task itself, where that was measured and the task ran once; else it goes from the first start
+of a step to its end. A pale line leads to it while the step was due and did not run: for its turn, or for a thread.
+Parts in which the step waited for a person are striped, and so is the time a step slept before its start; the part in
+which a subgraph ran is light.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from typing import TYPE_CHECKING
 from dwarf.notebook.pictures.gantt import WAITS, Bar, Row, draw_gantt
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.svg import Svg
-from dwarf.notebook.pictures.words import plural, seconds_text
-from dwarf.notebook.watching.views import state_of
+from dwarf.notebook.pictures.words import duration_text, plural, seconds_text
+from dwarf.notebook.watching.views import due_at, state_of
 from dwarf.workflow.results import NO_TIME
 from dwarf.workflow.status import Status
 
@@ -88,7 +90,8 @@ def _row(group: _Group, waits: Waits, asked: frozenset[str], now: datetime) -> R
     count = f" · {len(group.steps):,} ×" if len(group.steps) > 1 else ""
     row = Row(group.node, group.level, bars, hint=group.node + count)
     if bars:
-        length = max(bar.ended for bar in bars) - min(bar.began for bar in bars)
+        only = group.steps[0].duration if len(group.steps) == 1 else None
+        length = only if only is not None else max(bar.ended for bar in bars) - min(bar.began for bar in bars)
         again = sum(step.attempt for step in group.steps)
         tries = (
             f" · {again + 1} attempts" if again and len(group.steps) == 1 else f" · {again:,} again" if again else ""
@@ -108,7 +111,8 @@ def _bars(step: Step, waits: Sequence[Answered], asked: frozenset[str], now: dat
         )
     if step.started_at is None:
         return
-    began, ended = step.started_at, _ended(step, now)
+    parked = bool(waits) or step.node in asked or bool(step.sub_flows)
+    began, ended = (step.started_at, _ended(step, now)) if parked else _span(step, now)
     state = state_of(step, now)
     if state == "completed" and step.node in asked and not waits:
         state = "interrupted"
@@ -119,7 +123,28 @@ def _bars(step: Step, waits: Sequence[Answered], asked: frozenset[str], now: dat
         parts.append(_part(step, "retrying", step.updated_at, min(due, ended)))
     marks = ((due, f"attempt {step.attempt + 1} from here on"),) if step.attempt and due and began < due < ended else ()
     words = _words(step, look_of(state).word, began, ended)
-    yield Bar(began, ended, state, words, hollow=not step.status.terminal, within=tuple(parts), marks=marks)
+    yield Bar(
+        began,
+        ended,
+        state,
+        words,
+        hollow=not step.status.terminal,
+        within=tuple(parts),
+        marks=marks,
+        due=min(due_at(step), began) if due_at(step) > NO_TIME else None,
+    )
+
+
+def _span(step: Step, now: datetime) -> tuple[datetime, datetime]:
+    """When the task ran: a step whose task ran once, without a break, ran as long as was measured.
+
+    It is claimed before it has a thread, and written when others are; neither is the task's own time.
+    """
+    began, ended = _began(step), _ended(step, now)
+    if step.ran is None or step.waited is None or step.attempt or not step.status.terminal or due_at(step) > began:
+        return began, ended
+    begun = min(max(due_at(step) + step.waited, began), ended)
+    return min(begun, max(ended - step.ran, began)), min(begun + step.ran, ended)
 
 
 def _children(step: Step, now: datetime) -> Iterator[Bar]:
@@ -140,7 +165,9 @@ def _part(step: Step, state: str, began: datetime, ended: datetime) -> Bar:
 
 
 def _words(step: Step, word: str, began: datetime, ended: datetime) -> str:
-    words = [step.node, word, _length(began, ended)]
+    words = [step.node, word, duration_text(step.duration) or _length(began, ended)]
+    if step.waited:
+        words.append(f"waited {duration_text(step.waited)} to run")
     if step.attempt:
         words.append(f"attempt {step.attempt + 1}")
     if step.error:
@@ -163,5 +190,7 @@ def _text(groups: Sequence[_Group], start: datetime, now: datetime) -> str:
         first = min(_began(step) for step in begun)
         last = max(_ended(step, now) for step in begun)
         count = f" ×{len(group.steps):,}" if len(group.steps) > 1 else ""
-        lines.append(f"{_length(start, first):>9}  {indent}{group.node}{count}: {_length(first, last)}")
+        only = begun[0].duration if len(begun) == 1 else None
+        took = _length(first, last) if only is None else duration_text(only)
+        lines.append(f"{_length(start, first):>9}  {indent}{group.node}{count}: {took}")
     return "\n".join(lines) or "no steps yet"

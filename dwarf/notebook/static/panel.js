@@ -311,7 +311,7 @@ export function panelKeeper(model, desk, picture) {
     if (!("step" in step)) return [make("p", { className: "dwarf-help", textContent: step.about ?? "" })];
     const parts = [facts([
       ["attempts", step.attempt], ["next attempt", timeOf(step.again)], ["created", timeOf(step.created)], ["started", timeOf(step.began)],
-      ["finished", timeOf(step.finished)], ["took", step.took], ["progress", step.progress], ["asks", step.asks],
+      ["finished", timeOf(step.finished)], ["took", step.took], ["waited to run", step.waited], ["progress", step.progress], ["asks", step.asks],
       ["task URL", step.url], ["code", step.code?.slice(0, 12)], ["cached", step.cached],
     ])];
     if (step.doc) parts.unshift(make("p", { className: "dwarf-help dwarf-doc", textContent: step.doc }));

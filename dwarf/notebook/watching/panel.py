@@ -365,6 +365,7 @@ def describe_step(step: Step, state: str, *, ended: bool, most: int = 0) -> Step
         "began": _epoch(step.started_at),
         "finished": _epoch(step.updated_at) if step.status.terminal else 0,
         "took": duration_text(step.duration),
+        "waited": duration_text(step.waited) if step.waited else "",
         "progress": _progress(step),
         "asks": brief((step.interrupt_payload or {}).get("title") or "", 200),
         "error": plain(step.error),

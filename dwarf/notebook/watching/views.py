@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph
     from dwarf.workflow.results import Outcome, Step
 
-__all__ = ["FlowView", "NodeView", "flow_view", "handlers_of", "loudest", "node_views", "state_of", "taken_edges"]
+__all__ = [
+    "FlowView",
+    "NodeView",
+    "due_at",
+    "flow_view",
+    "handlers_of",
+    "loudest",
+    "node_views",
+    "state_of",
+    "taken_edges",
+]
 
 # The order in which one state of a group of branches outdoes another in the colour of their node.
 _LOUDEST = tuple("interrupted running nested retrying delayed pending failed cancelled completed handled".split())
@@ -81,6 +91,11 @@ def state_of(step: Step, now: datetime | None = None) -> str:
         due = step.not_before is not None and step.not_before > (now or datetime.now(UTC))
         return "retrying" if step.attempt else "delayed" if due else "pending"
     return str(step.status)
+
+
+def due_at(step: Step) -> datetime:
+    """When the step was to run: its creation, or the end of its first delay; NO_TIME where neither is known."""
+    return max(step.created_at, step.not_before if step.not_before is not None and not step.attempt else NO_TIME)
 
 
 def loudest(states: Collection[str]) -> str:
