@@ -166,3 +166,32 @@ def test_zoom_fit_pan_and_follow(browser: Any) -> None:
     last = page.evaluate("() => document.activeElement.getBoundingClientRect().bottom")
     assert last <= edge["y"] + edge["height"] + 1  # what has the focus is in sight
     assert not view.faults
+
+
+def test_chains_that_are_done_fold(browser: Any) -> None:
+    graph, steps = chain(60)
+    view = PageView(browser, width=1200, **picture_traits(graph, steps, "running", now=at(60)))
+    page = view.page
+    mark = page.locator(".dwarf-chain")
+    high = "() => document.querySelector('.dwarf-svg').getBoundingClientRect().height"
+    assert mark.locator("text").text_content() == "⋯ 28 completed"
+    assert not page.locator('[data-node="10"]').is_visible()
+    assert page.locator('[data-node="30"]').is_visible()
+    folded = page.evaluate(high)
+
+    name = graph.nodes[30].name
+    done = [*steps[:-1], step(31, name, "completed", 30, 31, predecessor_id=30)]
+    done.append(step(32, graph.nodes[31].name, "running", 31, 32, predecessor_id=31))
+    view.put("planes", picture_traits(graph, done, "running", now=at(61))["planes"])
+    assert mark.locator("text").text_content() == "⋯ 29 completed"
+    assert page.evaluate(high) < folded
+
+    mark.focus()
+    page.keyboard.press("Enter")
+    assert mark.count() == 0
+    assert page.locator('[data-node="10"]').evaluate("node => node.style.display") == ""
+    assert page.evaluate(high) > folded
+    assert not view.faults
+
+    short = PageView(browser, width=1200, **picture_traits(*chain(7), "running", now=at(60)))
+    assert short.page.locator(".dwarf-chain").count() == 0

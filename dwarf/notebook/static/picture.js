@@ -203,6 +203,8 @@ export function pictureKeeper(model, box, { pick, unfold, now }) {
   let shown = new Map();
   let views = new Map();
   let current = null;
+  let folds = null;
+  let height = 0;
   const view = viewportOf(box);
   const line = flowLine("");
 
@@ -222,7 +224,9 @@ export function pictureKeeper(model, box, { pick, unfold, now }) {
     svg = drawing.svg;
     box.append(svg);
     line.root.firstChild.textContent = line.root.firstChild.title = drawing.name;
-    view.show(/** @type {any} */ (svg), drawing.width, drawing.height);
+    height = drawing.height;
+    view.show(/** @type {any} */ (svg), drawing.width, height);
+    folds = view.isHigh(height) ? foldsOf(/** @type {any} */ (svg), () => fold()) : null;
     for (const group of /** @type {NodeListOf<SVGElement>} */ (svg.querySelectorAll("[data-node]"))) {
       groups.set(group.dataset.node, group);
       setAll(group, { role: "button", tabindex: "-1" });
@@ -234,6 +238,15 @@ export function pictureKeeper(model, box, { pick, unfold, now }) {
     focusOn(groups.get(current) ?? groups.values().next().value);
     paint();
     if (had) groups.get(current)?.focus();
+  };
+
+  // Show of long chains that are done only the ends. A picture keeps what is folded until it is laid out anew.
+  const fold = () => {
+    const less = folds?.any ? folds.refresh((path) => views.get(path)?.look.key === "completed") : null;
+    if (less === null) return;
+    const [x, y, width] = svg.getAttribute("viewBox").split(" ");
+    svg.setAttribute("viewBox", `${x} ${y} ${width} ${height - less}`);
+    view.resize(height - less);
   };
 
   const paint = () => {
@@ -252,6 +265,7 @@ export function pictureKeeper(model, box, { pick, unfold, now }) {
       });
       if (edges[path]) paintEdges(edges[path], plane.taken, shade);
     }
+    fold();
     view.seek();
     tick();
   };
@@ -278,7 +292,7 @@ export function pictureKeeper(model, box, { pick, unfold, now }) {
     if (event.key === "Enter" || event.key === " ") pick(group.dataset.node);
     else if ((event.key === "+" || event.key === "-") && views.get(group.dataset.node)?.flags & NESTED) unfold(group.dataset.node);
     else if (event.key.startsWith("Arrow") || event.key === "Home" || event.key === "End") {
-      const all = [...groups.values()];
+      const all = [...groups.values()].filter((each) => each.style.display !== "none");
       const next = event.key === "Home" ? all[0] : event.key === "End" ? all.at(-1) : neighbour(all, group, event.key);
       focusOn(next);
       next?.focus();

@@ -135,6 +135,14 @@ export function viewportOf(box) {
   return {
     bar,
     seek,
+    /** Whether a picture of this height has to be moved about to be read. @param {number} h */
+    isHigh: (h) => limit() / h < READABLE,
+    /** The picture has become higher or less high: it keeps its scale. @param {number} h */
+    resize(h) {
+      high = h;
+      measure();
+      seek();
+    },
     /** Show another picture, of a width and a height in pixels. @param {SVGSVGElement} next @param {number} w @param {number} h */
     show(next, w, h) {
       [svg, wide, high] = [next, w, h];
