@@ -453,13 +453,20 @@ class Run:
         if self._shown_in is None or self._shown_in != kernel.current_cell():
             self.show()
 
-    def _display_(self) -> Any:
-        """What marimo shows: the live widget."""
+    def widget(self) -> Any:
+        """The live view as an ipywidget of its own, for boxes and links: ``HBox([run.widget(), other.widget()])``.
+
+        It stays live after the end of the run; each call makes another one. ImportError without the extra ``notebook``.
+        """
         from dwarf.notebook.watching.runview import RunView
 
         view = RunView(self._following, self._lab.submit, self._lab)
         self._views.append(view)
         return view.widget()
+
+    def _display_(self) -> Any:
+        """What marimo shows: the live widget."""
+        return self.widget()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return dict(self.picture()._repr_mimebundle_())

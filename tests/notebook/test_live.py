@@ -336,6 +336,26 @@ def test_the_widget_can_be_made() -> None:
         made.close()
 
 
+def test_a_view_is_a_widget_among_others(lab: Lab) -> None:
+    """In the boxes of ipywidgets, and linked to another one, it goes on to the end of the run."""
+    from ipywidgets import HBox, Label, Tab, dlink
+
+    gate = threading.Event()
+    run = lab.start(lab.graph("g").add_node("Wait", lambda: gate.wait(60) and None).add_transition("Wait", END))
+    view, label, ended = run.widget(), Label(), threading.Event()
+    label.observe(lambda change: ended.set() if change["new"] != "0.0" else None, "value")
+    page = Tab([HBox([view, label]), lab.inbox().widget(), lab.dashboard().widget()], titles=["run", "inbox", "all"])
+    dlink((view, "flow"), (label, "value"), lambda flow: str(flow["ended"]))
+    assert page.children[0].children[0] is view
+    assert label.value == "0.0"
+    ended.clear()
+    gate.set()
+    assert run.wait(60).status == "completed"
+    assert ended.wait(60)
+    for each in (page, label, view):
+        each.close()
+
+
 async def test_a_long_history_is_read_less_often_but_its_end_at_once(seen: Following) -> None:
     ended = asyncio.Event()
 

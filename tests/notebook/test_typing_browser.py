@@ -173,7 +173,7 @@ def test_typing(name: str, opened: Any) -> None:
         search = page.get_by_label("Search prompts")
         search.scroll_into_view_if_needed()  # what is out of sight is not brought up to date
         page.locator(".dwarf-inbox .dwarf-card").first.wait_for()
-        type_line(front, search, "letter")
+        type_line(front, search, "the letter")  # the space is a command of nbclassic
         keys.press("Enter")
         chooser = page.locator(".dwarf-inbox select[aria-label=Workflow]")
         chooser.focus()

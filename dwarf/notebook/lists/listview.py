@@ -191,10 +191,17 @@ class ListView:
         if self._shown_in is None or self._shown_in != kernel.current_cell():
             self.show()
 
-    def _display_(self) -> Any:
-        """What marimo shows: the live widget."""
+    def widget(self) -> Any:
+        """The live list as an ipywidget of its own, for boxes and links; the same one at each call, until ``close``.
+
+        ImportError without the extra ``notebook``.
+        """
         self._try_to_refresh()
         return self._go_live()
+
+    def _display_(self) -> Any:
+        """What marimo shows: the live widget."""
+        return self.widget()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         self._try_to_refresh()

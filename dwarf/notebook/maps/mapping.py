@@ -225,13 +225,20 @@ class MapRun:
             view.show()
             self._views.append(view)
 
-    def _display_(self) -> Any:
-        """What marimo shows: the live widget."""
+    def widget(self) -> Any:
+        """The live progress as an ipywidget of its own, for boxes and links; each call makes another one.
+
+        ImportError without the extra ``notebook``.
+        """
         from dwarf.notebook.maps.mapview import MapView
 
         view = MapView(self._work, self._name, self._lab.submit, kept=self._lab.keeps_flows)
         self._views.append(view)
         return view.widget()
+
+    def _display_(self) -> Any:
+        """What marimo shows: the live widget."""
+        return self.widget()
 
     def _settle_views(self) -> None:
         for view in self._views:
