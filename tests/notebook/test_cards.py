@@ -52,6 +52,7 @@ class View:
 
     def __init__(self, browser: Any, cards: list[Card], **traits: Any) -> None:
         self.page = browser.new_page(viewport={"width": 900, "height": 1000})
+        self.page.set_default_timeout(120_000)
         self.faults: list[str] = []
         self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
         state = {

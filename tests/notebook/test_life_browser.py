@@ -53,7 +53,7 @@ def test_a_kernel_that_is_held_and_let_go(opened: Any) -> None:
         page, process = front.page, begin(front)
         os.kill(process, signal.SIGSTOP)
         try:
-            page.locator(GONE).wait_for(timeout=10_000)
+            page.locator(GONE).wait_for()
             assert (
                 "No word" in page.locator(f"{GONE} .dwarf-lost").inner_text()
                 or "Not connected" in page.locator(f"{GONE} .dwarf-lost").inner_text()
@@ -73,7 +73,7 @@ def test_a_kernel_that_is_killed(opened: Any, shots: Path) -> None:
     with opened("jupyterlab", *CELLS) as front:
         page, process = front.page, begin(front)
         os.kill(process, signal.SIGKILL)
-        page.locator(GONE).wait_for(timeout=10_000)
+        page.locator(GONE).wait_for()
         told = page.locator(f"{GONE} .dwarf-lost").inner_text()
         assert "run the cell again: the flow is kept" in told
         assert page.locator(f"{GONE} button:not(:disabled)").count() == 0
@@ -88,7 +88,7 @@ def test_a_kernel_that_ends_in_order_leaves_still_pictures(how: str, opened: Any
             front.server.ask("DELETE", f"/api/kernels/{front.kernel}")
         else:
             front.server.ask("POST", f"/api/kernels/{front.kernel}/restart")
-        page.locator(f"{GONE}, .jp-RenderedSVG").first.wait_for(timeout=20_000)
+        page.locator(f"{GONE}, .jp-RenderedSVG").first.wait_for()
         assert page.locator(".dwarf-run button:not(:disabled)").count() == 0
         front.shot(shots / f"kernel-{how}.png")
 

@@ -56,7 +56,7 @@ def test_a_view_whose_kernel_is_gone(browser: Any) -> None:
     field = page.get_by_label("Reason")
     field.fill("half an ans")
     page.evaluate("() => window.die()")
-    page.locator(".dwarf-gone").wait_for(timeout=6_000)
+    page.locator(".dwarf-gone").wait_for()
     told = page.locator(".dwarf-lost")
     assert "Not connected since" in told.inner_text()
     assert "run the cell again" in told.inner_text()
@@ -102,7 +102,7 @@ def test_a_list_whose_kernel_is_gone(browser: Any, script: str) -> None:
     view = ListPage(browser, script, shown=shown)
     page = view.page
     page.evaluate("() => window.die()")
-    page.locator(".dwarf-gone").wait_for(timeout=6_000)
+    page.locator(".dwarf-gone").wait_for()
     assert page.locator(".dwarf-run button:not(:disabled)").count() == 0
     page.evaluate("() => window.live()")
     page.locator(".dwarf-gone").wait_for(state="detached")
