@@ -125,7 +125,7 @@ def _compose(
     findings: Sequence[Finding] = (),
 ) -> Svg:
     graph = plane.graph
-    title = _header(graph.name, whole, now)
+    title = _header(graph.name, whole, now, live)
     is_told = whole is not None and whole.error and not live  # a live view tells it under the picture
     lines = [f"{look_of(whole.state).sign} {whole.error}"] if whole is not None and is_told else []
     inner = max(plan.layout.width, title[1], _LEAST_TEXT if findings else 220.0)
@@ -139,7 +139,7 @@ def _compose(
     stands = str if live else on_any_ground  # a live view knows the page's colours
     body = [
         open_svg(width, height, _label(graph, whole, now), scale, name=graph.name if live else None),
-        stands(title[0]),
+        title[0],
         f'<g transform="translate({number(left)} {number(top)})">',
         *_inside(plane, plan, whole, now, live),
         *draw_marks(plan, findings),
@@ -196,10 +196,11 @@ def _label(graph: Graph, whole: FlowView | None, now: float) -> str:
     return f"Workflow {graph.name}" + (f", {whole.text(now)}" if whole is not None else "")
 
 
-def _header(name: str, whole: FlowView | None, now: float) -> tuple[str, float]:
-    """The title line and its width."""
+def _header(name: str, whole: FlowView | None, now: float, live: bool) -> tuple[str, float]:
+    """The title line and its width. The name stands on the page itself, the status on a ground of its own."""
     shown = fit_text(name or "workflow", 420, 14, bold=True)
     title = element("text", shown, data_part="head", x=_PAD, y=27, font_size=14, font_weight=600, fill=INK)
+    title = title if live else on_any_ground(title)
     end = _PAD + text_width(shown, 14, bold=True) + 14
     if whole is None:
         return title, end
