@@ -275,3 +275,14 @@ def test_a_run_as_a_digraph_renders_with_dot_and_without(program: str, monkeypat
     for state in ("completed", "failed"):
         assert svg.count(LOOKS[state].fill) == 1
     assert drawing.pipe(format="png", quiet=True).startswith(b"\x89PNG")
+
+
+def test_a_still_picture_has_its_graph_where_the_live_view_had_it() -> None:
+    """Six pixels from the left; below the line with the status, which a page makes 34 pixels high, and twelve more."""
+    root = parse(draw_run(Graph("g").add_chain("One", "Two", "Three", "END"), [], outcome("completed")))
+    left, top, *_ = map(float, root.attrib["viewBox"].split())
+    place = next(
+        group.attrib["transform"] for group in root if group.attrib.get("transform") and "data-part" not in group.attrib
+    )
+    x, y = map(float, place.removeprefix("translate(").removesuffix(")").split())
+    assert (x - left, y - top) == (6, 34 + 12)

@@ -31,6 +31,7 @@ __all__ = ["MAX_WIDTH", "draw_graph", "draw_plane", "draw_run", "plain_text", "p
 MAX_WIDTH = 900.0
 _PAD = 18.0
 _HEAD = 34.0
+_MARGIN = 12.0  # of the drawing that a still picture leaves out: its graph stands where the live view had it
 # the look and the word of each difference
 _DIFFERENCES = {
     "same": ("idle", "as before"),
@@ -134,11 +135,13 @@ def _compose(
     said = [line for remark in tell(findings) for line in wrap_text(remark, inner, 12)]
     foot = _NOTE * (len(lines) + len(notes) + len(said))
     height = _HEAD + plan.layout.height + 2 * _PAD + (foot + 6 if foot else 0)
-    scale = min(1.0, max_width / width)
+    shown = {} if live else {"left": _MARGIN, "top": _MARGIN / 2}
+    wide, high = (width, height) if live else (width - 2 * _MARGIN, height - 1.5 * _MARGIN)
+    scale = min(1.0, max_width / wide)
     left, top = _PAD + (inner - plan.layout.width) / 2, _HEAD + _PAD
     stands = str if live else on_any_ground  # a live view knows the page's colours
     body = [
-        open_svg(width, height, _label(graph, whole, now), scale, name=graph.name if live else None),
+        open_svg(wide, high, _label(graph, whole, now), scale, name=graph.name if live else None, **shown),
         title[0],
         f'<g transform="translate({number(left)} {number(top)})">',
         *_inside(plane, plan, whole, now, live),

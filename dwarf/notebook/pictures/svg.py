@@ -97,10 +97,22 @@ def element(tag: str, text: str | None = None, **values: object) -> str:
     return f"<{tag}{attributes(**values)}>{inner}</{tag}>" if text is not None else f"<{tag}{attributes(**values)}/>"
 
 
-def open_svg(width: float, height: float, label: str, scale: float = 1.0, *, name: str | None = None) -> str:
-    """The opening tag of a picture; its size is written in pixels, since front ends clip what they cannot measure."""
+def open_svg(
+    width: float,
+    height: float,
+    label: str,
+    scale: float = 1.0,
+    *,
+    name: str | None = None,
+    left: float = 0.0,
+    top: float = 0.0,
+) -> str:
+    """The opening tag of a picture; its size is written in pixels, since front ends clip what they cannot measure.
+
+    ``left`` and ``top``: where in the drawing it begins.
+    """
     size = attributes(width=width * scale, height=height * scale, data_name=name)
-    box = f'viewBox="0 0 {number(width)} {number(height)}"'
+    box = f'viewBox="{number(left)} {number(top)} {number(width)} {number(height)}"'
     names = f'role="img" font-family="{escape(FONT)}" aria-label="{escape(label)}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg"{size} {box} {names}>'
 
