@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["PATIENCE", "WaitLine", "is_wanted", "wait_widget", "waiting_line"]
 
 PATIENCE = 0.3  # seconds of waiting without a word; what takes no longer needs no line
+_MOST_LINES = 3  # under one cell, such as one that gathers many runs; those that are asked something come in any case
 _MOST_NODES = 2
+_counts: dict[object, int] = {}  # the lines of the cell that runs now
 
 
 @cache
@@ -125,7 +127,7 @@ def waiting_line(following: Following, make: Callable[[], WaitLine] | None) -> I
         nonlocal line
         if make is None or line is not None or following.ended.done():
             return
-        if following.unanswered or time.monotonic() - begun >= PATIENCE:
+        if following.unanswered or (time.monotonic() - begun >= PATIENCE and _has_room()):
             line = make()
             line.show()
 
@@ -134,6 +136,15 @@ def waiting_line(following: Following, make: Callable[[], WaitLine] | None) -> I
     finally:
         if line is not None:
             line.end()
+
+
+def _has_room() -> bool:
+    """Whether the cell that runs now may have another line, which is counted."""
+    cell = kernel.current_cell()
+    count = _counts.get(cell, 0)
+    _counts.clear()
+    _counts[cell] = count + (count < _MOST_LINES)
+    return count < _MOST_LINES
 
 
 def is_wanted(shown_in: object) -> bool:
