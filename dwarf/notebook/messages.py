@@ -25,6 +25,13 @@ class FlowState(TypedDict):
     regraph: NotRequired[bool]
 
 
+class EarlierState(FlowState):
+    """A run that the same cell has begun before, and that still goes on; its id is the public part of its key."""
+
+    id: str
+    name: str
+
+
 class PlaneState(TypedDict):
     """One picture: its nodes, see ``wire.describe_node``, and a character for each edge: "1" where it was taken."""
 
@@ -201,6 +208,7 @@ class StepState(TypedDict):
     began: float
     finished: float
     took: str
+    waited: str
     progress: str
     asks: str
     error: str
@@ -239,7 +247,7 @@ class Ask(TypedDict):
 
     type: Literal["ask"]
     ask: int
-    do: Literal["node", "step", "fork", "retry", "regraph", "cancel", "stop", "unfold"]
+    do: Literal["node", "step", "fork", "retry", "regraph", "cancel", "stop", "unfold", "earlier", "show"]
     node: NotRequired[str]
     step: NotRequired[int]
     page: NotRequired[int]
@@ -248,6 +256,8 @@ class Ask(TypedDict):
     text: NotRequired[str]
     whole: NotRequired[bool]
     reason: NotRequired[str]
+    which: NotRequired[str]
+    act: NotRequired[Literal["show", "cancel"]]
 
 
 # ------------------------------------------------------------------ other messages

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dwarf.notebook.watching.views import flow_view
-from dwarf.notebook.watching.widget import SCRIPTS, module, theme
+from dwarf.notebook.watching.widget import module, theme
 from dwarf.notebook.watching.wire import describe_flow
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.pageview import PageView
@@ -90,7 +90,7 @@ def test_the_question_stands_where_it_can_be_answered(browser: Any) -> None:
         "cards": [CARD],
         "earlier": [{"id": "1-3", "name": "code survey", "state": 3, "began": now - 60, "ended": 0, "steps": 2}],
     }
-    code = module(*SCRIPTS, "wait.js")
+    code = module("wait.js")
     alone = PageView(browser, code=code, **traits)
     alone.page.get_by_role("button", name="Approve").click()
     assert [each for each in alone.sent if each["type"] == "answer"] == [

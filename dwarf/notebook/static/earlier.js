@@ -1,7 +1,12 @@
+// @ts-check
 // Runs that an earlier execution of the same cell has begun and that still go on: each is named, and can be shown or ended.
 
+import { askTwice, shortTime } from "./card.js";
+import { make } from "./dom.js";
+import { tell } from "./panel.js";
+
 // Keeps the lines in `root` in step with the model. `now()` is the kernel's time.
-function earlierKeeper(model, desk, { now, shade }) {
+export function earlierKeeper(model, desk, { now, shade }) {
   const root = make("div", { className: "dwarf-earlier", role: "note", "aria-label": "earlier runs of this cell" });
   const lines = new Map();
   const build = (run) => {
@@ -19,7 +24,7 @@ function earlierKeeper(model, desk, { now, shade }) {
     return { line: make("div", { className: "dwarf-line" }, words, show, cancel, said), words };
   };
   const tick = () => {
-    for (const run of model.get("earlier") ?? []) {
+    for (const run of /** @type {import("./messages").EarlierState[]} */ (model.get("earlier") ?? [])) {
       const look = shade().looks[run.state] ?? shade().looks[1];
       const clock = run.began ? ` · ${shortTime(now() - run.began)}` : "";
       const text = `${look.sign} An earlier run of this cell still goes on: ${run.name} · ${look.word}${clock}`;
@@ -28,7 +33,7 @@ function earlierKeeper(model, desk, { now, shade }) {
     }
   };
   const paint = () => {
-    const runs = model.get("earlier") ?? [];
+    const runs = /** @type {import("./messages").EarlierState[]} */ (model.get("earlier") ?? []);
     const ids = runs.map((run) => run.id);
     for (const [id, { line }] of lines) if (!ids.includes(id)) { line.remove(); lines.delete(id); }
     for (const run of runs) {

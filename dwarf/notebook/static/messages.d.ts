@@ -12,6 +12,20 @@ export interface FlowState {
   regraph?: boolean;
 }
 
+/** A run that the same cell has begun before, and that still goes on; its id is the public part of its key. */
+export interface EarlierState {
+  state: number;
+  began: number;
+  ended: number;
+  steps: number;
+  error: string;
+  now: number;
+  drift?: string[];
+  regraph?: boolean;
+  id: string;
+  name: string;
+}
+
 /** One picture: its nodes, see ``wire.describe_node``, and a character for each edge: "1" where it was taken. */
 export interface PlaneState {
   nodes: any[][];
@@ -167,6 +181,7 @@ export interface StepState {
   began: number;
   finished: number;
   took: string;
+  waited: string;
   progress: string;
   asks: string;
   error: string;
@@ -195,6 +210,7 @@ export interface StepReply {
   began: number;
   finished: number;
   took: string;
+  waited: string;
   progress: string;
   asks: string;
   error: string;
@@ -234,7 +250,7 @@ export interface ActionReply {
 export interface Ask {
   type: "ask";
   ask: number;
-  do: "node" | "step" | "fork" | "retry" | "regraph" | "cancel" | "stop" | "unfold";
+  do: "node" | "step" | "fork" | "retry" | "regraph" | "cancel" | "stop" | "unfold" | "earlier" | "show";
   node?: string;
   step?: number;
   page?: number;
@@ -243,6 +259,8 @@ export interface Ask {
   text?: string;
   whole?: boolean;
   reason?: string;
+  which?: string;
+  act?: "show" | "cancel";
 }
 
 /** The kernel is there; see watching/pulse.py. */

@@ -5,6 +5,7 @@
 import { shortTime } from "./card.js";
 import { pageIsDark } from "./dark.js";
 import { make } from "./dom.js";
+import { foldsOf } from "./fold.js";
 import { viewportOf } from "./viewport.js";
 
 const ASKED = 1;
@@ -21,7 +22,7 @@ function setAll(node, attributes) {
 }
 
 // Every colour of the picture in the shade of the page.
-function shades(theme) {
+export function shades(theme) {
   const dark = pageIsDark() ? theme.dark : {};
   const hue = (colour) => dark[colour] ?? colour;
   const looks = theme.states.map((key) => theme.looks[key]).map((look) => ({ ...look, fill: hue(look.fill), line: hue(look.line), ink: hue(look.ink) }));
@@ -138,7 +139,7 @@ function paintBar(bar, card, parts, shade) {
 }
 
 // The name of the workflow, and its status with a clock.
-function flowLine(name) {
+export function flowLine(name) {
   const mark = make("span", { className: "dwarf-sign", "aria-hidden": "true" });
   const text = make("span");
   text.dataset.part = "line";
@@ -147,7 +148,7 @@ function flowLine(name) {
   return { root: make("div", { className: "dwarf-head-line" }, make("span", { className: "dwarf-flow-name", textContent: name, title: name }), pill), pill, mark, text };
 }
 
-function paintFlow(svg, { pill, mark, text }, flow, shade, now) {
+export function paintFlow(svg, { pill, mark, text }, flow, shade, now) {
   const look = shade.looks[flow.state] ?? shade.looks[1];
   const clock = flow.began ? shortTime((flow.ended || now) - flow.began) : "";
   const steps = flow.steps ? `${flow.steps.toLocaleString("en-US")} step${flow.steps === 1 ? "" : "s"}` : "";

@@ -4,6 +4,7 @@
 import { cardKeeper } from "./card.js";
 import { followShade } from "./dark.js";
 import { make } from "./dom.js";
+import { earlierKeeper } from "./earlier.js";
 import { watchKernel } from "./life.js";
 import { deskOf, panelKeeper, tell } from "./panel.js";
 import { pictureKeeper } from "./picture.js";

@@ -1,6 +1,16 @@
+// @ts-check
 // The line under a cell that waits for a run which another cell shows: the flow, its status, and what is asked. Where the
 // page has a view of the run, a button leads to it; where it has none, as in front ends that keep only the cells in sight,
 // the question stands here.
+
+import { cardKeeper } from "./card.js";
+import { followShade } from "./dark.js";
+import { make } from "./dom.js";
+import { earlierKeeper } from "./earlier.js";
+import { watchKernel } from "./life.js";
+import { deskOf, tell } from "./panel.js";
+import { flowLine, paintFlow, shades } from "./picture.js";
+import { ownKeys } from "./typing.js";
 
 function renderWait({ model, el }) {
   const root = make("div", { className: "dwarf-run dwarf-waits" });
@@ -22,7 +32,8 @@ function renderWait({ model, el }) {
     if (view) {
       const aim = view.querySelector(".dwarf-card form") ?? view;
       aim.scrollIntoView({ block: "center" });
-      (aim.querySelector("input, select, textarea, button") ?? view.querySelector("[tabindex='0'], button"))?.focus({ preventScroll: true });
+      const first = /** @type {HTMLElement | null} */ (aim.querySelector("input, select, textarea, button") ?? view.querySelector("[tabindex='0'], button"));
+      first?.focus({ preventScroll: true });
       return;
     }
     show.disabled = true;
@@ -40,7 +51,7 @@ function renderWait({ model, el }) {
 
   const tick = () => {
     if (document.hidden || life.isLost()) return;
-    const cards = model.get("cards") ?? [];
+    const cards = /** @type {import("./messages").CardState[]} */ (model.get("cards") ?? []);
     touched &&= cards.length > 0;
     const elsewhere = !touched && Boolean(other());
     keeper.show(elsewhere ? [] : cards);

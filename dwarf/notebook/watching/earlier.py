@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from dwarf.notebook import kernel
+from dwarf.notebook.messages import EarlierState
 from dwarf.notebook.watching.views import flow_view
 from dwarf.notebook.watching.wire import describe_flow
 
@@ -59,7 +60,7 @@ def label_of(following: Following) -> str:
     return following.handle.key.rpartition("-")[0]
 
 
-def describe_earlier(runs: Sequence[Following], now: float) -> list[dict[str, Any]]:
+def describe_earlier(runs: Sequence[Following], now: float) -> list[EarlierState]:
     """Those that still go on, as the page shows them. ``now`` in epoch seconds."""
     return [
         {

@@ -22,7 +22,7 @@ from dwarf.notebook.watching.displays import publish
 from dwarf.notebook.watching.earlier import describe_earlier
 from dwarf.notebook.watching.runview import RunView
 from dwarf.notebook.watching.views import flow_view, state_of
-from dwarf.notebook.watching.widget import SCRIPTS, module, style
+from dwarf.notebook.watching.widget import module, style
 from dwarf.notebook.watching.wire import describe_cards, describe_flow
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def wait_widget() -> Any:
     class DwarfWait(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
         """The line; every trait is a whole state."""
 
-        _esm = module(*SCRIPTS, "wait.js")
+        _esm = module("wait.js")
         _css = style()
         theme = traitlets.Dict().tag(sync=True)
         name = traitlets.Unicode().tag(sync=True)
