@@ -8,8 +8,6 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from dwarf.errors import ConfigError
-
 __all__ = ["LAB_FILE", "address_of", "make_private", "prepare_folder", "user_name", "without_password"]
 
 _HOME = Path(".dwarf")
@@ -31,22 +29,10 @@ def address_of(url: str | os.PathLike[str] | None) -> tuple[str, str]:
 
 
 def prepare_folder(place: str) -> None:
-    """Make the folder of a database file; one of our own is private, and tells git to leave it alone.
-
-    ConfigError where the system does not let us.
-    """
+    """Make the folder of a database file; one of our own is private, and tells git to leave it alone."""
     if place == "memory" or "://" in place:
         return
-    try:
-        _make_folder(Path(place))
-    except OSError as fault:
-        raise ConfigError(
-            f"no flows can be kept in {place}: {fault.strerror or fault}. Name a file in a folder that you may write "
-            "to, or a database's URL; flows that need not outlive the process can be kept in 'memory'."
-        ) from fault
-
-
-def _make_folder(path: Path) -> None:
+    path = Path(place)
     folder = path.parent
     if folder.name != _HOME.name:
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +42,7 @@ def _make_folder(path: Path) -> None:
     if not ignore.exists():
         ignore.write_text("*\n", encoding="utf-8")
     path.touch(mode=_PRIVATE_FILE)  # what the database puts beside it gets the same mode
-    make_private(str(path))
+    make_private(place)
 
 
 def make_private(place: str) -> None:

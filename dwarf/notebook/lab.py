@@ -129,7 +129,7 @@ class Lab:
         self._own_host = given_host is None
         self._graphs: dict[str, Graph] = {}
         self.clock = settings.get("clock")
-        prepare_folder(place)
+        _prepare(place)
         self._recording = Recording(settings)
         if trace:
             settings |= self._recording.start()
@@ -393,6 +393,16 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _prepare(place: str) -> None:
+    try:
+        prepare_folder(place)
+    except OSError as fault:
+        raise ConfigError(
+            f"no flows can be kept in {place}: {fault.strerror or fault}. Name a file in a folder that you may write "
+            "to, or a database's URL; flows that need not outlive the process can be kept in 'memory'."
+        ) from fault
 
 
 def _same_executors(known: Any, given: Any) -> bool:
