@@ -137,7 +137,7 @@ def read_line(text: str, kinds: frozenset[str]) -> Any:
     if "boolean" in kinds:
         raise ValueError("answer y or n")
     try:
-        return loads(stripped)
+        return loads(stripped, bounded=True)
     except StateError as error:
         if not kinds:
             return text
@@ -156,7 +156,7 @@ def bare_text(text: str, payload: Mapping[str, Any] | None) -> str | None:
         return None
     bare = text.rstrip("\r\n")
     try:
-        value = loads(text)
+        value = loads(text, bounded=True)
     except StateError:
         return bare
     if choices:

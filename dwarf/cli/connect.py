@@ -146,6 +146,6 @@ def parse_json(text: str, what: str) -> Any:
     from dwarf.workflow.jsontext import loads
 
     try:
-        return loads(text)
+        return loads(text, bounded=True)
     except StateError as error:
         fail(f"{what} is no JSON ({error}); a text needs quotes of its own: '\"text\"'")

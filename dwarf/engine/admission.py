@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from threading import Lock
 
-from dwarf.core.needs import need_of, parts_of
+from dwarf.core.needs import APART, need_of, parts_of
 from dwarf.workflow.host import BaseHost
 
 MOST_UNKNOWN = 1000  # tasks of which is remembered that they were met
@@ -61,13 +61,14 @@ class Admission:
         return True
 
     def _pool(self, need: str) -> Hashable | None:
-        url, executor = parts_of(need)
-        return self._host.pool_of_executor(url, executor) if executor else self._pool_of(url)
+        if APART not in need:  # as nearly all
+            return self._pool_of(need)
+        return self._host.pool_of_executor(*parts_of(need))
 
     def _welcome(self, need: str) -> bool:
-        url, executor = parts_of(need)
-        if not executor and self.knows(url) and self._admits(url):
+        if APART not in need and self.knows(need) and self._admits(need):
             return True
+        url, executor = parts_of(need)
         if lacking := self.lacks(need):
             if len(self._unknown) < MOST_UNKNOWN:
                 self._unknown[lacking] = None
@@ -120,6 +121,8 @@ class Admission:
 
     def overlooked(self) -> bool:
         """Whether a task was left for want of a slot that has become free meanwhile."""
+        if not self._refused:
+            return False
         return any(self._free_in(pool) > self._totals[pool] for pool in self._refused.copy()) and self.was_refused()
 
     def survey(self) -> Callable[[str], bool]:

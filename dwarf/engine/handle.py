@@ -29,6 +29,7 @@ from dwarf.storage.waits import Given, Question, answer_overdue, answer_step
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.output import Display, LogLine
+from dwarf.workflow.parks import MAX_ANSWER, check_size
 from dwarf.workflow.results import Answered, FlowSummary, FlowUpdate, Outcome, Step
 from dwarf.workflow.schemas import answer_to_json, check
 from dwarf.workflow.schemas.tables import as_rows
@@ -97,6 +98,13 @@ class FlowHandle(Awaitable[Outcome]):
             return await replica.knowledge.of_flow(key.id)
         return ""
 
+    async def _stuck(self) -> list[tuple[str, str]]:
+        """The nodes whose steps no living engine can run, each with what it waits for, as the end of a sentence."""
+        replica, key = self._place()
+        with suppress(DwarfError):
+            return await replica.knowledge.stuck(key.id)
+        return []
+
     async def poll(self, *, timeout: Seconds) -> Outcome:
         """Like ``outcome``, but a time-out returns the outcome of the flow as it runs."""
         with suppress(WaitTimeout):
@@ -132,6 +140,7 @@ class FlowHandle(Awaitable[Outcome]):
             raise InvalidRequest(f"by is the name of who answers, not {type(by).__name__}")
         replica, key = self._place()
         value = {} if data is ... else answer_to_json(data)
+        check_size(value, MAX_ANSWER, "an answer")
         given = Given(value, by)
         chosen = None if step is None else self._step_key(step)
         named = None if chosen is None else (chosen.id, chosen.token)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dwarf.core.needs import need_of, parts_of
+from dwarf.core.needs import any_has_labels, labels_told, need_of, parts_of
 from dwarf.core.plan import Plan
 from dwarf.engine.service import Service
 from dwarf.errors import DwarfError, TaskNotFound
@@ -23,7 +23,7 @@ from dwarf.storage.knowledge import (
     tell_tasks,
     under_way,
 )
-from dwarf.storage.strays import bring_back, set_aside, stray_tasks
+from dwarf.storage.strays import bring_back, is_mark, set_aside, stray_tasks
 from dwarf.workflow.status import Status
 from dwarf.workflow.suggest import did_you_mean, near_task
 
@@ -102,7 +102,8 @@ class Knowledge(Service):
             return None
         places = {url: host.executors_for(url) for url in urls}
         return urls.union(
-            need_of(url, name) for url, names in places.items() for name in ((_ANY,) if names is None else names)
+            (need_of(url, name) for url, names in places.items() for name in ((_ANY,) if names is None else names)),
+            map(labels_told, self._replica.settings.label_sets[-1:]),  # the last set is all of them
         )
 
     async def _tell(self) -> None:
@@ -142,11 +143,15 @@ class Knowledge(Service):
         missing = [need for need in dict.fromkeys(lacking) if need]
         if not missing:
             return []
-        database = replica.database
-        others = await database.read(lambda: tasks_of_others(replica.engine_id, renewed=database.registers))
+        others = await self._told_by_others()
         if others is None:
             return []
         return [need for need in missing if others.isdisjoint((need, need_of(parts_of(need)[0], _ANY)))]
+
+    async def _told_by_others(self) -> set[str] | None:
+        replica = self._replica
+        renewed = replica.database.registers
+        return await replica.database.read(lambda: tasks_of_others(replica.engine_id, renewed=renewed))
 
     async def require(self, plan: Plan) -> None:
         """TaskNotFound where a flow of this graph would wait for a task that nobody knows."""
@@ -171,15 +176,32 @@ class Knowledge(Service):
         return {parts_of(need)[0]: waits_for(need, known) for need in await self.unknown(due)}
 
     async def of_flow(self, flow_id: int) -> str:
-        """What a flow waits for, as the end of a sentence: tasks that nobody knows, else where it is; or ""."""
-        due = await self._replica.database.read(lambda: due_steps_of(flow_id))
-        unknown = await self.unknown(need for _, need in due)
-        if not unknown:
+        """What a flow waits for, as the end of a sentence: what no process has, else where it is; or ""."""
+        stuck = await self.stuck(flow_id)
+        if not stuck:
             return whereabouts(await self._replica.database.read(lambda: under_way(flow_id)))
-        known = self._replica.host.task_urls() or ()
-        lacks = self._replica.admission.lacks
-        nodes = {need or asked: node for node, asked in reversed(due) for need in (asked, lacks(asked))}
-        return "".join(f"; its step {nodes[need]!r} {waits_for(need, known)}" for need in unknown)
+        return "".join(f"; its step {node!r} {waits}" for node, waits in stuck)
+
+    async def stuck(self, flow_id: int) -> list[tuple[str, str]]:
+        """The nodes of due steps that no living engine can run, each with what it waits for; one for each reason."""
+        replica = self._replica
+        due = await replica.database.read(lambda: due_steps_of(flow_id))
+        known = replica.host.task_urls() or ()
+        lacks = replica.admission.lacks
+        nodes = {
+            need or one.task_url: one.node for one in reversed(due) for need in (one.task_url, lacks(one.task_url))
+        }
+        unknown = await self.unknown(one.task_url for one in due)
+        found = [(nodes[need], waits_for(need, known)) for need in unknown]
+        asked: dict[str, str] = {}
+        for one in due:
+            if one.labels and not is_mark(one.labels):
+                asked.setdefault(one.labels, one.node)
+        own = replica.settings.label_sets if replica.settings.workers else ()
+        if not asked.keys() <= set(own) and (others := await self._told_by_others()) is not None:
+            lacking = [wanted for wanted in asked if wanted not in own and not any_has_labels(others, wanted)]
+            found += [(asked[wanted], waits_for_labels(wanted.split(","))) for wanted in lacking]
+        return found
 
     async def note(self, needs: Iterable[str]) -> None:
         """Say in the log, once a minute for each, that steps wait for what nobody has; set many aside."""
@@ -205,6 +227,13 @@ def waits_for(need: str, known: Collection[str]) -> str:
         )
     hint = near_task(url, known)
     return f"waits for a process that knows {url!r}{hint}; if the task was renamed: @task(aliases=[{url!r}])"
+
+
+def waits_for_labels(labels: Sequence[str]) -> str:
+    """What a step does that asks for labels which no living engine has together."""
+    words = " and ".join(map(repr, labels))
+    many = "label" if len(labels) == 1 else "labels"
+    return f"waits for a worker with the {many} {words}: Engine(labels={list(labels)})"
 
 
 def whereabouts(steps: Sequence[UnderWay]) -> str:

@@ -288,7 +288,7 @@ def _path(request: Request, prefix: str) -> str:
 
 
 def _object(body: bytes) -> dict[str, JSON]:
-    found = loads(body)
+    found = loads(body, bounded=True)
     if not isinstance(found, dict):
         raise StateError(f"a JSON object is wanted, not {type(found).__name__}")
     return found

@@ -133,7 +133,7 @@ class HttpHost(BaseHost):
                 return await self._streamed(response, flow)
             answer = await _whole(response)
         try:
-            found = loads(answer) if answer else None
+            found = loads(answer, bounded=True) if answer else None
         except ValueError:
             found = None
         if response.status_code == 404 and isinstance(found, dict) and found.get("kind") == "task":
@@ -155,7 +155,7 @@ class HttpHost(BaseHost):
                 line = await anext(lines, None)
             if line is None:
                 raise self._httpx.RemoteProtocolError("the connection ended before the outcome")
-            message = loads(line)
+            message = loads(line, bounded=True)
             if not isinstance(message, dict):
                 raise StateError(f"the server {self._base} sent a line that is no JSON object")
             if "flow" in message or "error" in message:

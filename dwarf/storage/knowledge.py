@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, delete, func, insert, literal_column, or_, select, update
 
 from dwarf.storage.expressions import status_is
+from dwarf.storage.named import columns
 from dwarf.storage.script import Execute, Fetch, InsertMany, Now, Script, Statement
 from dwarf.storage.supply import AWAKE, PENDING
 from dwarf.storage.tables import flows, knowledge, steps
@@ -39,9 +40,19 @@ FIRST_WAITING = Statement(
     .order_by(steps.c.priority, steps.c.fairness_key, steps.c.created_at, steps.c.step_id)
     .limit(literal_column("1000")),
 )
+
+
+class Due(NamedTuple):
+    """A step that could be running. ``task_url``: what it needs; ``labels``: those it asks for, or a stray's mark."""
+
+    node: str
+    task_url: str
+    labels: str
+
+
 WAITING_UNDER = Statement(
     "due_steps_of_flow",
-    select(steps.c.node, steps.c.task_url)
+    select(*columns(Due, steps))
     .where(
         steps.c.flow_id == flows.c.flow_id,
         or_(flows.c.flow_id == bindparam("id"), flows.c.root_flow_id == bindparam("id")),
@@ -96,10 +107,10 @@ def tasks_of_due_steps() -> Script[list[str]]:
     return list(dict.fromkeys(url for (url,) in rows))
 
 
-def due_steps_of(flow_id: int) -> Script[list[tuple[str, str]]]:
-    """The steps of a flow and the flows under it that could be running: node and task."""
+def due_steps_of(flow_id: int) -> Script[list[Due]]:
+    """The steps of a flow and the flows under it that could be running."""
     rows = yield Fetch(WAITING_UNDER, {"id": flow_id})
-    return [(node, url) for node, url in rows]
+    return list(map(Due._make, rows))
 
 
 def tell_tasks(engine_id: int, known: Collection[str] | None) -> Script[None]:

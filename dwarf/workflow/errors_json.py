@@ -24,6 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 _COLOURS = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]")  # sequences of a terminal
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _TRACE = re.compile(r"(?!0{32})[0-9a-f]{32}")
+_AWAITED = re.compile(r"object \w+ can't be used in 'await' expression")
 _RESERVED = frozenset({"error", "statusCode", "trace", "stack"})
 # said otherwise here, or (obj, object) the whole value that an operation failed on
 _SKIPPED = frozenset({"args", "status_code", "properties", "obj", "object"})
@@ -86,9 +87,18 @@ def error_text(error: BaseException) -> str:
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error) or type(error).__name__
+        text = str(error) or type(error).__name__
+        return text + _about_await(error) if type(error) is TypeError and _AWAITED.fullmatch(text) else text
     except Exception:  # noqa: BLE001 - an exception's __str__ may raise anything
         return type(error).__name__
+
+
+def _about_await(error: BaseException) -> str:
+    """What to write where the result of a call of a flow was awaited: the call itself waits, durably."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    line = last[0].line or "" if last else ""
+    called = next((name for name in ("interrupt", "subgraph") if f".{name}(" in line), "")
+    return f": flow.{called}(...) gives the value itself, write it without await" if called else ""
 
 
 def _printable(text: str) -> str:

@@ -83,7 +83,7 @@ def _park_to_json(park: Park | None) -> dict[str, JSON]:
 
 def flow_from_json(cls: type[FlowT], data: Mapping[str, JSON] | str | bytes) -> FlowT:
     """The flow that ``flow_to_json`` wrote. StateError on the wrong shape."""
-    document = loads(data) if isinstance(data, (str, bytes)) else data
+    document = loads(data, bounded=True) if isinstance(data, (str, bytes)) else data
     if not isinstance(document, Mapping):
         raise StateError(f"a flow must be a JSON object, not {type(document).__name__}")
     read = _Reader(document)

@@ -75,7 +75,7 @@ def from_json(cls: type[G], data: Mapping[str, JSON] | str | bytes) -> G:
     """A graph of class ``cls``. Unknown keys are ignored, null is like missing; GraphError names the wrong place."""
     if isinstance(data, (str, bytes, bytearray)):
         try:
-            data = loads(bytes(data) if isinstance(data, bytearray) else data)
+            data = loads(bytes(data) if isinstance(data, bytearray) else data, bounded=True)
         except (StateError, RecursionError) as error:
             raise GraphError(f"a graph cannot be read: {error}") from None
     root = _Reader(data, "")

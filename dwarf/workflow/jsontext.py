@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
 from math import isfinite, isnan
@@ -82,13 +83,16 @@ def dumps(value: JSON) -> str:
     return _write_all(value) if "null" in text and _has_bad_float(value) else text
 
 
-def loads(text: str | bytes) -> JSON:
-    """The value of a JSON text. StateError when it is not JSON (no NaN, no infinities, no lone surrogates)."""
+def loads(text: str | bytes, *, bounded: bool = False) -> JSON:
+    """The value of a JSON text. StateError when it is not JSON (no NaN, no infinities, no lone surrogates).
+
+    ``bounded``: it comes from outside, and an integer of more digits than a value may hold is a StateError, too.
+    """
     try:
         data = text.encode() if isinstance(text, str) else text
         digits = data.translate(_DIGITS)
         if _LONG in digits or _LONG_NEGATIVE in digits:
-            return _read_exactly(data)
+            return _read_exactly(data, _read_bounded if bounded else read_int)
         return _parse(data)
     except ValueError as error:  # also the encode error of a lone surrogate
         raise StateError(f"not a JSON text: {error}") from None
@@ -96,8 +100,8 @@ def loads(text: str | bytes) -> JSON:
         raise StateError("the JSON text is nested too deeply to be read") from None
 
 
-def _read_exactly(data: bytes) -> JSON:
-    value = json.loads(data.decode(), parse_int=read_int, parse_float=_read_float, parse_constant=_read_float)
+def _read_exactly(data: bytes, whole: Callable[[str], int]) -> JSON:
+    value = json.loads(data.decode(), parse_int=whole, parse_float=_read_float, parse_constant=_read_float)
     if b"\\u" in data:
         dumps(value)  # the standard library lets escaped lone surrogates pass
     return value
@@ -106,6 +110,13 @@ def _read_exactly(data: bytes) -> JSON:
 def read_int(text: str) -> int:
     """An int of any number of digits from its decimal text."""
     return int(text) if len(text) <= _STR_DIGITS else int(Decimal(text))
+
+
+def _read_bounded(text: str) -> int:
+    most = sys.get_int_max_str_digits()
+    if most and len(text.removeprefix("-")) > most:
+        raise ValueError(f"an integer has {len(text.removeprefix('-')):,} digits, and at most {most:,} are read")
+    return read_int(text)
 
 
 def _read_float(text: str) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dwarf.errors import InterruptTimeout, InvalidRequest, StateError, SubgraphFailed
 from dwarf.workflow.durations import MAX_MS, to_ms
+from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.matching import digest_of
 from dwarf.workflow.signals import Answer, Interrupt, Subgraph
 from dwarf.workflow.typeforms import fields_of
@@ -51,6 +52,12 @@ def check_default(asked: Interrupt, default: Any) -> None:
         raise StateError(f"the default of an interrupt is an answer that fits its schema, or None: {error}") from None
 
 
+MAX_QUESTION = 16_000_000
+"""Characters of JSON; servers refuse statements of more than 16 MiB where nobody has set it otherwise."""
+MAX_ANSWER = MAX_QUESTION
+MAX_SCHEMA = 1_000_000
+
+
 def _payload(payload: Any) -> tuple[dict[str, JSON], Any]:
     if payload is None:
         return {}, None
@@ -75,7 +82,21 @@ def _payload(payload: Any) -> tuple[dict[str, JSON], Any]:
         fields["schema"] = to_schema(spec)
     else:
         fields.pop("schema", None)
-    return encode_fields(fields, "payload."), spec
+    encoded = encode_fields(fields, "payload.")
+    if spec is not None:
+        check_size(encoded["schema"], MAX_SCHEMA, "the schema of a question")
+    check_size(encoded, MAX_QUESTION, "the payload of a question")
+    return encoded, spec
+
+
+def check_size(value: JSON, most: int, what: str) -> None:
+    """StateError for a value whose JSON is longer than this."""
+    length = len(dumps(value))
+    if length > most:
+        raise StateError(
+            f"{what} is at most {most:,} characters of JSON, and this one has {length:,}: keep what is large in a "
+            "file or a table of your own, and give its name"
+        )
 
 
 def _showable(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -34,11 +35,17 @@ def near_task(url: str, known: Iterable[str]) -> str:
     return f"; did you mean {by_name[close[0]]!r}?" if close else ""
 
 
+_KNOWN: Final[dict[object, frozenset[str]]] = {}  # the options of the few functions that this is asked about
+
+
 def check_names(call: str, options: Iterable[str], create: Callable[..., object]) -> None:
     """TypeError for options that creating a flow does not have: a field of the state, most often."""
-    import inspect
+    function = getattr(create, "__func__", create)
+    known = _KNOWN.get(function)
+    if known is None:
+        import inspect
 
-    known = inspect.signature(create).parameters
+        known = _KNOWN[function] = frozenset(inspect.signature(function).parameters) - {"self"}
     for name in options:
         if name not in known:
             hint = did_you_mean(name, known) or f"; the state is one mapping: {call}(graph, {{{name!r}: ...}})"

@@ -6,6 +6,9 @@ import asyncio
 import signal
 from collections import Counter
 
+import pytest
+
+from tests.crash.answered import KILLED_AT, answers_survive
 from tests.crash.conftest import Site
 from tests.crash.ticks import ticks_survive
 
@@ -123,3 +126,8 @@ async def test_many_writers_in_two_processes(site: Site) -> None:
 
 async def test_no_tick_of_a_schedule_is_lost_or_fires_twice(site: Site) -> None:
     await ticks_survive(site)
+
+
+@pytest.mark.parametrize("seam", KILLED_AT)
+async def test_an_answer_outlives_the_process_that_took_it(site: Site, seam: str) -> None:
+    await answers_survive(site, seam)

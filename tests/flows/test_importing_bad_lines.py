@@ -11,7 +11,7 @@ import pytest
 
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine
-from dwarf.errors import InvalidRequest
+from dwarf.errors import GraphError, InvalidRequest, StateError
 from dwarf.hosts import LocalHost
 from tests.support.invariants import query
 
@@ -100,6 +100,14 @@ async def test_lines_that_come_twice_or_out_of_turn(engine: Engine, exported: li
     await refused(engine, [*exported, exported[LAST]], len(exported) + 1, "before the end")
 
 
+async def test_integers_have_a_bound(engine: Engine, exported: list[str]) -> None:
+    long = f'{exported[FIRST][:-1]},"n":{"9" * 5000}}}'
+    await refused(engine, [*exported[:FIRST], long, *exported[FIRST + 1 :]], FIRST + 1, "digits")
+    for read in (Flow.from_json, Graph.from_json):
+        with pytest.raises((StateError, GraphError), match="5,000 digits, and at most 4,300 are read"):
+            read(f'{{"state":{{"n":{"9" * 5000}}}}}')
+
+
 async def test_what_is_no_sequence_of_lines(engine: Engine, exported: list[str]) -> None:
     for wrong in ("\n".join(exported), b"", None, 5):
         with pytest.raises(InvalidRequest, match="one by one"):
@@ -183,6 +191,12 @@ async def test_a_line_that_was_changed(
         (SECOND, setting(depth=1), "does not fit its depth"),
         (CHILD, setting(parent_step_id=10**9), "called the flow"),
         (FIRST, setting(changes={}), "'carried' that is missing"),
+        (ROOT, setting(status="completed"), "has a step that has not ended"),
+        (CHILD, setting(status="completed"), "has a step that has not ended"),
+        (INNER, setting(status="completed"), "all its steps have ended"),
+        (SECOND, without("parked"), "waits for 0 flow(s), and has called 1"),
+        (FIRST, setting(cohort_size=2, cohort_arrivals=3), "than there are"),
+        (FIRST, setting(interrupt_deadline=1), "waits for none"),
     ],
 )
 async def test_lines_that_do_not_fit_together(

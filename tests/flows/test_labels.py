@@ -49,7 +49,7 @@ async def test_steps_with_labels_wait_for_an_engine_that_has_them(running: Runni
             "Train": "pending",
             "Small": "pending",
         }
-        with pytest.raises(WaitTimeout, match="'Train' is due for an engine with the labels eu,gpu"):
+        with pytest.raises(WaitTimeout, match="'Train' waits for a worker with the labels 'eu' and 'gpu'"):
             await flow.outcome(timeout=0)
         async with running(labels=["gpu"]) as small:
             await until_steps(flow, has("Small", "completed"))

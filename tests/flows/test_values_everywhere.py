@@ -131,6 +131,7 @@ KINDS: dict[str, Kind] = {
         ["v > '2030-01-01T00:00:00.123456789'"],
     ),
     "Timedelta": Kind(pd.Timedelta(1), ["v > 'PT0S'", "v < 'PT0.000001S'"], ["v > 'PT1S'"]),
+    "array without dimensions": Kind(np.array(5.5), ["v > 5", "v == 5.5"], ["v > 6"]),
     "array": Kind(np.arange(3), ["v"], ["v == 3"], items=[0, 1, 2]),
     "series": Kind(pd.Series([1.5, None], name="s"), ["v"], ["v > 1"], items=[1.5, math.nan]),
     "frame": Kind(

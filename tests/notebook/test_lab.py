@@ -206,6 +206,20 @@ def test_an_unknown_workflow_is_told(lab: Lab) -> None:
         lab.start("greting")
 
 
+def test_a_picture_says_which_task_or_label_a_step_waits_for(lab: Lab) -> None:
+    graph = Graph("odd").add_node("Fetch", "no.such.task").add_transition("Fetch", END)
+    large = Graph("large").add_node("Train", lambda: None, labels=["gpu"]).add_transition("Train", END)
+    for made, words in (
+        (graph, "Fetch waits for a process that knows"),
+        (large, "Train waits for a worker with the label"),
+    ):
+        run = lab.get(lab.call(lab.engine.create(made, check_tasks=False)).key)
+        told = threading.Event()
+        run._following.listeners.add(lambda run=run, told=told: run._following.stuck and told.set())
+        assert told.wait(60) or run._following.stuck
+        assert words in str(run.picture())
+
+
 def test_definitions_need_a_host_that_runs_here(make_lab: MakeLab) -> None:
     class Elsewhere:
         async def load_graph(self, url: str, baggage: Any) -> Graph:

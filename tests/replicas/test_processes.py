@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from tests.crash.answered import KILLED_AT, answers_survive
 from tests.crash.ticks import ticks_survive
 from tests.replicas.conftest import ServerSite
 
@@ -115,3 +116,8 @@ async def test_processes_that_open_together_migrate_once(site: ServerSite) -> No
 
 async def test_no_tick_of_a_schedule_is_lost_or_fires_twice(site: ServerSite) -> None:
     await ticks_survive(site)
+
+
+@pytest.mark.parametrize("seam", KILLED_AT)
+async def test_an_answer_outlives_the_process_that_took_it(site: ServerSite, seam: str) -> None:
+    await answers_survive(site, seam)

@@ -37,6 +37,7 @@ _REST_PER_STEP = 0.000_2  # seconds
 _LEAST_REST = 0.1
 _MOST_REST = 2.0
 _LAST_WORDS = 5.0  # seconds
+_STUCK_AFTER = 2.0  # seconds without a change, and between looks
 
 _log = logging.getLogger("dwarf.notebook")
 
@@ -80,6 +81,7 @@ class Following:
         self._send = send
         self._waiting: frozenset[tuple[str, object]] = frozenset()
         self.heard = Heard(handle, self._tell)  # what its tasks say; nobody listens before ``listen``
+        self.stuck: tuple[str, ...] = ()  # what steps wait for that no process has, a line for each
         self._listening: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()  # between a look at the prompts and what is made of it, none may be answered
 
@@ -90,10 +92,12 @@ class Following:
 
     @property
     def notes(self) -> list[str]:
-        """A line for each prompt that has been closed, for the record; of very many the last ones."""
+        """A line for each prompt that has been closed, of very many the last ones; then what steps wait for in vain."""
         lines = [f"✔ {_ask(card.prompt.title)} {card.closed}" for card in self.cards if card.closed]
         left_out = len(lines) - _MOST_NOTES
-        return lines if left_out <= 0 else [f"✔ {plural(left_out, 'further answer')}", *lines[left_out:]]
+        if left_out > 0:
+            lines = [f"✔ {plural(left_out, 'further answer')}", *lines[left_out:]]
+        return [*lines, *self.stuck]
 
     @property
     def lost(self) -> bool:
@@ -121,6 +125,7 @@ class Following:
 
     async def run(self) -> None:
         """Watch until the end. Nothing is raised: whoever waits for ``ended`` gets the fault."""
+        looking = asyncio.create_task(self._look_for_stuck(), name="dwarf-stuck")
         try:
             async for update in self.handle.watch():
                 self.outcome, self.steps = update.outcome, update.steps
@@ -136,6 +141,21 @@ class Following:
         except Exception as fault:  # noqa: BLE001  handed to whoever waits
             _log.debug("a flow cannot be followed any further", exc_info=True)
             self._fail(fault)
+        finally:
+            looking.cancel()
+
+    async def _look_for_stuck(self) -> None:
+        """While nothing moves, and something is due, ask now and then whether any process can run it."""
+        before: set[int] = set()
+        while True:
+            await asyncio.sleep(_STUCK_AFTER)
+            due = {step.id for step in _all_steps(self.steps) if step.status is Status.PENDING}
+            still, before = not due.isdisjoint(before), due
+            told = await self.handle._stuck() if still else []
+            found = tuple(f"{node} {what}" for node, what in told)
+            if found != self.stuck:
+                self.stuck = found
+                self._tell()
 
     def listen(self) -> None:
         """Listen to what the tasks say, as views do."""
@@ -171,6 +191,7 @@ class Following:
         self._finish(outcome)
 
     def _finish(self, outcome: Outcome) -> None:
+        self.stuck = ()
         if not self.ended.done():
             self.ended.set_result(outcome)
         self._tell()

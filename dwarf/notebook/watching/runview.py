@@ -309,7 +309,7 @@ class RunView:
             self._plan, self._shape, first = plan_of(plane), shape, True
         traits: dict[str, Any] = {
             "planes": describe_planes(plane, self._plan, redefined=drift.nodes),
-            "flow": describe_flow(plane.whole, now, drift=list(drift.notes), regraph=drift.graph is not None),
+            "flow": describe_flow(plane.whole, now, drift=[*drift.notes, *seen.stuck], regraph=drift.graph is not None),
             "cards": describe_cards(seen.cards),
         }
         if seen.heard.state:

@@ -10,6 +10,7 @@ from typing import Any
 from dwarf.core.limits import LimitRule
 from dwarf.core.plan import Plan
 from dwarf.errors import ConditionError, GraphError, InvalidRequest, StateError
+from dwarf.storage.moving.consistency import contradictions
 from dwarf.storage.moving.lines import (
     FLOW_COLUMNS,
     FORMAT,
@@ -98,7 +99,7 @@ class Reader:
 
     def _take(self, text: str | bytes) -> None:
         try:
-            line = loads(text)
+            line = loads(text, bounded=True)
         except StateError as error:
             raise BadLine(str(error)) from None
         if not isinstance(line, dict):
@@ -295,3 +296,4 @@ def _problems(tree: Tree) -> Iterator[str]:
             other = tree.steps.get(anchor)
             if other is None or (name not in other["state"] and name not in other["changes"]):
                 yield f"the step {step_id} refers to a value of {name!r} that is missing"
+    yield from contradictions(tree.flows, tree.steps)

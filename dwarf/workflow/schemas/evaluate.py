@@ -71,12 +71,20 @@ class Evaluation:
         self._kept: list[JSON] = []  # alive, so that no other value gets the id of one that is known
         self._targets: dict[str, JSON] = {}
         self._choices: dict[int, frozenset[Any]] = {}
+        self._patterns: dict[str, Callable[[str], bool]] = {}
 
     def spend(self, work: int = 1) -> None:
         """Count some work. TooMuchWork beyond the bound."""
         self._work += work
         if self._work > MOST_WORK:
             raise TooMuchWork
+
+    def matcher(self, pattern: str) -> Callable[[str], bool]:
+        """The function of a pattern, made once: making it may take as long as very many matches."""
+        known = self._patterns.get(pattern)
+        if known is None:
+            known = self._patterns[pattern] = compile_pattern(pattern)
+        return known
 
     def of(self, schema: JSON, value: JSON) -> Result:
         """The result for a part of the schema and a part of the value. RecursionError where it depends on itself."""
@@ -197,7 +205,7 @@ def _pattern(work: Evaluation, wanted: Any, value: JSON, schema: Mapping[str, JS
     del result
     if isinstance(value, str):
         work.spend(len(value) // 256)
-        if not compile_pattern(wanted)(value):
+        if not work.matcher(wanted)(value):
             yield Fault("pattern", wanted, value, schema)
 
 
@@ -265,7 +273,7 @@ def _pattern_properties(
 
 
 def _matching(work: Evaluation, pattern: str, names: Iterable[str]) -> Iterator[str]:
-    matches = compile_pattern(pattern)
+    matches = work.matcher(pattern)
     for name in names:
         work.spend(8 + len(name) // 256)  # calling RE2 costs more than a comparison
         if matches(name):

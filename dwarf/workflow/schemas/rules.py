@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from time import thread_time
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
@@ -11,6 +12,8 @@ from dwarf.workflow.conditions.patterns import BadPattern, compile_pattern
 JSON: TypeAlias = Any
 
 MOST_PARTS = 20_000  # sub-schemas of one schema; far more than any form can show
+
+MOST_SECONDS = 2.0  # of computing; a schema of a megabyte takes half a second
 
 TYPES: Final = ("string", "number", "integer", "boolean", "array", "object", "null")
 # where schemas stand within a schema
@@ -81,8 +84,8 @@ _MEMBERS: Final[dict[str, tuple[str, Callable[[JSON], bool]]]] = {
 
 
 def check_schema(schema: Mapping[str, JSON]) -> None:
-    """SchemaFault where this is no schema that answers can be checked against."""
-    parts = 0
+    """SchemaFault where this is no schema that answers can be checked against, or where telling it takes too long."""
+    parts, latest = 0, thread_time() + MOST_SECONDS
     references: list[tuple[tuple[Any, ...], str]] = []
     for path, part in walk(schema):
         parts += 1
@@ -94,12 +97,16 @@ def check_schema(schema: Mapping[str, JSON]) -> None:
             raise SchemaFault(f"{_shown(part)} is not a schema", path)
         for name, value in part.items():
             _check_member(name, value, (*path, name))
+            if thread_time() > latest:
+                raise SchemaFault("checking it takes too long: its patterns are too many, or repeat too much")
         references += [((*path, name), part[name]) for name in ("$ref", "$dynamicRef") if name in part]
     for path, reference in references:
         try:
             resolve(reference, schema)
         except SchemaFault as fault:
             raise SchemaFault(fault.reason, path) from None
+        if thread_time() > latest:
+            raise SchemaFault("checking it takes too long: it refers to itself too often")
 
 
 def _check_member(name: str, value: JSON, path: tuple[Any, ...]) -> None:

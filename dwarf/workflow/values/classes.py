@@ -15,7 +15,7 @@ from enum import Enum, Flag
 from typing import Any, Final
 
 from dwarf.workflow.jsontext import JSON
-from dwarf.workflow.values.decoding import decode_list, decode_members
+from dwarf.workflow.values.decoding import decode_members, items_of_tag
 from dwarf.workflow.values.encoding import TAG, Refused, TooDeep, encode, encode_dict, encode_list
 from dwarf.workflow.values.lookup import class_of, name_of
 
@@ -221,7 +221,7 @@ def _encode_named_tuple(value: tuple[Any, ...], depth: int) -> JSON:
 
 
 def _decode_tuple(tag: dict[str, JSON]) -> Any:
-    items = decode_list(tag["v"])
+    items = items_of_tag(tag)
     cls = class_of(tag["type"]) if "type" in tag else None
     if cls is not None and issubclass(cls, tuple) and len(getattr(cls, "_fields", ())) == len(items):
         return tuple.__new__(cls, items)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from dwarf.workflow.jsontext import JSON
 from dwarf.workflow.values.encoding import LONG, TAG
 
-__all__ = ["CODECS", "DECODERS", "decode", "decode_members"]
+__all__ = ["CODECS", "DECODERS", "decode", "decode_members", "items_of_tag"]
 
 Decoder = Callable[[dict[str, JSON]], Any]
 """Takes the whole tagged object."""
@@ -57,6 +57,13 @@ def decode_list(value: list[JSON]) -> list[Any]:
         elif kind is list:
             result[index] = decode_list(item)
     return result
+
+
+def items_of_tag(tag: dict[str, JSON]) -> list[Any]:
+    """The items of a tag that stands for several. TypeError where it has none: it is broken."""
+    if type(tag["v"]) is not list:
+        raise TypeError(type(tag["v"]))
+    return decode_list(tag["v"])
 
 
 def _decode_tag(value: dict[str, JSON]) -> Any:

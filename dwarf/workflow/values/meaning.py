@@ -173,6 +173,7 @@ _MEANINGS: Final[dict[str, Callable[[dict[str, JSON]], Any]]] = {
     "timedelta": _span(_NS),
     "pandas_timedelta": _span(1),
     "numpy": _numpy,
+    "array": lambda tag: behind(tag["item"]),  # one without dimensions
     "tuple": _array,
     "set": _array,
     "frozenset": _array,

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Final
 
 from dwarf.workflow.jsontext import JSON, dumps
-from dwarf.workflow.values.decoding import decode_list, decode_members
+from dwarf.workflow.values.decoding import decode_members, items_of_tag
 from dwarf.workflow.values.encoding import (
     TAG,
     Encoder,
@@ -168,7 +168,7 @@ def _encode_set(value: set[Any] | frozenset[Any], depth: int) -> JSON:
 
 def _decode_set(make: Callable[[list[Any]], Any]) -> Callable[[dict[str, JSON]], Any]:
     def read(tag: dict[str, JSON]) -> Any:
-        items = decode_list(tag["v"])
+        items = items_of_tag(tag)
         try:
             return make(items)
         except TypeError:  # an element whose class is gone is a dict now, which no set can hold
@@ -221,7 +221,7 @@ BY_BASE: Final[list[tuple[type, Encoder]]] = [
 READERS: Final[dict[str, Callable[[dict[str, JSON]], Any]]] = {
     "dict": lambda tag: decode_members(tag["v"]),
     "float": _decode_float,
-    "tuple": lambda tag: tuple(decode_list(tag["v"])),
+    "tuple": lambda tag: tuple(items_of_tag(tag)),
     "set": _decode_set(set),
     "frozenset": _decode_set(frozenset),
     "datetime": _decode_datetime,

@@ -19,12 +19,14 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from dwarf.workflow.jsontext import JSON
+from dwarf.workflow.values.arrow import is_compressed, items_in
 from dwarf.workflow.values.encoding import TAG, Refused, encode
 from dwarf.workflow.values.frames import assemble, disassemble, same_frame
 
 __all__ = ["READERS", "encode_table"]
 
 _INSTALL: Final = 'pip install "dwarf[notebook]"'
+_MAGIC: Final = 8  # bytes at the head of an Arrow file
 _EMPTY_ROWS: Final = 1_000_000  # rows that a frame may have beyond one for each bit of its bytes
 
 
@@ -54,7 +56,10 @@ def _encode_array(value: Any, numpy: Any) -> JSON:
         numpy.save(buffer, value, allow_pickle=False)
     except ValueError:
         raise Refused("an array of Python objects cannot be kept in a state: convert it with .tolist()") from None
-    return {TAG: "array", "v": base64.b64encode(buffer.getvalue()).decode()}
+    tag: dict[str, JSON] = {TAG: "array", "v": base64.b64encode(buffer.getvalue()).decode()}
+    if value.ndim == 0 and value.dtype.kind not in "cV":
+        tag["item"] = encode(value[()], 0)  # for conditions and reducers, to which it is a number
+    return tag
 
 
 def _decode_array(tag: dict[str, JSON]) -> Any:
@@ -112,11 +117,22 @@ def _encode_frame(frame: Any, what: str, tag: dict[str, JSON]) -> JSON:
 def _read_arrow(data: bytes) -> Any:
     import pyarrow as pa
 
-    with pa.ipc.open_file(pa.BufferReader(data)) as reader:
+    # An Arrow file is its magic number, a stream, and a footer that says where the parts of the stream are. The stream
+    # is read: what was looked at part by part is what is read then, whatever a footer says.
+    stream = pa.py_buffer(data)[_MAGIC:]
+    for message in pa.ipc.MessageReader.open_stream(stream):
+        if is_compressed(message.metadata.to_pybytes()):
+            raise ValueError("the frame is compressed")  # we write none that is, and few bytes may stand for very many
+    with pa.ipc.open_stream(stream) as reader:
         table = reader.read_all()
     table.validate(full=True)
-    if table.num_rows > 8 * len(data) + _EMPTY_ROWS:
-        raise ValueError("the frame has more rows than bytes for them")
+    room = 8 * len(data) + _EMPTY_ROWS
+    for column in table.columns:
+        room_left = room
+        for chunk in column.chunks:
+            room_left -= items_in(chunk)
+        if room_left < 0:
+            raise ValueError("the frame has more items than bytes for them")
     return table.to_pandas()
 
 

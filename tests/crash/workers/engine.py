@@ -65,9 +65,13 @@ class Worker:
                 if any(step.node == node and step.status == status for step in _all(update.steps)):
                     break
 
-    async def resume(self, key: str, answer: Any) -> None:
-        """Answer a flow."""
-        await self._engine.flow(key).resume(answer)
+    async def resume(self, key: str, answer: Any, step: str | None = None) -> None:
+        """Answer a flow, or one of its questions."""
+        await self._engine.flow(key).resume(answer, step=step)
+
+    async def questions(self, key: str) -> dict[str, str]:
+        """The keys of the steps of a flow that wait for an answer, by their nodes."""
+        return {step.node: step.key for step in await self._engine.flow(key).interrupts()}
 
     async def cancel(self, key: str) -> None:
         """Cancel a flow."""

@@ -112,6 +112,8 @@ def _graphs() -> list[Graph]:
     cached = Graph("cached")
     for node, url in (("N1", "Remember"), ("N2", "Recall"), ("N3", "Remember")):
         cached.add_node(node, url, cache=Cache(key=["n", "count"]))
+    both = Graph("both").add_node("Begin", "Step").add_node("One", "Ask").add_node("Two", "Ask").add_node("End", "Join")
+    both.add_fan_out("Begin", "One", "Two").add_chain("One", "End").add_chain("Two", "End", END).set_fan_in("End")
     fan = Graph("fan", reducers={"out": "append", "worked": "add"}).add_for_each("Split", "Work", items="items")
     return [
         chain("steps", "Step", "Threaded", "Step"),
@@ -120,6 +122,7 @@ def _graphs() -> list[Graph]:
         chain("asking", "Step", "Ask", "Step"),
         chain("calling", "Step", "Call", "Step"),
         chain("poison", "Poison"),
+        both,
         cached.add_chain("N1", "N2", "N3", END),
         fan.add_chain("Work", "Join", END).set_fan_in("Join"),
     ]

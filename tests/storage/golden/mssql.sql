@@ -271,8 +271,8 @@ FROM dwarf_schedules
 WHERE dwarf_schedules.next_at <= ? AND dwarf_schedules.paused = 0 ORDER BY dwarf_schedules.next_at;
 
 -- due_steps_of_flow
-SELECT anon_1.node, anon_1.task_url
-FROM (SELECT dwarf_steps.node AS node, dwarf_steps.task_url AS task_url, ROW_NUMBER() OVER (ORDER BY dwarf_steps.step_id) AS mssql_rn
+SELECT anon_1.node, anon_1.task_url, anon_1.labels
+FROM (SELECT dwarf_steps.node AS node, dwarf_steps.task_url AS task_url, dwarf_steps.labels AS labels, ROW_NUMBER() OVER (ORDER BY dwarf_steps.step_id) AS mssql_rn
 FROM dwarf_steps, dwarf_flows
 WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = ? OR dwarf_flows.root_flow_id = ?) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep != 1) AS anon_1
 WHERE mssql_rn <= 100;

@@ -268,7 +268,7 @@ WHERE dwarf_schedules.next_at <= ? AND dwarf_schedules.paused = 0 ORDER BY dwarf
  LIMIT ? OFFSET ?;
 
 -- due_steps_of_flow
-SELECT dwarf_steps.node, dwarf_steps.task_url
+SELECT dwarf_steps.node, dwarf_steps.task_url, dwarf_steps.labels
 FROM dwarf_steps, dwarf_flows
 WHERE dwarf_steps.flow_id = dwarf_flows.flow_id AND (dwarf_flows.flow_id = ? OR dwarf_flows.root_flow_id = ?) AND dwarf_steps.status = 'pending' AND dwarf_steps.parked = 0 AND dwarf_steps.asleep != 1 ORDER BY dwarf_steps.step_id
  LIMIT 100 OFFSET ?;

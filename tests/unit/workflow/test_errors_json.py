@@ -165,3 +165,16 @@ def test_endless_recursion() -> None:
 
 def test_an_error_that_cannot_be_shown() -> None:
     assert "Silent" in traceback_text(raised_by(lambda: (_ for _ in ()).throw(Silent())))
+
+
+async def test_an_awaited_interrupt_is_told_to_be_written_without() -> None:
+    class Asking:
+        def interrupt(self, title: str) -> str:
+            return "yes"
+
+    async def ask(flow: Any) -> None:
+        await flow.interrupt("?")
+
+    with pytest.raises(TypeError) as caught:
+        await ask(Asking())
+    assert error_text(caught.value).endswith("flow.interrupt(...) gives the value itself, write it without await")

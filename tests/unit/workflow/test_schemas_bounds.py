@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from dwarf.errors import InvalidRequest
+from dwarf import Flow
+from dwarf.errors import InvalidRequest, StateError
 from dwarf.workflow.schemas import check, to_schema
 from dwarf.workflow.schemas.checks import checked_schema
 from dwarf.workflow.schemas.evaluate import MOST_WORK, Evaluation, TooMuchWork
@@ -201,3 +202,18 @@ def test_values_fit_as_jsonschema_has_it(schema: Any, defined: Any, value: Any) 
     except InvalidRequest:
         fits = False
     assert fits == expected
+
+
+def test_a_schema_whose_patterns_take_long_to_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dwarf.workflow.schemas.rules.MOST_SECONDS", 0.01)
+    heavy = {"anyOf": [{"type": "string", "pattern": "(a|b){1,900}" * 5 + str(number)} for number in range(99)]}
+    with pytest.raises(InvalidRequest, match="takes too long: its patterns are too many"):
+        to_schema(heavy)
+
+
+def test_questions_schemas_and_answers_have_a_size() -> None:
+    flow = Flow()
+    with pytest.raises(StateError, match="the payload of a question is at most 16,000,000 characters"):
+        flow.interrupt({"title": "?", "letter": "x" * 16_000_000})
+    with pytest.raises(StateError, match="the schema of a question is at most 1,000,000 characters"):
+        flow.interrupt({"title": "?", "schema": {"enum": ["x" * 1_000_000]}})

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from dwarf import Flow, StateError
+from dwarf.workflow.conditions import parse
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.values import from_json, to_json
 from dwarf.workflow.values.items import items_of
@@ -197,6 +199,35 @@ def test_what_is_broken_comes_back_as_it_is(tag: Any) -> None:
     assert from_json({"a": [tag]})["a"][0] == tag or not isinstance(back, dict)
     behind(tag)
     assert items_of(tag) is None or isinstance(items_of(tag), list)
+
+
+def test_a_frame_that_would_become_much_more_than_its_bytes_is_not_read() -> None:
+    zeros = pa.table({"x": np.zeros(4_000_000)})
+    views = pa.table({"x": pa.array(["x" * 1000] * 2).cast(pa.string_view())})
+    encoded = pa.table({"x": pa.RunEndEncodedArray.from_arrays(pa.array([2_000_000_000]), pa.array([1]))})
+    inner = pa.FixedSizeListArray.from_arrays(pa.nulls(2_000_000), 2)
+    for table, options in (
+        (zeros, pa.ipc.IpcWriteOptions(compression="zstd")),
+        (zeros.select(["x"]).combine_chunks(), pa.ipc.IpcWriteOptions(compression="lz4")),
+        (pa.table({"x": pa.array(["a"] * 9000).dictionary_encode()}), pa.ipc.IpcWriteOptions(compression="zstd")),
+        (views, None),
+        (encoded, None),
+        (pa.table({"x": inner}), None),
+    ):
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, table.schema, options=options) as writer:
+            writer.write_table(table)
+        tag = {"$dwarf": "frame", "v": base64.b64encode(sink.getvalue().to_pybytes()).decode()}
+        before = pa.total_allocated_bytes()
+        assert from_json(tag) == tag
+        assert pa.total_allocated_bytes() - before < 1_000_000
+
+
+def test_an_array_without_dimensions_is_a_number_to_conditions() -> None:
+    for value, meant in ((np.array(0.75), 0.75), (np.array(3), 3), (np.array(True), True), (np.array("x"), "x")):
+        assert behind(to_json(value)) == meant
+        assert kept(value).shape == ()
+        assert parse("v == want").evaluate({"v": to_json(value), "want": meant})
 
 
 def test_a_truncated_or_changed_frame_never_raises() -> None:
