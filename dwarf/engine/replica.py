@@ -174,7 +174,8 @@ class Replica:
     def digest(self, url: str) -> str:
         """The digest of the function that would run as this task now; "" where the host cannot tell."""
         try:
-            return str(self.host.digest(url))[:CODE_LENGTH]
+            code = self.host.digest(url)
+            return code if type(code) is str and len(code) <= CODE_LENGTH else str(code)[:CODE_LENGTH]
         except Exception:  # noqa: BLE001 - a host of the user's own; what it cannot tell is no reason to fail a step
             return ""
 

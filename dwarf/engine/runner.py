@@ -10,7 +10,7 @@ from random import random
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dwarf import seams
-from dwarf.core.breakpoints import gone_on, own_answers, stop_after, stop_before
+from dwarf.core.breakpoints import Breakpoints, gone_on, own_answers, stop_after, stop_before
 from dwarf.core.decision import Decision, Fail
 from dwarf.core.keys import correlation_id, format_key
 from dwarf.core.records import NewFlow, StepRecord
@@ -176,7 +176,11 @@ class Runner:
         replica.dispatcher.begun(step.flow)
         voice = Voice(replica.output, step)
         try:
-            attempt = await self._attempt_between(step, runner, voice)
+            points = replica.points(step)
+            if points is None and not step.answers:  # as nearly all
+                attempt = await self._attempt_or_release(step, runner, voice)
+            else:
+                attempt = await self._attempt_between(step, points, runner, voice)
             said = None if voice.output is None else await replica.output.rest_of(voice)
         except BaseException:
             replica.output.forget(voice)
@@ -193,11 +197,10 @@ class Runner:
             return []
         return following
 
-    async def _attempt_between(self, step: StepRecord, runner: asyncio.Task[Any], voice: Voice) -> Attempt:
+    async def _attempt_between(
+        self, step: StepRecord, points: Breakpoints | None, runner: asyncio.Task[Any], voice: Voice
+    ) -> Attempt:
         """An attempt, unless the step stops before it or has stopped behind it; or the stop behind it."""
-        points = self._replica.points(step)
-        if points is None and not step.answers:
-            return await self._attempt_or_release(step, runner, voice)
         done = gone_on(step) or (stop_before(step, points) if points is not None else None)
         step.answers = own_answers(step.answers)
         if done is not None:
