@@ -15,7 +15,7 @@ from tests.architecture.repository import ROOT
 from tests.crash.conftest import Process
 from tests.replicas.conftest import ServerSite
 
-OLD = "d41a9c6"  # the last commit whose databases have the first schema
+OLD = "3401a1b"  # the last commit whose databases have the first schema
 SHORT = {"time_budget": 5.0, "lease_margin": 1.0, "recovery": 0.1}
 
 pytestmark = [pytest.mark.server, pytest.mark.soak, pytest.mark.timeout(900)]
