@@ -23,25 +23,32 @@ _BEFORE, _AFTER = f"{_KEY}before", f"{_KEY}after "
 
 @dataclass(frozen=True, slots=True)
 class Breakpoints:
-    """The nodes at which a flow stops. ``passed`` names cohorts that were let go on at one of them."""
+    """The nodes at which a flow stops. ``passed`` names cohorts that were let go on at one of them.
+
+    ``once``: nodes before which it stops as well until this is changed, which whoever goes on step by step does.
+    """
 
     before: frozenset[str] = frozenset()
     after: frozenset[str] = frozenset()
     passed: frozenset[str] = frozenset()
+    once: frozenset[str] = frozenset()
 
     def to_json(self) -> dict[str, JSON]:
         """The form that is kept with the flow."""
-        named = {"before": self.before, "after": self.after, "passed": self.passed}
+        named = {"before": self.before, "after": self.after, "passed": self.passed, "once": self.once}
         return {name: sorted(nodes) for name, nodes in named.items() if nodes}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Breakpoints:
         """Read what ``to_json`` wrote."""
-        return cls(**{name: frozenset(data.get(name, ())) for name in ("before", "after", "passed")})
+        return cls(**{name: frozenset(data.get(name, ())) for name in ("before", "after", "passed", "once")})
 
-    def changed(self, before: Iterable[str] | None, after: Iterable[str] | None) -> Breakpoints:
+    def changed(
+        self, before: Iterable[str] | None, after: Iterable[str] | None, once: Iterable[str] | None = None
+    ) -> Breakpoints:
         """These with others in their place, where they are given."""
-        fresh = {name: frozenset(nodes) for name, nodes in (("before", before), ("after", after)) if nodes is not None}
+        given = (("before", before), ("after", after), ("once", once))
+        fresh = {name: frozenset(nodes) for name, nodes in given if nodes is not None}
         return replace(self, **fresh)
 
 
@@ -77,7 +84,9 @@ def gone_on(step: StepRecord) -> Returned | None:
 
 def stop_before(step: StepRecord, points: Breakpoints) -> Returned | None:
     """The stop of a step that is about to run for the first time, where it has to stop."""
-    if step.node not in points.before or step.attempt or any(is_breakpoint(answer.key) for answer in step.answers):
+    if step.node not in points.before | points.once or step.attempt:
+        return None
+    if any(is_breakpoint(answer.key) for answer in step.answers):
         return None
     if step.lineage_id and pass_of("before", step.node, step.lineage_id) in points.passed:
         return None

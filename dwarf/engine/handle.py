@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 WATCH_PAUSE_S = 0.05
 LISTEN_LEAST_S, LISTEN_MOST_S = 0.1, 0.8  # between two looks at what tasks say; those of other processes need them
+LISTEN_QUIET_S = 2.0  # the same where nothing has been said for a while
 MAX_REASON = 1_000_000
 
 
@@ -232,9 +233,21 @@ class FlowHandle(Awaitable[Outcome]):
 
     async def breakpoints(self) -> tuple[frozenset[str], frozenset[str]]:
         """The nodes before which, and those after which, the flow stops."""
+        before, after, _ = await self._stops()
+        return before, after
+
+    async def _stops(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+        """``breakpoints``, and the nodes before which it stops because somebody goes on step by step."""
         replica, key = self._place()
         known = await replica.database.read(lambda: read_breakpoints(key))
-        return known.before, known.after
+        return known.before, known.after, known.once
+
+    async def _stop_once(self, nodes: Iterable[str]) -> None:
+        """Have the flow stop before these nodes, too, until this is called again."""
+        replica, key = self._place()
+        once, plan_of = frozenset(nodes), replica.plans.plan_of
+        await replica.committer.call(lambda effects: change_breakpoints(key, None, None, effects, plan_of, once=once))
+        await replica.read_news()
 
     async def summary(self) -> FlowSummary:
         """The flow as lists show it: its name and tags, its workflow, where it is."""
@@ -325,6 +338,7 @@ class FlowHandle(Awaitable[Outcome]):
         stops = [replica.listen(root, news), replica.watch(root, news)]
         places = Place(), Place()
         unsure = bool(node)  # whether there is such a node
+        pause = LISTEN_MOST_S
         try:
             while True:
                 news.clear()
@@ -332,12 +346,13 @@ class FlowHandle(Awaitable[Outcome]):
                 if unsure and not lines and not shown:
                     await check_node(replica, key, node)
                 unsure = False
+                pause = LISTEN_MOST_S if lines or shown else min(pause * 1.25, LISTEN_QUIET_S)
                 yield lines, shown
                 if not status or Status(status).terminal:
                     return
                 await asyncio.sleep(LISTEN_LEAST_S)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(LISTEN_MOST_S - LISTEN_LEAST_S):
+                    async with asyncio.timeout(pause - LISTEN_LEAST_S):
                         await news.wait()
                 replica = self._engine._replica(key.shard)
         finally:

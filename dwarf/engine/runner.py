@@ -29,6 +29,7 @@ from dwarf.workflow import capture
 from dwarf.workflow.errors_json import error_fields, error_text, retry_kinds, traceback_text
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.flow_identity import WatchedFlow
+from dwarf.workflow.output import ATTEMPTS
 from dwarf.workflow.signals import Subgraph, control_of
 from dwarf.workflow.unwrap import only_parked
 
@@ -244,11 +245,11 @@ class Runner:
         flow = self._flow(step, voice, kind)
         entered = time.monotonic()
         if replica.settings.capture_output:
-            told = capture.enter(voice)
+            entering = capture.enter(voice)
             try:
                 error = await self._execute(url, flow, step, runner)
             finally:
-                capture.leave(told)
+                capture.leave(entering)
                 if voice.output is not None:
                     voice.output.let_go()
         else:
@@ -263,13 +264,12 @@ class Runner:
         if seams.active is not None:
             await seams.active.arrive("afterTask", [url])
         if error is not None:
-            return Raised(
-                error_text(error),
-                traceback_text(error),
-                error_fields(error, trace=step.flow.trace_parent[3:35]),
-                kinds=retry_kinds(error),
-                ran_ms=round((time.monotonic() - entered) * 1000),
-            )
+            ran_ms, text = round((time.monotonic() - entered) * 1000), error_text(error)
+            if node.retry is not None and replica.settings.capture_output:
+                told = f"attempt {step.attempt + 1} failed after {ran_ms / 1000:.3f} s: {text}"
+                voice().log("log", told, "ERROR", ATTEMPTS)
+            fields = error_fields(error, trace=step.flow.trace_parent[3:35])
+            return Raised(text, traceback_text(error), fields, kinds=retry_kinds(error), ran_ms=ran_ms)
         control = control_of(flow)
         if keep is not None and control.park is None and not (isinstance(flow, WatchedFlow) and flow.identity_read):
             step.keep = keep

@@ -378,6 +378,14 @@ class Lab:
     def __repr__(self) -> str:
         return f"<Lab {without_password(self._place)}{'' if self._loop.running else ', closed'}>"
 
+    def _ipython_display_(self) -> None:
+        """Live where somebody reads it; elsewhere as ``_repr_mimebundle_`` has it."""
+        if not self._loop.running or self._services.on_loop or not kernel.is_attended() or kernel.in_marimo():
+            raise NotImplementedError
+        from dwarf.notebook.lists.labview import LabView
+
+        LabView(self._services, repr(self)).show()
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """The flows by status, what waits for an answer, and what runs. It never raises."""
         if not self._loop.running or self._services.on_loop:

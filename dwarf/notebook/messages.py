@@ -59,9 +59,13 @@ class SaidState(TypedDict):
 
 
 class CardState(TypedDict):
-    """A question. ``form`` and ``facts`` are made by prompts/forms.py and prompts/facts.py."""
+    """A question. ``form`` and ``facts`` are made by prompts/forms.py and prompts/facts.py.
+
+    ``key`` is public and tells questions apart, ``stop`` is there for a breakpoint: "before" or "after".
+    """
 
     id: str
+    key: str
     title: str
     node: str
     facts: list[dict[str, Any]]
@@ -71,6 +75,7 @@ class CardState(TypedDict):
     faults: int
     closed: str
     since: NotRequired[float]
+    stop: NotRequired[str]
 
 
 # ------------------------------------------------------------------ whole states of lists and maps
@@ -110,6 +115,28 @@ class ForkOffer(TypedDict, total=False):
     chosen: int
 
 
+class OverTime(TypedDict):
+    """The last flows, see lists/overtime.py."""
+
+    bars: list[list[Any]]
+    statuses: list[str]
+    names: list[str]
+    rates: list[list[Any]]
+    looked: int
+
+
+class LabState(TypedDict):
+    """A lab in short; ``waiting`` are ``[workflow, title, key]``, ``running`` are ``[workflow, node]``."""
+
+    name: str
+    counts: list[list[Any]]
+    waiting: list[list[str]]
+    waits: int
+    running: list[list[str]]
+    fault: str
+    now: NotRequired[float]
+
+
 class DashboardState(TypedDict):
     """The dashboard; ``now`` is added when it is sent."""
 
@@ -121,6 +148,7 @@ class DashboardState(TypedDict):
     page: int
     more: bool
     workflows: list[str]
+    over: OverTime
     notice: str
     fault: str
     empty: str
@@ -130,7 +158,7 @@ class DashboardState(TypedDict):
 
 
 class MapState(TypedDict):
-    """How far a map has come; ``parts`` are the shares of its bar, ``[state, count]``."""
+    """How far a map has come; ``parts`` are the shares of its bar, ``[state, count]``, ``heat`` see Tally.heat."""
 
     parts: list[list[Any]]
     total: int
@@ -138,6 +166,7 @@ class MapState(TypedDict):
     text: str
     ended: bool
     now: float
+    heat: str
 
 
 # ------------------------------------------------------------------ the panel: requests and replies
@@ -179,17 +208,26 @@ class NodeReply(TypedDict):
 
 
 class Origin(TypedDict, total=False):
-    """Where a step comes from; ``takes`` are ``[parameter, value, who wrote it]``."""
+    """Where a step comes from; ``takes`` are ``[parameter, value, who wrote it]``.
+
+    Where the function has been redefined ``ran`` is its source as it ran, and ``change`` what is different now.
+    """
 
     source: str
     edited: str
+    ran: str
+    change: dict[str, Any]
     doc: str
     takes: list[list[str]]
 
 
 class Spoken(TypedDict, total=False):
-    """What a step has said and shown; a stream is ``[name, text]``, a display a view as of bundles.py."""
+    """What a step has said and shown; a stream is ``[name, text]``, a display a view as of bundles.py.
 
+    ``attempts`` are ``[number, when it ended, how long it took, what came of it]``.
+    """
+
+    attempts: list[list[Any]]
     output: list[list[str]]
     left_out: int
     streams: list[list[str]]
@@ -209,7 +247,6 @@ class StepState(TypedDict):
     finished: float
     took: str
     waited: str
-    progress: str
     asks: str
     error: str
     traceback: str
@@ -227,11 +264,24 @@ class StepState(TypedDict):
 
 
 class StepReply(StepState, Origin, Spoken):
-    """A step with its origin and output; ``of`` is how many steps its node has, 0 where it is the only one."""
+    """A step with its origin and output; ``of`` is how many steps its node has, 0 where it is the only one.
+
+    ``curve`` are points of its progress, ``[seconds, how much was done]``.
+    """
 
     of: int
+    progress: str
+    curve: NotRequired[list[list[float]]]
     nested: NotRequired[str]
     stops: NotRequired[Stops]
+
+
+class StopReply(TypedDict):
+    """The state with which a flow goes on from a breakpoint; ``count`` branches have stopped there."""
+
+    input: str
+    whole: bool
+    count: int
 
 
 class ActionReply(TypedDict, total=False):
@@ -247,7 +297,20 @@ class Ask(TypedDict):
 
     type: Literal["ask"]
     ask: int
-    do: Literal["node", "step", "fork", "retry", "regraph", "cancel", "stop", "unfold", "earlier", "show"]
+    do: Literal[
+        "node",
+        "step",
+        "fork",
+        "retry",
+        "regraph",
+        "cancel",
+        "stop",
+        "unfold",
+        "earlier",
+        "show",
+        "stopped",
+        "go",
+    ]
     node: NotRequired[str]
     step: NotRequired[int]
     page: NotRequired[int]
@@ -258,6 +321,8 @@ class Ask(TypedDict):
     reason: NotRequired[str]
     which: NotRequired[str]
     act: NotRequired[Literal["show", "cancel"]]
+    card: NotRequired[str]
+    stepping: NotRequired[bool]
 
 
 # ------------------------------------------------------------------ other messages

@@ -290,9 +290,18 @@ class Run:
 
     def picture(self) -> Svg:
         """The graph with the run's colours, as a still picture."""
-        self._lab.call(self._following.read())
         seen = self._following
-        return draw_run(self.graph, seen.steps, seen.outcome, asked=seen.asked, notes=seen.notes, since=seen.began)
+        self._lab.call(seen.read())
+        self._lab.call(seen.read_stops())
+        return draw_run(
+            self.graph,
+            seen.steps,
+            seen.outcome,
+            asked=seen.asked,
+            notes=seen.notes,
+            since=seen.began,
+            stops=seen.stops,
+        )
 
     def to_graphviz(self, *, rankdir: str = "LR") -> Any:
         """The graph in the colours of this run as a ``graphviz.Digraph``, to be styled and rendered at will.
@@ -350,7 +359,7 @@ class Run:
 
     def break_before(self, *nodes: str) -> None:
         """Have the flow stop before these nodes from now on; none: nowhere. See FlowHandle.set_breakpoints."""
-        self._lab.call(self._following.handle.set_breakpoints(before=nodes))
+        self._lab.call(self._following.set_stops(before=nodes))
 
     def fork(
         self,

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.words import brief, plural
+from dwarf.notebook.prompts.prompt import title_of
+from dwarf.workflow.schemas import find_schema
 from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
     from dwarf.engine import Engine
-    from dwarf.workflow.results import FlowSummary
+    from dwarf.workflow.results import FlowSummary, Step
 
-__all__ = ["Summary", "read_summary"]
+__all__ = ["Summary", "public_key", "read_summary"]
 
 _MOST = 5  # questions, and flows that run, by name
 
@@ -26,14 +28,14 @@ class Summary:
     """A lab in short."""
 
     counts: Counter[Status] = field(default_factory=Counter)
-    waiting: Sequence[tuple[str, str]] = ()  # workflow, title
+    waiting: Sequence[tuple[str, str, str]] = ()  # workflow, title, and what tells questions apart
     running: Sequence[tuple[str, str]] = ()  # workflow, node
 
     def lines(self) -> list[str]:
         """In words, a line each."""
         found = [f"{look_of(str(each)).sign} {count:,} {look_of(str(each)).word}" for each, count in self._counted()]
         told = [", ".join(found) or "no flows yet"]
-        told += [f"waits: {title} ({workflow})" for workflow, title in self.waiting]
+        told += [f"waits: {title} ({workflow})" for workflow, title, _ in self.waiting]
         more = self.counts[Status.INTERRUPTED] - len(self.waiting)
         told += [f"waits: {plural(more, 'further question')}; lab.inbox() has them all"] if more > 0 else []
         told += [f"runs: {workflow}{f', at {node}' if node else ''}" for workflow, node in self.running]
@@ -56,10 +58,19 @@ async def read_summary(engine: Engine) -> Summary:
     waiting = []
     for flow in await _newest(engine, Status.INTERRUPTED):
         steps = await engine.flow(flow.flow_key).interrupts()
-        titles = ((step.interrupt_payload or {}).get("title") or step.node for step in steps)
-        waiting += [(flow.workflow_name, brief(title, 80)) for title in titles]
+        waiting += [(flow.workflow_name, brief(_title(step), 80), public_key(step.key)) for step in steps]
     running = [(flow.workflow_name, flow.node) for flow in await _newest(engine, Status.RUNNING)]
     return Summary(counts, waiting[:_MOST], running)
+
+
+def public_key(key: str) -> str:
+    """A key without its secret part: it tells flows and steps apart, and grants nothing."""
+    return "-".join(key.split("-", 2)[:2])
+
+
+def _title(step: Step) -> str:
+    payload = step.interrupt_payload or {}
+    return title_of(payload, find_schema(payload), step.node)
 
 
 async def _newest(engine: Engine, status: Status) -> list[FlowSummary]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, insert, or_, select, update
@@ -56,7 +57,13 @@ CHANGED = Statement(
 
 
 def change_breakpoints(
-    key: Key, before: Iterable[str] | None, after: Iterable[str] | None, effects: Effects, plan_of: PlanOf
+    key: Key,
+    before: Iterable[str] | None,
+    after: Iterable[str] | None,
+    effects: Effects,
+    plan_of: PlanOf,
+    *,
+    once: Iterable[str] | None = None,
 ) -> Script[None]:
     """Set the breakpoints of a root flow, those that are given. FlowNotFound, InvalidRequest, StateConflict."""
     flow = yield from _read(key.id)
@@ -67,9 +74,9 @@ def change_breakpoints(
     if read_status(flow.status).terminal:
         raise StateConflict(f"the flow is {flow.status} already")
     plan = yield from load_plan(flow.graph_hash, plan_of)
-    check_nodes(plan.nodes, [*(before or ()), *(after or ())])
+    check_nodes(plan.nodes, [*(before or ()), *(after or ()), *(once or ())])
     known = Breakpoints.from_json(read_object(flow.breakpoints))
-    yield from _keep(key.id, known.changed(before, after), effects)
+    yield from _keep(key.id, known.changed(before, after, once), effects)
 
 
 def read_breakpoints(key: Key) -> Script[Breakpoints]:
@@ -85,8 +92,7 @@ def let_pass(flow_id: int, name: str, effects: Effects) -> Script[None]:
     flow = yield from _read(flow_id)
     if flow is not None:
         known = Breakpoints.from_json(read_object(flow.breakpoints))
-        passed = known.passed | {name}
-        yield from _keep(flow_id, Breakpoints(known.before, known.after, passed), effects)
+        yield from _keep(flow_id, replace(known, passed=known.passed | {name}), effects)
 
 
 def _read(flow_id: int) -> Script[PointsRow | None]:

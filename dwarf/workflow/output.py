@@ -18,7 +18,7 @@ from dwarf.errors import StateError
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.results import NO_TIME
 
-__all__ = ["SOURCES", "Display", "LogLine", "Part", "Said", "Shown", "TaskOutput", "lines_of", "sound"]
+__all__ = ["ATTEMPTS", "SOURCES", "Display", "LogLine", "Part", "Said", "Shown", "TaskOutput", "lines_of", "sound"]
 
 JSON: TypeAlias = Any
 Source: TypeAlias = Literal["stdout", "stderr", "log", "warning", "stream"]
@@ -31,6 +31,8 @@ SHOWN: Final = 16 * 2**20  # characters of what a step displays
 LONGEST_NAME: Final = 200
 
 SOURCES: Final[tuple[Source, ...]] = ("stdout", "stderr", "log", "warning", "stream")
+ATTEMPTS: Final = "dwarf.attempt"
+"""The logger of lines that tell of attempts which failed and are followed by others."""
 _NUMBERS: Final = {name: number for number, name in enumerate(SOURCES)}
 
 

@@ -47,6 +47,7 @@ def picture_traits(
     now: datetime | None = None,
     opened: dict[str, int] | None = None,
     children: dict[str, Graph] | None = None,
+    stops: tuple[set[str], set[str]] = (set(), set()),
     **flow: Any,
 ) -> dict[str, Any]:
     """What the kernel would send for a history, but for the cards."""
@@ -54,7 +55,13 @@ def picture_traits(
     graphs = children or {}
     seen = outcome(status, error=flow.pop("error", ""))
     plane = make_plane(
-        graph, steps, seen, opened=opened, graph_of=lambda child: graphs.get(child.workflow_name), now=moment
+        graph,
+        steps,
+        seen,
+        opened=opened,
+        graph_of=lambda child: graphs.get(child.workflow_name),
+        now=moment,
+        stops=stops,
     )
     plan = plan_of(plane)
     return {

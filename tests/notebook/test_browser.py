@@ -272,7 +272,7 @@ def test_a_failed_node_is_opened_and_forked_from_the_page(lab_server: Jupyter, f
             lab.shot(shots / f"failed-panel-{theme.rsplit(maxsplit=1)[-1].lower()}.png", 0)
 
         panel.get_by_role("button", name="Fork from here…").click()
-        panel.locator(".dwarf-code").fill('{"item": 8}')
+        panel.get_by_label("item", exact=True).fill("8")
         panel.get_by_role("button", name="Start the fork").click()
         panel.get_by_text("A new run goes on from").wait_for()
         beneath = lab.cell(0).locator(".jp-RenderedSVG img")  # it has completed: a still picture under the first view

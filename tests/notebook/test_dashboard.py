@@ -10,6 +10,9 @@ import pytest
 from dwarf import END, Flow, Graph, InvalidRequest, Status
 from dwarf.notebook import Dashboard, Lab
 from dwarf.notebook.lists.dashboard import PAGE
+from dwarf.notebook.lists.labview import LabView
+from dwarf.notebook.lists.overtime import quantile
+from dwarf.notebook.maps.tally import Tally
 from tests.notebook.test_lab import until
 
 MakeLab = Callable[..., Lab]
@@ -224,3 +227,46 @@ def test_a_closed_lab_is_told(lab: Lab) -> None:
     board = lab.dashboard()
     lab.close()
     assert "closed" in repr(board)
+
+
+def test_runs_over_time_are_told_from_the_last_flows(lab: Lab) -> None:
+    assert [quantile([1.0, 2.0, 3.0, 10.0], share) for share in (0.5, 0.95)] == [2.0, 10.0]
+    assert quantile([], 0.5) is None
+    start(lab, some_graph(lab), 1, 2, -1, 100)
+    start(lab, some_graph(lab, "other"), 5)
+    over = shown(lab.dashboard())["over"]
+    statuses = [over["statuses"][bar[1]] for bar in over["bars"]]
+    assert statuses == ["completed", "completed", "failed", "interrupted", "completed"]
+    assert [over["names"][bar[4]] for bar in over["bars"]] == ["orders"] * 4 + ["other"]
+    assert [bar[3] > 0 for bar in over["bars"]] == [True, True, True, False, True]
+    (orders, count, share, median, most), other = over["rates"]
+    assert (orders, count, share, other[0]) == ("orders", 4, round(2 / 3, 4), "other")
+    assert 0 <= median <= most
+    board = lab.dashboard(workflow_name="other")
+    assert len(shown(board)["over"]["bars"]) == 1
+
+
+def test_a_lab_shown_is_kept_up_to_date(lab: Lab) -> None:
+    with pytest.raises(NotImplementedError):
+        lab._ipython_display_()  # no front end: as _repr_mimebundle_ has it
+    view = LabView(lab._services, repr(lab))
+    lab.call(view._refresh())
+    assert (view._traits()["counts"], view._traits()["waits"]) == ([], 0)
+    start(lab, some_graph(lab), 1, 100)
+    lab.call(view._refresh())
+    traits = view._traits()
+    assert dict(traits["counts"]) == {"completed": 1, "interrupted": 1}
+    ((workflow, title, key),) = traits["waiting"]
+    assert (workflow, title, traits["waits"], key.count("-")) == ("orders", "Pay?", 1, 1)
+    assert "waits: Pay? (orders)" in view._text()
+    assert "waits: Pay? (orders)" in view._table()
+
+
+def test_the_rows_of_a_map_are_told_as_cells() -> None:
+    tally = Tally(24, None, ())
+    for position in range(6):
+        tally.close(position, Status.COMPLETED)
+    tally.close(23, Status.FAILED, "no")
+    assert tally.heat() == "9" * 6 + "0" * 17 + "x"
+    assert tally.heat(6) == "94000x"
+    assert Tally(3, None, ()).heat() == Tally(None, None, ()).heat() == ""

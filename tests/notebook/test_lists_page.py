@@ -15,6 +15,7 @@ from dwarf.notebook.lists.listview import looks
 from dwarf.notebook.watching.widget import asset, module
 from dwarf.notebook.watching.widget import style as base_style
 from dwarf.notebook.watching.wire import describe_card
+from dwarf.workflow.status import Status
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.pageview import HEART
 from tests.notebook.test_cards import card
@@ -312,3 +313,60 @@ def test_the_bar_of_a_map(browser: Any, dark: bool) -> None:
     assert len(view.sent("cancel")) == 1
     view.put({**progress, "ended": True}, "progress")
     assert page.get_by_role("button").count() == 0
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_runs_over_time_can_be_opened_and_filtered(browser: Any, dark: bool) -> None:
+    now = time.time()
+    bars = [
+        [f"1-{n}", [3, 3, 4, 1][n % 4], now - 900 + n * 9, (now - 800 + n * 11) * (n % 4 < 3), n % 2] for n in range(60)
+    ]
+    over = {"bars": bars, "statuses": [str(status) for status in Status], "names": ["orders", "survey"], "looked": 300}
+    over["rates"] = [["orders", 180, 0.955, 1.2, 90.5], ["survey", 120, None, None, None]]
+    view = ListPage(browser, "dashboard.js", dark=dark, shown=board(over=over, now=now))
+    page = view.page
+    strip = page.get_by_role("group", name="the last 60 flows, oldest first")
+    assert strip.locator("button").count() == 60
+    last = strip.locator("button").last
+    assert last.get_attribute("tabindex") == "0"
+    last.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    assert view.sent("open") == [{"type": "open", "row": "1-58"}]
+    cells = page.locator(".dwarf-rates tbody tr").first.inner_text().split("\t")
+    assert [cell.strip() for cell in cells] == ["orders", "180", "95.5 %", "1.2 s", "90.5 s"]
+    page.get_by_role("button", name="survey", exact=True).click()
+    assert view.sent("filter")[-1]["workflow"] == "survey"
+    view.check(f"overtime-{'dark' if dark else 'light'}")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_lab_counts_what_waits_in_the_title_and_tells_of_it_where_that_is_allowed(browser: Any, dark: bool) -> None:
+    lab = {"name": "<Lab flows.db>", "counts": [["completed", 12], ["interrupted", 3]], "fault": "", "now": time.time()}
+    lab |= {"waiting": [["orders", "Pay <b>it</b>?", "1-1"]], "waits": 3, "running": [["survey", "Measure"]]}
+    view = ListPage(browser, "lab.js", dark=dark, shown=lab)
+    page = view.page
+    page.evaluate("() => { document.title = 'Notebook'; }")
+    assert "and 2 more: lab.inbox() has them all" in page.inner_text("body")
+    page.evaluate(
+        """() => {
+            window.told = [];
+            window.Notification = class { constructor(title, more) { window.told.push([title, more.body]); } };
+            window.Notification.permission = "granted";
+            window.Notification.requestPermission = async () => "granted";
+            const kept = {};
+            Object.defineProperty(window, "localStorage", { value: { getItem: (name) => kept[name] ?? null, setItem: (name, value) => { kept[name] = value; } } });
+            document.hasFocus = () => false;
+        }"""
+    )
+    fresh = [["orders", "Pay it?", "1-1"], ["orders", "Send it?", "1-2"]]
+    view.put(lab | {"waiting": fresh})
+    assert page.title() == "(3) Notebook"
+    assert page.evaluate("() => window.told") == []  # off by default
+    page.get_by_label("Tell me of new questions").check()
+    view.put(lab | {"waiting": [*fresh, ["orders", "And this?", "1-3"]], "waits": 4})
+    assert page.evaluate("() => window.told") == [["And this?", "orders"]]
+    assert page.title() == "(4) Notebook"
+    view.check(f"lab-{'dark' if dark else 'light'}")
+    view.put(lab | {"waiting": [], "waits": 0})
+    assert page.title() == "Notebook"

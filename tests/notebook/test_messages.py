@@ -45,7 +45,7 @@ def test_the_page_sends_what_is_known() -> None:
 
 def test_every_script_is_checked_and_says_what_it_imports() -> None:
     assert [name for name, code in CODE.items() if not code.startswith("// @ts-check\n")] == []
-    for entry in ("run.js", "wait.js", "inbox.js", "dashboard.js", "map.js"):
+    for entry in ("run.js", "wait.js", "inbox.js", "dashboard.js", "map.js", "lab.js"):
         whole = module(entry)
         assert not re.search(r"^import ", whole, re.MULTILINE)
         assert len(re.findall(r"^export ", whole, re.MULTILINE)) == 1

@@ -168,8 +168,9 @@ def test_a_fork_is_checked_while_it_is_typed(browser: Any, shots: Path) -> None:
     view.reply(**FAILED)
     page = view.page
     page.get_by_role("button", name="Fork from here…").click()
+    page.get_by_role("button", name="JSON").click()
     editor, start = page.locator(".dwarf-code"), page.get_by_role("button", name="Start the fork")
-    said = page.locator(".dwarf-check")
+    said = page.locator(".dwarf-state-editor .dwarf-check")
     assert "nothing changed" in said.inner_text()
     editor.fill('{\n  "measures": [,\n}')
     assert start.is_disabled()
@@ -189,8 +190,7 @@ def test_a_fork_is_checked_while_it_is_typed(browser: Any, shots: Path) -> None:
     assert asked["step"] == 1000
     assert asked["text"] == '{"limit": 4, "big": 123456789012345678901}'  # as typed: no number goes through a float
     view.reply(fault="the flow is running: only a flow that has ended can be forked")
-    page.locator(".dwarf-check.dwarf-wrong").wait_for()
-    assert "has ended" in said.inner_text()
+    page.locator(".dwarf-check.dwarf-wrong", has_text="has ended").wait_for()
     assert editor.input_value().startswith('{"limit"')  # what was typed is still there
     start.click()
     view.reply(said="A new run goes on.", find='lab.get("1-9-x")')

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import linecache
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dwarf.errors import InvalidRequest
 from dwarf.notebook import Lab, Run
+from dwarf.notebook.watching.pace import Paces
 from dwarf.notebook.watching.panel import Desk, changes_between, diff_of, sort_steps
-from dwarf.notebook.watching.views import state_of
-from dwarf.workflow import END, Flow
+from dwarf.notebook.watching.views import node_views, state_of
+from dwarf.notebook.watching.wire import describe_card
+from dwarf.workflow import END, Flow, Retry, Step
 from tests.notebook.samples import step
 
 
@@ -253,3 +258,106 @@ def test_a_flow_stops_where_a_click_says(lab: Lab) -> None:
     assert run.wait(60).status == "completed"
     assert "stops" not in front.node("Last")
     assert "fault" in front.ask("stop", node="1", at="before")
+
+
+def test_a_stop_is_shown_edited_and_gone_on_from_step_by_step(make_lab: Callable[..., Lab], tmp_path: Path) -> None:
+    def opened() -> Lab:
+        lab = make_lab(f"{tmp_path}/flows.db")
+
+        @lab.task
+        def add(x: int) -> dict[str, Any]:
+            return {"x": x + 1}
+
+        lab.graph("steps").add_node("A", add).add_node("B", add).add_node("C", add).add_chain("A", "B", "C", END)
+        return lab
+
+    lab = opened()
+    run = lab.start(lab.host.graphs["steps"], {"x": 1, "big": 2**70}, interrupt_before=["A"], show=False)
+    front = Front(lab, run)
+
+    def stop_at(front: Front, node: str) -> dict[str, Any]:
+        while not any(prompt.node == node for prompt in front.run.prompts):
+            assert not front.run._following.ended.done()
+        (card,) = [card for card in front.run._following.cards if not card.closed]
+        told = describe_card(card)
+        assert (told["stop"], told["facts"], told["title"]) == ("before", [], f"Breakpoint before {node!r}")
+        return told
+
+    card = stop_at(front, "A")
+    shown = front.ask("stopped", card=card["id"])
+    assert (json.loads(shown["input"]), shown["whole"], shown["count"]) == ({"x": 1, "big": 2**70}, True, 1)
+    assert 'data-part="stop-before"' in run.picture()
+    assert "A: stopped before it (the flow stops before it)" in run.picture().alt
+    assert "not JSON" in front.ask("go", card=card["id"], text="{")["fault"]
+    front.ask("go", card=card["id"], text='{"x": 41}', whole=True, stepping=True)
+    assert run._following.cards[0].closed == "went on, with 'big', 'x' changed"
+    stop_at(front, "B")
+    lab.close()
+
+    lab = opened()  # a new kernel
+    run = lab.get(run.key)
+    front = Front(lab, run)
+    card = stop_at(front, "B")
+    assert json.loads(front.ask("stopped", card=card["id"])["input"]) == {"x": 42}
+    front.ask("go", card=card["id"], stepping=True)
+    card = stop_at(front, "C")
+    assert "not stopped" in front.ask("go", card="card-99")["fault"]
+    front.ask("go", card=card["id"])
+    assert run.wait(60).state == {"x": 44}
+    assert lab.call(run._following.handle.breakpoints()) == ({"A"}, set())
+
+
+def test_a_redefined_function_is_shown_as_it_ran_and_attempts_with_their_errors(lab: Lab) -> None:
+    def defined(body: str) -> None:
+        code = f"def work(flow):\n    {body}\n    return {{'n': flow.attempt}}\n"
+        name = f"<cell {len(body)}>"
+        linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+        known: dict[str, Any] = {"__name__": "__main__"}
+        exec(compile(code, name, "exec"), known)
+        lab.host.add_task("work", known["work"])  # type: ignore[attr-defined]
+
+    defined("if flow.attempt < 2: raise ValueError(f'no {flow.attempt}')")
+    graph = (
+        lab.graph("again")
+        .add_node("work", "work", retry=Retry(max_attempts=3, delay=0.001))
+        .add_transition("work", END)
+    )
+    run = lab.start(graph, show=False)
+    run.wait(60)
+    front = Front(lab, run)
+    told = front.node("work")
+    assert "edited" not in told
+    assert [(number, what) for number, _, _, what in told["attempts"]] == [
+        (1, "no 0"),
+        (2, "no 1"),
+        (3, "completed"),
+    ]
+    assert all(ended for _, ended, _, _ in told["attempts"])
+    assert told["attempts"][0][2].endswith(" s")
+    defined("pass")
+    told = front.node("work")
+    assert told["edited"]
+    assert "no {flow.attempt}" in told["ran"]
+    assert "    pass" in told["source"]
+    assert ["+", "    pass"] in told["change"]["lines"]
+
+
+def test_progress_has_a_curve_a_rate_and_an_estimate() -> None:
+    paces = Paces()
+
+    def running(seconds: float, done: float, message: str = "", status: str = "running") -> Step:
+        known = step(1, "a", status, 0, seconds)
+        return replace(known, progress=(done, 100.0, message))
+
+    for second in range(1, 11):
+        paces.note([running(second, 2.0 * second), running(second, 2.0 * second)])
+    paces.note([running(11, 30)])  # faster of late
+    told = paces.describe(running(11, 30, "a long word of where it is"))
+    assert told["progress"].startswith("30 of 100 a long word of where it is · 4 a second · about ")
+    assert (told["curve"][0], told["curve"][-1]) == ([0.0, 0.0], [11.0, 30.0])
+    for second in range(12, 2000):
+        paces.note([running(second, second)])
+    assert len(paces.describe(running(2000, 2000))["curve"]) <= 120
+    paces.note([running(2001, 1)])  # begun again
+    assert "curve" not in paces.describe(running(2001, 1))
+    assert "a long word" in node_views([running(3, 5, "a long word of where it is")])["a"].detail

@@ -162,6 +162,7 @@ def test_typing(name: str, opened: Any) -> None:
         node.focus()
         keys.press("Enter")
         page.get_by_role("button", name="Fork from here…").click()
+        page.get_by_role("button", name="JSON").click()
         editor = page.locator(".dwarf-code")
         editor.wait_for()
         type_lines(front, editor, before='{"word": "pluck"}')

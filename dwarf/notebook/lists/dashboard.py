@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import DwarfError, InvalidRequest
 from dwarf.notebook.lists.listview import ListView
+from dwarf.notebook.lists.overtime import SAMPLE, describe_flows
 from dwarf.notebook.messages import DashboardState, FlowRow, ForkOffer
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.words import brief, plural, seconds_text
@@ -30,6 +31,7 @@ PAGE = 20
 MOST_STEPS = 200  # offered as places to fork at
 MOST_FOUND = 1000  # counted where a search has to read what it counts
 _COUNT_EASE = 20  # counting may take one part in so many of the time
+_LEAST_PAUSE = 2.0  # seconds between two looks at the last flows
 _EMPTY = "There are no flows."
 _REASON = "cancelled from the notebook"
 
@@ -59,6 +61,8 @@ class Dashboard(ListView):
         self._flows: list[FlowSummary] = []
         self._counts: dict[Status, int] = {}
         self._counted: tuple[object, float] = (None, 0.0)  # for which question, and until when that is fresh enough
+        self._last: list[FlowSummary] = []  # the newest of all statuses, which have a bar
+        self._looked: tuple[object, float] = (None, 0.0)  # as ``_counted``
         self._names: set[str] = set()
         self._notice = ""
         self._wrong = ""
@@ -94,6 +98,16 @@ class Dashboard(ListView):
             return
         self._names |= {flow.workflow_name for flow in self._flows if flow.workflow_name}
         await self._count(asked, eased=eased)
+        await self._look_over_time(asked, eased=eased)
+
+    async def _look_over_time(self, asked: dict[str, Any], *, eased: bool) -> None:
+        key, until = self._looked
+        begun = time.monotonic()
+        if eased and key == asked and begun < until:
+            return
+        self._last = [flow async for flow in self._lab.engine.flows(**asked, limit=SAMPLE)]
+        now = time.monotonic()
+        self._looked = asked, now + max(_COUNT_EASE * (now - begun), _LEAST_PAUSE)
 
     async def _count(self, asked: dict[str, Any], *, eased: bool) -> None:
         key, until = self._counted
@@ -111,7 +125,7 @@ class Dashboard(ListView):
         self._counted = asked, now + _COUNT_EASE * (now - begun)
 
     def _find(self, row: object) -> FlowSummary | None:
-        return next((flow for flow in self._flows if _row_id(flow) == row), None)
+        return next((flow for flow in [*self._flows, *self._last] if _row_id(flow) == row), None)
 
     # ------------------------------------------------------------ acting
 
@@ -216,6 +230,7 @@ class Dashboard(ListView):
             "page": len(self._cursors),
             "more": bool(self._next),
             "workflows": sorted(self._names),
+            "over": describe_flows(self._last),
             "notice": self._notice,
             "fault": self._wrong or self._fault,
             "empty": self._empty,

@@ -209,6 +209,7 @@ class MapView:
             "text": progress.text,
             "ended": progress.ended,
             "now": round(time.time(), 2),
+            "heat": self._work.tally.heat(),
         }
         return {
             "progress": told,

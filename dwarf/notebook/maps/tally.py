@@ -20,6 +20,8 @@ __all__ = ["NOTHING", "MapProgress", "Tally"]
 
 _SPAN = 15.0  # seconds over which the rate is taken
 _LEAST = 0.5  # seconds before there is one
+MOST_CELLS = 960  # of a heat map
+_FEW_CELLS = 12  # rows that a bar tells as well
 NOTHING: Any = object()
 _ORDER = tuple(Status)
 _PENDING = _ORDER.index(Status.PENDING)
@@ -157,6 +159,23 @@ class Tally:
     def table(self) -> dict[str, Any]:
         """What a view shows of the rows beside their bar; nothing for a plain map, which may have millions."""
         return {}
+
+    def heat(self, most: int = MOST_CELLS) -> str:
+        """A character for each row, or where there are more than ``most`` for as many rows in a row as are needed.
+
+        "x": one of them has failed, "-": one was cancelled, else the share of those that have completed, from "0" to
+        "9". "" where the rows are few, or their number is not known.
+        """
+        if self.total is None or self.total < _FEW_CELLS:
+            return ""
+        wide = -(-self.total // most)
+        codes = [_ORDER.index(status) for status in (Status.COMPLETED, Status.FAILED, Status.CANCELLED)]
+        cells = []
+        for first in range(0, self.total, wide):
+            size = min(wide, self.total - first)
+            done, failed, cancelled = (self._statuses.count(code, first, first + size) for code in codes)
+            cells.append("x" if failed else "-" if cancelled else str(9 * done // size))
+        return "".join(cells)
 
     @property
     def _done(self) -> int:

@@ -9,6 +9,9 @@ from dwarf.notebook.watching.views import NodeView
 
 __all__ = ["draw_card", "icon"]
 
+STOP = "#b91c1c"
+_OCTAGON = "M-3.3 -8H3.3L8 -3.3V3.3L3.3 8H-3.3L-8 3.3V-3.3Z"
+
 
 def icon(look: Look, x: float, y: float, scale: float = 1.0) -> str:
     """The round icon of a state; an idle one is an open ring."""
@@ -62,6 +65,7 @@ def draw_card(
         _join_bar(card, plan.across) if card.fan_in else "",
         *_words(card, look, line, with_status, plan.across),
         _badges(card, view, live),
+        *_stops(card, view, live),
         _bar(card, view),
         "</g>",
     ]
@@ -176,6 +180,21 @@ def _badges(card: Card, view: NodeView, live: bool) -> str:
             + "</g>"
         )
     return "".join(marks)
+
+
+def _stops(card: Card, view: NodeView, live: bool) -> list[str]:
+    """A stop sign at the corner where the flow comes in, and one where it goes out."""
+    width, height = card.width, card.height if card.inner is None else HEAD
+    places = (("before", view.stops_before, 0.0, 0.0), ("after", view.stops_after, width, height))
+    return [
+        f'<g data-part="stop-{at}"{_hidden(shown)} transform="translate({number(x)} {number(y)})">'
+        f"<title>the flow stops {at} it</title>"
+        + element("path", d=_OCTAGON, fill=STOP, stroke="#ffffff", stroke_width=1.4)
+        + element("path", d="M-1.9 -2.8V2.8M1.9 -2.8V2.8", stroke="#ffffff", stroke_width=1.8)
+        + "</g>"
+        for at, shown, x, y in places
+        if shown or live
+    ]
 
 
 def _hidden(shown: bool) -> str:

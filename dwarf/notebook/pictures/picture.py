@@ -61,13 +61,14 @@ def draw_run(
     max_width: float = MAX_WIDTH,
     now: datetime | None = None,
     since: float = 0.0,
+    stops: tuple[Collection[str], Collection[str]] = ((), ()),
 ) -> Svg:
     """The picture of a run. ``asked``: nodes known to have put questions; ``notes``: lines to stand under the graph.
 
-    ``since``: when the flow began (epoch seconds), where that is not the first step's time.
+    ``since``: when the flow began (epoch seconds), where that is not the first step's time. ``stops``: see make_plane.
     """
     moment = now or datetime.now(UTC)
-    plane = make_plane(graph, steps, outcome, asked=asked, now=moment, since=since)
+    plane = make_plane(graph, steps, outcome, asked=asked, now=moment, since=since, stops=stops)
     return draw_plane(plane, notes=notes, max_width=max_width, now=moment.timestamp())
 
 
@@ -108,11 +109,16 @@ def plain_text(plane: Plane, whole: FlowView | None, now: float, indent: str = "
     for node in graph.nodes:
         view = plane.views.get(node.name, NodeView())
         look = look_of(view.state)
-        lines.append(f"{indent}  {look.sign} {node.name}: {view.text(now) or look.word}")
+        lines.append(f"{indent}  {look.sign} {node.name}: {view.text(now) or look.word}{_stop_words(view)}")
         child = plane.inner.get(node.name)
         if child is not None:
             lines.append(plain_text(child, child.whole, now, indent + "    "))
     return "\n".join([*lines, f"{indent}{whole.error}"] if whole.error else lines)
+
+
+def _stop_words(view: NodeView) -> str:
+    places = [at for at, stops in (("before", view.stops_before), ("after", view.stops_after)) if stops]
+    return f" (the flow stops {' and '.join(places)} it)" if places else ""
 
 
 def _compose(

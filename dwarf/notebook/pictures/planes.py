@@ -7,7 +7,7 @@ the first node of the plane in there. The whole flow's own path is "".
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -61,10 +61,12 @@ def make_plane(
     now: datetime | None = None,
     path: str = "",
     since: float = 0.0,
+    stops: tuple[Collection[str], Collection[str]] = ((), ()),
 ) -> Plane:
     """The plane of a flow. ``opened`` gives the step whose subgraph stands open, by path; 0 for the one that matters.
 
     ``graph_of`` gives a child's graph, or None where it is not known: it then stays shut. ``since``: see flow_view.
+    ``stops``: the nodes before which, and those after which, the flow stops.
     """
     moment = now or datetime.now(UTC)
     inner: dict[str, Plane] = {}
@@ -80,6 +82,9 @@ def make_plane(
                 inside, child.steps, seen, asked=asked, opened=opened, graph_of=graph_of, now=moment, path=here
             )
     views = node_views(steps, handlers=handlers_of(graph), attempts=attempts_of(graph), asked=asked, now=moment)
+    for name in {*stops[0], *stops[1]}:
+        marked = views.get(name, NodeView())
+        views[name] = replace(marked, stops_before=name in stops[0], stops_after=name in stops[1])
     return Plane(graph, steps, flow_view(outcome, steps, since), views, taken_edges(steps), inner)
 
 

@@ -13,9 +13,14 @@ from dwarf.workflow.schemas.tables import is_table
 if TYPE_CHECKING:
     from dwarf.notebook.prompts.prompt import Prompt
 
-__all__ = ["NOTHING", "VARIABLE", "Answers", "default_of"]
+__all__ = ["NOTHING", "VARIABLE", "Answers", "default_of", "is_stop"]
 
 VARIABLE = "DWARF_ANSWERS"
+
+
+def is_stop(payload: Mapping[str, Any] | None) -> bool:
+    """Whether this is what a breakpoint asks, and not a task."""
+    return payload is not None and payload.get("breakpoint") in ("before", "after") and "node" in payload
 
 
 class _Nothing:
@@ -48,7 +53,7 @@ class Answers:
         for name in (prompt.title, prompt.node):
             if name in self.given:
                 return _value(self.given[name], prompt)
-        if "*" not in self.given or prompt.payload.get("breakpoint") in ("before", "after"):
+        if "*" not in self.given or is_stop(prompt.payload):
             return NOTHING
         rest = self.given["*"]
         return default_of(prompt.payload, prompt.schema) if rest == "default" else _value(rest, prompt)

@@ -62,7 +62,7 @@ def _change(name: str, before: Any, after: Any) -> Fact:
         views = [view_of(each.data) if isinstance(each, Display) else _view_of(each) for each in (before, after)]
         return {"name": name, "kind": "pair", "before": views[0], "after": views[1]}
     old, new = (_lines_of(each) for each in (before, after))
-    lines = [line for line in unified_diff(old, new, lineterm="", n=3) if not line.startswith(("---", "+++"))]
+    lines = list(unified_diff(old, new, lineterm="", n=3))[2:]  # without the names of files
     shown = [["@" if line.startswith("@@") else line[:1], line[1:]] for line in lines[:MOST_LINES]]
     fact = {"name": name, "kind": "change", "lines": shown}
     left = len(lines) - len(shown)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dwarf.notebook.prompts.answers import NOTHING, default_of
+from dwarf.notebook.prompts.answers import NOTHING, default_of, is_stop
 from dwarf.notebook.prompts.facts import facts_of, text_of
 from dwarf.notebook.prompts.forms import form_of
 from dwarf.workflow.jsontext import dumps
@@ -75,13 +75,15 @@ class Prompt:
         return None if value is NOTHING else value
 
     def form(self) -> dict[str, Any]:
-        """The description of the form that asks this."""
+        """The description of the form that asks this; of a breakpoint only a button."""
+        if is_stop(self.payload):
+            return {"fields": [], "buttons": [["Go on", {}, "main"]], "single": False}
         return form_of(self.payload, self.schema)
 
     def _facts(self) -> list[dict[str, Any]]:
         """What the payload tells the reader besides, whole; its description comes first, nameless."""
         if self._known_facts is None:
-            self._known_facts = facts_of(self.payload)
+            self._known_facts = [] if is_stop(self.payload) else facts_of(self.payload)
         return self._known_facts
 
     def _same_question(self, other: Prompt) -> bool:

@@ -270,7 +270,7 @@ function foldButton(toggle) {
   return button;
 }
 
-function lineCount(text) {
+export function lineCount(text) {
   return text.split("\n").reduce((count, line) => count + 1 + Math.floor(line.length / 90), 0);
 }
 
@@ -339,7 +339,7 @@ function shownFact(fact) {
   return { node: make("div", { className: "dwarf-figures" }, side("before", fact.before), side("after", fact.after)), wide: true };
 }
 
-function factOf(fact) {
+export function factOf(fact) {
   if (fact.kind === "tree") return treeFact(fact.value);
   if (fact.kind === "table") return tableFact(fact);
   if (fact.kind === "change") return changeFact(fact);
@@ -368,7 +368,7 @@ function buildFacts(facts) {
  */
 function buildCard(prompt, send) {
   const id = nextId("card");
-  const root = make("section", { className: "dwarf-card", role: "group", "aria-labelledby": id });
+  const root = make("section", { className: `dwarf-card${prompt.stop ? " dwarf-stop" : ""}`, role: "group", "aria-labelledby": id });
   const title = make("div", { className: "dwarf-question", textContent: prompt.title, id });
   const where = make("span", { className: "dwarf-where", textContent: prompt.node });
   const clock = make("span", { className: "dwarf-clock" });
@@ -438,14 +438,15 @@ function buildCard(prompt, send) {
   };
 }
 
-// Keeps the cards in `box` in step with the list of prompts.
-export function cardKeeper(box, send) {
+// Keeps the cards in `box` in step with the list of prompts. `special` may build another card for a prompt, or give null.
+export function cardKeeper(box, send, special = (_) => null) {
   const cards = new Map();
   return {
     show(prompts) {
       for (const prompt of prompts) {
         if (!cards.has(prompt.id)) {
-          const card = buildCard(prompt, (value) => send({ type: "answer", id: prompt.id, value }));
+          const card = special(prompt)
+            ?? buildCard(prompt, (value) => send({ type: "answer", id: prompt.id, value }));
           cards.set(prompt.id, card);
           box.append(card.root);
         }

@@ -5,6 +5,7 @@ import { askTwice, shortTime } from "./card.js";
 import { make } from "./dom.js";
 import { watchKernel } from "./life.js";
 import { fillSelect, keepShown, searchField } from "./lists.js";
+import { overtimePart } from "./overtime.js";
 import { partModel, renderRun } from "./run.js";
 import { isComposing, isSending, ownKeys } from "./typing.js";
 
@@ -137,8 +138,12 @@ function render({ model, el }) {
   older.addEventListener("click", () => send({ type: "older" }));
   const pager = make("div", { className: "dwarf-pager" }, newer, place, older);
   const fork = buildFork(send);
+  const overtime = overtimePart(looks, (id) => send({ type: "open", row: id }), (name) => {
+    workflow.value = name;
+    send({ type: "filter", workflow: name });
+  });
   root.append(make("div", { className: "dwarf-bar-line" }, counts, make("div", { className: "dwarf-filters" }, workflow, search)),
-    notice, fault, make("div", { className: "dwarf-scroll" }, table), empty, pager, fork.root);
+    overtime.root, notice, fault, make("div", { className: "dwarf-scroll" }, table), empty, pager, fork.root);
   ownKeys(root);
   el.append(root);
 
@@ -178,6 +183,7 @@ function render({ model, el }) {
     const shown = model.get("shown");
     paintCounts(shown);
     fillSelect(workflow, "All workflows", shown.workflows);
+    overtime.paint(shown.over, life.now());
     notice.textContent = shown.notice;
     fault.textContent = shown.fault;
     empty.textContent = shown.empty;
@@ -214,7 +220,10 @@ function render({ model, el }) {
   };
   open();
   model.on("change:run_theme", open);
-  const stop = keepShown(model, root, life, paint, () => rows.forEach((row) => row.tick(life.now())));
+  const stop = keepShown(model, root, life, paint, () => {
+    rows.forEach((row) => row.tick(life.now()));
+    overtime.tick(life.now());
+  });
   return () => {
     leave();
     model.off("change:run_theme", open);

@@ -1,6 +1,7 @@
 // @ts-check
 // The inbox: a card for every prompt that waits, oldest first.
 
+import { attention, notifySwitch } from "./attention.js";
 import { cardKeeper } from "./card.js";
 import { make } from "./dom.js";
 import { watchKernel } from "./life.js";
@@ -10,12 +11,13 @@ import { ownKeys } from "./typing.js";
 function render({ model, el }) {
   const count = make("span", { className: "dwarf-question", role: "status", "aria-live": "polite" });
   const root = make("div", { className: "dwarf-run dwarf-inbox", role: "region", "aria-label": "Inbox" });
-  const life = watchKernel(model, root, { kept: model.get("fixed").kept, back: () => keeper.release() });
+  const life = watchKernel(model, root, { kept: model.get("fixed").kept, gone: () => waits.set([]), back: () => { keeper.release(); paint(); } });
+  const waits = attention();
   const said = life.send;
   const search = searchField("Search prompts", (text) => said({ type: "filter", search: text }));
   const workflow = make("select", { className: "dwarf-input", "aria-label": "Workflow" });
   workflow.addEventListener("change", () => said({ type: "filter", workflow: workflow.value }));
-  const head = make("div", { className: "dwarf-bar-line" }, count, make("div", { className: "dwarf-filters" }, workflow, search));
+  const head = make("div", { className: "dwarf-bar-line" }, count, make("div", { className: "dwarf-filters" }, notifySwitch(), workflow, search));
   const fault = make("div", { className: "dwarf-error", role: "alert" });
   const box = make("div", { className: "dwarf-cards" });
   const empty = make("div", { className: "dwarf-empty" });
@@ -36,8 +38,13 @@ function render({ model, el }) {
     empty.textContent = shown.empty;
     fillSelect(workflow, "All workflows", shown.workflows);
     keeper.show(shown.cards);
+    waits.set(shown.cards.filter((card) => !card.closed).map((card) => ({ key: card.key, title: card.title, where: card.node })));
   };
-  return keepShown(model, root, life, paint, () => keeper.tick(life.now()));
+  const stop = keepShown(model, root, life, paint, () => keeper.tick(life.now()));
+  return () => {
+    waits.leave();
+    stop();
+  };
 }
 
 export default { render };

@@ -2,8 +2,9 @@
 // The progress of a map: one bar of shares, one line of words, the first errors, and the questions of the rows. Where
 // the rows are shown too, they stand in a table that a click on a column's name sorts.
 
+import { attention } from "./attention.js";
 import { askTwice, cardKeeper } from "./card.js";
-import { followShade } from "./dark.js";
+import { followShade, pageIsDark } from "./dark.js";
 import { make } from "./dom.js";
 import { watchKernel } from "./life.js";
 import { ownKeys } from "./typing.js";
@@ -39,6 +40,52 @@ function sortedTable(grid) {
   return { show: (shown) => { table = shown ?? {}; paint(); } };
 }
 
+// A cell for each row, or for several in a row: how much of it is done, and where something has failed.
+function heatMap(looks) {
+  const canvas = make("canvas", { className: "dwarf-heat", role: "img", hidden: true });
+  let cells = "";
+  let total = 0;
+  const [size, gap] = [10, 2];
+  const across = () => Math.max(Math.floor(((canvas.parentElement?.clientWidth ?? 640) - 4) / (size + gap)), 20);
+  const columns = () => Math.min(across(), 60, Math.max(cells.length, 1));
+  const paint = () => {
+    canvas.hidden = !cells;
+    if (!cells) return;
+    const wide = columns();
+    const dark = pageIsDark();
+    const hue = (state) => (dark ? looks[state].dark.line : looks[state].line);
+    const scale = window.devicePixelRatio || 1;
+    const [width, height] = [wide * (size + gap), Math.ceil(cells.length / wide) * (size + gap)];
+    [canvas.width, canvas.height] = [width * scale, height * scale];
+    [canvas.style.width, canvas.style.height] = [`${width}px`, `${height}px`];
+    const brush = canvas.getContext("2d");
+    brush.scale(scale, scale);
+    [...cells].forEach((cell, at) => {
+      const [x, y] = [(at % wide) * (size + gap), Math.floor(at / wide) * (size + gap)];
+      brush.globalAlpha = 1;
+      brush.fillStyle = cell === "x" ? hue("failed") : cell === "-" ? hue("cancelled") : dark ? "#2d3644" : "#e2e8f0";
+      brush.fillRect(x, y, size, size);
+      if (cell >= "1" && cell <= "9") {
+        brush.globalAlpha = Number(cell) / 9;
+        brush.fillStyle = hue("completed");
+        brush.fillRect(x, y, size, size);
+      }
+    });
+    const failed = [...cells].filter((cell) => cell === "x").length;
+    canvas.setAttribute("aria-label", `heat map of ${total.toLocaleString("en-US")} rows${failed ? `, ${failed} cell${failed === 1 ? "" : "s"} with failed rows` : ""}`);
+  };
+  canvas.addEventListener("pointermove", (event) => {
+    const box = canvas.getBoundingClientRect();
+    const at = Math.floor((event.clientY - box.y) / (size + gap)) * columns() + Math.floor((event.clientX - box.x) / (size + gap));
+    const rows = Math.ceil(total / cells.length);
+    const first = at * rows;
+    const words = { x: rows > 1 ? "with failed ones" : "failed", "-": rows > 1 ? "with cancelled ones" : "cancelled", 0: "none has completed", 9: "completed" };
+    const name = rows > 1 ? `rows ${first.toLocaleString("en-US")} to ${Math.min(first + rows, total) - 1}` : `row ${first}`;
+    canvas.title = at < cells.length ? `${name}: ${words[cells[at]] ?? "some completed"}` : "";
+  });
+  return { root: canvas, show(heat, count) { if (heat !== cells || !heat) { [cells, total] = [heat ?? "", count]; paint(); } }, paint };
+}
+
 function render({ model, el }) {
   const looks = model.get("looks");
   const name = make("span", { className: "dwarf-question", textContent: model.get("name") });
@@ -50,10 +97,12 @@ function render({ model, el }) {
   const grid = make("div", { className: "dwarf-grid" });
   const rows = sortedTable(grid);
   const head = make("div", { className: "dwarf-head" }, name, words, stop);
-  const root = make("div", { className: "dwarf-run dwarf-map" }, head, bar, errors, asks, grid);
+  const heat = heatMap(looks);
+  const root = make("div", { className: "dwarf-run dwarf-map" }, head, bar, heat.root, errors, asks, grid);
   ownKeys(root);
   el.append(root);
-  const life = watchKernel(model, root, { kept: model.get("kept"), back: () => keeper.release() });
+  const life = watchKernel(model, root, { kept: model.get("kept"), gone: () => waits.set([]), back: () => { keeper.release(); cards(); } });
+  const waits = attention();
   const keeper = cardKeeper(asks, life.send);
   askTwice(stop, "Cancel", "Cancel all rows", () => life.send({ type: "cancel" }));
 
@@ -62,6 +111,7 @@ function render({ model, el }) {
     const { parts, total, done, text, ended } = model.get("progress");
     const whole = total || parts.reduce((sum, [, count]) => sum + count, 0) || 1;
     words.textContent = text;
+    heat.show(model.get("progress").heat, whole);
     stop.hidden = ended;
     bar.setAttribute("aria-valuemax", String(whole));
     bar.setAttribute("aria-valuenow", String(done));
@@ -75,7 +125,10 @@ function render({ model, el }) {
     errors.replaceChildren(...model.get("errors").map(([row, error]) => make("div", { textContent: `✘ ${row}: ${error}` })));
   };
   const tabled = () => rows.show(model.get("table"));
-  const cards = () => keeper.show(model.get("cards"));
+  const cards = () => {
+    keeper.show(model.get("cards"));
+    waits.set(model.get("cards").map((card) => ({ key: card.key, title: card.title, where: card.node })));
+  };
   const told = () => {
     life.setClock(model.get("progress").now);
     life.hear();
@@ -89,10 +142,11 @@ function render({ model, el }) {
   model.on("change:cards", cards);
   model.on("change:table", tabled);
   const timer = setInterval(() => { if (!life.isLost()) keeper.tick(life.now()); }, 500);
-  const unshade = followShade(root);
+  const unshade = followShade(root, heat.paint);
   life.ready();
   return () => {
     clearInterval(timer);
+    waits.leave();
     life.stop();
     unshade();
     model.off("change:progress", told);

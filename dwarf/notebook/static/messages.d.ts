@@ -49,9 +49,12 @@ export interface SaidState {
   shown: ShownState[];
 }
 
-/** A question. ``form`` and ``facts`` are made by prompts/forms.py and prompts/facts.py. */
+/** A question. ``form`` and ``facts`` are made by prompts/forms.py and prompts/facts.py.
+
+``key`` is public and tells questions apart, ``stop`` is there for a breakpoint: "before" or "after". */
 export interface CardState {
   id: string;
+  key: string;
   title: string;
   node: string;
   facts: Record<string, any>[];
@@ -61,6 +64,7 @@ export interface CardState {
   faults: number;
   closed: string;
   since?: number;
+  stop?: string;
 }
 
 /** The inbox; ``now`` is added when it is sent. */
@@ -94,6 +98,26 @@ export interface ForkOffer {
   chosen?: number;
 }
 
+/** The last flows, see lists/overtime.py. */
+export interface OverTime {
+  bars: any[][];
+  statuses: string[];
+  names: string[];
+  rates: any[][];
+  looked: number;
+}
+
+/** A lab in short; ``waiting`` are ``[workflow, title, key]``, ``running`` are ``[workflow, node]``. */
+export interface LabState {
+  name: string;
+  counts: any[][];
+  waiting: string[][];
+  waits: number;
+  running: string[][];
+  fault: string;
+  now?: number;
+}
+
 /** The dashboard; ``now`` is added when it is sent. */
 export interface DashboardState {
   counts: any[][];
@@ -104,6 +128,7 @@ export interface DashboardState {
   page: number;
   more: boolean;
   workflows: string[];
+  over: OverTime;
   notice: string;
   fault: string;
   empty: string;
@@ -112,7 +137,7 @@ export interface DashboardState {
   now?: number;
 }
 
-/** How far a map has come; ``parts`` are the shares of its bar, ``[state, count]``. */
+/** How far a map has come; ``parts`` are the shares of its bar, ``[state, count]``, ``heat`` see Tally.heat. */
 export interface MapState {
   parts: any[][];
   total: number;
@@ -120,6 +145,7 @@ export interface MapState {
   text: string;
   ended: boolean;
   now: number;
+  heat: string;
 }
 
 /** Whether the flow stops before and after a node. */
@@ -154,16 +180,23 @@ export interface NodeReply {
   stops?: Stops;
 }
 
-/** Where a step comes from; ``takes`` are ``[parameter, value, who wrote it]``. */
+/** Where a step comes from; ``takes`` are ``[parameter, value, who wrote it]``.
+
+Where the function has been redefined ``ran`` is its source as it ran, and ``change`` what is different now. */
 export interface Origin {
   source?: string;
   edited?: string;
+  ran?: string;
+  change?: Record<string, any>;
   doc?: string;
   takes?: string[][];
 }
 
-/** What a step has said and shown; a stream is ``[name, text]``, a display a view as of bundles.py. */
+/** What a step has said and shown; a stream is ``[name, text]``, a display a view as of bundles.py.
+
+``attempts`` are ``[number, when it ended, how long it took, what came of it]``. */
 export interface Spoken {
+  attempts?: any[][];
   output?: string[][];
   left_out?: number;
   streams?: string[][];
@@ -182,7 +215,6 @@ export interface StepState {
   finished: number;
   took: string;
   waited: string;
-  progress: string;
   asks: string;
   error: string;
   traceback: string;
@@ -199,7 +231,9 @@ export interface StepState {
   no_fork: string;
 }
 
-/** A step with its origin and output; ``of`` is how many steps its node has, 0 where it is the only one. */
+/** A step with its origin and output; ``of`` is how many steps its node has, 0 where it is the only one.
+
+``curve`` are points of its progress, ``[seconds, how much was done]``. */
 export interface StepReply {
   title: string;
   step: number;
@@ -211,7 +245,6 @@ export interface StepReply {
   finished: number;
   took: string;
   waited: string;
-  progress: string;
   asks: string;
   error: string;
   traceback: string;
@@ -228,15 +261,27 @@ export interface StepReply {
   no_fork: string;
   source?: string;
   edited?: string;
+  ran?: string;
+  change?: Record<string, any>;
   doc?: string;
   takes?: string[][];
+  attempts?: any[][];
   output?: string[][];
   left_out?: number;
   streams?: string[][];
   displays?: Record<string, any>[];
   of: number;
+  progress: string;
+  curve?: number[][];
   nested?: string;
   stops?: Stops;
+}
+
+/** The state with which a flow goes on from a breakpoint; ``count`` branches have stopped there. */
+export interface StopReply {
+  input: string;
+  whole: boolean;
+  count: number;
 }
 
 /** What has come of an action: words, and the call that finds the new run. */
@@ -250,7 +295,7 @@ export interface ActionReply {
 export interface Ask {
   type: "ask";
   ask: number;
-  do: "node" | "step" | "fork" | "retry" | "regraph" | "cancel" | "stop" | "unfold" | "earlier" | "show";
+  do: "node" | "step" | "fork" | "retry" | "regraph" | "cancel" | "stop" | "unfold" | "earlier" | "show" | "stopped" | "go";
   node?: string;
   step?: number;
   page?: number;
@@ -261,6 +306,8 @@ export interface Ask {
   reason?: string;
   which?: string;
   act?: "show" | "cancel";
+  card?: string;
+  stepping?: boolean;
 }
 
 /** The kernel is there; see watching/pulse.py. */

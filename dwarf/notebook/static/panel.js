@@ -2,9 +2,12 @@
 // The panel under the picture: the steps of a node, one step in full, and a fork of it with an edited state.
 // Whatever is asked goes to the kernel as a message with a number, is checked there, and is answered under that number.
 
+import { factOf, shortTime } from "./card.js";
 import { make, nextId } from "./dom.js";
+import { setAll, SVG } from "./picture.js";
 import { saidParts } from "./said.js";
-import { isComposing, isSending } from "./typing.js";
+import { stateEditor } from "./state.js";
+import { isComposing } from "./typing.js";
 
 const BUSY_AFTER = 3000; // milliseconds
 
@@ -92,70 +95,57 @@ function diffTable(rows) {
   return table;
 }
 
+// Its source: as it is, or where it was redefined as it ran, as it is now, and what has changed.
+function sourceFold(step) {
+  if (!step.ran) return fold(step.edited ? `Source (as it is now, ${step.edited})` : "Source", step.source);
+  const box = make("details", { className: "dwarf-fold" });
+  const views = {
+    "As it ran": () => make("pre", { textContent: step.ran, tabIndex: 0, role: "group", "aria-label": "source as it ran" }),
+    "As it is now": () => make("pre", { textContent: step.source, tabIndex: 0, role: "group", "aria-label": "source as it is now" }),
+    Difference: () => factOf(step.change).node,
+  };
+  const place = make("div");
+  const ways = Object.keys(views).map((name) => make("button", { type: "button", className: "dwarf-act dwarf-zoom", textContent: name }));
+  const show = (name) => {
+    sourceShown = name;
+    ways.forEach((way) => way.setAttribute("aria-pressed", String(way.textContent === name)));
+    place.replaceChildren(views[name]());
+  };
+  ways.forEach((way) => way.addEventListener("click", () => show(way.textContent)));
+  show(sourceShown);
+  box.append(make("summary", { textContent: `Source (${step.edited})` }), make("div", { className: "dwarf-line dwarf-ways", role: "group", "aria-label": "which source" }, ...ways), place);
+  return box;
+}
+
+let sourceShown = "Difference"; // what the reader has chosen last
+
+// The attempts of a step, each with its end, its time and its error.
+function attemptsTable(rows) {
+  const head = make("tr", {}, ...["attempt", "ended", "took", "what came of it"].map((name) => make("th", { textContent: name, scope: "col" })));
+  const body = make("tbody", {}, ...rows.map(([number, ended, took, what]) => make("tr", {}, make("th", { textContent: number, scope: "row" }), ...[timeOf(ended), took, what].map((text) => make("td", { textContent: text })))));
+  return make("table", { className: "dwarf-attempts" }, make("caption", { textContent: "Attempts" }), make("thead", {}, head), body);
+}
+
+// How much was done over time, as a small curve.
+function curveOf(points) {
+  const [width, height] = [220, 36];
+  const [end, most] = [points.at(-1)[0] || 1, Math.max(...points.map(([, done]) => done)) || 1];
+  const at = ([time, done]) => `${((time / end) * width).toFixed(1)} ${(height - (done / most) * height).toFixed(1)}`;
+  const svg = document.createElementNS(SVG, "svg");
+  setAll(svg, { viewBox: `-2 -2 ${width + 4} ${height + 4}`, class: "dwarf-curve", role: "img", "aria-label": `progress over ${shortTime(end)}` });
+  const line = document.createElementNS(SVG, "path");
+  const area = document.createElementNS(SVG, "path");
+  setAll(line, { d: `M${points.map(at).join("L")}`, class: "dwarf-curve-line" });
+  setAll(area, { d: `M0 ${height}L${points.map(at).join("L")}V${height}Z`, class: "dwarf-curve-area" });
+  svg.append(area, line);
+  return make("div", { className: "dwarf-curve-box" }, svg, make("span", { className: "dwarf-help", textContent: `over ${shortTime(end)}` }));
+}
+
 // The parameters of a step's function, and who wrote them.
 function takesTable(rows) {
   const head = make("tr", {}, ...["parameter", "value", "written by"].map((name) => make("th", { textContent: name, scope: "col" })));
   const body = make("tbody", {}, ...rows.map(([name, value, by]) => make("tr", {}, make("th", { textContent: name, scope: "row" }), make("td", { textContent: value }), make("td", { textContent: by }))));
   return make("table", { className: "dwarf-takes" }, make("caption", { textContent: "What it took" }), make("thead", {}, head), body);
-}
-
-// The place where a text stops being JSON; browsers tell it each in their own way, or not at all.
-function wrongAt(text) {
-  let at = 0;
-  const take = (pattern) => {
-    pattern.lastIndex = at;
-    const found = pattern.exec(text);
-    if (found) at = pattern.lastIndex;
-    return found !== null;
-  };
-  const need = (pattern) => { if (!take(pattern)) throw at; };
-  const string = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
-  const plain = /(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.])/y;
-  const space = () => take(/[ \t\r\n]*/y);
-  const rows = (item, close) => {
-    space();
-    if (take(close)) return;
-    do { space(); item(); space(); } while (take(/,/y));
-    need(close);
-  };
-  const value = () => {
-    space();
-    if (take(/\{/y)) rows(() => { need(string); space(); need(/:/y); value(); }, /\}/y);
-    else if (take(/\[/y)) rows(value, /\]/y);
-    else if (!take(string)) need(plain);
-    space();
-  };
-  try {
-    value();
-    return at < text.length ? at : -1;
-  } catch (place) {
-    return typeof place === "number" ? place : -1;
-  }
-}
-
-// What is wrong with the text of a state, in words; "" where it is an object.
-function faultOf(text) {
-  try {
-    const value = JSON.parse(text);
-    return value && typeof value === "object" && !Array.isArray(value) ? "" : "A state is an object: { … }";
-  } catch (fault) {
-    const place = wrongAt(text);
-    if (place < 0) return `Not JSON: ${fault.message}`;
-    if (place >= text.trimEnd().length) return "Not JSON: it ends too soon";
-    const before = text.slice(0, place).split("\n");
-    return `Not JSON: line ${before.length}, column ${before.at(-1).length + 1}, at ${JSON.stringify(text[place])}`;
-  }
-}
-
-function changesOf(base, text, isWhole) {
-  const [old, fresh] = [base ? JSON.parse(base) : {}, JSON.parse(text)];
-  const words = [];
-  for (const name of Object.keys(fresh)) {
-    if (!(name in old) || !isWhole) words.push(`${name} ${name in old ? "changed" : "set"}`);
-    else if (JSON.stringify(old[name]) !== JSON.stringify(fresh[name])) words.push(`${name} changed`);
-  }
-  if (isWhole) for (const name of Object.keys(old)) if (!(name in fresh)) words.push(`${name} removed`);
-  return words.length ? words.join(", ") : "nothing changed: the same again";
 }
 
 /**
@@ -169,40 +159,30 @@ function forkEditor(step, desk, done) {
   const mode = make("select", { className: "dwarf-input", id: `${id}-at` },
     make("option", { value: "input", textContent: "run this step again, with this state" }));
   if (step.can_go_on) mode.append(make("option", { value: "after", textContent: "keep its result, and go on after it" }));
-  const text = make("textarea", { className: "dwarf-code", id, rows: Math.min(18, Math.max(6, step.input.split("\n").length + 1)), spellcheck: false, value: step.input || "{\n}", "aria-describedby": `${id}-said` });
-  const said = make("div", { className: "dwarf-check", id: `${id}-said`, role: "status" });
+  const error = make("div", { className: "dwarf-check dwarf-wrong", role: "alert" });
   const go = make("button", { type: "button", textContent: "Start the fork", className: "dwarf-act dwarf-main" });
   const no = make("button", { type: "button", textContent: "Never mind", className: "dwarf-act" });
-  let touched = false;
-  const check = () => {
-    const fault = faultOf(text.value);
-    go.disabled = Boolean(fault);
-    text.setAttribute("aria-invalid", String(Boolean(fault)));
-    said.classList.toggle("dwarf-wrong", Boolean(fault));
-    said.textContent = fault || changesOf(bases[mode.value], text.value, step.whole);
-  };
-  text.addEventListener("input", () => { touched = true; check(); });
-  text.addEventListener("keydown", (event) => {
-    if (isSending(event) && !go.disabled) { event.preventDefault(); go.click(); }
+  const editor = stateEditor({
+    text: step.input,
+    isWhole: step.whole,
+    label: step.whole ? "State" : "Changes; the state is too large to be shown whole",
+    told: ({ fault }) => { go.disabled = Boolean(fault); },
+    send: () => go.click(),
   });
-  mode.addEventListener("change", () => { if (!touched) text.value = bases[mode.value] || "{\n}"; check(); });
+  mode.addEventListener("change", () => { if (!editor.isTouched()) editor.reset(bases[mode.value]); });
   no.addEventListener("click", () => done());
   go.addEventListener("click", async () => {
     go.disabled = true;
-    said.textContent = "…";
+    error.textContent = "";
     try {
-      done(await desk.ask({ do: "fork", step: step.step, at: mode.value, text: text.value, whole: step.whole }));
+      done(await desk.ask({ do: "fork", step: step.step, at: mode.value, text: editor.text(), whole: step.whole }));
     } catch (fault) {
-      said.classList.add("dwarf-wrong");
-      said.textContent = fault.message;
+      error.textContent = fault.message;
       go.disabled = false;
     }
   });
-  check();
-  const label = step.whole ? "State (JSON); what you take out is removed" : "Changes (JSON); the state is too large to be shown whole";
-  const root = make("div", { className: "dwarf-editor" }, make("label", { textContent: "Fork", for: mode.id }), mode,
-    make("label", { textContent: label, for: id }), text, said, make("div", { className: "dwarf-line" }, go, no));
-  return { root, focus: () => text.focus() };
+  const root = make("div", { className: "dwarf-editor" }, make("label", { textContent: "Fork", for: mode.id }), mode, editor.root, error, make("div", { className: "dwarf-line" }, go, no));
+  return { root, focus: editor.focus };
 }
 
 export function panelKeeper(model, desk, picture) {
@@ -314,15 +294,17 @@ export function panelKeeper(model, desk, picture) {
       ["finished", timeOf(step.finished)], ["took", step.took], ["waited to run", step.waited], ["progress", step.progress], ["asks", step.asks],
       ["task URL", step.url], ["code", step.code?.slice(0, 12)], ["cached", step.cached],
     ])];
+    if (step.curve) parts.push(curveOf(step.curve));
     if (step.doc) parts.unshift(make("p", { className: "dwarf-help dwarf-doc", textContent: step.doc }));
     if (step.error) parts.push(make("pre", { className: "dwarf-trouble", textContent: step.error }));
     for (const text of step.warnings ?? []) parts.push(make("pre", { className: "dwarf-caution", textContent: text }));
     if (step.traceback) parts.push(fold("Traceback", step.traceback));
+    if (step.attempts?.length) parts.push(attemptsTable(step.attempts));
     parts.push(...saidParts(step, root.closest("[data-dwarf-dark='true']") !== null));
     if (step.takes?.length) parts.push(takesTable(step.takes));
     parts.push(diffTable(step.diff));
     parts.push(fold("State before", step.before));
-    if (step.source) parts.push(fold(step.edited ? `Source (${step.edited})` : "Source", step.source));
+    if (step.source) parts.push(sourceFold(step));
     parts.push(actionsOf(step));
     return parts;
   };

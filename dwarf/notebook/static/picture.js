@@ -11,13 +11,14 @@ import { viewportOf } from "./viewport.js";
 const ASKED = 1;
 const NESTED = 2;
 const REDEFINED = 4;
+const STOPS = { before: 16, after: 32 };
 const HEAD = 40; // pixels of the drawing above the graph
 const EDGE = 12; // at its other sides
-const SVG = "http://www.w3.org/2000/svg";
+export const SVG = "http://www.w3.org/2000/svg";
 
 const part = (group, name) => group.querySelector(`:scope > [data-part="${name}"]`);
 
-function setAll(node, attributes) {
+export function setAll(node, attributes) {
   if (node) for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
 }
 
@@ -110,8 +111,10 @@ function paintNode(group, view, shade) {
   show("asked", flags & ASKED);
   show("nested", flags & NESTED);
   show("redefined", flags & REDEFINED);
+  const stops = Object.entries(STOPS).filter(([, flag]) => flags & flag).map(([at]) => at);
+  for (const at of Object.keys(STOPS)) show(`stop-${at}`, stops.includes(at));
   paintBar(part(group, "bar"), card, view.parts, shade);
-  const notes = [flags & ASKED && "puts a question", flags & NESTED && "runs a subgraph", flags & REDEFINED && "redefined"];
+  const notes = [flags & ASKED && "puts a question", flags & NESTED && "runs a subgraph", flags & REDEFINED && "redefined", stops.length && `the flow stops ${stops.join(" and ")} it`];
   const words = [lineOf({ ...view, since: 0, until: 0 }, 0), ...notes].filter(Boolean).join(", ");
   group.setAttribute("aria-label", `${group.dataset.name}: ${words}`);
 }

@@ -1,6 +1,7 @@
 // @ts-check
 // The live view of a run: its picture, the panel of what was picked, what can be done with the flow, and its prompts.
 
+import { attention } from "./attention.js";
 import { cardKeeper } from "./card.js";
 import { followShade } from "./dark.js";
 import { make } from "./dom.js";
@@ -9,6 +10,7 @@ import { watchKernel } from "./life.js";
 import { deskOf, panelKeeper, tell } from "./panel.js";
 import { pictureKeeper } from "./picture.js";
 import { saidKeeper } from "./said.js";
+import { buildStop } from "./stops.js";
 import { ownKeys } from "./typing.js";
 
 const USED_EVERY = 10_000; // milliseconds between two signs that somebody reads what is shown
@@ -66,7 +68,8 @@ export function renderRun({ model, el }) {
   ownKeys(root);
   const life = watchKernel(model, root, {
     kept: Boolean((model.get("theme") ?? {}).kept),
-    back: () => { keeper.release(); paint(); },
+    gone: () => waits.set([]),
+    back: () => { keeper.release(); ask(); paint(); },
   });
   const desk = deskOf(model, life);
   const picture = pictureKeeper(model, box, {
@@ -87,7 +90,8 @@ export function renderRun({ model, el }) {
   const earlier = earlierKeeper(model, desk, { now: life.now, shade: picture.shade });
   root.append(earlier.root, make("div", { className: "dwarf-stage" }, picture.line, main, bar, side), said);
   el.append(root);
-  const keeper = cardKeeper(asks, life.send);
+  const keeper = cardKeeper(asks, life.send, (prompt) => (prompt.stop && !prompt.closed ? buildStop(prompt, desk) : null));
+  const waits = attention();
 
   const paint = () => {
     /** @type {Partial<import("./messages").FlowState>} */
@@ -121,7 +125,8 @@ export function renderRun({ model, el }) {
     earlier.tick();
   };
   const layOut = () => { picture.layOut(); paint(); panel.chosen(); };
-  const cards = () => { keeper.show(model.get("cards") ?? []); tick(); };
+  const ask = () => waits.set((model.get("cards") ?? []).filter((card) => !card.closed && !life.isLost()).map((card) => ({ key: card.key, title: card.title, where: card.node })));
+  const cards = () => { keeper.show(model.get("cards") ?? []); ask(); tick(); };
   const unshade = followShade(root, () => { layOut(); life.sign("here"); });
   let used = 0;
   const use = () => {
@@ -145,6 +150,7 @@ export function renderRun({ model, el }) {
   life.ready(); // from now on somebody can see and answer
   return () => {
     clearInterval(timer);
+    waits.leave();
     life.stop();
     picture.stop();
     unshade();

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.pictures.words import plural
-from dwarf.workflow.digests import fingerprint
+from dwarf.notebook.watching.origins import source_of
+from dwarf.workflow.digests import CODE_LENGTH, fingerprint
 from dwarf.workflow.jsontext import dumps
 
 if TYPE_CHECKING:
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["NONE", "Digests", "Drift", "drift_of", "fingerprint", "fingerprints", "graph_changes", "read_drift"]
 
 _MOST = 4  # names in a sentence
+_MOST_SOURCES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,15 @@ def fingerprints(functions: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
 
 
 class Digests:
-    """The digests of a host's functions, each made once. None for hosts that do not tell their functions."""
+    """The digests of a host's functions, each made once. None for hosts that do not tell their functions.
+
+    The sources of functions that have been redefined are kept, as long as the lab lives.
+    """
 
     def __init__(self, host: Any) -> None:
         self._host = host
-        self._known: dict[str, tuple[Any, str]] = {}
+        self._known: dict[str, tuple[Any, str, float]] = {}  # function, digest, and when it was first seen
+        self._sources: dict[tuple[str, str], str] = {}  # of functions that were redefined, by URL and digest
 
     def now(self) -> dict[str, str]:
         """Those of the functions that are registered now, by URL."""
@@ -73,8 +83,26 @@ class Digests:
         for url, function in functions.items():
             known = self._known.get(url)
             if known is None or known[0] is not function:
-                self._known[url] = (function, fingerprint(function))
+                if known is not None:
+                    self._keep_source(url, *known)
+                self._known[url] = (function, fingerprint(function), time.time())
         return {url: self._known[url][1] for url in functions}
+
+    def source(self, url: str, code: str) -> str:
+        """The source of a function that was redefined, by the digest that its steps have; "" where it is not known."""
+        return self._sources.get((url, code), "")
+
+    def _keep_source(self, url: str, function: Any, digest: str, since: float) -> None:
+        """Keep the source of a function that was redefined. A cell's stays what it was; a file may have been edited."""
+        path = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", "")
+        with suppress(OSError):
+            if Path(path).stat().st_mtime > since:
+                return
+        source = source_of(function)
+        if source:
+            self._sources[url, digest[:CODE_LENGTH]] = source
+        while len(self._sources) > _MOST_SOURCES:
+            del self._sources[next(iter(self._sources))]
 
     def graph(self, name: str) -> Graph | None:
         """The graph that is registered under this name."""

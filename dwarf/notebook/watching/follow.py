@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import EngineClosed, FlowNotFound, InvalidRequest, StateConflict
 from dwarf.notebook.pictures.words import plural
-from dwarf.notebook.prompts.answers import NOTHING, Answers
+from dwarf.notebook.prompts.answers import NOTHING, Answers, is_stop
 from dwarf.notebook.prompts.forms import answer_text
 from dwarf.notebook.prompts.overdue import OVERDUE, overdue
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.watching.listeners import Listeners
 from dwarf.notebook.watching.output import Heard
+from dwarf.notebook.watching.pace import Paces
 from dwarf.surroundings import user_name
+from dwarf.workflow.parts import END
 from dwarf.workflow.results import Outcome, Step, SubFlow
 from dwarf.workflow.status import Status
 
@@ -80,6 +82,9 @@ class Following:
         self._graphs: dict[str, Graph] = {}  # of child flows, by their keys
         self._send = send
         self._waiting: frozenset[tuple[str, object]] = frozenset()
+        self.paces = Paces()
+        self.stops: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())  # before and after nodes
+        self._once: frozenset[str] = frozenset()  # the nodes before which it stops since a step was asked for
         self.heard = Heard(handle, self._tell)  # what its tasks say; nobody listens before ``listen``
         self.stuck: tuple[str, ...] = ()  # what steps wait for that no process has, a line for each
         self._listening: asyncio.Task[None] | None = None
@@ -129,6 +134,7 @@ class Following:
         try:
             async for update in self.handle.watch():
                 self.outcome, self.steps = update.outcome, update.steps
+                self.paces.note(self.steps)
                 await self._look_at_prompts()
                 self._tell()
                 if update.outcome.status.terminal:
@@ -232,7 +238,9 @@ class Following:
             await self._close_overdue(still)
             self._close_gone(still, "answered elsewhere")
             self.cards = (*self.cards, *fresh)
-            self.asked |= {prompt.node for prompt in found}
+            self.asked |= {prompt.node for prompt in found if not is_stop(prompt.payload)}
+            if any(is_stop(prompt.payload) for prompt in found):
+                await self.read_stops()
         for card in fresh:
             await self._answer_by_script(card)
 
@@ -288,13 +296,37 @@ class Following:
             card.refuse(str(fault) or type(fault).__name__)
         self._tell()
 
-    async def _store(self, card: Card, value: Any, *, by: str) -> None:
+    async def _store(self, card: Card, value: Any, *, by: str, then: frozenset[str] = frozenset()) -> None:
         # in a thread, since an answer may be large
         value = await asyncio.to_thread(card.prompt.check, value)
+        stop = is_stop(card.prompt.payload)
         async with self._turn:
+            if stop and then != self._once:
+                await self.handle._stop_once(then)
+                self._once = then
             await self.handle.resume(value, step=card.prompt.key, by=by)
-            card.closed = answer_text(value, card.prompt.schema)
+            card.closed = stop_text(value) if stop else answer_text(value, card.prompt.schema) or "answered"
         self._tell()
+
+    # ------------------------------------------------------------ where it stops
+
+    async def read_stops(self) -> None:
+        """Read where the flow stops."""
+        before, after, self._once = await self.handle._stops()
+        self.stops = before, after
+
+    async def set_stops(self, *, before: Iterable[str] | None = None, after: Iterable[str] | None = None) -> None:
+        """Have the flow stop before and after these nodes from now on, and show it."""
+        await self.handle.set_breakpoints(before=before, after=after)
+        await self.read_stops()
+        self._tell()
+
+    async def go_on(self, card: Card, changes: Mapping[str, Any], *, stepping: bool) -> None:
+        """Go on from a breakpoint, with changes to the state; ``stepping``: as far as the next step."""
+        node = card.prompt.node
+        ways = self.graph.transitions if self.graph is not None and stepping else ()
+        then = frozenset(way.target for way in ways if way.source == node) - {END}
+        await self._store(card, dict(changes), by=user_name(), then=then)
 
     def _card(self, which: str | Prompt | None) -> Card:
         open_cards = [card for card in self.cards if not card.closed]
@@ -361,6 +393,12 @@ def _several(cards: Sequence[Card]) -> str:
         f"{len(cards)} prompts wait: {', '.join(shown)}{more}. Say which one is answered: "
         "run.answer(value, prompt=...), by its title, node or key, or one of run.prompts"
     )
+
+
+def stop_text(changes: Any) -> str:
+    """What has come of a stop, on one line."""
+    names = sorted(changes) if isinstance(changes, Mapping) else []
+    return f"went on, with {', '.join(map(repr, names))} changed" if names else "went on"
 
 
 def _ask(title: str) -> str:

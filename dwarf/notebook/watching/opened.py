@@ -74,6 +74,7 @@ class OpenedRun(RunView):
 
     async def _hear(self) -> None:
         self.following.listen()
+        await self.look_for_stops()
 
     def receive(self, message: Mapping[str, Any]) -> None:
         """A message of the run's part of the page."""

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph
     from dwarf.workflow.results import Step
 
-__all__ = ["items_of", "origin_of"]
+__all__ = ["MOST_SOURCE", "items_of", "origin_of", "source_of"]
 
-_MOST_SOURCE = 20_000  # characters
+MOST_SOURCE = 20_000  # characters
 _START = "START"
 
 
@@ -29,17 +29,22 @@ def origin_of(step: Step, graph: Graph | None, functions: Mapping[str, Any]) -> 
     told: Origin = {}
     if function is None:
         return told
-    try:
-        source = inspect.getsource(inspect.unwrap(function))
-    except (OSError, TypeError):
-        source = ""
+    source = source_of(function)
     about = inspect.getdoc(function) if callable(function) and not isinstance(function, type) else ""
     if source:
-        told["source"] = plain(source)[:_MOST_SOURCE]
+        told["source"] = plain(source)[:MOST_SOURCE]
     if about and not isinstance(function, type):
         told["doc"] = plain(about)
     told["takes"] = _parameters(step, function, graph)
     return told
+
+
+def source_of(function: Any) -> str:
+    """The source of a function as its file or its cell has it; "" where that cannot be told. It never raises."""
+    try:
+        return inspect.getsource(inspect.unwrap(function))
+    except Exception:  # noqa: BLE001  an object of the user's own may answer anything
+        return ""
 
 
 def _parameters(step: Step, function: Any, graph: Graph | None) -> list[list[str]]:

@@ -6,28 +6,31 @@ Steps are named by their ids, and only those of the flow that is shown are found
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from dwarf.errors import DwarfError, InvalidRequest, StateError
+from dwarf.errors import DwarfError, InvalidRequest
 from dwarf.notebook.bundles import view_of
 from dwarf.notebook.kernel import name_cells
-from dwarf.notebook.messages import ActionReply, NodeReply, Spoken, StepReply, StepRow, StepState
+from dwarf.notebook.messages import ActionReply, NodeReply, Origin, Spoken, StepReply, StepRow, StepState
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.planes import child_of
-from dwarf.notebook.pictures.words import brief, duration_text, plain, plural, seconds_text
+from dwarf.notebook.pictures.words import brief, duration_text, plain, plural
+from dwarf.notebook.prompts.facts import facts_of
 from dwarf.notebook.watching.drift import drift_of
 from dwarf.notebook.watching.earlier import label_of
-from dwarf.notebook.watching.origins import items_of, origin_of
+from dwarf.notebook.watching.edited import MOST_EDITED, changes_between, pretty, result_of
+from dwarf.notebook.watching.origins import MOST_SOURCE, items_of, origin_of
 from dwarf.notebook.watching.output import describe_line
+from dwarf.notebook.watching.stops import describe_stop, go_on
 from dwarf.notebook.watching.views import attempt_text, attempts_of, states_of
-from dwarf.workflow.jsontext import loads
+from dwarf.workflow.digests import CODE_LENGTH
+from dwarf.workflow.output import ATTEMPTS, LogLine
 from dwarf.workflow.results import NO_TIME, Step
 from dwarf.workflow.status import Status
-from dwarf.workflow.values import from_json, state_to_json
+from dwarf.workflow.values import state_to_json
 from dwarf.workflow.values.meaning import same
 
 if TYPE_CHECKING:
@@ -41,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["PAGE", "Desk", "changes_between", "describe_step", "diff_of", "sort_steps"]
 
 PAGE = 50  # steps on a page of a list
-_WHOLE = 100_000  # characters of a state that is edited as a whole
 _SHOWN = 20_000  # characters of a state that is shown
 _LINES = 500  # of output that are shown
 _STREAM = 50_000  # characters of a stream that are shown
@@ -82,6 +84,8 @@ class Desk:
             "earlier": self._earlier,
             "show": self._show_here,
             "stop": self._stop,
+            "stopped": lambda told: describe_stop(self.following, told),
+            "go": lambda told: go_on(self.following, told),
             "unfold": self._unfold,
         }
         try:
@@ -152,16 +156,28 @@ class Desk:
         frozen = self.following.graph
         graph = self.lab.digests.graph(frozen.name) if frozen is not None else None
         origin = await asyncio.to_thread(origin_of, full, graph or frozen, functions)
-        if full.code and origin.get("source") and self.lab.digests.now().get(full.url, full.code) != full.code:
-            origin["edited"] = "edited since this step ran"
-        said = await self._said(step)
-        reply = cast("StepReply", {"of": of if of > 1 else 0, **told, **origin, **said})
+        origin.update(self._edited(full, str(origin.get("source") or "")))
+        pace = self.following.paces.describe(full)
+        said = await self._said(full, state)
+        reply = cast("StepReply", {"of": of if of > 1 else 0, **told, **pace, **origin, **said})
         if step.sub_flows:
             is_open = self.opened.get(path) in (0, step.id)
             reply["nested"] = "Close the subgraph" if is_open else "Open the subgraph in the picture"
         return reply
 
-    async def _said(self, step: Step) -> Spoken:
+    def _edited(self, step: Step, source: str) -> Origin:
+        """Whether a step's function has been redefined since, and its source as it ran where that is known here."""
+        digests = self.lab.digests
+        now = digests.now().get(step.url, "")[:CODE_LENGTH]
+        if not step.code or not now or now == step.code:
+            return {}
+        ran = plain(digests.source(step.url, step.code))[:MOST_SOURCE]
+        if not ran or not source:
+            return {"edited": "edited since this step ran"}
+        (change,) = facts_of({"source": {"before": ran, "after": source}})
+        return {"edited": "edited since this step ran", "ran": ran, "change": change}
+
+    async def _said(self, step: Step, state: str) -> Spoken:
         """What the step has said and shown, where it has."""
         handle = self.following.handle
         lines, shown = await handle.logs(step=step), await handle.displays(step=step)
@@ -171,6 +187,8 @@ class Desk:
                 streams[line.name] = streams.get(line.name, "") + line.text
         spoken = [line for line in lines if line.source != "stream"]
         told: Spoken = {}
+        if step.attempt and any(line.logger == ATTEMPTS for line in spoken):
+            told["attempts"] = _attempts(spoken, step, look_of(state).word)
         if spoken:
             told["output"] = [describe_line(line) for line in spoken[-_LINES:]]
             told["left_out"] = max(0, len(spoken) - _LINES)
@@ -232,7 +250,7 @@ class Desk:
         full = await self.lab.engine.step(step.key)
         base = state_to_json(full.state or {})
         if at == "after":
-            base = _result_of(base, state_to_json(full.changes or {}))
+            base = result_of(base, state_to_json(full.changes or {}))
         changes = changes_between(base, str(message.get("text") or "{}"), whole=message.get("whole") is not False)
         run = await self.lab.follow(lambda: self.lab.engine.fork(step.key, changes, at=at))
         return self._begun(run, f"A new run goes on from {step.node!r}; it is shown below.")
@@ -272,20 +290,20 @@ class Desk:
         outcome = self.following.outcome
         if "/" in str(message.get("node")) or outcome is None or outcome.status.terminal:
             return {}
-        before, after = await self.following.handle.breakpoints()
+        await self.following.read_stops()
+        before, after = self.following.stops
         return {"stops": {"before": node in before, "after": node in after}}
 
     async def _stop(self, message: Mapping[str, Any]) -> ActionReply:
         """Have the flow stop before or after a node from now on, or no more."""
         name, _ = self._plane(message)
-        known = dict(zip(("before", "after"), await self.following.handle.breakpoints(), strict=True))
         at = str(message.get("at"))
+        await self.following.read_stops()
+        known = dict(zip(("before", "after"), self.following.stops, strict=True))
         if at not in known or not await self._stops(message, name):
             raise InvalidRequest("the flow can stop before or after a node of its own, while it goes on")
         nodes = known[at] ^ {name}
-        await self.following.handle.set_breakpoints(
-            before=nodes if at == "before" else None, after=nodes if at == "after" else None
-        )
+        await self.following.set_stops(before=nodes if at == "before" else None, after=nodes if at == "after" else None)
         return await self._stops(message, name)
 
     async def _cancel(self, message: Mapping[str, Any]) -> ActionReply:
@@ -337,6 +355,19 @@ def _row(step: Step, state: str, item: str) -> StepRow:
     }
 
 
+def _attempts(lines: Sequence[LogLine], step: Step, word: str) -> list[list[Any]]:
+    """``[number, when it ended, how long it took, what came of it]`` for each attempt that is known, the last too."""
+    told: list[list[Any]] = []
+    for line in lines:
+        took, _, error = line.text.partition(" failed after ")[2].partition(": ")
+        if line.logger == ATTEMPTS and took:
+            told.append([line.attempt + 1, line.time.timestamp(), took, plain(error)])
+    if not told or told[-1][0] <= step.attempt:
+        ended = _epoch(step.updated_at) if step.status.terminal else 0
+        told.append([step.attempt + 1, ended, "", word])
+    return told
+
+
 def _counts(steps: Sequence[Step], state: Callable[[Step], str]) -> str:
     counts: dict[str, int] = {}
     for step in steps:
@@ -351,9 +382,9 @@ def describe_step(step: Step, state: str, *, ended: bool, most: int = 0) -> Step
     ``ended``: whether its flow has ended. ``most``: how many attempts its task has, 0 where that is not said.
     """
     before, changes = state_to_json(step.state or {}), state_to_json(step.changes or {})
-    text = _pretty(before)
-    result = _pretty(_result_of(before, changes))
-    whole = max(len(text), len(result)) <= _WHOLE
+    text = pretty(before)
+    result = pretty(result_of(before, changes))
+    whole = max(len(text), len(result)) <= MOST_EDITED
     can_go_on = step.status is Status.COMPLETED
     return {
         "title": step.node,
@@ -366,7 +397,6 @@ def describe_step(step: Step, state: str, *, ended: bool, most: int = 0) -> Step
         "finished": _epoch(step.updated_at) if step.status.terminal else 0,
         "took": duration_text(step.duration),
         "waited": duration_text(step.waited) if step.waited else "",
-        "progress": _progress(step),
         "asks": brief((step.interrupt_payload or {}).get("title") or "", 200),
         "error": plain(step.error),
         "traceback": name_cells(plain(step.traceback)),
@@ -394,35 +424,9 @@ def diff_of(before: Mapping[str, Any], changes: Mapping[str, Any]) -> list[list[
         else:
             kind = "changed" if had and not same(before[name], value) else "" if had else "added"
         if kind:
-            old = _cut(_pretty(before[name]), _CELL) if had else ""
-            rows.append([kind, name, old, "" if value is None else _cut(_pretty(value), _CELL)])
+            old = _cut(pretty(before[name]), _CELL) if had else ""
+            rows.append([kind, name, old, "" if value is None else _cut(pretty(value), _CELL)])
     return rows
-
-
-def changes_between(base: Mapping[str, Any], text: str, *, whole: bool) -> dict[str, Any]:
-    """What lays an edited state over ``base``: ``text`` is all of it, or only the changes. InvalidRequest."""
-    try:
-        edited = loads(text)
-    except StateError as fault:
-        raise InvalidRequest(f"the state is not JSON: {fault}") from None
-    if not isinstance(edited, dict):
-        raise InvalidRequest("the state is not a JSON object")
-    changes: dict[str, Any] = {
-        name: from_json(value)
-        for name, value in edited.items()
-        if not whole or name not in base or not same(base[name], value)
-    }
-    if whole:
-        changes |= {name: None for name in base if name not in edited}
-    return changes
-
-
-def _result_of(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in {**before, **changes}.items() if value is not None}
-
-
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _cut(text: str, length: int) -> str:
@@ -431,19 +435,6 @@ def _cut(text: str, length: int) -> str:
 
 def _cut_head(text: str, length: int) -> str:
     return text if len(text) <= length else f"… {len(text) - length:,} characters before\n{text[-length:]}"
-
-
-def _progress(step: Step) -> str:
-    if step.progress is None:
-        return ""
-    done, total, message = step.progress
-    parts = [" ".join(part for part in (f"{done:,g}", f"of {total:,g}" if total else "", message) if part)]
-    spent = (step.updated_at - step.started_at).total_seconds() if step.started_at is not None else 0.0
-    if step.status is Status.RUNNING and done > 0 and spent > 0:
-        parts.append(f"{done / spent:,.3g} a second")
-        if total and total > done:
-            parts.append(f"about {seconds_text((total - done) * spent / done)} left")
-    return " · ".join(parts)
 
 
 def _epoch(moment: datetime | None) -> float:

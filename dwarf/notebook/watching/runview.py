@@ -234,6 +234,16 @@ class RunView:
             each.listeners.add(self.touch)
         self.touch()
         self._wake()
+        await self.look_for_stops()
+
+    async def look_for_stops(self) -> None:
+        """Mark where the flow stops. Nothing is raised: a view without marks is still a view."""
+        try:
+            await self.following.read_stops()
+        except Exception:  # noqa: BLE001  as above
+            _log.debug("the breakpoints of a flow cannot be read", exc_info=True)
+        if any(self.following.stops):
+            self.touch()
 
     def _wake(self) -> None:
         """At the end, send the last state and then the still picture, unless somebody looks."""
@@ -333,6 +343,7 @@ class RunView:
             opened=opened,
             graph_of=self._graph_of,
             since=seen.began,
+            stops=seen.stops,
         )
 
     def _graph_of(self, child: SubFlow) -> Graph | None:

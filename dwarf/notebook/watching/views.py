@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.words import plain, plural, seconds_text
+from dwarf.notebook.prompts.answers import is_stop
 from dwarf.workflow.results import NO_TIME
 from dwarf.workflow.status import Status
 
@@ -34,6 +35,7 @@ _SETTLED = frozenset({"completed", "failed", "cancelled", "handled"})
 # The order in which the shares of a group stand in its bar: what is done first, what has not begun last.
 _SHARES = tuple("completed handled failed cancelled interrupted running nested retrying pending delayed".split())
 _HOPS = 200
+_SHORT = 16  # characters of a message that are seen whole in the node
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class NodeView:
 
     ``state`` names a look, ``word`` and ``rest`` stand under the name, with a clock between them: ``since`` counts up
     from a moment and ``until`` down to one (epoch seconds, 0: neither). ``parts`` are the shares of a group of
-    branches by state, ``asked`` and ``nested`` say that the node has put a question or run a subgraph.
+    branches by state, ``asked`` and ``nested`` say that the node has put a question or run a subgraph, ``stops_before``
+    and ``stops_after`` that the flow stops there.
     """
 
     state: str = "idle"
@@ -54,6 +57,8 @@ class NodeView:
     detail: str = ""
     asked: bool = False
     nested: bool = False
+    stops_before: bool = False
+    stops_after: bool = False
 
     def text(self, now: float) -> str:
         """The line with its clock read at ``now`` (epoch seconds)."""
@@ -212,7 +217,8 @@ class _Group:
 
     def __post_init__(self) -> None:
         self.asked = self.asked or any(
-            step.interrupt_payload or step.status is Status.INTERRUPTED for step in self.steps
+            (step.interrupt_payload or step.status is Status.INTERRUPTED) and not is_stop(step.interrupt_payload)
+            for step in self.steps
         )
         passed = _passed(self.steps, self.by_id) if len(self.steps) > 1 else set()
         self.current = [step for step in self.steps if step.id not in passed]
@@ -283,6 +289,8 @@ def _single(group: _Group, state: str) -> NodeView:
     rest: list[str] = []
     if state == "nested" and step.sub_workflow_name:
         word = f"in {step.sub_workflow_name}"
+    if state == "interrupted" and is_stop(step.interrupt_payload):
+        word = f"stopped {(step.interrupt_payload or {}).get('breakpoint')} it"
     if state == "running" and step.progress is not None:
         done, total, message = step.progress
         word = f"{done:,.0f} of {total:,.0f}" if total else f"{done:,.0f} done"
@@ -337,6 +345,9 @@ def _detail(group: _Group, counts: Mapping[str, int]) -> str:
     cached = sum(step.cached for step in group.steps)
     if cached:
         lines.append(f"{plural(cached, 'outcome')} taken over from earlier steps")
+    message = next((step.progress[2] for step in group.current if step.progress), "")
+    if len(message) > _SHORT:
+        lines.append(plain(message))
     error = next((step.error for step in group.steps if step.error), "")
     if error:
         lines.append(plain(error)[:300])

@@ -7,14 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.messages import CardState, FlowState, PlaneState
 from dwarf.notebook.pictures.palette import LOOKS, look_of
+from dwarf.notebook.prompts.answers import is_stop
+from dwarf.notebook.summary import public_key
 from dwarf.notebook.watching.views import FlowView, NodeView
 
 if TYPE_CHECKING:
     from dwarf.notebook.watching.follow import Card
 
-__all__ = ["ASKED", "NESTED", "REDEFINED", "describe_card", "describe_cards", "describe_flow", "describe_node"]
+__all__ = [
+    "ASKED",
+    "NESTED",
+    "REDEFINED",
+    "STOPS_AFTER",
+    "STOPS_BEFORE",
+    "describe_card",
+    "describe_cards",
+    "describe_flow",
+    "describe_node",
+]
 
-ASKED, NESTED, REDEFINED = 1, 2, 4
+ASKED, NESTED, REDEFINED, STOPS_BEFORE, STOPS_AFTER = 1, 2, 4, 16, 32
 _MOST_OPEN = 30
 _MOST_CLOSED = 20
 _NUMBERS = {key: number for number, key in enumerate(LOOKS)}
@@ -27,6 +39,7 @@ def describe_node(view: NodeView, *, redefined: bool = False) -> list[Any]:
     """
     look = look_of(view.state)
     flags = view.asked * ASKED | view.nested * NESTED | redefined * REDEFINED
+    flags |= view.stops_before * STOPS_BEFORE | view.stops_after * STOPS_AFTER
     told: list[Any] = [
         _NUMBERS.get(view.state, 0),
         "" if view.word == look.word else view.word,
@@ -60,8 +73,9 @@ def describe_flow(whole: FlowView, now: float, *, drift: Sequence[str] = (), reg
 def describe_card(card: Card) -> CardState:
     """A prompt's card as the JavaScript side reads it. No answer is in it but the words that may be shown."""
     prompt = card.prompt
-    return {
+    told: CardState = {
         "id": card.id,
+        "key": public_key(prompt.key),
         "title": prompt.title,
         "node": "" if prompt.node == prompt.title else prompt.node,
         "facts": prompt._facts(),
@@ -71,6 +85,9 @@ def describe_card(card: Card) -> CardState:
         "faults": card.faults,
         "closed": card.closed,
     }
+    if is_stop(prompt.payload):
+        told["stop"] = str(prompt.payload["breakpoint"])
+    return told
 
 
 def describe_cards(cards: Sequence[Card]) -> list[CardState]:
