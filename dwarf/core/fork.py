@@ -67,7 +67,7 @@ class Target(NamedTuple):
 
 
 @dataclass(slots=True)
-class Part:
+class StepFate:
     """A step of the copy."""
 
     role: Role
@@ -79,7 +79,7 @@ class Part:
 class ForkPlan:
     """The steps of the copy by their old ids, flow by flow. ``live`` are the flows that go on."""
 
-    parts: dict[int, Part] = field(default_factory=dict)
+    parts: dict[int, StepFate] = field(default_factory=dict)
     flows: list[int] = field(default_factory=list)
     live: set[int] = field(default_factory=set)
 
@@ -149,12 +149,12 @@ def plan_fork(tree: Tree, root: int, targets: Mapping[int, Target], answered: An
     """
     plan = ForkPlan()
     calls = _calls(tree, targets, answered)
-    by_flow: dict[int, dict[int, Part]] = defaultdict(dict)
+    by_flow: dict[int, dict[int, StepFate]] = defaultdict(dict)
     for step_id, (_, place) in calls.items():
-        by_flow[tree.steps[step_id].flow_id][step_id] = Part(Role.WAITING, place)
+        by_flow[tree.steps[step_id].flow_id][step_id] = StepFate(Role.WAITING, place)
     for step_id, target in targets.items():
         count = None if target.role is Role.AFTER else target.answers
-        by_flow[tree.steps[step_id].flow_id][step_id] = Part(target.role, count)
+        by_flow[tree.steps[step_id].flow_id][step_id] = StepFate(target.role, count)
     going_on = [root]
     for flow_id in going_on:
         plan.live.add(flow_id)
@@ -220,25 +220,25 @@ def _place(child: int, answers: Sequence[int]) -> int:
     return answers.index(child) if child in answers else len(answers)
 
 
-def _keep(tree: Tree, plan: ForkPlan, flow_id: int, steps: Iterable[int], rewound: Mapping[int, Part]) -> None:
+def _keep(tree: Tree, plan: ForkPlan, flow_id: int, steps: Iterable[int], rewound: Mapping[int, StepFate]) -> None:
     plan.flows.append(flow_id)
     for step_id in steps:
         plan.parts[step_id] = rewound.get(step_id) or _kept(tree.steps[step_id])
 
 
-def _unfinished(tree: Tree, steps: Iterable[int], answered: Answered) -> dict[int, Part]:
+def _unfinished(tree: Tree, steps: Iterable[int], answered: Answered) -> dict[int, StepFate]:
     """The steps that still run or wait: they run anew, with the answers they have by now."""
     return {
-        step_id: Part(Role.AGAIN, len(answered.get(step_id, ())))
+        step_id: StepFate(Role.AGAIN, len(answered.get(step_id, ())))
         for step_id in steps
         if not tree.steps[step_id].status.terminal
     }
 
 
-def _kept(step: OldStep) -> Part:
+def _kept(step: OldStep) -> StepFate:
     if step.status is Status.INTERRUPTED:
         raise StateConflict("a step in a branch that would be kept waits for an answer")
-    return Part(Role.KEPT if step.status.terminal else Role.CANCELLED)
+    return StepFate(Role.KEPT if step.status.terminal else Role.CANCELLED)
 
 
 def _keep_children(tree: Tree, plan: ForkPlan, flow_id: int, answered: Answered) -> None:

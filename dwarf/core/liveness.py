@@ -12,7 +12,7 @@ LONGEST_BEAT_S = 2.0
 CONFIRM_S = 0.3  # in which a process whose connection was cut has another one
 
 
-class Lock(Enum):
+class SessionLock(Enum):
     """What the server says of the lock of a replica's session."""
 
     UNKNOWN = "unknown"  # there is none, or it belongs to another run of the server
@@ -28,7 +28,7 @@ class Peer:
     engine_id: int
     nonce: str
     beats: int
-    lock: Lock
+    lock: SessionLock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +91,14 @@ class Liveness:
                 known.silent_s += gap
             self._known[name] = known
             proven = self._is_gone(known, peer.lock, now)
-            patience = self._lease_s * (HELD_LEASES if peer.lock is Lock.HELD_DIRECTLY else 1)
+            patience = self._lease_s * (HELD_LEASES if peer.lock is SessionLock.HELD_DIRECTLY else 1)
             if proven or known.silent_s >= patience:
                 deaths.append(Death(engine_id=peer.engine_id, nonce=peer.nonce, beats=peer.beats, proven=proven))
         return deaths
 
     @staticmethod
-    def _is_gone(known: _Known, lock: Lock, now: float) -> bool:
-        if lock is not Lock.GONE:
+    def _is_gone(known: _Known, lock: SessionLock, now: float) -> bool:
+        if lock is not SessionLock.GONE:
             known.gone_since = None
             return False
         if known.gone_since is None:

@@ -17,8 +17,7 @@ from dwarf.errors import ConditionError, ReducerError
 from dwarf.workflow.algebra import fold, overlay, settle
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.matching import digest_of
-from dwarf.workflow.signals import Control, Interrupt, Subgraph
-from dwarf.workflow.signals import Retry as RetrySignal
+from dwarf.workflow.signals import Control, Interrupt, RetrySignal, Subgraph
 
 
 @dataclass(frozen=True, slots=True)

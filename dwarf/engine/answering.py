@@ -12,7 +12,7 @@ from dwarf.engine.refusals import perhaps_done
 from dwarf.engine.reservations import Reservation
 from dwarf.errors import StorageError
 
-WORTH_HALVING = 48  # jobs on their way; below, a transaction costs more than what is gained
+WORTH_HALVING = 48  # jobs on their way; below, a transaction costs more than what is gained. See docs/design.md
 
 Launch: TypeAlias = Callable[[StepRecord, Reservation], None]
 """Runs a step in a slot, which is the step's from then on."""

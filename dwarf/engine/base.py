@@ -368,6 +368,7 @@ class EngineBase:
         open_shards = serving or open_shards
         if len(open_shards) == 1:
             return open_shards[0].index
+        # what a database server was found to write, in steps a second; only the ratio counts, see docs/design.md
         weights = [745 if shard.virtual_cpus <= 2 else 450 * shard.virtual_cpus for shard in open_shards]
         return random.choices(open_shards, weights)[0].index
 

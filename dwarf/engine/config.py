@@ -84,9 +84,8 @@ class Timing:
     ``lease`` is how long a replica on a database server lives without being heard: then others take its steps over. It
     raises a counter every 2 seconds, or seven times in a lease where that is less. ``lease_margin`` is added to a
     step's time budget: what is leased for longer than that, and a grace of four leases while its replica lives, is
-    taken back in any case. ``recovery`` is how often that is looked for; ``sweep`` and ``reap`` are how often repairs
-    are sought and deleted flows are removed; ``retry_ladder`` holds the pauses between tries to write an outcome while
-    the database is away.
+    taken back in any case. ``recovery`` is how often that is looked for, ``reap`` how often deleted flows are removed;
+    ``retry_ladder`` holds the pauses between tries to write an outcome while the database is away.
 
     Example::
 
@@ -96,12 +95,11 @@ class Timing:
     lease: Seconds = field(default=15, kw_only=True)
     lease_margin: Seconds = field(default=30, kw_only=True)
     recovery: Seconds = field(default=5, kw_only=True)
-    sweep: Seconds = field(default=60, kw_only=True)
     reap: Seconds = field(default=60, kw_only=True)
     retry_ladder: Sequence[Seconds] = field(default=(1, 2, 4), kw_only=True)
 
     def __post_init__(self) -> None:
-        for name in ("lease", "lease_margin", "recovery", "sweep", "reap"):
+        for name in ("lease", "lease_margin", "recovery", "reap"):
             if _milliseconds(getattr(self, name), name) < 1:
                 raise ConfigError(f"{name} must be positive")
         try:

@@ -1,4 +1,11 @@
-"""Finding work: due steps are claimed as long as there is room, and waited for when there is none due."""
+"""Finding work: due steps are claimed as long as there is room, and waited for when there is none due.
+
+Why slots are reserved before the claim: what is claimed must start at once, else its lease and its time budget run
+while it waits. Why half of the slots are left free while no backlog is known: successors of running steps need them,
+and handing a step over is cheaper than claiming it. Why priorities are compared over all shards before a claim: a
+shard with only unimportant work must not fill the slots that another shard's urgent work needs. Why the loop is woken
+by events and still looks every few seconds: a notification can be lost, and then costs latency but no step.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,6 @@ from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Outcome, Step
 from dwarf.workflow.suggest import check_names
 
-_UNSET: Any = object()
 SAMPLED = 100  # states of create_many whose fields count as those that a flow may begin with
 BLOCK = 4096  # flows of create_many that are handed to the committers at once
 

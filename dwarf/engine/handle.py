@@ -22,7 +22,7 @@ from dwarf.storage.effects import Stop
 from dwarf.storage.reading.details import Wanted, read_answers, read_steps
 from dwarf.storage.reading.history import read_history, read_interrupts, read_whole
 from dwarf.storage.reading.listing import read_summary
-from dwarf.storage.reading.output import Asked, Place, cursor_of, read_displays, read_news, read_output
+from dwarf.storage.reading.output import OutputPosition, OutputQuery, cursor_of, read_displays, read_news, read_output
 from dwarf.storage.reading.reads import read_fingerprint, read_graph, read_outcome, read_root
 from dwarf.storage.tagging import annotate
 from dwarf.storage.waits import Given, Question, answer_overdue, answer_step
@@ -336,7 +336,7 @@ class FlowHandle(Awaitable[Outcome]):
         news = asyncio.Event()
         root = await replica.database.read(lambda: read_root(key))
         stops = [replica.listen(root, news), replica.watch(root, news)]
-        places = Place(), Place()
+        places = OutputPosition(), OutputPosition()
         unsure = bool(node)  # whether there is such a node
         pause = LISTEN_MOST_S
         try:
@@ -359,10 +359,10 @@ class FlowHandle(Awaitable[Outcome]):
             for stop in stops:
                 stop()
 
-    def _asked(self, step: str | Step | None, node: str) -> Asked:
+    def _asked(self, step: str | Step | None, node: str) -> OutputQuery:
         if not isinstance(node, str):
             raise InvalidRequest(f"node is the name of a node, not {type(node).__name__}")
-        return Asked(self._parsed, None if step is None else self._step_key(step), node)
+        return OutputQuery(self._parsed, None if step is None else self._step_key(step), node)
 
     async def graph(self) -> Graph:
         """The graph the flow is frozen on."""

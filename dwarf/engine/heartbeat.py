@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from dwarf.core.liveness import CONFIRM_S, Death, Liveness, Lock, Peer, beat_of
+from dwarf.core.liveness import CONFIRM_S, Death, Liveness, Peer, SessionLock, beat_of
 from dwarf.storage.database import Database
-from dwarf.storage.drivers.pulse import LOOK_S, Pulse
+from dwarf.storage.drivers.pulse import LOOK_S, SessionPulse
 from dwarf.storage.registry import ReplicaRow, Seen
 
 CONNECTING_S = 10.0
@@ -125,7 +125,7 @@ class Heartbeat:
         self._loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE_S
         while not self._over:
-            pulse: Pulse | None = None
+            pulse: SessionPulse | None = None
             try:
                 async with asyncio.timeout(CONNECTING_S):
                     pulse = await self._database.pulse()
@@ -145,7 +145,7 @@ class Heartbeat:
     def _over(self) -> bool:
         return self._closing or self._home is None or self._home.is_closed()
 
-    async def _beat_by(self, pulse: Pulse) -> None:
+    async def _beat_by(self, pulse: SessionPulse) -> None:
         """Beat as long as the connection stands."""
         assert self._wake is not None
         forgetful = self._is_other_server(pulse)
@@ -163,7 +163,7 @@ class Heartbeat:
                 forgetful = False
             await self._until(pulse, min(due, time.monotonic() + self._pause(seen, identity)))
 
-    def _is_other_server(self, pulse: Pulse) -> bool:
+    def _is_other_server(self, pulse: SessionPulse) -> bool:
         """Whether this is another run of the server than before: a standby that took over, or one started anew."""
         server = pulse.session.server
         other = bool(server and self._server and server != self._server)
@@ -178,7 +178,7 @@ class Heartbeat:
         return self._beat_s / 2 if locks else self._beat_s
 
     def _take_in(
-        self, pulse: Pulse, identity: Identity, seen: Sequence[Seen], *, raised: bool, forgetful: bool
+        self, pulse: SessionPulse, identity: Identity, seen: Sequence[Seen], *, raised: bool, forgetful: bool
     ) -> None:
         now = time.monotonic()
         mine = next((one.row for one in seen if one.row.engine_id == identity.engine_id), None)
@@ -199,7 +199,7 @@ class Heartbeat:
         )
         self._post(self._on_sighting, sighting)
 
-    async def _until(self, pulse: Pulse, moment: float) -> None:
+    async def _until(self, pulse: SessionPulse, moment: float) -> None:
         """Wait, but not on a connection that is gone: another one is to be made before that is noticed elsewhere."""
         while not self._over and pulse.stands and (left := moment - time.monotonic()) > 0:
             if await self._sleep(min(LOOK_S, left)):
@@ -227,6 +227,6 @@ def _own(row: ReplicaRow | None, identity: Identity) -> Own:
     return Own.BURIED if row.dead else Own.THERE
 
 
-def _peer(seen: Seen, lock: Lock) -> Peer:
+def _peer(seen: Seen, lock: SessionLock) -> Peer:
     row = seen.row
     return Peer(engine_id=row.engine_id, nonce=row.nonce, beats=row.beats, lock=lock)

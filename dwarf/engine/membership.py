@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 LEAVING_S = 4.0
 FIRST_BEAT_S = 5.0  # how long a start waits for it
 UNDECLARED_CPUS = 2
-PER_CPU, PER_CPU_OF_LARGE, LARGE_CPUS = 6, 12, 32  # connections that a server's processor serves well
+PER_CPU, PER_CPU_OF_LARGE, LARGE_CPUS = 6, 12, 32  # connections that a processor serves well, see docs/design.md
 
 
 class Membership(Service):

@@ -16,7 +16,7 @@ from dwarf.errors import DwarfError, InvalidRequest, ThreadNotFound
 from dwarf.storage.migrations import read_identity
 from dwarf.storage.reading.filters import MOST_TAGS, Filters
 from dwarf.storage.reading.listing import Before, Listed, read_page, read_thread
-from dwarf.storage.reading.searching import Source
+from dwarf.storage.reading.searching import SearchSource
 from dwarf.workflow.durations import to_ms
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.results import FlowSummary
@@ -193,9 +193,9 @@ async def _read(replica: Replica, filters: Filters, last: Cursor | None, limit: 
     return await replica.database.read(partial(read_page, filters, source_of(replica), before, limit))
 
 
-def source_of(replica: Replica) -> Source:
+def source_of(replica: Replica) -> SearchSource:
     """A shard, for those who look for flows in it."""
-    return Source(replica.shard, replica.plans.plan_of, replica.database.payloads.coded)
+    return SearchSource(replica.shard, replica.plans.plan_of, replica.database.payloads.coded)
 
 
 def read_query(settings: Settings, given: dict[str, Any]) -> Query:

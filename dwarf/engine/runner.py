@@ -1,4 +1,12 @@
-"""Running one leased step: its task, the decision about it, and the step that follows."""
+"""Running one leased step: its task, the decision about it, and the step that follows.
+
+Why one coroutine for a step's whole way, from the lease to its successor: every exit gives the reserved slot back
+exactly once, and the exits are many. The task may return, raise, park, run out of its budget or be cancelled; the
+decision may be fenced out, or refused by the database; the engine may be closing. Why a decision carries the number of
+the lease: this process may have been declared dead meanwhile, and then another one runs the step. A write under an old
+number changes no row, and the runner drops the result. Why the successor is handed over in memory: the commit has
+inserted it with a lease of this engine, which saves the claim and most of the latency of a chain.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any
 from dwarf.errors import ConfigError
 
 
-class Asked:
+class EndRequest:
     """How often the process was asked to end."""
 
     def __init__(self) -> None:
@@ -33,12 +33,12 @@ class Asked:
 
 
 @contextmanager
-def listening(signals: Iterable[signal.Signals]) -> Iterator[Asked]:
+def listening(signals: Iterable[signal.Signals]) -> Iterator[EndRequest]:
     """Count these signals, instead of what else they would do. ConfigError outside the main thread, which gets them."""
     if threading.current_thread() is not threading.main_thread():
         raise ConfigError("signals reach the main thread only: run the engine's loop there, or call aclose yourself")
     loop = asyncio.get_running_loop()
-    asked = Asked()
+    asked = EndRequest()
 
     def heard(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(asked.ask)

@@ -20,7 +20,7 @@ from dwarf import __version__
 from dwarf.errors import ConfigError, Parked
 from dwarf.hosts.calls import awaited
 from dwarf.hosts.remote import RemoteTraceback, apply_outcome, error_from_json, outcome_to_json
-from dwarf.hosts.telling import SENT, Listener, Tell, Teller
+from dwarf.hosts.telling import SENT, OutputListener, Tell, Teller
 from dwarf.workflow import capture
 from dwarf.workflow.binding import Binding
 from dwarf.workflow.flow import Flow
@@ -134,7 +134,7 @@ def _pickled(error: BaseException | None) -> bytes:
     return packed
 
 
-def take_outcome(flow: Flow, packed: bytes, listener: Listener) -> None:
+def take_outcome(flow: Flow, packed: bytes, listener: OutputListener) -> None:
     """Take the outcome of a packed call over into the flow of the step. Raises what the task raised, or Parked."""
     text, pickled, rest = pickle.loads(memoryview(packed)[SENT.size :])
     listener.finish(rest)

@@ -13,7 +13,7 @@ from typing import Any
 from dwarf.errors import ConfigError, WorkerLost
 from dwarf.hosts.carry import run_call
 from dwarf.hosts.remote import HostUnavailable
-from dwarf.hosts.telling import Listener, Message
+from dwarf.hosts.telling import Message, OutputListener
 
 _CONNECT_S = 5
 _SIZE_S = 2.0  # how old the knowledge of the cluster's size may be
@@ -44,7 +44,7 @@ class DaskPlace:
         """How many calls the cluster should be given now: what is queued there uses up its time budget."""
         return max(0, _QUEUED * self._threads - self._running)
 
-    async def run(self, call: bytes, listener: Listener) -> bytes:
+    async def run(self, call: bytes, listener: OutputListener) -> bytes:
         """Run a packed call on the cluster; its packed outcome. WorkerLost where its worker is gone."""
         with self._counting:
             self._running += 1
@@ -55,7 +55,7 @@ class DaskPlace:
                 self._running -= 1
             self._on_free()
 
-    async def _run(self, call: bytes, listener: Listener) -> bytes:
+    async def _run(self, call: bytes, listener: OutputListener) -> bytes:
         loop = asyncio.get_running_loop()
         try:
             client = await asyncio.to_thread(self._connected)

@@ -14,8 +14,8 @@ from dwarf.hosts.carry import pack_call, take_outcome
 from dwarf.hosts.processes import ProcessPool
 from dwarf.hosts.remote import HostUnavailable
 from dwarf.hosts.reports import Reports, run_reporting
-from dwarf.hosts.telling import Listener
-from dwarf.hosts.threads import Slots
+from dwarf.hosts.telling import OutputListener
+from dwarf.hosts.threads import ThreadSlots
 
 if TYPE_CHECKING:
     from dwarf.workflow.binding import Binding
@@ -29,7 +29,7 @@ _MOST = 1024
 Given: TypeAlias = "concurrent.futures.Executor | int | str"
 
 
-class Place(Protocol):
+class ExecutorPlace(Protocol):
     """Runs packed calls."""
 
     @property
@@ -37,7 +37,7 @@ class Place(Protocol):
         """How many calls could start now."""
         ...
 
-    async def run(self, call: bytes, listener: Listener) -> bytes:
+    async def run(self, call: bytes, listener: OutputListener) -> bytes:
         """Run a packed call; its packed outcome. WorkerLost where what ran it is gone, HostUnavailable before."""
         ...
 
@@ -70,7 +70,7 @@ class Executors:
         if isinstance(place, Threads):
             await place.run(binding, flow)
             return
-        listener = Listener(flow)
+        listener = OutputListener(flow)
         call = pack_call(binding, flow, listener.wants)
         pause = _FIRST_PAUSE_S
         away: HostUnavailable | None = None
@@ -133,7 +133,7 @@ class _Counted:
 
     def __init__(self, name: str, executor: concurrent.futures.Executor, on_free: Callable[[], None]) -> None:
         size = getattr(executor, "_max_workers", None)  # what is queued in it would use up its time budget there
-        self._slots = Slots(size if isinstance(size, int) and size > 0 else _MOST, on_free)
+        self._slots = ThreadSlots(size if isinstance(size, int) and size > 0 else _MOST, on_free)
         self._on_free = on_free
         self._name = name
         self._executor = executor
@@ -197,7 +197,7 @@ class _Foreign(_Counted):
         super().__init__(name, executor, on_free)
         self._reports = Reports()
 
-    async def run(self, call: bytes, listener: Listener) -> bytes:
+    async def run(self, call: bytes, listener: OutputListener) -> bytes:
         """Run a packed call; its packed outcome. WorkerLost where the executor has lost it."""
         await self._slots.acquire()
         with self._reports.receiving(listener) as address:

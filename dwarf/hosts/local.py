@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from dwarf.errors import ConfigError, GraphNotFound, TaskNotFound
 from dwarf.hosts.calls import ThreadCall, quoted
 from dwarf.hosts.tasks import Tasks, warn_replaced
-from dwarf.hosts.threads import DaemonThreads, Slots
+from dwarf.hosts.threads import DaemonThreads, ThreadSlots
 from dwarf.workflow.digests import reach_digest
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.flow import Flow
@@ -58,7 +58,7 @@ class LocalHost(BaseHost):
             raise ConfigError(f"max_threads must be an integer from 1, not {max_threads!r}")
         self._tasks = Tasks()
         self._graphs: dict[str, Graph] = {}
-        self._slots = Slots(limit, self._tell)
+        self._slots = ThreadSlots(limit, self._tell)
         self._threads = DaemonThreads()
         weakref.finalize(self, self._threads.retire).atexit = False  # of a host that nobody has closed
         self._calls: set[ThreadCall] = set()

@@ -17,7 +17,7 @@ from typing import Any
 from dwarf.errors import WorkerLost
 from dwarf.hosts.child import CALL, OUTCOME, PATH, read_message, write_message
 from dwarf.hosts.telling import Tell
-from dwarf.hosts.threads import DaemonThreads, Slots
+from dwarf.hosts.threads import DaemonThreads, ThreadSlots
 
 _START = "from dwarf.hosts.child import main; main()"
 
@@ -32,7 +32,7 @@ class ProcessPool:
     def __init__(self, size: int, on_free: Callable[[], None]) -> None:
         self.size = size
         self._on_free = on_free
-        self._slots = Slots(size, on_free)
+        self._slots = ThreadSlots(size, on_free)
         self._threads = DaemonThreads()
         self._lock = threading.Lock()
         self._idle: list[_Child] = []

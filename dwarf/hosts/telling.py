@@ -115,7 +115,7 @@ class Teller(TaskOutput):
             return self._sent, self._waiting
 
 
-class Listener:
+class OutputListener:
     """Gives what a task tells elsewhere to the flow of its step. To be made on the loop, in the task's context."""
 
     def __init__(self, flow: Flow) -> None:

@@ -70,7 +70,7 @@ class DaemonThreads:
         self.end_idle()
 
 
-class Slots:
+class ThreadSlots:
     """A bounded number of slots, waited for on any loop, in order, and given back from any thread.
 
     ``on_late`` is called when a slot comes back that was on its way to somebody who had stopped waiting.

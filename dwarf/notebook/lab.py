@@ -1,4 +1,10 @@
-"""What is a lab? An engine on a thread of its own, its host, and the runs that were started or found through it."""
+"""What is a lab? An engine on a thread of its own, its host, and the runs that were started or found through it.
+
+Why a thread of its own: a cell that computes blocks the kernel's loop, and would stop every flow with it. Why making a
+lab again for the same place gives the running one: cells are run again and again, and a second engine on the same file
+would share the work with the first, unseen. Why an option that differs is refused: the cell would otherwise seem to
+have changed it. What runs and views need of a lab is in ``services``; this is its public face.
+"""
 
 from __future__ import annotations
 

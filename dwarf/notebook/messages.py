@@ -92,7 +92,7 @@ class InboxState(TypedDict):
     now: NotRequired[float]
 
 
-class FlowRow(TypedDict):
+class ListedFlow(TypedDict):
     """A flow in the dashboard; its id is the public part of its key."""
 
     id: str
@@ -144,7 +144,7 @@ class DashboardState(TypedDict):
     total: int
     capped: bool
     status: str
-    rows: list[FlowRow]
+    rows: list[ListedFlow]
     page: int
     more: bool
     workflows: list[str]
@@ -179,7 +179,7 @@ class Stops(TypedDict):
     after: bool
 
 
-class StepRow(TypedDict):
+class ListedStep(TypedDict):
     """One step in the list of a node's steps."""
 
     step: int
@@ -198,7 +198,7 @@ class NodeReply(TypedDict):
     title: str
     about: str
     state: NotRequired[str]
-    rows: NotRequired[list[StepRow]]
+    rows: NotRequired[list[ListedStep]]
     page: NotRequired[int]
     size: NotRequired[int]
     total: NotRequired[int]
@@ -207,7 +207,7 @@ class NodeReply(TypedDict):
     stops: NotRequired[Stops]
 
 
-class Origin(TypedDict, total=False):
+class StepOrigin(TypedDict, total=False):
     """Where a step comes from; ``takes`` are ``[parameter, value, who wrote it]``.
 
     Where the function has been redefined ``ran`` is its source as it ran, and ``change`` what is different now.
@@ -263,7 +263,7 @@ class StepState(TypedDict):
     no_fork: str
 
 
-class StepReply(StepState, Origin, Spoken):
+class StepReply(StepState, StepOrigin, Spoken):
     """A step with its origin and output; ``of`` is how many steps its node has, 0 where it is the only one.
 
     ``curve`` are points of its progress, ``[seconds, how much was done]``.
@@ -292,7 +292,7 @@ class ActionReply(TypedDict, total=False):
     stops: Stops
 
 
-class Ask(TypedDict):
+class PanelRequest(TypedDict):
     """A request of the panel. The reply has the same number as ``ask``, and ``fault`` where it went wrong."""
 
     type: Literal["ask"]
@@ -342,7 +342,7 @@ class Sign(TypedDict):
     dark: NotRequired[bool]
 
 
-class Answer(TypedDict):
+class CardAnswer(TypedDict):
     """The answer to a card."""
 
     type: Literal["answer"]
@@ -350,14 +350,14 @@ class Answer(TypedDict):
     value: NotRequired[Any]
 
 
-class Panel(TypedDict):
+class PanelSwitch(TypedDict):
     """The panel of a view has been opened or shut."""
 
     type: Literal["panel"]
     open: bool
 
 
-class Seen(TypedDict):
+class InSight(TypedDict):
     """Whether a view of a list is in sight."""
 
     type: Literal["seen"]
@@ -365,7 +365,7 @@ class Seen(TypedDict):
     on: bool
 
 
-class Filter(TypedDict):
+class ListFilter(TypedDict):
     """The reader of a list narrows it."""
 
     type: Literal["filter"]
@@ -374,7 +374,7 @@ class Filter(TypedDict):
     status: NotRequired[str]
 
 
-class Act(TypedDict):
+class RowAction(TypedDict):
     """Something is done to a row of the dashboard, to its pages, or to a map."""
 
     type: Literal["open", "close", "cancel", "delete", "retry", "ask-fork", "fork", "close-fork", "older", "newer"]
@@ -383,7 +383,7 @@ class Act(TypedDict):
     changes: NotRequired[str]
 
 
-class Part(TypedDict):
+class RunMessage(TypedDict):
     """A message of, or to, the run that is opened beneath a list."""
 
     type: Literal["run"]

@@ -1,4 +1,12 @@
-"""Counting arrivals at cohorts, and what follows when one is full: the fan-in step, or the failure, one level up."""
+"""Counting arrivals at cohorts, and what follows when one is full: the fan-in step, or the failure, one level up.
+
+A cohort is the set of branches that one step (the spawn) has opened; its counts stand in the row of the spawn. Why
+counts and no query over the branches: the query would read every branch at each arrival, so that a fan-out of n
+branches read n * n rows. Why the branch that fills a cohort resolves it, and nobody else: its update holds the lock of
+the spawn's row until the commit, so of two that arrive at once one sees the other counted. Why a cohort that fails
+waits for all its branches: they may be running, on other replicas, and their results are worth keeping for a repair.
+A full inner cohort counts at the outer one, and so on, from the inside outward.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dwarf.core.answers import changes_at, names_text
 from dwarf.core.carry import after
-from dwarf.core.fork import Part, Role
+from dwarf.core.fork import Role, StepFate
 from dwarf.core.keys import Key, format_key, parse_key
 from dwarf.core.limits import limit_of
 from dwarf.core.needs import parts_of
@@ -153,7 +153,7 @@ class Copier:
             new.update(status=Status.CANCELLED.value, cancel_reason="left over where the flow was forked")
         return new
 
-    def _step(self, old: Mapping[str, Any], part: Part) -> dict[str, Any]:
+    def _step(self, old: Mapping[str, Any], part: StepFate) -> dict[str, Any]:
         new = {
             **old,
             **{

@@ -9,7 +9,7 @@ from dwarf.storage.payloads.transit import Payloads
 from dwarf.storage.script import Script
 
 if TYPE_CHECKING:
-    from dwarf.storage.drivers.pulse import Pulse
+    from dwarf.storage.drivers.pulse import SessionPulse
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ Heard: TypeAlias = Callable[[bool, "Collection[int] | None"], None]
 """Told of others: whether work is due, and the flows that stopped; None for flows that are not named."""
 
 
-class Clock(Protocol):
+class ClockShift(Protocol):
     """A shift of the database's clock, for tests."""
 
     @property
@@ -56,7 +56,7 @@ class Database(Protocol):
         """Run a script that only reads, on one consistent snapshot. It sees every write that was answered before."""
         ...
 
-    async def pulse(self) -> Pulse:
+    async def pulse(self) -> SessionPulse:
         """A connection for the heartbeat, on the loop that runs now; only where ``registers``. StorageError."""
         ...
 

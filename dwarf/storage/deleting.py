@@ -20,7 +20,7 @@ from dwarf.storage.named import columns
 from dwarf.storage.payloads.blobs import release_blobs
 from dwarf.storage.reading.filters import Filters
 from dwarf.storage.reading.listing import find_flows
-from dwarf.storage.reading.searching import Source
+from dwarf.storage.reading.searching import SearchSource
 from dwarf.storage.script import Execute, Fetch, Lock, Now, Script, Statement, UpdateEach
 from dwarf.storage.tables import blob_refs, displays, flows, output, steps, tags
 from dwarf.workflow.status import Status
@@ -145,7 +145,7 @@ def _target(flow_id: int) -> Script[TargetRow | None]:
     return TargetRow._make(rows[0]) if rows else None
 
 
-def purge_candidates(filters: Filters, source: Source, limit: int) -> Script[list[tuple[int, str]]]:
+def purge_candidates(filters: Filters, source: SearchSource, limit: int) -> Script[list[tuple[int, str]]]:
     """The oldest root flows, with their statuses, that fit the filters and do not run."""
     rows = yield from find_flows(filters, source, limit, oldest_first=True, more=("not_running",))
     return [(row.flow_id, row.status) for row in rows]

@@ -2,6 +2,12 @@
 
 It is read on one snapshot, beside the writer, so that what still runs is copied as it was at one moment; the write only
 makes sure that the origin is still there.
+
+Why rows are copied and not shared: both flows can be forked, repaired and deleted on their own, and no query has to
+look into two flows. Large values are references, so a copy costs rows and no payloads. Why the plan of what is kept,
+run again and dropped is made by ``core.fork`` from plain data: it depends on fan-outs, callers and graphs at once, and
+a table of cases is the only way to see that it is right. Why cohorts are counted anew: branches that run again have not
+arrived, whatever the origin's counts say.
 """
 
 from __future__ import annotations

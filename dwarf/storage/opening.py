@@ -15,7 +15,7 @@ from dwarf.storage.payloads.coding import Codec
 from dwarf.storage.payloads.transit import Payloads
 
 if TYPE_CHECKING:
-    from dwarf.storage.database import Clock, Database
+    from dwarf.storage.database import ClockShift, Database
 
 _FORMS = (
     'use "sqlite:///file.db" for a file (four slashes for an absolute path), "sqlite://" for a database in memory, '
@@ -35,7 +35,7 @@ def open_database(
     url: str | None,
     *,
     durability: Durability = "full",
-    clock: Clock | None = None,
+    clock: ClockShift | None = None,
     max_connections: int | None = None,
     codec: Codec | None = None,
 ) -> Database:
@@ -50,7 +50,9 @@ def open_database(
     return database
 
 
-def _database(url: str | None, durability: Durability, clock: Clock | None, max_connections: int | None) -> Database:
+def _database(
+    url: str | None, durability: Durability, clock: ClockShift | None, max_connections: int | None
+) -> Database:
     if durability not in ("full", "relaxed"):
         raise ConfigError(f'durability is "full" or "relaxed", not {durability!r}')
     if url is None:
@@ -103,7 +105,7 @@ def _server(url: URL, durability: Durability, max_connections: int | None) -> Da
         ) from None
 
 
-def _sqlite(url: URL, durability: Durability, clock: Clock | None) -> Database:
+def _sqlite(url: URL, durability: Durability, clock: ClockShift | None) -> Database:
     place = url.database or ""
     options = dict(url.query)
     if place in ("", ":memory:") and not options:

@@ -1,4 +1,12 @@
-"""Flows that wait for a person: interrupts shown upward, answers carried down to the step that asked."""
+"""Flows that wait for a person: interrupts shown upward, answers carried down to the step that asked.
+
+Why the status goes up the whole chain of callers: a person looks at the root flow, and a question five levels down
+must show there. It stays while any question below is open. Why the answer goes down by the step's key and checks its
+number of answers: two people may answer at once, a deadline may pass in the same moment, and exactly one of them wins;
+the others get StateConflict. Why the transaction that stores an answer may also lease the step: whoever answered is
+waiting for the flow to go on, and a search for due steps would take a round trip more. A step that must keep to a
+limit, or let others go first, becomes pending instead.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +111,7 @@ RESUME_CALLER = Statement(
 )
 
 
-class RootRow(NamedTuple):
+class AskingRow(NamedTuple):
     """What tells whether a flow may be answered."""
 
     token: str
@@ -150,7 +158,7 @@ _OLDEST = (  # apart from the rest of its row: there may be many of them
 def _waiting(step_id: ColumnElement[int], *chosen: ColumnElement[Any]) -> Select[Any]:
     """A step of a tree that waits for an answer, with what tells whether its root may be answered."""
     return (
-        select(*columns(RootRow, _ROOTS), *chosen)
+        select(*columns(AskingRow, _ROOTS), *chosen)
         .select_from(steps)
         .join(flows, flows.c.flow_id == steps.c.flow_id)
         .join(_ROOTS, _ROOTS.c.flow_id == bindparam("root"))
@@ -199,7 +207,7 @@ EDIT = Statement(
 )
 RESUMABLE = Statement(
     "resumable_flow",
-    select(*columns(RootRow, flows)).where(flows.c.flow_id == bindparam("id")),
+    select(*columns(AskingRow, flows)).where(flows.c.flow_id == bindparam("id")),
 )
 
 
@@ -220,7 +228,7 @@ PLACE = Statement(
         steps.c.step_id == bindparam("id"), flows.c.flow_id == steps.c.flow_id
     ),
 )
-_ROOT, _WHOLE = len(RootRow._fields), len(WAKING)
+_ROOT, _WHOLE = len(AskingRow._fields), len(WAKING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,7 +373,7 @@ def _why_not(flow_id: int, step: tuple[int, str] | None) -> Script[Exception]:
 
 def _check_root(rows: Sequence[Row], token: str) -> None:
     """Whether a flow may be answered, from a row that begins with a RootRow."""
-    root = RootRow._make(rows[0][:_ROOT]) if rows else None
+    root = AskingRow._make(rows[0][:_ROOT]) if rows else None
     if root is None or root.token != token:
         raise FlowNotFound("flow not found")
     if root.parent_flow_id:

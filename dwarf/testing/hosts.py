@@ -14,7 +14,7 @@ from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.host import BaseHost, Host, complete
 from dwarf.workflow.parts import END
-from dwarf.workflow.signals import Answer, Control, Interrupt, Retry, Subgraph, control_of
+from dwarf.workflow.signals import Answer, Control, Interrupt, RetrySignal, Subgraph, control_of
 
 __all__ = ["HostCheck", "HostFaults", "check_host", "host_tasks"]
 
@@ -314,7 +314,7 @@ async def _control(trial: _Trial) -> None:
     child = control.park
     trial.expect(isinstance(child, Subgraph) and child.name == "Child", "subgraph must be on the flow after it parked")
     _, control = await trial.run(again, {})
-    trial.expect(isinstance(control.park, Retry), "retry must be on the flow after the task parked")
+    trial.expect(isinstance(control.park, RetrySignal), "retry must be on the flow after the task parked")
     flow, control = await trial.run(again, {}, attempt=1)
     trial.expect(flow.changes.get("attempt") == 1 and control.park is None, "the task must see which attempt it is")
     _, control = await trial.run(leave, {})

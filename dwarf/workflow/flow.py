@@ -1,4 +1,12 @@
-"""The Flow: what a task receives, reads, writes, and controls its workflow with."""
+"""The Flow: what a task receives, reads, writes, and controls its workflow with.
+
+Why the input and the changes are kept apart: only changes are stored with a step, branches of a fan-out are merged by
+their changes, and a retry begins with the same input again. Why every read is a copy, made when it is first asked for:
+a task may change what it has read without anybody else seeing it, and a state of many megabytes costs only what is
+looked at. Why interrupt, subgraph and retry leave the task by an exception that is no ``Exception``: a task may wait
+for days in another process, and ``except Exception`` around a call must not keep it from parking. The task is run again
+from its top, and the n-th call then returns what it waited for (see ``matching``).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +34,7 @@ from dwarf.workflow.parks import (
     make_subgraph,
     subgraph_result,
 )
-from dwarf.workflow.signals import Answer, Control, Interrupt, Park, Retry, Subgraph
+from dwarf.workflow.signals import Answer, Control, Interrupt, Park, RetrySignal, Subgraph
 from dwarf.workflow.values import from_json, to_json
 
 if TYPE_CHECKING:
@@ -385,7 +393,7 @@ class Flow(MutableMapping[str, JSON]):
             now_ms = self._claimed_at_ms + (monotonic() - self._born) * 1000
             if now_ms - self._step_created_at_ms + delay_ms >= horizon_ms:
                 return
-        self._leave(Retry(delay_ms))
+        self._leave(RetrySignal(delay_ms))
 
     def delay(self, duration: Seconds) -> None:
         """The next step, or the next attempt, starts no sooner than this from now, restarts or not. Last call wins."""
@@ -502,7 +510,7 @@ class Flow(MutableMapping[str, JSON]):
 _COPIED: tuple[Any, ...] = tuple(
     vars(Flow)[slot] for slot in Flow.__slots__ if slot not in ("__weakref__", "_changes", "_on_progress", "_spent")
 )
-_PARK_NAMES: dict[type, str] = {Interrupt: "interrupt", Subgraph: "subgraph", Retry: "retry"}
+_PARK_NAMES: dict[type, str] = {Interrupt: "interrupt", Subgraph: "subgraph", RetrySignal: "retry"}
 
 
 def _name_of(park: Park) -> str:

@@ -14,7 +14,7 @@ from dwarf.errors import GraphError, StateError
 from dwarf.workflow.durations import MAX_MS, to_datetime, to_epoch_ms
 from dwarf.workflow.jsontext import loads
 from dwarf.workflow.parks import checked_name
-from dwarf.workflow.signals import Answer, Interrupt, Park, Retry, Subgraph
+from dwarf.workflow.signals import Answer, Interrupt, Park, RetrySignal, Subgraph
 
 if TYPE_CHECKING:
     from dwarf.workflow.flow import Flow
@@ -75,7 +75,7 @@ def _park_to_json(park: Park | None) -> dict[str, JSON]:
         case Subgraph(workflow=graph):
             assert not isinstance(graph, str)
             return {"subgraphGraph": graph.to_json(), "subgraphInput": park.state}
-        case Retry():
+        case RetrySignal():
             return {"retry": True, "backoffInitialDelay": park.delay_ms * _NS_PER_MS}
         case None:
             return {}
@@ -132,7 +132,7 @@ def _park_from_json(read: _Reader) -> Park | None:
     elif read.text("subgraphURL"):
         parks.append(Subgraph(read.text("subgraphURL"), read.fields("subgraphInput")))
     if read.flag("retry"):
-        parks.append(Retry(read.duration("backoffInitialDelay")))
+        parks.append(RetrySignal(read.duration("backoffInitialDelay")))
     if len(parks) > 1:
         names = " and ".join(type(park).__name__.lower() for park in parks)
         raise StateError(f"multiple competing control signals: {names}")

@@ -22,7 +22,7 @@ from dwarf.workflow.scopes import code_of, name_of, notebook_shell, scope_of
 if TYPE_CHECKING:
     import ast
 
-__all__ = ["Place", "another_url", "described", "heed_cells", "place_of", "same_task"]
+__all__ = ["CodePlace", "another_url", "described", "heed_cells", "place_of", "same_task"]
 
 _MOST: Final = 200  # values compared, before two closures count as different
 _PLAIN: Final = (str, bytes, int, float, complex, dt.date, dt.time, dt.timedelta, PurePath, Enum)
@@ -30,7 +30,7 @@ _cells: dict[int, str] = {}  # the ids that the front end has given to the execu
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CodePlace:
     """Where code comes from. ``cell``: the number of the execution, in a notebook; ``cell_id``: "" where not told."""
 
     file: str
@@ -143,13 +143,13 @@ def _says_equal(one: Any, other: Any) -> bool:
 # ------------------------------------------------------------------ places
 
 
-def place_of(task: Any) -> Place:
+def place_of(task: Any) -> CodePlace:
     """Where the code of a task comes from."""
     code = _code(task)
     if code is None:
-        return Place("", 0)
+        return CodePlace("", 0)
     cell, cell_id = _cell_of(code.co_filename)
-    return Place(code.co_filename, code.co_firstlineno, cell, cell_id)
+    return CodePlace(code.co_filename, code.co_firstlineno, cell, cell_id)
 
 
 def _code(task: Any) -> Any:

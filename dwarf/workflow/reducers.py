@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from dwarf.errors import ReducerError
 from dwarf.workflow.jsontext import JSON, largest_integer
 from dwarf.workflow.values.encoding import TAG, encode_float
-from dwarf.workflow.values.meaning import Clock, Moment, Span, behind, order, span_form
+from dwarf.workflow.values.meaning import Moment, Span, TimeOfDay, behind, order, span_form
 
 __all__ = ["Accumulator", "Reducer"]
 
@@ -103,7 +103,7 @@ def kind_of(value: JSON) -> str:
         if meant is value and TAG in value:
             return str(value[TAG])
         value = meant
-        if isinstance(value, (Moment, Clock, Span)):
+        if isinstance(value, (Moment, TimeOfDay, Span)):
             return _TIMES[type(value)]
     if value is None:
         return "null"
@@ -118,7 +118,7 @@ def kind_of(value: JSON) -> str:
     return "object" if isinstance(value, dict) else type(value).__name__
 
 
-_TIMES: Final = {Moment: "date", Clock: "time", Span: "duration"}
+_TIMES: Final = {Moment: "date", TimeOfDay: "time", Span: "duration"}
 
 
 def _check(reducer: Reducer, side: str, value: JSON, wanted: tuple[str, ...]) -> str:
@@ -370,7 +370,7 @@ def identity(value: JSON) -> object:
         return _TRUE if value else _FALSE
     if type(value) is dict and TAG in value:
         meant = behind(value)
-        if isinstance(meant, (Moment, Clock)):
+        if isinstance(meant, (Moment, TimeOfDay)):
             return type(meant), meant.local - (meant.offset or 0), meant.offset is None, meant.floating
         if meant != meant:  # noqa: PLR0124  NaN is one value here
             return _NAN

@@ -44,13 +44,13 @@ class Subgraph:
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
+class RetrySignal:
     """The task is to run again, no sooner than in ``delay_ms`` (to which ``Control.delay_ms`` is added)."""
 
     delay_ms: int = 0
 
 
-Park: TypeAlias = Interrupt | Subgraph | Retry
+Park: TypeAlias = Interrupt | Subgraph | RetrySignal
 
 
 @dataclass(frozen=True, slots=True)

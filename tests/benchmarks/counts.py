@@ -26,7 +26,7 @@ from tests.benchmarks.figures import Measured, database_of
 from tests.benchmarks.workloads import PAD, chain_of, creations, fan, flows_at_once, nested, prompts
 
 KEPT = Path(__file__).with_name("counts.json")
-QUIET = Timing(recovery=3600, sweep=3600, reap=3600)
+QUIET = Timing(recovery=3600, reap=3600)
 FLOWS, CREATED = 4, 10_000
 # Looks at the clock and for work, and claims: how often depends on what is ready at the same moment, so they have a most.
 LOOKS = set(

@@ -13,7 +13,16 @@ from tests.notebook.write_messages import TARGET, kinds, text
 
 STATIC = TARGET.parent
 CODE = {path.name: path.read_text(encoding="utf-8") for path in sorted(STATIC.glob("*.js"))}
-SENT_BY_THE_PAGE = ("Ask", "Sign", "Answer", "Panel", "Seen", "Filter", "Act", "Part")
+SENT_BY_THE_PAGE = (
+    "PanelRequest",
+    "Sign",
+    "CardAnswer",
+    "PanelSwitch",
+    "InSight",
+    "ListFilter",
+    "RowAction",
+    "RunMessage",
+)
 
 
 def literals(kind: Any, field: str) -> set[str]:
@@ -40,7 +49,7 @@ def test_the_page_sends_what_is_known() -> None:
     assert kinds_sent, "the pattern finds nothing any more"
     assert kinds_sent <= known
     asked = set(re.findall(r"\bdo: \"(\w+)\"", code)) | {"step", "node"}
-    assert asked == literals(messages.Ask, "do")
+    assert asked == literals(messages.PanelRequest, "do")
 
 
 def test_every_script_is_checked_and_says_what_it_imports() -> None:

@@ -13,7 +13,7 @@ import pytest
 from dwarf import END, Flow, Graph
 from dwarf.notebook import Lab
 from dwarf.notebook.past.masking import MASK, Mask
-from dwarf.notebook.past.report import Facts, Report, choose, make_report
+from dwarf.notebook.past.report import Report, ReportFacts, choose, make_report
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.workflow import Answered, SubFlow
 from tests.notebook.samples import at, order_graph, order_steps, outcome, step, survey_graph, survey_steps
@@ -53,7 +53,7 @@ class Parts(HTMLParser):
         self.texts.append(data)
 
 
-def facts(steps: list[Any], status: str = "completed", **more: Any) -> Facts:
+def facts(steps: list[Any], status: str = "completed", **more: Any) -> ReportFacts:
     answers = more.get("answers", ())
     values: dict[str, Any] = {
         "label": "1-7",
@@ -68,7 +68,7 @@ def facts(steps: list[Any], status: str = "completed", **more: Any) -> Facts:
         "mask": Mask(answers),
         "made_at": at(100),
     }
-    return Facts(**(values | more))
+    return ReportFacts(**(values | more))
 
 
 def test_a_report_tells_all_there_is() -> None:

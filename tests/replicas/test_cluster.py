@@ -16,7 +16,7 @@ from tests.support.workflows import Gate, Order, Running
 pytestmark = pytest.mark.server
 
 REPLICAS = 3
-QUIET = Timing(recovery=3600, sweep=3600, reap=3600)
+QUIET = Timing(recovery=3600, reap=3600)
 
 
 EVERY_TWO_SECONDS = {"all_hooks", "changed_breakpoints"}  # what an engine asks for whoever waits

@@ -22,7 +22,7 @@ from dwarf.storage.script import Statement
 from dwarf.storage.tables import flows
 
 CONTROL = {"begin", "commit", "rollback", "savepoint", "release"}
-QUIET = Timing(recovery=3600, sweep=3600, reap=3600)
+QUIET = Timing(recovery=3600, reap=3600)
 CHAIN = 10
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dwarf.errors import DwarfError, InvalidRequest
 from dwarf.notebook.lists.listview import ListView
 from dwarf.notebook.lists.overtime import SAMPLE, describe_flows
-from dwarf.notebook.messages import DashboardState, FlowRow, ForkOffer
+from dwarf.notebook.messages import DashboardState, ForkOffer, ListedFlow
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.words import brief, plural, seconds_text
 from dwarf.notebook.watching.opened import OpenedRun
@@ -282,7 +282,7 @@ def _epoch(moment: datetime | None) -> float:
     return moment.timestamp() if moment is not None and moment > NO_TIME else 0.0
 
 
-def _row(flow: FlowSummary) -> FlowRow:
+def _row(flow: FlowSummary) -> ListedFlow:
     return {
         "id": _row_id(flow),
         "status": str(flow.status),

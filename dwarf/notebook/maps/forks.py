@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dwarf.errors import DwarfError, InvalidRequest, StateError
 from dwarf.notebook.maps.mapping import MapRun, begin
 from dwarf.notebook.maps.mapwork import MapWork, Started
-from dwarf.notebook.maps.rows import Row, plain_value
+from dwarf.notebook.maps.rows import MapRow, plain_value
 from dwarf.notebook.maps.tally import NOTHING, Tally
 from dwarf.notebook.past.frames import series_of
 from dwarf.notebook.pictures.words import brief, seconds_text
@@ -185,7 +185,7 @@ class Forks:
         try:
             return position, await self._make(position)
         except DwarfError as fault:
-            return position, Row(position, {}, f"{type(fault).__name__}: {fault}")
+            return position, MapRow(position, {}, f"{type(fault).__name__}: {fault}")
 
 
 def sweep(

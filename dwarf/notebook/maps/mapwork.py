@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dwarf.errors import EngineClosed, FlowNotFound, StateConflict
-from dwarf.notebook.maps.rows import Row, Rows
+from dwarf.notebook.maps.rows import MapRow, Rows
 from dwarf.notebook.maps.tally import Tally
 from dwarf.notebook.watching.listeners import Listeners
 from dwarf.workflow.results import Outcome
@@ -30,7 +30,7 @@ BLOCK = 256  # rows created at a time
 MOST_BUSY = 1024  # flows in hand that do not wait for a person
 MOST_IN_HAND = 4096
 
-Started = tuple[int, "FlowHandle | Row"]
+Started = tuple[int, "FlowHandle | MapRow"]
 Follow = Callable[[Callable[[], Awaitable["FlowHandle"]]], Awaitable["Following"]]
 
 _log = logging.getLogger("dwarf.notebook")
@@ -95,7 +95,7 @@ class Repairs:
             status = (await handle.fingerprint())[1]
             return position, await handle.retry_failed() if status in (Status.FAILED, Status.CANCELLED) else handle
         except (FlowNotFound, StateConflict) as fault:
-            return position, Row(position, {}, f"{type(fault).__name__}: {fault}")
+            return position, MapRow(position, {}, f"{type(fault).__name__}: {fault}")
 
     async def _newest(self, key: str) -> str:
         if self._own_threads:
@@ -104,7 +104,7 @@ class Repairs:
         return key
 
 
-class Source(Protocol):
+class FlowSource(Protocol):
     """Where the flows of a map come from. ``inputs`` are the fields that are no results."""
 
     @property
@@ -120,7 +120,7 @@ class Source(Protocol):
 class MapWork:
     """The flows of a map. ``ended`` is done when each row has ended; ``tally`` has the results so far."""
 
-    def __init__(self, engine: Engine, source: Source, tally: Tally, follow: Follow) -> None:
+    def __init__(self, engine: Engine, source: FlowSource, tally: Tally, follow: Follow) -> None:
         self.engine = engine
         self.tally = tally
         self.inputs = source.inputs
@@ -181,7 +181,7 @@ class MapWork:
                 self.tally.total = self.tally.rows if self.tally.total is None else self.tally.total
                 return
             for position, made in block:
-                if isinstance(made, Row):
+                if isinstance(made, MapRow):
                     self.tally.close(position, Status.FAILED, made.error)
                     continue
                 self.tally.start(position, made.key)

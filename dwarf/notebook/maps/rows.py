@@ -13,12 +13,12 @@ from dwarf.errors import InvalidRequest, StateError
 from dwarf.workflow.typeforms import fields_of
 from dwarf.workflow.values import to_json
 
-__all__ = ["Row", "Rows", "plain_value"]
+__all__ = ["MapRow", "Rows", "plain_value"]
 
 _PLAIN = frozenset({str, int, bool, type(None)})
 
 
-class Row(NamedTuple):
+class MapRow(NamedTuple):
     """A row: its position from 0, its state, and why it cannot be one (then the state is empty)."""
 
     position: int
@@ -52,11 +52,11 @@ class Rows:
             self.total = len(source) if isinstance(source, Sized) else None
         self._items = enumerate(items)
 
-    def take(self, count: int) -> list[Row]:
+    def take(self, count: int) -> list[MapRow]:
         """The next rows, at most ``count``; none at the end. InvalidRequest for an item that is no mapping."""
         return [self._row(position, item) for position, item in islice(self._items, count)]
 
-    def _row(self, position: int, item: Any) -> Row:
+    def _row(self, position: int, item: Any) -> MapRow:
         fields = fields_of(item)
         if fields is None:
             raise InvalidRequest(f"item {position} is a {type(item).__name__}; each item must be a mapping of fields")
@@ -66,10 +66,10 @@ class Rows:
                 state[name] = plain_value(value)
                 to_json(state[name], field=name)
         except StateError as fault:
-            return Row(position, {}, f"{type(fault).__name__}: {fault}")
+            return MapRow(position, {}, f"{type(fault).__name__}: {fault}")
         if self.index is None:
             self.inputs.update(state)
-        return Row(position, state)
+        return MapRow(position, state)
 
 
 def _column_names(columns: Any) -> list[str]:

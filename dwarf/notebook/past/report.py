@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dwarf.workflow.output import Display, LogLine
     from dwarf.workflow.results import Answered, Outcome, Step
 
-__all__ = ["Facts", "Report", "make_report", "read_facts"]
+__all__ = ["ReportFacts", "Report", "make_report", "read_facts"]
 
 MOST_SHOWN = 500  # steps with a line of their own
 MOST_STATES = 300  # steps of which state and changes are shown
@@ -69,7 +69,7 @@ class Report(str):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ReportFacts:
     """All that a report tells. ``shown`` are the steps with a line of their own, ``full`` those with states, by id."""
 
     label: str  # the flow without the secret part of its key
@@ -89,7 +89,7 @@ class Facts:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-async def read_facts(handle: FlowHandle, graph: Graph) -> Facts:
+async def read_facts(handle: FlowHandle, graph: Graph) -> ReportFacts:
     """Read what a report tells of a flow, as it is now."""
     read = (handle.snapshot(), handle.history(), handle.answers(), handle.summary())
     outcome, steps, answers, summary = await asyncio.gather(*read)
@@ -98,7 +98,7 @@ async def read_facts(handle: FlowHandle, graph: Graph) -> Facts:
     shown = choose(list(all_steps(steps)))
     wanted = shown[:MOST_STATES]
     full = await handle.steps(only=wanted) if wanted else []
-    return Facts(
+    return ReportFacts(
         label=handle.key.rpartition("-")[0],
         name=summary.name,
         tags=summary.tags,
@@ -146,7 +146,7 @@ def _paths(steps: Sequence[Step], within: str = "") -> list[tuple[int, str]]:
     return found
 
 
-def make_report(facts: Facts) -> Report:
+def make_report(facts: ReportFacts) -> Report:
     """The page."""
     from dwarf.notebook.past.report_page import to_page
 

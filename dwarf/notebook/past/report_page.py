@@ -25,7 +25,7 @@ from dwarf.workflow.schemas import find_schema
 
 if TYPE_CHECKING:
     from dwarf.notebook.past.masking import Mask
-    from dwarf.notebook.past.report import Facts
+    from dwarf.notebook.past.report import ReportFacts
     from dwarf.workflow.results import Step
 
 __all__ = ["to_page"]
@@ -42,7 +42,7 @@ _MOST_OF_DISPLAYS = 8_000_000  # characters
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
-def to_page(facts: Facts, picture: str, timeline: str) -> str:
+def to_page(facts: ReportFacts, picture: str, timeline: str) -> str:
     """The page. ``picture`` and ``timeline`` are SVG."""
     title = escape(f"{facts.graph.name or 'flow'} · {facts.outcome.status}")
     budget = _Budget(_MOST_OF_STATES)
@@ -87,7 +87,7 @@ class _Budget:
         return text
 
 
-def _head(facts: Facts) -> Iterator[str]:
+def _head(facts: ReportFacts) -> Iterator[str]:
     outcome = facts.outcome
     look = look_of(str(outcome.status))
     yield f"<header><h1>{escape(facts.graph.name or 'flow')}</h1>"
@@ -119,7 +119,7 @@ def _head(facts: Facts) -> Iterator[str]:
     yield "</header>"
 
 
-def _errors(facts: Facts) -> Iterator[str]:
+def _errors(facts: ReportFacts) -> Iterator[str]:
     failed = [step for step in all_steps(facts.steps) if step.error]
     if not failed:
         return
@@ -134,7 +134,7 @@ def _errors(facts: Facts) -> Iterator[str]:
     yield "</section>"
 
 
-def _warnings(facts: Facts) -> Iterator[str]:
+def _warnings(facts: ReportFacts) -> Iterator[str]:
     warned = [(step, text) for step in all_steps(facts.steps) for text in step.warnings]
     if not warned:
         return
@@ -147,7 +147,7 @@ def _warnings(facts: Facts) -> Iterator[str]:
     yield "</section>"
 
 
-def _prompts(facts: Facts) -> Iterator[str]:
+def _prompts(facts: ReportFacts) -> Iterator[str]:
     if not facts.answers and not facts.waiting:
         return
     yield "<section><h2>Questions</h2><table><thead><tr>"
@@ -178,7 +178,7 @@ def _prompts(facts: Facts) -> Iterator[str]:
     yield "</section>"
 
 
-def _nodes(facts: Facts) -> Iterator[str]:
+def _nodes(facts: ReportFacts) -> Iterator[str]:
     """A line for each node, where that says more than the steps one by one."""
     groups: dict[tuple[str, str], list[Step]] = {}
     for step in all_steps(facts.steps):
@@ -201,7 +201,7 @@ def _nodes(facts: Facts) -> Iterator[str]:
     yield "</tbody></table></section>"
 
 
-def _displays(facts: Facts) -> Iterator[str]:
+def _displays(facts: ReportFacts) -> Iterator[str]:
     if not facts.displays:
         return
     yield "<section><h2>Displays</h2>"
@@ -215,14 +215,14 @@ def _displays(facts: Facts) -> Iterator[str]:
     yield "</section>"
 
 
-def _output(facts: Facts, step: Step, budget: _Budget) -> str:
+def _output(facts: ReportFacts, step: Step, budget: _Budget) -> str:
     lines = facts.lines.get(step.key)
     if not lines or budget.left <= 0:
         return ""
     return budget.take(f"<h3>Output</h3><pre>{output_html(lines, _MOST_LINES, facts.mask.text)}</pre>")
 
 
-def _steps(facts: Facts, budget: _Budget) -> Iterator[str]:
+def _steps(facts: ReportFacts, budget: _Budget) -> Iterator[str]:
     count = sum(1 for _ in all_steps(facts.steps))
     yield '<section class="steps"><h2>Steps</h2>'
     if count > len(facts.shown):
@@ -257,7 +257,7 @@ def _steps(facts: Facts, budget: _Budget) -> Iterator[str]:
     yield "</section>"
 
 
-def _result(facts: Facts, budget: _Budget) -> Iterator[str]:
+def _result(facts: ReportFacts, budget: _Budget) -> Iterator[str]:
     if facts.outcome.state:
         yield "<section><h2>Final state</h2>" if facts.outcome.status.terminal else "<section><h2>State so far</h2>"
         yield budget.take(_values("", facts.outcome.state, facts.mask)) + "</section>"
@@ -297,7 +297,7 @@ def _cells(cells: Sequence[str]) -> str:
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
 
 
-def _name(facts: Facts, step: Step) -> str:
+def _name(facts: ReportFacts, step: Step) -> str:
     within = facts.within.get(step.id, "")
     number = f" #{step.ordinal + 1}" if step.ordinal else ""
     return (f"{within}/{step.node}" if within else step.node) + number

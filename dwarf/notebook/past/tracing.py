@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.past.frames import SPAN, TIME, tidy
-from dwarf.notebook.pictures.gantt import WAITS, Bar, Row, draw_gantt
+from dwarf.notebook.pictures.gantt import WAITS, Bar, GanttRow, draw_gantt
 from dwarf.notebook.pictures.svg import Svg
 from dwarf.notebook.pictures.words import plural, seconds_text
 from dwarf.observe.memory import SpanRecord
@@ -185,7 +185,7 @@ def _all_below(group: Sequence[SpanRecord], below: Mapping[str, list[SpanRecord]
     return found[len(group) :]
 
 
-def _rows(spans: Sequence[SpanRecord], status: Status) -> Iterator[Row]:
+def _rows(spans: Sequence[SpanRecord], status: Status) -> Iterator[GanttRow]:
     last = max((span.ended for span in spans), default=None)
     for group, level, under in _groups(spans):
         if _is_flow(group[0]):
@@ -193,13 +193,13 @@ def _rows(spans: Sequence[SpanRecord], status: Status) -> Iterator[Row]:
             begin, end = group[0].started, max(span.ended for span in (*group, *under))
             bar = Bar(begin, end, "nested", f"flow {', '.join(names)} · {_length(begin, end)}", hollow=True)
             count = f" · {len(group):,} flows" if len(group) > 1 else ""
-            yield Row(", ".join(names), level, [bar], _length(begin, end) + count)
+            yield GanttRow(", ".join(names), level, [bar], _length(begin, end) + count)
             continue
         bars = [_bar(span) for span in group]
         bars += _waits(group, None if status.terminal else last)
         begin, end = min(bar.began for bar in bars), max(bar.ended for bar in bars)
         count = f" · {len(group):,} ×" if len(group) > 1 else ""
-        yield Row(group[0].name, level, bars, _length(begin, end) + count)
+        yield GanttRow(group[0].name, level, bars, _length(begin, end) + count)
 
 
 def _is_flow(span: SpanRecord) -> bool:

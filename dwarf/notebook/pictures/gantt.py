@@ -18,7 +18,7 @@ from dwarf.notebook.pictures.palette import FAINT, HAIR, INK, MUTED, look_of
 from dwarf.notebook.pictures.svg import Svg, element, escape, fit_text, number, open_svg, text_width
 from dwarf.notebook.pictures.words import plural, seconds_text
 
-__all__ = ["WAITS", "Bar", "Row", "draw_gantt"]
+__all__ = ["WAITS", "Bar", "GanttRow", "draw_gantt"]
 
 ROW = 24.0
 MOST_ROWS = 120
@@ -51,7 +51,7 @@ class Bar:
 
 
 @dataclass(slots=True)
-class Row:
+class GanttRow:
     """A line of bars; ``level`` is how deep it stands under others, ``note`` the words behind its last bar."""
 
     name: str
@@ -62,7 +62,9 @@ class Row:
     hint: str = ""
 
 
-def draw_gantt(rows: Sequence[Row], *, title: str, summary: str, now: datetime, text: str, width: float = 860.0) -> Svg:
+def draw_gantt(
+    rows: Sequence[GanttRow], *, title: str, summary: str, now: datetime, text: str, width: float = 860.0
+) -> Svg:
     """The picture; ``text`` stands for it where pictures are not shown."""
     left_out = len(rows) - MOST_ROWS
     shown = list(rows[:MOST_ROWS])
@@ -138,7 +140,7 @@ def _grid(axis: Axis, bottom: float) -> Iterator[str]:
         )
 
 
-def _row(row: Row, index: int, axis: Axis) -> str:
+def _row(row: GanttRow, index: int, axis: Axis) -> str:
     top = _HEAD + ROW * index + 6
     indent = 14.0 * row.level
     name = fit_text(row.name, axis.left - _PAD - 12 - indent, 12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Box", "Layout", "Line", "Point", "Route"]
+__all__ = ["Box", "Layout", "Line", "Point", "ArrowPath"]
 
 Point = tuple[float, float]
 
@@ -32,7 +32,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ArrowPath:
     """The way of an arrow: cubic Bezier points (one, then three for each piece), its tip, and its label's middle."""
 
     points: Sequence[Point]
@@ -47,5 +47,5 @@ class Layout:
     width: float
     height: float
     centers: Mapping[str, Point]
-    routes: Mapping[str, Route]
+    routes: Mapping[str, ArrowPath]
     engine: str

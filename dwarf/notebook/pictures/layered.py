@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
-from dwarf.notebook.pictures.geometry import Box, Layout, Line, Point, Route
+from dwarf.notebook.pictures.geometry import ArrowPath, Box, Layout, Line, Point
 
 __all__ = ["layered"]
 
@@ -212,7 +212,7 @@ def _finish(
     def xy(u: float, v: float) -> Point:
         return (u + _MARGIN, v - low) if across else (v - low, u + _MARGIN)
 
-    routes: dict[str, Route] = {}
+    routes: dict[str, ArrowPath] = {}
     for line in lines:
         if line.source == line.target:
             routes[line.key] = _loop(at[line.source], size[line.source], xy)
@@ -227,7 +227,7 @@ def _finish(
     )
 
 
-def _route(stops: Sequence[Point], is_turned: bool, label: Point | None, xy: Place) -> Route:
+def _route(stops: Sequence[Point], is_turned: bool, label: Point | None, xy: Place) -> ArrowPath:
     """A smooth curve through the stops that leaves and arrives along the ranks' axis."""
     last = len(stops) - 1
     flat: list[Point] = [stops[0]]
@@ -239,10 +239,10 @@ def _route(stops: Sequence[Point], is_turned: bool, label: Point | None, xy: Pla
     if is_turned:
         flat.reverse()
     points = [xy(*point) for point in flat]
-    return Route(points, points[-1], xy(*label) if label else None)
+    return ArrowPath(points, points[-1], xy(*label) if label else None)
 
 
-def _loop(at: Point, size: Point, xy: Place) -> Route:
+def _loop(at: Point, size: Point, xy: Place) -> ArrowPath:
     u, v = at
     side = v + size[1] / 2
     flat = [
@@ -252,4 +252,4 @@ def _loop(at: Point, size: Point, xy: Place) -> Route:
         (u - size[0] / 4, side),
     ]
     points = [xy(*point) for point in flat]
-    return Route(points, points[-1], xy(u, side + 30))
+    return ArrowPath(points, points[-1], xy(u, side + 30))

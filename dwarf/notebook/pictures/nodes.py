@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dwarf.notebook.pictures.palette import EDGE_TAKEN, HAIR, INK, Look, look_of
-from dwarf.notebook.pictures.sketch import DECK, HEAD, Card, Sketch
+from dwarf.notebook.pictures.sketch import DECK, HEAD, NodeCard, Sketch
 from dwarf.notebook.pictures.svg import attributes, element, fit_middle, fit_text, number, text_width
 from dwarf.notebook.watching.views import NodeView
 
@@ -34,7 +34,7 @@ def icon(look: Look, x: float, y: float, scale: float = 1.0) -> str:
 
 
 def draw_card(
-    plan: Sketch, card: Card, path: str, view: NodeView | None, with_status: bool, now: float, live: bool
+    plan: Sketch, card: NodeCard, path: str, view: NodeView | None, with_status: bool, now: float, live: bool
 ) -> str:
     """A node. ``path`` is its place in the picture; ``live``: with hidden marks, which a live view may show."""
     x, y = plan.layout.centers[card.key]
@@ -72,7 +72,7 @@ def draw_card(
     return "".join(pieces)
 
 
-def _behind(card: Card, look: Look, step: int) -> str:
+def _behind(card: NodeCard, look: Look, step: int) -> str:
     shift = DECK / 2 * step
     return element(
         "rect",
@@ -87,14 +87,14 @@ def _behind(card: Card, look: Look, step: int) -> str:
     )
 
 
-def _join_bar(card: Card, across: bool) -> str:
+def _join_bar(card: NodeCard, across: bool) -> str:
     """The bar of a fan-in on the side where its branches arrive."""
     if across:
         return element("rect", x=-1.5, y=-3, width=6, height=card.height + 6, rx=3, fill=EDGE_TAKEN)
     return element("rect", x=-3, y=-1.5, width=card.width + 6, height=6, rx=3, fill=EDGE_TAKEN)
 
 
-def _words(card: Card, look: Look, line: str, with_status: bool, across: bool) -> list[str]:
+def _words(card: NodeCard, look: Look, line: str, with_status: bool, across: bool) -> list[str]:
     inset = 8.0 if card.fan_in and across else 0.0
     if not with_status:
         name = fit_middle(card.name, card.width - 24 - inset, 13, bold=True)
@@ -136,7 +136,7 @@ def _held(name: str, room: float) -> float | None:
     return min(wide, room) if wide > 0.8 * room else None
 
 
-def _badges(card: Card, view: NodeView, live: bool) -> str:
+def _badges(card: NodeCard, view: NodeView, live: bool) -> str:
     """Small marks on the upper edge: a question was put here; a subgraph runs here."""
     marks = []
     place = f'transform="translate({number(card.width - 16)} 0) scale(0.8)"'
@@ -182,7 +182,7 @@ def _badges(card: Card, view: NodeView, live: bool) -> str:
     return "".join(marks)
 
 
-def _stops(card: Card, view: NodeView, live: bool) -> list[str]:
+def _stops(card: NodeCard, view: NodeView, live: bool) -> list[str]:
     """A stop sign at the corner where the flow comes in, and one where it goes out."""
     width, height = card.width, card.height if card.inner is None else HEAD
     places = (("before", view.stops_before, 0.0, 0.0), ("after", view.stops_after, width, height))
@@ -201,7 +201,7 @@ def _hidden(shown: bool) -> str:
     return "" if shown else ' display="none"'
 
 
-def _bar(card: Card, view: NodeView) -> str:
+def _bar(card: NodeCard, view: NodeView) -> str:
     """The shares of a group of branches by state, as one thin bar along the lower edge."""
     whole = sum(count for _, count in view.parts)
     if not whole:
@@ -218,6 +218,6 @@ def _bar(card: Card, view: NodeView) -> str:
     return f'<g data-part="bar">{"".join(pieces)}</g>'
 
 
-def _head(card: Card) -> float:
+def _head(card: NodeCard) -> float:
     """The height of the part that tells the state."""
     return card.height if card.inner is None else HEAD

@@ -16,7 +16,7 @@ from dwarf.notebook.pictures.nodes import draw_card, icon
 from dwarf.notebook.pictures.palette import CARD, EDGE, EDGE_TAKEN, HAIR, INK, LOOKS, MUTED, look_of
 from dwarf.notebook.pictures.planes import Plane, lay_plane, make_plane, ways_of
 from dwarf.notebook.pictures.remarks import carrying, draw_marks, tell
-from dwarf.notebook.pictures.sketch import HEAD, INNER_PAD, Card, Sketch, sketch
+from dwarf.notebook.pictures.sketch import HEAD, INNER_PAD, NodeCard, Sketch, sketch
 from dwarf.notebook.pictures.strokes import draw_arrows, taken_arrows
 from dwarf.notebook.pictures.svg import Svg, element, escape, fit_text, number, open_svg, text_width, wrap_text
 from dwarf.notebook.watching.views import FlowView, NodeView
@@ -174,7 +174,7 @@ def _inside(plane: Plane, plan: Sketch, whole: FlowView | None, now: float, live
     return pieces
 
 
-def _opened(plan: Sketch, card: Card, child: Plane, now: float, live: bool, path: str) -> list[str]:
+def _opened(plan: Sketch, card: NodeCard, child: Plane, now: float, live: bool, path: str) -> list[str]:
     """A subgraph inside its node: a sheet of its own, so that the node's state does not colour it."""
     inner = card.inner
     assert inner is not None

@@ -1,5 +1,9 @@
 """What is a picture made of, where subgraphs stand open in it? Planes: a flow's graph with what was seen of the flow.
 
+Why planes and no single large graph: a subgraph is a flow with steps, states and a clock of its own, its nodes may have
+the names of the nodes around it, and it is opened and closed while the flow runs. The layout of a plane depends on the
+graph and on what stands open in it, never on states, so that nothing moves while one watches.
+
 A plane's path is that of the node in which it stands open: "3" for the fourth node of the whole flow's graph, "3/0" for
 the first node of the plane in there. The whole flow's own path is "".
 """

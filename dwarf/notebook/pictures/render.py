@@ -14,7 +14,7 @@ from functools import lru_cache
 from subprocess import TimeoutExpired
 from typing import Any
 
-from dwarf.notebook.pictures.geometry import Box, Layout, Line, Point, Route
+from dwarf.notebook.pictures.geometry import ArrowPath, Box, Layout, Line, Point
 from dwarf.notebook.pictures.layered import layered
 from dwarf.workflow.drawing.programs import PROGRAMS, find_program, places_of
 
@@ -82,8 +82,8 @@ def _read(data: Mapping[str, Any], engine: str) -> Layout:
     return Layout(width, height, centers, routes, engine)
 
 
-def _route(edge: Mapping[str, Any], point: Any) -> Route:
+def _route(edge: Mapping[str, Any], point: Any) -> ArrowPath:
     parts = edge["pos"].split()
     tips = [part for part in parts if part.startswith("e,")]
     points = [point(part) for part in parts if part[0] not in "es"]
-    return Route(points, point(tips[0]) if tips else points[-1], point(edge["lp"]) if "lp" in edge else None)
+    return ArrowPath(points, point(tips[0]) if tips else points[-1], point(edge["lp"]) if "lp" in edge else None)

@@ -13,7 +13,7 @@ from dwarf.notebook.pictures.svg import fit_middle, fit_text, text_width
 if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph, Transition
 
-__all__ = ["DECK", "HEAD", "INNER_PAD", "Arrow", "Card", "Sketch", "sketch"]
+__all__ = ["DECK", "HEAD", "INNER_PAD", "Arrow", "NodeCard", "Sketch", "sketch"]
 
 END = "END"
 HEAD = 46.0  # the height of a card that shows a state, and of the upper part of one with a picture inside
@@ -29,7 +29,7 @@ _DOT = 16.0
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class NodeCard:
     """A node to draw. ``key`` is its place in the layout; ``width`` and ``height`` are those of the card itself."""
 
     key: str
@@ -67,7 +67,7 @@ class Sketch:
     """Cards and arrows with their places. ``pair`` gives an arrow's (source, target) node names by its key."""
 
     name: str
-    cards: tuple[Card, ...]
+    cards: tuple[NodeCard, ...]
     arrows: tuple[Arrow, ...]
     layout: Layout
     across: bool
@@ -98,7 +98,7 @@ def sketch(graph: Graph, *, with_status: bool, max_width: float, insides: Mappin
 class _Parts:
     """A graph's pieces with their sizes, before they have places."""
 
-    cards: tuple[Card, ...]
+    cards: tuple[NodeCard, ...]
     arrows: tuple[Arrow, ...]
     pairs: Mapping[str, tuple[str, str]]
     boxes: tuple[Box, ...]
@@ -140,7 +140,7 @@ def _line(arrow: Arrow, order: Mapping[str, int]) -> Line:
     return Line(arrow.key, arrow.source, arrow.target, width, 17.0 if arrow.label else 0.0, back)
 
 
-def _cards(graph: Graph, with_status: bool, insides: Mapping[str, Sketch]) -> tuple[Card, ...]:
+def _cards(graph: Graph, with_status: bool, insides: Mapping[str, Sketch]) -> tuple[NodeCard, ...]:
     many = {each.target for each in graph.transitions if each.for_each}
     made = []
     for index, node in enumerate(graph.nodes):
@@ -154,7 +154,7 @@ def _cards(graph: Graph, with_status: bool, insides: Mapping[str, Sketch]) -> tu
             width = max(width, inner.layout.width + 2 * INNER_PAD)
             height += inner.layout.height + INNER_PAD
         made.append(
-            Card(
+            NodeCard(
                 key=f"n{index}",
                 name=node.name,
                 url=node.url,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from dwarf.notebook.pictures.geometry import Point, Route
+from dwarf.notebook.pictures.geometry import ArrowPath, Point
 from dwarf.notebook.pictures.palette import CARD, EDGES, MUTED, ON_ERROR, ON_ERROR_EDGE
 from dwarf.notebook.pictures.sketch import Arrow, Sketch
 from dwarf.notebook.pictures.svg import MONO, element, escape, number, text_width
@@ -48,7 +48,7 @@ def draw_arrows(plan: Sketch, ways: Sequence[bool], prefix: str = "") -> list[st
 _DASHES = {"goto": "2 4", "on_error": "6 4"}
 
 
-def _arrow(arrow: Arrow, index: str, route: Route, strong: bool) -> str:
+def _arrow(arrow: Arrow, index: str, route: ArrowPath, strong: bool) -> str:
     colour = (ON_ERROR_EDGE if arrow.kind == "on_error" else EDGES)[strong]
     path = _path(route)
     stroke = {"fill": "none", "stroke_linecap": "round"}
@@ -68,7 +68,7 @@ def _arrow(arrow: Arrow, index: str, route: Route, strong: bool) -> str:
     return f'<g class="dwarf-edge" data-edge="{index}" data-kind="{arrow.kind}">{tip}{strokes}{head}{tail}</g>'
 
 
-def _path(route: Route) -> str:
+def _path(route: ArrowPath) -> str:
     first, *rest = route.points
     curve = f"M{number(first[0])} {number(first[1])}"
     for index in range(0, len(rest) - 2, 3):
@@ -76,7 +76,7 @@ def _path(route: Route) -> str:
     return curve
 
 
-def _head(route: Route) -> str:
+def _head(route: ArrowPath) -> str:
     """The arrow head: a slim triangle that ends at the tip."""
     tip = route.tip
     base = next((point for point in reversed(route.points) if math.dist(point, tip) > 0.5), (tip[0] - 1, tip[1]))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dwarf.notebook.pictures.gantt import WAITS, Bar, Row, draw_gantt
+from dwarf.notebook.pictures.gantt import WAITS, Bar, GanttRow, draw_gantt
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.svg import Svg
 from dwarf.notebook.pictures.words import duration_text, plural, seconds_text
@@ -85,10 +85,10 @@ def _ended(step: Step, now: datetime) -> datetime:
     return max(step.updated_at, _began(step)) if step.status.terminal else max(now, _began(step))
 
 
-def _row(group: _Group, waits: Waits, asked: frozenset[str], now: datetime) -> Row:
+def _row(group: _Group, waits: Waits, asked: frozenset[str], now: datetime) -> GanttRow:
     bars = [bar for step in group.steps for bar in _bars(step, waits.get(step.id, ()), asked, now)]
     count = f" · {len(group.steps):,} ×" if len(group.steps) > 1 else ""
-    row = Row(group.node, group.level, bars, hint=group.node + count)
+    row = GanttRow(group.node, group.level, bars, hint=group.node + count)
     if bars:
         only = group.steps[0].duration if len(group.steps) == 1 else None
         length = only if only is not None else max(bar.ended for bar in bars) - min(bar.began for bar in bars)

@@ -29,7 +29,7 @@ function pill(look) {
 function buildRow(looks, send) {
   const cells = Object.fromEntries(["status", "flow", "node", "created", "took", "told", "acts"].map((name) => [name, make("td", { className: `dwarf-cell-${name}` })]));
   const root = make("tr", {}, ...Object.values(cells));
-  /** @type {import("./messages").FlowRow | null} */
+  /** @type {import("./messages").ListedFlow | null} */
   let row = null;
   const act = (kind) => send({ type: kind === "fork" ? "ask-fork" : kind, row: row.id });
   const fillActions = (opened) => {
@@ -46,7 +46,7 @@ function buildRow(looks, send) {
   return {
     root,
     /**
-     * @param {import("./messages").FlowRow} fresh
+     * @param {import("./messages").ListedFlow} fresh
      * @param {boolean} opened
      */
     update(fresh, opened) {

@@ -78,7 +78,7 @@ export interface InboxState {
 }
 
 /** A flow in the dashboard; its id is the public part of its key. */
-export interface FlowRow {
+export interface ListedFlow {
   id: string;
   status: string;
   workflow: string;
@@ -124,7 +124,7 @@ export interface DashboardState {
   total: number;
   capped: boolean;
   status: string;
-  rows: FlowRow[];
+  rows: ListedFlow[];
   page: number;
   more: boolean;
   workflows: string[];
@@ -155,7 +155,7 @@ export interface Stops {
 }
 
 /** One step in the list of a node's steps. */
-export interface StepRow {
+export interface ListedStep {
   step: number;
   label: string;
   item: string;
@@ -171,7 +171,7 @@ export interface NodeReply {
   title: string;
   about: string;
   state?: string;
-  rows?: StepRow[];
+  rows?: ListedStep[];
   page?: number;
   size?: number;
   total?: number;
@@ -183,7 +183,7 @@ export interface NodeReply {
 /** Where a step comes from; ``takes`` are ``[parameter, value, who wrote it]``.
 
 Where the function has been redefined ``ran`` is its source as it ran, and ``change`` what is different now. */
-export interface Origin {
+export interface StepOrigin {
   source?: string;
   edited?: string;
   ran?: string;
@@ -292,7 +292,7 @@ export interface ActionReply {
 }
 
 /** A request of the panel. The reply has the same number as ``ask``, and ``fault`` where it went wrong. */
-export interface Ask {
+export interface PanelRequest {
   type: "ask";
   ask: number;
   do: "node" | "step" | "fork" | "retry" | "regraph" | "cancel" | "stop" | "unfold" | "earlier" | "show" | "stopped" | "go";
@@ -323,27 +323,27 @@ export interface Sign {
 }
 
 /** The answer to a card. */
-export interface Answer {
+export interface CardAnswer {
   type: "answer";
   id: string;
   value?: any;
 }
 
 /** The panel of a view has been opened or shut. */
-export interface Panel {
+export interface PanelSwitch {
   type: "panel";
   open: boolean;
 }
 
 /** Whether a view of a list is in sight. */
-export interface Seen {
+export interface InSight {
   type: "seen";
   view: string;
   on: boolean;
 }
 
 /** The reader of a list narrows it. */
-export interface Filter {
+export interface ListFilter {
   type: "filter";
   search?: string;
   workflow?: string;
@@ -351,7 +351,7 @@ export interface Filter {
 }
 
 /** Something is done to a row of the dashboard, to its pages, or to a map. */
-export interface Act {
+export interface RowAction {
   type: "open" | "close" | "cancel" | "delete" | "retry" | "ask-fork" | "fork" | "close-fork" | "older" | "newer";
   row?: string;
   step?: number;
@@ -359,7 +359,7 @@ export interface Act {
 }
 
 /** A message of, or to, the run that is opened beneath a list. */
-export interface Part {
+export interface RunMessage {
   type: "run";
   message: any;
 }

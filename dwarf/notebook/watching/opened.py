@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from dwarf.notebook.services import LabServices
     from dwarf.notebook.watching.follow import Following
 
-__all__ = ["OpenedRun", "Part"]
+__all__ = ["OpenedRun", "WidgetPart"]
 
 _numbers = itertools.count(1)
 
 
-class Part:
+class WidgetPart:
     """Stands for a widget of its own: traits are those of the widget around it, with ``run_`` before their names.
 
     So one widget is enough, in front ends too that cannot put one widget into another.
@@ -62,7 +62,7 @@ class OpenedRun(RunView):
         following.listeners.add(self.touch)
         shade = {**self._theme(), "number": next(_numbers)}
         traits = {"said": {}, **self._traits(first=True)}
-        self._widget = Part(widget, **traits, theme=shade)
+        self._widget = WidgetPart(widget, **traits, theme=shade)
         self._pulse = None  # the beats of the widget around it are heard
         lab.submit(self._hear())
         free_comm(self._widget)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dwarf.notebook.messages import Origin
+from dwarf.notebook.messages import StepOrigin
 from dwarf.notebook.pictures.words import brief, plain
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ MOST_SOURCE = 20_000  # characters
 _START = "START"
 
 
-def origin_of(step: Step, graph: Graph | None, functions: Mapping[str, Any]) -> Origin:
+def origin_of(step: Step, graph: Graph | None, functions: Mapping[str, Any]) -> StepOrigin:
     """What the panel tells of a step's function, as it is now, and of its parameters. It never raises.
 
     ``graph`` is one that has its functions, which tell what they write.
     """
     function = functions.get(step.url)
-    told: Origin = {}
+    told: StepOrigin = {}
     if function is None:
         return told
     source = source_of(function)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from dwarf.errors import DwarfError, InvalidRequest
 from dwarf.notebook.bundles import view_of
 from dwarf.notebook.kernel import name_cells
-from dwarf.notebook.messages import ActionReply, NodeReply, Origin, Spoken, StepReply, StepRow, StepState
+from dwarf.notebook.messages import ActionReply, ListedStep, NodeReply, Spoken, StepOrigin, StepReply, StepState
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.planes import child_of
 from dwarf.notebook.pictures.words import brief, duration_text, plain, plural
@@ -165,7 +165,7 @@ class Desk:
             reply["nested"] = "Close the subgraph" if is_open else "Open the subgraph in the picture"
         return reply
 
-    def _edited(self, step: Step, source: str) -> Origin:
+    def _edited(self, step: Step, source: str) -> StepOrigin:
         """Whether a step's function has been redefined since, and its source as it ran where that is known here."""
         digests = self.lab.digests
         now = digests.now().get(step.url, "")[:CODE_LENGTH]
@@ -342,7 +342,7 @@ def sort_steps(steps: Sequence[Step], state: Callable[[Step], str]) -> list[Step
     return sorted(steps, key=lambda step: (order.get(state(step), len(order)), step.id))
 
 
-def _row(step: Step, state: str, item: str) -> StepRow:
+def _row(step: Step, state: str, item: str) -> ListedStep:
     return {
         "step": step.id,
         "label": f"branch {step.ordinal + 1}",

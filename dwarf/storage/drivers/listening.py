@@ -29,7 +29,7 @@ _ERRORS = (StorageError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 logger = logging.getLogger(__name__)
 
 
-class Listener:
+class ChannelListener:
     """The ear and the voice of one process on one database."""
 
     def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection[Any]]], heard: Heard) -> None:

@@ -11,7 +11,7 @@ from itertools import count
 from typing import TypeVar
 
 from dwarf.errors import ConfigError, EngineClosed
-from dwarf.storage.database import Clock
+from dwarf.storage.database import ClockShift
 from dwarf.storage.drivers.one_writer import OneWriter
 from dwarf.storage.drivers.sqlite import connect, dialect_for
 from dwarf.storage.drivers.sqlite_session import Observer, SqliteSession
@@ -29,7 +29,7 @@ _entry = threading.Lock()  # over _named, and the users and engine ids of a stor
 class _Store:
     """One connection on one thread: it holds the data, and serves reads and writes in turn."""
 
-    def __init__(self, clock: Clock | None) -> None:
+    def __init__(self, clock: ClockShift | None) -> None:
         self.clock = clock
         self.users: list[MemoryDatabase] = []
         self.ids = count(1)
@@ -59,7 +59,7 @@ class MemoryDatabase(OneWriter):
     dialect = "sqlite"
     registers = False
 
-    def __init__(self, name: str | None = None, *, clock: Clock | None = None) -> None:
+    def __init__(self, name: str | None = None, *, clock: ClockShift | None = None) -> None:
         self.name = name
         self.payloads = Payloads()
         self._clock = clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from dwarf.storage.database import Heard
-from dwarf.storage.drivers.pulse import Pulse
+from dwarf.storage.drivers.pulse import SessionPulse
 
 
 class OneWriter:
@@ -14,7 +14,7 @@ class OneWriter:
     one_writer = True
     doubts = 0
 
-    async def pulse(self) -> Pulse:
+    async def pulse(self) -> SessionPulse:
         """Who lives is known by other means here."""
         raise TypeError("this database has no registry, and needs no heartbeat")
 

@@ -23,7 +23,7 @@ from dwarf.storage.drivers.batches import (
     update_batch,
 )
 from dwarf.storage.drivers.link import Link, Transaction
-from dwarf.storage.drivers.listening import Listener
+from dwarf.storage.drivers.listening import ChannelListener
 from dwarf.storage.drivers.pulse import Session, seen_rows
 from dwarf.storage.drivers.server import Durability, ServerDatabase
 from dwarf.storage.failures import classify
@@ -191,13 +191,13 @@ class PostgresDatabase(ServerDatabase):
         super().__init__(url, durability=durability, max_connections=max_connections)
         self._dsn, self._options = read_url(url)
         self._heard: Heard | None = None
-        self._listener: Listener | None = None
+        self._listener: ChannelListener | None = None
 
     async def open(self) -> None:
         """Connect and migrate. ConfigError where the server refuses the user, has no such database, or is too old."""
         await super().open()
         if self._listener is None:
-            self._listener = Listener(self._driver, self._pass_on)
+            self._listener = ChannelListener(self._driver, self._pass_on)
 
     async def aclose(self) -> None:
         """Finish what was handed in, and disconnect."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dwarf.core.liveness import Lock
+from dwarf.core.liveness import SessionLock
 from dwarf.storage.failures import classify
 from dwarf.storage.registry import ReplicaRow, Seen
 
@@ -36,7 +36,7 @@ class Session:
     direct: bool = False
 
 
-class Pulse:
+class SessionPulse:
     """One connection, used by one heartbeat on one loop. StorageError where the server fails."""
 
     def __init__(self, link: Link, session: Session) -> None:
@@ -65,14 +65,14 @@ class Pulse:
         """See all rows."""
         return await self._look(None)
 
-    def lock_of(self, seen: Seen) -> Lock:
+    def lock_of(self, seen: Seen) -> SessionLock:
         """What the server says of a replica's lock."""
         row = seen.row
         if not row.lock_key:
-            return Lock.UNKNOWN
+            return SessionLock.UNKNOWN
         if seen.held:
-            return Lock.HELD_DIRECTLY if row.direct else Lock.HELD
-        return Lock.GONE if row.server and row.server == self.session.server else Lock.UNKNOWN
+            return SessionLock.HELD_DIRECTLY if row.direct else SessionLock.HELD
+        return SessionLock.GONE if row.server and row.server == self.session.server else SessionLock.UNKNOWN
 
     async def close(self) -> None:
         """Disconnect, and let the lock go."""

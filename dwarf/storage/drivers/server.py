@@ -19,7 +19,7 @@ from dwarf.errors import ConfigError, DwarfError, EngineClosed, StorageError
 from dwarf.storage.database import Heard
 from dwarf.storage.drivers.link import Link, ServerClock, Transaction
 from dwarf.storage.drivers.pool import DEFAULT_LIMIT, Pool
-from dwarf.storage.drivers.pulse import Pulse
+from dwarf.storage.drivers.pulse import SessionPulse
 from dwarf.storage.drivers.sqlite_session import Observer
 from dwarf.storage.failures import Contention, LostCommit, PayloadRefused, Unavailable, classify
 from dwarf.storage.migrations import is_current
@@ -197,11 +197,11 @@ class ServerDatabase(ABC):
         """None: nobody is counted."""
         return None
 
-    async def pulse(self) -> Pulse:
+    async def pulse(self) -> SessionPulse:
         """A connection for the heartbeat, beside those of the transactions. It belongs to the loop that runs now."""
         link = await self._connected()
         try:
-            return Pulse(link, await link.session())
+            return SessionPulse(link, await link.session())
         except link.errors as error:
             link.kill()
             raise Unavailable(str(classify(error, link.family, "session"))) from error

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from dwarf.errors import ConfigError, EngineClosed, StorageError
 from dwarf.storage.compiling import SHIFTED_SQLITE
-from dwarf.storage.database import Clock
+from dwarf.storage.database import ClockShift
 from dwarf.storage.drivers.one_writer import OneWriter
 from dwarf.storage.drivers.slots import EngineSlots
 from dwarf.storage.drivers.sqlite_readers import Readers
@@ -45,7 +45,7 @@ _GONE = (
 )
 
 
-def connect(database: str, clock: Clock | None) -> sqlite3.Connection:
+def connect(database: str, clock: ClockShift | None) -> sqlite3.Connection:
     """A connection in autocommit mode, whose thread may change between calls."""
     connection = sqlite3.connect(
         database, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENT_CACHE
@@ -55,12 +55,12 @@ def connect(database: str, clock: Clock | None) -> sqlite3.Connection:
     return connection
 
 
-def register_clock(connection: sqlite3.Connection, clock: Clock) -> None:
+def register_clock(connection: sqlite3.Connection, clock: ClockShift) -> None:
     """Give a connection the function that stands for the database's clock where a test moves it."""
     connection.create_function("dwarf_now_ms", 0, lambda: time.time_ns() // 1_000_000 + clock.offset_ms)
 
 
-def dialect_for(clock: Clock | None) -> str:
+def dialect_for(clock: ClockShift | None) -> str:
     """The name under which statements are compiled."""
     return "sqlite" if clock is None else SHIFTED_SQLITE
 
@@ -77,7 +77,7 @@ class SqliteDatabase(OneWriter):
     dialect = "sqlite"
     registers = False
 
-    def __init__(self, path: Path, *, durability: Durability = "full", clock: Clock | None = None) -> None:
+    def __init__(self, path: Path, *, durability: Durability = "full", clock: ClockShift | None = None) -> None:
         self.path = path.absolute()  # a later change of the working directory does not move it
         _check_place(self.path)
         self.payloads = Payloads()

@@ -15,7 +15,7 @@ import aiosqlite
 
 from dwarf.errors import DwarfError, EngineClosed
 from dwarf.storage.compiling import SHIFTED_SQLITE, compiled
-from dwarf.storage.database import Clock
+from dwarf.storage.database import ClockShift
 from dwarf.storage.drivers.sqlite_session import DRIVER_ERRORS, NOW, Observer
 from dwarf.storage.failures import Contention, Unavailable, can_be_undone, classify
 from dwarf.storage.script import Fetch, FetchEach, Guarded, Now, Row, Script
@@ -39,7 +39,7 @@ class _Pool:
 class Readers:
     """Connections that read one file. They are opened when they are first needed."""
 
-    def __init__(self, path: Path, clock: Clock | None) -> None:
+    def __init__(self, path: Path, clock: ClockShift | None) -> None:
         self.observer: Observer | None = None
         self._path = path
         self._clock = clock

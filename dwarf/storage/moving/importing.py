@@ -46,7 +46,7 @@ _LINKS = ("predecessor_id", "lineage_id", "successor_id")
 
 
 @dataclass(slots=True)
-class Tree:
+class ImportedTree:
     """A flow with everything under it, under its old ids. JSON columns are objects and arrays."""
 
     flows: dict[int, dict[str, Any]] = field(default_factory=dict)  # the root first, parents before their children
@@ -61,11 +61,11 @@ class Reader:
     """Takes the lines in their order. InvalidRequest, naming the line, for one that does not fit."""
 
     def __init__(self, freeze: Freeze) -> None:
-        self.trees: list[Tree] = []
+        self.trees: list[ImportedTree] = []
         self.blobs: dict[str, str] = {}  # texts by the names they have in the lines
         self._freeze = freeze
         self._graphs: dict[str, tuple[str, str, Plan]] = {}
-        self._tree: Tree | None = None
+        self._tree: ImportedTree | None = None
         self._number = 0
         self._begun = False
         self._kinds: dict[str, Callable[[Mapping[str, JSON]], None]] = {
@@ -89,7 +89,7 @@ class Reader:
         except BadLine as error:
             raise InvalidRequest(f"line {self._number}: {error}") from None
 
-    def finish(self) -> list[Tree]:
+    def finish(self) -> list[ImportedTree]:
         """The trees, when there are no more lines."""
         if not self._begun:
             raise InvalidRequest("line 1: there is nothing to import")
@@ -133,7 +133,7 @@ class Reader:
 
     def _flow(self, line: Mapping[str, JSON]) -> None:
         flow = read_columns(FLOW_COLUMNS, line)
-        tree = self._tree or Tree()
+        tree = self._tree or ImportedTree()
         if flow["flow_id"] in tree.flows or not flow["flow_id"] or tree.steps:
             raise BadLine("a flow comes once, under an id, and before the steps")
         graph = self._graphs.get(flow["graph_hash"])
@@ -167,13 +167,13 @@ class Reader:
         self._note_blobs(shown, tree)
         tree.shown.append(shown)
 
-    def _told(self, columns: Sequence[Any], line: Mapping[str, JSON]) -> tuple[Tree, dict[str, Any]]:
+    def _told(self, columns: Sequence[Any], line: Mapping[str, JSON]) -> tuple[ImportedTree, dict[str, Any]]:
         tree, row = self._tree, read_columns(columns, line)
         if tree is None or row["step_id"] not in tree.steps:
             raise BadLine("the step has not come before it")
         return tree, row
 
-    def _note_blobs(self, row: Mapping[str, Any], tree: Tree) -> None:
+    def _note_blobs(self, row: Mapping[str, Any], tree: ImportedTree) -> None:
         for name, parts in PARTS.items():
             if row.get(name):
                 tree.blobs.update(Gaps(row[name], parts).names)
@@ -198,7 +198,7 @@ def _hash(line: Mapping[str, JSON]) -> str:
     return known
 
 
-def _check_flow(flow: Mapping[str, Any], root: Mapping[str, Any] | None, tree: Tree) -> None:
+def _check_flow(flow: Mapping[str, Any], root: Mapping[str, Any] | None, tree: ImportedTree) -> None:
     status = _status(flow)
     if not flow["workflow_url"] or not flow["priority"] or not flow["time_budget_ms"]:
         raise BadLine("a flow has a workflow_url, a priority and a time_budget_ms")
@@ -275,7 +275,7 @@ def _status(row: Mapping[str, Any]) -> Status:
         raise BadLine(f"there is no status {row['status']!r}") from None
 
 
-def _problems(tree: Tree) -> Iterator[str]:
+def _problems(tree: ImportedTree) -> Iterator[str]:
     """What is wrong between the rows of a whole tree."""
     for flow in tree.flows.values():
         caller = tree.steps.get(flow["parent_step_id"])

@@ -9,7 +9,7 @@ from typing import Any
 from dwarf.core.keys import format_key
 from dwarf.storage.effects import Effects
 from dwarf.storage.forking import AT_ONCE, COPY_FLOW, COPY_STEP
-from dwarf.storage.moving.importing import PARTS, Tree
+from dwarf.storage.moving.importing import PARTS, ImportedTree
 from dwarf.storage.output import COPY_DISPLAY, COPY_OUTPUT
 from dwarf.storage.payloads.blobs import Holder, keep_blobs
 from dwarf.storage.payloads.cutting import Gaps
@@ -58,7 +58,7 @@ class Placer:
         self._bodies = bodies
         self._names = {name: hashed(body) for name, body in bodies.items()}
 
-    def place(self, tree: Tree, flow_ids: Sequence[int], step_ids: Sequence[int]) -> Arrived:
+    def place(self, tree: ImportedTree, flow_ids: Sequence[int], step_ids: Sequence[int]) -> Arrived:
         """The rows of a tree. There are as many new ids as it has flows, and as it has steps and displays."""
         new_flows = dict(zip(tree.flows, flow_ids, strict=True))
         new_steps = dict(zip(tree.steps, step_ids[: len(tree.steps)], strict=True))

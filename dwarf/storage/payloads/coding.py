@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from dwarf.errors import StorageError
 from dwarf.storage.failures import classify
-from dwarf.storage.payloads.layouts import Layout
+from dwarf.storage.payloads.layouts import PayloadLayout
 from dwarf.storage.script import Params, Row
 
 __all__ = ["SIGN", "Codec", "Coder"]
@@ -55,7 +55,7 @@ class Coder:
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
 
-    def encoded_row(self, name: str, layout: Layout, row: Params) -> Mapping[str, Any]:
+    def encoded_row(self, name: str, layout: PayloadLayout, row: Params) -> Mapping[str, Any]:
         """The parameters of a statement as they are sent."""
         given = dict(row)
         for param in layout.params:
@@ -63,7 +63,7 @@ class Coder:
                 given[param] = self.encoded(given[param], param.removeprefix("new_"), name)
         return given
 
-    def decoded_rows(self, name: str, layout: Layout, rows: Sequence[Row]) -> list[Row]:
+    def decoded_rows(self, name: str, layout: PayloadLayout, rows: Sequence[Row]) -> list[Row]:
         """The rows of a statement as they were before they were encoded."""
         decoded: list[Row] = []
         for row in rows:

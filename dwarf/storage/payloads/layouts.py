@@ -13,7 +13,7 @@ from dwarf.storage.tables import Payload, displays, flows, steps
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class PayloadLayout:
     """Payloads by parameter, and by position in a row.
 
     ``cut`` and ``gaps`` are those of them of which parts may be kept as blobs: with the kind of those parts. ``owner``
@@ -28,18 +28,18 @@ class Layout:
     owner_is_step: bool = False
 
 
-_NOTHING = Layout()
+_NOTHING = PayloadLayout()
 
 
-def layout_of(statement: Statement) -> Layout:
+def layout_of(statement: Statement) -> PayloadLayout:
     """The layout of a statement, from the statement's own cache. It is the same in every dialect."""
-    layout: Layout | None = statement.layout
+    layout: PayloadLayout | None = statement.layout
     if layout is None:
         layout = statement.layout = _read(statement)
     return layout
 
 
-def _read(statement: Statement) -> Layout:
+def _read(statement: Statement) -> PayloadLayout:
     compiled = statement.clause.compile(dialect=dialect_of("sqlite"))
     if not isinstance(compiled, SQLCompiler):  # DDL
         return _NOTHING
@@ -54,7 +54,7 @@ def _read(statement: Statement) -> Layout:
         if isinstance(column.type, Payload)
     ]
     owner, owner_is_step = _owner(statement)
-    return Layout(
+    return PayloadLayout(
         params=tuple(params),
         columns=tuple((position, name) for position, name, _ in columns),
         cut=tuple((name, parts) for name, parts in params.items() if parts and owner),

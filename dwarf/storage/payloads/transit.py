@@ -20,7 +20,7 @@ from dwarf.errors import ConfigError, StorageError
 from dwarf.storage.payloads.blobs import FLOWS_OF_STEPS, Holder, forget_overwritten, keep_blobs, read_blobs
 from dwarf.storage.payloads.coding import SIGN, Codec, Coder
 from dwarf.storage.payloads.cutting import LARGE, Gaps, cut, may_hold_blobs
-from dwarf.storage.payloads.layouts import Layout, layout_of
+from dwarf.storage.payloads.layouts import PayloadLayout, layout_of
 from dwarf.storage.script import (
     Execute,
     Fetch,
@@ -127,7 +127,7 @@ class Payloads:
 
     def _fetch(self, request: Fetch) -> Script[list[Row]]:
         statement, asked = request.statement, request
-        layout: Layout = statement.layout or layout_of(statement)
+        layout: PayloadLayout = statement.layout or layout_of(statement)
         if layout.params and self._coder is not None:
             request = Fetch(statement, self._coder.encoded_row(statement.name, layout, request.params), request.alone)
         rows: list[Row] = yield request
@@ -142,7 +142,7 @@ class Payloads:
         return rows
 
     def _execute(self, request: Execute) -> Script[int]:
-        layout: Layout = request.statement.layout or layout_of(request.statement)
+        layout: PayloadLayout = request.statement.layout or layout_of(request.statement)
         if not layout.params:
             matched: int = yield request
             return matched
@@ -153,7 +153,7 @@ class Payloads:
         return matched
 
     def _insert_many(self, request: InsertMany) -> Script[None]:
-        layout: Layout = request.statement.layout or layout_of(request.statement)
+        layout: PayloadLayout = request.statement.layout or layout_of(request.statement)
         if not layout.params:
             yield request
             return
@@ -163,7 +163,7 @@ class Payloads:
             yield from self._keep(layout, list(cuts.values()))
 
     def _update_each(self, request: UpdateEach) -> Script[list[bool]]:
-        layout: Layout = request.statement.layout or layout_of(request.statement)
+        layout: PayloadLayout = request.statement.layout or layout_of(request.statement)
         if not layout.params:
             flags: list[bool] = yield request
             return flags
@@ -181,7 +181,7 @@ class Payloads:
     def _landing(self, request: Landing) -> Script[list[list[Any]]]:
         parts: list[Part] = []
         for part in (request.own, *(part for part, _ in request.rest)):
-            layout: Layout = part.statement.layout or layout_of(part.statement)
+            layout: PayloadLayout = part.statement.layout or layout_of(part.statement)
             rows, cuts = self._outgoing(part.statement, layout, part.rows)
             if cuts:  # what was cut out is kept as its row is written
                 answer: list[list[Any]] = yield from self._drive(partial(one_by_one, request))
@@ -196,7 +196,7 @@ class Payloads:
     # ------------------------------------------------------------------ out
 
     def _outgoing(
-        self, statement: Statement, layout: Layout, rows: Sequence[Params]
+        self, statement: Statement, layout: PayloadLayout, rows: Sequence[Params]
     ) -> tuple[Sequence[Params], dict[int, _Cut]]:
         """The rows to send, and what was cut out of them, by position."""
         cuts: dict[int, _Cut] = {}
@@ -215,7 +215,7 @@ class Payloads:
             rows = [encoded_row(statement.name, layout, row) for row in rows]
         return rows, cuts
 
-    def _keep(self, layout: Layout, cuts: Sequence[_Cut]) -> Script[None]:
+    def _keep(self, layout: PayloadLayout, cuts: Sequence[_Cut]) -> Script[None]:
         """Store what was cut out of rows that are written now, and are locked by that."""
         bodies: dict[str, str] = {}
         wanted: set[tuple[Holder, str]] = set()
@@ -235,7 +235,7 @@ class Payloads:
 
     # ------------------------------------------------------------------ in
 
-    def _filled(self, statement: Statement, layout: Layout, rows: list[Row]) -> Script[list[Row]]:
+    def _filled(self, statement: Statement, layout: PayloadLayout, rows: list[Row]) -> Script[list[Row]]:
         """The rows with the blobs in their places, read by one statement."""
         looked_at = (
             (number, position, Gaps(loads(row[position]), parts))
@@ -271,5 +271,5 @@ class Payloads:
             return ""
 
 
-def _hold_blobs(layout: Layout, rows: Sequence[Row]) -> bool:
+def _hold_blobs(layout: PayloadLayout, rows: Sequence[Row]) -> bool:
     return any(row[position] and may_hold_blobs(row[position]) for row in rows for position, _ in layout.gaps)

@@ -165,7 +165,7 @@ def read_step(key: Key) -> Script[Step]:
     )
 
 
-class Tree:
+class HistoryTree:
     """All flows and steps under one root, in memory."""
 
     def __init__(self, shard: int, flow_rows: Iterable[TreeFlowRow], step_rows: Iterable[StepRow]) -> None:
@@ -252,21 +252,21 @@ class Tree:
         return format_key(self.shard, step_id, self.rows[step_id].token)
 
 
-def read_tree(shard: int, root: int) -> Script[Tree]:
+def read_tree(shard: int, root: int) -> Script[HistoryTree]:
     """The flows and steps under a root."""
     flow_rows = yield Fetch(TREE_FLOWS, {"root": root})
     step_rows = yield Fetch(TREE_STEPS, {"root": root})
-    return Tree(shard, map(TreeFlowRow._make, flow_rows), map(StepRow._make, step_rows))
+    return HistoryTree(shard, map(TreeFlowRow._make, flow_rows), map(StepRow._make, step_rows))
 
 
-def _flows_below(flow_id: int, tree: Tree) -> set[int]:
+def _flows_below(flow_id: int, tree: HistoryTree) -> set[int]:
     found_flows = [flow_id]
     for known in found_flows:
         found_flows.extend(child for step in tree.steps_of[known] for child in tree.children[step])
     return set(found_flows)
 
 
-def steps_below(flow_id: int, tree: Tree) -> set[int]:
+def steps_below(flow_id: int, tree: HistoryTree) -> set[int]:
     """The ids of the steps of a flow and of the flows below it."""
     return {step for known in _flows_below(flow_id, tree) for step in tree.steps_of[known]}
 

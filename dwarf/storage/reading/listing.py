@@ -28,7 +28,7 @@ from dwarf.storage.reading.filters import (
 )
 from dwarf.storage.reading.history import moment
 from dwarf.storage.reading.reads import status_of
-from dwarf.storage.reading.searching import Arm, Source, arms_of
+from dwarf.storage.reading.searching import Arm, SearchSource, arms_of
 from dwarf.storage.rows import read_object
 from dwarf.storage.script import Fetch, Now, Script, Statement
 from dwarf.storage.tables import flows, steps, tags
@@ -72,7 +72,7 @@ class Before(NamedTuple):
     flow_id: int
 
 
-def read_page(filters: Filters, source: Source, before: Before | None, limit: int) -> Script[list[Listed]]:
+def read_page(filters: Filters, source: SearchSource, before: Before | None, limit: int) -> Script[list[Listed]]:
     """The newest flows below a place, at most ``limit``."""
     shard = source.shard
     rows = yield from find_flows(filters, source, limit, before=before)
@@ -104,7 +104,7 @@ def read_summary(key: Key) -> Script[FlowSummary]:
 
 def find_flows(
     filters: Filters,
-    source: Source,
+    source: SearchSource,
     limit: int,
     *,
     before: Before | None = None,

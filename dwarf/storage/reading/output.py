@@ -83,7 +83,7 @@ FLOW_ENDED = Statement("flow_ended", select(flows.c.status).where(flows.c.flow_i
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class OutputQuery:
     """What is wanted: of one step, or of the flow with those below it; of a node, or of all."""
 
     key: Key
@@ -92,7 +92,7 @@ class Asked:
 
 
 @dataclass(slots=True)
-class Place:
+class OutputPosition:
     """How far a reader has come, so that it can go on: the last number of each run, and the latest time of writing."""
 
     since: int = 0
@@ -108,9 +108,9 @@ class Place:
         return True
 
 
-def read_output(asked: Asked, place: Place | None = None) -> Script[list[LogLine]]:
+def read_output(asked: OutputQuery, place: OutputPosition | None = None) -> Script[list[LogLine]]:
     """The lines that were said, oldest first; those behind a place, which is moved on."""
-    place = place or Place()
+    place = place or OutputPosition()
     statement = OUTPUT_OF_TREE if asked.step is None else OUTPUT_OF_STEP
     rows = yield from _rows(asked, statement, OutputRow._make, place.since)
     rows.sort(key=lambda row: (row.step_id, row.run, row.part))
@@ -119,9 +119,9 @@ def read_output(asked: Asked, place: Place | None = None) -> Script[list[LogLine
     return [line for _, line in lines]
 
 
-def read_displays(asked: Asked, place: Place | None = None) -> Script[list[Display]]:
+def read_displays(asked: OutputQuery, place: OutputPosition | None = None) -> Script[list[Display]]:
     """What was displayed, oldest first; what is behind a place, which is moved on."""
-    place = place or Place()
+    place = place or OutputPosition()
     statement = DISPLAYS_OF_TREE if asked.step is None else DISPLAYS_OF_STEP
     rows = yield from _rows(asked, statement, DisplayRow._make, place.since)
     rows.sort(key=lambda row: (row.shown_at, row.step_id, row.run, row.number))
@@ -129,7 +129,9 @@ def read_displays(asked: Asked, place: Place | None = None) -> Script[list[Displ
     return [_display(asked.key.shard, row) for row in fresh]
 
 
-def read_news(asked: Asked, lines: Place, displays_: Place) -> Script[tuple[list[LogLine], list[Display], str]]:
+def read_news(
+    asked: OutputQuery, lines: OutputPosition, displays_: OutputPosition
+) -> Script[tuple[list[LogLine], list[Display], str]]:
     """What was said and shown behind two places, and the status of the flow: "" where it is gone."""
     rows = yield Fetch(FLOW_ENDED, {"id": asked.key.id})
     if not rows:
@@ -148,7 +150,7 @@ def cursor_of(text: str) -> tuple[int, ...]:
     return place
 
 
-def _rows(asked: Asked, statement: Statement, make: Callable[[Any], RowT], since: int) -> Script[list[RowT]]:
+def _rows(asked: OutputQuery, statement: Statement, make: Callable[[Any], RowT], since: int) -> Script[list[RowT]]:
     root = yield from read_root(asked.key)
     own = {"root": root} if asked.step is None else {"id": asked.step.id}
     rows: list[Any] = [make(row) for row in (yield Fetch(statement, {**own, "since": since}))]

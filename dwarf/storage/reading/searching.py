@@ -37,7 +37,7 @@ _KEY = re.compile(r"(\d+)-([1-9]\d{0,18})-([0-9a-f]*)", re.ASCII)
 _KEY_PART = re.compile(r"[0-9a-f-]+", re.ASCII)
 
 
-class Source(NamedTuple):
+class SearchSource(NamedTuple):
     """Where flows are looked for. ``coded``: a codec has encoded the payloads, and statements cannot look into them."""
 
     shard: int
@@ -57,7 +57,7 @@ class Arm:
     within: str = ""
 
 
-def arms_of(filters: Filters, source: Source) -> Script[list[Arm]]:
+def arms_of(filters: Filters, source: SearchSource) -> Script[list[Arm]]:
     """What to look for. The arms together find each flow that fits, and nothing else; none means that none can fit."""
     if filters.search:
         return (yield from _search_arms(filters, source))
@@ -70,7 +70,7 @@ def arms_of(filters: Filters, source: Source) -> Script[list[Arm]]:
     return [Arm(frozenset({"arm_name"}), {"arm_name": name}) for name in sorted(names)]
 
 
-def _search_arms(filters: Filters, source: Source) -> Script[list[Arm]]:
+def _search_arms(filters: Filters, source: SearchSource) -> Script[list[Arm]]:
     text = filters.search
     unicode = "" if text.isascii() else "_unicode"
     values = {**search_terms(text), "key_prefix": f"{source.shard}-"}
@@ -94,7 +94,7 @@ def _search_arms(filters: Filters, source: Source) -> Script[list[Arm]]:
     return arms + beside if len(arms) <= MOST_ARMS else everywhere
 
 
-def _texts(filters: Filters, source: Source, values: dict[str, Any], unicode: str) -> list[Arm]:
+def _texts(filters: Filters, source: SearchSource, values: dict[str, Any], unicode: str) -> list[Arm]:
     """Errors, which only failed flows have, and reasons, which only cancelled ones have."""
     statuses = [known for known in (Status.FAILED, Status.CANCELLED) if filters.status in (None, known)]
     if source.coded:

@@ -11,7 +11,7 @@ from dwarf.workflow.conditions.patterns import BadPattern, compile_pattern
 from dwarf.workflow.conditions.symbols import State, compile_symbol
 from dwarf.workflow.conditions.syntax import Compare, Constant, Expression, Not, Operand, Or, Symbol, Text, Truth
 from dwarf.workflow.jsontext import JSON
-from dwarf.workflow.values.meaning import Clock, Moment, Span, behind, equal, kind_name, order
+from dwarf.workflow.values.meaning import Moment, Span, TimeOfDay, behind, equal, kind_name, order
 
 __all__ = ["Test", "compile_expression"]
 
@@ -154,7 +154,7 @@ def _as_text(value: JSON) -> JSON:
     if type(value) is not dict:
         return value
     meant = behind(value)
-    return value.get("v") if isinstance(meant, (Moment, Clock)) else meant
+    return value.get("v") if isinstance(meant, (Moment, TimeOfDay)) else meant
 
 
 def _equal(one: JSON, other: JSON) -> bool:

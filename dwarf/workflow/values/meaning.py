@@ -19,7 +19,7 @@ from dwarf.workflow.values.encoding import TAG
 
 __all__ = [
     "UNORDERED",
-    "Clock",
+    "TimeOfDay",
     "Moment",
     "Span",
     "behind",
@@ -48,7 +48,7 @@ class Moment(NamedTuple):
     floating: bool
 
 
-class Clock(NamedTuple):
+class TimeOfDay(NamedTuple):
     """A time of day."""
 
     local: int  # nanoseconds from midnight
@@ -142,7 +142,7 @@ def _date(tag: dict[str, JSON]) -> Moment:
     return Moment((date.fromisoformat(tag["v"]).toordinal() - _EPOCH.toordinal()) * _DAY, None, True)
 
 
-def _time(tag: dict[str, JSON]) -> Clock:
+def _time(tag: dict[str, JSON]) -> TimeOfDay:
     clock = _clock_of(_text(tag).partition("[")[0])
     if clock is None:
         raise ValueError
@@ -239,7 +239,7 @@ def _moment_of(text: str) -> Moment | None:
 
 
 @lru_cache(maxsize=1024)
-def _clock_of(text: str) -> Clock | None:
+def _clock_of(text: str) -> TimeOfDay | None:
     iso, more = _cut(text)
     try:
         found = time.fromisoformat(iso)
@@ -247,7 +247,7 @@ def _clock_of(text: str) -> Clock | None:
         return None
     seconds = (found.hour * 60 + found.minute) * 60 + found.second
     offset = _offset(found)
-    return Clock((seconds * 10**6 + found.microsecond) * _NS + more, offset, offset is None)
+    return TimeOfDay((seconds * 10**6 + found.microsecond) * _NS + more, offset, offset is None)
 
 
 @lru_cache(maxsize=1024)
@@ -261,7 +261,7 @@ def _span_of(text: str) -> Span | None:
     return Span(-ns if sign == "-" else ns)
 
 
-_OF_TEXT: Final[dict[type, Callable[[str], Any]]] = {Moment: _moment_of, Clock: _clock_of, Span: _span_of}
+_OF_TEXT: Final[dict[type, Callable[[str], Any]]] = {Moment: _moment_of, TimeOfDay: _clock_of, Span: _span_of}
 
 
 # ---------------------------------------------------------------- comparing
@@ -288,7 +288,7 @@ def order(one: JSON, other: JSON, *, equality: bool = False) -> int | None:
         right = _OF_TEXT[kind](right)
     if type(left) is not type(right):
         return None
-    if isinstance(left, (Moment, Clock)):
+    if isinstance(left, (Moment, TimeOfDay)):
         return _order_times(left, right)
     if isinstance(left, (str, Span)) or (equality and isinstance(left, bool)):
         return int(left > right) - int(left < right)
@@ -340,7 +340,7 @@ _NAMES: Final = {
     str: "a text",
     list: "an array",
     Moment: "a date",
-    Clock: "a time of day",
+    TimeOfDay: "a time of day",
     Span: "a duration",
 }
 

@@ -20,7 +20,7 @@ from dwarf.errors import InvalidRequest, StateError
 from dwarf.workflow.algebra import overlay, settle
 from dwarf.workflow.errors_json import error_fields
 from dwarf.workflow.parks import decode_fields
-from dwarf.workflow.signals import Answer, Interrupt, Retry, Subgraph, control_of
+from dwarf.workflow.signals import Answer, Interrupt, RetrySignal, Subgraph, control_of
 
 HOUR_MS = 3_600_000
 
@@ -233,13 +233,13 @@ def test_w43_a_subgraph_without_a_name_is_an_error() -> None:
 def test_w44_on_a_fresh_step_a_retry_is_granted_with_its_parameters() -> None:
     flow = Flow(step_created_at_ms=HOUR_MS, claimed_at_ms=HOUR_MS, attempt=2)
     arm(flow, lambda flow: flow.retry(delay=1, factor=3, max_delay=60, give_up_after=3600))
-    assert control_of(flow).park == Retry(9000)
+    assert control_of(flow).park == RetrySignal(9000)
 
 
 def test_w44_without_a_horizon_age_does_not_matter() -> None:
     flow = Flow(step_created_at_ms=1, claimed_at_ms=72 * HOUR_MS)
     arm(flow, lambda flow: flow.retry(give_up_after=0))
-    assert control_of(flow).park == Retry(0)
+    assert control_of(flow).park == RetrySignal(0)
 
 
 @pytest.mark.parametrize(

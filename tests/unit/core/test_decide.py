@@ -7,8 +7,7 @@ import pytest
 from dwarf import END, Graph
 from dwarf.core.decision import Advance, Ask, Complete, Fail, Retry
 from dwarf.core.step import Raised, decide
-from dwarf.workflow.signals import Interrupt
-from dwarf.workflow.signals import Retry as RetrySignal
+from dwarf.workflow.signals import Interrupt, RetrySignal
 from tests.unit.core.support import means, returned, step_at
 
 

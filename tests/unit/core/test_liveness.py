@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from dwarf.core.liveness import CONFIRM_S, HELD_LEASES, Death, Liveness, Lock, Peer, beat_of
+from dwarf.core.liveness import CONFIRM_S, HELD_LEASES, Death, Liveness, Peer, SessionLock, beat_of
 
 LEASE = 15.0
 
 
-def peer(beats: int, lock: Lock = Lock.UNKNOWN, *, engine_id: int = 1, nonce: str = "a") -> Peer:
+def peer(beats: int, lock: SessionLock = SessionLock.UNKNOWN, *, engine_id: int = 1, nonce: str = "a") -> Peer:
     return Peer(engine_id=engine_id, nonce=nonce, beats=beats, lock=lock)
 
 
@@ -36,12 +36,12 @@ def test_a_beat_is_two_seconds_and_less_for_short_leases() -> None:
 @pytest.mark.parametrize(
     ("lock", "patience"),
     [
-        (Lock.UNKNOWN, LEASE),  # a pooler, or another run of the server: the counter serves alone
-        (Lock.HELD, LEASE),  # a proxy may keep the session of a dead process open
-        (Lock.HELD_DIRECTLY, HELD_LEASES * LEASE),  # its process may be held up
+        (SessionLock.UNKNOWN, LEASE),  # a pooler, or another run of the server: the counter serves alone
+        (SessionLock.HELD, LEASE),  # a proxy may keep the session of a dead process open
+        (SessionLock.HELD_DIRECTLY, HELD_LEASES * LEASE),  # its process may be held up
     ],
 )
-def test_who_stands_still_is_dead_after_a_while(lock: Lock, patience: float) -> None:
+def test_who_stands_still_is_dead_after_a_while(lock: SessionLock, patience: float) -> None:
     assert silent_until(Liveness(LEASE), peer(5, lock)) == patience
 
 
@@ -53,27 +53,27 @@ def test_a_counter_that_moves_is_alive_however_slowly() -> None:
 
 def test_a_session_that_has_ended_is_a_proof_once_it_is_confirmed() -> None:
     liveness = Liveness(LEASE)
-    assert not liveness.look([peer(5, Lock.HELD_DIRECTLY)], 0.0)
+    assert not liveness.look([peer(5, SessionLock.HELD_DIRECTLY)], 0.0)
     assert not liveness.suspects
-    assert not liveness.look([peer(5, Lock.GONE)], 1.0)
+    assert not liveness.look([peer(5, SessionLock.GONE)], 1.0)
     assert liveness.suspects
-    assert not liveness.look([peer(5, Lock.GONE)], 1.0 + CONFIRM_S / 2)
-    assert liveness.look([peer(5, Lock.GONE)], 1.0 + CONFIRM_S) == [death(5, proven=True)]
+    assert not liveness.look([peer(5, SessionLock.GONE)], 1.0 + CONFIRM_S / 2)
+    assert liveness.look([peer(5, SessionLock.GONE)], 1.0 + CONFIRM_S) == [death(5, proven=True)]
 
 
 def test_one_that_has_connected_again_lives() -> None:
     liveness = Liveness(LEASE)
-    assert not liveness.look([peer(5, Lock.GONE)], 0.0)
-    assert not liveness.look([peer(6, Lock.HELD_DIRECTLY)], CONFIRM_S)
+    assert not liveness.look([peer(5, SessionLock.GONE)], 0.0)
+    assert not liveness.look([peer(6, SessionLock.HELD_DIRECTLY)], CONFIRM_S)
     assert not liveness.suspects
-    assert not liveness.look([peer(6, Lock.GONE)], 100.0)  # cut again, much later: confirmed anew
+    assert not liveness.look([peer(6, SessionLock.GONE)], 100.0)  # cut again, much later: confirmed anew
 
 
 def test_a_session_that_has_ended_counts_from_the_first_look() -> None:
     """An engine that is started anew takes over from one that died before."""
     liveness = Liveness(LEASE)
-    assert not liveness.look([peer(5, Lock.GONE)], 0.0)
-    assert liveness.look([peer(5, Lock.GONE)], CONFIRM_S) == [death(5, proven=True)]
+    assert not liveness.look([peer(5, SessionLock.GONE)], 0.0)
+    assert liveness.look([peer(5, SessionLock.GONE)], CONFIRM_S) == [death(5, proven=True)]
 
 
 def test_time_in_which_nobody_looked_proves_nothing() -> None:

@@ -15,7 +15,7 @@ from dwarf.errors import ConfigError, GraphNotFound, Parked, StateError, TaskNot
 from dwarf.hosts import Host, LocalHost
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph, Limit
-from dwarf.workflow.signals import Answer, Interrupt, Retry, control_of
+from dwarf.workflow.signals import Answer, Interrupt, RetrySignal, control_of
 from dwarf.workflow.tasks import mark_of, task
 
 
@@ -237,7 +237,7 @@ async def test_a_swallowed_park_still_parks(sync: bool) -> None:
         blocking(flow)
 
     flow = await run(blocking if sync else work)
-    assert control_of(flow).park == Retry(1000)
+    assert control_of(flow).park == RetrySignal(1000)
     assert flow.changes == {"after": 1}
 
 

@@ -17,7 +17,7 @@ import pytest
 from dwarf.errors import Parked
 from dwarf.hosts import LocalHost
 from dwarf.hosts import threads as threads_module
-from dwarf.hosts.threads import DaemonThreads, Slots
+from dwarf.hosts.threads import DaemonThreads, ThreadSlots
 from dwarf.workflow.flow import Flow
 
 
@@ -172,7 +172,7 @@ async def test_cancelled_while_waiting_for_a_thread() -> None:
 
 
 async def test_a_slot_that_comes_together_with_the_cancellation_is_given_back() -> None:
-    slots = Slots(1)
+    slots = ThreadSlots(1)
     await slots.acquire()
     waiting = asyncio.create_task(slots.acquire())
     await asyncio.sleep(0)
@@ -185,7 +185,7 @@ async def test_a_slot_that_comes_together_with_the_cancellation_is_given_back() 
 
 
 async def test_a_waiter_cancelled_just_before_its_turn_passes_it_on() -> None:
-    slots = Slots(1)
+    slots = ThreadSlots(1)
     await slots.acquire()
     first = asyncio.create_task(slots.acquire())
     second = asyncio.create_task(slots.acquire())
@@ -198,7 +198,7 @@ async def test_a_waiter_cancelled_just_before_its_turn_passes_it_on() -> None:
 
 
 def test_a_waiter_whose_loop_is_closed_is_passed_over() -> None:
-    slots = Slots(1)
+    slots = ThreadSlots(1)
     asyncio.run(slots.acquire())
     loop = asyncio.new_event_loop()
     waiting = loop.create_task(slots.acquire())

@@ -12,7 +12,7 @@ import pytest
 from dwarf.errors import InvalidRequest, Parked
 from dwarf.workflow import flow as flow_module
 from dwarf.workflow.flow import Flow
-from dwarf.workflow.signals import Park, Retry, control_of
+from dwarf.workflow.signals import Park, RetrySignal, control_of
 
 
 def parked(call: Callable[[], Any], flow: Flow) -> Park:
@@ -90,12 +90,12 @@ def test_delay_stands_beside_goto_and_retry() -> None:
     flow = Flow()
     flow.delay(5)
     parked(lambda: flow.retry(delay=1), flow)
-    assert (control_of(flow).delay_ms, control_of(flow).park) == (5000, Retry(1000))
+    assert (control_of(flow).delay_ms, control_of(flow).park) == (5000, RetrySignal(1000))
 
 
 def test_retry_without_arguments_is_at_once() -> None:
     flow = Flow()
-    assert parked(flow.retry, flow) == Retry(0)
+    assert parked(flow.retry, flow) == RetrySignal(0)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def test_retry_without_arguments_is_at_once() -> None:
 )
 def test_the_delay_of_a_retry(attempt: int, options: dict[str, Any], ms: int) -> None:
     flow = Flow(attempt=attempt)
-    assert parked(lambda: flow.retry(**options), flow) == Retry(ms)
+    assert parked(lambda: flow.retry(**options), flow) == RetrySignal(ms)
 
 
 def test_an_unbounded_backoff_stays_a_valid_duration() -> None:
     flow = Flow(attempt=10**6)
     park = parked(lambda: flow.retry(delay=1, factor=10), flow)
-    assert isinstance(park, Retry)
+    assert isinstance(park, RetrySignal)
     assert 10**12 < park.delay_ms < 10**14
 
 

@@ -11,7 +11,7 @@ import pytest
 from dwarf.errors import Parked, StateError
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
-from dwarf.workflow.signals import Answer, Control, Interrupt, Retry, Subgraph, control_of
+from dwarf.workflow.signals import Answer, Control, Interrupt, RetrySignal, Subgraph, control_of
 
 
 def over_the_wire(flow: Flow) -> Flow:
@@ -85,7 +85,7 @@ def test_everything_goes_round() -> None:
             Subgraph(Graph("inline").add_node("A")),
             None,
         ),
-        (lambda flow: flow.retry(delay=3), Retry(3000), {"retry": True, "backoffInitialDelay": 3_000_000_000}),
+        (lambda flow: flow.retry(delay=3), RetrySignal(3000), {"retry": True, "backoffInitialDelay": 3_000_000_000}),
     ],
 )
 def test_parks_go_round(call: Callable[[Flow], Any], park: Any, form: dict[str, Any] | None) -> None:

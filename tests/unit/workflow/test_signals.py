@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dwarf.errors import StateError
-from dwarf.workflow.signals import Answer, Control, Interrupt, Retry, Subgraph, answer_on_timeout
+from dwarf.workflow.signals import Answer, Control, Interrupt, RetrySignal, Subgraph, answer_on_timeout
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_the_answer_of_a_deadline() -> None:
 
 def test_nothing_is_asked_by_default() -> None:
     assert Control() == Control(goto="", delay_ms=0, park=None, problem="")
-    assert (Interrupt().payload, Subgraph("x").state, Retry().delay_ms) == ({}, {}, 0)
+    assert (Interrupt().payload, Subgraph("x").state, RetrySignal().delay_ms) == ({}, {}, 0)
