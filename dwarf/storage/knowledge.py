@@ -42,7 +42,7 @@ FIRST_WAITING = Statement(
 )
 
 
-class Due(NamedTuple):
+class NameDue(NamedTuple):
     """A step that could be running. ``task_url``: what it needs; ``labels``: those it asks for, or a stray's mark."""
 
     node: str
@@ -52,7 +52,7 @@ class Due(NamedTuple):
 
 WAITING_UNDER = Statement(
     "due_steps_of_flow",
-    select(*columns(Due, steps))
+    select(*columns(NameDue, steps))
     .where(
         steps.c.flow_id == flows.c.flow_id,
         or_(flows.c.flow_id == bindparam("id"), flows.c.root_flow_id == bindparam("id")),
@@ -107,10 +107,10 @@ def tasks_of_due_steps() -> Script[list[str]]:
     return list(dict.fromkeys(url for (url,) in rows))
 
 
-def due_steps_of(flow_id: int) -> Script[list[Due]]:
+def due_steps_of(flow_id: int) -> Script[list[NameDue]]:
     """The steps of a flow and the flows under it that could be running."""
     rows = yield Fetch(WAITING_UNDER, {"id": flow_id})
-    return list(map(Due._make, rows))
+    return list(map(NameDue._make, rows))
 
 
 def tell_tasks(engine_id: int, known: Collection[str] | None) -> Script[None]:
