@@ -74,7 +74,8 @@ class Environment:
         return done.stdout
 
     def install(self, *packages: str) -> None:
-        self.run("python", "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages)
+        quiet = ("-q", "--disable-pip-version-check", "--no-compile")
+        self.run("python", "-m", "pip", "install", *quiet, *packages)
 
 
 def lower_bounds(version: str) -> list[str]:
