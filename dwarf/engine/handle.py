@@ -60,6 +60,7 @@ class FlowHandle(Awaitable[Outcome]):
     """
 
     __slots__ = ("_engine", "_fresh", "_parsed", "key")
+    key: str
 
     def __init__(self, engine: Engine, key: str, *, fresh: int | None = None) -> None:
         self.key = key

@@ -383,8 +383,6 @@ class Graph:
 
         raise missing_attribute("Graph", name, dir(type(self)))
 
-    __hash__ = None  # type: ignore[assignment]  # a graph can be changed
-
     def __copy__(self) -> Self:
         twin = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
