@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from dwarf.errors import GraphError
 from dwarf.workflow.parts import END as END
@@ -368,6 +368,8 @@ class Graph:
         return to_graphviz(self, rankdir=rankdir)
 
     # ------------------------------------------------------------ Python's own
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # a graph can be changed
 
     def __eq__(self, other: object) -> bool:
         """Whether the definitions are equal. The functions behind the URLs do not count."""
