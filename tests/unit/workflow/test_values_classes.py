@@ -472,7 +472,7 @@ def test_moments_of_pandas_keep_their_nanoseconds(value: Any) -> None:
 
 
 def test_what_is_missing_in_a_table_is_none() -> None:
-    assert to_json([pd.NaT, pd.NA, np.datetime64("NaT"), np.timedelta64("NaT", "s")]) == [None] * 4
+    assert to_json([pd.NaT, pd.NA, np.datetime64("NaT", "s"), np.timedelta64("NaT", "s")]) == [None] * 4
 
 
 @pytest.mark.parametrize("name", ["object", "O", "float128x", "void", "V8", "datetime64[x]", "", None])
