@@ -39,12 +39,28 @@ class Binding:
     Annotations are resolved when the task is first called, so that they may name what is defined later.
     """
 
-    __slots__ = ("_digest", "_others", "_others_kind", "_parameters", "_slots", "function", "is_async", "url")
+    __slots__ = (
+        "_code",
+        "_digest",
+        "_others",
+        "_others_kind",
+        "_parameters",
+        "_slots",
+        "_target",
+        "function",
+        "is_async",
+        "url",
+    )
 
     def __init__(self, function: Callable[..., Any], url: str) -> None:
         self.function = function
         self.url = url
-        target = _plain_function(function)
+        self._target: Any = _plain_function(function)
+        self._read_function()
+
+    def _read_function(self) -> None:
+        function, target, url = self.function, self._target, self.url
+        self._code = getattr(target, "__code__", None)
         if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
             raise ConfigError(
                 f"task {url!r} is a generator function (it has a yield): "
@@ -55,6 +71,11 @@ class Binding:
         self._parameters, self._others = self._read_signature(function)
         self._others_kind: Any = Any
         self._slots: list[_Slot] | None = None
+
+    def _heed(self) -> None:
+        """Read the function again where it has other code now: %autoreload puts the new code into the old function."""
+        if self._code is not getattr(self._target, "__code__", None):
+            self._read_function()
 
     def _read_signature(self, function: Any) -> tuple[list[inspect.Parameter], inspect.Parameter | None]:
         try:
@@ -79,6 +100,7 @@ class Binding:
     @property
     def digest(self) -> str:
         """The digest of the function's code, made when it is first asked for."""
+        self._heed()
         if self._digest is None:
             self._digest = code_digest(self.function)
         return self._digest
@@ -86,6 +108,7 @@ class Binding:
     @property
     def inputs(self) -> tuple[str, ...] | None:
         """The names of the state fields that a call takes; None where it may read any: by a Flow, or ``**fields``."""
+        self._heed()
         slots = self._slots if self._slots is not None else self.resolve()
         if self._others is not None or any(slot.is_flow for slot in slots):
             return None
@@ -99,6 +122,7 @@ class Binding:
         StateError, naming task and parameter, where the state does not fit.
         """
         flow._called_here()
+        self._heed()
         slots = self._slots if self._slots is not None else self.resolve()
         args: list[Any] = []
         kwargs: dict[str, Any] = {}

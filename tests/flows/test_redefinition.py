@@ -120,3 +120,21 @@ async def test_each_step_tells_which_code_ran_and_exports_keep_it(engine: Engine
     fork = await engine.fork(b, {"n": 5})
     await fork.outcome(timeout=60)
     assert [step.code for step in await fork.history()] == [a.code, b.code]
+
+
+async def test_code_that_is_put_into_the_old_function_runs_as_itself(engine: Engine) -> None:
+    """As %autoreload does it: parameters and digest are those of the code that runs."""
+
+    def take(a: int, b: int) -> dict[str, int]:
+        return {"left": a - b}
+
+    def again(b: int, a: int) -> dict[str, int]:
+        return {"left": 10 * (a - b)}
+
+    graph = Graph("reloaded").add_node("A", take).add_transition("A", END)
+    first = await engine.create(graph, {"a": 5, "b": 1})
+    assert (await first.outcome(timeout=60)).state["left"] == 4
+    take.__code__ = again.__code__
+    second = await engine.create(graph, {"a": 5, "b": 1})
+    assert (await second.outcome(timeout=60)).state["left"] == 40
+    assert (await first.history())[0].code != (await second.history())[0].code
