@@ -144,3 +144,49 @@ def test_the_magic(tmp_path: Path) -> None:
     assert "inbox" in text(done, 2)
     assert "asking" in text(done, 4)
     assert text(done, 5) == ""
+
+
+OF_ITS_OWN = """
+import json, pathlib
+from dwarf import END, Flow
+from dwarf.notebook import Lab
+lab = Lab("flows.db", answers={})
+@lab.task
+def ask(flow: Flow) -> dict:
+    return {"answer": flow.interrupt({"title": "Go?"})}
+@lab.task
+def load() -> dict:
+    return {"by": %r}
+graph = lab.graph("loading").add_node("Ask", ask).add_node("Load", load).add_chain("Ask", "Load", END)
+"""
+BEGIN = """
+runs = [lab.start(graph) for _ in range(5)]
+pathlib.Path("%s.json").write_text(json.dumps([run.key for run in runs]))
+"""
+ANSWER = """
+import time
+for name in ("a", "b"):
+    for key in json.loads(pathlib.Path(f"{name}.json").read_text()):
+        run = lab.get(key)
+        while not run.prompts and run.status == "running":
+            time.sleep(0.05)
+        run.answer("go")
+"""
+WAIT = """
+[lab.get(key).wait(60).state["by"] for key in json.loads(pathlib.Path("%s.json").read_text())]
+"""
+
+
+def test_two_notebooks_on_one_file_run_their_own_functions(tmp_path: Path) -> None:
+    """Both have tasks of the same names; they are closed, and opened again, the later one first."""
+
+    def run(name: str, *cells: str) -> Any:
+        return execute([OF_ITS_OWN % name, *cells], tmp_path, JPY_SESSION_NAME=str(tmp_path / f"{name}.ipynb"))
+
+    for name in "ab":
+        run(name, BEGIN % name)
+    first, second = "b", "a"
+    done = run(first, ANSWER, WAIT % first)  # the flows of the other one have their answers, and go on when it is there
+    assert text(done, 2) == str([first] * 5), text(done, 1)
+    done = run(second, WAIT % second)
+    assert text(done, 1) == str([second] * 5)
