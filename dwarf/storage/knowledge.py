@@ -42,7 +42,7 @@ FIRST_WAITING = Statement(
 )
 
 
-class NameDue(NamedTuple):
+class DueStep(NamedTuple):
     """A step that could be running. ``task_url``: what it needs; ``labels``: those it asks for, or a stray's mark."""
 
     node: str
@@ -52,7 +52,7 @@ class NameDue(NamedTuple):
 
 WAITING_UNDER = Statement(
     "due_steps_of_flow",
-    select(*columns(NameDue, steps))
+    select(*columns(DueStep, steps))
     .where(
         steps.c.flow_id == flows.c.flow_id,
         or_(flows.c.flow_id == bindparam("id"), flows.c.root_flow_id == bindparam("id")),
@@ -107,10 +107,10 @@ def tasks_of_due_steps() -> Script[list[str]]:
     return list(dict.fromkeys(url for (url,) in rows))
 
 
-def due_steps_of(flow_id: int) -> Script[list[NameDue]]:
+def due_steps_of(flow_id: int) -> Script[list[DueStep]]:
     """The steps of a flow and the flows under it that could be running."""
     rows = yield Fetch(WAITING_UNDER, {"id": flow_id})
-    return list(map(NameDue._make, rows))
+    return list(map(DueStep._make, rows))
 
 
 def tell_tasks(engine_id: int, known: Collection[str] | None) -> Script[None]:

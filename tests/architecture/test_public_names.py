@@ -44,8 +44,11 @@ def _set_on_instances(kind: type) -> Iterator[str]:
         made = vars(each).get("__init__")
         if inspect.isfunction(made) and made.__module__ == each.__module__ and made.__code__.co_filename != "<string>":
             for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(made)))):
-                stored = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
-                if stored and isinstance(node.value, ast.Name) and node.value.id == "self":
+                if (
+                    isinstance(node, ast.Attribute)
+                    and ast.unparse(node.value) == "self"
+                    and isinstance(node.ctx, ast.Store)
+                ):
                     yield node.attr
 
 

@@ -13,6 +13,7 @@ from dwarf.notebook.lists.dashboard import PAGE
 from dwarf.notebook.lists.labview import LabView
 from dwarf.notebook.lists.overtime import quantile
 from dwarf.notebook.maps.tally import Tally
+from dwarf.notebook.messages import DashboardState
 from tests.notebook.test_lab import until
 
 MakeLab = Callable[..., Lab]
@@ -30,13 +31,13 @@ def some_graph(lab: Lab, name: str = "orders") -> Graph:
     return lab.graph(name).add_node("Check", check).add_transition("Check", END)
 
 
-def send(board: Dashboard, **message: Any) -> dict[str, Any]:
+def send(board: Dashboard, **message: Any) -> DashboardState:
     """What the front end would send; what it is shown then."""
     board._lab.call(board._take(message))
     return board._traits()
 
 
-def shown(board: Dashboard) -> dict[str, Any]:
+def shown(board: Dashboard) -> DashboardState:
     board._lab.call(board._refresh())
     return board._traits()
 

@@ -123,7 +123,7 @@ def test_a_task_and_a_graph_are_redefined_while_a_flow_waits(lab: Lab) -> None:
         assert run.outcome is None
     assert run.drift.notes == ()
 
-    @lab.task
+    @lab.task  # type: ignore[no-redef]
     def after(answer: str) -> dict[str, Any]:
         return {"told": f"second {answer}"}
 

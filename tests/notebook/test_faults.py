@@ -25,8 +25,8 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def told(notebook: Any, number: int) -> list[str]:
-    (error,) = [output for output in outputs(notebook, number) if output.output_type == "error"]
-    return COLOUR.sub("", "\n".join(error.traceback)).splitlines()
+    (error,) = [output for output in outputs(notebook, number) if output.output_type == "error"]  # type: ignore[attr-defined]
+    return COLOUR.sub("", "\n".join(error.traceback)).splitlines()  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow

@@ -37,8 +37,8 @@ def outputs(notebook: Any, number: int) -> list[Mapping[str, Any]]:
 def text(notebook: Any, number: int) -> str:
     parts = []
     for output in outputs(notebook, number):
-        if output.output_type == "error":
-            parts.append(f"{output.ename}: {output.evalue}")
+        if output.output_type == "error":  # type: ignore[attr-defined]
+            parts.append(f"{output.ename}: {output.evalue}")  # type: ignore[attr-defined]
         parts.append(output.get("text") or output.get("data", {}).get("text/plain", ""))
     return "\n".join(parts)
 

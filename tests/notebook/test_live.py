@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class _Widget:
     """Records what a front end would be sent."""
 
     model_id = "model"
+    sent: list[str]
+    traits: dict[str, Any]
 
     def __init__(self, **traits: Any) -> None:
         object.__setattr__(self, "sent", [])
@@ -66,7 +68,7 @@ async def seen() -> Following:
 
 
 @pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[dict[str, Any], str, bool]]]:
+def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], str, bool]]:
     sent: list[tuple[dict[str, Any], str, bool]] = []
 
     def publish(bundle: dict[str, Any], display_id: str, *, update: bool = False) -> None:
@@ -175,7 +177,7 @@ def test_a_run_that_ends_between_the_first_picture_and_the_listening(
     go, settled = threading.Event(), threading.Event()
     graph = lab.graph("short").add_node("Wait", lambda: go.wait(60) and None).add_transition("Wait", END)
     run = lab.start(graph, show=False)
-    publish = live.publish
+    publish = live.publish  # type: ignore[attr-defined]
 
     def held(bundle: dict[str, Any], display_id: str, *, update: bool = False) -> None:
         publish(bundle, display_id, update=update)
@@ -201,7 +203,7 @@ async def test_a_run_that_fails_at_once_waits_for_the_page(
     before: bool, seen: Following, published: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it failed before it was shown or after, so that what can be done does not depend on the moment."""
-    monkeypatch.setattr(live.kernel, "is_attended", lambda: True)
+    monkeypatch.setattr(live.kernel, "is_attended", lambda: True)  # type: ignore[attr-defined]
     if before:
         fail(seen)
     view = RunView(seen, at_once, begun_here=True)
@@ -221,7 +223,7 @@ async def test_a_run_that_fails_at_once_waits_for_the_page(
 async def test_a_page_that_does_not_come_is_not_waited_for(
     seen: Following, published: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live.kernel, "is_attended", lambda: True)
+    monkeypatch.setattr(live.kernel, "is_attended", lambda: True)  # type: ignore[attr-defined]
     view = RunView(seen, at_once)
     view.show()
     fail(seen)

@@ -272,7 +272,7 @@ def test_a_stop_is_shown_edited_and_gone_on_from_step_by_step(make_lab: Callable
         return lab
 
     lab = opened()
-    run = lab.start(lab.host.graphs["steps"], {"x": 1, "big": 2**70}, interrupt_before=["A"], show=False)
+    run = lab.start(lab.host.graphs["steps"], {"x": 1, "big": 2**70}, interrupt_before=["A"], show=False)  # type: ignore[attr-defined]
     front = Front(lab, run)
 
     def stop_at(front: Front, node: str) -> dict[str, Any]:
@@ -281,7 +281,7 @@ def test_a_stop_is_shown_edited_and_gone_on_from_step_by_step(make_lab: Callable
         (card,) = [card for card in front.run._following.cards if not card.closed]
         told = describe_card(card)
         assert (told["stop"], told["facts"], told["title"]) == ("before", [], f"Breakpoint before {node!r}")
-        return told
+        return told  # type: ignore[return-value]
 
     card = stop_at(front, "A")
     shown = front.ask("stopped", card=card["id"])

@@ -170,7 +170,7 @@ def test_rates_are_those_of_the_last_seconds(lab: Lab, monkeypatch: pytest.Monke
     clock = [100.0]
     records = [MetricRecord("dwarf_flows_started", "{flow}", {"workflow": "<b>", "shard": "1"}, 10)]
     monkeypatch.setattr(table, "_recorder", type("Fake", (), {"metrics": lambda self: records})())
-    monkeypatch.setattr(meters.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(meters.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
     assert table.lines() == [("flows_started", "<b>", "10", "")]
     clock[0] += 2
     records[0] = MetricRecord(records[0].name, "{flow}", records[0].labels, 60)

@@ -143,7 +143,7 @@ async def test_recorded_steps_are_forked(engine: Engine, flows: dict[str, FlowHa
 async def test_keys_are_still_known(engine: Engine, flows: dict[str, FlowHandle]) -> None:
     state = {"to": {"name": "x", "iban": "y"}, "amount": 1, "day": dt.date(2026, 1, 1), "name": "with a key"}
     assert (await engine.create("asking", state, idempotency_key="the key")).key == flows["with a key"].key
-    turned = {name: dict(reversed(value.items())) if name == "to" else value for name, value in state.items()}
+    turned = {name: dict(reversed(value.items())) if name == "to" else value for name, value in state.items()}  # type: ignore[attr-defined]
     assert (await engine.create("asking", turned, idempotency_key="the key")).key == flows["with a key"].key
     again = await engine.create("greeting", {"name": "later"}, idempotency_key="later")
     assert again.key == flows["pending with a key"].key

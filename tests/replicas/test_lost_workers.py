@@ -49,7 +49,7 @@ async def through(site: ServerSite, **kind: bool) -> AsyncIterator[Any]:
             finally:
                 site.path = direct
 
-        way.start = start
+        way.start = start  # type: ignore[attr-defined]
         yield way
 
 

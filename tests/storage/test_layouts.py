@@ -49,7 +49,7 @@ def test_whatever_may_be_large_is_written_with_its_flow() -> None:
     written = [statement for statement in STATEMENTS if isinstance(statement.clause, (Insert, Update))]
     assert written
     for statement in written:
-        values = statement.clause.compile(dialect=dialect_of("sqlite")).binds.values()
+        values = statement.clause.compile(dialect=dialect_of("sqlite")).binds.values()  # type: ignore[attr-defined]
         may_be_large = [bind for bind in values if isinstance(bind.type, Payload) and bind.type.parts and bind.required]
         assert len(layout_of(statement).cut) == len(may_be_large), f"{statement.name} has no owner"
 
@@ -63,4 +63,4 @@ def test_a_write_with_returning_writes_nothing_large() -> None:
 def test_the_layout_is_that_of_every_dialect() -> None:
     for dialect in DIALECTS:
         compiled = Statement("whole_graph", insert(tables.graphs)).clause.compile(dialect=dialect_of(dialect))
-        assert [isinstance(bind.type, Payload) for bind in compiled.binds.values()] == [False, True]
+        assert [isinstance(bind.type, Payload) for bind in compiled.binds.values()] == [False, True]  # type: ignore[attr-defined]

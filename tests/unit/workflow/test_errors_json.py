@@ -138,7 +138,7 @@ def test_an_error_of_this_package_alone_has_no_frames() -> None:
 
 def test_a_group_is_shown_with_its_members() -> None:
     def fails() -> None:
-        raise ExceptionGroup("several", [raised_by(lambda: int("x")), KeyError("k")])  # type: ignore[list-item]
+        raise ExceptionGroup("several", [raised_by(lambda: int("x")), KeyError("k")])  # type: ignore[list-item, type-var]
 
     text = traceback_text(raised_by(fails))
     assert "invalid literal" in text

@@ -83,7 +83,7 @@ def test_methods_are_marked_for_their_object() -> None:
 
     one, two = Table("one"), Table("two")
     marked = task(url="load/one")(one.load)
-    assert (mark_of(marked).url, marked(), marked.__self__) == ("load/one", {"one": 1}, one)
+    assert (mark_of(marked).url, marked(), marked.__self__) == ("load/one", {"one": 1}, one)  # type: ignore[attr-defined]
     assert not mark_of(one.load).named
     graph = Graph("Load").add_node("One", marked).add_node("Two", task(url="load/two")(two.load))
     assert graph.add_chain("One", "Two", "END").validate().url_of("Two") == "load/two"

@@ -413,7 +413,7 @@ NUMPY = [
     np.longdouble("0.5"),
     np.float64("inf"),
     np.datetime64("2024-01-01T00:00:01", "ns"),
-    np.datetime64("2024-01-01T00:00", "25s"),
+    np.datetime64("2024-01-01T00:00", "25s"),  # type: ignore[call-overload]
     np.timedelta64(3, "D"),
 ]
 if np.lib.NumpyVersion(np.__version__) < "2.5.0":  # newer ones are about to refuse it
