@@ -200,7 +200,7 @@ def test_a_row_that_cannot_be_a_state_fails_alone(lab: Lab) -> None:
         (np.float32("nan"), None),
         (np.float64(1.5), np.float64(1.5)),
         (np.int64(7), np.int64(7)),
-        (np.datetime64("NaT"), None),
+        (np.datetime64("NaT", "s"), None),
         (np.datetime64("2026-01-02T03:04:05.123456789", "ns"), np.datetime64("2026-01-02T03:04:05.123456789", "ns")),
         (pd.NaT, None),
         (pd.NA, None),
