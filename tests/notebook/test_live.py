@@ -349,6 +349,7 @@ def test_a_view_is_a_widget_among_others(lab: Lab) -> None:
     page = Tab([HBox([view, label]), lab.inbox().widget(), lab.dashboard().widget()], titles=["run", "inbox", "all"])
     dlink((view, "flow"), (label, "value"), lambda flow: str(flow["ended"]))
     assert page.children[0].children[0] is view
+    assert view.layout.flex == "1 1 auto"  # it is laid out by the width it gets, and would get none
     assert label.value == "0.0"
     ended.clear()
     gate.set()

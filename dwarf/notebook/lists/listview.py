@@ -24,7 +24,7 @@ from dwarf.notebook.place import Place
 from dwarf.notebook.watching.comms import free_comm
 from dwarf.notebook.watching.displays import publish, widget_bundle
 from dwarf.notebook.watching.pulse import Pulse
-from dwarf.notebook.watching.widget import asset, module, style
+from dwarf.notebook.watching.widget import asset, fit_into_boxes, module, style
 
 if TYPE_CHECKING:
     from dwarf.notebook.services import LabServices
@@ -197,7 +197,7 @@ class ListView:
         ImportError without the extra ``notebook``.
         """
         self._try_to_refresh()
-        return self._go_live()
+        return fit_into_boxes(self._go_live())
 
     def _display_(self) -> Any:
         """What marimo shows: the live widget."""

@@ -19,7 +19,7 @@ from dwarf.notebook.watching.comms import free_comm
 from dwarf.notebook.watching.displays import publish, widget_bundle
 from dwarf.notebook.watching.pulse import Pulse
 from dwarf.notebook.watching.sending import Pacer
-from dwarf.notebook.watching.widget import asset, module
+from dwarf.notebook.watching.widget import asset, fit_into_boxes, module
 from dwarf.notebook.watching.wire import describe_card
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class MapView:
         self._make_widget()
         self._submit(self._follow())
         self._pulse.start()
-        return self._widget
+        return fit_into_boxes(self._widget)
 
     def _make_widget(self) -> None:
         self._widget = _widget_class()(looks=looks(), name=self._name, kept=self._kept, **self._traits())

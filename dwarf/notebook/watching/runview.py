@@ -29,7 +29,7 @@ from dwarf.notebook.watching.drift import NONE, drift_of
 from dwarf.notebook.watching.earlier import describe_earlier, label_of
 from dwarf.notebook.watching.panel import Desk
 from dwarf.notebook.watching.pulse import Pulse
-from dwarf.notebook.watching.widget import asset, theme, widget_class
+from dwarf.notebook.watching.widget import asset, fit_into_boxes, theme, widget_class
 from dwarf.notebook.watching.wire import describe_card, describe_cards, describe_flow, describe_node
 from dwarf.workflow.status import Status
 
@@ -144,7 +144,7 @@ class RunView:
         self._stands_alone = True
         self._make_widget()
         self._follow()
-        return self._widget
+        return fit_into_boxes(self._widget)
 
     def _make_widget(self) -> None:
         self._widget = widget_class()(theme=self._theme(), **self._traits(first=True))

@@ -10,7 +10,7 @@ from typing import Any
 
 from dwarf.notebook.pictures.palette import DARK, EDGES, LOOKS, ON_ERROR_EDGE
 
-__all__ = ["STYLES", "asset", "module", "style", "theme", "widget_class"]
+__all__ = ["STYLES", "asset", "fit_into_boxes", "module", "style", "theme", "widget_class"]
 
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _FROM = re.compile(r'^import [^;]* from "\./([\w.]+)";$', re.MULTILINE)
@@ -44,6 +44,13 @@ def _put_in_order(name: str, order: list[str], known: set[str]) -> None:
         if other not in known:
             _put_in_order(other, order, known)
     order.append(name)
+
+
+def fit_into_boxes(widget: Any) -> Any:
+    """The widget, as wide as a box of widgets has room: a view is laid out by its width, and gives itself none."""
+    widget.layout.flex = "1 1 auto"
+    widget.layout.min_width = "min(320px, 100%)"
+    return widget
 
 
 def style() -> str:
