@@ -12,6 +12,7 @@ from dwarf.storage.claims import load_plan
 from dwarf.storage.effects import Effects, PlanOf
 from dwarf.storage.ending import end_flow, left_over
 from dwarf.storage.expressions import in_ids, locked, status_is
+from dwarf.storage.hooks import on_end
 from dwarf.storage.rows import FLOW_COLUMNS, FlowRow
 from dwarf.storage.script import Execute, Fetch, Lock, Script, Statement
 from dwarf.storage.tables import deadlines, flows, steps
@@ -108,6 +109,14 @@ def fail_late(found: Sequence[int], effects: Effects) -> Script[None]:
                 yield from end_flow(record, Status.CANCELLED, final_state, effects, reason=EXCEEDED)
     if found:
         yield Execute(FORGET_DEADLINES, {"ids": found})
+
+
+def tell_hook_of_cancel(flow_id: int, effects: Effects) -> Script[None]:
+    """Create the hook's flow, where there is a hook, for a root flow that another write has cancelled."""
+    target = (yield from _target(flow_id)) if Status.CANCELLED.value in effects.writer.hooks else None
+    if target is not None:
+        plan = yield from load_plan(target.graph_hash, effects.writer.plan_of)
+        yield from on_end(target.record(effects.writer.shard, plan), Status.CANCELLED, "", effects)
 
 
 def _live(root: int, effects: Effects, plan_of: PlanOf) -> Script[list[FlowRecord]]:

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, case, delete, func, literal_column, null, or_,
 
 from dwarf import seams
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
-from dwarf.storage.cancels import LOCK_STEPS, end_steps
+from dwarf.storage.cancels import LOCK_STEPS, end_steps, tell_hook_of_cancel
 from dwarf.storage.effects import Effects, Stop
 from dwarf.storage.expressions import ZERO, flag_is, in_ids, status_is
 from dwarf.storage.named import columns
@@ -192,6 +192,8 @@ def _cancel_under(roots: list[int], effects: Effects) -> Script[None]:
         Stop(flow_id, Status.CANCELLED, workflow=workflow, token=token) for flow_id, workflow, token in ended
     )
     effects.moved.update(roots)
+    for root in roots:
+        yield from tell_hook_of_cancel(root, effects)
 
 
 def removable() -> Script[list[int]]:

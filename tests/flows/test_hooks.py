@@ -80,6 +80,20 @@ async def test_each_event_has_a_flow_of_its_own(running: Running, host: LocalHos
         assert len([flow async for flow in engine.flows(workflow_name="tell")]) == 4  # none about themselves
 
 
+async def test_a_flow_that_is_deleted_while_it_waits_was_cancelled(running: Running, host: LocalHost) -> None:
+    workflows(host)
+    told = Told(host)
+    async with running(hooks={"cancelled": "tell"}) as engine:
+        flow = await engine.create("outer")
+        await flow.outcome(timeout=60)
+        await flow.delete()
+        assert await told.wait(1) == [("cancelled", "")]
+        assert told.states[0]["flow"] == flow.key
+        for made in [one async for one in engine.flows(workflow_name="tell")]:
+            await engine.flow(made.flow_key).outcome(timeout=60)
+        assert len(told.states) == 1
+
+
 async def test_hooks_are_kept_for_engines_without_the_setting_until_they_are_removed(
     running: Running, host: LocalHost
 ) -> None:
