@@ -36,5 +36,12 @@ def basis_text(
     wanted = cache.key if cache.key is not None else fields
     given = state if wanted is None else {name: state[name] for name in wanted if state.get(name) is not None}
     empty = sorted((name, str(how)) for name, how in gathered.items() if wanted is None or name in wanted)
-    told = [url, code, cache.version, None if wanted is None else sorted(wanted), canonical(dict(given)), empty]
+    told = [
+        url,
+        code,
+        cache.version,
+        None if wanted is None else sorted(wanted),
+        canonical(dict(given), exact=True),
+        empty,
+    ]
     return dumps(told)

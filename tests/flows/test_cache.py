@@ -62,7 +62,7 @@ async def test_what_is_known_is_not_computed_again(running: Running) -> None:
         source = at(await first.history(), "Work")
         assert (source.cached, source.cached_from) == (False, "")
         chain = Graph("chain").add_node("A", "double", cache=True).add_node("B", "double", cache=True)
-        second = await ran(engine, chain.add_chain("A", "B", END), {"n": 4.0})
+        second = await ran(engine, chain.add_chain("A", "B", END), {"n": 4})
         steps = await second.history()
         assert [(step.cached, step.cached_from) for step in steps] == [(True, source.key)] * 2
         assert (await second).state == {"n": 4, "out": 9}
@@ -117,6 +117,17 @@ class Model:
 
 
 @pytest.mark.parametrize("database", ["memory"], indirect=True)
+async def test_a_float_is_not_the_whole_number_that_it_equals(engine: Engine) -> None:
+    """A task may tell them apart, though they are alike in a condition or an idempotent create."""
+
+    def shown(n: Any) -> dict[str, str]:
+        return {"text": str(n)}
+
+    graph = single(shown)
+    texts = [(await (await ran(engine, graph, {"n": n})).snapshot()).state["text"] for n in (5, 5.0, 5)]
+    assert texts == ["5", "5.0", "5"]
+
+
 async def test_methods_of_two_objects_are_two_tasks(engine: Engine, host: LocalHost) -> None:
     for made in (lambda factor: Model(factor).apply, Model):
         found = []

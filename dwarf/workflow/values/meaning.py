@@ -184,15 +184,20 @@ _MEANINGS: Final[dict[str, Callable[[dict[str, JSON]], Any]]] = {
 }
 
 
-def canonical(value: JSON) -> JSON:
-    """The form by which whole states are compared: members in order at every depth, 5.0 as 5, numpy's numbers plain."""
+def canonical(value: JSON, *, exact: bool = False) -> JSON:
+    """The form by which whole states are compared: members in order at every depth, 5.0 as 5, numpy's numbers plain.
+
+    ``exact``: only the order of members is left aside, since a task may tell 5.0 from 5.
+    """
     kind = type(value)
     if kind is dict:
-        if value.get(TAG) == "numpy" and type(meant := behind(value)) in (bool, int, float, str):
+        if not exact and value.get(TAG) == "numpy" and type(meant := behind(value)) in (bool, int, float, str):
             return canonical(meant)
-        return {name: canonical(value[name]) for name in sorted(value)}
+        return {name: canonical(value[name], exact=exact) for name in sorted(value)}
     if kind is list:
-        return [canonical(item) for item in value]
+        return [canonical(item, exact=exact) for item in value]
+    if exact:
+        return value
     return int(value) if kind is float and value.is_integer() and abs(value) < _EXACT else value
 
 
