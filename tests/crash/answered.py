@@ -9,7 +9,7 @@ KILLED_AT = ["beforeCommit:operation", "afterCommit:operation"]
 
 async def answers_survive(site: Site, seam: str) -> None:
     """Two questions are open in one flow; the process is killed as it keeps the answer to one of them."""
-    first = await site.start()
+    first = await site.start(recovery=3600.0)  # which would pass the seam, too
     key = await first.ask("create", workflow="both", state={})
     await first.ask("until", keys=[key], node="One", status="interrupted")
     await first.ask("until", keys=[key], node="Two", status="interrupted")
