@@ -17,7 +17,7 @@ import nbformat
 import pytest
 
 from tests.notebook.audit import faults
-from tests.notebook.labdriver import Jupyter, LabPage, jupyter
+from tests.notebook.labdriver import Jupyter, LabPage, jupyter, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = "01-quickstart.ipynb"
@@ -468,3 +468,58 @@ def test_a_subgraph_is_opened_while_a_cell_blocks_and_a_graph_is_redefined(
 
     (kept,) = nbformat.read(folder / name, as_version=4).cells[0].outputs
     assert 'data-node="0/0"' in kept.data["image/svg+xml"]  # what stood open stays
+
+
+# ------------------------------------------------------------ breakpoints, and a lab that is shown
+
+STEPS = """
+from dwarf import END
+from dwarf.notebook import Lab
+lab = Lab("flows.db")
+
+@lab.task
+def add(x: int) -> dict:
+    return {"x": x + 1}
+
+graph = lab.graph("Steps").add_node("First", add).add_node("Second", add).add_node("Third", add)
+graph.add_chain("First", "Second", "Third", END)
+run = lab.start(graph, {"x": 1}, interrupt_before=["First"], show=False)
+run
+"""
+
+
+def test_a_flow_stops_at_a_click_is_edited_and_stepped(lab_server: Jupyter, folder: Path, shots: Path) -> None:
+    name = write(folder, STEPS, "lab", "outcome = await run\nprint(dict(outcome.state))")
+    with lab_server.page(folder.name, name) as lab:
+        lab.run_cell(0)
+        view = lab.cell(0).locator(".dwarf-run").first
+        card = view.get_by_role("group", name="Breakpoint before 'First'")
+        card.get_by_label("x", exact=True).wait_for(timeout=120_000)
+        mark = '[data-name="{}"] [data-part="stop-before"]'
+        assert view.locator(mark.format("First")).is_visible()
+        view.locator('[data-name="Third"]').click()
+        view.get_by_role("button", name="Stop before").click()
+        view.locator(mark.format("Third")).wait_for()
+        view.get_by_role("button", name="Close").click()
+        lab.shot(shots / "breakpoint.png", 0)
+        lab.run_cell(1)
+        shown = lab.cell(1).get_by_role("region", name="Lab")
+        shown.get_by_text("Breakpoint before 'First'").wait_for()
+        lab.shot(shots / "lab-shown.png", 1)
+        wait_until(lab.page, "() => document.title.startsWith('(1) ')")
+        card.get_by_label("x", exact=True).fill("40")
+        card.get_by_role("button", name="Step").click()
+        card = view.get_by_role("group", name="Breakpoint before 'Second'")
+        card.get_by_label("x", exact=True).wait_for()
+        assert card.get_by_label("x", exact=True).input_value() == "41"
+        card.get_by_role("button", name="Go on").click()  # as far as the next breakpoint
+        card = view.get_by_role("group", name="Breakpoint before 'Third'")
+        card.get_by_label("x", exact=True).fill("50")
+        card.get_by_role("button", name="Go on").click()
+        view.locator('[data-name="Third"][data-state="completed"]').or_(
+            lab.cell(0).locator(".jp-RenderedSVG")
+        ).wait_for()
+        lab.run_cell(2)
+        assert "{'x': 51}" in lab.output(2)
+        wait_until(lab.page, "() => !document.title.startsWith('(')")
+        assert lab.errors() == []

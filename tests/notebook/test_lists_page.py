@@ -333,7 +333,7 @@ def test_runs_over_time_can_be_opened_and_filtered(browser: Any, dark: bool) -> 
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     assert view.sent("open") == [{"type": "open", "row": "1-58"}]
-    cells = page.locator(".dwarf-rates tbody tr").first.inner_text().split("\t")
+    cells = page.get_by_role("row").nth(1).locator("> *").all_inner_texts()
     assert [cell.strip() for cell in cells] == ["orders", "180", "95.5 %", "1.2 s", "90.5 s"]
     page.get_by_role("button", name="survey", exact=True).click()
     assert view.sent("filter")[-1]["workflow"] == "survey"

@@ -15,9 +15,9 @@ const MOST_BAR = 44;
 export function overtimePart(looks, open, narrow) {
   const strip = make("div", { className: "dwarf-strip", role: "group" });
   const scale = make("span", { className: "dwarf-where" });
-  const body = make("tbody");
-  const heads = ["Workflow", "Flows", "Succeeded", "Median", "95 % within"].map((name) => make("th", { textContent: name, scope: "col" }));
-  const table = make("table", { className: "dwarf-table dwarf-rates", "aria-label": "Success and times" }, make("thead", {}, make("tr", {}, ...heads)), body);
+  const heads = ["Workflow", "Flows", "Succeeded", "Median", "95 % within"].map((name) => make("div", { role: "columnheader", textContent: name }));
+  const head = make("div", { role: "row", className: "dwarf-rates-head" }, ...heads);
+  const table = make("div", { className: "dwarf-rates", role: "table", "aria-label": "Success and times" }, head);
   const summary = make("summary");
   const root = make("details", { className: "dwarf-fold dwarf-overtime", open: true, hidden: true }, summary, strip, scale, make("div", { className: "dwarf-scroll" }, table));
   let told = "";
@@ -60,7 +60,7 @@ export function overtimePart(looks, open, narrow) {
     pick.addEventListener("click", () => narrow(name));
     const time = (value) => (value === null ? "" : shortTime(value));
     const words = [count.toLocaleString("en-US"), share === null ? "" : `${(100 * share).toFixed(share === 1 || share === 0 ? 0 : 1)} %`, time(median), time(most)];
-    return make("tr", {}, make("th", { scope: "row" }, pick), ...words.map((text) => make("td", { textContent: text })));
+    return make("div", { role: "row" }, make("div", { role: "rowheader" }, pick), ...words.map((text) => make("div", { role: "cell", textContent: text })));
   };
   const tick = (now) => {
     const longest = Math.max(...over.bars.map((bar) => took(bar, now)), 0.001);
@@ -86,7 +86,7 @@ export function overtimePart(looks, open, narrow) {
       bars = over.bars.map((bar) => [barOf(bar), bar]);
       strip.replaceChildren(...bars.map(([button]) => button));
       focusOn([...strip.children].find((each) => each.dataset.flow === current) ?? strip.lastChild, held);
-      body.replaceChildren(...over.rates.map(rateOf));
+      table.replaceChildren(head, ...over.rates.map(rateOf));
       table.setAttribute("aria-label", `Success and times of the last ${over.looked} flows`);
       tick(now);
     },
