@@ -18,7 +18,7 @@ from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Outcome, Step
 
-__all__ = ["graph_bundle", "install", "outcome_bundle", "record_html"]
+__all__ = ["add_formatters", "graph_bundle", "install", "outcome_bundle", "record_html"]
 
 # By module and name, so that nothing is loaded for it. What is not here displays itself, or by its text alone.
 _RECORDS = {
@@ -86,19 +86,26 @@ def install() -> None:
     graph_module.display_hook = graph_bundle
     here = shell()
     install_short_errors(here)
-    formatter = getattr(getattr(here, "display_formatter", None), "mimebundle_formatter", None)
     if here is not None:
         from dwarf.notebook.magic import load_ipython_extension
 
         load_ipython_extension(here)
+    formatter = getattr(here, "display_formatter", None)
     if formatter is not None:
-        formatter.for_type(Graph, _formatted)
-        formatter.for_type(Outcome, _formatted_outcome)
-        pages = here.display_formatter.formatters["text/html"]
-        pages.for_type(Flow, flow_html)
-        for module, names in _RECORDS.items():
-            for name in names:
-                pages.for_type_by_name(module, name, record_html)
+        add_formatters(formatter)
+
+
+def add_formatters(display: Any) -> None:
+    """Teach a DisplayFormatter of IPython what graphs, outcomes, flows and records look like."""
+    bundles = getattr(display, "mimebundle_formatter", None)
+    if bundles is not None:
+        bundles.for_type(Graph, _formatted)
+        bundles.for_type(Outcome, _formatted_outcome)
+    pages = display.formatters["text/html"]
+    pages.for_type(Flow, flow_html)
+    for module, names in _RECORDS.items():
+        for name in names:
+            pages.for_type_by_name(module, name, record_html)
 
 
 def _formatted(graph: Graph, include: Any = None, exclude: Any = None) -> Mapping[str, Any]:

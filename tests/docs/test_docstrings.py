@@ -9,8 +9,6 @@ import inspect
 import textwrap
 from typing import Any
 
-import pytest
-
 MODULES = ("dwarf", "dwarf.engine", "dwarf.hosts", "dwarf.notebook", "dwarf.testing")
 
 
@@ -58,15 +56,14 @@ def test_every_public_name_has_an_example_that_is_right() -> None:
 
 def shown(value: Any) -> dict[str, str]:
     """What a cell shows of a value, by the media type."""
-    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.formatters import DisplayFormatter
 
-    from dwarf.notebook import showing
+    from dwarf.notebook.showing import add_formatters
 
-    shell = InteractiveShell.instance()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(showing, "shell", lambda: shell)
-        showing.install()
-        found, _ = shell.display_formatter.format(value)
+    display = DisplayFormatter()
+    display.active_types = ["text/plain", "text/html", "image/svg+xml"]
+    add_formatters(display)
+    found, _ = display.format(value)
     return found
 
 
