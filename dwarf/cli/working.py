@@ -114,7 +114,9 @@ def _show(outcome: Outcome, as_json: bool) -> None:
     console = render.console()
     style = render.STYLES[outcome.status]
     console.print(f"[{style}]{outcome.status}[/]  ", end="")
-    console.print(outcome.error or outcome.cancel_reason, markup=False)
+    asked = outcome.interrupt_payload
+    why = outcome.error or outcome.cancel_reason or (asked and render.short(asked.get("title") or asked, 100))
+    console.print(why or "", markup=False)
     for field, value in outcome.state.items():
         console.print(f"  {field}: {render.short(value, 160)}", markup=False)
 

@@ -6,7 +6,7 @@ import asyncio
 import warnings
 from collections.abc import Iterable
 from copy import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from dwarf.engine.plans import Frozen
 from dwarf.errors import GraphError, GraphWarning
@@ -14,8 +14,13 @@ from dwarf.observe.logs import Log
 from dwarf.workflow.checking import unread
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.host import BaseHost
+from dwarf.workflow.identity import Place, place_of
 
 REMEMBERED = 4096
+
+Told: TypeAlias = "tuple[str, Place]"
+_NOWHERE = Place("", 0)
+_warned: dict[Any, Any] = {}  # as every module has one for its warnings
 
 
 class Changes(NamedTuple):
@@ -34,14 +39,14 @@ class WiringCheck:
         self._log = log
         self._seen: set[tuple[str, frozenset[str]]] = set()
         self._seen_changes: set[tuple[str, frozenset[str]]] = set()
-        self._pending: set[asyncio.Future[list[str]]] = set()
+        self._pending: set[asyncio.Future[list[Told]]] = set()
         self.strict = False
 
     async def look(self, graph: Graph, frozen: Frozen, fields: Iterable[str]) -> None:
         """Have a graph checked with the fields of an initial state, unless it was. GraphError where it is strict."""
         key = (frozen.graph_hash, frozenset(fields))
         if self.strict:
-            found = await asyncio.to_thread(self._sentences, copy(graph), key[1])
+            found = [sentence for sentence, _ in await asyncio.to_thread(self._sentences, copy(graph), key[1])]
             if found:
                 raise GraphError(f"graph {graph.name!r}: " + "\n  - ".join(["the wiring is wrong:", *found]), found)
             return
@@ -70,28 +75,36 @@ class WiringCheck:
             self._seen_changes.clear()
         if key not in self._seen_changes:  # forks made at once look at once
             self._seen_changes.add(key)
-            self._tell(graph.name, sentences)
+            self._tell(graph.name, [(sentence, _NOWHERE) for sentence in sentences])
 
     async def settled(self) -> None:
         """Wait for the checks that are under way."""
         if self._pending:
             await asyncio.wait(set(self._pending))
 
-    def _sentences(self, graph: Graph, fields: frozenset[str]) -> list[str]:
+    def _sentences(self, graph: Graph, fields: frozenset[str]) -> list[Told]:
         from dwarf.workflow.checking import check
 
+        functions = {**self._host.functions, **graph.functions}
         found = check(graph, sorted(fields), self._host.functions)
-        # a field may be there for people or for later turns only: of those, only what looks misspelt is worth a warning
-        return [str(one) for one in found if one.kind != "unused-field" or one.node or one.suggestion]
+        return [
+            (str(one), place_of(functions.get(graph.url_of(one.node))))
+            for one in found
+            # a field may be there for people or for later turns only: of those, only what looks misspelt is worth it
+            if one.kind != "unused-field" or one.node or one.suggestion
+        ]
 
-    def _warn(self, name: str, done: asyncio.Future[list[str]]) -> None:
+    def _warn(self, name: str, done: asyncio.Future[list[Told]]) -> None:
         self._pending.discard(done)
         if not done.cancelled() and done.exception() is None:
             self._tell(name, done.result())
 
-    def _tell(self, name: str, sentences: Iterable[str]) -> None:
-        for sentence in sentences:
+    def _tell(self, name: str, told: Iterable[Told]) -> None:
+        """Warn, at the code of the node that a sentence is about."""
+        for sentence, place in told:
+            file, line = (place.file, place.line) if place.file else (__file__, 0)
+            text = f"graph {name!r}: {sentence}"
             try:
-                warnings.warn(GraphWarning(f"graph {name!r}: {sentence}"), stacklevel=2)
+                warnings.warn_explicit(text, GraphWarning, file, line, module=__name__, registry=_warned)
             except GraphWarning as warning:  # where warnings are errors: nobody here could catch it
                 self._log.warning("%s", warning)

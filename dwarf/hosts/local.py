@@ -81,14 +81,22 @@ class LocalHost(BaseHost):
     def task(
         self, *, url: str | None = None, aliases: Iterable[str] = (), limit: Limit | None = None, **policies: Any
     ) -> Callable[[F], F]: ...
-    def task(self, function: Any = None, **marks: Any) -> Any:
+    def task(
+        self,
+        function: Any = None,
+        *,
+        url: str | None = None,
+        aliases: Iterable[str] = (),
+        limit: Limit | None = None,
+        **policies: Any,
+    ) -> Any:
         """Mark a function as ``dwarf.task`` does, register it here, and return it unchanged.
 
         It replaces the function that was registered under its URL before. What it was marked with already stays, where
         nothing else is said here. ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``, ``cache``,
         ``executor``, ``labels``.
         """
-        mark = mark_task(**marks)
+        mark = mark_task(url=url, aliases=aliases, limit=limit, **policies)
         return partial(self._task, mark) if function is None else self._task(mark, function)
 
     def _task(self, mark: Callable[[Any], Any], function: Any) -> Any:

@@ -130,6 +130,9 @@ def _clash(graph: Graph, node: str, url: str, function: Function, known: Functio
     )
 
 
+_warned: dict[Any, Any] = {}  # as every module has one for its warnings
+
+
 def warn_replaced(graph: Graph, url: str, held: Function, current: Function) -> None:
     """GraphWarning where a cell has put another function in the place of the one that a graph was made with."""
     before, after = place_of(held), place_of(current)
@@ -141,4 +144,4 @@ def warn_replaced(graph: Graph, url: str, held: Function, current: Function) -> 
         f"the graph {graph.name!r} was made with {described(held)}, but {described(current)} has replaced it as the "
         f"task {url!r} and is what runs: {another_url(current)}, or run the cell that makes the graph again"
     )
-    warnings.warn(text, GraphWarning, stacklevel=2)
+    warnings.warn_explicit(text, GraphWarning, after.file, after.line, module=__name__, registry=_warned)

@@ -176,13 +176,21 @@ class Lab:
     def task(
         self, *, url: str | None = None, aliases: Iterable[str] = (), limit: Limit | None = None, **policies: Any
     ) -> Callable[[F], F]: ...
-    def task(self, function: Any = None, **marks: Any) -> Any:
+    def task(
+        self,
+        function: Any = None,
+        *,
+        url: str | None = None,
+        aliases: Iterable[str] = (),
+        limit: Limit | None = None,
+        **policies: Any,
+    ) -> Any:
         """Make a function a task of this lab. Defining it again replaces it, also for flows that are running.
 
-        ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``, ``cache``, ``executor``.
+        ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``, ``cache``, ``executor``, ``labels``.
         """
-        host = self._local_host()
-        return host.task(**marks) if function is None else host.task(function)
+        mark = self._local_host().task(url=url, aliases=aliases, limit=limit, **policies)
+        return mark if function is None else mark(function)
 
     def graph(self, name: str, *steps: Any, **graph_options: Any) -> Graph:
         """A new graph, known to this lab under its name; making it again replaces it for flows started later.

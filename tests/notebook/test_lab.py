@@ -192,10 +192,10 @@ def test_a_task_can_be_defined_again_while_a_flow_runs(lab: Lab) -> None:
 
     run = waiting(lab.start(graph))
 
-    @lab.task(url="after")
     def better() -> dict[str, str]:
         return {"version": "new"}
 
+    lab.task(better, url="after")  # as a decorator, or as a call
     run.answer(1)
     assert run.wait(60).state["version"] == "new"
 
