@@ -14,12 +14,12 @@ from dwarf.observe.logs import Log
 from dwarf.workflow.checking import unread
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.host import BaseHost
-from dwarf.workflow.identity import Place, place_of
+from dwarf.workflow.identity import CodePlace, place_of
 
 REMEMBERED = 4096
 
-Told: TypeAlias = "tuple[str, Place]"
-_NOWHERE = Place("", 0)
+Told: TypeAlias = "tuple[str, CodePlace]"
+_NOWHERE = CodePlace("", 0)
 _warned: dict[Any, Any] = {}  # as every module has one for its warnings
 
 
