@@ -139,16 +139,18 @@ def _span_record(span: Any) -> SpanRecord:
     context = span.get_span_context()
     failed = span.status.status_code.name == "ERROR"
     return SpanRecord(
-        span.name,
-        f"{context.trace_id:032x}",
-        f"{context.span_id:016x}",
-        f"{span.parent.span_id:016x}" if span.parent is not None else "",
-        _time(span.start_time),
-        _time(span.end_time),
-        failed,
-        (span.status.description or "") if failed else "",
-        dict(span.attributes or {}),
-        tuple(SpanEvent(event.name, _time(event.timestamp), dict(event.attributes or {})) for event in span.events),
+        name=span.name,
+        trace_id=f"{context.trace_id:032x}",
+        span_id=f"{context.span_id:016x}",
+        parent_id=f"{span.parent.span_id:016x}" if span.parent is not None else "",
+        started=_time(span.start_time),
+        ended=_time(span.end_time),
+        failed=failed,
+        error=(span.status.description or "") if failed else "",
+        attributes=dict(span.attributes or {}),
+        events=tuple(
+            SpanEvent(event.name, _time(event.timestamp), dict(event.attributes or {})) for event in span.events
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +152,8 @@ def plant(
         for number, (each, kind, node) in enumerate(children.get(key, ()), 1):
             own = f"{label}.{number}" if label else str(number)
             outcome, steps = outcomes[each.flow_key], histories[each.flow_key]
-            made.append(Branch(own, label, kind, node, each, outcome, _duration(each, outcome, steps)))
+            took = _duration(each, outcome, steps)
+            made.append(Branch(own, label, kind, at=node, summary=each, outcome=outcome, duration=took))
             grow(each.flow_key, own)
 
     grow("", "")
@@ -182,17 +183,7 @@ async def _compared(engine: Engine, branch: Branch, parent: Branch, histories: M
     differs = {}
     if branch.outcome.status.terminal and parent.outcome.status.terminal:
         differs = _difference(parent.outcome.state, branch.outcome.state)
-    return Branch(
-        branch.label,
-        branch.parent,
-        branch.kind,
-        branch.at,
-        branch.summary,
-        branch.outcome,
-        branch.duration,
-        changed,
-        differs,
-    )
+    return replace(branch, changed=changed, differs=differs)
 
 
 def _same_place(step: Step, others: Sequence[Step]) -> Step | None:

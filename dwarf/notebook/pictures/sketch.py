@@ -90,7 +90,14 @@ def sketch(graph: Graph, *, with_status: bool, max_width: float, insides: Mappin
         layout = lay_out(parts.boxes, parts.lines, across=across)
     places = {box.key for box in parts.boxes}
     return Sketch(
-        graph.name, parts.cards, parts.arrows, layout, across, parts.pairs, "start" in places, "end" in places
+        name=graph.name,
+        cards=parts.cards,
+        arrows=parts.arrows,
+        layout=layout,
+        across=across,
+        pairs=parts.pairs,
+        has_start="start" in places,
+        has_end="end" in places,
     )
 
 

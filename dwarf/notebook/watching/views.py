@@ -280,7 +280,8 @@ def _view(group: _Group) -> NodeView:
     if len(group.current) == 1:
         return replace(_single(group, state), detail=detail, asked=group.asked, nested=nested)
     parts = tuple((name, counts[name]) for name in _SHARES if name in counts)
-    return NodeView(state, _several(group, counts), "", 0.0, 0.0, parts, detail, group.asked, nested)
+    word = _several(group, counts)
+    return NodeView(state, word, parts=parts, detail=detail, asked=group.asked, nested=nested)
 
 
 def _single(group: _Group, state: str) -> NodeView:
