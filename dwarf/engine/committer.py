@@ -38,7 +38,7 @@ from dwarf.storage.database import Database
 from dwarf.storage.effects import Effects, Suits, Writer
 from dwarf.storage.failures import Contention, LostCommit, PayloadRefused, Unavailable
 from dwarf.storage.landing import is_plain, land
-from dwarf.storage.output import SaidRecord, write_live, write_said
+from dwarf.storage.output import Moments, SaidRecord, write_live, write_said
 from dwarf.storage.script import Guarded, Now, Script
 
 T = TypeVar("T")
@@ -84,6 +84,7 @@ class Committer(Service):
         self._answers = Answers(listener.launch, in_halves=not database.one_writer)
         self._draining = asyncio.Event()
         self._known_graphs: set[str] = set()
+        self._moments = Moments()
         self._beside: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(CALLS_BESIDE)
 
@@ -284,6 +285,7 @@ class Committer(Service):
 
     def _script(self, group: list[Job]) -> Script[Committed]:
         now = yield Now()
+        self._moments.at(now)
         committed = Committed(now, written=Counter() if self._listener.observing.metrics.active else None)
         results: Results = {}
         # asked once: ids are used up while the statements of this are under way
@@ -297,7 +299,7 @@ class Committer(Service):
         else:
             yield from self._any(acting, committed, results, last=last and len(acting) == 1 and not saying)
         if saying:
-            yield from _say(saying, committed, results)
+            yield from _say(saying, committed, results, self._moments)
         for source, wanted in short:
             first = yield from reserve(source.kind, wanted)
             committed.blocks.append((source, first, wanted))
@@ -386,14 +388,14 @@ class Committer(Service):
         committed.gather(effects)
 
 
-def _say(jobs: Sequence[Job], committed: Committed, results: Results) -> Script[None]:
+def _say(jobs: Sequence[Job], committed: Committed, results: Results, moments: Moments) -> Script[None]:
     """Write what was said, of decisions with those that have landed."""
     for job in jobs:
         if isinstance(job, SayJob):
-            results[job] = ((yield from write_live(job.records, committed.now, again=job.again)), None)
+            results[job] = ((yield from write_live(job.records, committed.now, moments, again=job.again)), None)
     landed = [job.said for job in jobs if isinstance(job, DecisionJob) and job.said and results[job][0] is not None]
     if landed:
-        yield from write_said(landed, committed.now)
+        yield from write_said(landed, committed.now, moments)
 
 
 def _ends_flow(job: DecisionJob) -> bool:

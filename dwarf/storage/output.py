@@ -6,6 +6,7 @@ says that has lost its step would be of nobody.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -64,7 +65,32 @@ class SaidRecord:
     display_ids: Sequence[int] = field(default=())
 
 
-def write_live(records: Sequence[SaidRecord], now: int, *, again: bool) -> Script[set[int]]:
+class Moments:
+    """When was something said, by the clock of the shard? What this process said later is never told as earlier.
+
+    A transaction knows its own time only, and reads this process's clock a little later, so each would be off by
+    another few milliseconds. One offset serves them all, until one of the clocks has been set.
+    """
+
+    AS_ONE_MS = 250  # above the time that a busy process loses between the two readings, below what a reader notices
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+        self._latest = 0
+
+    def at(self, now: int) -> None:
+        """A transaction has just begun, at ``now``, in milliseconds."""
+        offset = now - monotonic() * 1000
+        if self._offset is None or abs(offset - self._offset) > self.AS_ONE_MS:
+            self._offset = offset
+        self._latest = now
+
+    def __call__(self, moment: float) -> int:
+        """The milliseconds of a moment of ``time.monotonic``, at the latest the time of the transaction."""
+        return min(math.floor(moment * 1000 + (self._offset or 0.0)), self._latest)
+
+
+def write_live(records: Sequence[SaidRecord], now: int, moments: Moments, *, again: bool) -> Script[set[int]]:
     """Write what running steps have said so far. The ids of those for which that was possible now.
 
     ``again``: an earlier try may have taken effect.
@@ -77,7 +103,7 @@ def write_live(records: Sequence[SaidRecord], now: int, *, again: bool) -> Scrip
     own = [record for record in records if leases.get(record.step_id) == record.run]
     if again and (written := _parts_of(own)):
         yield UpdateEach(DROP_PART, written)
-    yield from write_said(own, now)
+    yield from write_said(own, now, moments)
     return {record.step_id for record in own}
 
 
@@ -109,14 +135,9 @@ def take_over_said(steps_: Sequence[StepRecord], now: int) -> Script[None]:
         yield InsertMany(COPY_DISPLAY, pictures)
 
 
-def write_said(records: Collection[SaidRecord], now: int) -> Script[None]:
+def write_said(records: Collection[SaidRecord], now: int, moments: Moments) -> Script[None]:
     """Write what was said, where it is known that the steps are there."""
-    clock = monotonic()
-
-    def moment(at: float) -> int:
-        return now - max(round((clock - at) * 1000), 0)
-
-    lines = [_line_row(record, part, moment(part.began), now) for record in records for part in record.said.parts]
+    lines = [_line_row(record, part, moments(part.began), now) for record in records for part in record.said.parts]
     if lines:
         yield InsertMany(INSERT_OUTPUT, lines)
     dropped = [
@@ -140,7 +161,7 @@ def write_said(records: Collection[SaidRecord], now: int) -> Script[None]:
                     "attempt": record.attempt,
                     "run": record.run,
                     "number": shown.number,
-                    "shown_at": moment(shown.at),
+                    "shown_at": moments(shown.at),
                     "written_at": now,
                     "name": shown.name,
                     "data": dumps(dict(shown.data)),

@@ -16,6 +16,7 @@ from sqlalchemy import literal_column, select
 from dwarf import END, Flow, Graph, InvalidRequest
 from dwarf.engine import Engine, FlowHandle
 from dwarf.engine.reaper import reap
+from dwarf.storage.output import Moments
 from dwarf.storage.script import Fetch, Statement
 from dwarf.storage.tables import blob_refs, blobs, displays, output
 from dwarf.workflow import capture
@@ -271,3 +272,19 @@ def test_a_stream_whose_write_is_replaced_calls_what_was_there(monkeypatch: pyte
     finally:
         capture.uninstall()
     assert ("".join(seen), written.getvalue()) == ("once", "once more")
+
+
+def test_what_was_said_later_is_never_told_as_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+    monkeypatch.setattr("dwarf.storage.output.monotonic", lambda: clock)
+    moments = Moments()
+    clock = 10.009  # read 9 ms after the time of the transaction was
+    moments.at(50_000)
+    assert moments(10.000) == 49_991
+    clock = 10.011  # at once
+    moments.at(50_011)
+    assert moments(10.002) == 49_993
+    assert moments(10.100) == 50_011  # not after the transaction
+    clock = 11.000
+    moments.at(90_000)  # somebody has set the clock
+    assert moments(10.500) == 89_500
