@@ -237,7 +237,7 @@ async def test_a_step_waits_for_a_process_with_its_executor(running: Running, ca
     mark = Graph("Mark").add_node("N", "marked").add_transition("N", END)
     here, there = LocalHost(), LocalHost(executors={"cpu": threads})
     for host in (here, there):
-        host.add_task("double", task(url="double")(faraway.double))
+        host.add_task("double", task(url="double")(lambda n: {"n": 2 * n}))
         host.add_task("marked", task(url="marked", executor="cpu")(lambda n: {"n": n}))
     async with running(host=here) as engine:
         flows = [await engine.create(graph, {"n": 1}) for graph in (node, mark)]

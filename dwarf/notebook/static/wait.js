@@ -12,6 +12,8 @@ import { deskOf, tell } from "./panel.js";
 import { flowLine, paintFlow, shades } from "./picture.js";
 import { ownKeys } from "./typing.js";
 
+const PATIENCE = 1500; // ms: a view of the run in another cell is drawn by then, so that its question does not come and go here
+
 function renderWait({ model, el }) {
   const root = make("div", { className: "dwarf-run dwarf-waits" });
   ownKeys(root);
@@ -27,6 +29,7 @@ function renderWait({ model, el }) {
   const label = (model.get("theme") ?? {}).flow;
   const other = () => [...document.querySelectorAll(`.dwarf-run[data-dwarf-flow="${label}"]`)].find((each) => each.getClientRects().length > 0);
   let touched = false; // whether somebody has begun to answer here
+  let alone = 0; // since when no other view is in the page, by performance.now()
   show.addEventListener("click", async () => {
     const view = other();
     if (view) {
@@ -53,7 +56,8 @@ function renderWait({ model, el }) {
     if (document.hidden || life.isLost()) return;
     const cards = /** @type {import("./messages").CardState[]} */ (model.get("cards") ?? []);
     touched &&= cards.length > 0;
-    const elsewhere = !touched && Boolean(other());
+    alone = other() ? 0 : alone || performance.now();
+    const elsewhere = !touched && (!alone || performance.now() - alone < PATIENCE);
     keeper.show(elsewhere ? [] : cards);
     const where = model.get("place");
     const more = cards.length > 1 ? ` and ${cards.length - 1} more` : "";
