@@ -18,6 +18,11 @@ Launch: TypeAlias = Callable[[StepRecord, Reservation], None]
 """Runs a step in a slot, which is the step's from then on."""
 
 
+def no_launch(step: StepRecord, slot: Reservation) -> None:
+    """Run nothing: for a committer that nobody listens to yet."""
+    slot.release()
+
+
 class Answers:
     """The answers to jobs whose group is committed.
 
@@ -26,8 +31,8 @@ class Answers:
     Otherwise the two would wait for each other in turn.
     """
 
-    def __init__(self, launch: Launch, *, in_halves: bool) -> None:
-        self._launch = launch
+    def __init__(self, *, in_halves: bool) -> None:
+        self.launch: Launch = no_launch
         self._in_halves = in_halves
         self._open: deque[tuple[Job, Any, BaseException | None, Committed]] = deque()
 
@@ -88,4 +93,4 @@ class Answers:
             slot.release()
         else:
             slot.keep(step.need)
-            self._launch(step, slot)
+            self.launch(step, slot)

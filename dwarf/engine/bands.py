@@ -1,9 +1,12 @@
-"""Strict priorities over several shards: each says what waits on it, and none goes before a better one elsewhere."""
+"""Who goes first: strict priorities over several shards, and fair shares among the flows of each."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+
+from dwarf.core.fairness import Pressure, Shares
+from dwarf.core.records import FlowRecord
 
 FRESH_S = 1.0  # a shard that has said nothing for so long holds nobody back: it may be away
 ANY_BAND = 2**31 - 1
@@ -34,3 +37,48 @@ class Bands:
         oldest = time.monotonic() - FRESH_S
         others = (told for other, told in self._waiting.items() if other != shard)
         return min((band for band, at in others if at >= oldest), default=ANY_BAND)
+
+
+class Precedence:
+    """What waits for a slot on one shard, as far as known, and whether a running flow has to let it go first."""
+
+    def __init__(self, bands: Bands, shard: int) -> None:
+        self.backlogged = True  # due steps may wait for a slot
+        self._bands = bands
+        self._shard = shard
+        self._pressure: Pressure | None = None  # what waits
+        self._shares = Shares()
+
+    @property
+    def ceiling(self) -> int:
+        """The worst priority that may be started now: the best of those that wait on other shards."""
+        return self._bands.ceiling(self._shard)
+
+    def gate(self) -> Callable[[FlowRecord], bool]:
+        """Whether a flow may go straight on to its next step, by what is known now: also for another thread."""
+        ceiling, pressure, shares = self.ceiling, self._pressure, self._shares
+
+        def may_go_on(flow: FlowRecord) -> bool:
+            yields = shares.must_yield(flow.priority, flow.fairness_key, flow.fairness_weight, pressure)
+            return flow.priority <= ceiling and not yields
+
+        return may_go_on
+
+    def begun(self, flow: FlowRecord) -> None:
+        """A step of this flow starts."""
+        if self._pressure is not None:
+            self._shares.start(flow.fairness_key, flow.fairness_weight)
+
+    def saw(self, pressure: Pressure | None) -> None:
+        """This waits; None: nothing does."""
+        self._pressure = pressure
+        self.tell(None if pressure is None else pressure.band)
+
+    def saw_the_end(self) -> None:
+        """Everything that was due has been started."""
+        self.saw(None)
+        self._shares.reset()
+
+    def tell(self, band: int | None) -> None:
+        """Tell the other shards the best priority that waits here; None where nothing does, or it cannot be seen."""
+        self._bands.tell(self._shard, band)

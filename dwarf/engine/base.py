@@ -25,11 +25,13 @@ from dwarf.engine.config import (
     check_time_budget,
     read_settings,
 )
+from dwarf.engine.context import Clock, Shared
+from dwarf.engine.factory import load_graph
 from dwarf.engine.observing import Telemetry
 from dwarf.engine.output import Echo
 from dwarf.engine.peers import Peers
 from dwarf.engine.plans import Frozen
-from dwarf.engine.replica import Clock, Replica, Shared, load_graph
+from dwarf.engine.replica import Replica
 from dwarf.engine.serving import listening
 from dwarf.errors import ConfigError, EngineClosed, FlowNotFound, InvalidRequest, StateConflict, StorageError
 from dwarf.storage.database import Database
@@ -169,7 +171,8 @@ class EngineBase:
         try:
             await replica.start()
             if self._hooks is not None:
-                await replica.set_hooks({event: await self._hook(shared, each) for event, each in self._hooks.items()})
+                hooks = {event: await self._hook(shared, each) for event, each in self._hooks.items()}
+                await replica.directives.set_hooks(hooks)
         except BaseException:
             await replica.abort()
             raise
@@ -354,7 +357,7 @@ class EngineBase:
         return replica
 
     def _fails(self, shard: int) -> bool:
-        return self._replicas[shard].away
+        return self._replicas[shard].health.away
 
     def _place(self, idempotency_key: str | None) -> int:
         """The shard of a new flow: by the key, over all shards; else at random in proportion to capacity."""

@@ -9,20 +9,20 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
 from dwarf.core.caching import basis_text, may_be_cached
 from dwarf.core.keys import format_key
 from dwarf.core.records import Keep, StepRecord, Taken
 from dwarf.core.routing import read_route
 from dwarf.core.step import Returned
+from dwarf.engine.ids import IdAllocator
+from dwarf.engine.observing import Observing
 from dwarf.errors import EngineClosed, StorageError
 from dwarf.storage.caching import Found, find_cached, free_stale
-from dwarf.workflow.host import overrides
+from dwarf.storage.database import Database
+from dwarf.workflow.digests import CODE_LENGTH
+from dwarf.workflow.host import BaseHost, overrides
 from dwarf.workflow.signals import Control
-
-if TYPE_CHECKING:
-    from dwarf.engine.replica import Replica
 
 __all__ = ["StepCache"]
 
@@ -30,9 +30,12 @@ __all__ = ["StepCache"]
 class StepCache:
     """The outcomes that are kept in one shard."""
 
-    def __init__(self, replica: Replica) -> None:
-        self._replica = replica
-        host = replica.host
+    def __init__(self, shard: int, host: BaseHost, database: Database, ids: IdAllocator, observing: Observing) -> None:
+        self._shard = shard
+        self._host = host
+        self._database = database
+        self._ids = ids
+        self._observing = observing
         self._basis = host.cache_basis
         self._can_tell = overrides(host, "cache_basis") or overrides(host, "digest")
         self._asking: dict[str, tuple[int, list[asyncio.Future[Found | None]]]] = {}
@@ -54,18 +57,25 @@ class StepCache:
         if found is not None:
             goto, _ = read_route(found.route)
             if found.says or found.shows:
-                ids = self._replica.ids
-                display_ids = await ids.take(ids.steps, found.shows) if found.shows else ()
+                display_ids = await self._ids.take(self._ids.steps, found.shows) if found.shows else ()
                 step.taken = Taken(found.step_id, display_ids)
-            step.cached_from = format_key(self._replica.shard, found.step_id, found.token)
+            step.cached_from = format_key(self._shard, found.step_id, found.token)
             return Returned(Control(goto, found.delay_ms), found.changes), None, False
         keep, watched = self._keep(step)  # the function may have been redefined meanwhile
         return None, keep, watched
 
+    def digest(self, url: str) -> str:
+        """The digest of the function that would run as this task now; "" where the host cannot tell."""
+        try:
+            code = self._host.digest(url)
+            return code if type(code) is str and len(code) <= CODE_LENGTH else str(code)[:CODE_LENGTH]
+        except Exception:  # noqa: BLE001 - a host of the user's own; what it cannot tell is no reason to fail a step
+            return ""
+
     async def free(self) -> None:
         """Free what is of no use any more."""
         if self._used:
-            await self._replica.database.write(free_stale)
+            await self._database.write(free_stale)
 
     def _keep(self, step: StepRecord) -> tuple[Keep | None, bool]:
         node = step.flow.plan.nodes[step.node]
@@ -74,13 +84,13 @@ class StepCache:
         if not code:
             return None, False
         told = basis_text(node.cache, node.url, code, fields, step.state, gathered=node.gathered)
-        key = self._replica.database.payloads.hashed(told)  # inputs can be guessed, and their hashes must not tell
+        key = self._database.payloads.hashed(told)  # inputs can be guessed, and their hashes must not tell
         ttl_ms = 0 if node.cache.ttl is None else max(round(node.cache.ttl * 1000), 1)
         return Keep(key, node.url, ttl_ms), fields is None and node.cache.key is None
 
     def _digest(self, url: str) -> tuple[str, Sequence[str] | None]:
         if self._basis is None:
-            return self._replica.digest(url), None
+            return self.digest(url), None
         try:
             code, fields = self._basis(url)
         except Exception:  # noqa: BLE001 - a host of the user's own; what it cannot tell is not cached
@@ -108,9 +118,9 @@ class StepCache:
                 wanted = {key: age for key, (age, _) in asked.items()}
                 found: dict[str, Found] = {}
                 try:
-                    found = await self._replica.database.read(partial(find_cached, wanted))
+                    found = await self._database.read(partial(find_cached, wanted))
                 except (StorageError, EngineClosed) as error:
-                    self._replica.observing.database_error(error)
+                    self._observing.database_error(error)
                 finally:
                     for key, (_, answers) in asked.items():
                         for answer in answers:

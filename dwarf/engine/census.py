@@ -15,7 +15,8 @@ from dwarf.storage.reading.census import Band, read_bands
 from dwarf.workflow.host import overrides
 
 if TYPE_CHECKING:
-    from dwarf.engine.replica import Replica, Shared
+    from dwarf.engine.context import Shared
+    from dwarf.engine.replica import Replica
 
 EVERY_S = 15.0
 MOST_TIME = 0.05  # of it may go into reading a database

@@ -18,12 +18,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from dwarf import seams
 from dwarf.core.decision import Complete, Decision, Fail
-from dwarf.core.records import NewFlow, NewStep, StepRecord
-from dwarf.engine.answering import Answers
+from dwarf.core.records import NewFlow, NewStep
+from dwarf.engine.answering import Answers, Launch
 from dwarf.engine.ids import IdAllocator, IdsExhausted, IdsForgotten
 from dwarf.engine.jobs import CallJob, Committed, CreateJob, DecisionJob, Handed, Job, Results, SayJob, scopes_of
 from dwarf.engine.observing import Observing
@@ -46,20 +46,6 @@ LARGEST_GROUP = 512
 CALLS_BESIDE = 3
 
 
-class Listener(Protocol):
-    """Who is told after a commit, and what the committer reports to."""
-
-    observing: Observing
-
-    def committed(self, group: Committed) -> None:
-        """A group is durable."""
-        ...
-
-    def launch(self, step: StepRecord, slot: Reservation) -> None:
-        """Run a step that was leased in a slot that was reserved for it."""
-        ...
-
-
 class Committer(Service):
     """The one writer of a shard's outcomes in this process."""
 
@@ -71,22 +57,28 @@ class Committer(Service):
         database: Database,
         writer: Writer,
         ids: IdAllocator,
-        listener: Listener,
+        observing: Observing,
         ladder: Sequence[float],
     ) -> None:
         super().__init__()
         self._database = database
         self._writer = writer
         self._ids = ids
-        self._listener = listener
+        self._observing = observing
+        self._on_committed: Callable[[Committed], None] | None = None
         self._ladder = ladder
         self._jobs: list[Job] = []
-        self._answers = Answers(listener.launch, in_halves=not database.one_writer)
+        self._answers = Answers(in_halves=not database.one_writer)
         self._draining = asyncio.Event()
         self._known_graphs: set[str] = set()
         self._moments = Moments()
         self._beside: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(CALLS_BESIDE)
+
+    def listen(self, on_committed: Callable[[Committed], None], launch: Launch) -> None:
+        """Call these after each commit: with what it has brought about, and for each step that it starts here."""
+        self._on_committed = on_committed
+        self._answers.launch = launch
 
     async def aclose(self) -> None:
         """Commit what was handed in, then stop."""
@@ -176,7 +168,7 @@ class Committer(Service):
 
     def failed(self, error: Exception) -> float:
         """Report a fault of the engine itself: those of the database are the answers of the jobs they belong to."""
-        self._listener.observing.fault("what a transaction has brought about could not be told", error)
+        self._observing.fault("what a transaction has brought about could not be told", error)
         return 0.0
 
     def _without_calls(self, group: list[Job]) -> list[Job]:
@@ -204,7 +196,7 @@ class Committer(Service):
             if seams.active is not None:
                 await seams.active.arrive("afterCommit", scopes_of(group))
         except (Unavailable, Contention) as error:
-            self._listener.observing.database_error(error)
+            self._observing.database_error(error)
             for job in group:
                 self._answers.refuse(job, error)
         except Exception as error:  # noqa: BLE001 - one bad job must not take the others with it, nor end the loop
@@ -233,7 +225,7 @@ class Committer(Service):
                 pause = next(pauses, None)
                 if pause is None or self._draining.is_set():
                     raise
-                self._listener.observing.write_retried(pause, error)
+                self._observing.write_retried(pause, error)
                 await self.pause(pause)
 
     async def pause(self, seconds: float) -> None:
@@ -248,7 +240,7 @@ class Committer(Service):
 
     async def _refused(self, job: Job, error: Exception) -> None:
         """A single job that the database did not take, though it is there."""
-        observing = self._listener.observing
+        observing = self._observing
         observing.database_error(error)
         if isinstance(error, PayloadRefused) and error.duplicate:
             await self._collided(job, error)
@@ -268,7 +260,7 @@ class Committer(Service):
         """An id that a job brings is in use, since the database has forgotten that it was given."""
         renewed = job.renewals < self._ids.renewals
         if not renewed:
-            self._listener.observing.log.warning("ids are in use that were reserved here: others are taken (%s)", error)
+            self._observing.log.warning("ids are in use that were reserved here: others are taken (%s)", error)
             await self._ids.renew()
         if isinstance(job, CallJob) and not renewed:
             job.renewals = -1
@@ -280,13 +272,14 @@ class Committer(Service):
         for source, first, count in committed.blocks:
             source.add(first, count)
         self._known_graphs |= committed.graphs
-        self._listener.committed(committed)
+        if self._on_committed is not None:
+            self._on_committed(committed)
         self._answers.gather(group, committed)
 
     def _script(self, group: list[Job]) -> Script[Committed]:
         now = yield Now()
         self._moments.at(now)
-        committed = Committed(now, written=Counter() if self._listener.observing.metrics.active else None)
+        committed = Committed(now, written=Counter() if self._observing.metrics.active else None)
         results: Results = {}
         # asked once: ids are used up while the statements of this are under way
         short = self._ids.short()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from dwarf.core.liveness import HELD_LEASES
 from dwarf.core.plan import label_sets
 from dwarf.errors import ConfigError, GraphError, InvalidRequest
 from dwarf.storage.hooks import EVENTS
@@ -137,6 +138,21 @@ class Settings:
     def margin_ms(self) -> int:
         """What a lease has beyond the time budget."""
         return to_ms(self.timing.lease_margin, "lease_margin")
+
+    @property
+    def lease_ms(self) -> int:
+        """For how long an engine that was not heard counts as living."""
+        return to_ms(self.timing.lease, "lease")
+
+    @property
+    def grace_ms(self) -> int:
+        """How long others leave a lease that has run out to an owner that lives."""
+        return HELD_LEASES * self.lease_ms
+
+    @property
+    def pauses(self) -> list[float]:
+        """Between tries of a write, in seconds."""
+        return [to_ms(pause, "retry_ladder") / 1000 for pause in self.timing.retry_ladder]
 
 
 def read_settings(

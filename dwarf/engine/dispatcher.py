@@ -10,23 +10,28 @@ by events and still looks every few seconds: a notification can be lost, and the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from dwarf import seams
-from dwarf.core.fairness import Pressure, Shares
-from dwarf.core.records import FlowRecord
-from dwarf.engine.bands import ANY_BAND
+from dwarf.core.records import NewFlow
+from dwarf.engine.bands import ANY_BAND, Precedence
+from dwarf.engine.committer import Committer
+from dwarf.engine.context import Shared
+from dwarf.engine.health import Health
+from dwarf.engine.knowledge import Knowledge
+from dwarf.engine.membership import Membership
+from dwarf.engine.observing import Observing
+from dwarf.engine.reservations import Reservation
+from dwarf.engine.runner import Runner
 from dwarf.engine.service import Service
+from dwarf.engine.waiters import TreeWatchers
 from dwarf.errors import DwarfError
 from dwarf.storage.cancels import fail_overdue
 from dwarf.storage.claims import Claimed, claim_due
+from dwarf.storage.database import Database
+from dwarf.storage.effects import Writer
 from dwarf.storage.supply import look, wake_all
 from dwarf.storage.waits import answer_overdue
-
-if TYPE_CHECKING:
-    from dwarf.engine.replica import Replica
 
 LARGEST_CLAIM = 256
 LONGEST_WAIT_S = 5.0
@@ -41,128 +46,149 @@ class Dispatcher(Service):
     name = "dwarf-dispatcher"
     patience_s = None  # what is claimed has to be run or given back
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        writer: Writer,
+        *,
+        database: Database,
+        committer: Committer,
+        runner: Runner,
+        membership: Membership,
+        knowledge: Knowledge,
+        precedence: Precedence,
+        trees: TreeWatchers,
+        observing: Observing,
+        health: Health,
+    ) -> None:
         super().__init__()
-        self._replica = replica
+        self._shared = shared
+        self._writer = writer
+        self._database = database
+        self._committer = committer
+        self._runner = runner
+        self._membership = membership
+        self._knowledge = knowledge
+        self._precedence = precedence
+        self._trees = trees
+        self._observing = observing
+        self._health = health
         self.resting = False  # nothing can be started, and it wakes at the next deadline
-        self.backlogged = True  # due steps may wait for a place
-        self._pressure: Pressure | None = None  # what waits, as far as known
-        self._shares = Shares()
 
-    def may_hand_over(self, flow: FlowRecord) -> bool:
-        """Whether a running flow may go straight on to its next step, or has to let others go first."""
-        return self.gate()(flow)
+    def slot_for_flow(self, flow: NewFlow) -> Reservation | None:
+        """Reserve a slot for the first step of a new flow, which is leased then, unless other steps wait for one."""
+        entry = flow.entry
+        if self._shared.draining or self._precedence.backlogged or entry.limit_name or entry.not_before or entry.labels:
+            return None
+        if flow.deadline_at or flow.deadline_ms:  # it may have passed, and the dispatcher is to learn of the moment
+            return None
+        if flow.record.priority > self._precedence.ceiling:
+            return None
+        slot = self._shared.slots.reserve()
+        if slot is None:
+            return None
+        entry.leased = slot.promise(entry.need)
+        if not entry.leased:
+            slot.release()
+            return None
+        return slot
 
-    def gate(self) -> Callable[[FlowRecord], bool]:
-        """``may_hand_over`` by what is known now, for another thread."""
-        ceiling = self._replica.shared.bands.ceiling(self._replica.shard)
-        pressure, shares = self._pressure, self._shares
-
-        def may_go_on(flow: FlowRecord) -> bool:
-            yields = shares.must_yield(flow.priority, flow.fairness_key, flow.fairness_weight, pressure)
-            return flow.priority <= ceiling and not yields
-
-        return may_go_on
-
-    def begun(self, flow: FlowRecord) -> None:
-        """A step of this flow starts."""
-        if self._pressure is not None:
-            self._shares.start(flow.fairness_key, flow.fairness_weight)
+    def slot_for_woken(self) -> Reservation | None:
+        """Reserve a slot for a step that is about to be woken, unless other steps wait for one."""
+        if self._shared.draining or self._precedence.backlogged:
+            return None
+        slot = self._shared.slots.reserve()
+        if slot is not None:
+            slot.gate = self._precedence.gate()
+        return slot
 
     def failed(self, error: Exception) -> float:
         """Report the error; what waits here is to hold up no other shard."""
-        self._replica.failed(error)
-        self._replica.shared.bands.tell(self._replica.shard, None)
-        self._replica.observing.fault("looking for work failed, next try in %s s", error, AFTER_FAULT_S)
+        self._health.failed(error)
+        self._precedence.tell(None)
+        self._observing.fault("looking for work failed, next try in %s s", error, AFTER_FAULT_S)
         self._woken.clear()  # also by the slots that were given back
         return AFTER_FAULT_S
 
     async def turn(self) -> float | None:
         """Claim what is due, and start it."""
         self.resting = False
-        if not self._replica.membership.confirmed:
+        if not self._membership.confirmed:
             # after standing still for long it may have been declared dead, and would claim under an id that is buried
             return UNCONFIRMED_S
-        slots = self._replica.slots
+        slots, precedence = self._shared.slots, self._precedence
         # as long as nothing is known to wait, half of the places are left to steps that follow those which run here
-        reserved = slots.reserve(min(LARGEST_CLAIM, slots.free if self.backlogged else (slots.free + 1) // 2))
+        reserved = slots.reserve(min(LARGEST_CLAIM, slots.free if precedence.backlogged else (slots.free + 1) // 2))
         if reserved is None:
             return await self._full()
-        bands, shard = self._replica.shared.bands, self._replica.shard
-        ceiling = bands.ceiling(shard)
+        ceiling = precedence.ceiling
         with reserved:
             claimed = await self._claim(reserved.held, ceiling)
             if claimed.waking or self._closing:
-                await self._replica.runner.give_back(claimed.steps)
+                await self._runner.give_back(claimed.steps)
                 return 0.0
             found = len(claimed.steps)
             if seams.active is not None and found:
                 await seams.active.arrive("afterClaim", [step.flow.plan.nodes[step.node].url for step in claimed.steps])
             for step in claimed.steps:
-                self._replica.runner.launch(step, reserved.hand_on(step.need))
-            self._replica.announce({step.flow.root_flow_id for step in claimed.steps})
-            self.backlogged = not reserved.held
-        if self.backlogged:
-            bands.tell(shard, max(step.flow.priority for step in claimed.steps))
+                self._runner.launch(step, reserved.hand_on(step.need))
+            self._trees.announce({step.flow.root_flow_id for step in claimed.steps})
+            precedence.backlogged = not reserved.held
+        if precedence.backlogged:
+            precedence.tell(max(step.flow.priority for step in claimed.steps))
         elif ceiling < ANY_BAND and await self._see():  # others go first
-            self.backlogged = True
+            precedence.backlogged = True
             return LOOK_AGAIN_S
         else:
-            bands.tell(shard, None)
-            self._pressure = None
-            self._shares.reset()
-        if found or self._woken.is_set() or self._replica.admission.overlooked():
+            precedence.saw_the_end()
+        if found or self._woken.is_set() or self._shared.admission.overlooked():
             return 0.0
         return await self._rest(claimed)
 
     async def _full(self) -> float | None:
         """Every slot is taken: see what waits, so that no chain of steps keeps its slot for ever."""
-        self.backlogged = True
+        self._precedence.backlogged = True
         return LOOK_AGAIN_S if await self._see() else None
 
     async def _see(self) -> bool:
         """Look at what waits, and tell the other shards. Whether anything does."""
-        database = self._replica.database
-        self._pressure, waking = await database.read(lambda: look((), (), self._replica.settings.suspect_at))
+        pressure, waking = await self._database.read(lambda: look((), (), self._shared.settings.suspect_at))
         if waking:
-            await database.write(wake_all)
-        band = None if self._pressure is None else self._pressure.band
-        self._replica.shared.bands.tell(self._replica.shard, band)
-        return waking or band is not None
+            await self._database.write(wake_all)
+        self._precedence.saw(pressure)
+        return waking or pressure is not None
 
     async def _claim(self, room: int, ceiling: int) -> Claimed:
-        replica = self._replica
         began = time.monotonic()
-        claimed = await replica.database.write(
+        claimed = await self._database.write(
             lambda: claim_due(
                 room,
-                replica.admission.survey(),
-                shard=replica.shard,
-                engine_id=replica.engine_id,
-                margin_ms=replica.margin_ms,
-                plan_of=replica.plans.plan_of,
-                random=replica.shared.random,
-                suspect_at=replica.settings.suspect_at,
-                alone=not replica.shared.suspects,
+                self._shared.admission.survey(),
+                shard=self._writer.shard,
+                engine_id=self._writer.engine_id,
+                margin_ms=self._writer.margin_ms,
+                plan_of=self._shared.plans.plan_of,
+                random=self._shared.random,
+                suspect_at=self._shared.settings.suspect_at,
+                alone=not self._shared.suspects,
                 ceiling=ceiling,
-                by_name=replica.admission.by_name,
-                labels=replica.settings.label_sets,
+                by_name=self._shared.admission.by_name,
+                labels=self._shared.settings.label_sets,
             )
         )
-        replica.observing.claimed(claimed, time.monotonic() - began)
-        if unknown := replica.admission.met_unknown():
+        self._observing.claimed(claimed, time.monotonic() - began)
+        if unknown := self._shared.admission.met_unknown():
             with suppress(DwarfError):  # what was claimed is to be run in any case
-                await replica.knowledge.note(unknown)
+                await self._knowledge.note(unknown)
         return claimed
 
     async def _rest(self, claimed: Claimed) -> float:
         """Nothing can be started now: for how long there is no reason to look again."""
-        replica = self._replica
         if claimed.next_deadline is not None and claimed.next_deadline <= claimed.now:
-            await replica.committer.call(answer_overdue)
+            await self._committer.call(answer_overdue)
             return 0.0
         if claimed.flow_deadline is not None and claimed.flow_deadline <= claimed.now:
-            await replica.committer.call(fail_overdue)
+            await self._committer.call(fail_overdue)
             return 0.0
         if self._jump(claimed):
             return 0.0
@@ -174,12 +200,11 @@ class Dispatcher(Service):
 
     def _jump(self, claimed: Claimed) -> bool:
         """Move a virtual clock to the next due step, where nothing else can run until then."""
-        replica = self._replica
-        clock = replica.shared.clock
+        clock = self._shared.clock
         if clock is None or claimed.next_due is None or claimed.next_due <= claimed.now:
             return False
-        if replica.slots.taken or not replica.committer.idle:
-            replica.slots.ask()
+        if self._shared.slots.taken or not self._committer.idle:
+            self._shared.slots.ask()
             return False
         until = claimed.next_due
         if claimed.flow_deadline is not None:

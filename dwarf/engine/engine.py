@@ -12,13 +12,14 @@ from typing import Any, Literal
 from dwarf.core.keys import parse_key
 from dwarf.core.records import NewFlow
 from dwarf.core.ticks import read_overlap, read_rhythm
+from dwarf.engine.factory import load_graph
 from dwarf.engine.forking import fork_at, read_changes, read_target
 from dwarf.engine.handle import FlowHandle
 from dwarf.engine.ids import IdsForgotten
 from dwarf.engine.moving import exported, imported
 from dwarf.engine.overview import Overview
 from dwarf.engine.plans import Frozen
-from dwarf.engine.replica import Replica, load_graph
+from dwarf.engine.replica import Replica
 from dwarf.engine.requests import (
     CreateOptions,
     read_flag,
@@ -383,8 +384,8 @@ class Engine(Overview):
         thread: tuple[int, str] | None,
     ) -> NewFlow:
         hashed = replica.database.payloads.hashed
-        make = partial(
-            replica.new_flow,
+        return await replica.ids.supply(
+            replica.flows.build,
             url,
             frozen,
             state,
@@ -399,10 +400,9 @@ class Engine(Overview):
             request_hash=hashed(request_text(url, state)) if idempotency_key else "",
             extras=options.extras,
         )
-        return await replica.ids.supply(make)
 
 
 def _hand_in(replica: Replica, flow: NewFlow) -> tuple[NewFlow, int, asyncio.Future[str]]:
     """Have a new flow inserted: the flow, what its waiters knew before, and its key to come."""
     generation = replica.waiters.generation
-    return flow, generation, replica.committer.create(flow, replica.slot_for_flow(flow))
+    return flow, generation, replica.committer.create(flow, replica.dispatcher.slot_for_flow(flow))

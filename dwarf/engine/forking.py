@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dwarf import seams
 from dwarf.core.fork import Role, Target
@@ -13,7 +13,6 @@ from dwarf.core.records import Extras, FlowRecord, NewFlow, State
 from dwarf.core.step import Means, no_room
 from dwarf.engine.ids import IdsForgotten, new_token
 from dwarf.engine.plans import Frozen
-from dwarf.engine.replica import Replica
 from dwarf.engine.wiring import Changes
 from dwarf.errors import InvalidRequest
 from dwarf.storage.claims import load_plan
@@ -24,6 +23,9 @@ from dwarf.storage.threads import continue_thread
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.parks import encode_fields
 from dwarf.workflow.typeforms import fields_of
+
+if TYPE_CHECKING:
+    from dwarf.engine.replica import Replica
 
 SAMPLED = 4  # steps whose fields are looked at
 _ROLES = {"input": Role.AGAIN, "after": Role.AFTER}
@@ -97,7 +99,7 @@ async def _onto(replica: Replica, graph: Any) -> Onto | None:
         return None
     if not isinstance(graph, Graph):
         raise InvalidRequest(f"graph is a Graph, not {type(graph).__name__}")
-    _, known = await replica.load_graph(graph, {})
+    _, known = await replica.flows.load_graph(graph, {})
     frozen = replica.plans.freeze(known)
     return Onto(frozen.graph_hash, frozen.body, frozen.plan)
 
@@ -136,7 +138,7 @@ async def _copy_once(replica: Replica, origin: Origin, changes: State) -> str:
     copy = copier.copy()
     if origin.routed is not None:
         means = Means(ids.steps.take, new_token, no_room, max_depth=replica.settings.max_depth)
-        await ids.supply(lambda: copier.route_on(copy, means))
+        await ids.supply(copier.route_on, copy, means)
     if seams.active is not None:
         await seams.active.arrive("beforeCopy")
     span = replica.observing.new_copy(copy.flows, copy.root_id)
@@ -146,7 +148,7 @@ async def _copy_once(replica: Replica, origin: Origin, changes: State) -> str:
 
 
 def _turn(replica: Replica, base: FlowRecord, state: State) -> NewFlow:
-    return replica.new_flow(
+    return replica.flows.build(
         base.workflow_url,
         Frozen(base.graph_hash, "", base.plan),
         state,

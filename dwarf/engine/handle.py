@@ -12,7 +12,6 @@ from dwarf import seams
 from dwarf.core.keys import Key, parse_key
 from dwarf.engine.forking import next_turn, read_changes, repair
 from dwarf.engine.naming import check_node
-from dwarf.engine.replica import Replica
 from dwarf.engine.requests import read_label, read_nodes, read_tag_changes, read_text
 from dwarf.errors import DwarfError, InvalidRequest, StepNotFound, WaitTimeout
 from dwarf.storage.breakpoints import change_breakpoints, read_breakpoints
@@ -38,6 +37,7 @@ from dwarf.workflow.values import state_from_json
 
 if TYPE_CHECKING:
     from dwarf.engine.engine import Engine
+    from dwarf.engine.replica import Replica
 
 WATCH_PAUSE_S = 0.05
 LISTEN_LEAST_S, LISTEN_MOST_S = 0.1, 0.8  # between two looks at what tasks say; those of other processes need them
@@ -148,7 +148,7 @@ class FlowHandle(Awaitable[Outcome]):
         named = None if chosen is None else (chosen.id, chosen.token)
         while True:
             generation = replica.waiters.generation
-            slot = replica.slot_for_woken()
+            slot = replica.dispatcher.slot_for_woken()
             result = await replica.committer.call(partial(answer_step, key.id, key.token, named, given), slot)
             if not isinstance(result, Question):
                 break
@@ -158,8 +158,8 @@ class FlowHandle(Awaitable[Outcome]):
             given = Given(value, by, checked=result)
         if result:
             self._fresh = generation
-        if replica.knows_points:
-            await replica.read_news()  # a cohort may have been let go on
+        if replica.directives.met_breakpoints:
+            await replica.directives.refresh()  # a cohort may have been let go on
 
     async def cancel(self, reason: str = "") -> None:
         """Cancel the flow with everything under it. A task that runs is not stopped; its result is discarded.
@@ -230,7 +230,7 @@ class FlowHandle(Awaitable[Outcome]):
         second = None if after is None else read_nodes(after, "after")
         plan_of = replica.plans.plan_of
         await replica.committer.call(lambda effects: change_breakpoints(key, first, second, effects, plan_of))
-        await replica.read_news()
+        await replica.directives.refresh()
 
     async def breakpoints(self) -> tuple[frozenset[str], frozenset[str]]:
         """The nodes before which, and those after which, the flow stops."""
@@ -248,7 +248,7 @@ class FlowHandle(Awaitable[Outcome]):
         replica, key = self._place()
         once, plan_of = frozenset(nodes), replica.plans.plan_of
         await replica.committer.call(lambda effects: change_breakpoints(key, None, None, effects, plan_of, once=once))
-        await replica.read_news()
+        await replica.directives.refresh()
 
     async def summary(self) -> FlowSummary:
         """The flow as lists show it: its name and tags, its workflow, where it is."""
@@ -336,7 +336,7 @@ class FlowHandle(Awaitable[Outcome]):
         asked = self._asked(None, node)
         news = asyncio.Event()
         root = await replica.database.read(lambda: read_root(key))
-        stops = [replica.listen(root, news), replica.watch(root, news)]
+        stops = [replica.outputs.watch(root, news), replica.trees.watch(root, news)]
         places = OutputPosition(), OutputPosition()
         unsure = bool(node)  # whether there is such a node
         pause = LISTEN_MOST_S
@@ -381,7 +381,7 @@ class FlowHandle(Awaitable[Outcome]):
         replica, key = self._place()
         changed = asyncio.Event()
         root = await replica.database.read(lambda: read_root(key))
-        stop = replica.watch(root, changed)
+        stop = replica.trees.watch(root, changed)
         seen = ""
         try:
             while True:

@@ -10,12 +10,13 @@ import os
 import secrets
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from dwarf.errors import StorageError
 from dwarf.storage.creates import reserve, reserve_beyond
 from dwarf.storage.database import Database
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 FIRST_BLOCK = 64
@@ -109,12 +110,12 @@ class IdAllocator:
             except IdsExhausted:
                 await self._reserve(source, count)
 
-    async def supply(self, make: Callable[[], T]) -> T:
+    async def supply(self, make: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """What ``make`` returns. It takes ids, and has no other effect: where they run out it is called again."""
         wanted = 2 * FIRST_BLOCK
         while True:
             try:
-                return make()
+                return make(*arguments, **named)
             except IdsExhausted:  # also by others, while this one waited for more
                 await self.reserve(wanted)
                 wanted *= MORE_EACH_TIME

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from dwarf import seams
-from dwarf.engine.reaper import reap
+from dwarf.engine.caching import StepCache
+from dwarf.engine.committer import Committer
+from dwarf.engine.context import Shared
+from dwarf.engine.directives import Directives
+from dwarf.engine.dispatcher import Dispatcher
+from dwarf.engine.health import Health
+from dwarf.engine.membership import Membership
+from dwarf.engine.observing import Observing
+from dwarf.engine.recovery import LeaseRecovery
 from dwarf.engine.service import Periodic
 from dwarf.engine.strays import Strays
+from dwarf.engine.waiters import TreeWatchers, Waiters
 from dwarf.storage.cancels import fail_overdue
 from dwarf.storage.claims import next_deadlines
+from dwarf.storage.database import Database
+from dwarf.storage.deleting import ROOTS_AT_ONCE, removable, remove_trees, retire
+from dwarf.storage.effects import Writer
 from dwarf.storage.rebasing import TOLERANCE_MS, rebase_waits
-from dwarf.storage.recovery import TAKEN_AT_ONCE, lease_owners, recover_abandoned, recover_expired
-from dwarf.storage.registry import ENDED, SILENT
+from dwarf.storage.recovery import lease_owners
 from dwarf.storage.waits import answer_overdue
 from dwarf.workflow.durations import to_ms
-
-if TYPE_CHECKING:
-    from dwarf.engine.replica import Replica
 
 STRAYS_S = 0.25
 NEWS_S = 2.0  # how late the hooks and breakpoints that another process sets may be known here
@@ -43,111 +50,127 @@ class ClockWatch:
 class Keeper:
     """The loops of one shard that do not run steps."""
 
-    def __init__(self, replica: Replica) -> None:
-        self._replica = replica
-        self._loops: list[Periodic] = []
-        self.strays = Strays(replica)
+    def __init__(
+        self,
+        shared: Shared,
+        writer: Writer,
+        *,
+        database: Database,
+        committer: Committer,
+        dispatcher: Dispatcher,
+        membership: Membership,
+        recovery: LeaseRecovery,
+        strays: Strays,
+        directives: Directives,
+        cache: StepCache,
+        waiters: Waiters,
+        trees: TreeWatchers,
+        observing: Observing,
+        health: Health,
+    ) -> None:
+        self._shared = shared
+        self._writer = writer
+        self._database = database
+        self._committer = committer
+        self._dispatcher = dispatcher
+        self._membership = membership
+        self._recovery = recovery
+        self._strays = strays
+        self._cache = cache
+        self._waiters = waiters
+        self._trees = trees
+        self._observing = observing
+        self._health = health
         self._clock = ClockWatch()
+        timing = shared.settings.timing
+        actions: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
+            ("recovery", to_ms(timing.recovery, "recovery") / 1000, self._recover),
+            ("reaper", to_ms(timing.reap, "reap") / 1000, self.reap),
+            ("strays", STRAYS_S, strays.look),
+            ("deadlines", DEADLINES_S, self._look_at_deadlines),
+            ("news", NEWS_S, directives.refresh),
+        ]
+        self._loops = [Periodic(f"dwarf-{name}", pause, action, self._failed) for name, pause, action in actions]
 
     def start(self) -> None:
         """Start the loops."""
-        timing = self._replica.settings.timing
-        actions: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
-            ("recovery", to_ms(timing.recovery, "recovery") / 1000, self._recover),
-            ("reaper", to_ms(timing.reap, "reap") / 1000, partial(reap, self._replica)),
-            ("strays", STRAYS_S, self.strays.look),
-            ("deadlines", DEADLINES_S, self._look_at_deadlines),
-            ("news", NEWS_S, self._replica.read_news),
-        ]
-        self._loops = [Periodic(f"dwarf-{name}", pause, action, self._failed) for name, pause, action in actions]
         for loop in self._loops:
             loop.start()
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the loops were cancelled, as when their event loop ends: nobody else can reach them."""
-        return any(loop.cancelled for loop in self._loops)
 
     async def aclose(self) -> None:
         """End the loops."""
         await asyncio.gather(*(loop.aclose() for loop in self._loops))
-        await self.strays.aclose()
-
-    def _failed(self, error: Exception, pause: float) -> None:
-        self._replica.failed(error)
-        self._replica.observing.fault("a repair failed, next try in %s s", error, pause)
+        await self._strays.aclose()
 
     async def rebase(self) -> None:
         """Let nothing wait for longer because the database's clock went back."""
-        count = await self._replica.database.write(rebase_waits)
+        count = await self._database.write(rebase_waits)
         if count:
-            self._replica.log.warning("the database's clock went back: %s waits were begun anew", count)
-            self._replica.shared.wake_all()
+            self._observing.log.warning("the database's clock went back: %s waits were begun anew", count)
+            self._shared.wake_all()
 
     async def take_back(self, own: set[int]) -> set[int]:
         """Take back the leases of owners that are known to be dead: at once, whatever their leases say.
 
         The other owners that have leases now.
         """
-        replica = self._replica
-        database = replica.database
-        owners = await database.read(lease_owners)
-        others = owners - {replica.engine_id}
+        owners = await self._database.read(lease_owners)
+        others = owners - {self._writer.engine_id}
         # nobody can take a dead owner's id until the next call, so no new owner's leases are mistaken for old ones
-        dead = (owners & own) | await database.dead_engine_ids(others)
+        dead = (owners & own) | await self._database.dead_engine_ids(others)
         if dead:
-            await self._take(dead, "owner_gone", crashed=True)
-            await database.dead_engine_ids(set())
-        await self.take_over({owner: why for owner, why in replica.membership.buried.items() if owner in others})
+            await self._recovery.of_dead(dead, "owner_gone", crashed=True)
+            await self._database.dead_engine_ids(set())
+        buried = self._membership.buried
+        await self._recovery.of_buried({owner: why for owner, why in buried.items() if owner in others})
         return others - dead
 
-    async def take_over(self, buried: Mapping[int, int]) -> None:
-        """Take back the leases of engines that are buried, each with the reason."""
-        for reason, name in ((ENDED, "owner_gone"), (SILENT, "owner_silent")):
-            dead = {engine_id for engine_id, why in buried.items() if why == reason}
-            if dead:
-                await self._take(dead, name, crashed=reason == ENDED)
-
-    async def _take(self, dead: set[int], reason: str, *, crashed: bool) -> None:
-        count = TAKEN_AT_ONCE
-        while count == TAKEN_AT_ONCE:
-            count = await self._replica.database.write(lambda: recover_abandoned(dead, crashed=crashed))
-            self._recovered(count, reason)
+    async def reap(self) -> None:
+        """Remove the flows whose time by the retention has come, and those deleted; in many small transactions."""
+        if seams.active is not None:
+            await seams.active.arrive("beforeReap")
+        for status, age_ms in self._shared.settings.retention.items():
+            marked = ROOTS_AT_ONCE
+            while marked == ROOTS_AT_ONCE:
+                marked = await self._committer.call(partial(retire, status, age_ms))
+        count = 0
+        while roots := await self._database.read(removable):
+            self._waiters.gone(await self._database.write(partial(remove_trees, roots)))
+            self._trees.announce(roots)
+            count += len(roots)
+        await self._cache.free()
+        if count:
+            shard = self._writer.shard
+            self._observing.log.info("shard %s: %s flows were removed", shard, count, shard=shard)
+        if seams.active is not None:
+            await seams.active.arrive("reapDone")
 
     async def _recover(self) -> None:
         if seams.active is not None:
             await seams.active.arrive("beforeRecovery")
-        replica = self._replica
-        membership, database = replica.membership, replica.database
+        membership, database = self._membership, self._database
         shown = membership.shown()
         if shown is not None and self._clock.went_back(*shown):
             await self.rebase()
         others = await self.take_back(set())
-        living = (others & set(membership.beating) if database.registers else others) | {replica.engine_id}
-        count = TAKEN_AT_ONCE
-        while count == TAKEN_AT_ONCE:
-            count = await database.write(lambda: recover_expired(living, membership.grace_ms))
-            self._recovered(count, "lease_expired")
-        await replica.committer.call(answer_overdue)
-        await replica.committer.call(fail_overdue)
-        replica.recovered()
+        living = others & set(membership.beating) if database.registers else others
+        await self._recovery.of_expired(living | {self._writer.engine_id}, self._shared.settings.grace_ms)
+        await self._committer.call(answer_overdue)
+        await self._committer.call(fail_overdue)
+        self._health.recovered()
         if seams.active is not None:
             await seams.active.arrive("recoveryDone")
 
     async def _look_at_deadlines(self) -> None:
         """Do what the dispatcher does when it finds nothing to start, while it finds something all the time."""
-        replica = self._replica
-        if replica.dispatcher.resting or not replica.settings.workers:
+        if self._dispatcher.resting or not self._shared.settings.workers:
             return
-        now, question, flow = await replica.database.read(next_deadlines)
+        now, question, flow = await self._database.read(next_deadlines)
         if question is not None and question <= now:
-            await replica.committer.call(answer_overdue)
+            await self._committer.call(answer_overdue)
         if flow is not None and flow <= now:
-            await replica.committer.call(fail_overdue)
+            await self._committer.call(fail_overdue)
 
-    def _recovered(self, count: int, reason: str) -> None:
-        if count:
-            self._replica.observing.recovered(count, reason)
-            self._replica.announce(self._replica.watched)
-            self._replica.shared.wake_all()
-            self._replica.tell(True)
+    def _failed(self, error: Exception, pause: float) -> None:
+        self._health.failed(error)
+        self._observing.fault("a repair failed, next try in %s s", error, pause)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dwarf.core.needs import any_has_labels, labels_told, need_of, parts_of
 from dwarf.core.plan import Plan
+from dwarf.engine.context import Shared
+from dwarf.engine.health import Health
 from dwarf.engine.service import Service
 from dwarf.errors import DwarfError, TaskNotFound
+from dwarf.storage.database import Database
+from dwarf.storage.effects import Writer
 from dwarf.storage.knowledge import (
     UnderWay,
     due_steps_of,
@@ -27,9 +31,6 @@ from dwarf.storage.strays import bring_back, is_mark, set_aside, stray_tasks
 from dwarf.workflow.status import Status
 from dwarf.workflow.suggest import did_you_mean, near_task
 
-if TYPE_CHECKING:
-    from dwarf.engine.replica import Replica
-
 LOOK_S = 2.0  # between looks at what the host knows
 RENEW_S = 20.0
 LOG_AGAIN_S = 60.0
@@ -41,9 +42,19 @@ class Knowledge(Service):
 
     name = "dwarf-knowledge"
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(
+        self, shared: Shared, writer: Writer, database: Database, health: Health, look_for_work: Callable[[], None]
+    ) -> None:
         super().__init__()
-        self._replica = replica
+        self._host = shared.host
+        self._admission = shared.admission
+        self._workers = shared.settings.workers
+        self._label_sets = shared.settings.label_sets
+        self._log = shared.telemetry.log
+        self._writer = writer
+        self._database = database
+        self._health = health
+        self._look_for_work = look_for_work
         self._told: frozenset[str] | None = None
         self._told_at = 0.0
         self._logged: dict[str, float] = {}
@@ -53,7 +64,7 @@ class Knowledge(Service):
 
     async def enter(self) -> None:
         """Tell, before any work is done. An engine that runs nothing has nothing to tell."""
-        if self._replica.settings.workers:
+        if self._workers:
             await self._tell()
 
     def first_pause(self) -> float:
@@ -62,7 +73,7 @@ class Knowledge(Service):
 
     def start(self) -> None:
         """Look at what the host knows from now on."""
-        if self._replica.settings.workers:
+        if self._workers:
             super().start()
 
     async def aclose(self) -> None:
@@ -76,7 +87,7 @@ class Knowledge(Service):
             return
         with suppress(DwarfError, TimeoutError):
             async with asyncio.timeout(2 * LOOK_S):
-                await self._replica.database.write(lambda: forget_tasks(self._replica.engine_id))
+                await self._database.write(lambda: forget_tasks(self._writer.engine_id))
 
     async def turn(self) -> float:
         """Tell the others where the host knows other tasks than before, and now and then that it knows the same."""
@@ -84,57 +95,56 @@ class Knowledge(Service):
             await self._tell()
         elif time.monotonic() - self._told_at > RENEW_S:
             self._told_at = time.monotonic()
-            if self._replica.database.registers:
-                await self._replica.database.write(lambda: renew_tasks(self._replica.engine_id))
+            if self._database.registers:
+                await self._database.write(lambda: renew_tasks(self._writer.engine_id))
             await self._bring_back()  # another engine may have learnt of this one too late
         return LOOK_S
 
     def failed(self, error: Exception) -> float:
         """The others learn it later."""
-        self._replica.failed(error)
+        self._health.failed(error)
         return LOOK_S
 
     def _known(self) -> frozenset[str] | None:
         """What steps may need that run here; None where the host cannot tell."""
-        host = self._replica.host
+        host = self._host
         urls = host.task_urls()
         if urls is None:
             return None
         places = {url: host.executors_for(url) for url in urls}
         return urls.union(
             (need_of(url, name) for url, names in places.items() for name in ((_ANY,) if names is None else names)),
-            map(labels_told, self._replica.settings.label_sets[-1:]),  # the last set is all of them
+            map(labels_told, self._label_sets[-1:]),  # the last set is all of them
         )
 
     async def _tell(self) -> None:
         known = self._known()
-        await self._replica.database.write(lambda: tell_tasks(self._replica.engine_id, known))
+        await self._database.write(lambda: tell_tasks(self._writer.engine_id, known))
         self._told, self._told_at = known, time.monotonic()
         await self._bring_back()
 
     async def _bring_back(self) -> None:
         """Put back the steps that were set aside while nobody had what they need and is here by now."""
-        database, admission = self._replica.database, self._replica.admission
+        database, admission = self._database, self._admission
         for mark, need in await database.read(stray_tasks):
             if admission.has(need) or admission.by_name(need):
                 while await database.write(partial(bring_back, mark)):
                     pass
-                self._replica.dispatcher.wake()
+                self._look_for_work()
 
     async def _set_aside(self, needs: Sequence[str]) -> None:
         """Set the steps aside that need what no living engine has, where there are many of them."""
         with suppress(DwarfError):  # they are met again
             for need in await self.unknown(needs):
                 began = time.monotonic()
-                while await self._replica.database.write(partial(set_aside, need)):
+                while await self._database.write(partial(set_aside, need)):
                     await asyncio.sleep(time.monotonic() - began)  # others write, too
                     began = time.monotonic()
 
     async def unknown(self, needs: Iterable[str]) -> list[str]:
         """Those of the needs of steps that neither this host nor another living engine can meet."""
-        replica = self._replica
-        admission = replica.admission
-        runs = replica.settings.workers  # an engine without workers may have the executor, and does not use it
+        admission = self._admission
+        runs = self._workers  # an engine without workers may have the executor, and does not use it
         lacking = (
             admission.lacks(need) if runs or not parts_of(need)[1] else need
             for need in needs
@@ -149,19 +159,18 @@ class Knowledge(Service):
         return [need for need in missing if others.isdisjoint((need, need_of(parts_of(need)[0], _ANY)))]
 
     async def _told_by_others(self) -> set[str] | None:
-        replica = self._replica
-        renewed = replica.database.registers
-        return await replica.database.read(lambda: tasks_of_others(replica.engine_id, renewed=renewed))
+        renewed = self._database.registers
+        return await self._database.read(lambda: tasks_of_others(self._writer.engine_id, renewed=renewed))
 
     async def require(self, plan: Plan) -> None:
         """TaskNotFound where a flow of this graph would wait for a task that nobody knows."""
-        if not self._replica.settings.workers:
+        if not self._workers:
             return
         asked = {node.url: node.name for node in plan.graph.nodes if not _is_elsewhere(node)}
-        for url in await self.unknown(url for url in asked if not self._replica.admission.knows(url)):
+        for url in await self.unknown(url for url in asked if not self._admission.knows(url)):
             others = [node.name for node in plan.graph.nodes if node.name != asked[url]] if asked[url] == url else []
             hint = did_you_mean(url, others).replace("you mean", "you mean the node")  # a slip in its wiring
-            hint = hint or near_task(url, self._replica.host.task_urls() or ())
+            hint = hint or near_task(url, self._host.task_urls() or ())
             raise TaskNotFound(
                 f"graph {plan.name!r}: node {asked[url]!r} needs the task {url!r}, which neither this host nor another "
                 f"living engine knows{hint or '.'} Register it first, or create the flow with "
@@ -170,24 +179,23 @@ class Knowledge(Service):
 
     async def waiting(self) -> dict[str, str]:
         """The tasks that due steps of this shard wait for and nobody can run, each with a sentence about it."""
-        due = await self._replica.database.read(tasks_of_due_steps)
-        due += [stray.url for stray in await self._replica.database.read(stray_tasks)]
-        known = self._replica.host.task_urls() or ()
+        due = await self._database.read(tasks_of_due_steps)
+        due += [stray.url for stray in await self._database.read(stray_tasks)]
+        known = self._host.task_urls() or ()
         return {parts_of(need)[0]: waits_for(need, known) for need in await self.unknown(due)}
 
     async def of_flow(self, flow_id: int) -> str:
         """What a flow waits for, as the end of a sentence: what no process has, else where it is; or ""."""
         stuck = await self.stuck(flow_id)
         if not stuck:
-            return whereabouts(await self._replica.database.read(lambda: under_way(flow_id)))
+            return whereabouts(await self._database.read(lambda: under_way(flow_id)))
         return "".join(f"; its step {node!r} {waits}" for node, waits in stuck)
 
     async def stuck(self, flow_id: int) -> list[tuple[str, str]]:
         """The nodes of due steps that no living engine can run, each with what it waits for; one for each reason."""
-        replica = self._replica
-        due = await replica.database.read(lambda: due_steps_of(flow_id))
-        known = replica.host.task_urls() or ()
-        lacks = replica.admission.lacks
+        due = await self._database.read(lambda: due_steps_of(flow_id))
+        known = self._host.task_urls() or ()
+        lacks = self._admission.lacks
         nodes = {
             need or one.task_url: one.node for one in reversed(due) for need in (one.task_url, lacks(one.task_url))
         }
@@ -197,7 +205,7 @@ class Knowledge(Service):
         for one in due:
             if one.labels and not is_mark(one.labels):
                 asked.setdefault(one.labels, one.node)
-        own = replica.settings.label_sets if replica.settings.workers else ()
+        own = self._label_sets if self._workers else ()
         if not asked.keys() <= set(own) and (others := await self._told_by_others()) is not None:
             lacking = [wanted for wanted in asked if wanted not in own and not any_has_labels(others, wanted)]
             found += [(asked[wanted], waits_for_labels(wanted.split(","))) for wanted in lacking]
@@ -213,8 +221,8 @@ class Knowledge(Service):
         fresh = [need for need in needs if now - self._logged.get(need, -LOG_AGAIN_S) >= LOG_AGAIN_S]
         self._logged.update(dict.fromkeys(fresh, now))
         for need in await self.unknown(fresh):
-            known = self._replica.host.task_urls() or ()
-            self._replica.log.warning("shard %s: a step %s", self._replica.shard, waits_for(need, known))
+            known = self._host.task_urls() or ()
+            self._log.warning("shard %s: a step %s", self._writer.shard, waits_for(need, known))
 
 
 def waits_for(need: str, known: Collection[str]) -> str:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-from dwarf.core.liveness import HELD_LEASES, Death
+from dwarf.core.liveness import Death
+from dwarf.engine.context import Shared
+from dwarf.engine.health import Health
 from dwarf.engine.heartbeat import Heartbeat, Identity, Own, Sighting
+from dwarf.engine.observing import Observing
+from dwarf.engine.recovery import LeaseRecovery
+from dwarf.engine.runner import Runner
 from dwarf.engine.service import Service
 from dwarf.errors import DwarfError
+from dwarf.storage.database import Database
 from dwarf.storage.drivers.pool import DEFAULT_LIMIT
+from dwarf.storage.effects import Writer
 from dwarf.storage.registry import (
     ENDED,
     SILENT,
@@ -28,10 +34,6 @@ from dwarf.storage.registry import (
     renew,
     stale_of,
 )
-from dwarf.workflow.durations import to_ms
-
-if TYPE_CHECKING:
-    from dwarf.engine.replica import Replica
 
 LEAVING_S = 4.0
 FIRST_BEAT_S = 5.0  # how long a start waits for it
@@ -48,12 +50,32 @@ class Membership(Service):
 
     name = "dwarf-membership"
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        writer: Writer,
+        *,
+        database: Database,
+        runner: Runner,
+        recovery: LeaseRecovery,
+        observing: Observing,
+        health: Health,
+        on_forgotten: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``on_forgotten`` is called when the database is found to have lost what it knew."""
         super().__init__()
-        self._replica = replica
-        self.lease_ms = to_ms(replica.settings.timing.lease, "lease")
-        self.grace_ms = HELD_LEASES * self.lease_ms  # what a living owner has beyond the time of its leases
-        self._heartbeat = Heartbeat(replica.database, self.lease_ms / 1000, self._saw, self._lost)
+        self._shared = shared
+        self._settings = shared.settings
+        self._writer = writer
+        self._database = database
+        self._runner = runner
+        self._recovery = recovery
+        self._observing = observing
+        self._log = observing.log
+        self._health = health
+        self._on_forgotten = on_forgotten
+        self.lease_ms = shared.settings.lease_ms
+        self._heartbeat = Heartbeat(database, self.lease_ms / 1000, self._saw, self._lost)
         self._latest: Sighting | None = None
         self._shown: tuple[float, float] | None = None
         self._forgetful = False
@@ -69,9 +91,9 @@ class Membership(Service):
 
     async def enter(self) -> None:
         """Register, and take a part of the connections, before any work is done."""
-        if not self._replica.database.registers:
+        if not self._database.registers:
             return
-        identity = Identity(self._replica.engine_id, secrets.token_hex(8))
+        identity = Identity(self._writer.engine_id, secrets.token_hex(8))
         living = await self._register(identity)
         self._entered = True
         self.living = living.count
@@ -95,13 +117,13 @@ class Membership(Service):
             with suppress(DwarfError, TimeoutError):
                 async with asyncio.timeout(LEAVING_S):
                     identity = self._heartbeat.identity
-                    await self._replica.database.write(lambda: leave(*identity))
+                    await self._database.write(lambda: leave(*identity))
 
     async def count(self) -> int:
         """How many engines live now, this one included."""
-        database = self._replica.database
+        database = self._database
         if database.registers:
-            return await database.read(lambda: count_living(self._replica.engine_id))
+            return await database.read(lambda: count_living(self._writer.engine_id))
         return await database.living() or 1
 
     async def beat(self) -> None:
@@ -124,9 +146,9 @@ class Membership(Service):
 
     def shown(self) -> tuple[float, float] | None:
         """The database's clock as it was last seen, and this process's steady one at that moment; in milliseconds."""
-        if self._replica.database.registers:
+        if self._database.registers:
             return self._shown
-        clock = self._replica.shared.clock
+        clock = self._shared.clock
         return time.time() * 1000 + (clock.offset_ms if clock is not None else 0), time.monotonic() * 1000
 
     # ------------------------------------------------------------------ what the heartbeat tells
@@ -137,13 +159,13 @@ class Membership(Service):
         if seen_at and (self._shown is None or self._shown[0] != seen_at):
             self._shown = seen_at, sighting.at * 1000
         self._forgetful = self._forgetful or sighting.forgetful
-        self._replica.recovered()
+        self._health.recovered()
         self.wake()
 
     def _lost(self, error: BaseException) -> None:
         self._stand_in = True
-        self._replica.failed(error)
-        self._replica.log.info("the heartbeat failed, and is tried again: %s", type(error).__name__)
+        self._health.failed(error)
+        self._log.info("the heartbeat failed, and is tried again: %s", type(error).__name__)
         self.wake()
 
     def first_pause(self) -> None:
@@ -159,15 +181,15 @@ class Membership(Service):
 
     def failed(self, error: Exception) -> None:
         """Report the error. What was known of the others stays, until the heartbeat tells more."""
-        self._replica.failed(error)
-        self._replica.log.info("what the heartbeat saw could not be acted on: %s", type(error).__name__)
+        self._health.failed(error)
+        self._log.info("what the heartbeat saw could not be acted on: %s", type(error).__name__)
         self._looked.set()
 
     async def _beat_here(self) -> None:
         """Raise the counter by the connections of the transactions, as long as the heartbeat is given none."""
         identity = self._heartbeat.identity
         async with asyncio.timeout(self.lease_ms / 1000):
-            if await self._replica.database.write(lambda: renew(*identity)):
+            if await self._database.write(lambda: renew(*identity)):
                 self._heartbeat.confirmed_at = time.monotonic()
 
     async def _act_on(self, sighting: Sighting) -> None:
@@ -177,65 +199,62 @@ class Membership(Service):
         now = max((row.seen_at for row in sighting.rows), default=0)
         self.buried = {row.engine_id: row.dead for row in sighting.rows if row.dead}
         await self._look_after_own(sighting)
-        self._see(living_of(sighting.rows, self._replica.engine_id, now))
+        self._see(living_of(sighting.rows, self._writer.engine_id, now))
         for death in sighting.deaths:
             await self._bury(death, sighting.rows)
         stale = stale_of(sighting.rows, now)
         if stale:
-            await self._replica.database.write(lambda: remove_stale(stale))
+            await self._database.write(lambda: remove_stale(stale))
         if self._forgetful:
             self._forgetful = False
-            await self._replica.reconcile()
+            await self._on_forgotten()
 
     async def _look_after_own(self, sighting: Sighting) -> None:
-        replica = self._replica
         if sighting.own is Own.MISSING and self.confirmed:
-            replica.log.warning("shard %s: the row of this engine was gone from the registry", replica.shard)
-            await self._join(replica.engine_id)
+            self._log.warning("shard %s: the row of this engine was gone from the registry", self._writer.shard)
+            await self._join(self._writer.engine_id)
         elif sighting.own is Own.TAKEN:
-            replica.log.error(
+            self._log.error(
                 "shard %s: another engine was started with the engine id %s, so this one goes on under an id of its "
                 "own: give no two engines the same id, or give none",
-                *(replica.shard, replica.engine_id),
+                *(self._writer.shard, self._writer.engine_id),
             )
             await self._join(_new_id())
         elif sighting.own is not Own.THERE:
-            replica.log.error(
+            self._log.error(
                 "shard %s: this engine was not heard for so long that others have taken it for dead and its steps "
                 "over: what it runs is cancelled, and it goes on under another id",
-                replica.shard,
+                self._writer.shard,
             )
             await self._join(_new_id())
-            replica.runner.abandon()
+            self._runner.abandon()
 
     async def _join(self, engine_id: int) -> None:
         """Register anew; from now on this is that engine."""
-        replica = self._replica
         identity = Identity(engine_id, secrets.token_hex(8))
         await self._register(identity)
-        replica.engine_id = replica.writer.engine_id = engine_id
+        self._writer.engine_id = engine_id
         self._heartbeat.become(identity)
 
     async def _register(self, identity: Identity) -> Living:
-        workers = self._replica.settings.workers
-        living = await self._replica.database.write(lambda: enter(*identity, workers))
+        workers = self._settings.workers
+        living = await self._database.write(lambda: enter(*identity, workers))
         self._beating = living.beating
         return living
 
     async def _bury(self, death: Death, rows: Collection[ReplicaRow]) -> None:
         """Mark another replica as dead, and take its steps back; unless it lives after all, or others were faster."""
-        replica = self._replica
         reason = ENDED if death.proven else SILENT
-        marked = await replica.database.write(lambda: bury(death.engine_id, death.nonce, death.beats, reason))
+        marked = await self._database.write(lambda: bury(death.engine_id, death.nonce, death.beats, reason))
         if not marked:
             return
         self.buried[death.engine_id] = reason
         self._beating -= {death.engine_id}
-        replica.log.warning(
+        self._log.warning(
             "shard %s: engine %s %s: its steps are run by others",
-            *(replica.shard, death.engine_id, "has ended" if death.proven else "was not heard for too long"),
+            *(self._writer.shard, death.engine_id, "has ended" if death.proven else "was not heard for too long"),
         )
-        await replica.keeper.take_over({death.engine_id: reason})
+        await self._recovery.of_buried({death.engine_id: reason})
 
     # ------------------------------------------------------------------ sharing
 
@@ -243,26 +262,28 @@ class Membership(Service):
         self._beating = living.beating
         if living.count == self.living:
             return
-        replica = self._replica
-        replica.log.info("shard %s: %s engines, where there were %s", replica.shard, living.count, self.living)
-        replica.observing.metrics.count("peer_changes", 1, str(replica.shard))
+        self._log.info("shard %s: %s engines, where there were %s", self._writer.shard, living.count, self.living)
+        self._observing.metrics.count("peer_changes", 1, str(self._writer.shard))
         self.living = living.count
         self.changes += 1
         self._share()
 
     def _share(self) -> None:
         """Use no more connections than this replica's part, unless their number was given."""
-        replica = self._replica
-        if replica.settings.max_connections is not None:
+        if self._settings.max_connections is not None:
             return
-        budget = budget_of(replica.cpus)
-        replica.database.resize(part_of(budget, self.living))
+        budget = budget_of(self._virtual_cpus())
+        self._database.resize(part_of(budget, self.living))
         if self.living > budget and not self._crowded:
-            replica.log.warning(
+            self._log.warning(
                 "shard %s: %s engines share a database that serves %s connections well: set its virtual_cpus",
-                *(replica.shard, self.living, budget),
+                *(self._writer.shard, self.living, budget),
             )
         self._crowded = self.living > budget
+
+    def _virtual_cpus(self) -> int:
+        """Those of the database's server; 0 where they are not known."""
+        return next((shard.virtual_cpus for shard in self._settings.shards if shard.index == self._writer.shard), 0)
 
 
 def _new_id() -> int:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dwarf.core.keys import Key
-from dwarf.engine.replica import Replica
 from dwarf.errors import InvalidRequest
 from dwarf.storage.reading.history import read_history
 from dwarf.storage.reading.reads import read_fingerprint, read_graph
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Step
 from dwarf.workflow.suggest import near_node
+
+if TYPE_CHECKING:
+    from dwarf.engine.replica import Replica
 
 
 async def check_node(replica: Replica, key: Key, node: str) -> None:
@@ -23,10 +25,10 @@ async def check_node(replica: Replica, key: Key, node: str) -> None:
     if node in names:
         return
     names += dict.fromkeys(_nodes(await replica.database.read(lambda: read_history(key))))
-    if node in names or any(each.name == node for other in replica.host.graphs.values() for each in other.nodes):
+    if node in names or any(each.name == node for other in replica.shared.host.graphs.values() for each in other.nodes):
         return
     _, status = await replica.database.read(lambda: read_fingerprint(key))
-    if status.terminal or not _may_call(graph, replica.host.functions):
+    if status.terminal or not _may_call(graph, replica.shared.host.functions):
         raise InvalidRequest(f"the flow has no node {node!r}{near_node(node, names)}")
 
 

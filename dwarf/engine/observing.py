@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from dwarf.core.decision import Advance, Ask, Call, Decision, Fail, Retry
 from dwarf.core.keys import correlation_id
 from dwarf.core.records import FlowRecord, NewFlow, StepRecord
+from dwarf.engine.health import Health
 from dwarf.errors import ConfigError, DwarfError, StorageError
 from dwarf.observe.logs import Log, class_name
 from dwarf.observe.metrics import Metrics, metrics_of
@@ -92,11 +93,11 @@ class Watch(AbstractContextManager["Watch"]):
 class Observing:
     """What one shard tells."""
 
-    def __init__(self, telemetry: Telemetry, shard: int, margin_ms: int) -> None:
+    def __init__(self, telemetry: Telemetry, shard: int, margin_ms: int, health: Health) -> None:
         self.log = telemetry.log
         self._gone = False  # the database's file is, and the log has it
         self.listen(telemetry)
-        self.on_failure: Callable[[BaseException], None] | None = None
+        self._health = health
         self._margin_ms = margin_ms
         self._number = shard
         self._shard = str(shard)
@@ -323,8 +324,7 @@ class Observing:
 
     def database_error(self, error: BaseException) -> None:
         """The database has failed; whether it is tried again is another matter."""
-        if self.on_failure is not None:
-            self.on_failure(error)
+        self._health.failed(error)
         if self.metrics.active and isinstance(error, StorageError):
             self.metrics.count("db_errors", 1, self._shard, error_class(error))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -167,7 +167,12 @@ class Overview(EngineBase):
         more. InvalidRequest for one that cannot be understood.
         """
         self._check_running()
-        receive(op, payload, self._replicas.get)
+
+        def on_notify(shard: int, work_due: bool, stopped: Collection[int]) -> None:
+            if shard in self._replicas:
+                self._replicas[shard].changes.on_notify(work_due, stopped)
+
+        receive(op, payload, on_notify)
 
 
 def _url_of(host: BaseHost, task: Any) -> str:

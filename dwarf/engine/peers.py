@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from typing import Any
 
 from dwarf.core.keys import format_key, parse_key
 from dwarf.engine.service import Service
 from dwarf.errors import InvalidRequest
 from dwarf.observe.logs import Log
-
-if TYPE_CHECKING:
-    from dwarf.engine.replica import Replica
-    from dwarf.storage.effects import Stop
+from dwarf.storage.database import Database
+from dwarf.storage.effects import Stop
 
 ENQUEUE, STATUS_CHANGE = "enqueue", "statusChange"
 MOST_WAITING = 1024  # of hints that were not sent yet; older ones are dropped
@@ -73,8 +71,34 @@ class Peers(Service):
                 self._log.warning("the host could not tell other replicas: %s", type(error).__name__)
 
 
-def receive(op: str, payload: bytes, replica_of: Callable[[int], Replica | None]) -> None:
-    """Take a hint of another replica. InvalidRequest for one that cannot be understood."""
+class Notifier:
+    """Tells other processes what they could find by themselves, only later: by the database, and by the host."""
+
+    def __init__(self, shard: int, database: Database, peers: Peers | None) -> None:
+        self._shard = shard
+        self._database = database
+        self._peers = peers
+
+    @property
+    def active(self) -> bool:
+        """Whether anybody can be told."""
+        return self._database.told or self._peers is not None
+
+    def notify(self, work_due: bool, stops: Sequence[Stop] = (), step_id: int = 0) -> None:
+        """Work is due, such as this step; and these flows have stopped."""
+        if self._database.told and (work_due or stops):
+            self._database.tell(work_due, [stop.flow_id for stop in stops])
+        if self._peers is not None:
+            if work_due:
+                self._peers.work_due(self._shard, step_id)
+            self._peers.stopped(self._shard, stops)
+
+
+def receive(op: str, payload: bytes, on_notify: Callable[[int, bool, Collection[int]], None]) -> None:
+    """Take a hint of another replica: on which shard, whether work is due, and which flows have stopped.
+
+    InvalidRequest for one that cannot be understood.
+    """
     try:
         said = json.loads(payload)
     except (ValueError, TypeError, RecursionError):
@@ -85,13 +109,9 @@ def receive(op: str, payload: bytes, replica_of: Callable[[int], Replica | None]
         shard = said.get("Shard")
         if not isinstance(shard, int):
             raise InvalidRequest('the signal "enqueue" has a number as Shard')
-        replica = replica_of(shard)
-        if replica is not None:
-            replica.changes.on_notify(True, ())
+        on_notify(shard, True, ())
     elif op == STATUS_CHANGE:
         key = parse_key(said.get("FlowKey"))
-        replica = replica_of(key.shard)
-        if replica is not None:
-            replica.changes.on_notify(False, [key.id])
+        on_notify(key.shard, False, [key.id])
     else:
         raise InvalidRequest(f"there is no signal {op!r}: it is {ENQUEUE!r} or {STATUS_CHANGE!r}")

@@ -1,31 +1,25 @@
-"""Schedules: flows created by the clock, once per tick whatever the number of replicas."""
+"""Schedules as users hold them: flows created by the clock, once per tick whatever the number of replicas."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from dwarf.core.records import NO_EXTRAS, Extras, NewFlow
-from dwarf.core.ticks import Firing, Overlap, Rhythm, firing, first_after, next_tick, ticks_between
+from dwarf.core.records import NO_EXTRAS, Extras
+from dwarf.core.ticks import Overlap, Rhythm, first_after, next_tick, ticks_between
 from dwarf.engine.plans import Frozen
 from dwarf.engine.requests import CreateOptions, read_moment
-from dwarf.engine.service import Service
+from dwarf.engine.scheduler import scheduled_flow
 from dwarf.errors import InvalidRequest
-from dwarf.storage.effects import Stop
 from dwarf.storage.scheduling import (
     ScheduleRecord,
     definition_text,
     delete_schedule,
-    due_schedules,
-    fire_schedule,
     one_schedule,
     pause_schedule,
-    read_graph_body,
     resume_schedule,
 )
 from dwarf.workflow.durations import to_datetime
@@ -33,10 +27,6 @@ from dwarf.workflow.durations import to_datetime
 if TYPE_CHECKING:
     from dwarf.engine.handle import FlowHandle
     from dwarf.engine.replica import Replica
-
-LONGEST_WAIT_S = 5.0
-FIRST_LOOK_S = 0.02
-LONGEST_PATIENCE_S = 1.0  # before a tick is left out because an earlier flow runs
 
 
 class Schedule:
@@ -137,8 +127,8 @@ class Schedule:
         replica = self._replica
         made: list[asyncio.Future[str]] = []
         for tick in ticks:
-            flow = await scheduled_flow(replica, record, tick, keyed=keyed)
-            made.append(replica.committer.create(flow, replica.slot_for_flow(flow)))
+            flow = await scheduled_flow(replica.database, replica.ids, replica.flows, record, tick, keyed=keyed)
+            made.append(replica.committer.create(flow, replica.dispatcher.slot_for_flow(flow)))
         keys = await asyncio.gather(*made)
         return [FlowHandle(self._engine, key) for key in keys]
 
@@ -152,133 +142,10 @@ class Schedule:
         self._record, _ = await self._replica.database.read(lambda: one_schedule(name))
 
 
-class Scheduler(Service):
-    """The loop of one shard that fires its schedules. It is woken where a schedule is new, or the clock has moved."""
-
-    name = "dwarf-scheduler"
-    patience_s = None
-
-    def __init__(self, replica: Replica) -> None:
-        super().__init__()
-        self._replica = replica
-        self._waits_for: set[int] = set()  # flows whose end lets a tick fire
-        self._pause = FIRST_LOOK_S
-        self._held_up: dict[tuple[str, int], float] = {}  # since when ticks are due, by schedule and tick
-
-    def failed(self, error: Exception) -> float:
-        """Report the error."""
-        self._replica.observing.fault("firing schedules failed, next try in %s s", error, LONGEST_WAIT_S)
-        return LONGEST_WAIT_S
-
-    async def turn(self) -> float:
-        """Fire what is due; for how many seconds there is nothing more to do."""
-        due = await self._replica.database.read(due_schedules)
-        waiting: set[int] = set()
-        moved = False
-        for record in due.records:
-            last = due.last.get(record.last_flow_id)
-            plan = firing(
-                record.rhythm,
-                record.next_at,
-                due.now,
-                catch_up=record.catch_up,
-                overlap=record.overlap,
-                last=last,
-                patient=self._is_patient(record),
-            )
-            if plan.waits and last is not None:
-                waiting.add(last.flow_id)
-            else:
-                moved = True
-                await self._fire(record, plan)
-        self._waits_for = waiting
-        known = {(record.name, record.next_at) for record in due.records}
-        self._held_up = {tick: since for tick, since in self._held_up.items() if tick in known}
-        if moved:
-            return 0.0
-        if waiting:
-            # the end of a flow that this replica runs wakes the loop; of others it is looked for
-            self._pause = min(1.0, 2 * self._pause)
-            return self._pause
-        self._pause = FIRST_LOOK_S
-        if due.following is None:
-            return LONGEST_WAIT_S
-        return min(LONGEST_WAIT_S, max(0.0, (due.following - due.now) / 1000))
-
-    def _is_patient(self, record: ScheduleRecord) -> bool:
-        """Whether a tick that finds an earlier flow running is held back yet: that flow may end in a moment."""
-        every_s = record.rhythm.every_ms / 1000 or LONGEST_PATIENCE_S
-        now = asyncio.get_running_loop().time()
-        since = self._held_up.setdefault((record.name, record.next_at), now)
-        return now - since < min(LONGEST_PATIENCE_S, every_s / 2)
-
-    def flows_stopped(self, stops: Iterable[Stop]) -> None:
-        """Look again where a tick waits for one of these flows."""
-        if self._waits_for and not self._waits_for.isdisjoint(stop.flow_id for stop in stops):
-            self._pause = FIRST_LOOK_S
-            self.wake()
-
-    async def _fire(self, record: ScheduleRecord, plan: Firing) -> None:
-        flows = [await scheduled_flow(self._replica, record, tick, keyed=True) for tick in plan.ticks]
-        fired = await self._replica.committer.call(
-            lambda effects: fire_schedule(record.name, record.next_at, plan.next_at, flows, effects)
-        )
-        if fired and flows:
-            self._replica.log.info("schedule %r has fired %s time(s)", record.name, len(flows))
-        elif fired and record.overlap == "skip":
-            self._replica.log.info("schedule %r has left out a tick: the flow of an earlier one runs", record.name)
-
-
-async def scheduled_flow(replica: Replica, record: ScheduleRecord, tick: int, *, keyed: bool) -> NewFlow:
-    """A new flow for a tick. ``keyed``: the only one for it, whoever asks."""
-    options = _options(record.options)
-    frozen = await _frozen(replica, record, options)
-    make = partial(
-        replica.new_flow,
-        record.workflow_url,
-        frozen,
-        record.state,
-        baggage=options.baggage,
-        priority=options.priority,
-        fairness_key=options.fairness_key,
-        fairness_weight=options.fairness_weight,
-        time_budget_ms=options.time_budget_ms,
-        delete_on_completion=options.delete_on_completion,
-        idempotency_key=_key_of(record.name, tick) if keyed else None,
-        request_hash=_OF_A_TICK if keyed else "",
-        scheduled_at=tick,
-        extras=options.extras,
-    )
-    return await replica.ids.supply(make)
-
-
-async def _frozen(replica: Replica, record: ScheduleRecord, options: CreateOptions) -> Frozen:
-    if not record.graph_hash:
-        _, graph = await replica.load_graph(record.workflow_url, options.baggage)
-        return replica.plans.freeze(graph)
-    body = await replica.database.read(lambda: read_graph_body(record.graph_hash))
-    plan = replica.plans.plan_of(record.graph_hash, body)
-    assert plan is not None
-    return Frozen(record.graph_hash, body, plan)
-
-
-_OF_A_TICK = "tick"  # stands for the request: a tick's flow is its flow, also where the definition has changed since
-
-
-def _key_of(name: str, tick: int) -> str:
-    """What makes the flow of a tick the only one."""
-    return f"dwarf-schedule-{sha256(name.encode()).hexdigest()[:32]}-{tick}"
-
-
 def _kept_extras(extras: Extras) -> dict[str, Any]:
     """What a schedule keeps of options that few flows have."""
     given = {name: value for name, value in asdict(extras).items() if value != getattr(NO_EXTRAS, name)}
     return {"extras": given} if given else {}
-
-
-def _options(kept: dict[str, Any]) -> CreateOptions:
-    """The options of a schedule, as they were kept."""
-    return CreateOptions(**{**kept, "extras": Extras(**kept.get("extras", {}))})
 
 
 def schedule_record(

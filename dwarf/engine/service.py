@@ -69,7 +69,8 @@ class Service:
     async def _run(self) -> None:
         pause = self.first_pause()
         while True:
-            await self._rest_for(pause)
+            if pause != 0 and not self._woken.is_set():
+                await self._rest_for(pause)
             if self.finished:
                 return
             self._woken.clear()
@@ -81,7 +82,7 @@ class Service:
                 pause = self.failed(error)
 
     async def _rest_for(self, seconds: float | None) -> None:
-        if seconds == 0 or self._closing or self._woken.is_set():
+        if self._closing:
             return
         if seconds is None:
             await self._woken.wait()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
+from dwarf.engine.polling import ChangePoll
+from dwarf.engine.runner import Runner
 from dwarf.errors import EngineClosed, StorageError
+from dwarf.observe.logs import Log
+from dwarf.storage.database import Database
+from dwarf.storage.effects import Writer
 from dwarf.storage.failures import Unavailable
 from dwarf.storage.recovery import leases_of, release_lease
-
-if TYPE_CHECKING:
-    from dwarf.engine.replica import Replica
 
 LOOKS_S = (0.0, 1.0, 5.0, 30.0)  # after a loss: the server may still be at the COMMIT when it is asked
 _TURNS = 20  # of the loop, in which the result of a transaction reaches the runner
@@ -21,14 +22,18 @@ _TURNS = 20  # of the loop, in which the result of a transaction reaches the run
 class Strays:
     """Gives such leases back, so that the steps are taken up at once and not when the leases run out."""
 
-    def __init__(self, replica: Replica) -> None:
-        self._replica = replica
+    def __init__(self, writer: Writer, database: Database, runner: Runner, changes: ChangePoll, log: Log) -> None:
+        self._writer = writer
+        self._database = database
+        self._runner = runner
+        self._changes = changes
+        self._log = log
         self._known = 0  # of the database's doubts
         self._due: list[float] = []  # when to look, by the loop's clock
 
     async def look(self) -> None:
         """Look for them where a commit was lost lately; also for what else it has brought about."""
-        database = self._replica.database
+        database = self._database
         now = asyncio.get_running_loop().time()
         if database.doubts != self._known:
             self._known = database.doubts
@@ -40,11 +45,11 @@ class Strays:
         except Unavailable:
             return  # until it is back
         self._due.pop(0)
-        self._replica.changes.on_notify(True, None)
+        self._changes.on_notify(True, None)
 
     async def aclose(self) -> None:
         """Give back what is left, after the last step has ended here."""
-        if self._due or self._replica.database.doubts != self._known:
+        if self._due or self._database.doubts != self._known:
             with suppress(StorageError, EngineClosed):
                 await self._release()
 
@@ -53,31 +58,29 @@ class Strays:
 
         For a database that has forgotten what it knew.
         """
-        replica = self._replica
-        await replica.database.settled()
-        held = dict(replica.runner.held)
-        leases = dict(await replica.database.read(lambda: leases_of(replica.engine_id)))
+        await self._database.settled()
+        held = dict(self._runner.held)
+        leases = dict(await self._database.read(lambda: leases_of(self._writer.engine_id)))
         lost = {step_id for step_id, lease_seq in held.items() if leases.get(step_id) != lease_seq}
         if lost:
-            replica.log.warning("%s steps run here that the database does not know of any more", len(lost))
-            replica.runner.abandon(lost)
+            self._log.warning("%s steps run here that the database does not know of any more", len(lost))
+            self._runner.abandon(lost)
         await self._release()
-        replica.changes.on_notify(True, None)
+        self._changes.on_notify(True, None)
 
     async def _release(self) -> None:
-        replica = self._replica
-        held = replica.runner.held
-        leases = await replica.database.read(lambda: leases_of(replica.engine_id))
+        held = self._runner.held
+        leases = await self._database.read(lambda: leases_of(self._writer.engine_id))
         strays = [lease for lease in leases if lease[0] not in held]
         if not strays:
             return
         # one may have been made by a transaction of which the result is still on its way here
-        await replica.database.settled()
+        await self._database.settled()
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         strays = [lease for lease in strays if lease[0] not in held]
         for lease in strays:
-            await replica.database.write(partial(release_lease, *lease))
+            await self._database.write(partial(release_lease, *lease))
         if strays:
-            replica.log.info("%s leases were given back that a lost connection had left behind", len(strays))
-            replica.database.tell(True, ())
+            self._log.info("%s leases were given back that a lost connection had left behind", len(strays))
+            self._database.tell(True, ())

@@ -1,9 +1,9 @@
-"""Waiting for a flow to stop, here or in another process."""
+"""Waiting for a flow to stop, here or in another process; and watching trees of flows."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from dwarf.errors import EngineClosed
@@ -103,3 +103,40 @@ class Waiters:
                 if not future.done():
                     future.set_exception(EngineClosed("the engine is closing; the flow goes on where another runs it"))
         self._waiting.clear()
+
+
+class TreeWatchers:
+    """The watchers of trees of flows: each has an event, which is set when there is something new in its tree."""
+
+    def __init__(self) -> None:
+        self._events: dict[int, set[asyncio.Event]] = {}  # by the root flow
+
+    @property
+    def watched(self) -> set[int]:
+        """The trees that somebody watches, by their root flows."""
+        return set(self._events)
+
+    def watch(self, root: int, event: asyncio.Event) -> Callable[[], None]:
+        """Have an event set whenever there is something new in a tree. Returns how to stop it."""
+        group = self._events.setdefault(root, set())
+        group.add(event)
+
+        def stop() -> None:
+            group.discard(event)
+            if not group and self._events.get(root) is group:
+                del self._events[root]
+
+        return stop
+
+    def announce(self, roots: Iterable[int]) -> None:
+        """There is something new in these trees."""
+        if self._events:
+            for root in roots:
+                for event in self._events.get(root, ()):
+                    event.set()
+
+    def announce_all(self) -> None:
+        """There may be something new in any tree."""
+        for events in self._events.values():
+            for event in events:
+                event.set()

@@ -10,7 +10,6 @@ import pytest
 
 from dwarf import END, Cache, Flow, Graph, GraphError, InvalidRequest, Status, task
 from dwarf.engine import Engine, FlowHandle
-from dwarf.engine.reaper import reap
 from dwarf.hosts import LocalHost
 from dwarf.testing import VirtualClock
 from tests.support.workflows import Gate, Running, at
@@ -266,7 +265,7 @@ async def test_two_at_once_are_both_right_and_go_with_their_flows(engine: Engine
     for flow in flows:
         await flow.delete()
     for replica in engine._replicas.values():
-        await reap(replica)
+        await replica.keeper.reap()
     assert await engine.clear_cache() == 0
     await ran(engine, single(work), {"n": 1})
     assert RAN["work"] == 3

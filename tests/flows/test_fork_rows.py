@@ -11,7 +11,6 @@ import pytest
 
 from dwarf import END, Flow, FlowNotFound, Graph, Limit, Status, task
 from dwarf.engine import Engine
-from dwarf.engine.reaper import reap
 from dwarf.testing import VirtualClock
 from tests.support.invariants import query
 from tests.support.workflows import at
@@ -188,7 +187,7 @@ async def test_large_values_are_shared_and_outlive_the_origin(clock: VirtualCloc
     assert await blobs(engine) == count
     await flow.delete()
     clock.advance(60)
-    await reap(engine._replicas[1])
+    await engine._replicas[1].keeper.reap()
     with pytest.raises(FlowNotFound):
         await flow.snapshot()
     await after.resume(LONG + "answer")

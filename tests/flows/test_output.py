@@ -15,7 +15,6 @@ from sqlalchemy import literal_column, select
 
 from dwarf import END, Flow, Graph, InvalidRequest
 from dwarf.engine import Engine, FlowHandle
-from dwarf.engine.reaper import reap
 from dwarf.storage.output import Moments
 from dwarf.storage.script import Fetch, Statement
 from dwarf.storage.tables import blob_refs, blobs, displays, output
@@ -175,7 +174,7 @@ async def test_output_goes_along_with_copies_and_ends_with_its_flow(keeping: Eng
     replica = keeping._replicas[1]
     for each in (flow, fork, there):
         await each.delete()
-    await reap(replica)
+    await replica.keeper.reap()
     assert await replica.database.read(left_behind) == []
 
 
@@ -234,12 +233,12 @@ async def test_displays_are_kept_replaced_copied_and_removed(engine: Engine) -> 
     (there,) = await engine.import_flows(lines)
     await flow.delete()
     replica = engine._replicas[1]
-    await reap(replica)
+    await replica.keeper.reap()
     for copy in (fork, there):
         assert [display.data for display in await copy.displays(node="B")] == [odd.data, same.data]
         await copy
         await copy.delete()
-    await reap(replica)
+    await replica.keeper.reap()
     assert await replica.database.read(left_behind) == []
 
 

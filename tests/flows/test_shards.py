@@ -114,7 +114,7 @@ async def test_a_shard_goes_away_and_comes_back_while_flows_run(template: str, h
             await gate.reached(40)
             await road.close()
             async with asyncio.timeout(60):
-                while not engine._replicas[2].away:
+                while not engine._replicas[2].health.away:
                     await asyncio.sleep(0.01)
             gate.open()
             await completed(on(handles, 1))  # the outcomes of the others wait for their database
@@ -125,7 +125,7 @@ async def test_a_shard_goes_away_and_comes_back_while_flows_run(template: str, h
             road.open()
             await completed(on(handles, 2))
             async with asyncio.timeout(60):
-                while engine._replicas[2].away:
+                while engine._replicas[2].health.away:
                     await asyncio.sleep(0.01)
             more = await engine.create_many(graph, [{}] * 40)
             assert on(more, 2)

@@ -74,7 +74,7 @@ async def test_many_watchers(engine: Engine) -> None:
         ("completed", "First:completed", "Ask:completed", "Last:completed")
     }  # fmt: skip
     (replica,) = engine._replicas.values()
-    assert replica.watched == set(), "watchers that have ended are forgotten"
+    assert replica.trees.watched == set(), "watchers that have ended are forgotten"
 
 
 async def last_of(flow: FlowHandle) -> FlowUpdate:
@@ -92,7 +92,7 @@ async def test_a_watcher_that_leaves_is_forgotten(engine: Engine) -> None:
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
     (replica,) = engine._replicas.values()
-    assert replica.watched == set()
+    assert replica.trees.watched == set()
     gate.open()
     await flow
 

@@ -53,7 +53,7 @@ def asking(name: str = "asking") -> Graph:
 
 async def waiting(engine: Engine, graph: Graph, state: Any = None, **options: Any) -> FlowHandle:
     """A flow that waits for an answer, on an engine that has found nothing else to do."""
-    while engine._replicas[1].dispatcher.backlogged:
+    while engine._replicas[1].precedence.backlogged:
         await asyncio.sleep(0.001)
     flow = await engine.create(graph, state, **options)
     assert (await flow.outcome(timeout=60)).status is Status.INTERRUPTED
@@ -120,12 +120,12 @@ async def test_it_does_not_overtake(running: Running, pressing: str) -> None:
         replica = engine._replicas[1]
         match pressing:
             case "others wait for a place":
-                replica.dispatcher.backlogged = True
+                replica.precedence.backlogged = True
             case "a better band":
-                replica.dispatcher._pressure = Pressure(3, {"": 1.0})
+                replica.precedence._pressure = Pressure(3, {"": 1.0})
             case "its key has had its share":
-                replica.dispatcher._pressure = Pressure(7, {"": 1.0, "other": 1.0})
-                replica.dispatcher._shares.had[""] = 10.0
+                replica.precedence._pressure = Pressure(7, {"": 1.0, "other": 1.0})
+                replica.precedence._shares.had[""] = 10.0
             case "drains":
                 replica.shared.draining = True
         with counted(engine) as counts:
@@ -139,7 +139,7 @@ async def test_it_does_not_overtake(running: Running, pressing: str) -> None:
 async def test_a_better_band_is_no_reason_for_a_better_one(running: Running) -> None:
     async with running(timing=QUIET) as engine:
         flow = await waiting(engine, asking(), priority=3)
-        engine._replicas[1].dispatcher._pressure = Pressure(7, {"": 1.0})
+        engine._replicas[1].precedence._pressure = Pressure(7, {"": 1.0})
         counts = await answered(engine, flow)
         assert counts["resume_leased"] == 1
 
@@ -196,7 +196,7 @@ async def test_an_answer_that_comes_as_the_engine_closes_leaves_the_step_to_othe
         assert counts["resume_leased"] == 1
         async with running(workers=0) as second:
             closing = asyncio.create_task(first.aclose())
-            while not replica.draining:
+            while not replica.shared.draining:
                 await asyncio.sleep(0)
             held.release()
             await asyncio.gather(answering, closing)
@@ -253,21 +253,22 @@ async def test_it_is_what_a_search_would_have_found(running: Running, graph: Gra
             await flow.resume("first")
             assert (await flow.outcome(timeout=60)).status is Status.INTERRUPTED
         replica = engine._replicas[1]
-        launch, woken = replica.runner.launch, []
+        answers = replica.committer._answers
+        launch, woken = answers.launch, []
 
         def note(step: StepRecord, slot: Reservation) -> None:
             woken.append(step)
             slot.release()
 
-        replica.runner.launch = note  # type: ignore[method-assign]
+        answers.launch = note
         await flow.resume("yes")
         (step,) = woken
         assert bool(step.refs) == (graph.name == "large")
         await replica.database.write(lambda: release_lease(step.step_id, step.lease_seq))
         (found,) = await claimed(replica)
         assert same(step) == same(replace(found, lease_seq=found.lease_seq - 1))
-        replica.runner.launch = launch  # type: ignore[method-assign]
-        slot = replica.slots.reserve()
+        answers.launch = launch
+        slot = replica.shared.slots.reserve()
         assert slot is not None
         launch(found, slot)
         assert (await flow.outcome(timeout=60)).state.get("answer", "yes") == "yes"
@@ -281,7 +282,7 @@ async def claimed(replica: Replica) -> Sequence[StepRecord]:
             lambda url: False,
             shard=1,
             engine_id=replica.engine_id,
-            margin_ms=replica.margin_ms,
+            margin_ms=replica.writer.margin_ms,
             plan_of=replica.plans.plan_of,
             random=replica.shared.random,
         )
@@ -365,20 +366,20 @@ async def test_a_caller_does_not_overtake(running: Running, pressing: str) -> No
         function = task(limit=Limit(concurrency=5))(call)
     async with running(host=LocalHost(max_threads=1), timing=QUIET) as engine:
         replica = engine._replicas[1]
-        while replica.dispatcher.backlogged:
+        while replica.precedence.backlogged:
             await asyncio.sleep(0.001)
         flow = await engine.create(Graph("outer").add_node("Call", function).add_transition("Call", END), priority=7)
         await gate.reached()
         with counted(engine) as counts:
             if pressing == "a better band":
-                replica.dispatcher._pressure = Pressure(3, {"": 1.0})
+                replica.precedence._pressure = Pressure(3, {"": 1.0})
             elif pressing == "no thread":
-                replica.admission.promise("body")
+                replica.shared.admission.promise("body")
             gate.open()
             while not counts["revive_caller"] + counts["revive_leased"]:
                 await asyncio.sleep(0.001)
             if pressing == "no thread":
-                replica.admission.given_up(["body"])
+                replica.shared.admission.given_up(["body"])
             assert (await flow.outcome(timeout=60)).state["n"] == 1
         assert (counts["revive_leased"], counts["revive_caller"]) == (0, 1)
 
@@ -403,7 +404,7 @@ async def test_a_caller_is_what_a_search_would_have_found(running: Running) -> N
         await replica.database.write(lambda: release_lease(step.step_id, step.lease_seq))
         found = (await claimed(replica))[0]
         assert same(step) == same(replace(found, lease_seq=found.lease_seq - 1))
-        slot = replica.slots.reserve()
+        slot = replica.shared.slots.reserve()
         assert slot is not None
         replica.runner.launch(found, slot)
         assert (await flow.outcome(timeout=60)).state["n"] == 1

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from dwarf.engine.answering import WORTH_HALVING, Answers
 from dwarf.engine.jobs import CallJob, Committed
 from dwarf.errors import StateConflict
-
-
-def launch(step: Any, slot: Any) -> None:
-    """No job of these tests brings a slot, so none is to be used."""
-    raise AssertionError(step)
 
 
 def jobs(count: int) -> list[CallJob]:
@@ -48,7 +42,7 @@ def gathered(answers: Answers, count: int) -> list[CallJob]:
     ],
 )
 async def test_the_groups_become_equally_large(size: int, queued: int, first: int) -> None:
-    answers = Answers(launch, in_halves=True)
+    answers = Answers(in_halves=True)
     group = gathered(answers, size)
     assert answers.some(queued) is (first < size)
     assert answered(group) == first
@@ -58,14 +52,14 @@ async def test_the_groups_become_equally_large(size: int, queued: int, first: in
 
 
 async def test_without_halves_all_are_answered_at_once() -> None:
-    answers = Answers(launch, in_halves=False)
+    answers = Answers(in_halves=False)
     group = gathered(answers, 5 * WORTH_HALVING)
     assert answers.some(0) is False
     assert answered(group) == len(group)
 
 
 async def test_a_single_answer_does_not_wait() -> None:
-    answers = Answers(launch, in_halves=True)
+    answers = Answers(in_halves=True)
     late = gathered(answers, 2 * WORTH_HALVING)
     answers.some(0)
     assert answered(gathered(answers, 1)) == 1
@@ -73,7 +67,7 @@ async def test_a_single_answer_does_not_wait() -> None:
 
 
 async def test_an_error_is_given_to_the_one_it_belongs_to() -> None:
-    answers = Answers(launch, in_halves=True)
+    answers = Answers(in_halves=True)
     group = jobs(2)
     answers.gather(group, Committed(0, [(None, StateConflict("no")), ("yes", None)]))
     answers.some(0)
