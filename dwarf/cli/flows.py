@@ -358,7 +358,7 @@ def report(
         fail("a report needs the notebook's pictures: pip install 'dwarf[notebook]'")
 
     async def work() -> None:
-        from dwarf.notebook.past.report import make_report, read_facts
+        from dwarf.notebook.analysis.report import make_report, read_facts
 
         async with looking(url) as engine:
             handle = engine.flow(key)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dwarf.core.carry import converged
 from dwarf.core.plan import Plan
 from dwarf.core.records import JSON, NewStep, Spawn, State, StepRecord
+from dwarf.core.state_refs import converged
 from dwarf.core.step import Means, new_step
 from dwarf.workflow.algebra import fold, settle
 from dwarf.workflow.reducers import Reducer

@@ -1,4 +1,4 @@
-"""A graph prepared for routing: edges by source, conditions parsed, fan-ins found. Made once per distinct graph."""
+"""A graph prepared for routing: edges by source, conditions parsed, fan-ins found, the needs of its nodes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,38 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from dwarf.core.needs import need_of
 from dwarf.workflow.conditions import Condition, parse
 from dwarf.workflow.graph import Graph, Limit
 from dwarf.workflow.lineage import fan_in_map, gathering_nodes
 from dwarf.workflow.policies import Cache, Retry
 from dwarf.workflow.reducers import Reducer
 
+APART = "\x1f"  # the unit separator of ASCII: it is in no URL
+_LABELS = "\x1e"  # the record separator: no URL begins with it
+
 _WITH_IDENTITY = frozenset(reducer for reducer in Reducer if reducer._has_identity)
+
+
+def need_of(url: str, executor: str = "") -> str:
+    """The need of a step of this task, in this executor; "" is none, and the need is the URL."""
+    return f"{url}{APART}{executor}" if executor else url
+
+
+def parts_of(need: str) -> tuple[str, str]:
+    """The URL of the task, and the name of the executor or ""."""
+    url, _, executor = need.partition(APART)
+    return url, executor
+
+
+def labels_told(labels: str) -> str:
+    """What an engine with these labels, joined by commas, tells of them beside the needs that it meets."""
+    return _LABELS + labels
+
+
+def any_has_labels(told: Iterable[str], wanted: str) -> bool:
+    """Whether one of those that have told this has all of the labels, which are joined by commas."""
+    asked = set(wanted.split(","))
+    return any(asked <= set(text[1:].split(",")) for text in told if text.startswith(_LABELS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from dwarf.core.answers import gives_up, left_over, misses_after
-from dwarf.core.carry import after, carried
 from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain, add_warnings
 from dwarf.core.limits import limit_of
 from dwarf.core.plan import NodePlan
 from dwarf.core.records import JSON, FlowRecord, NewFlow, NewStep, State, StepRecord
 from dwarf.core.routing import Candidate, Route, RoutingError, route, route_text
+from dwarf.core.state_refs import after, carried
 from dwarf.errors import ConditionError, ReducerError
 from dwarf.workflow.algebra import fold, overlay, settle
 from dwarf.workflow.jsontext import dumps

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from dwarf.core.liveness import HELD_LEASES
 from dwarf.core.plan import label_sets
 from dwarf.errors import ConfigError, GraphError, InvalidRequest
-from dwarf.storage.hooks import EVENTS
+from dwarf.storage.operations.hooks import EVENTS
 from dwarf.storage.payloads.coding import Codec as Codec
 from dwarf.surroundings import without_password
 from dwarf.workflow.durations import Seconds, to_ms

@@ -9,17 +9,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
+from dwarf.core.cron import read_overlap, read_rhythm
 from dwarf.core.keys import parse_key
 from dwarf.core.records import NewFlow
-from dwarf.core.ticks import read_overlap, read_rhythm
-from dwarf.engine.factory import load_graph
+from dwarf.engine.fleet import Overview
 from dwarf.engine.forking import fork_at, read_changes, read_target
 from dwarf.engine.handle import FlowHandle
-from dwarf.engine.ids import IdsForgotten
-from dwarf.engine.moving import exported, imported
-from dwarf.engine.overview import Overview
-from dwarf.engine.plans import Frozen
-from dwarf.engine.replica import Replica
 from dwarf.engine.requests import (
     CreateOptions,
     read_flag,
@@ -33,11 +28,16 @@ from dwarf.engine.requests import (
     request_text,
 )
 from dwarf.engine.schedule import Schedule, schedule_record
+from dwarf.engine.shard.factory import load_graph
+from dwarf.engine.shard.ids import IdsForgotten
+from dwarf.engine.shard.plans import Frozen
+from dwarf.engine.shard.runtime import Replica
+from dwarf.engine.transfer import exported, imported
 from dwarf.errors import StepNotFound, ThreadNotFound
-from dwarf.storage.breakpoints import check_nodes
-from dwarf.storage.creates import is_known, thread_of
-from dwarf.storage.reading.history import read_step
-from dwarf.storage.scheduling import list_schedules, put_schedule, read_now
+from dwarf.storage.operations.breakpoints import check_nodes
+from dwarf.storage.operations.create import is_known, thread_of
+from dwarf.storage.operations.schedules import list_schedules, put_schedule, read_now
+from dwarf.storage.queries.history import read_step
 from dwarf.workflow.durations import Seconds
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Outcome, Step

@@ -6,26 +6,26 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dwarf import seams
+from dwarf import failpoints
 from dwarf.core.fork import Role, Target
 from dwarf.core.keys import Key
 from dwarf.core.records import Extras, FlowRecord, NewFlow, State
 from dwarf.core.step import Means, no_room
-from dwarf.engine.ids import IdsForgotten, new_token
-from dwarf.engine.plans import Frozen
-from dwarf.engine.wiring import Changes
+from dwarf.engine.shard.graph_warnings import Changes
+from dwarf.engine.shard.ids import IdsForgotten, new_token
+from dwarf.engine.shard.plans import Frozen
 from dwarf.errors import InvalidRequest
-from dwarf.storage.claims import load_plan
-from dwarf.storage.copying import Copier
-from dwarf.storage.forking import Onto, Origin, read_for_fork, read_for_repair, write_copy
-from dwarf.storage.rows import read_object
-from dwarf.storage.threads import continue_thread
+from dwarf.storage.operations.fork import Onto, Origin, read_for_fork, read_for_repair, write_copy
+from dwarf.storage.operations.fork_rows import Copier
+from dwarf.storage.operations.threads import continue_thread
+from dwarf.storage.sql.graphs import load_plan
+from dwarf.storage.sql.rows import read_object
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.parks import encode_fields
 from dwarf.workflow.typeforms import fields_of
 
 if TYPE_CHECKING:
-    from dwarf.engine.replica import Replica
+    from dwarf.engine.shard.runtime import Replica
 
 SAMPLED = 4  # steps whose fields are looked at
 _ROLES = {"input": Role.AGAIN, "after": Role.AFTER}
@@ -139,8 +139,8 @@ async def _copy_once(replica: Replica, origin: Origin, changes: State) -> str:
     if origin.routed is not None:
         means = Means(ids.steps.take, new_token, no_room, max_depth=replica.settings.max_depth)
         await ids.supply(copier.route_on, copy, means)
-    if seams.active is not None:
-        await seams.active.arrive("beforeCopy")
+    if failpoints.active is not None:
+        await failpoints.active.arrive("beforeCopy")
     span = replica.observing.new_copy(copy.flows, copy.root_id)
     await replica.committer.call(lambda effects: write_copy(copy, effects))
     replica.observing.copied(copy.flows, span)

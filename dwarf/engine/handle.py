@@ -8,23 +8,23 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dwarf import seams
+from dwarf import failpoints
 from dwarf.core.keys import Key, parse_key
 from dwarf.engine.forking import next_turn, read_changes, repair
-from dwarf.engine.naming import check_node
+from dwarf.engine.node_names import check_node
 from dwarf.engine.requests import read_label, read_nodes, read_tag_changes, read_text
 from dwarf.errors import DwarfError, InvalidRequest, StepNotFound, WaitTimeout
-from dwarf.storage.breakpoints import change_breakpoints, read_breakpoints
-from dwarf.storage.cancels import cancel_flow
-from dwarf.storage.deleting import delete_flow
-from dwarf.storage.effects import Stop
-from dwarf.storage.reading.details import Wanted, read_answers, read_steps
-from dwarf.storage.reading.history import read_history, read_interrupts, read_whole
-from dwarf.storage.reading.listing import read_summary
-from dwarf.storage.reading.output import OutputPosition, OutputQuery, cursor_of, read_displays, read_news, read_output
-from dwarf.storage.reading.reads import read_fingerprint, read_graph, read_outcome, read_root
-from dwarf.storage.tagging import annotate
-from dwarf.storage.waits import Given, Question, answer_overdue, answer_step
+from dwarf.storage.operations.breakpoints import change_breakpoints, read_breakpoints
+from dwarf.storage.operations.cancel import cancel_flow
+from dwarf.storage.operations.delete import delete_flow
+from dwarf.storage.operations.interrupts import Given, Question, answer_overdue, answer_step
+from dwarf.storage.operations.tags import annotate
+from dwarf.storage.operations.unit_of_work import Stop
+from dwarf.storage.queries.details import Wanted, read_answers, read_steps
+from dwarf.storage.queries.flows import read_fingerprint, read_graph, read_outcome, read_root
+from dwarf.storage.queries.history import read_history, read_interrupts, read_whole
+from dwarf.storage.queries.listing import read_summary
+from dwarf.storage.queries.output import OutputPosition, OutputQuery, cursor_of, read_displays, read_news, read_output
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.output import Display, LogLine
@@ -37,7 +37,7 @@ from dwarf.workflow.values import state_from_json
 
 if TYPE_CHECKING:
     from dwarf.engine.engine import Engine
-    from dwarf.engine.replica import Replica
+    from dwarf.engine.shard.runtime import Replica
 
 WATCH_PAUSE_S = 0.05
 LISTEN_LEAST_S, LISTEN_MOST_S = 0.1, 0.8  # between two looks at what tasks say; those of other processes need them
@@ -403,8 +403,8 @@ class FlowHandle(Awaitable[Outcome]):
         replica, key = self._place()
         while True:
             with replica.waiters.waiting(key.id) as future:
-                if seams.active is not None:
-                    await seams.active.arrive("awaitParked", [self.key])
+                if failpoints.active is not None:
+                    await failpoints.active.arrive("awaitParked", [self.key])
                 stop = None
                 if replica.waiters.knows_since(self._fresh):
                     # begun here, and every stop since is known here: there is no need to look

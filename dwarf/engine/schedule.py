@@ -8,13 +8,13 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from dwarf.core.cron import Overlap, Rhythm, first_after, next_tick, ticks_between
 from dwarf.core.records import NO_EXTRAS, Extras
-from dwarf.core.ticks import Overlap, Rhythm, first_after, next_tick, ticks_between
-from dwarf.engine.plans import Frozen
 from dwarf.engine.requests import CreateOptions, read_moment
-from dwarf.engine.scheduler import scheduled_flow
+from dwarf.engine.shard.plans import Frozen
+from dwarf.engine.shard.scheduler import scheduled_flow
 from dwarf.errors import InvalidRequest
-from dwarf.storage.scheduling import (
+from dwarf.storage.operations.schedules import (
     ScheduleRecord,
     definition_text,
     delete_schedule,
@@ -26,7 +26,7 @@ from dwarf.workflow.durations import to_datetime
 
 if TYPE_CHECKING:
     from dwarf.engine.handle import FlowHandle
-    from dwarf.engine.replica import Replica
+    from dwarf.engine.shard.runtime import Replica
 
 
 class Schedule:

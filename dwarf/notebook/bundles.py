@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from dwarf.notebook.pictures.words import plain
+from dwarf.notebook.pictures.formatting import plain
 
 __all__ = ["closed_page", "markdown_html", "thumbnail", "view_html", "view_of"]
 

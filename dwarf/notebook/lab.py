@@ -20,20 +20,20 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from dwarf.errors import ConfigError, GraphError
 from dwarf.hosts import Host, LocalHost
 from dwarf.notebook import kernel
+from dwarf.notebook.analysis.frames import flows_frame, prompts_frame
+from dwarf.notebook.analysis.recording import Recording
 from dwarf.notebook.cells import CellHost
-from dwarf.notebook.lists.dashboard import Dashboard
-from dwarf.notebook.lists.inbox import Inbox
-from dwarf.notebook.lists.listview import close_lists
+from dwarf.notebook.dashboards.dashboard import Dashboard
+from dwarf.notebook.dashboards.inbox import Inbox
+from dwarf.notebook.dashboards.listview import close_lists
+from dwarf.notebook.live.runview import settle_views
 from dwarf.notebook.loop import LabLoop, at_exit
 from dwarf.notebook.maps.mapping import MapRun, start_map
-from dwarf.notebook.past.frames import flows_frame, prompts_frame
-from dwarf.notebook.past.recording import Recording
 from dwarf.notebook.prompts.answers import Answers
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.run import Run, adopt_run
 from dwarf.notebook.services import LabServices
 from dwarf.notebook.summary import read_summary
-from dwarf.notebook.watching.runview import settle_views
 from dwarf.surroundings import address_of, make_private, prepare_folder, without_password
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dwarf.engine import Engine
+    from dwarf.notebook.analysis.metrics_view import MetricsTable
+    from dwarf.notebook.analysis.tracing import Trace
     from dwarf.notebook.maps.forks import ForkRun
-    from dwarf.notebook.past.meters import MetricsTable
-    from dwarf.notebook.past.tracing import Trace
 
 __all__ = ["Lab", "current_lab"]
 
@@ -396,7 +396,7 @@ class Lab:
         """Live where somebody reads it; elsewhere as ``_repr_mimebundle_`` has it."""
         if not self._loop.running or self._services.on_loop or not kernel.is_attended() or kernel.in_marimo():
             raise NotImplementedError
-        from dwarf.notebook.lists.labview import LabView
+        from dwarf.notebook.dashboards.labview import LabView
 
         LabView(self._services, repr(self)).show()
 
@@ -450,7 +450,7 @@ def _warm_up() -> None:
     from importlib import import_module
 
     with suppress(Exception):  # whoever needs it will see the fault
-        from dwarf.notebook.watching.widget import widget_class
+        from dwarf.notebook.live.widget import widget_class
         from dwarf.workflow.schemas import check
 
         import_module("networkx")  # which the first graph is validated with

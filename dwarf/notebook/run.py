@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import DwarfError, FlowFailed, InvalidRequest, PromptNeedsHuman
 from dwarf.notebook import kernel
+from dwarf.notebook.analysis.comparing import RunDiff, read_side
+from dwarf.notebook.analysis.frames import history_frame
+from dwarf.notebook.analysis.masking import Mask
+from dwarf.notebook.analysis.reading import read_cohort
+from dwarf.notebook.analysis.report import Report, make_report, read_facts
+from dwarf.notebook.analysis.said import Displays, Stream, logs_frame, pieces
 from dwarf.notebook.cells import CellHost, Missing
-from dwarf.notebook.faults import check_step_key, no_attribute, stoppable, tell_where
-from dwarf.notebook.past.comparing import RunDiff, read_side
-from dwarf.notebook.past.frames import history_frame
-from dwarf.notebook.past.masking import Mask
-from dwarf.notebook.past.reading import read_cohort
-from dwarf.notebook.past.report import Report, make_report, read_facts
-from dwarf.notebook.past.said import Displays, Stream, logs_frame, pieces
+from dwarf.notebook.errors import check_step_key, no_attribute, stoppable, tell_where
+from dwarf.notebook.live.drift import Drift, drift_of
 from dwarf.notebook.pictures.picture import draw_run
 from dwarf.notebook.pictures.timeline import draw_timeline
 from dwarf.notebook.waiting import wait_async, wait_blocking
-from dwarf.notebook.watching.drift import Drift, drift_of
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Outcome, Step
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dwarf.engine import FlowHandle
+    from dwarf.notebook.analysis.branches import Branches
+    from dwarf.notebook.live.flow_watcher import Following
+    from dwarf.notebook.live.runview import RunView
     from dwarf.notebook.maps.forks import ForkRun
-    from dwarf.notebook.past.branches import Branches
     from dwarf.notebook.pictures.svg import Svg
     from dwarf.notebook.prompts.prompt import Prompt
     from dwarf.notebook.services import LabServices
-    from dwarf.notebook.watching.follow import Following
-    from dwarf.notebook.watching.runview import RunView
 
 __all__ = ["Run", "adopt_run"]
 
@@ -154,7 +154,7 @@ class Run:
 
     def _line(self) -> AbstractContextManager[Callable[[], None]]:
         """The line under this cell while it waits, where another one shows the run; to be given a beat now and then."""
-        from dwarf.notebook.watching.waitline import WaitLine, is_wanted, waiting_line
+        from dwarf.notebook.live.waitline import WaitLine, is_wanted, waiting_line
 
         if not is_wanted(self._shown_in):
             return waiting_line(self._following, None)
@@ -284,7 +284,7 @@ class Run:
     @property
     def branches(self) -> Branches:
         """The flows of this one's thread, forks and further turns, as a tree with a table beside it."""
-        from dwarf.notebook.past.branches import Branches, read_branches
+        from dwarf.notebook.analysis.branches import Branches, read_branches
 
         return Branches(self._open, *self._lab.call(read_branches(self._lab.engine, self.key)))
 
@@ -308,7 +308,7 @@ class Run:
 
         It renders by ``dot``, or where that is not installed by graphviz-pure: ``run.to_graphviz().render("run")``.
         """
-        from dwarf.notebook.pictures.coloured import coloured
+        from dwarf.notebook.pictures.picture import coloured
 
         return coloured(self.graph, self.steps, self._following.outcome, rankdir=rankdir)
 
@@ -443,7 +443,7 @@ class Run:
 
     def _display(self, *, inspecting: bool = False, begun_here: bool = False) -> None:
         """``begun_here``: the run has just been started, so one that has failed by now is shown as if it still ran."""
-        from dwarf.notebook.watching.runview import RunView
+        from dwarf.notebook.live.runview import RunView
 
         self._shown_in = kernel.current_cell()
         lab = self._lab
@@ -467,7 +467,7 @@ class Run:
 
         It stays live after the end of the run; each call makes another one. ImportError without the extra ``notebook``.
         """
-        from dwarf.notebook.watching.runview import RunView
+        from dwarf.notebook.live.runview import RunView
 
         view = RunView(self._following, self._lab.submit, self._lab)
         self._views.append(view)

@@ -15,15 +15,14 @@ from weakref import WeakValueDictionary
 
 from dwarf.errors import EngineClosed
 from dwarf.hosts import Host
-from dwarf.notebook.echo import Echo
+from dwarf.notebook.cell_output import Echo, Place
+from dwarf.notebook.live.drift import Digests
+from dwarf.notebook.live.earlier import Earlier
+from dwarf.notebook.live.flow_watcher import Following
 from dwarf.notebook.loop import LabLoop
-from dwarf.notebook.place import Place
 from dwarf.notebook.prompts.answers import Answers
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.notebook.waiting import wait_blocking
-from dwarf.notebook.watching.drift import Digests
-from dwarf.notebook.watching.earlier import Earlier
-from dwarf.notebook.watching.follow import Following
 from dwarf.surroundings import user_name, without_password
 from dwarf.workflow.results import Outcome
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
-from dwarf.notebook.faults import install_short_errors
+from dwarf.notebook.errors import install_short_errors
 from dwarf.notebook.kernel import shell
+from dwarf.notebook.pictures.formatting import brief
 from dwarf.notebook.pictures.picture import draw_graph
 from dwarf.notebook.pictures.remarks import findings_of, tell
-from dwarf.notebook.pictures.words import brief
 from dwarf.surroundings import without_password
 from dwarf.workflow import graph as graph_module
 from dwarf.workflow.flow import Flow

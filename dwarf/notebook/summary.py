@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dwarf.notebook.pictures.formatting import brief, plural
 from dwarf.notebook.pictures.palette import look_of
-from dwarf.notebook.pictures.words import brief, plural
 from dwarf.notebook.prompts.prompt import title_of
 from dwarf.workflow.schemas import find_schema
 from dwarf.workflow.status import Status

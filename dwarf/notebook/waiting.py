@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dwarf.errors import WaitTimeout
-from dwarf.notebook.watching.comms import live_comms
+from dwarf.notebook.live.comms import live_comms
 
 __all__ = ["BEAT", "wait_async", "wait_blocking"]
 

@@ -1,1 +1,1 @@
-"""How is it kept? The only room that knows SQL."""
+"""How is it kept? The only package that knows SQL."""

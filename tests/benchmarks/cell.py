@@ -15,7 +15,7 @@ from typing import Any
 
 from dwarf.engine import Engine
 from dwarf.hosts import LocalHost
-from dwarf.storage.tables import Payload, metadata
+from dwarf.storage.sql.tables import Payload, metadata
 from tests.benchmarks.databases import file_of, is_postgresql
 from tests.benchmarks.figures import Figures, Measured, database_of
 from tests.benchmarks.meter import Meter, peak_memory, server_of

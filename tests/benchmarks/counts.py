@@ -49,7 +49,12 @@ async def count(name: str, url: str) -> dict[str, Any]:
     """What one flow costs: of some, one after the other, after one that is not counted."""
     counts, writes = Counts(), Counter[str]()
     # Nothing looks for work by itself, nor for tasks to tell others of, nor for what others have set.
-    waits = ("dispatcher.LONGEST_WAIT_S", "knowledge.LOOK_S", "keeper.NEWS_S", "keeper.DEADLINES_S")
+    waits = (
+        "shard.dispatcher.LONGEST_WAIT_S",
+        "shard.known_tasks.LOOK_S",
+        "shard.maintenance.NEWS_S",
+        "shard.maintenance.DEADLINES_S",
+    )
     with ExitStack() as quiet:
         for wait in waits:
             quiet.enter_context(patch(f"dwarf.engine.{wait}", 3600.0))

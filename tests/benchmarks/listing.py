@@ -20,7 +20,7 @@ from typing import Any
 
 from dwarf import END, Graph
 from dwarf.engine import Engine
-from dwarf.engine.plans import Frozen, PlanCache
+from dwarf.engine.shard.plans import Frozen, PlanCache
 from dwarf.hosts import LocalHost
 
 WORKFLOWS = 20

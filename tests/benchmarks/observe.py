@@ -69,7 +69,9 @@ def strip_imports() -> Stripper:
     stripper, original = Stripper(), SourceFileLoader.get_code
 
     def get_code(loader: SourceFileLoader, name: str) -> CodeType | None:
-        if not name.startswith(("dwarf.engine.", "dwarf.storage.")) or name.endswith((".observing", ".census")):
+        if not name.startswith(("dwarf.engine.", "dwarf.storage.")) or name.endswith(
+            (".telemetry.events", ".telemetry.gauges")
+        ):
             return original(loader, name)
         tree = stripper.visit(ast.parse(loader.get_data(loader.get_filename(name))))
         return compile(ast.fix_missing_locations(tree), loader.get_filename(name), "exec")
@@ -142,9 +144,9 @@ def measure(rounds: int, scale: int, modes: list[str]) -> dict[str, list[float]]
 
 def directly(group_size: int = 32, steps_per_flow: int = 10) -> float:
     """Microseconds per step of what reports, with no provider, one statement at a time."""
-    from dwarf.engine.health import Health
-    from dwarf.engine.jobs import Committed
-    from dwarf.engine.observing import Observing, Telemetry
+    from dwarf.engine.shard.commit_requests import Committed
+    from dwarf.engine.telemetry.events import Observing, Telemetry
+    from dwarf.engine.telemetry.health import Health
 
     observing, group, step = Observing(Telemetry(), 1, 30_000, Health()), Committed(0), object()
     decided: list[Any] = []

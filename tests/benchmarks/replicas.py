@@ -75,12 +75,12 @@ async def serve(url: str, *, cas: bool) -> None:
 
 
 def _without_passing_over() -> None:
-    from dwarf.storage import supply
-    from dwarf.storage.script import Statement
+    from dwarf.storage.operations import due_queue
+    from dwarf.storage.sql.script import Statement
 
-    query: Any = supply.OF_KEY.clause._clone()  # type: ignore[attr-defined]
+    query: Any = due_queue.OF_KEY.clause._clone()  # type: ignore[attr-defined]
     query._for_update_arg = None
-    supply.OF_KEY = Statement("due_of_key", query)
+    due_queue.OF_KEY = Statement("due_of_key", query)
 
 
 @asynccontextmanager

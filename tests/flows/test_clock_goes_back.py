@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from dwarf import END, Flow, Graph, InterruptTimeout, Limit, Status
 from dwarf.engine import Engine, Timing
-from dwarf.engine.keeper import ClockWatch
+from dwarf.engine.shard.maintenance import ClockWatch
 from dwarf.hosts import LocalHost
-from dwarf.storage.script import Execute, Script, Statement
+from dwarf.storage.sql.script import Execute, Script, Statement
 from tests.support.workflows import Gate, Running
 
 DAY = 86_400_000

@@ -18,7 +18,7 @@ from dwarf.cli import main
 from dwarf.engine import Engine
 from dwarf.hosts import LocalHost
 from dwarf.hosts.asgi import task_app
-from dwarf.notebook.watching.panel import changes_between
+from dwarf.notebook.live.panel import changes_between
 
 MODULE = "import pathlib\npathlib.Path({mark!r}).touch()\nfrom dataclasses import dataclass\n@dataclass\nclass Thing:\n    x: int\n"
 KINDS = ("dataclass", "model", "model_json", "enum", "tuple", "series", "numpy", "blob", "object")

@@ -63,7 +63,7 @@ STATE = {"items": [1, 2, 3], "price": Decimal("1.10"), "when": datetime(2024, 5,
 
 @pytest.fixture(autouse=True)
 def _large_values_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dwarf.storage.payloads.transit.LARGE", 2000)
+    monkeypatch.setattr("dwarf.storage.payloads.pipeline.LARGE", 2000)
 
 
 @pytest.fixture

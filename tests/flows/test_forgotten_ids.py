@@ -11,7 +11,7 @@ from sqlalchemy import text
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine
 from dwarf.hosts import LocalHost
-from dwarf.storage.script import Execute, Script, Statement
+from dwarf.storage.sql.script import Execute, Script, Statement
 from tests.support.workflows import Gate, Running
 
 

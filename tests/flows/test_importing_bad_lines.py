@@ -37,7 +37,7 @@ async def call(flow: Flow) -> None:
 @pytest.fixture
 async def exported(host: LocalHost, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines of a flow that waits in its child."""
-    monkeypatch.setattr("dwarf.storage.payloads.transit.LARGE", 3000)
+    monkeypatch.setattr("dwarf.storage.payloads.pipeline.LARGE", 3000)
     host.add_graph(Graph("inner").add_node("Inner", ask).add_transition("Inner", END))
     graph = Graph("outer").add_node("Start", start).add_node("Call", call).add_chain("Start", "Call")
     flow = await engine.create(graph.add_transition("Call", END))

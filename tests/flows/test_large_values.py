@@ -15,7 +15,7 @@ import pytest
 from dwarf import END, Flow, Graph, Status, TaskError
 from dwarf.engine import Engine
 from dwarf.hosts import LocalHost
-from dwarf.storage.deleting import removable, remove_trees
+from dwarf.storage.operations.delete import removable, remove_trees
 from tests.support.codecs import Xor
 from tests.support.invariants import query
 from tests.support.workflows import Running, at
@@ -165,7 +165,7 @@ async def test_a_schedule_and_a_failure_and_a_retry_keep_it_too(tmp_path: Path) 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> int:
     """Values over 2000 characters are large."""
-    monkeypatch.setattr("dwarf.storage.payloads.transit.LARGE", 2000)
+    monkeypatch.setattr("dwarf.storage.payloads.pipeline.LARGE", 2000)
     return 2000
 
 

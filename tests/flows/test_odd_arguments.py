@@ -127,7 +127,7 @@ def test_settings_that_cannot_be_are_refused_when_the_engine_is_made(settings: d
 async def test_a_database_that_was_tampered_with_is_an_error_of_storage(running: Running) -> None:
     from sqlalchemy import text
 
-    from dwarf.storage.script import Execute, Statement
+    from dwarf.storage.sql.script import Execute, Statement
 
     graph = Graph("G").add_node("N", nothing).add_transition("N", END)
     async with running(workers=0) as engine:

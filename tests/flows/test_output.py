@@ -15,9 +15,9 @@ from sqlalchemy import literal_column, select
 
 from dwarf import END, Flow, Graph, InvalidRequest
 from dwarf.engine import Engine, FlowHandle
-from dwarf.storage.output import Moments
-from dwarf.storage.script import Fetch, Statement
-from dwarf.storage.tables import blob_refs, blobs, displays, output
+from dwarf.storage.operations.output import Moments
+from dwarf.storage.sql.script import Fetch, Statement
+from dwarf.storage.sql.tables import blob_refs, blobs, displays, output
 from dwarf.workflow import capture
 from tests.support.workflows import Gate
 
@@ -275,7 +275,7 @@ def test_a_stream_whose_write_is_replaced_calls_what_was_there(monkeypatch: pyte
 
 def test_what_was_said_later_is_never_told_as_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 0.0
-    monkeypatch.setattr("dwarf.storage.output.monotonic", lambda: clock)
+    monkeypatch.setattr("dwarf.storage.operations.output.monotonic", lambda: clock)
     moments = Moments()
     clock = 10.009  # read 9 ms after the time of the transaction was
     moments.at(50_000)

@@ -46,9 +46,9 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Nobody looks at the database by himself, nor hears of it. Looks are counted."""
     looks: Counter[str] = Counter()
     for name in ("QUICKEST_LOOK_S", "SLOWEST_LOOK_S"):
-        monkeypatch.setattr(f"dwarf.engine.polling.{name}", 3600.0)
-    monkeypatch.setattr("dwarf.engine.keeper.STRAYS_S", 3600.0)
-    monkeypatch.setattr("dwarf.engine.dispatcher.LONGEST_WAIT_S", 3600.0)
+        monkeypatch.setattr(f"dwarf.engine.shard.polling.{name}", 3600.0)
+    monkeypatch.setattr("dwarf.engine.shard.maintenance.STRAYS_S", 3600.0)
+    monkeypatch.setattr("dwarf.engine.shard.dispatcher.LONGEST_WAIT_S", 3600.0)
     for module in ("dwarf.storage.drivers.memory", "dwarf.storage.drivers.sqlite", "dwarf.storage.drivers.server"):
         for kind in ("MemoryDatabase", "SqliteDatabase", "ServerDatabase"):
             database = getattr(__import__(module, fromlist=["x"]), kind, None)

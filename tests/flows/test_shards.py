@@ -202,7 +202,7 @@ async def test_flows_are_placed_in_proportion_to_the_capacity(host: LocalHost, t
 async def test_bands_are_strict_over_all_shards(
     request: pytest.FixtureRequest, host: LocalHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dwarf.engine.bands.FRESH_S", 60.0)  # however slow this machine is
+    monkeypatch.setattr("dwarf.engine.shard.priority_ceilings.FRESH_S", 60.0)  # however slow this machine is
     order = Order("band")
     async with engine_for_test(request.node.name, host, shards=3, workers=1) as engine:
         await engine.create(order.held)
@@ -224,7 +224,7 @@ async def test_bands_are_strict_over_all_shards(
 async def test_a_shard_that_tells_nothing_holds_nobody_back(
     request: pytest.FixtureRequest, host: LocalHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dwarf.engine.bands.FRESH_S", 0.05)
+    monkeypatch.setattr("dwarf.engine.shard.priority_ceilings.FRESH_S", 0.05)
     order = Order("band")
     async with engine_for_test(request.node.name, host, shards=2, workers=1) as engine:
         assert engine._shared is not None

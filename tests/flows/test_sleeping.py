@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import update
 
 from dwarf import END, Flow, Graph, Status
-from dwarf.storage.script import Execute, Script, Statement
-from dwarf.storage.supply import WOKEN_AT_ONCE
-from dwarf.storage.tables import steps
+from dwarf.storage.operations.due_queue import WOKEN_AT_ONCE
+from dwarf.storage.sql.script import Execute, Script, Statement
+from dwarf.storage.sql.tables import steps
 from dwarf.testing import VirtualClock
 from tests.support.workflows import Running
 

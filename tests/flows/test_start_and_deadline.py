@@ -104,7 +104,7 @@ async def test_an_engine_that_rests_learns_of_a_new_deadline(
     running: Running, host: LocalHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has looked for work, and sleeps till it is woken; the repairs are an hour away."""
-    monkeypatch.setattr("dwarf.engine.dispatcher.LONGEST_WAIT_S", 3600.0)
+    monkeypatch.setattr("dwarf.engine.shard.dispatcher.LONGEST_WAIT_S", 3600.0)
     install(host, Graph("simple").add_transition("A", END))
     install(host, Graph("waits").add_transition("Ask", END), Ask=ask)
     async with running(timing=Timing(recovery=3600)) as engine:

@@ -10,14 +10,14 @@ from sqlalchemy import func, select
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine
 from dwarf.hosts import LocalHost
-from dwarf.storage import strays
-from dwarf.storage.knowledge import tell_tasks
-from dwarf.storage.rows import APART
-from dwarf.storage.script import Fetch, Script, Statement
-from dwarf.storage.tables import steps
+from dwarf.storage.operations import unknown_tasks
+from dwarf.storage.operations.known_tasks import tell_tasks
+from dwarf.storage.sql.rows import APART
+from dwarf.storage.sql.script import Fetch, Script, Statement
+from dwarf.storage.sql.tables import steps
 from tests.support.workflows import Running
 
-MANY = 2 * strays.FEW + 50
+MANY = 2 * unknown_tasks.FEW + 50
 GONE = Graph("Gone").add_node("Gone", "gone.task").add_transition("Gone", END)
 _APART = Statement("apart", select(func.count()).select_from(steps).where(steps.c.asleep == APART))
 
@@ -42,7 +42,7 @@ async def known(flow: Flow) -> None:
 async def test_many_are_set_aside_and_brought_back(running: Running, host: LocalHost) -> None:
     async with running() as engine:
         lost = await engine.create_many(GONE, [{} for _ in range(MANY)], check_tasks=False)
-        while await set_aside(engine) < MANY - strays.FEW:  # those that came last may be few, and stay
+        while await set_aside(engine) < MANY - unknown_tasks.FEW:  # those that came last may be few, and stay
             await asyncio.sleep(0.01)  # the search of the engine may hold their rows
         ((shard,),) = [await engine.shards()]
         assert list(shard.waiting) == ["gone.task"]

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from dwarf import END, Flow, Graph, Limit, Status, SubgraphFailed, task
-from dwarf import seams as test_seams
+from dwarf import failpoints as test_seams
 from dwarf.core.fairness import Pressure
 from dwarf.core.records import StepRecord
 from dwarf.engine import Engine, FlowHandle
-from dwarf.engine.replica import Replica
-from dwarf.engine.reservations import Reservation
+from dwarf.engine.shard.reservations import Reservation
+from dwarf.engine.shard.runtime import Replica
+from dwarf.failpoints import Seams
 from dwarf.hosts import LocalHost
-from dwarf.seams import Seams
-from dwarf.storage.claims import claim_due
-from dwarf.storage.recovery import release_lease
+from dwarf.storage.operations.claim import claim_due
+from dwarf.storage.operations.recovery import release_lease
 from tests.storage.test_statement_counts import QUIET, counted, quiet, statements
 from tests.support.workflows import Gate, Running, at
 

@@ -54,9 +54,9 @@ class Feed:
     """Runs in the kernel: a view of a history that is put forward by hand."""
 
     def __init__(self, size: str) -> None:
+        from dwarf.notebook.live.flow_watcher import Following
+        from dwarf.notebook.live.runview import RunView
         from dwarf.notebook.prompts.answers import Answers
-        from dwarf.notebook.watching.follow import Following
-        from dwarf.notebook.watching.runview import RunView
 
         class Handle:
             key = "1-1-x"

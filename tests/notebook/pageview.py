@@ -6,10 +6,10 @@ import json
 from datetime import datetime
 from typing import Any
 
+from dwarf.notebook.live.widget import module, style, theme
+from dwarf.notebook.live.wire import describe_flow, describe_planes
 from dwarf.notebook.pictures.picture import draw_plane, plan_of
-from dwarf.notebook.pictures.planes import describe_planes, make_plane
-from dwarf.notebook.watching.widget import module, style, theme
-from dwarf.notebook.watching.wire import describe_flow
+from dwarf.notebook.pictures.subgraph_views import make_plane
 from dwarf.workflow import Graph, Step
 from tests.notebook.samples import at, outcome
 

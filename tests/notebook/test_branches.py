@@ -9,9 +9,9 @@ import pytest
 
 from dwarf.errors import InvalidRequest
 from dwarf.notebook import Lab, Run
-from dwarf.notebook.past.branches import plant
-from dwarf.notebook.pictures.tree import draw_branches
-from dwarf.notebook.pictures.words import difference_text
+from dwarf.notebook.analysis.branches import plant
+from dwarf.notebook.analysis.tree import draw_branches
+from dwarf.notebook.pictures.formatting import difference_text
 from dwarf.workflow import END, FlowSummary
 from tests.notebook.samples import at, outcome, step
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
+from dwarf.notebook.live.flow_watcher import Card
+from dwarf.notebook.live.widget import module, style, theme
+from dwarf.notebook.live.wire import describe_card
 from dwarf.notebook.prompts.prompt import Prompt
-from dwarf.notebook.watching.follow import Card
-from dwarf.notebook.watching.widget import module, style, theme
-from dwarf.notebook.watching.wire import describe_card
 from dwarf.workflow.schemas import to_schema
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.pageview import HEART

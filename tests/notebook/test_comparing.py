@@ -11,9 +11,9 @@ import pytest
 
 from dwarf import END, Answered, Flow, Graph, Status
 from dwarf.notebook import Lab
-from dwarf.notebook.past.comparing import RunDiff, Side, line
-from dwarf.notebook.past.differences import Change, changes_between
-from dwarf.notebook.past.reading import with_places
+from dwarf.notebook.analysis.comparing import RunDiff, Side, line
+from dwarf.notebook.analysis.differences import Change, changes_between
+from dwarf.notebook.analysis.reading import with_places
 from dwarf.workflow import SubFlow
 from tests.notebook.samples import outcome, step, survey_graph, survey_steps
 

@@ -9,9 +9,9 @@ import pytest
 
 from dwarf import END, Flow, Graph, InvalidRequest, Status
 from dwarf.notebook import Dashboard, Lab
-from dwarf.notebook.lists.dashboard import PAGE
-from dwarf.notebook.lists.labview import LabView
-from dwarf.notebook.lists.overtime import quantile
+from dwarf.notebook.dashboards.dashboard import PAGE
+from dwarf.notebook.dashboards.labview import LabView
+from dwarf.notebook.dashboards.overtime import quantile
 from dwarf.notebook.maps.tally import Tally
 from dwarf.notebook.messages import DashboardState
 from tests.notebook.test_lab import until
@@ -160,7 +160,7 @@ def test_a_run_is_opened_and_closed(lab: Lab) -> None:
 
 
 def test_it_looks_only_while_somebody_sees_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dwarf.notebook.lists.listview.LEAST_INTERVAL", 0.01)
+    monkeypatch.setattr("dwarf.notebook.dashboards.listview.LEAST_INTERVAL", 0.01)
     board = lab.dashboard()
     watching = lab._services.submit(board._watch())
     board._cell_runs = False

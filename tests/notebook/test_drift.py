@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from dwarf.notebook import Lab, kernel
+from dwarf.notebook.live.drift import fingerprint, fingerprints, graph_changes, read_drift
+from dwarf.notebook.live.panel import Desk
+from dwarf.notebook.live.runview import RunView, touch_views
 from dwarf.notebook.pictures.differences import compared
-from dwarf.notebook.watching.drift import fingerprint, fingerprints, graph_changes, read_drift
-from dwarf.notebook.watching.panel import Desk
-from dwarf.notebook.watching.runview import RunView, touch_views
 from dwarf.workflow import END, Flow, Graph
 
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
-from dwarf.notebook.past import frames
-from dwarf.notebook.past.frames import cohort_frame, flows_frame, history_frame, prompts_frame
+from dwarf.notebook.analysis import frames
+from dwarf.notebook.analysis.frames import cohort_frame, flows_frame, history_frame, prompts_frame
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.workflow import FlowSummary, Status
 from tests.notebook.samples import at, order_steps, step, survey_steps

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from dwarf.notebook.lists.listview import looks
-from dwarf.notebook.watching.widget import asset, module
-from dwarf.notebook.watching.widget import style as base_style
-from dwarf.notebook.watching.wire import describe_card
+from dwarf.notebook.dashboards.listview import looks
+from dwarf.notebook.live.widget import asset, module
+from dwarf.notebook.live.widget import style as base_style
+from dwarf.notebook.live.wire import describe_card
 from dwarf.workflow.status import Status
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.pageview import HEART

@@ -14,13 +14,13 @@ import pytest
 
 from dwarf import END
 from dwarf.notebook import Lab
+from dwarf.notebook.live import runview as live
+from dwarf.notebook.live.flow_watcher import Card, Following
+from dwarf.notebook.live.runview import RunView, asset, describe_card, describe_node, theme
+from dwarf.notebook.live.widget import STYLES
+from dwarf.notebook.pictures.views import node_views
 from dwarf.notebook.prompts.answers import Answers
 from dwarf.notebook.prompts.prompt import Prompt
-from dwarf.notebook.watching import runview as live
-from dwarf.notebook.watching.follow import Card, Following
-from dwarf.notebook.watching.runview import RunView, asset, describe_card, describe_node, theme
-from dwarf.notebook.watching.views import node_views
-from dwarf.notebook.watching.widget import STYLES
 from tests.notebook.samples import at, outcome, step, survey_graph, survey_steps
 
 

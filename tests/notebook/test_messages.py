@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from dwarf.notebook import messages
-from dwarf.notebook.watching.widget import module
+from dwarf.notebook.live.widget import module
 from tests.notebook.write_messages import TARGET, kinds, text
 
 STATIC = TARGET.parent

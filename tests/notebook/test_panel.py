@@ -13,10 +13,10 @@ import pytest
 
 from dwarf.errors import InvalidRequest
 from dwarf.notebook import Lab, Run
-from dwarf.notebook.watching.pace import Paces
-from dwarf.notebook.watching.panel import Desk, changes_between, diff_of, sort_steps
-from dwarf.notebook.watching.views import node_views, state_of
-from dwarf.notebook.watching.wire import describe_card
+from dwarf.notebook.live.pace import Paces
+from dwarf.notebook.live.panel import Desk, changes_between, diff_of, sort_steps
+from dwarf.notebook.live.wire import describe_card
+from dwarf.notebook.pictures.views import node_views, state_of
 from dwarf.workflow import END, Flow, Retry, Step
 from tests.notebook.samples import step
 

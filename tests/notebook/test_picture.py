@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from dwarf.notebook.live.wire import describe_planes
 from dwarf.notebook.pictures import render
-from dwarf.notebook.pictures.coloured import coloured
 from dwarf.notebook.pictures.palette import LOOKS
-from dwarf.notebook.pictures.picture import draw_graph, draw_plane, draw_run
-from dwarf.notebook.pictures.planes import describe_planes, lay_plane, make_plane, walk
+from dwarf.notebook.pictures.picture import coloured, draw_graph, draw_plane, draw_run
+from dwarf.notebook.pictures.subgraph_views import lay_plane, make_plane, walk
 from dwarf.notebook.pictures.svg import escape
 from dwarf.notebook.showing import graph_bundle, outcome_bundle
 from dwarf.workflow import END, Flow, Graph

@@ -12,8 +12,8 @@ import pytest
 
 from dwarf import END, Flow, Graph
 from dwarf.notebook import Lab
-from dwarf.notebook.past.masking import MASK, Mask
-from dwarf.notebook.past.report import Report, ReportFacts, choose, make_report
+from dwarf.notebook.analysis.masking import MASK, Mask
+from dwarf.notebook.analysis.report import Report, ReportFacts, choose, make_report
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.workflow import Answered, SubFlow
 from tests.notebook.samples import at, order_graph, order_steps, outcome, step, survey_graph, survey_steps

@@ -13,7 +13,7 @@ import pytest
 from dwarf import InvalidRequest
 from dwarf.notebook import Lab
 from dwarf.notebook.bundles import markdown_html, view_of
-from dwarf.notebook.watching.runview import RunView
+from dwarf.notebook.live.runview import RunView
 from dwarf.workflow import END, Flow
 from tests.notebook.test_kernel import execute, text
 from tests.notebook.test_panel import Front

@@ -12,10 +12,10 @@ import pytest
 
 from dwarf import END, Flow
 from dwarf.notebook import Lab
-from dwarf.notebook.lists import listview
+from dwarf.notebook.dashboards import listview
+from dwarf.notebook.live import runview
+from dwarf.notebook.live.listeners import Listeners
 from dwarf.notebook.maps import mapview
-from dwarf.notebook.watching import runview
-from dwarf.notebook.watching.listeners import Listeners
 from dwarf.workflow.status import Status
 
 EVERY = 23  # of so many calls in the showing thread, one is held

@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from dwarf import END, Flow, Graph, Status
 from dwarf.errors import ConfigError
 from dwarf.notebook import Lab
-from dwarf.notebook.past import meters
-from dwarf.notebook.past.meters import percentile
-from dwarf.notebook.past.tracing import Trace
+from dwarf.notebook.analysis import metrics_view
+from dwarf.notebook.analysis.metrics_view import percentile
+from dwarf.notebook.analysis.tracing import Trace
 from dwarf.observe.memory import MetricRecord, SpanEvent, SpanRecord
 from tests.notebook.samples import at
 
@@ -170,7 +170,7 @@ def test_rates_are_those_of_the_last_seconds(lab: Lab, monkeypatch: pytest.Monke
     clock = [100.0]
     records = [MetricRecord("dwarf_flows_started", "{flow}", {"workflow": "<b>", "shard": "1"}, 10)]
     monkeypatch.setattr(table, "_recorder", type("Fake", (), {"metrics": lambda self: records})())
-    monkeypatch.setattr(meters.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
+    monkeypatch.setattr(metrics_view.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
     assert table.lines() == [("flows_started", "<b>", "10", "")]
     clock[0] += 2
     records[0] = MetricRecord(records[0].name, "{flow}", records[0].labels, 60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dwarf.notebook.pictures.palette import LOOKS
-from dwarf.notebook.watching.views import attempts_of, flow_view, handlers_of, node_views, state_of, taken_edges
+from dwarf.notebook.pictures.views import attempts_of, flow_view, handlers_of, node_views, state_of, taken_edges
 from dwarf.workflow import Status, SubFlow
 from tests.notebook.samples import at, order_graph, order_steps, outcome, step, survey_graph, survey_steps
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dwarf.notebook.watching.views import flow_view
-from dwarf.notebook.watching.widget import module, theme
-from dwarf.notebook.watching.wire import describe_flow
+from dwarf.notebook.live.widget import module, theme
+from dwarf.notebook.live.wire import describe_flow
+from dwarf.notebook.pictures.views import flow_view
 from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.pageview import PageView
 from tests.notebook.samples import outcome, survey_steps

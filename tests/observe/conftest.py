@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dwarf import seams
+from dwarf import failpoints
 from dwarf.observe.instruments import INSTRUMENTS
 from dwarf.observe.memory import MetricRecord, Recorder
 
@@ -38,7 +38,7 @@ def recorder() -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def armed() -> Iterator[seams.Seams]:
+def armed() -> Iterator[failpoints.Seams]:
     """Seams, to make things fail."""
-    with seams.installed() as armed:
+    with failpoints.installed() as armed:
         yield armed

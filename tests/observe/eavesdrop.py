@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from dwarf.engine.base import EngineBase
-from dwarf.engine.census import Census
-from dwarf.engine.observing import Telemetry
+from dwarf.engine.lifecycle import EngineBase
+from dwarf.engine.telemetry.events import Telemetry
+from dwarf.engine.telemetry.gauges import Census
 from dwarf.errors import DwarfError
 from dwarf.observe.memory import Recorder
 from tests.observe.searching import found, reported, secrets_of

@@ -32,7 +32,7 @@ async def test_reporting_is_one_call_in_a_hundred_when_nobody_measures(running: 
     def count(frame: FrameType, event: str, argument: Any) -> None:
         if event == "call":
             file = frame.f_code.co_filename
-            calls["/dwarf/observe/" in file or file.endswith("/engine/observing.py")] += 1
+            calls["/dwarf/observe/" in file or file.endswith("/engine/telemetry/events.py")] += 1
 
     async with running() as engine:
         await engine.run(graph)

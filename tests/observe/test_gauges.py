@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from dwarf import Flow, Status, seams
-from dwarf.engine import watchdog
+from dwarf import Flow, Status, failpoints
+from dwarf.engine.shard import watchdog
 from dwarf.hosts import LocalHost
 from dwarf.observe.memory import Recorder
-from dwarf.storage.failures import Unavailable
+from dwarf.storage.sql.errors import Unavailable
 from dwarf.workflow.scopes import url_of
 from tests.observe.tools import by_hand, chain, measured, nothing, on_one_file, replica_of, series, until, value
 from tests.support.workflows import Gate, Running
@@ -122,7 +122,9 @@ async def test_what_waits_is_shown_by_priority(running: Running, recorder: Recor
     assert series(recorder, "steps_pending") == {}
 
 
-async def test_the_queue_of_the_committer_is_shown(running: Running, recorder: Recorder, armed: seams.Seams) -> None:
+async def test_the_queue_of_the_committer_is_shown(
+    running: Running, recorder: Recorder, armed: failpoints.Seams
+) -> None:
     held = armed.checkpoint("beforeCommit")
     async with running(**measured(recorder)) as engine:
         first = asyncio.create_task(engine.create(chain("Chain", Only=nothing)))

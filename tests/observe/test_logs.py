@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from dwarf import ConfigError, Flow, Status, seams
+from dwarf import ConfigError, Flow, Status, failpoints
 from dwarf.engine import Engine, Timing
 from dwarf.hosts import LocalHost
 from dwarf.observe.logs import Log, class_name, places
-from dwarf.storage.failures import PayloadRefused, Unavailable
+from dwarf.storage.sql.errors import PayloadRefused, Unavailable
 from tests.observe.tools import Lines, chain, correlation, nothing, private_logger, replica_of
 from tests.support.workflows import Gate, Running
 
@@ -69,7 +69,7 @@ async def test_debug_tells_of_every_step(running: Running) -> None:
     assert debug == ["step Only of flow 1-1 is completed", f"step Slow of flow {correlation(flow.key)} is fenced out"]
 
 
-async def test_faults_of_the_database_are_told_by_their_weight(running: Running, armed: seams.Seams) -> None:
+async def test_faults_of_the_database_are_told_by_their_weight(running: Running, armed: failpoints.Seams) -> None:
     logger, lines = private_logger(logging.WARNING)
     armed.fault("commit:complete", lambda: Unavailable("the database is not available"))
     armed.fault("beforeRecovery", lambda: Unavailable("the database is not available"))
@@ -92,7 +92,7 @@ async def test_faults_of_the_database_are_told_by_their_weight(running: Running,
     ]
 
 
-async def test_a_fault_nobody_has_foreseen_is_told_without_its_text(running: Running, armed: seams.Seams) -> None:
+async def test_a_fault_nobody_has_foreseen_is_told_without_its_text(running: Running, armed: failpoints.Seams) -> None:
     logger, lines = private_logger(logging.WARNING)
     armed.fault("beforeRecovery", lambda: KeyError("a field of some state"))
     async with running(logger=logger, timing=Timing(recovery=0.01)):
@@ -180,7 +180,7 @@ async def main():
     def broken(): raise ValueError("no")
     async with Engine(LocalHost()) as engine:
         engine._replicas[1].log.error("something is wrong")
-        logging.getLogger("dwarf.storage.drivers.worker").warning("something else")
+        logging.getLogger("dwarf.storage.drivers.serial_executor").warning("something else")
         print((await engine.run(Graph("G").add_node("Broken", broken).add_transition("Broken", END))).status)
 
 asyncio.run(main())

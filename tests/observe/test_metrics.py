@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from dwarf import END, Flow, Graph, Status, seams
-from dwarf.engine import Timing, dispatcher
-from dwarf.engine.observing import Telemetry
+from dwarf import END, Flow, Graph, Status, failpoints
+from dwarf.engine import Timing
+from dwarf.engine.shard import dispatcher
+from dwarf.engine.telemetry.events import Telemetry
 from dwarf.hosts import LocalHost
 from dwarf.observe.instruments import INSTRUMENTS
 from dwarf.observe.memory import Recorder
 from dwarf.observe.metrics import metrics_of
-from dwarf.storage.claims import Claimed, claim_due
-from dwarf.storage.failures import PayloadRefused, Unavailable
-from dwarf.storage.script import Script
+from dwarf.storage.operations.claim import Claimed, claim_due
+from dwarf.storage.sql.errors import PayloadRefused, Unavailable
+from dwarf.storage.sql.script import Script
 from tests.observe.tools import (
     by_hand,
     chain,
@@ -206,7 +207,7 @@ async def test_a_step_that_kills_its_process_is_counted(running: Running, record
 
 
 async def test_writes_that_need_several_tries_are_counted(
-    running: Running, recorder: Recorder, armed: seams.Seams
+    running: Running, recorder: Recorder, armed: failpoints.Seams
 ) -> None:
     armed.fault("commit:complete", lambda: Unavailable("away"), times=2)
     armed.fault("beforeRecovery", lambda: Unavailable("away"))
@@ -217,7 +218,9 @@ async def test_writes_that_need_several_tries_are_counted(
     assert value(recorder, "db_errors", "1", "unavailable") == 3
 
 
-async def test_an_outcome_that_is_refused_is_counted(running: Running, recorder: Recorder, armed: seams.Seams) -> None:
+async def test_an_outcome_that_is_refused_is_counted(
+    running: Running, recorder: Recorder, armed: failpoints.Seams
+) -> None:
     armed.fault("commit:complete", lambda: PayloadRefused("too big"), times=2)  # for its group, and for itself
     async with running(**measured(recorder)) as engine:
         outcome = await engine.run(chain("Chain", Only=nothing))
@@ -228,7 +231,9 @@ async def test_an_outcome_that_is_refused_is_counted(running: Running, recorder:
     assert value(recorder, "db_errors", "1", "payload") >= 1
 
 
-async def test_an_outcome_that_is_given_up_is_counted(running: Running, recorder: Recorder, armed: seams.Seams) -> None:
+async def test_an_outcome_that_is_given_up_is_counted(
+    running: Running, recorder: Recorder, armed: failpoints.Seams
+) -> None:
     armed.fault("commit:complete", lambda: Unavailable("away"), times=10_000)
     timing = Timing(retry_ladder=(), lease_margin=0.05, lease=0.25)
     async with running(timing=timing, time_budget=0.05, **measured(recorder)) as engine:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from dwarf import END, Flow, Graph, Status, TaskError, seams
+from dwarf import END, Flow, Graph, Status, TaskError, failpoints
 from dwarf.engine import Timing
 from dwarf.hosts import LocalHost
 from dwarf.observe.memory import Recorder
-from dwarf.storage.failures import PayloadRefused, Unavailable
+from dwarf.storage.sql.errors import PayloadRefused, Unavailable
 from tests.architecture.repository import ROOT
 from tests.observe.searching import found, reported, secrets_of
 from tests.observe.tools import chain, measured, nothing, private_logger
@@ -117,7 +117,7 @@ async def test_a_broad_set_of_flows_gives_nothing_away(
         "fairness_key": f"{SECRET} fairness",
     }
     timing = Timing(retry_ladder=(0, 0), recovery=0.02)
-    with seams.installed() as armed:
+    with failpoints.installed() as armed:
         armed.fault("commit:complete", lambda: Unavailable("the database is not available"))
         armed.fault("commit:retry", lambda: PayloadRefused("the database refused the data"))
         armed.fault("commit:fail", lambda: KeyError(f"{SECRET} fault"))

@@ -17,7 +17,7 @@ from dwarf.engine import Engine
 from dwarf.hosts import LocalHost
 from dwarf.observe.instruments import BY_KEY
 from dwarf.observe.memory import MetricRecord, Recorder, SpanRecord
-from dwarf.storage.script import Execute, Script, Statement
+from dwarf.storage.sql.script import Execute, Script, Statement
 
 
 def measured(recorder: Recorder) -> dict[str, Any]:

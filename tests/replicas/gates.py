@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from dwarf.engine import Engine
-from dwarf.storage.drivers.link import Link
+from dwarf.storage.drivers.connection import Link
 from dwarf.storage.drivers.pulse import Session
 from dwarf.storage.drivers.server import ServerDatabase
-from dwarf.storage.registry import Seen
-from dwarf.storage.script import Params, Row, Statement
+from dwarf.storage.sql.heartbeats import Seen
+from dwarf.storage.sql.script import Params, Row, Statement
 
 
 class Held:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from dwarf import END, Flow, Graph, Status
-from dwarf.storage.script import Fetch, Script, Statement
+from dwarf.storage.sql.script import Fetch, Script, Statement
 from tests.support.servers import query
 from tests.support.workflows import Running
 

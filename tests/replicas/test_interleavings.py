@@ -352,7 +352,7 @@ async def test_a_graph_that_is_just_being_brought_is_used(running: Running) -> N
 async def test_what_is_being_written_is_not_taken_back(running: Running) -> None:
     """Recovery leaves a step alone whose owner is late, but is just writing its outcome."""
     from dwarf.engine import Timing
-    from dwarf.storage.recovery import recover_expired
+    from dwarf.storage.operations.recovery import recover_expired
 
     lease = {"time_budget": 2, "timing": Timing(lease_margin=0.2, recovery=0.05)}
     async with running(**lease) as one, running(**{**lease, "workers": 0}) as two:
@@ -371,6 +371,6 @@ async def test_what_is_being_written_is_not_taken_back(running: Running) -> None
 def _lease_numbers():  # type: ignore[no-untyped-def]
     from sqlalchemy import text
 
-    from dwarf.storage.script import Fetch, Statement
+    from dwarf.storage.sql.script import Fetch, Statement
 
     return (yield Fetch(Statement("numbers", text("SELECT lease_seq, crashes FROM dwarf_steps WHERE node = 'A'")), {}))

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import make_url
 
-from dwarf.storage.registry import ENDED, SILENT
+from dwarf.storage.operations.replicas import ENDED, SILENT
 from tests.crash.conftest import Process
 from tests.replicas.conftest import ServerSite
 from tests.support.servers import servers

@@ -12,10 +12,10 @@ import pytest
 
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, Shard
-from dwarf.engine.membership import budget_of, part_of
+from dwarf.engine.shard.membership import budget_of, part_of
 from dwarf.hosts import LocalHost
 from dwarf.storage.drivers.pool import DEFAULT_LIMIT
-from dwarf.storage.registry import LIVING_MS, STALE_MS
+from dwarf.storage.operations.replicas import LIVING_MS, STALE_MS
 from tests.replicas.conftest import ServerSite
 from tests.support.servers import fresh_database, query, servers
 from tests.support.workflows import Gate, Running

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from dwarf import END, Flow, Graph, Status
-from dwarf.engine import Engine, polling
+from dwarf.engine import Engine
+from dwarf.engine.shard import polling
 from tests.support.workflows import Gate, Running
 
 pytestmark = pytest.mark.server

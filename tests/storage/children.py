@@ -7,7 +7,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Coroutine
 
-from dwarf.storage.opening import open_database
+from dwarf.storage.drivers.connect import open_database
 from tests.storage.support import adding, counters, raising
 
 

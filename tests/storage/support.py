@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select, text, update
 
-from dwarf.storage.database import Database
-from dwarf.storage.opening import open_database
-from dwarf.storage.script import Execute, Fetch, Row, Script, Statement
-from dwarf.storage.tables import graphs, ids
+from dwarf.storage.drivers.connect import open_database
+from dwarf.storage.drivers.database import Database
+from dwarf.storage.sql.script import Execute, Fetch, Row, Script, Statement
+from dwarf.storage.sql.tables import graphs, ids
 from tests.support.servers import fresh_database
 
 ROOT = Path(__file__).parents[2]

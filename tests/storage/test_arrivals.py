@@ -14,12 +14,12 @@ from dwarf.core.decision import Decision
 from dwarf.core.records import StepRecord
 from dwarf.core.step import Means, Raised, Returned, decide, no_room
 from dwarf.engine import Engine
-from dwarf.engine.bands import ANY_BAND
-from dwarf.engine.ids import new_token
-from dwarf.storage.commit import commit_decisions
-from dwarf.storage.effects import Effects
-from dwarf.storage.landing import is_plain, land
-from dwarf.storage.script import Now, Script
+from dwarf.engine.shard.ids import new_token
+from dwarf.engine.shard.priority_ceilings import ANY_BAND
+from dwarf.storage.operations.commit import commit_decisions
+from dwarf.storage.operations.unit_of_work import Effects
+from dwarf.storage.operations.write_set import is_plain, land
+from dwarf.storage.sql.script import Now, Script
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.signals import Control
 from tests.support.invariants import query

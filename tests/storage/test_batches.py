@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import bindparam, insert, literal_column, select, text, update
 
 from dwarf.storage.drivers.batches import insert_batch, landing_batch, landing_columns, update_batch
-from dwarf.storage.outcomes import FINISH
-from dwarf.storage.rows import INSERT_FLOW, INSERT_STEP
-from dwarf.storage.script import Landing, Statement, UpdateEach
-from dwarf.storage.tables import graphs, ids, steps
+from dwarf.storage.operations.own_rows import FINISH
+from dwarf.storage.sql.rows import INSERT_FLOW, INSERT_STEP
+from dwarf.storage.sql.script import Landing, Statement, UpdateEach
+from dwarf.storage.sql.tables import graphs, ids, steps
 
 
 def test_an_insert_takes_its_rows_from_arrays() -> None:

@@ -12,8 +12,8 @@ from sqlalchemy import select
 
 from dwarf.errors import StateConflict
 from dwarf.storage.payloads.blobs import AT_ONCE, Holder, keep_blobs, read_blobs, release_blobs
-from dwarf.storage.script import Fetch, Row, Script, Statement
-from dwarf.storage.tables import blob_refs, blobs
+from dwarf.storage.sql.script import Fetch, Row, Script, Statement
+from dwarf.storage.sql.tables import blob_refs, blobs
 from tests.storage.support import observed, opened, url_of
 from tests.support.codecs import Xor
 from tests.support.servers import servers

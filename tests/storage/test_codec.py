@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import bindparam, select, update
 
 from dwarf.errors import ConfigError, StorageError
-from dwarf.storage.failures import PayloadRefused
-from dwarf.storage.script import Execute, Fetch, Guarded, InsertMany, Row, Script, Statement, UpdateEach
-from dwarf.storage.tables import graphs
+from dwarf.storage.sql.errors import PayloadRefused
+from dwarf.storage.sql.script import Execute, Fetch, Guarded, InsertMany, Row, Script, Statement, UpdateEach
+from dwarf.storage.sql.tables import graphs
 from tests.storage.support import KEEP, KEPT, opened, url_of
 from tests.support.codecs import Broken, Plain, Xor
 from tests.support.servers import fresh_database, servers

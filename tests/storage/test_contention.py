@@ -12,8 +12,8 @@ from sqlalchemy import text
 from dwarf.errors import StorageError
 from dwarf.storage.drivers import sqlite
 from dwarf.storage.drivers.sqlite import SqliteDatabase
-from dwarf.storage.failures import Contention, Unavailable
-from dwarf.storage.script import Execute, Fetch, Script, Statement
+from dwarf.storage.sql.errors import Contention, Unavailable
+from dwarf.storage.sql.script import Execute, Fetch, Script, Statement
 from tests.storage.support import ADD, KEEP, adding, child, counters, opened, pragma, raising
 
 

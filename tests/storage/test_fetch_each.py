@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import bindparam, select
 
 from dwarf.storage.drivers.batches import fetch_batch
-from dwarf.storage.expressions import in_names
-from dwarf.storage.failures import PayloadRefused
-from dwarf.storage.script import FetchEach, Script, Statement
-from dwarf.storage.supply import OF_KEY
-from dwarf.storage.tables import ids
+from dwarf.storage.operations.due_queue import OF_KEY
+from dwarf.storage.sql.errors import PayloadRefused
+from dwarf.storage.sql.expressions import in_names
+from dwarf.storage.sql.script import FetchEach, Script, Statement
+from dwarf.storage.sql.tables import ids
 from tests.storage.support import adding, opened, url_of
 from tests.support.servers import servers
 

@@ -7,7 +7,7 @@ from difflib import unified_diff
 
 import pytest
 
-from dwarf.storage.compiling import DIALECTS, compiled
+from dwarf.storage.sql.compiler import DIALECTS, compiled
 from tests.storage.write_golden import FOLDER, statements, texts
 
 MOST_PARAMETERS = 2_100  # of SQL Server

@@ -4,37 +4,38 @@ from __future__ import annotations
 
 from sqlalchemy import Insert, Update, insert, select
 
-from dwarf.storage import forking, outcomes, rows, tables
-from dwarf.storage.compiling import DIALECTS, dialect_of
+from dwarf.storage.operations import fork, own_rows
 from dwarf.storage.payloads.layouts import layout_of
-from dwarf.storage.reading import reads
-from dwarf.storage.script import Statement
-from dwarf.storage.tables import Payload, flows, metadata, steps
-from tests.storage.test_compiling import STATEMENTS
+from dwarf.storage.queries import flows as flow_queries
+from dwarf.storage.sql import rows, tables
+from dwarf.storage.sql.compiler import DIALECTS, dialect_of
+from dwarf.storage.sql.script import Statement
+from dwarf.storage.sql.tables import Payload, flows, metadata, steps
+from tests.storage.test_compiler import STATEMENTS
 
 
 def test_the_payloads_of_a_write() -> None:
-    layout = layout_of(outcomes.ASK)
+    layout = layout_of(own_rows.ASK)
     assert set(layout.params) == {"new_changes", "new_interrupt"}
     assert dict(layout.cut) == {"new_changes": "members", "new_interrupt": "interrupt"}
     assert (layout.owner, layout.owner_is_step) == ("id", True)
     assert layout_of(rows.INSERT_STEP).owner == "flow_id"
-    assert set(layout_of(forking.COPY_STEP).params) == {
+    assert set(layout_of(fork.COPY_STEP).params) == {
         column.name for column in steps.columns if isinstance(column.type, Payload)
     }
 
 
 def test_the_payloads_of_a_row() -> None:
-    layout = layout_of(reads.FLOW)
+    layout = layout_of(flow_queries.FLOW)
     assert layout.columns == ((2, "final_state"), (3, "error"), (4, "cancel_reason"))
     assert layout.gaps == ((2, "members"),)
-    assert layout_of(reads.MOVEMENT).columns == ()  # the length of a payload is none
+    assert layout_of(flow_queries.MOVEMENT).columns == ()  # the length of a payload is none
 
 
 def test_a_statement_without_payloads_has_none() -> None:
-    layout = layout_of(reads.STATUSES)
+    layout = layout_of(flow_queries.STATUSES)
     assert (layout.params, layout.columns, layout.cut, layout.gaps) == ((), (), (), ())
-    assert layout_of(reads.STATUSES) is layout
+    assert layout_of(flow_queries.STATUSES) is layout
     assert layout_of(Statement("all", select(flows.c.token))).columns == ()
 
 

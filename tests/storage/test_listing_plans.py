@@ -11,12 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import literal, select
 
-from dwarf.storage.compiling import compiled
-from dwarf.storage.expressions import contains, search_terms
 from dwarf.storage.migrations.drafting import whole_schema
-from dwarf.storage.reading.filters import Filters, conditions_of, list_statement
-from dwarf.storage.reading.listing import NODES, Before
-from dwarf.storage.script import Statement
+from dwarf.storage.queries.filters import Filters, conditions_of, list_statement
+from dwarf.storage.queries.listing import NODES, Before
+from dwarf.storage.sql.compiler import compiled
+from dwarf.storage.sql.expressions import contains, search_terms
+from dwarf.storage.sql.script import Statement
 from dwarf.workflow.status import Status
 
 

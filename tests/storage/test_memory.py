@@ -8,7 +8,7 @@ import pytest
 
 from dwarf.errors import ConfigError
 from dwarf.storage.drivers import memory
-from dwarf.storage.script import Now, Script
+from dwarf.storage.sql.script import Now, Script
 from tests.storage.support import adding, counters, opened
 
 SHARED = "sqlite:///file:shared?mode=memory"

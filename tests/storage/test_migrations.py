@@ -18,10 +18,10 @@ from sqlalchemy.pool import NullPool
 
 from dwarf.errors import ConfigError
 from dwarf.storage import migrations
-from dwarf.storage.compiling import DIALECTS, dialect_of
 from dwarf.storage.migrations.drafting import draft, mysql_columns
-from dwarf.storage.script import Execute, Fetch, Script
-from dwarf.storage.tables import metadata
+from dwarf.storage.sql.compiler import DIALECTS, dialect_of
+from dwarf.storage.sql.script import Execute, Fetch, Script
+from dwarf.storage.sql.tables import metadata
 from tests.storage.support import adding, child, counters, opened
 from tests.support.servers import apart, fresh_database, query, servers
 

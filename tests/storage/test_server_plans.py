@@ -9,20 +9,20 @@ from typing import Any
 import asyncpg
 import pytest
 
-from dwarf.storage.claims import CLAIM
-from dwarf.storage.cohorts import ARRIVE
-from dwarf.storage.compiling import compiled
 from dwarf.storage.drivers.batches import fetch_batch, landing_batch, update_batch
-from dwarf.storage.effects import LINK_MEMBERS
-from dwarf.storage.ending import CALLERS, END_FLOW, MEMBERS, REVIVE, REVIVE_LEASED, SPAWNS
-from dwarf.storage.outcomes import ASK, CALL, FAIL, FINISH, FINISH_PLAIN, RETRY
-from dwarf.storage.payloads.refs import ANCHORS
-from dwarf.storage.progress import PROGRESS
-from dwarf.storage.recovery import RELEASE, REWIND
-from dwarf.storage.rows import INSERT_FLOW, INSERT_READY_STEP, INSERT_STEP
-from dwarf.storage.script import InsertMany, Landing, Statement, Tally, UpdateEach
-from dwarf.storage.supply import OF_KEY, WAKE
-from dwarf.storage.waits import ONE_LEAF_WHOLE, RESUME_FLOW, RESUME_LEASED, RESUME_STEP
+from dwarf.storage.operations.claim import CLAIM
+from dwarf.storage.operations.cohorts import ARRIVE
+from dwarf.storage.operations.complete import CALLERS, END_FLOW, MEMBERS, REVIVE, REVIVE_LEASED, SPAWNS
+from dwarf.storage.operations.due_queue import OF_KEY, WAKE
+from dwarf.storage.operations.interrupts import ONE_LEAF_WHOLE, RESUME_FLOW, RESUME_LEASED, RESUME_STEP
+from dwarf.storage.operations.output import PROGRESS
+from dwarf.storage.operations.own_rows import ASK, CALL, FAIL, FINISH, FINISH_PLAIN, RETRY
+from dwarf.storage.operations.recovery import RELEASE, REWIND
+from dwarf.storage.operations.unit_of_work import LINK_MEMBERS
+from dwarf.storage.payloads.state_refs import ANCHORS
+from dwarf.storage.sql.compiler import compiled
+from dwarf.storage.sql.rows import INSERT_FLOW, INSERT_READY_STEP, INSERT_STEP
+from dwarf.storage.sql.script import InsertMany, Landing, Statement, Tally, UpdateEach
 from tests.storage.support import opened, url_of
 from tests.support.servers import servers
 

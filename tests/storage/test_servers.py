@@ -11,10 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from dwarf.errors import ConfigError, EngineClosed
+from dwarf.storage.drivers.connect import open_database
 from dwarf.storage.drivers.mysql import read_version
-from dwarf.storage.failures import Unavailable
-from dwarf.storage.opening import open_database
-from dwarf.storage.script import Execute, Fetch, InsertMany, Script, Statement, UpdateEach
+from dwarf.storage.sql.errors import Unavailable
+from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Script, Statement, UpdateEach
 from tests.storage.support import ADD, KEEP, KEPT, RAISE, adding, counters, observed, opened, raising
 from tests.support.servers import fresh_database, query, servers
 

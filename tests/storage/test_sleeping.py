@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from dwarf.storage.claims import NEXT_DUE
-from dwarf.storage.compiling import compiled
-from dwarf.storage.script import Statement
-from dwarf.storage.supply import BAND, KEYS, OF_KEY, OVERSLEPT
+from dwarf.storage.operations.claim import NEXT_DUE
+from dwarf.storage.operations.due_queue import BAND, KEYS, OF_KEY, OVERSLEPT
+from dwarf.storage.sql.compiler import compiled
+from dwarf.storage.sql.script import Statement
 from tests.storage.support import opened
 from tests.support.servers import fresh_database, query
 

@@ -7,10 +7,10 @@ import re
 import pytest
 
 from dwarf.errors import StorageError
-from dwarf.storage.compiling import compiled
-from dwarf.storage.failures import Contention, PayloadRefused, Unavailable, classify
 from dwarf.storage.migrations.drafting import whole_schema
-from dwarf.storage.script import Statement
+from dwarf.storage.sql.compiler import compiled
+from dwarf.storage.sql.errors import Contention, PayloadRefused, Unavailable, classify
+from dwarf.storage.sql.script import Statement
 from tests.storage.write_golden import statements
 
 MOST_PARAMETERS = 2_100

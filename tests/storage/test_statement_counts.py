@@ -18,8 +18,8 @@ import dwarf.storage
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, Timing
 from dwarf.hosts import LocalHost
-from dwarf.storage.script import Statement
-from dwarf.storage.tables import flows
+from dwarf.storage.sql.script import Statement
+from dwarf.storage.sql.tables import flows
 
 CONTROL = {"begin", "commit", "rollback", "savepoint", "release"}
 QUIET = Timing(recovery=3600, reap=3600)
@@ -76,7 +76,7 @@ def fan(host: LocalHost) -> Graph:
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing looks for work by itself."""
-    monkeypatch.setattr("dwarf.engine.dispatcher.LONGEST_WAIT_S", 3600.0)
+    monkeypatch.setattr("dwarf.engine.shard.dispatcher.LONGEST_WAIT_S", 3600.0)
 
 
 # a server reserves ids in transactions of their own

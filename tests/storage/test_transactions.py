@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import bindparam, select, text, update
 
 from dwarf.errors import EngineClosed, StateConflict, StorageError
-from dwarf.storage.expressions import in_ids
-from dwarf.storage.failures import PayloadRefused
-from dwarf.storage.script import Execute, Fetch, Guarded, InsertMany, Landing, Now, Script, Statement, UpdateEach
-from dwarf.storage.tables import graphs, ids
+from dwarf.storage.sql.errors import PayloadRefused
+from dwarf.storage.sql.expressions import in_ids
+from dwarf.storage.sql.script import Execute, Fetch, Guarded, InsertMany, Landing, Now, Script, Statement, UpdateEach
+from dwarf.storage.sql.tables import graphs, ids
 from tests.storage.support import ADD, KEEP, KEPT, RAISE, adding, counters, observed, opened, raising, url_of
 from tests.support.servers import servers
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dwarf.errors import EngineClosed, StateConflict
-from dwarf.storage.script import Execute, Fetch, Script
+from dwarf.storage.sql.script import Execute, Fetch, Script
 from tests.storage.support import ADD, COUNTERS, adding, counters, opened
 
 
@@ -67,7 +67,7 @@ async def test_a_cancelled_caller_does_not_stop_its_write(url: str) -> None:
 
 
 async def test_what_fails_after_its_caller_has_gone_is_logged(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "dwarf.storage.drivers.worker"):
+    with caplog.at_level(logging.WARNING, "dwarf.storage.drivers.serial_executor"):
         async with opened(url) as database:
             await cancelled_in_the_middle(database, Gate(StateConflict("too late")))
             assert await database.read(counters) == {}

@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 
 import dwarf.storage
-from dwarf.storage.compiling import DIALECTS, golden
-from dwarf.storage.script import Statement
+from dwarf.storage.sql.compiler import DIALECTS, golden
+from dwarf.storage.sql.script import Statement
 
 FOLDER = Path(__file__).parent / "golden"
 _HEAD = "-- {}: every statement as it is sent. Written by: python -m tests.storage.write_golden\n"

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import text
 
 from dwarf.engine import Engine
-from dwarf.storage.script import Fetch, Row, Script, Statement
+from dwarf.storage.sql.script import Fetch, Row, Script, Statement
 
 _LIVE = "('pending', 'running', 'interrupted')"
 _TERMINAL = "('completed', 'failed', 'cancelled')"

@@ -72,7 +72,7 @@ def _url_of(kind: str, name: str) -> str:
 
 
 def _empty(kind: str, name: str) -> None:
-    from dwarf.storage.tables import metadata
+    from dwarf.storage.sql.tables import metadata
 
     tables = [table.name for table in metadata.sorted_tables if table.name not in _KEPT]
     commands: list[str] = []

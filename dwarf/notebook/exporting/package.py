@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import ConfigError, GraphError, InvalidRequest
+from dwarf.notebook.analysis.masking import Mask
 from dwarf.notebook.exporting.definitions import Definitions
-from dwarf.notebook.past.masking import Mask
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.scopes import scope_of
 from dwarf.workflow.status import Status

@@ -11,12 +11,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import DwarfError, InvalidRequest, StateError
+from dwarf.notebook.analysis.frames import series_of
 from dwarf.notebook.maps.mapping import MapRun, begin
 from dwarf.notebook.maps.mapwork import MapWork, Started
 from dwarf.notebook.maps.rows import MapRow, plain_value
 from dwarf.notebook.maps.tally import NOTHING, Tally
-from dwarf.notebook.past.frames import series_of
-from dwarf.notebook.pictures.words import brief, seconds_text
+from dwarf.notebook.pictures.formatting import brief, seconds_text
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.status import Status
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dwarf.engine import Engine, FlowHandle
-    from dwarf.notebook.past.comparing import RunDiff
+    from dwarf.notebook.analysis.comparing import RunDiff
     from dwarf.notebook.run import Run
     from dwarf.notebook.services import LabServices
     from dwarf.workflow.results import Step

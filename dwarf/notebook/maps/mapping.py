@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from dwarf.errors import DwarfError, InvalidRequest, PromptNeedsHuman, StateConflict, WaitTimeout
 from dwarf.notebook import kernel
-from dwarf.notebook.faults import stoppable
+from dwarf.notebook.errors import stoppable
+from dwarf.notebook.live.waitline import PATIENCE, is_wanted
 from dwarf.notebook.maps.mapwork import MapWork, NewFlows, Repairs
 from dwarf.notebook.maps.rows import Rows
 from dwarf.notebook.maps.tally import MapProgress, Tally
-from dwarf.notebook.pictures.words import plural
+from dwarf.notebook.pictures.formatting import plural
 from dwarf.notebook.waiting import wait_async, wait_blocking
-from dwarf.notebook.watching.waitline import PATIENCE, is_wanted
 from dwarf.workflow.checking import written_fields
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph

@@ -11,16 +11,15 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from dwarf.notebook.lists.listview import looks
+from dwarf.notebook.dashboards.listview import looks
+from dwarf.notebook.live.comms import free_comm
+from dwarf.notebook.live.pulse import Pulse
+from dwarf.notebook.live.sending import Pacer
+from dwarf.notebook.live.widget import asset, fit_into_boxes, module, publish, widget_bundle
+from dwarf.notebook.live.wire import describe_card
 from dwarf.notebook.messages import CardState, MapState
+from dwarf.notebook.pictures.formatting import brief, plural
 from dwarf.notebook.pictures.palette import LOOKS
-from dwarf.notebook.pictures.words import brief, plural
-from dwarf.notebook.watching.comms import free_comm
-from dwarf.notebook.watching.displays import publish, widget_bundle
-from dwarf.notebook.watching.pulse import Pulse
-from dwarf.notebook.watching.sending import Pacer
-from dwarf.notebook.watching.widget import asset, fit_into_boxes, module
-from dwarf.notebook.watching.wire import describe_card
 
 if TYPE_CHECKING:
     from dwarf.notebook.maps.mapwork import MapWork

@@ -13,15 +13,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dwarf.errors import EngineClosed, FlowNotFound, StateConflict
+from dwarf.notebook.live.listeners import Listeners
 from dwarf.notebook.maps.rows import MapRow, Rows
 from dwarf.notebook.maps.tally import Tally
-from dwarf.notebook.watching.listeners import Listeners
 from dwarf.workflow.results import Outcome
 from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
     from dwarf.engine import Engine, FlowHandle
-    from dwarf.notebook.watching.follow import Card, Following
+    from dwarf.notebook.live.flow_watcher import Card, Following
     from dwarf.workflow.graph import Graph
 
 __all__ = ["MapWork", "NewFlows", "Repairs"]

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dwarf.notebook.past.frames import load_pandas, series_of
-from dwarf.notebook.pictures.words import plural, rate_text, seconds_text
+from dwarf.notebook.analysis.frames import load_pandas, series_of
+from dwarf.notebook.pictures.formatting import plural, rate_text, seconds_text
 from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:

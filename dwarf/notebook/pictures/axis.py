@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dwarf.notebook.pictures.words import seconds_text
+from dwarf.notebook.pictures.formatting import seconds_text
 
 __all__ = ["Axis", "nice"]
 

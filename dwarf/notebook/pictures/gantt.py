@@ -13,10 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from dwarf.notebook.pictures.axis import Axis
-from dwarf.notebook.pictures.ground import on_any_ground
-from dwarf.notebook.pictures.palette import FAINT, HAIR, INK, MUTED, look_of
+from dwarf.notebook.pictures.formatting import plural, seconds_text
+from dwarf.notebook.pictures.palette import FAINT, HAIR, INK, MUTED, look_of, on_any_ground
 from dwarf.notebook.pictures.svg import Svg, element, escape, fit_text, number, open_svg, text_width
-from dwarf.notebook.pictures.words import plural, seconds_text
 
 __all__ = ["WAITS", "Bar", "GanttRow", "draw_gantt"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dwarf.notebook.pictures.layout_plan import DECK, HEAD, NodeCard, Sketch
 from dwarf.notebook.pictures.palette import EDGE_TAKEN, HAIR, INK, Look, look_of
-from dwarf.notebook.pictures.sketch import DECK, HEAD, NodeCard, Sketch
 from dwarf.notebook.pictures.svg import attributes, element, fit_middle, fit_text, number, text_width
-from dwarf.notebook.watching.views import NodeView
+from dwarf.notebook.pictures.views import NodeView
 
 __all__ = ["draw_card", "icon"]
 

@@ -1,12 +1,8 @@
-"""What does each state look like? Words, colours and icons, in one table shared by the static and the live pictures.
-
-A state is told three times, by word, by icon and by colour, so none of them has to be seen. The colours are chosen for
-dark text on a light card, which still pictures bring with them, so that they can be read on any page. Live views put
-the colours of ``DARK`` in their place where the page is dark.
-"""
+"""What does each state look like, and how are pictures readable on any page? Words, colours and icons, in one table."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 __all__ = [
@@ -15,15 +11,19 @@ __all__ = [
     "EDGE",
     "EDGES",
     "EDGE_TAKEN",
+    "ERROR_TONE",
     "FAINT",
     "HAIR",
     "INK",
     "LOOKS",
+    "Look",
+    "MIDDLE",
     "MUTED",
     "ON_ERROR",
     "ON_ERROR_EDGE",
-    "Look",
+    "in_dark",
     "look_of",
+    "on_any_ground",
 ]
 
 INK = "#0f172a"
@@ -36,6 +36,23 @@ EDGE_TAKEN = "#334155"
 ON_ERROR = "#b91c1c"
 EDGES = ("#cbd5e1", EDGE_TAKEN)  # not taken, taken
 ON_ERROR_EDGE = ("#fca5a5", ON_ERROR)
+
+MIDDLE = "#68778d"  # 4.5 to white, 4.2 to the black of dark themes
+ERROR_TONE = "#dc2626"
+_ANY = {
+    CARD: "none",
+    INK: MIDDLE,
+    MUTED: MIDDLE,
+    EDGE_TAKEN: MIDDLE,
+    FAINT: MIDDLE,
+    EDGE: "#94a3b8",
+    HAIR: "#94a3b855",
+    "#cbd5e1": "#94a3b8",
+    "#f1f5f9": "#94a3b826",
+    "#b91c1c": ERROR_TONE,
+    "#fca5a5": "#e57373",
+}
+_COLOUR = re.compile(r'\b(fill|stroke)="(#[0-9a-f]{6})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +97,6 @@ LOOKS = _looks(
     Look("cancelled", "cancelled", "–", "#f1f5f9", "#64748b", "#475569", _BAR),
 )
 
-
 # What each colour becomes on a dark page.
 DARK = {
     "#ffffff": "#161b22",
@@ -115,3 +131,13 @@ DARK = {
 def look_of(key: str) -> Look:
     """The look of a state by its key; an unknown one looks idle."""
     return LOOKS.get(key, LOOKS["idle"])
+
+
+def on_any_ground(drawn: str) -> str:
+    """What has been drawn for a white card, in tones for any page."""
+    return _COLOUR.sub(lambda found: f'{found[1]}="{_ANY.get(found[2], found[2])}"', drawn)
+
+
+def in_dark(drawn: str) -> str:
+    """A picture in the colours that a live view has on a dark page."""
+    return _COLOUR.sub(lambda found: f'{found[1]}="{DARK.get(found[2], found[2])}"', drawn)

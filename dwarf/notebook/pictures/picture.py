@@ -8,25 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.pictures.differences import compared
-from dwarf.notebook.pictures.ground import on_any_ground
+from dwarf.notebook.pictures.layout_plan import HEAD, INNER_PAD, NodeCard, Sketch, sketch
 from dwarf.notebook.pictures.nodes import draw_card, icon
-from dwarf.notebook.pictures.palette import CARD, EDGE, EDGE_TAKEN, HAIR, INK, LOOKS, MUTED, look_of
-from dwarf.notebook.pictures.planes import Plane, lay_plane, make_plane, ways_of
+from dwarf.notebook.pictures.palette import CARD, EDGE, EDGE_TAKEN, HAIR, INK, LOOKS, MUTED, look_of, on_any_ground
+from dwarf.notebook.pictures.paths import draw_arrows, taken_arrows
 from dwarf.notebook.pictures.remarks import carrying, draw_marks, tell
-from dwarf.notebook.pictures.sketch import HEAD, INNER_PAD, NodeCard, Sketch, sketch
-from dwarf.notebook.pictures.strokes import draw_arrows, taken_arrows
+from dwarf.notebook.pictures.subgraph_views import Plane, lay_plane, make_plane, ways_of
 from dwarf.notebook.pictures.svg import Svg, element, escape, fit_text, number, open_svg, text_width, wrap_text
-from dwarf.notebook.watching.views import FlowView, NodeView
+from dwarf.notebook.pictures.views import FlowView, NodeView
 
 if TYPE_CHECKING:
     from dwarf.workflow.checking import Finding
     from dwarf.workflow.graph import Graph
     from dwarf.workflow.results import Outcome, Step
 
-__all__ = ["MAX_WIDTH", "draw_graph", "draw_plane", "draw_run", "plain_text", "plan_of"]
+__all__ = [
+    "MAX_WIDTH",
+    "coloured",
+    "draw_graph",
+    "draw_plane",
+    "draw_run",
+    "plain_text",
+    "plan_of",
+]
 
 MAX_WIDTH = 900.0
 _PAD = 18.0
@@ -253,3 +260,23 @@ def _footer(
         shown = element("text", fit_text(text, room, 12), x=_PAD, y=y, font_size=12, fill=ink)
         pieces.append(f"<g><title>{escape(text)}</title>{shown}</g>")
     return pieces
+
+
+def coloured(graph: Graph, steps: Sequence[Step], outcome: Outcome | None, *, rankdir: str = "LR") -> Any:
+    """The drawing of a graph, each node in the colours of its state, with its words in a second line."""
+    import graphviz
+
+    now = datetime.now(UTC)
+    plane = make_plane(graph, steps, outcome, now=now)
+    drawing = graph.to_graphviz(rankdir=rankdir)
+    for index, node in enumerate(graph.nodes):
+        view = plane.views.get(node.name)
+        if view is None:
+            continue
+        look = look_of(view.state)
+        words = view.text(now.timestamp()) or look.word
+        style = {"fillcolor": look.fill, "color": look.line, "fontcolor": look.ink, "tooltip": f"{node.name}: {words}"}
+        label = f"{node.name}\n{words}"
+        escaped = {name: graphviz.escape(text) for name, text in {**style, "label": label}.items()}
+        drawing.node(f"n{index}", **{**escaped, "label": escaped["label"].replace("\n", r"\n")})
+    return drawing

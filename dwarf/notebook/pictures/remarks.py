@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dwarf.notebook.pictures.sketch import Arrow, Sketch
+from dwarf.notebook.pictures.layout_plan import Arrow, Sketch
 from dwarf.notebook.pictures.svg import element, escape, number
 from dwarf.workflow.checking import Finding, flowing
 from dwarf.workflow.graph import Graph

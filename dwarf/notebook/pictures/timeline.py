@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from dwarf.notebook.pictures.formatting import duration_text, plural, seconds_text
 from dwarf.notebook.pictures.gantt import WAITS, Bar, GanttRow, draw_gantt
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.svg import Svg
-from dwarf.notebook.pictures.words import duration_text, plural, seconds_text
-from dwarf.notebook.watching.views import due_at, state_of
+from dwarf.notebook.pictures.views import due_at, state_of
 from dwarf.workflow.results import NO_TIME
 from dwarf.workflow.status import Status
 

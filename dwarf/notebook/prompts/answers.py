@@ -8,19 +8,20 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import ConfigError
+from dwarf.notebook.pictures.views import is_stop
 from dwarf.workflow.schemas.tables import is_table
 
 if TYPE_CHECKING:
     from dwarf.notebook.prompts.prompt import Prompt
 
-__all__ = ["NOTHING", "VARIABLE", "Answers", "default_of", "is_stop"]
+__all__ = [
+    "Answers",
+    "NOTHING",
+    "VARIABLE",
+    "default_of",
+]
 
 VARIABLE = "DWARF_ANSWERS"
-
-
-def is_stop(payload: Mapping[str, Any] | None) -> bool:
-    """Whether this is what a breakpoint asks, and not a task."""
-    return payload is not None and payload.get("breakpoint") in ("before", "after") and "node" in payload
 
 
 class _Nothing:

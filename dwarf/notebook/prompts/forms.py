@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dwarf.notebook.pictures.words import brief, plural
+from dwarf.notebook.pictures.formatting import brief, plural
 from dwarf.notebook.prompts.answers import NOTHING, default_of
 from dwarf.workflow.schemas.tables import MARK, is_table, rows_of
 

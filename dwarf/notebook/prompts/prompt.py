@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dwarf.notebook.prompts.answers import NOTHING, default_of, is_stop
+from dwarf.errors import FlowNotFound
+from dwarf.notebook.pictures.views import is_stop
+from dwarf.notebook.prompts.answers import NOTHING, default_of
 from dwarf.notebook.prompts.facts import facts_of, text_of
 from dwarf.notebook.prompts.forms import form_of
 from dwarf.workflow.jsontext import dumps
@@ -16,9 +18,17 @@ from dwarf.workflow.schemas.tables import as_rows
 from dwarf.workflow.values import state_to_json
 
 if TYPE_CHECKING:
+    from dwarf.engine import FlowHandle
     from dwarf.workflow.results import Step
 
-__all__ = ["Prompt", "title_of"]
+__all__ = [
+    "OVERDUE",
+    "Prompt",
+    "overdue",
+    "title_of",
+]
+
+OVERDUE = "nobody answered in time"
 
 
 class Prompt:
@@ -117,3 +127,15 @@ def title_of(payload: Mapping[str, Any], schema: Mapping[str, Any] | None, node:
             return text.strip()
     text = (schema or {}).get("title")
     return text if isinstance(text, str) and text.strip() else node
+
+
+async def overdue(handle: FlowHandle, gone: Iterable[Prompt]) -> set[str]:
+    """The keys of those of a flow's prompts, none of which waits any more, whose time was over when they went on."""
+    limits = {prompt.key: prompt.deadline for prompt in gone if prompt.deadline is not None}
+    if not limits:
+        return set()
+    try:
+        answered = {one.step_key: one.answered_at for one in await handle.answers()}
+    except FlowNotFound:
+        return set()
+    return {key for key, limit in limits.items() if key in answered and answered[key] >= limit}

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from dwarf.storage.compiling import Compiled, compiled
-from dwarf.storage.script import InsertMany, Landing, Params, Part, Statement, Tally
+from dwarf.storage.sql.compiler import Compiled, compiled
+from dwarf.storage.sql.script import InsertMany, Landing, Params, Part, Statement, Tally
 
 _BATCH = "postgresql+batch"
 _LANDING = "postgresql+landing"

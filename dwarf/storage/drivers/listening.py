@@ -17,7 +17,7 @@ from zlib import crc32
 import asyncpg
 
 from dwarf.errors import StorageError
-from dwarf.storage.database import Heard
+from dwarf.storage.drivers.database import Heard
 
 BEAT_S = 10.0  # how often a process tells that it is there
 FORGOTTEN_S = 35.0  # after which a process that was not heard is gone

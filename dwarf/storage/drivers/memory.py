@@ -11,14 +11,14 @@ from itertools import count
 from typing import TypeVar
 
 from dwarf.errors import ConfigError, EngineClosed
-from dwarf.storage.database import ClockShift
-from dwarf.storage.drivers.one_writer import OneWriter
+from dwarf.storage.drivers.database import ClockShift
+from dwarf.storage.drivers.serial_executor import Worker
+from dwarf.storage.drivers.single_writer import OneWriter
 from dwarf.storage.drivers.sqlite import connect, dialect_for
 from dwarf.storage.drivers.sqlite_session import Observer, SqliteSession
-from dwarf.storage.drivers.worker import Worker
 from dwarf.storage.migrations import migrate
-from dwarf.storage.payloads.transit import Payloads
-from dwarf.storage.script import Script
+from dwarf.storage.payloads.pipeline import Payloads
+from dwarf.storage.sql.script import Script
 
 T = TypeVar("T")
 

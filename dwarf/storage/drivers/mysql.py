@@ -17,14 +17,14 @@ from asyncmy.errors import MySQLError
 from sqlalchemy.engine import URL
 
 from dwarf.errors import ConfigError
-from dwarf.storage.compiling import QUEUEING_MYSQL, compiled
-from dwarf.storage.drivers.link import Link, Transaction
+from dwarf.storage.drivers.connection import Link, Transaction
 from dwarf.storage.drivers.pulse import Session, seen_rows
 from dwarf.storage.drivers.server import Durability, ServerDatabase
-from dwarf.storage.failures import classify
 from dwarf.storage.migrations import migrate
-from dwarf.storage.registry import RENEW, Seen
-from dwarf.storage.script import Params, Row, Statement
+from dwarf.storage.sql.compiler import QUEUEING_MYSQL, compiled
+from dwarf.storage.sql.errors import classify
+from dwarf.storage.sql.heartbeats import RENEW, Seen
+from dwarf.storage.sql.script import Params, Row, Statement
 
 OLDEST_MYSQL, OLDEST_MARIADB = (8, 0), (10, 5)
 SKIPS_LOCKED_MARIADB = (10, 6)

@@ -11,8 +11,6 @@ import asyncpg
 from sqlalchemy.engine import URL
 
 from dwarf.errors import ConfigError
-from dwarf.storage.compiling import compiled
-from dwarf.storage.database import Heard
 from dwarf.storage.drivers.batches import (
     Batch,
     fetch_batch,
@@ -22,14 +20,16 @@ from dwarf.storage.drivers.batches import (
     landing_columns,
     update_batch,
 )
-from dwarf.storage.drivers.link import Link, Transaction
+from dwarf.storage.drivers.connection import Link, Transaction
+from dwarf.storage.drivers.database import Heard
 from dwarf.storage.drivers.listening import ChannelListener
 from dwarf.storage.drivers.pulse import Session, seen_rows
 from dwarf.storage.drivers.server import Durability, ServerDatabase
-from dwarf.storage.failures import classify
 from dwarf.storage.migrations import migrate
-from dwarf.storage.registry import RENEW, Seen
-from dwarf.storage.script import FetchEach, Landing, Params, Row, Statement
+from dwarf.storage.sql.compiler import compiled
+from dwarf.storage.sql.errors import classify
+from dwarf.storage.sql.heartbeats import RENEW, Seen
+from dwarf.storage.sql.script import FetchEach, Landing, Params, Row, Statement
 
 OLDEST = (13, 0)
 CONNECT_TIMEOUT_S = 10.0

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dwarf.core.liveness import SessionLock
-from dwarf.storage.failures import classify
-from dwarf.storage.registry import ReplicaRow, Seen
+from dwarf.storage.sql.errors import classify
+from dwarf.storage.sql.heartbeats import ReplicaRow, Seen
 
 if TYPE_CHECKING:
-    from dwarf.storage.drivers.link import Link
+    from dwarf.storage.drivers.connection import Link
 
 LOOK_S = 0.1  # how often a connection that waits is asked whether it stands
 _CLOSING_S = 2.0

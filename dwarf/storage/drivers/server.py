@@ -16,15 +16,15 @@ from typing import Any, Literal, TypeVar
 from sqlalchemy.engine import URL
 
 from dwarf.errors import ConfigError, DwarfError, EngineClosed, StorageError
-from dwarf.storage.database import Heard
-from dwarf.storage.drivers.link import Link, ServerClock, Transaction
+from dwarf.storage.drivers.connection import Link, ServerClock, Transaction
+from dwarf.storage.drivers.database import Heard
 from dwarf.storage.drivers.pool import DEFAULT_LIMIT, Pool
 from dwarf.storage.drivers.pulse import SessionPulse
 from dwarf.storage.drivers.sqlite_session import Observer
-from dwarf.storage.failures import Contention, LostCommit, PayloadRefused, Unavailable, classify
 from dwarf.storage.migrations import is_current
-from dwarf.storage.payloads.transit import Payloads
-from dwarf.storage.script import Script
+from dwarf.storage.payloads.pipeline import Payloads
+from dwarf.storage.sql.errors import Contention, LostCommit, PayloadRefused, Unavailable, classify
+from dwarf.storage.sql.script import Script
 
 T = TypeVar("T")
 Durability = Literal["full", "relaxed"]

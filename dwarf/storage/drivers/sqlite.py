@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from dwarf.errors import ConfigError, EngineClosed, StorageError
-from dwarf.storage.compiling import SHIFTED_SQLITE
-from dwarf.storage.database import ClockShift
-from dwarf.storage.drivers.one_writer import OneWriter
-from dwarf.storage.drivers.slots import EngineSlots
+from dwarf.storage.drivers.database import ClockShift
+from dwarf.storage.drivers.engine_id_locks import EngineSlots
+from dwarf.storage.drivers.serial_executor import Worker
+from dwarf.storage.drivers.single_writer import OneWriter
 from dwarf.storage.drivers.sqlite_readers import Readers
 from dwarf.storage.drivers.sqlite_session import Observer, SqliteSession
-from dwarf.storage.drivers.worker import Worker
-from dwarf.storage.failures import FileGone
 from dwarf.storage.migrations import migrate
-from dwarf.storage.payloads.transit import Payloads
-from dwarf.storage.script import Script
+from dwarf.storage.payloads.pipeline import Payloads
+from dwarf.storage.sql.compiler import SHIFTED_SQLITE
+from dwarf.storage.sql.errors import FileGone
+from dwarf.storage.sql.script import Script
 
 T = TypeVar("T")
 Durability = Literal["full", "relaxed"]

@@ -14,11 +14,11 @@ from weakref import WeakKeyDictionary
 import aiosqlite
 
 from dwarf.errors import DwarfError, EngineClosed
-from dwarf.storage.compiling import SHIFTED_SQLITE, compiled
-from dwarf.storage.database import ClockShift
+from dwarf.storage.drivers.database import ClockShift
 from dwarf.storage.drivers.sqlite_session import DRIVER_ERRORS, NOW, Observer
-from dwarf.storage.failures import Contention, Unavailable, can_be_undone, classify
-from dwarf.storage.script import Fetch, FetchEach, Guarded, Now, Row, Script
+from dwarf.storage.sql.compiler import SHIFTED_SQLITE, compiled
+from dwarf.storage.sql.errors import Contention, Unavailable, can_be_undone, classify
+from dwarf.storage.sql.script import Fetch, FetchEach, Guarded, Now, Row, Script
 
 T = TypeVar("T")
 

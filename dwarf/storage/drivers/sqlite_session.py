@@ -14,10 +14,10 @@ import orjson
 from sqlalchemy import select
 
 from dwarf.errors import DwarfError, StorageError
-from dwarf.storage.compiling import Compiled, compiled
-from dwarf.storage.expressions import now_ms
-from dwarf.storage.failures import Contention, Unavailable, can_be_undone, classify
-from dwarf.storage.script import (
+from dwarf.storage.sql.compiler import Compiled, compiled
+from dwarf.storage.sql.errors import Contention, Unavailable, can_be_undone, classify
+from dwarf.storage.sql.expressions import now_ms
+from dwarf.storage.sql.script import (
     Execute,
     Fetch,
     FetchEach,

@@ -13,8 +13,8 @@ from secrets import token_hex
 from sqlalchemy import bindparam, insert, select, text
 
 from dwarf.errors import ConfigError
-from dwarf.storage import tables
-from dwarf.storage.script import Execute, Fetch, InsertMany, Now, Script, Statement
+from dwarf.storage.sql import tables
+from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Now, Script, Statement
 
 APPLIED = Statement("schema_versions", select(tables.migrations.c.version))
 RECORD = Statement(

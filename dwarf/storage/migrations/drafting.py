@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Column, Index, MetaData, Table
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
-from dwarf.storage.compiling import dialect_of
-from dwarf.storage.tables import metadata, migrations
+from dwarf.storage.sql.compiler import dialect_of
+from dwarf.storage.sql.tables import metadata, migrations
 
 _FIRST_IDS = "INSERT INTO dwarf_ids (kind, next_id) VALUES ('flow', 1), ('step', 1);"
 

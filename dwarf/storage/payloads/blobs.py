@@ -12,10 +12,10 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, delete, exists, insert, select
 
 from dwarf.errors import StateConflict
-from dwarf.storage.expressions import in_ids, in_names, locked
-from dwarf.storage.payloads.cutting import names_in
-from dwarf.storage.script import Execute, Fetch, InsertMany, Lock, Row, Script, Statement, UpdateEach
-from dwarf.storage.tables import Payload, blob_refs, blobs, steps
+from dwarf.storage.payloads.offload import names_in
+from dwarf.storage.sql.expressions import in_ids, in_names, locked
+from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Lock, Row, Script, Statement, UpdateEach
+from dwarf.storage.sql.tables import Payload, blob_refs, blobs, steps
 
 AT_ONCE = 4 * 2**20  # characters of blobs in one statement
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from dwarf.errors import StorageError
-from dwarf.storage.failures import classify
 from dwarf.storage.payloads.layouts import PayloadLayout
-from dwarf.storage.script import Params, Row
+from dwarf.storage.sql.errors import classify
+from dwarf.storage.sql.script import Params, Row
 
 __all__ = ["SIGN", "Codec", "Coder"]
 

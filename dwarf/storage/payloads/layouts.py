@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import Insert, Update
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from dwarf.storage.compiling import dialect_of
-from dwarf.storage.script import Statement
-from dwarf.storage.tables import Payload, displays, flows, steps
+from dwarf.storage.sql.compiler import dialect_of
+from dwarf.storage.sql.script import Statement
+from dwarf.storage.sql.tables import Payload, displays, flows, steps
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from dwarf import seams as test_seams
-from dwarf.seams import Seams
+from dwarf import failpoints as test_seams
+from dwarf.failpoints import Seams
 
 
 @pytest.fixture

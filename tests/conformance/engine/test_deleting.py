@@ -12,8 +12,8 @@ import pytest
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, FlowHandle, Timing
 from dwarf.errors import ConfigError, FlowNotFound, InvalidRequest, StateConflict, StepNotFound
+from dwarf.failpoints import Seams
 from dwarf.hosts import LocalHost
-from dwarf.seams import Seams
 from tests.conformance.engine.tools import Gate, doctor, flow_count, nothing, scalar
 from tests.support.invariants import query
 
@@ -413,10 +413,10 @@ async def test_e100_purge_in_portions(running: Any) -> None:
 
 
 async def test_e100_purge_takes_so_many_at_most(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dwarf.engine import overview
+    from dwarf.engine import fleet
 
-    assert overview.MOST_PURGED == 4096
-    monkeypatch.setattr(overview, "MOST_PURGED", 4)
+    assert fleet.MOST_PURGED == 4096
+    monkeypatch.setattr(fleet, "MOST_PURGED", 4)
     async with running(shards=2) as engine:
         for handle in await engine.create_many(one_step("g"), [{}] * 7):
             await handle
@@ -478,11 +478,11 @@ async def test_e100_purge_takes_every_filter_of_a_list(running: Any, clock: Any,
 async def test_purge_of_more_than_a_transaction_holds(
     running: Any, seams: Seams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dwarf.engine import overview
-    from dwarf.storage import deleting
+    from dwarf.engine import fleet
+    from dwarf.storage.operations import delete as delete_operations
 
-    monkeypatch.setattr(overview, "ROOTS_AT_ONCE", 3)
-    monkeypatch.setattr(deleting, "STEPS_AT_ONCE", 4)
+    monkeypatch.setattr(fleet, "ROOTS_AT_ONCE", 3)
+    monkeypatch.setattr(delete_operations, "STEPS_AT_ONCE", 4)
     async with running(timing=OFTEN) as engine:
         for handle in await engine.create_many(
             Graph("g").add_node("A", nothing).add_node("B", nothing).add_chain("A", "B", END), [{}] * 10

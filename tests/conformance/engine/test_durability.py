@@ -11,9 +11,9 @@ import pytest
 from dwarf import END, Flow, Graph, Limit, Status, task
 from dwarf.engine import Engine, FlowHandle, Shard, Timing
 from dwarf.errors import ConfigError, EngineClosed, InvalidRequest, StateConflict, StorageError
+from dwarf.failpoints import Seams
 from dwarf.hosts import LocalHost
-from dwarf.seams import Seams
-from dwarf.storage.failures import Contention, PayloadRefused, Unavailable
+from dwarf.storage.sql.errors import Contention, PayloadRefused, Unavailable
 from dwarf.testing import VirtualClock
 from tests.conformance.engine.tools import Gate, doctor, flow_count, nodes, nothing, query, scalar, step_at, until
 
@@ -276,7 +276,7 @@ async def test_e124_peer_takes_an_expired_lease(host: LocalHost, running: Any) -
 async def test_e127_lost_doorbell_only_delays_the_start(
     running: Any, seams: Seams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dwarf.engine.dispatcher.LONGEST_WAIT_S", 0.1)
+    monkeypatch.setattr("dwarf.engine.shard.dispatcher.LONGEST_WAIT_S", 0.1)
 
     @task(limit=Limit(concurrency=1))  # what has to keep to a limit is looked for
     async def Ask(flow: Flow) -> None:
@@ -429,7 +429,7 @@ async def test_e131_large_fields_are_carried_unseen(
     runs: list[Counter[tuple[str, int]]] = []
     sizes: list[int] = []
     for inline in (4096, 10**9):
-        monkeypatch.setattr("dwarf.core.carry.INLINE_TOTAL", inline)
+        monkeypatch.setattr("dwarf.core.state_refs.INLINE_TOTAL", inline)
         seen: Counter[tuple[str, int]] = Counter()
         graph = large_graphs(host, seen)[name]
         async with running() as engine:

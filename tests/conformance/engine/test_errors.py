@@ -10,8 +10,8 @@ import pytest
 from dwarf import END, Flow, Graph, Status, TaskError
 from dwarf.engine import Engine
 from dwarf.errors import StateError, StepNotFound
+from dwarf.failpoints import Seams
 from dwarf.hosts import LocalHost
-from dwarf.seams import Seams
 from dwarf.testing import VirtualClock
 from tests.conformance.engine.tools import Gate, nodes, nothing, query, scalar, statuses, step_at
 

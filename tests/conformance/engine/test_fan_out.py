@@ -9,8 +9,8 @@ import pytest
 
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine
+from dwarf.failpoints import Seams
 from dwarf.hosts import LocalHost
-from dwarf.seams import Seams
 from tests.conformance.engine.tools import Gate, nodes, nothing, query, scalar, statuses, step_at, until
 
 

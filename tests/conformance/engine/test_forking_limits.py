@@ -9,8 +9,8 @@ import pytest
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, FlowHandle
 from dwarf.errors import StateConflict
+from dwarf.failpoints import Seams
 from dwarf.hosts import LocalHost
-from dwarf.seams import Seams
 from tests.conformance.engine.forks import Runs, cohort
 from tests.conformance.engine.tools import Gate, doctor, nodes, nothing, scalar, statuses, step_at
 from tests.support.invariants import query

@@ -10,9 +10,9 @@ import pytest
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, FlowHandle
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
+from dwarf.failpoints import Seams
 from dwarf.hosts import LocalHost
-from dwarf.seams import Seams
-from dwarf.storage.failures import Contention, Unavailable
+from dwarf.storage.sql.errors import Contention, Unavailable
 from tests.conformance.engine.tools import Gate, doctor, nodes, nothing, query, statuses, step_at, until
 
 

@@ -494,7 +494,7 @@ async def test_e105_search_finds_keys(running: Any) -> None:
 
 async def test_e105_search_finds_the_same_among_many_workflows(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there are too many workflows to look through, every flow is looked at."""
-    from dwarf.storage.reading import searching
+    from dwarf.storage.queries import search as search_queries
 
     async with running() as engine:
         for number in range(6):
@@ -507,7 +507,7 @@ async def test_e105_search_finds_the_same_among_many_workflows(running: Any, mon
         by_node = await listed(engine.flows(node="Node4"))
         for limit in ("MOST_URLS", "MOST_GRAPHS", "MOST_ARMS"):
             with monkeypatch.context() as patch:
-                patch.setattr(searching, limit, 2 if limit == "MOST_URLS" else 0)
+                patch.setattr(search_queries, limit, 2 if limit == "MOST_URLS" else 0)
                 for text, found in few.items():
                     assert [s.flow_key for s in await listed(engine.flows(search=text))] == found, (limit, text)
                 assert await listed(engine.flows(node="Node4")) == by_node
@@ -526,7 +526,7 @@ class Backwards:
 
 
 async def test_e105_search_sees_through_a_codec(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dwarf.storage.reading import listing
+    from dwarf.storage.queries import listing
 
     monkeypatch.setattr(listing, "AT_ONCE", 2)
     async with running(codec=Backwards()) as engine:

@@ -15,9 +15,9 @@ import pytest
 from dwarf import END, Flow, Graph, Outcome, Status
 from dwarf.engine import Engine, FlowHandle, Shard, Timing
 from dwarf.errors import ConfigError, FlowNotFound
+from dwarf.failpoints import Seams
 from dwarf.hosts import LocalHost
-from dwarf.seams import Seams
-from dwarf.storage.failures import Contention, Unavailable
+from dwarf.storage.sql.errors import Contention, Unavailable
 from tests.conformance.engine.tools import Gate, doctor, scalar
 from tests.property.test_random_flows import CHILD_STATE, Builder, Chain, Fan, Script, expected
 

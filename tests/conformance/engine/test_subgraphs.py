@@ -11,9 +11,9 @@ import pytest
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, FlowHandle, Timing
 from dwarf.errors import InvalidRequest, SubgraphFailed
+from dwarf.failpoints import Seams
 from dwarf.hosts import LocalHost
-from dwarf.seams import Seams
-from dwarf.storage.failures import Contention, Unavailable
+from dwarf.storage.sql.errors import Contention, Unavailable
 from tests.conformance.engine.tools import Gate, appending, flow_count, nodes, nothing, query, statuses, step_at, until
 
 JSON = Any

@@ -10,8 +10,8 @@ import pytest
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, FlowHandle
 from dwarf.errors import EngineClosed, FlowNotFound, InvalidRequest, StateConflict, StorageError, WaitTimeout
+from dwarf.failpoints import Seams
 from dwarf.hosts import LocalHost
-from dwarf.seams import Seams
 from tests.conformance.engine.tools import Gate, nodes, nothing, query, scalar, statuses
 
 UNKNOWN = "1-999999-0123456789abcdef"

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from dwarf import Flow, Status
 from dwarf.engine import Engine, FlowHandle
-from dwarf.storage.script import Execute, Script, Statement
+from dwarf.storage.sql.script import Execute, Script, Statement
 from dwarf.workflow.results import Step
 from tests.support.invariants import query
 

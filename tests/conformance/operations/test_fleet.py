@@ -13,7 +13,7 @@ import pytest
 
 from dwarf import END, EngineClosed, Flow, Graph, Status, StorageError
 from dwarf.engine import Engine, Shard, Timing
-from dwarf.engine.membership import budget_of, part_of
+from dwarf.engine.shard.membership import budget_of, part_of
 from dwarf.hosts import LocalHost
 from tests.support.roads import road_to
 from tests.support.servers import fresh_database, query, servers
@@ -119,8 +119,8 @@ async def test_o33_doorbells_for_one_step_on_all_replicas_run_it_once(running: R
 async def test_o43_four_who_sweep_at_once_take_each_lease_back_once(running: Running) -> None:
     from sqlalchemy import update
 
-    from dwarf.storage.script import Execute, Script, Statement
-    from dwarf.storage.tables import steps
+    from dwarf.storage.sql.script import Execute, Script, Statement
+    from dwarf.storage.sql.tables import steps
 
     expire = Statement(
         "leave_behind",

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, FlowHandle, Timing
 from dwarf.hosts import LocalHost
-from dwarf.storage.script import Fetch, Row, Script, Statement
+from dwarf.storage.sql.script import Fetch, Row, Script, Statement
 from tests.support.invariants import check_invariants
 from tests.support.roads import Road, road_to
 from tests.support.servers import fresh_database, query, servers

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dwarf import seams
+from dwarf import failpoints
 from dwarf.engine import Engine, Schedule, Shard, Timing
 from dwarf.workflow.results import Outcome, Step
 from tests.crash.workers.flows import build
@@ -31,12 +31,12 @@ def say(**line: Any) -> None:
 class Worker:
     """One engine and the operations that may be asked of it."""
 
-    def __init__(self, engine: Engine, released: asyncio.Event, armed: seams.Seams) -> None:
+    def __init__(self, engine: Engine, released: asyncio.Event, armed: failpoints.Seams) -> None:
         self._engine = engine
         self._released = released
         self._seams = armed
         self._watching: set[asyncio.Task[None]] = set()
-        self._frozen: dict[str, seams.Checkpoint] = {}
+        self._frozen: dict[str, failpoints.Checkpoint] = {}
 
     async def create(self, workflow: str, state: dict[str, Any], **options: Any) -> str:
         """A new flow's key."""
@@ -211,7 +211,7 @@ async def main(
             loop.call_soon_threadsafe(requests.put_nowait, line)
         loop.call_soon_threadsafe(requests.put_nowait, "")
 
-    with seams.installed() as armed:
+    with failpoints.installed() as armed:
         url = path if "://" in path else f"sqlite:///{path}"
         if "shards" in settings:
             settings["shards"] = [Shard(index, url) for index, url in settings["shards"]]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dwarf.engine.cursors import Cursor, read_cursor
+from dwarf.engine.query import Cursor, read_cursor
 from dwarf.errors import InvalidRequest
 
 NUMBERS = st.integers(0, 2**63)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dwarf.engine.deadlines import Deadlines
+from dwarf.engine.shard.deadlines import Deadlines
 
 SHORT, LONG = 0.02, 600.0
 

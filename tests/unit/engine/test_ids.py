@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from dwarf.engine.ids import FIRST_BLOCK, IdsExhausted, IdSource, new_token
+from dwarf.engine.shard.ids import FIRST_BLOCK, IdsExhausted, IdSource, new_token
 
 FORKED = """
 import os
-from dwarf.engine.ids import new_token
+from dwarf.engine.shard.ids import new_token
 new_token()
 child = os.fork()
 os.write(1, f"{new_token()}\\n".encode())

@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from dwarf.engine.admission import Admission
-from dwarf.engine.reservations import Reservation, Slots
+from dwarf.engine.shard.admission import Admission
+from dwarf.engine.shard.reservations import Reservation, Slots
 from dwarf.workflow.host import BaseHost
 
 SLOTS, THREADS = 5, 3

@@ -1,0 +1,61 @@
+"""What follows a commit in this process: waiters, watchers and loops learn of it, and other processes are notified."""
+
+from __future__ import annotations
+
+from dwarf import failpoints
+from dwarf.engine.shard.commit_requests import Committed
+from dwarf.engine.shard.context import Shared
+from dwarf.engine.shard.dispatcher import Dispatcher
+from dwarf.engine.shard.peers import Notifier
+from dwarf.engine.shard.priority_ceilings import Precedence
+from dwarf.engine.shard.runner import Runner
+from dwarf.engine.shard.scheduler import Scheduler
+from dwarf.engine.shard.waiters import TreeWatchers, Waiters
+from dwarf.engine.telemetry.events import Observing
+
+
+class AfterCommit:
+    """Is told of each group that the committer of one shard has made durable."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        *,
+        waiters: Waiters,
+        trees: TreeWatchers,
+        runner: Runner,
+        dispatcher: Dispatcher,
+        precedence: Precedence,
+        scheduler: Scheduler,
+        notifier: Notifier,
+        observing: Observing,
+    ) -> None:
+        self._shared = shared
+        self._waiters = waiters
+        self._trees = trees
+        self._runner = runner
+        self._dispatcher = dispatcher
+        self._precedence = precedence
+        self._scheduler = scheduler
+        self._notifier = notifier
+        self._observing = observing
+
+    def committed(self, group: Committed) -> None:
+        """A group is durable: wake who waits, and look for work that became due."""
+        for flow_id in group.resumed:
+            self._waiters.goes_on(flow_id)
+        self._scheduler.flows_stopped(group.stops)
+        if group.stops:
+            self._runner.ended([stop.flow_id for stop in group.stops if stop.status.terminal])
+        for stop in group.stops:
+            if failpoints.active is None or not failpoints.active.lost("dropStop", [stop.flow_id]):
+                self._waiters.stopped(stop)
+        self._observing.committed(group)
+        if group.work_due and (failpoints.active is None or not failpoints.active.lost("dropDoorbell")):
+            self._dispatcher.wake()
+        self._trees.announce(group.moved)
+        if self._notifier.active:
+            shared = self._shared
+            # what this replica takes up itself at once is no news
+            busy = self._precedence.backlogged or not shared.settings.workers or shared.draining
+            self._notifier.notify(group.work_due and busy, group.stops, group.due_step)

@@ -1,0 +1,291 @@
+"""One attempt of a step: what may take its place, its task in the host, and what the task asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from dwarf import failpoints
+from dwarf.core.breakpoints import Breakpoints, gone_on, own_answers, stop_after, stop_before
+from dwarf.core.keys import format_key
+from dwarf.core.records import NewFlow, StepRecord
+from dwarf.core.step import Attempt, Raised, Returned
+from dwarf.engine.shard.context import Shared
+from dwarf.engine.shard.directives import Directives
+from dwarf.engine.shard.factory import FlowFactory
+from dwarf.engine.shard.ids import IdAllocator
+from dwarf.engine.shard.output import Voice
+from dwarf.engine.shard.progress import ProgressBook
+from dwarf.engine.shard.step_cache import StepCache
+from dwarf.engine.telemetry.events import Observing
+from dwarf.errors import DwarfError, Parked, WorkerLost
+from dwarf.workflow import capture
+from dwarf.workflow.errors_json import error_fields, error_text, retry_kinds, traceback_text
+from dwarf.workflow.flow import Flow
+from dwarf.workflow.flow_identity import WatchedFlow
+from dwarf.workflow.output import ATTEMPTS
+from dwarf.workflow.signals import Subgraph, control_of
+from dwarf.workflow.unwrap import only_parked
+
+
+class Attempts:
+    """Makes the attempts of one shard's steps. It reads what may be known already, and stores no outcome.
+
+    Whatever a task raises is its own error, a cancellation included; unless ``must_stop`` says that the asyncio task
+    which runs now is cancelled for good.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        *,
+        ids: IdAllocator,
+        flows: FlowFactory,
+        cache: StepCache,
+        directives: Directives,
+        progress: ProgressBook,
+        observing: Observing,
+    ) -> None:
+        self._shared = shared
+        self._settings = shared.settings
+        self._ids = ids
+        self._flows = flows
+        self._cache = cache
+        self._directives = directives
+        self._progress = progress
+        self._observing = observing
+        self.must_stop: Callable[[], bool] = lambda: False
+
+    def make(self, step: StepRecord, runner: asyncio.Task[Any], voice: Voice) -> Coroutine[Any, Any, Attempt]:
+        """One attempt in ``runner``, the asyncio task that runs now; or a stop before it, or behind it.
+
+        WorkerLost where the task was lost with the process that ran it; CancelledError where ``must_stop``.
+        """
+        points = self._directives.breakpoints(step)
+        if points is None and not step.answers:  # as nearly all
+            return self._attempt(step, runner, voice)
+        return self._between(step, points, runner, voice)
+
+    async def _between(
+        self, step: StepRecord, points: Breakpoints | None, runner: asyncio.Task[Any], voice: Voice
+    ) -> Attempt:
+        """An attempt, unless the step stops before it or has stopped behind it; or the stop behind it."""
+        done = gone_on(step) or (stop_before(step, points) if points is not None else None)
+        step.answers = own_answers(step.answers)
+        if done is not None:
+            return done
+        attempt = await self._attempt(step, runner, voice)
+        if points is None or not isinstance(attempt, Returned):
+            return attempt
+        stopped = stop_after(step, attempt, self._directives.breakpoints(step) or points)
+        if stopped is not attempt:
+            step.keep = None  # what stops is not cached
+        return stopped
+
+    async def _attempt(self, step: StepRecord, runner: asyncio.Task[Any], voice: Voice) -> Attempt:
+        limit = self._settings.max_crashes
+        if limit is not None and step.crashes >= limit:
+            text = f"the step was given up: {step.crashes} runs ended without an outcome, as when their process dies"
+            self._observing.poisoned(step)
+            return Raised(text, "", {"error": text, "statusCode": 500})
+        node = step.flow.plan.nodes[step.node]
+        url, keep, kind = node.url, None, Flow
+        if node.cache is not None:
+            known, keep, watched = await self._cache.find(step)
+            if known is not None:
+                step.code = self._cache.digest(url)
+                return known
+            kind = WatchedFlow if watched else Flow
+        flow = self._flow(step, voice, kind)
+        entered = time.monotonic()
+        if self._settings.capture_output:
+            entering = capture.enter(voice)
+            try:
+                error = await self._execute(url, flow, step, runner)
+            finally:
+                capture.leave(entering)
+                if voice.output is not None:
+                    voice.output.let_go()
+        else:
+            error = await self._execute(url, flow, step, runner)
+        if runner.cancelling():
+            error = await self._take_back(runner, url, error)
+        if isinstance(error, WorkerLost):
+            raise error
+        if self._progress.is_behind(step):
+            await self._progress.settle(step)
+        self._observing.task_ended(step, error)
+        if failpoints.active is not None:
+            await failpoints.active.arrive("afterTask", [url])
+        if error is not None:
+            ran_ms, text = round((time.monotonic() - entered) * 1000), error_text(error)
+            if node.retry is not None and self._settings.capture_output:
+                told = f"attempt {step.attempt + 1} failed after {ran_ms / 1000:.3f} s: {text}"
+                voice().log("log", told, "ERROR", ATTEMPTS)
+            fields = error_fields(error, trace=step.flow.trace_parent[3:35])
+            return Raised(text, traceback_text(error), fields, kinds=retry_kinds(error), ran_ms=ran_ms)
+        control = control_of(flow)
+        if keep is not None and control.park is None and not (isinstance(flow, WatchedFlow) and flow.identity_read):
+            step.keep = keep
+        return await self.with_child(step, Returned(control, flow._raw_changes))
+
+    def _flow(self, step: StepRecord, voice: Voice, kind: type[Flow]) -> Flow:
+        flow = step.flow
+        return kind(
+            step.state,
+            step.changes,
+            key=format_key(flow.shard, flow.flow_id, flow.token),
+            step_key=format_key(flow.shard, step.step_id, step.token),
+            node=step.node,
+            attempt=step.attempt,
+            created_at_ms=flow.created_at,
+            updated_at_ms=flow.updated_at,
+            step_created_at_ms=step.created_at,
+            baggage=flow.baggage,
+            answers=step.answers,
+            claimed_at_ms=step.claimed_at,
+            on_progress=self._progress.reporter(step),
+            output=voice,
+            track_reads=self._shared.track_reads,
+            in_fan_out=step.lineage_id != 0,
+            scheduled_at_ms=flow.scheduled_at,
+            gathered=flow.plan.nodes[step.node].gathered,
+            executor=flow.plan.nodes[step.node].executor,
+        )
+
+    async def _execute(self, url: str, flow: Flow, step: StepRecord, runner: asyncio.Task[Any]) -> BaseException | None:
+        """Run the task; the error it ended with, if any. A park is no error."""
+        budget = step.time_budget_ms / 1000
+        deadline = self._shared.deadlines.within(budget, runner)
+        watchdog = self._shared.watchdog
+        watchdog.begun(deadline, url)
+        entered = time.perf_counter()
+        step.code = self._cache.digest(url)
+        try:
+            with deadline:
+                if failpoints.active is not None:
+                    await failpoints.active.arrive("executeTask", [url])
+                await self._shared.host.execute_task(url, flow)
+        except GeneratorExit as error:
+            if not _runs(runner):  # a loop that is gone closes what it leaves behind: nothing can be awaited any more
+                raise
+            return error
+        except Parked:
+            pass
+        except BaseExceptionGroup as group:
+            if only_parked(group) is None:
+                return group
+        except asyncio.CancelledError as error:
+            if self.must_stop():
+                raise
+            return error
+        except TimeoutError as error:
+            return _late(budget, error) if deadline.passed else error
+        except BaseException as error:  # noqa: BLE001
+            # whatever a task raises is its own error, KeyboardInterrupt and SystemExit included
+            return error
+        finally:
+            watchdog.ended(deadline)
+            _note_times(step, flow, entered)
+        if not deadline.passed and time.monotonic() >= deadline.at:
+            return _late(budget)  # it has blocked the loop, so that nothing could stop it
+        try:
+            self._warn_of_lost_writes(flow, url)
+        except Warning as error:  # where warnings are errors, this one is the task's
+            return error
+        return None
+
+    async def _take_back(
+        self, runner: asyncio.Task[Any], url: str, error: BaseException | None
+    ) -> BaseException | None:
+        """Take back what a task has asked for by cancelling the asyncio task in which it runs; the task's error.
+
+        Such a cancellation may not have been delivered yet. One that the task has caught itself is no error.
+        """
+        pending = isinstance(error, asyncio.CancelledError)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if self.must_stop():
+                raise
+            pending = pending or error is None
+        while runner.cancelling():
+            runner.uncancel()
+        if not pending:
+            return error
+        return RuntimeError(f"task {url!r} cancelled itself: cancel() was called on the asyncio task in which it runs")
+
+    async def with_child(self, step: StepRecord, returned: Returned) -> Returned:
+        """Add the child flow that the task has called, if any."""
+        control = returned.control
+        if not isinstance(control.park, Subgraph) or control.problem:
+            return returned
+        child = await self._child(step, control.park)
+        if isinstance(child, str):
+            control.problem = child
+            return Returned(control, returned.changes)
+        return Returned(control, returned.changes, child)
+
+    async def _child(self, step: StepRecord, call: Subgraph) -> NewFlow | str:
+        """Prepare the child flow a task has called, or say why it cannot be had."""
+        flow = step.flow
+        try:
+            async with asyncio.timeout(flow.time_budget_ms / 1000):
+                url, graph = await self._flows.load_graph(call.workflow, flow.baggage)
+            frozen = self._flows.plans.freeze(graph)
+        except asyncio.CancelledError:
+            if self.must_stop():
+                raise
+            return "loading the graph of the child flow was cancelled"
+        except Exception as error:  # noqa: BLE001 - a host may raise anything; the step fails with its text
+            return error_text(error)
+        return await self._ids.supply(
+            self._flows.build,
+            url,
+            frozen,
+            call.state,
+            baggage=flow.baggage,
+            priority=flow.priority,
+            fairness_key=flow.fairness_key,
+            fairness_weight=flow.fairness_weight,
+            time_budget_ms=flow.time_budget_ms,
+            caller=step,
+        )
+
+    def _warn_of_lost_writes(self, flow: Flow, url: str) -> None:
+        """For tests: a task has changed something in place that was not stored."""
+        if self._shared.track_reads and self._shared.on_lost_write is not None:
+            lost = flow._lost_writes()
+            if lost:
+                self._shared.on_lost_write(url, lost)
+
+
+def _note_times(step: StepRecord, flow: Flow, asked: float) -> None:
+    """Keep how long the task ran, and how long it waited for its thread after the host was ``asked`` to run it."""
+    began, ended = flow._spent or (asked, time.perf_counter())
+    step.ran_us = max(round((ended - began) * 1e6), 1)
+    step.waited_us = max(round((began - asked) * 1e6), 0)
+
+
+def _runs(task: asyncio.Task[Any]) -> bool:
+    """Whether this is the asyncio task that runs now."""
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:
+        return False
+
+
+def _late(budget: float, error: BaseException | None = None) -> TimeoutError:
+    """A task is over its budget. Where its host was waiting for something, ``error`` was raised from what it was."""
+    seen = error
+    while seen is not None and not isinstance(seen, DwarfError):
+        seen = seen.__cause__
+    if seen is not None:
+        return TimeoutError(f"the task could not be run within its time budget of {budget:g} s: {seen}")
+    return TimeoutError(
+        f"the task exceeded its time budget of {budget:g} s; @task(time_budget=...) or add_node(..., time_budget=...) "
+        "gives it more, create(..., time_budget=...) gives the flow's tasks more, and Engine(time_budget=...) or "
+        "Lab(time_budget=...) those of all flows"
+    )

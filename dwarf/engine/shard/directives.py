@@ -1,0 +1,64 @@
+"""What any engine may set for all that serve a shard: hooks, and breakpoints of flows that run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dwarf.core.breakpoints import Breakpoints
+from dwarf.core.records import StepRecord
+from dwarf.engine.config import Settings
+from dwarf.engine.shard.committer import Committer
+from dwarf.engine.shard.plans import Frozen
+from dwarf.storage.drivers.database import Database
+from dwarf.storage.operations.breakpoints import read_changed
+from dwarf.storage.operations.hooks import put_hooks, read_hooks
+from dwarf.storage.operations.unit_of_work import Hook, Writer
+
+MOST_POINTS = 10_000  # flows whose breakpoints are remembered
+
+
+class Directives:
+    """The hooks and breakpoints of one shard, as last read. Hooks are kept at the writer, which makes their flows."""
+
+    def __init__(self, database: Database, writer: Writer, committer: Committer, settings: Settings) -> None:
+        self._database = database
+        self._writer = writer
+        self._committer = committer
+        self._settings = settings
+        self._points: dict[int, Breakpoints] = {}  # of flows whose breakpoints were changed lately
+        self._points_since = 0
+        self.met_breakpoints = False  # whether any have been met here
+
+    def breakpoints(self, step: StepRecord) -> Breakpoints | None:
+        """The breakpoints of a step's flow, as far as they are known here."""
+        flow = step.flow
+        changed = self._points.get(flow.flow_id) if self._points else None
+        self.met_breakpoints = self.met_breakpoints or flow.breakpoints is not None
+        return changed or flow.breakpoints
+
+    async def set_hooks(self, wanted: Mapping[str, tuple[str, Frozen]]) -> None:
+        """Keep these hooks in the database, and no others: by event, each with its workflow's URL and graph."""
+        settings = self._settings
+        rows = [
+            Hook(
+                event=event,
+                workflow_url=url,
+                graph_hash=frozen.graph_hash,
+                priority=settings.default_priority,
+                time_budget_ms=settings.time_budget_ms,
+            )
+            for event, (url, frozen) in sorted(wanted.items())
+        ]
+        bodies = {frozen.graph_hash: frozen.body for _, frozen in wanted.values()}
+        await self._committer.call(lambda effects: put_hooks(rows, bodies, effects))
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Read what was set since the last time."""
+        self._writer.hooks = await self._database.read(read_hooks)
+        since = self._points_since
+        found, self._points_since = await self._database.read(lambda: read_changed(since))
+        self._points |= found
+        self.met_breakpoints = self.met_breakpoints or bool(found)
+        while len(self._points) > MOST_POINTS:
+            del self._points[next(iter(self._points))]

@@ -1,0 +1,215 @@
+"""Finding work: due steps are claimed as long as there is room, and waited for when there is none due.
+
+Why slots are reserved before the claim: what is claimed must start at once, else its lease and its time budget run
+while it waits. Why half of the slots are left free while no backlog is known: successors of running steps need them,
+and handing a step over is cheaper than claiming it. Why priorities are compared over all shards before a claim: a
+shard with only unimportant work must not fill the slots that another shard's urgent work needs. Why the loop is woken
+by events and still looks every few seconds: a notification can be lost, and then costs latency but no step.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+from dwarf import failpoints
+from dwarf.core.records import NewFlow
+from dwarf.engine.service import Service
+from dwarf.engine.shard.committer import Committer
+from dwarf.engine.shard.context import Shared
+from dwarf.engine.shard.known_tasks import Knowledge
+from dwarf.engine.shard.membership import Membership
+from dwarf.engine.shard.priority_ceilings import ANY_BAND, Precedence
+from dwarf.engine.shard.reservations import Reservation
+from dwarf.engine.shard.runner import Runner
+from dwarf.engine.shard.waiters import TreeWatchers
+from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.health import Health
+from dwarf.errors import DwarfError
+from dwarf.storage.drivers.database import Database
+from dwarf.storage.operations.cancel import fail_overdue
+from dwarf.storage.operations.claim import Claimed, claim_due
+from dwarf.storage.operations.due_queue import look, wake_all
+from dwarf.storage.operations.interrupts import answer_overdue
+from dwarf.storage.operations.unit_of_work import Writer
+
+LARGEST_CLAIM = 256
+LONGEST_WAIT_S = 5.0
+LOOK_AGAIN_S = 0.1  # how old the knowledge of what waits may be
+AFTER_FAULT_S = 1.0
+UNCONFIRMED_S = 0.1
+
+
+class Dispatcher(Service):
+    """The supply loop of one shard."""
+
+    name = "dwarf-dispatcher"
+    patience_s = None  # what is claimed has to be run or given back
+
+    def __init__(
+        self,
+        shared: Shared,
+        writer: Writer,
+        *,
+        database: Database,
+        committer: Committer,
+        runner: Runner,
+        membership: Membership,
+        knowledge: Knowledge,
+        precedence: Precedence,
+        trees: TreeWatchers,
+        observing: Observing,
+        health: Health,
+    ) -> None:
+        super().__init__()
+        self._shared = shared
+        self._writer = writer
+        self._database = database
+        self._committer = committer
+        self._runner = runner
+        self._membership = membership
+        self._knowledge = knowledge
+        self._precedence = precedence
+        self._trees = trees
+        self._observing = observing
+        self._health = health
+        self.resting = False  # nothing can be started, and it wakes at the next deadline
+
+    def slot_for_flow(self, flow: NewFlow) -> Reservation | None:
+        """Reserve a slot for the first step of a new flow, which is leased then, unless other steps wait for one."""
+        entry = flow.entry
+        if self._shared.draining or self._precedence.backlogged or entry.limit_name or entry.not_before or entry.labels:
+            return None
+        if flow.deadline_at or flow.deadline_ms:  # it may have passed, and the dispatcher is to learn of the moment
+            return None
+        if flow.record.priority > self._precedence.ceiling:
+            return None
+        slot = self._shared.slots.reserve()
+        if slot is None:
+            return None
+        entry.leased = slot.promise(entry.need)
+        if not entry.leased:
+            slot.release()
+            return None
+        return slot
+
+    def slot_for_woken(self) -> Reservation | None:
+        """Reserve a slot for a step that is about to be woken, unless other steps wait for one."""
+        if self._shared.draining or self._precedence.backlogged:
+            return None
+        slot = self._shared.slots.reserve()
+        if slot is not None:
+            slot.gate = self._precedence.gate()
+        return slot
+
+    def failed(self, error: Exception) -> float:
+        """Report the error; what waits here is to hold up no other shard."""
+        self._health.failed(error)
+        self._precedence.tell(None)
+        self._observing.fault("looking for work failed, next try in %s s", error, AFTER_FAULT_S)
+        self._woken.clear()  # also by the slots that were given back
+        return AFTER_FAULT_S
+
+    async def turn(self) -> float | None:
+        """Claim what is due, and start it."""
+        self.resting = False
+        if not self._membership.confirmed:
+            # after standing still for long it may have been declared dead, and would claim under an id that is buried
+            return UNCONFIRMED_S
+        slots, precedence = self._shared.slots, self._precedence
+        # as long as nothing is known to wait, half of the places are left to steps that follow those which run here
+        reserved = slots.reserve(min(LARGEST_CLAIM, slots.free if precedence.backlogged else (slots.free + 1) // 2))
+        if reserved is None:
+            return await self._full()
+        ceiling = precedence.ceiling
+        with reserved:
+            claimed = await self._claim(reserved.held, ceiling)
+            if claimed.waking or self._closing:
+                await self._runner.give_back(claimed.steps)
+                return 0.0
+            found = len(claimed.steps)
+            if failpoints.active is not None and found:
+                await failpoints.active.arrive(
+                    "afterClaim", [step.flow.plan.nodes[step.node].url for step in claimed.steps]
+                )
+            for step in claimed.steps:
+                self._runner.launch(step, reserved.hand_on(step.need))
+            self._trees.announce({step.flow.root_flow_id for step in claimed.steps})
+            precedence.backlogged = not reserved.held
+        if precedence.backlogged:
+            precedence.tell(max(step.flow.priority for step in claimed.steps))
+        elif ceiling < ANY_BAND and await self._see():  # others go first
+            precedence.backlogged = True
+            return LOOK_AGAIN_S
+        else:
+            precedence.saw_the_end()
+        if found or self._woken.is_set() or self._shared.admission.overlooked():
+            return 0.0
+        return await self._rest(claimed)
+
+    async def _full(self) -> float | None:
+        """Every slot is taken: see what waits, so that no chain of steps keeps its slot for ever."""
+        self._precedence.backlogged = True
+        return LOOK_AGAIN_S if await self._see() else None
+
+    async def _see(self) -> bool:
+        """Look at what waits, and tell the other shards. Whether anything does."""
+        pressure, waking = await self._database.read(lambda: look((), (), self._shared.settings.suspect_at))
+        if waking:
+            await self._database.write(wake_all)
+        self._precedence.saw(pressure)
+        return waking or pressure is not None
+
+    async def _claim(self, room: int, ceiling: int) -> Claimed:
+        began = time.monotonic()
+        claimed = await self._database.write(
+            lambda: claim_due(
+                room,
+                self._shared.admission.survey(),
+                shard=self._writer.shard,
+                engine_id=self._writer.engine_id,
+                margin_ms=self._writer.margin_ms,
+                plan_of=self._shared.plans.plan_of,
+                random=self._shared.random,
+                suspect_at=self._shared.settings.suspect_at,
+                alone=not self._shared.suspects,
+                ceiling=ceiling,
+                by_name=self._shared.admission.by_name,
+                labels=self._shared.settings.label_sets,
+            )
+        )
+        self._observing.claimed(claimed, time.monotonic() - began)
+        if unknown := self._shared.admission.met_unknown():
+            with suppress(DwarfError):  # what was claimed is to be run in any case
+                await self._knowledge.note(unknown)
+        return claimed
+
+    async def _rest(self, claimed: Claimed) -> float:
+        """Nothing can be started now: for how long there is no reason to look again."""
+        if claimed.next_deadline is not None and claimed.next_deadline <= claimed.now:
+            await self._committer.call(answer_overdue)
+            return 0.0
+        if claimed.flow_deadline is not None and claimed.flow_deadline <= claimed.now:
+            await self._committer.call(fail_overdue)
+            return 0.0
+        if self._jump(claimed):
+            return 0.0
+        known = (claimed.next_due, claimed.next_deadline, claimed.flow_deadline)
+        moments = [moment for moment in known if moment is not None]
+        later = [moment for moment in moments if moment > claimed.now]
+        self.resting = True
+        return min([LONGEST_WAIT_S, *((moment - claimed.now) / 1000 for moment in later)])
+
+    def _jump(self, claimed: Claimed) -> bool:
+        """Move a virtual clock to the next due step, where nothing else can run until then."""
+        clock = self._shared.clock
+        if clock is None or claimed.next_due is None or claimed.next_due <= claimed.now:
+            return False
+        if self._shared.slots.taken or not self._committer.idle:
+            self._shared.slots.ask()
+            return False
+        until = claimed.next_due
+        if claimed.flow_deadline is not None:
+            until = min(until, claimed.flow_deadline)
+        clock.jump(until - claimed.now)
+        return True

@@ -1,0 +1,153 @@
+"""Row ids and tokens. Ids come from blocks that are reserved in the database, so a decision needs no round trip.
+
+A decision takes its ids synchronously, in the middle of pure code that cannot wait for a database. So it is allowed to
+run out of them: it has no effects, more are reserved, and it is made again (``IdAllocator.supply``).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import deque
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from dwarf.errors import StorageError
+from dwarf.storage.drivers.database import Database
+from dwarf.storage.operations.create import reserve, reserve_beyond
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FIRST_BLOCK = 64
+LARGEST_BLOCK = 8192
+MORE_EACH_TIME = 8  # times as many as before, where a decision runs out of ids again
+_TOKENS = 256  # drawn from the system at once
+
+_tokens: deque[str] = deque()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_tokens.clear)  # two processes must not draw the same
+
+
+class IdsExhausted(Exception):
+    """No id is at hand. Reserve more and decide again: decisions have no side effects."""
+
+
+class IdsForgotten(StorageError):
+    """Ids that were at hand are in use: the database has forgotten that it gave them. There are new ones now."""
+
+
+class IdSource:
+    """The ids of one kind on one shard. ``take`` may be called from any thread."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._ids: deque[int] = deque()
+        self._block = FIRST_BLOCK
+        self.greatest = 0  # that was ever reserved here
+
+    def take(self) -> int:
+        """The next id. IdsExhausted when the block is used up."""
+        try:
+            return self._ids.popleft()
+        except IndexError:
+            raise IdsExhausted from None
+
+    def take_many(self, count: int) -> list[int]:
+        """``count`` ids, ascending within a block. IdsExhausted when there are fewer; none is then used up."""
+        taken: list[int] = []
+        try:
+            for _ in range(count):
+                taken.append(self._ids.popleft())
+        except IndexError:
+            self._ids.extendleft(reversed(taken))
+            raise IdsExhausted from None
+        return taken
+
+    def wanted(self, count: int = 0) -> int:
+        """How many ids to reserve now, so that ``count`` are at hand and more to spare; 0 for none."""
+        at_hand = len(self._ids)
+        if at_hand >= max(count, self._block // 2):
+            return 0
+        return max(self._block, count)
+
+    def add(self, first: int, count: int) -> bool:
+        """Take in a reserved block. The next one is larger, as this one was used up.
+
+        False, and it is left out, where such ids were reserved before: the database has forgotten that.
+        """
+        if first <= self.greatest:
+            return False
+        self.greatest = first + count - 1
+        self._ids.extend(range(first, first + count))
+        self._block = min(self._block * 2, LARGEST_BLOCK)
+        return True
+
+    def drop(self) -> None:
+        """Give up what is at hand."""
+        self._ids.clear()
+
+
+class IdAllocator:
+    """Where every id of one shard comes from in this process: of flows, of steps and of what their tasks show."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.flows = IdSource("flow")
+        self.steps = IdSource("step")  # what tasks show is numbered by these, too
+        self.renewals = 0  # how often the ids at hand were given up
+
+    async def reserve(self, count: int) -> None:
+        """Have ``count`` ids of each kind at hand."""
+        for source in (self.flows, self.steps):
+            await self._reserve(source, count)
+
+    async def take(self, source: IdSource, count: int) -> list[int]:
+        """``count`` ids of one kind, however many that are."""
+        while True:
+            try:
+                return source.take_many(count)
+            except IdsExhausted:
+                await self._reserve(source, count)
+
+    async def supply(self, make: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """What ``make`` returns. It takes ids, and has no other effect: where they run out it is called again."""
+        wanted = 2 * FIRST_BLOCK
+        while True:
+            try:
+                return make(*arguments, **named)
+            except IdsExhausted:  # also by others, while this one waited for more
+                await self.reserve(wanted)
+                wanted *= MORE_EACH_TIME
+
+    def short(self) -> list[tuple[IdSource, int]]:
+        """The kinds of which more are wanted soon, each with how many: for a transaction that can bring them along."""
+        return [(source, wanted) for source in (self.flows, self.steps) if (wanted := source.wanted())]
+
+    async def renew(self) -> None:
+        """Give up the ids at hand: the database may have forgotten that they were reserved, and give them again."""
+        self.renewals += 1
+        for source in (self.flows, self.steps):
+            source.drop()
+            await self._reserve_beyond(source, source.wanted(1))
+
+    async def _reserve(self, source: IdSource, count: int) -> None:
+        wanted = source.wanted(count)
+        if wanted:
+            first = await self._database.write(lambda: reserve(source.kind, wanted))
+            if not source.add(first, wanted):
+                await self._reserve_beyond(source, wanted)
+
+    async def _reserve_beyond(self, source: IdSource, wanted: int) -> None:
+        first = await self._database.write(lambda: reserve_beyond(source.kind, wanted, source.greatest))
+        source.add(first, wanted)
+
+
+def new_token() -> str:
+    """The secret part of a key: 64 random bits as 16 hexadecimal digits."""
+    while True:
+        try:
+            return _tokens.popleft()
+        except IndexError:
+            drawn = secrets.token_hex(8 * _TOKENS)
+            _tokens.extend(drawn[start : start + 16] for start in range(0, len(drawn), 16))

@@ -1,0 +1,269 @@
+"""Which tasks are known here, and to the other engines of a shard; and the words for one that nobody knows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from dwarf.core.plan import Plan, any_has_labels, labels_told, need_of, parts_of
+from dwarf.engine.service import Service
+from dwarf.engine.shard.context import Shared
+from dwarf.engine.telemetry.health import Health
+from dwarf.errors import DwarfError, TaskNotFound
+from dwarf.storage.drivers.database import Database
+from dwarf.storage.operations.known_tasks import (
+    UnderWay,
+    due_steps_of,
+    forget_tasks,
+    renew_tasks,
+    tasks_of_due_steps,
+    tasks_of_others,
+    tell_tasks,
+    under_way,
+)
+from dwarf.storage.operations.unit_of_work import Writer
+from dwarf.storage.operations.unknown_tasks import bring_back, is_mark, set_aside, stray_tasks
+from dwarf.workflow.status import Status
+from dwarf.workflow.suggest import did_you_mean, near_task
+
+LOOK_S = 2.0  # between looks at what the host knows
+RENEW_S = 20.0
+LOG_AGAIN_S = 60.0
+_ANY = "*"  # the executors of a host that cannot tell
+
+
+class Knowledge(Service):
+    """Tells the other engines of a shard which tasks this one knows, and says which of a flow's nobody knows."""
+
+    name = "dwarf-knowledge"
+
+    def __init__(
+        self, shared: Shared, writer: Writer, database: Database, health: Health, look_for_work: Callable[[], None]
+    ) -> None:
+        super().__init__()
+        self._host = shared.host
+        self._admission = shared.admission
+        self._workers = shared.settings.workers
+        self._label_sets = shared.settings.label_sets
+        self._log = shared.telemetry.log
+        self._writer = writer
+        self._database = database
+        self._health = health
+        self._look_for_work = look_for_work
+        self._told: frozenset[str] | None = None
+        self._told_at = 0.0
+        self._logged: dict[str, float] = {}
+        self._setting_aside: asyncio.Task[None] | None = None
+        self._aside_due = 0.0
+        self._left = False
+
+    async def enter(self) -> None:
+        """Tell, before any work is done. An engine that runs nothing has nothing to tell."""
+        if self._workers:
+            await self._tell()
+
+    def first_pause(self) -> float:
+        """``enter`` has told already."""
+        return LOOK_S
+
+    def start(self) -> None:
+        """Look at what the host knows from now on."""
+        if self._workers:
+            super().start()
+
+    async def aclose(self) -> None:
+        """Leave."""
+        self._left = True
+        if self._setting_aside is not None:
+            self._setting_aside.cancel()
+            await asyncio.wait({self._setting_aside})
+        await super().aclose()
+        if self._task is None:
+            return
+        with suppress(DwarfError, TimeoutError):
+            async with asyncio.timeout(2 * LOOK_S):
+                await self._database.write(lambda: forget_tasks(self._writer.engine_id))
+
+    async def turn(self) -> float:
+        """Tell the others where the host knows other tasks than before, and now and then that it knows the same."""
+        if self._known() != self._told:
+            await self._tell()
+        elif time.monotonic() - self._told_at > RENEW_S:
+            self._told_at = time.monotonic()
+            if self._database.registers:
+                await self._database.write(lambda: renew_tasks(self._writer.engine_id))
+            await self._bring_back()  # another engine may have learnt of this one too late
+        return LOOK_S
+
+    def failed(self, error: Exception) -> float:
+        """The others learn it later."""
+        self._health.failed(error)
+        return LOOK_S
+
+    def _known(self) -> frozenset[str] | None:
+        """What steps may need that run here; None where the host cannot tell."""
+        host = self._host
+        urls = host.task_urls()
+        if urls is None:
+            return None
+        places = {url: host.executors_for(url) for url in urls}
+        return urls.union(
+            (need_of(url, name) for url, names in places.items() for name in ((_ANY,) if names is None else names)),
+            map(labels_told, self._label_sets[-1:]),  # the last set is all of them
+        )
+
+    async def _tell(self) -> None:
+        known = self._known()
+        await self._database.write(lambda: tell_tasks(self._writer.engine_id, known))
+        self._told, self._told_at = known, time.monotonic()
+        await self._bring_back()
+
+    async def _bring_back(self) -> None:
+        """Put back the steps that were set aside while nobody had what they need and is here by now."""
+        database, admission = self._database, self._admission
+        for mark, need in await database.read(stray_tasks):
+            if admission.has(need) or admission.by_name(need):
+                while await database.write(partial(bring_back, mark)):
+                    pass
+                self._look_for_work()
+
+    async def _set_aside(self, needs: Sequence[str]) -> None:
+        """Set the steps aside that need what no living engine has, where there are many of them."""
+        with suppress(DwarfError):  # they are met again
+            for need in await self.unknown(needs):
+                began = time.monotonic()
+                while await self._database.write(partial(set_aside, need)):
+                    await asyncio.sleep(time.monotonic() - began)  # others write, too
+                    began = time.monotonic()
+
+    async def unknown(self, needs: Iterable[str]) -> list[str]:
+        """Those of the needs of steps that neither this host nor another living engine can meet."""
+        admission = self._admission
+        runs = self._workers  # an engine without workers may have the executor, and does not use it
+        lacking = (
+            admission.lacks(need) if runs or not parts_of(need)[1] else need
+            for need in needs
+            if not admission.by_name(need)
+        )
+        missing = [need for need in dict.fromkeys(lacking) if need]
+        if not missing:
+            return []
+        others = await self._told_by_others()
+        if others is None:
+            return []
+        return [need for need in missing if others.isdisjoint((need, need_of(parts_of(need)[0], _ANY)))]
+
+    async def _told_by_others(self) -> set[str] | None:
+        renewed = self._database.registers
+        return await self._database.read(lambda: tasks_of_others(self._writer.engine_id, renewed=renewed))
+
+    async def require(self, plan: Plan) -> None:
+        """TaskNotFound where a flow of this graph would wait for a task that nobody knows."""
+        if not self._workers:
+            return
+        asked = {node.url: node.name for node in plan.graph.nodes if not _is_elsewhere(node)}
+        for url in await self.unknown(url for url in asked if not self._admission.knows(url)):
+            others = [node.name for node in plan.graph.nodes if node.name != asked[url]] if asked[url] == url else []
+            hint = did_you_mean(url, others).replace("you mean", "you mean the node")  # a slip in its wiring
+            hint = hint or near_task(url, self._host.task_urls() or ())
+            raise TaskNotFound(
+                f"graph {plan.name!r}: node {asked[url]!r} needs the task {url!r}, which neither this host nor another "
+                f"living engine knows{hint or '.'} Register it first, or create the flow with "
+                "check_tasks=False, to have it wait for a process that knows the task"
+            )
+
+    async def waiting(self) -> dict[str, str]:
+        """The tasks that due steps of this shard wait for and nobody can run, each with a sentence about it."""
+        due = await self._database.read(tasks_of_due_steps)
+        due += [stray.url for stray in await self._database.read(stray_tasks)]
+        known = self._host.task_urls() or ()
+        return {parts_of(need)[0]: waits_for(need, known) for need in await self.unknown(due)}
+
+    async def of_flow(self, flow_id: int) -> str:
+        """What a flow waits for, as the end of a sentence: what no process has, else where it is; or ""."""
+        stuck = await self.stuck(flow_id)
+        if not stuck:
+            return whereabouts(await self._database.read(lambda: under_way(flow_id)))
+        return "".join(f"; its step {node!r} {waits}" for node, waits in stuck)
+
+    async def stuck(self, flow_id: int) -> list[tuple[str, str]]:
+        """The nodes of due steps that no living engine can run, each with what it waits for; one for each reason."""
+        due = await self._database.read(lambda: due_steps_of(flow_id))
+        known = self._host.task_urls() or ()
+        lacks = self._admission.lacks
+        nodes = {
+            need or one.task_url: one.node for one in reversed(due) for need in (one.task_url, lacks(one.task_url))
+        }
+        unknown = await self.unknown(one.task_url for one in due)
+        found = [(nodes[need], waits_for(need, known)) for need in unknown]
+        asked: dict[str, str] = {}
+        for one in due:
+            if one.labels and not is_mark(one.labels):
+                asked.setdefault(one.labels, one.node)
+        own = self._label_sets if self._workers else ()
+        if not asked.keys() <= set(own) and (others := await self._told_by_others()) is not None:
+            lacking = [wanted for wanted in asked if wanted not in own and not any_has_labels(others, wanted)]
+            found += [(asked[wanted], waits_for_labels(wanted.split(","))) for wanted in lacking]
+        return found
+
+    async def note(self, needs: Iterable[str]) -> None:
+        """Say in the log, once a minute for each, that steps wait for what nobody has; set many aside."""
+        needs, now = list(needs), time.monotonic()
+        idle = self._setting_aside is None or self._setting_aside.done()
+        if idle and not self._left and now >= self._aside_due:  # a few that stay are met at every search
+            self._aside_due = now + LOOK_S
+            self._setting_aside = asyncio.create_task(self._set_aside(needs), name="dwarf-strays")
+        fresh = [need for need in needs if now - self._logged.get(need, -LOG_AGAIN_S) >= LOG_AGAIN_S]
+        self._logged.update(dict.fromkeys(fresh, now))
+        for need in await self.unknown(fresh):
+            known = self._host.task_urls() or ()
+            self._log.warning("shard %s: a step %s", self._writer.shard, waits_for(need, known))
+
+
+def waits_for(need: str, known: Collection[str]) -> str:
+    """What a step does whose task nobody knows, and what to write if the task was renamed; or whose executor."""
+    url, executor = parts_of(need)
+    if executor and url in known:
+        return (
+            f"waits for a process that has the executor {executor!r}: its task {url!r} asks for it, "
+            f"as LocalHost(executors={{{executor!r}: 4}}) makes one of four processes"
+        )
+    hint = near_task(url, known)
+    return f"waits for a process that knows {url!r}{hint}; if the task was renamed: @task(aliases=[{url!r}])"
+
+
+def waits_for_labels(labels: Sequence[str]) -> str:
+    """What a step does that asks for labels which no living engine has together."""
+    words = " and ".join(map(repr, labels))
+    many = "label" if len(labels) == 1 else "labels"
+    return f"waits for a worker with the {many} {words}: Engine(labels={list(labels)})"
+
+
+def whereabouts(steps: Sequence[UnderWay]) -> str:
+    """Where a flow is, as the end of a sentence: ``: 'Fit' is running, 3 steps of 'Score' are due``."""
+    told = []
+    for step in steps:
+        many = step.steps > 1
+        if step.status == Status.INTERRUPTED:
+            doing = "wait for answers" if many else "waits for an answer"
+        elif step.status == Status.RUNNING:
+            doing = "wait for their child flows" if many else "waits for its child flow"
+            if not step.parked:
+                doing = "are running" if many else "is running"
+        elif step.later:
+            doing = "sleep, or wait for their next attempts" if many else "sleeps, or waits for its next attempt"
+        else:
+            doing = "are due" if many else "is due"
+            if step.labels:
+                doing += f" for an engine with the labels {step.labels}"
+        told.append(f"{step.steps:,} steps of {step.node!r} {doing}" if many else f"{step.node!r} {doing}")
+    return f": {', '.join(told)}" if told else ""
+
+
+def _is_elsewhere(node: Any) -> bool:
+    """Whether a node is meant for replicas of a kind, of which none may be there yet."""
+    return bool(getattr(node, "labels", ()) or getattr(node, "executor", ""))

@@ -1,0 +1,175 @@
+"""Keeping a shard in order: leases of dead owners taken back, flows removed, deadlines met."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from dwarf import failpoints
+from dwarf.engine.service import Periodic
+from dwarf.engine.shard.committer import Committer
+from dwarf.engine.shard.context import Shared
+from dwarf.engine.shard.directives import Directives
+from dwarf.engine.shard.dispatcher import Dispatcher
+from dwarf.engine.shard.membership import Membership
+from dwarf.engine.shard.orphaned_leases import Strays
+from dwarf.engine.shard.recovery import LeaseRecovery
+from dwarf.engine.shard.step_cache import StepCache
+from dwarf.engine.shard.waiters import TreeWatchers, Waiters
+from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.health import Health
+from dwarf.storage.drivers.database import Database
+from dwarf.storage.operations.cancel import fail_overdue
+from dwarf.storage.operations.claim import next_deadlines
+from dwarf.storage.operations.delete import ROOTS_AT_ONCE, removable, remove_trees, retire
+from dwarf.storage.operations.interrupts import answer_overdue
+from dwarf.storage.operations.recovery import TOLERANCE_MS, lease_owners, rebase_waits
+from dwarf.storage.operations.unit_of_work import Writer
+from dwarf.workflow.durations import to_ms
+
+STRAYS_S = 0.25
+NEWS_S = 2.0  # how late the hooks and breakpoints that another process sets may be known here
+DEADLINES_S = 0.5  # between looks at deadlines while the dispatcher is busy
+
+
+class ClockWatch:
+    """Notices that a clock went back, by one that does not."""
+
+    def __init__(self) -> None:
+        self._ahead = -math.inf  # of the steady clock, at most
+
+    def went_back(self, now_ms: float, steady_ms: float) -> bool:
+        """Whether it went back by more than a correction since the last look."""
+        before, self._ahead = self._ahead, now_ms - steady_ms
+        return before - self._ahead > TOLERANCE_MS
+
+
+class Keeper:
+    """The loops of one shard that do not run steps."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        writer: Writer,
+        *,
+        database: Database,
+        committer: Committer,
+        dispatcher: Dispatcher,
+        membership: Membership,
+        recovery: LeaseRecovery,
+        strays: Strays,
+        directives: Directives,
+        cache: StepCache,
+        waiters: Waiters,
+        trees: TreeWatchers,
+        observing: Observing,
+        health: Health,
+    ) -> None:
+        self._shared = shared
+        self._writer = writer
+        self._database = database
+        self._committer = committer
+        self._dispatcher = dispatcher
+        self._membership = membership
+        self._recovery = recovery
+        self._strays = strays
+        self._cache = cache
+        self._waiters = waiters
+        self._trees = trees
+        self._observing = observing
+        self._health = health
+        self._clock = ClockWatch()
+        timing = shared.settings.timing
+        actions: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
+            ("recovery", to_ms(timing.recovery, "recovery") / 1000, self._recover),
+            ("reaper", to_ms(timing.reap, "reap") / 1000, self.reap),
+            ("strays", STRAYS_S, strays.look),
+            ("deadlines", DEADLINES_S, self._look_at_deadlines),
+            ("news", NEWS_S, directives.refresh),
+        ]
+        self._loops = [Periodic(f"dwarf-{name}", pause, action, self._failed) for name, pause, action in actions]
+
+    def start(self) -> None:
+        """Start the loops."""
+        for loop in self._loops:
+            loop.start()
+
+    async def aclose(self) -> None:
+        """End the loops."""
+        await asyncio.gather(*(loop.aclose() for loop in self._loops))
+        await self._strays.aclose()
+
+    async def rebase(self) -> None:
+        """Let nothing wait for longer because the database's clock went back."""
+        count = await self._database.write(rebase_waits)
+        if count:
+            self._observing.log.warning("the database's clock went back: %s waits were begun anew", count)
+            self._shared.wake_all()
+
+    async def take_back(self, own: set[int]) -> set[int]:
+        """Take back the leases of owners that are known to be dead: at once, whatever their leases say.
+
+        The other owners that have leases now.
+        """
+        owners = await self._database.read(lease_owners)
+        others = owners - {self._writer.engine_id}
+        # nobody can take a dead owner's id until the next call, so no new owner's leases are mistaken for old ones
+        dead = (owners & own) | await self._database.dead_engine_ids(others)
+        if dead:
+            await self._recovery.of_dead(dead, "owner_gone", crashed=True)
+            await self._database.dead_engine_ids(set())
+        buried = self._membership.buried
+        await self._recovery.of_buried({owner: why for owner, why in buried.items() if owner in others})
+        return others - dead
+
+    async def reap(self) -> None:
+        """Remove the flows whose time by the retention has come, and those deleted; in many small transactions."""
+        if failpoints.active is not None:
+            await failpoints.active.arrive("beforeReap")
+        for status, age_ms in self._shared.settings.retention.items():
+            marked = ROOTS_AT_ONCE
+            while marked == ROOTS_AT_ONCE:
+                marked = await self._committer.call(partial(retire, status, age_ms))
+        count = 0
+        while roots := await self._database.read(removable):
+            self._waiters.gone(await self._database.write(partial(remove_trees, roots)))
+            self._trees.announce(roots)
+            count += len(roots)
+        await self._cache.free()
+        if count:
+            shard = self._writer.shard
+            self._observing.log.info("shard %s: %s flows were removed", shard, count, shard=shard)
+        if failpoints.active is not None:
+            await failpoints.active.arrive("reapDone")
+
+    async def _recover(self) -> None:
+        if failpoints.active is not None:
+            await failpoints.active.arrive("beforeRecovery")
+        membership, database = self._membership, self._database
+        shown = membership.shown()
+        if shown is not None and self._clock.went_back(*shown):
+            await self.rebase()
+        others = await self.take_back(set())
+        living = others & set(membership.beating) if database.registers else others
+        await self._recovery.of_expired(living | {self._writer.engine_id}, self._shared.settings.grace_ms)
+        await self._committer.call(answer_overdue)
+        await self._committer.call(fail_overdue)
+        self._health.recovered()
+        if failpoints.active is not None:
+            await failpoints.active.arrive("recoveryDone")
+
+    async def _look_at_deadlines(self) -> None:
+        """Do what the dispatcher does when it finds nothing to start, while it finds something all the time."""
+        if self._dispatcher.resting or not self._shared.settings.workers:
+            return
+        now, question, flow = await self._database.read(next_deadlines)
+        if question is not None and question <= now:
+            await self._committer.call(answer_overdue)
+        if flow is not None and flow <= now:
+            await self._committer.call(fail_overdue)
+
+    def _failed(self, error: Exception, pause: float) -> None:
+        self._health.failed(error)
+        self._observing.fault("a repair failed, next try in %s s", error, pause)

@@ -1,0 +1,86 @@
+"""Leases that this replica holds without knowing it: a COMMIT took effect, and its answer was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+
+from dwarf.engine.shard.polling import ChangePoll
+from dwarf.engine.shard.runner import Runner
+from dwarf.errors import EngineClosed, StorageError
+from dwarf.observe.logs import Log
+from dwarf.storage.drivers.database import Database
+from dwarf.storage.operations.recovery import leases_of, release_lease
+from dwarf.storage.operations.unit_of_work import Writer
+from dwarf.storage.sql.errors import Unavailable
+
+LOOKS_S = (0.0, 1.0, 5.0, 30.0)  # after a loss: the server may still be at the COMMIT when it is asked
+_TURNS = 20  # of the loop, in which the result of a transaction reaches the runner
+
+
+class Strays:
+    """Gives such leases back, so that the steps are taken up at once and not when the leases run out."""
+
+    def __init__(self, writer: Writer, database: Database, runner: Runner, changes: ChangePoll, log: Log) -> None:
+        self._writer = writer
+        self._database = database
+        self._runner = runner
+        self._changes = changes
+        self._log = log
+        self._known = 0  # of the database's doubts
+        self._due: list[float] = []  # when to look, by the loop's clock
+
+    async def look(self) -> None:
+        """Look for them where a commit was lost lately; also for what else it has brought about."""
+        database = self._database
+        now = asyncio.get_running_loop().time()
+        if database.doubts != self._known:
+            self._known = database.doubts
+            self._due = [now + pause for pause in LOOKS_S]
+        if not self._due or now < self._due[0]:
+            return
+        try:
+            await self._release()
+        except Unavailable:
+            return  # until it is back
+        self._due.pop(0)
+        self._changes.on_notify(True, None)
+
+    async def aclose(self) -> None:
+        """Give back what is left, after the last step has ended here."""
+        if self._due or self._database.doubts != self._known:
+            with suppress(StorageError, EngineClosed):
+                await self._release()
+
+    async def reconcile(self) -> None:
+        """The same, and the reverse: steps that run here without a lease are cancelled, and nothing of them is written.
+
+        For a database that has forgotten what it knew.
+        """
+        await self._database.settled()
+        held = dict(self._runner.held)
+        leases = dict(await self._database.read(lambda: leases_of(self._writer.engine_id)))
+        lost = {step_id for step_id, lease_seq in held.items() if leases.get(step_id) != lease_seq}
+        if lost:
+            self._log.warning("%s steps run here that the database does not know of any more", len(lost))
+            self._runner.abandon(lost)
+        await self._release()
+        self._changes.on_notify(True, None)
+
+    async def _release(self) -> None:
+        held = self._runner.held
+        leases = await self._database.read(lambda: leases_of(self._writer.engine_id))
+        strays = [lease for lease in leases if lease[0] not in held]
+        if not strays:
+            return
+        # one may have been made by a transaction of which the result is still on its way here
+        await self._database.settled()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        strays = [lease for lease in strays if lease[0] not in held]
+        for lease in strays:
+            await self._database.write(partial(release_lease, *lease))
+        if strays:
+            self._log.info("%s leases were given back that a lost connection had left behind", len(strays))
+            self._database.tell(True, ())

@@ -1,0 +1,59 @@
+"""Taking back the leases of engines that are gone, so that their steps are run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from dwarf.engine.shard.peers import Notifier
+from dwarf.engine.shard.waiters import TreeWatchers
+from dwarf.engine.telemetry.events import Observing
+from dwarf.storage.drivers.database import Database
+from dwarf.storage.operations.recovery import TAKEN_AT_ONCE, recover_abandoned, recover_expired
+from dwarf.storage.operations.replicas import ENDED, SILENT
+
+
+class LeaseRecovery:
+    """Takes leases back on one shard, many in each transaction, and has the steps found."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        trees: TreeWatchers,
+        notifier: Notifier,
+        wake_all: Callable[[], None],
+        observing: Observing,
+    ) -> None:
+        self._database = database
+        self._trees = trees
+        self._notifier = notifier
+        self._wake_all = wake_all
+        self._observing = observing
+
+    async def of_buried(self, buried: Mapping[int, int]) -> None:
+        """Those of engines that are buried, each with the reason."""
+        for reason, name in ((ENDED, "owner_gone"), (SILENT, "owner_silent")):
+            dead = {engine_id for engine_id, why in buried.items() if why == reason}
+            if dead:
+                await self.of_dead(dead, name, crashed=reason == ENDED)
+
+    async def of_dead(self, dead: set[int], reason: str, *, crashed: bool) -> None:
+        """Those of engines that are known to be dead: at once, whatever their leases say."""
+        count = TAKEN_AT_ONCE
+        while count == TAKEN_AT_ONCE:
+            count = await self._database.write(lambda: recover_abandoned(dead, crashed=crashed))
+            self._tell(count, reason)
+
+    async def of_expired(self, living: Collection[int], grace_ms: int) -> None:
+        """Those that have run out; of living engines, after some grace."""
+        count = TAKEN_AT_ONCE
+        while count == TAKEN_AT_ONCE:
+            count = await self._database.write(lambda: recover_expired(living, grace_ms))
+            self._tell(count, "lease_expired")
+
+    def _tell(self, count: int, reason: str) -> None:
+        if count:
+            self._observing.recovered(count, reason)
+            self._trees.announce_all()
+            self._wake_all()
+            self._notifier.notify(True)

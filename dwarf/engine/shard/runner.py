@@ -1,0 +1,348 @@
+"""Running one leased step: its task, the decision about it, and the step that follows.
+
+Why one coroutine for a step's whole way, from the lease to its successor: every exit gives the reserved slot back
+exactly once, and the exits are many. The task may return, raise, park, run out of its budget or be cancelled; the
+decision may be fenced out, or refused by the database; the engine may be closing. Why a decision carries the number of
+the lease: this process may have been declared dead meanwhile, and then another one runs the step. A write under an old
+number changes no row, and the runner drops the result. Why the successor is handed over in memory: the commit has
+inserted it with a lease of this engine, which saves the claim and most of the latency of a chain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Sequence
+from random import random
+from typing import Any, NoReturn
+
+from dwarf.core.decision import Decision, Fail
+from dwarf.core.keys import correlation_id
+from dwarf.core.records import StepRecord
+from dwarf.core.step import Attempt, Means, Returned, decide, no_room
+from dwarf.engine.shard.attempts import Attempts
+from dwarf.engine.shard.commit_requests import Handed, unstorable
+from dwarf.engine.shard.committer import Committer
+from dwarf.engine.shard.context import Shared
+from dwarf.engine.shard.ids import IdAllocator, IdsForgotten, new_token
+from dwarf.engine.shard.output import OutputBook, Voice
+from dwarf.engine.shard.peers import Notifier
+from dwarf.engine.shard.priority_ceilings import Precedence
+from dwarf.engine.shard.reservations import Reservation
+from dwarf.engine.telemetry.events import Observing
+from dwarf.errors import EngineClosed, StorageError, WorkerLost
+from dwarf.storage.drivers.database import Database
+from dwarf.storage.operations.output import SaidRecord
+from dwarf.storage.operations.recovery import leases_of, release_lease, release_leases
+from dwarf.storage.operations.unit_of_work import Suits, Writer
+from dwarf.storage.sql.errors import Contention, Unavailable
+
+COLLISIONS = 3  # of ids that the database has forgotten, in one decision
+
+
+class Abandoned(Exception):
+    """The step is left to whoever takes its lease next."""
+
+
+class Runner:
+    """Runs the steps of one shard that this replica holds."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        writer: Writer,
+        *,
+        attempts: Attempts,
+        database: Database,
+        committer: Committer,
+        ids: IdAllocator,
+        output: OutputBook,
+        precedence: Precedence,
+        notifier: Notifier,
+        observing: Observing,
+        look_for_work: Callable[[], None],
+    ) -> None:
+        settings = shared.settings
+        self._shared = shared
+        self._writer = writer
+        self._attempts = attempts
+        self._database = database
+        self._committer = committer
+        self._ids = ids
+        self._output = output
+        self._precedence = precedence
+        self._notifier = notifier
+        self._observing = observing
+        self._look_for_work = look_for_work
+        self._suspect_at, self._max_depth, self._pauses = settings.suspect_at, settings.max_depth, settings.pauses
+        self._beyond_ms = settings.margin_ms + settings.grace_ms  # of a lease that an owner has who lives
+        attempts.must_stop = self._must_stop
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._attempting: dict[asyncio.Task[None], StepRecord] = {}  # those inside a task, which may be cancelled
+        self._giving_up = False
+        self._lost: set[asyncio.Task[None]] = set()  # those whose steps are run by others now
+        self.held: dict[int, int] = {}  # the steps that are run here, each with the number of its lease
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step runs."""
+        return bool(self._tasks)
+
+    def launch(self, step: StepRecord, slot: Reservation) -> None:
+        """Run a step in the slot that was reserved for it, or give it back where no step is started any more."""
+        if self._shared.draining:
+            run = self._return(step, slot)
+        else:
+            run = self._run(step, slot)
+        if step.crashes >= self._suspect_at:
+            self._shared.suspects.add((self._writer.shard, step.step_id))
+        self.held[step.step_id] = step.lease_seq
+        task = asyncio.create_task(run, name=f"dwarf-step-{step.step_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def drain(self, grace: float | None) -> None:
+        """Wait for the steps in flight; after ``grace`` seconds cancel them and give their leases back."""
+        if self._tasks:
+            hurry = asyncio.create_task(self._shared.hurry.wait())
+            over = asyncio.create_task(_all_done(set(self._tasks)))
+            await asyncio.wait({hurry, over}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+            for waiting in (hurry, over):
+                waiting.cancel()
+        self._giving_up = True
+        for task in tuple(self._attempting):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def abandon(self, step_ids: Collection[int] | None = None) -> None:
+        """Cancel tasks whose steps are run by others now, and write nothing of them. None: all."""
+        for task, step in tuple(self._attempting.items()):
+            if step_ids is None or step.step_id in step_ids:
+                self._lost.add(task)
+                task.cancel()
+
+    def in_executors(self, flow_ids: Collection[int]) -> list[int]:
+        """The steps of these flows whose tasks run in an executor now: those can be stopped, as a thread cannot."""
+        return [
+            step.step_id
+            for step in self._attempting.values()
+            if step.flow.flow_id in flow_ids and step.flow.plan.nodes[step.node].executor
+        ]
+
+    def ended(self, flow_ids: Collection[int]) -> None:
+        """These flows are over: their tasks in executors are for nothing."""
+        if self._attempting and (step_ids := self.in_executors(flow_ids)):
+            self.abandon(step_ids)
+
+    def stopped_elsewhere(self, flow_ids: Collection[int]) -> None:
+        """Another process tells that these flows are over, or wait for an answer."""
+        if self._attempting and (step_ids := self.in_executors(flow_ids)):
+            look = asyncio.create_task(self._look(step_ids), name="dwarf-look")
+            self._tasks.add(look)
+            look.add_done_callback(self._tasks.discard)
+
+    async def _look(self, step_ids: Collection[int]) -> None:
+        """Go on only with those of these steps that are still leased."""
+        try:
+            leases = await self._database.read(lambda: leases_of(self._writer.engine_id))
+        except (StorageError, EngineClosed):
+            return
+        held = {step_id for step_id, _ in leases}
+        self.abandon([step_id for step_id in step_ids if step_id not in held])
+
+    async def _run(self, step: StepRecord, slot: Reservation) -> None:
+        """Run a step and, in the same slot, those that follow it."""
+        observing = self._observing
+        current: StepRecord | None = step
+        held = step.step_id
+        runner = asyncio.current_task()
+        assert runner is not None
+        try:
+            while current is not None:
+                held = current.step_id
+                self.held[held] = current.lease_seq
+                if observing.active:
+                    with observing.attempt(current):
+                        following = await self._run_one(current, runner, slot)
+                else:
+                    following = await self._run_one(current, runner, slot)
+                self._clear(step)
+                self.held.pop(held, None)
+                current = self._continue(following, slot)
+        except Abandoned:
+            pass
+        except Exception as error:  # noqa: BLE001 - the engine goes on with the others
+            flow = correlation_id(self._writer.shard, step.flow.flow_id)
+            observing.fault("a step of flow %s could not be processed", error, flow, flow=flow)
+        finally:
+            self._clear(step)
+            self.held.pop(held, None)
+            self._lost.discard(runner)
+            slot.release()
+
+    def _clear(self, step: StepRecord) -> None:
+        """A step that was run apart from others is over."""
+        shared = self._shared
+        if shared.suspects and (self._writer.shard, step.step_id) in shared.suspects:
+            shared.suspects.remove((self._writer.shard, step.step_id))
+            shared.wake_all()
+
+    def _continue(self, following: list[StepRecord], slot: Reservation) -> StepRecord | None:
+        """Start the steps that follow: one in the slot of the step which is over, the others beside it."""
+        for other in following[1:]:
+            self.launch(other, slot.hand_on(other.need))
+        if not following:
+            return None
+        slot.keep(following[0].need)  # a fan-in that did not fire leaves its own
+        return following[0]
+
+    async def _run_one(self, step: StepRecord, runner: asyncio.Task[Any], slot: Reservation) -> list[StepRecord]:
+        """Run a step to its outcome. The steps handed over, for which slots are reserved. ``runner`` is this task."""
+        slot.begin(step.need)
+        self._precedence.begun(step.flow)
+        voice = Voice(self._output, step)
+        try:
+            attempt = await self._attempt(step, runner, voice)
+            said = None if voice.output is None else await self._output.rest_of(voice)
+        except BaseException:
+            self._output.forget(voice)
+            raise
+        handed = await self._conclude(step, attempt, slot, said)
+        if handed is None:
+            return []
+        following = [StepRecord.leased(new, handed.now) for new in handed.steps]
+        if handed.woken is not None:
+            following.append(handed.woken)
+        if self._shared.draining:
+            for new in following:
+                await self._release(new)
+            return []
+        return following
+
+    async def _attempt(self, step: StepRecord, runner: asyncio.Task[Any], voice: Voice) -> Attempt:
+        self._attempting[runner] = step
+        try:
+            return await self._attempts.make(step, runner, voice)
+        except WorkerLost as error:
+            await self._lose(step, error)
+        except asyncio.CancelledError:
+            if runner in self._lost:
+                raise
+            # not by us: the loop is ending
+            await asyncio.shield(self._release(step, crashed=not self._giving_up))
+            raise
+        finally:
+            self._attempting.pop(runner, None)
+
+    def _must_stop(self) -> bool:
+        """Whether a cancellation is meant: the engine gives the step up, or the loop ends and cancels all there is."""
+        return self._giving_up or self._committer.cancelled or asyncio.current_task() in self._lost
+
+    async def _conclude(
+        self, step: StepRecord, attempt: Attempt, slot: Reservation, said: SaidRecord | None
+    ) -> Handed | None:
+        """Decide, and commit. Where the ids in a decision are in use it is made again, with others."""
+        slot.gate = self._precedence.gate()
+        goes_on = not self._shared.draining and slot.gate(step.flow)
+        suits = slot.suits if goes_on and step.flow.parent_step_id else None
+        for _ in range(COLLISIONS):
+            decision = await self._decide(step, attempt, slot if goes_on else None)
+            try:
+                return await self._commit(step, decision, suits, said)
+            except IdsForgotten as error:
+                refused = error
+            if isinstance(attempt, Returned):
+                attempt = await self._attempts.with_child(step, attempt)
+        slot.keep()
+        self._observing.write_failed(step, refused)
+        return await self._commit(step, Fail(step, unstorable(refused)), suits, said)
+
+    async def _decide(self, step: StepRecord, attempt: Attempt, slot: Reservation | None) -> Decision:
+        """Decide. Starts of the steps that follow are promised in ``slot``; None: they are left to others."""
+        room = no_room if slot is None else slot.promise
+        means = Means(self._ids.steps.take, new_token, room, max_depth=self._max_depth, chance=random)
+        decision = await self._ids.supply(_decided, step, attempt, means, slot)
+        if isinstance(attempt, Returned) and attempt.child is not None:
+            entry = attempt.child.entry
+            entry.leased = not entry.limit_name and not entry.labels and room(entry.need)
+        return decision
+
+    async def _commit(
+        self, step: StepRecord, decision: Decision, suits: Suits | None, said: SaidRecord | None
+    ) -> Handed | None:
+        """Commit a decision. The write is tried again as long as the lease lasts; the task is not run again for it.
+
+        An error that tells nothing is given as many tries as an outage at once; then the step fails with its text.
+        """
+        give_up = time.monotonic() + (step.time_budget_ms + self._beyond_ms) / 1000
+        pauses = iter(self._pauses)
+        while True:
+            try:
+                handed = await self._committer.decide(decision, suits, said)
+            except (Unavailable, Contention) as error:
+                if time.monotonic() >= give_up or self._shared.draining:
+                    await self._abandon(step, error)
+            except IdsForgotten:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the step must not stay leased for nothing
+                pause = next(pauses, None)
+                if self._shared.draining or (pause is None and isinstance(decision, Fail)):
+                    await self._abandon(step, error)
+                if pause is not None:
+                    await self._committer.pause(pause)
+                else:
+                    self._observing.write_failed(step, error)
+                    decision = Fail(step, unstorable(error))
+            else:
+                return handed
+
+    async def _lose(self, step: StepRecord, error: WorkerLost) -> NoReturn:
+        """Give a step back whose task was lost with the process that ran it."""
+        self._observing.worker_lost(step, error)
+        await asyncio.shield(self._release(step, crashed=True))
+        raise Abandoned from error
+
+    async def _abandon(self, step: StepRecord, error: Exception) -> NoReturn:
+        """Leave a step to another run, because its outcome cannot be stored."""
+        self._observing.write_abandoned(step, error)
+        await self._release(step, crashed=not self._shared.draining)
+        raise Abandoned from error
+
+    async def _release(self, step: StepRecord, *, crashed: bool = False) -> None:
+        """Give a step back that this replica will not finish."""
+        try:
+            await self._database.write(lambda: release_lease(step.step_id, step.lease_seq, crashed=crashed))
+        except (StorageError, EngineClosed) as error:
+            self._observing.database_error(error)
+            self._observing.log.warning("a lease could not be given back; it will run out: %s", error)
+        else:
+            self._look_for_work()
+            if self._shared.draining:
+                self._notifier.notify(True, step_id=step.step_id)
+
+    async def _return(self, step: StepRecord, slot: Reservation) -> None:
+        """Give a step back that was handed over as the engine began to close."""
+        try:
+            await self._release(step)
+        finally:
+            self._clear(step)
+            self.held.pop(step.step_id, None)
+            slot.release()
+
+    async def give_back(self, claimed: Sequence[StepRecord]) -> None:
+        """Give steps back that were claimed and will not be started."""
+        held = [(step.step_id, step.lease_seq) for step in claimed]
+        if held:
+            await self._database.write(lambda: release_leases(held))
+            self._notifier.notify(True, step_id=held[0][0])
+
+
+def _decided(step: StepRecord, attempt: Attempt, means: Means, slot: Reservation | None) -> Decision:
+    if slot is not None:
+        slot.keep()  # what an earlier try has taken, whose ids ran out or are in use
+    return decide(step, attempt, means)
+
+
+async def _all_done(tasks: set[asyncio.Task[None]]) -> None:
+    await asyncio.wait(tasks)

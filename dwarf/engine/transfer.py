@@ -1,0 +1,76 @@
+"""Flows from one database to another, by way of lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from dwarf.core.keys import parse_key
+from dwarf.core.plan import Plan
+from dwarf.engine.shard.ids import new_token
+from dwarf.engine.shard.plans import SCOPED, PlanCache
+from dwarf.engine.shard.runtime import Replica
+from dwarf.errors import InvalidRequest
+from dwarf.storage.transfer.exporting import graph_line, read_blob_line, read_export
+from dwarf.storage.transfer.format import header_line
+from dwarf.storage.transfer.importing import Reader
+from dwarf.storage.transfer.writing import Placer, write_arrived
+from dwarf.workflow.graph import Graph
+
+
+async def exported(flow_keys: Sequence[str], replica_of: Callable[[int], Replica]) -> AsyncIterator[str]:
+    """The lines of flows, each tree as it was at one moment."""
+    keys = list(dict.fromkeys(parse_key(key) for key in flow_keys))
+    if not keys:
+        raise InvalidRequest("give the key of at least one flow to export")
+    yield header_line()
+    seen: set[str] = set()
+    for key in keys:
+        database = replica_of(key.shard).database
+        found = await database.read(partial(read_export, key))
+        for graph_hash, body in found.graphs.items():
+            if graph_hash not in seen:
+                seen.add(graph_hash)
+                yield graph_line(graph_hash, body)
+        for name in found.blobs:
+            if name not in seen:
+                seen.add(name)
+                yield await database.read(partial(read_blob_line, name))
+        for line in found.lines:
+            yield line
+
+
+async def imported(
+    lines: Iterable[str] | AsyncIterable[str], plans: PlanCache, place: Callable[[], Replica]
+) -> list[str]:
+    """The keys of the flows that lines were turned into. Nothing is written before every line has been checked."""
+    reader = Reader(partial(_freeze, plans))
+    if isinstance(lines, (str, bytes)) or not isinstance(lines, (Iterable, AsyncIterable)):
+        raise InvalidRequest("give the lines one by one: an open file, or a list of them")
+    if isinstance(lines, AsyncIterable):
+        async for line in lines:
+            reader.take(line)
+    else:
+        for line in lines:
+            reader.take(line)
+    keys: list[str] = []
+    placers: dict[int, Placer] = {}
+    for tree in reader.finish():
+        replica = place()
+        hashed = replica.database.payloads.hashed
+        placer = placers.get(replica.shard) or Placer(replica.shard, replica.engine_id, new_token, reader.blobs, hashed)
+        placers[replica.shard] = placer
+        flow_ids = await replica.ids.take(replica.ids.flows, len(tree.flows))
+        step_ids = await replica.ids.take(replica.ids.steps, len(tree.steps) + len(tree.shown))
+        arrived = placer.place(tree, flow_ids, step_ids)
+        span = replica.observing.new_copy(arrived.flows, arrived.root_id)
+        await replica.committer.call(partial(write_arrived, arrived))
+        replica.observing.copied(arrived.flows, span)
+        keys.append(arrived.key)
+    return keys
+
+
+def _freeze(plans: PlanCache, graph: Graph, form: Mapping[str, Any]) -> tuple[str, str, Plan]:
+    frozen = plans.freeze(graph, scoped=form.get(SCOPED) is True)
+    return frozen.graph_hash, frozen.body, frozen.plan

@@ -1,0 +1,125 @@
+"""Where does the output of a cell go after the cell has ended? What its clicks and its tasks bring about."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from dwarf.notebook.kernel import shell
+
+if TYPE_CHECKING:
+    from dwarf.notebook.live.flow_watcher import Following
+
+__all__ = [
+    "Echo",
+    "Place",
+]
+
+MOST = 200_000  # characters that a run writes under its cell; what it says is kept in any case
+
+
+class Place:
+    """The output area of the cell that runs now."""
+
+    def __init__(self) -> None:
+        # ipykernel 7 keeps the message that asked for the cell in a context variable, 6 in an attribute
+        self._context = copy_context()
+        self._parent = _parent_of(_publisher())
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call a function from any thread, so that what it displays appears here."""
+        self._context.copy().run(self._with_parent, function)
+
+    def write(self, stream: Any, text: str) -> Any:
+        """Write to a stream of the kernel from any thread, so that the text appears here."""
+        return self._context.copy().run(stream.write, text)
+
+    def _with_parent(self, function: Callable[[], None]) -> None:
+        publisher = _publisher()
+        now = _parent_of(publisher)
+        if now == self._parent or not isinstance(self._parent, dict):
+            function()
+            return
+        publisher.parent_header = self._parent
+        try:
+            function()
+        finally:
+            publisher.parent_header = now
+
+
+def _publisher() -> Any:
+    return getattr(shell(), "display_pub", None)
+
+
+def _parent_of(publisher: Any) -> Any:
+    return getattr(publisher, "parent_header", None)
+
+
+class _Shown:
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.left = MOST
+
+
+class Echo:
+    """The cells of the runs that are shown."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shown: dict[str, _Shown] = {}  # by the part of a flow's key that is no secret
+        self._starting: list[tuple[Place, list[str]]] = []
+
+    def show(self, following: Following, place: Place) -> None:
+        """The tasks of a flow write under this cell from now on, until it has ended."""
+        label = following.handle.key.rpartition("-")[0]
+        with self._lock:
+            known = self._shown.get(label)
+            if known is None or known.place is not place:
+                self._shown[label] = _Shown(place)
+        following.ended.add_done_callback(lambda _: self._shown.pop(label, None))
+
+    @contextmanager
+    def starting(self, place: Place) -> Iterator[Callable[[Following], None]]:
+        """While a flow is begun by a cell, what is printed by a flow that nobody knows may be of this one.
+
+        What is given is called with the flow when it is known.
+        """
+        guessed: list[str] = []
+        start = place, guessed
+
+        def known(following: Following) -> None:
+            own = following.handle.key.rpartition("-")[0]
+            for label in guessed:
+                if label != own:
+                    self._shown.pop(label, None)
+            if own not in self._shown:
+                self.show(following, place)
+            else:
+                following.ended.add_done_callback(lambda _: self._shown.pop(own, None))
+
+        self._starting.append(start)
+        try:
+            yield known
+        finally:
+            self._starting.remove(start)
+
+    def write(self, shard: int, root: int, stream: Any, text: str) -> Any:
+        """Write what a task of a tree prints to a stream, from the thread in which the task runs."""
+        label = f"{shard}-{root}"
+        shown = self._shown.get(label)
+        if shown is None and self._starting:
+            place, guessed = self._starting[-1]
+            guessed.append(label)
+            shown = self._shown.setdefault(label, _Shown(place))
+        if shown is None:
+            return stream.write(text)
+        with self._lock:
+            if shown.left <= 0:
+                return len(text)
+            shown.left -= len(text)
+            if shown.left <= 0:
+                text += "\n… the rest of what the tasks print is not shown here: run.logs has what is kept\n"
+        return shown.place.write(stream, text)

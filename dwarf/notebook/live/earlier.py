@@ -1,0 +1,73 @@
+"""Which runs has this cell begun before that still go on? A cell that is run twice without a key leaves one unseen."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from dwarf.notebook import kernel
+from dwarf.notebook.live.wire import describe_flow
+from dwarf.notebook.messages import EarlierState
+from dwarf.notebook.pictures.views import flow_view
+
+if TYPE_CHECKING:
+    from dwarf.notebook.live.flow_watcher import Following
+
+__all__ = ["Earlier", "describe_earlier", "label_of"]
+
+_MOST = 5  # that are named
+
+
+class Earlier:
+    """The runs that each cell has begun, by the execution of the cell. Known while they go on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._begun: dict[str, dict[str, WeakSet[Following]]] = {}
+
+    def begun(self, following: Following) -> None:
+        """The cell that runs now has begun this one."""
+        mark = kernel.cell_mark()
+        if mark is None:
+            return
+        cell, execution = mark
+        with self._lock:
+            self._begun.setdefault(cell, {}).setdefault(execution, WeakSet()).add(following)
+
+    def now(self, but: Following) -> Sequence[Following]:
+        """Those of former executions of the cell that runs now which have not ended, newest first; one is left out."""
+        mark = kernel.cell_mark()
+        if mark is None:
+            return ()
+        cell, execution = mark
+        with self._lock:
+            known = self._begun.get(cell, {})
+            found = [each for name, runs in known.items() if name != execution for each in runs]
+            for name in [name for name, runs in known.items() if name != execution and not _open(runs)]:
+                del known[name]
+        going = [each for each in found if each is not but and not each.ended.done()]
+        return sorted(going, key=label_of, reverse=True)[:_MOST]
+
+
+def _open(runs: WeakSet[Following]) -> bool:
+    return any(not each.ended.done() for each in runs)
+
+
+def label_of(following: Following) -> str:
+    """The part of a flow's key that is no secret."""
+    return following.handle.key.rpartition("-")[0]
+
+
+def describe_earlier(runs: Sequence[Following], now: float) -> list[EarlierState]:
+    """Those that still go on, as the page shows them. ``now`` in epoch seconds."""
+    return [
+        {
+            "id": label_of(each),
+            "name": each.graph.name if each.graph is not None else "",
+            **describe_flow(flow_view(each.outcome, each.steps, each.began), now),
+        }
+        for each in runs
+        if not each.ended.done()
+    ]

@@ -1,0 +1,90 @@
+"""How is a run shown inside another view? By its live view, as a part of the widget around it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from dwarf.notebook.live.comms import free_comm
+from dwarf.notebook.live.runview import RunView
+
+if TYPE_CHECKING:
+    from dwarf.notebook.cell_output import Place
+    from dwarf.notebook.live.flow_watcher import Following
+    from dwarf.notebook.services import LabServices
+
+__all__ = ["OpenedRun", "WidgetPart"]
+
+_numbers = itertools.count(1)
+
+
+class WidgetPart:
+    """Stands for a widget of its own: traits are those of the widget around it, with ``run_`` before their names.
+
+    So one widget is enough, in front ends too that cannot put one widget into another.
+    """
+
+    around: Any
+
+    def __init__(self, around: Any, **traits: Any) -> None:
+        vars(self)["around"] = around
+        with around.hold_sync():
+            for name, value in traits.items():
+                setattr(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.around, f"run_{name}", value)
+
+    @property
+    def comm(self) -> Any:
+        """The connection of the widget around it."""
+        return self.around.comm
+
+    def hold_sync(self) -> Any:
+        """Send changes together."""
+        return self.around.hold_sync()
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message to the view of the run."""
+        self.around.send({"type": "run", "message": dict(message)})
+
+    def send_state(self) -> None:
+        """Send everything again."""
+        self.around.send_state()
+
+
+class OpenedRun(RunView):
+    """The live view of a run within ``widget``. It stays live after the end of the run, until it is closed."""
+
+    def __init__(self, lab: LabServices, following: Following, place: Place | None, widget: Any) -> None:
+        super().__init__(following, lab.submit, lab, inspecting=True, place=place)
+        following.listeners.add(self.touch)
+        shade = {**self._theme(), "number": next(_numbers)}
+        traits = {"said": {}, **self._traits(first=True)}
+        self._widget = WidgetPart(widget, **traits, theme=shade)
+        self._pulse = None  # the beats of the widget around it are heard
+        lab.submit(self._hear())
+        free_comm(self._widget)
+
+    @property
+    def key(self) -> str:
+        """The key of the flow."""
+        return self.following.handle.key
+
+    async def _hear(self) -> None:
+        self.following.listen()
+        await self.look_for_stops()
+
+    def receive(self, message: Mapping[str, Any]) -> None:
+        """A message of the run's part of the page."""
+        self._receive(None, message, None)
+
+    def settle(self) -> None:
+        """Nothing: there is no output of its own to be replaced."""
+
+    def close(self) -> None:
+        """Take it away."""
+        self.following.listeners.discard(self.touch)
+        self._widget.theme = {}
+        free_comm(self._widget)

@@ -1,0 +1,1 @@
+"""What is written when something happens: a commit, a claim, a cancel, a fork, a new flow ...?"""

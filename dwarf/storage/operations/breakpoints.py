@@ -1,0 +1,122 @@
+"""Breakpoints as they are kept: on the row of the flow, and for some time as news for the engines that run it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, delete, insert, or_, select, update
+
+from dwarf.core.breakpoints import Breakpoints
+from dwarf.core.keys import Key
+from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
+from dwarf.storage.operations.unit_of_work import Effects
+from dwarf.storage.sql.graphs import PlanOf, load_plan
+from dwarf.storage.sql.rows import columns, object_text, read_object, read_status
+from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Script, Statement
+from dwarf.storage.sql.tables import breakpoints, flows
+from dwarf.workflow.suggest import did_you_mean
+
+NEWS_MS = 600_000  # how long engines may learn of a change; those that start later read the flow's row
+_OVERLAP_MS = 60_000  # transactions that began earlier may be seen later
+
+
+class PointsRow(NamedTuple):
+    """A flow whose breakpoints are changed."""
+
+    token: str
+    parent_flow_id: int
+    status: str
+    graph_hash: str
+    breakpoints: str | None
+
+
+POINTS = Statement("breakpoints_of_flow", select(*columns(PointsRow, flows)).where(flows.c.flow_id == bindparam("id")))
+SET_POINTS = Statement(
+    "set_breakpoints",
+    update(flows).where(flows.c.flow_id == bindparam("id")).values(breakpoints=bindparam("new_breakpoints")),
+)
+OLD_NEWS = Statement(
+    "old_breakpoints",
+    delete(breakpoints).where(
+        or_(breakpoints.c.flow_id == bindparam("id"), breakpoints.c.changed_at < bindparam("before"))
+    ),
+)
+NEWS = Statement(
+    "news_of_breakpoints",
+    insert(breakpoints).values({column: bindparam(column.name) for column in breakpoints.columns}),
+)
+CHANGED = Statement(
+    "changed_breakpoints",
+    select(breakpoints.c.flow_id, breakpoints.c.body, breakpoints.c.changed_at).where(
+        breakpoints.c.changed_at >= bindparam("since")
+    ),
+)
+
+
+def change_breakpoints(
+    key: Key,
+    before: Iterable[str] | None,
+    after: Iterable[str] | None,
+    effects: Effects,
+    plan_of: PlanOf,
+    *,
+    once: Iterable[str] | None = None,
+) -> Script[None]:
+    """Set the breakpoints of a root flow, those that are given. FlowNotFound, InvalidRequest, StateConflict."""
+    flow = yield from _read(key.id)
+    if flow is None or flow.token != key.token:
+        raise FlowNotFound("flow not found")
+    if flow.parent_flow_id:
+        raise InvalidRequest("a child flow has no breakpoints: use the root flow's key")
+    if read_status(flow.status).terminal:
+        raise StateConflict(f"the flow is {flow.status} already")
+    plan = yield from load_plan(flow.graph_hash, plan_of)
+    check_nodes(plan.nodes, [*(before or ()), *(after or ()), *(once or ())])
+    known = Breakpoints.from_json(read_object(flow.breakpoints))
+    yield from _keep(key.id, known.changed(before, after, once), effects)
+
+
+def read_breakpoints(key: Key) -> Script[Breakpoints]:
+    """The breakpoints of a flow. FlowNotFound."""
+    flow = yield from _read(key.id)
+    if flow is None or flow.token != key.token:
+        raise FlowNotFound("flow not found")
+    return Breakpoints.from_json(read_object(flow.breakpoints))
+
+
+def let_pass(flow_id: int, name: str, effects: Effects) -> Script[None]:
+    """A cohort goes on at a breakpoint: its other branches are not to stop there. The flow's row is locked."""
+    flow = yield from _read(flow_id)
+    if flow is not None:
+        known = Breakpoints.from_json(read_object(flow.breakpoints))
+        yield from _keep(flow_id, replace(known, passed=known.passed | {name}), effects)
+
+
+def _read(flow_id: int) -> Script[PointsRow | None]:
+    rows = yield Fetch(POINTS, {"id": flow_id})
+    return PointsRow._make(rows[0]) if rows else None
+
+
+def _keep(flow_id: int, points: Breakpoints, effects: Effects) -> Script[None]:
+    body = object_text(points.to_json())
+    yield Execute(SET_POINTS, {"id": flow_id, "new_breakpoints": body})
+    yield Execute(OLD_NEWS, {"id": flow_id, "before": effects.now - NEWS_MS})
+    yield InsertMany(NEWS, [{"flow_id": flow_id, "body": body, "changed_at": effects.now}])
+
+
+def read_changed(since: int) -> Script[tuple[dict[int, Breakpoints], int]]:
+    """The breakpoints that were changed since a moment, by flow, and from when on to ask next."""
+    rows = yield Fetch(CHANGED, {"since": since}, alone=True)
+    latest = max((changed_at for *_, changed_at in rows), default=0)
+    found = {flow_id: Breakpoints.from_json(read_object(body)) for flow_id, body, _ in rows}
+    return found, max(since, latest - _OVERLAP_MS)
+
+
+def check_nodes(known: Iterable[str], asked: Iterable[str]) -> None:
+    """InvalidRequest for a node that the graph does not have."""
+    names = list(known)
+    for node in asked:
+        if not isinstance(node, str) or node not in names:
+            raise InvalidRequest(f"the graph has no node {node!r}{did_you_mean(str(node), names)}")

@@ -1,0 +1,340 @@
+"""Taking work: due steps are found, leased by compare-and-set, and read whole, in one transaction.
+
+Why candidates are read without locks and then leased by compare-and-set: replicas look at the same queue, and a locking
+read would have them wait for each other. Each takes a random part of what it found, so that two seldom want the same
+step, and a step that another replica was faster to lease matches no row. Why limits are counted inside the same
+transaction: a step that waits for a limit must hold no worker, on any replica. Why everything a task needs is read
+here, by few statements for the whole claim: a read per step would cost more than the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, bindparam, case, func, literal_column, select, update
+
+from dwarf.core.records import JSON, FlowRecord, State, StepRecord
+from dwarf.storage.operations.due_queue import (
+    ANY_BAND,
+    ANY_CRASHES,
+    FIRST_TO_WAKE,
+    NEXT_APART,
+    SET_ASIDE,
+    STILL_PENDING,
+    find_due,
+)
+from dwarf.storage.operations.limits import Admitted, admit
+from dwarf.storage.payloads.state_refs import fetch_anchors
+from dwarf.storage.sql.expressions import flag_is, in_ids, of_row, status_is
+from dwarf.storage.sql.graphs import PlanOf, load_plan
+from dwarf.storage.sql.rows import FLOW_COLUMNS, FlowRow, columns, read_object, restore
+from dwarf.storage.sql.script import Execute, Fetch, Now, Script, Statement
+from dwarf.storage.sql.tables import deadlines, flows, steps
+from dwarf.workflow.jsontext import loads
+from dwarf.workflow.signals import Answer
+from dwarf.workflow.status import Status
+
+NEXT_DUE = Statement("next_due", select(FIRST_TO_WAKE.scalar_subquery()))
+_FIRST_OVERDUE = select(func.min(steps.c.interrupt_deadline)).where(
+    status_is(steps.c.status, Status.INTERRUPTED), steps.c.interrupt_deadline > literal_column("0")
+)
+_FIRST_FLOW = select(func.min(deadlines.c.due_at))
+NEXT_DEADLINE = Statement("next_deadline", select(_FIRST_OVERDUE.scalar_subquery(), _FIRST_FLOW.scalar_subquery()))
+_NOW = bindparam("now", type_=BigInteger)  # it would take the type of what is added to it
+
+
+class ClaimedRow(NamedTuple):
+    """What is read of a step that is leased."""
+
+    step_id: int
+    flow_id: int
+    token: str
+    node: str
+    depth: int
+    state: str
+    refs: str
+    changes: str
+    attempt: int
+    lineage_id: int
+    ordinal: int
+    answers: str
+    lease_seq: int
+    created_at: int
+    crashes: int
+    started_at: int
+
+    def record(
+        self, flow: FlowRecord, anchors: Mapping[int, State], now: int, stored_answers: Sequence[JSON] | None = None
+    ) -> StepRecord:
+        """The step; ``stored_answers`` stand in for those that the row has."""
+        refs = read_object(self.refs)
+        if stored_answers is None:
+            stored_answers = loads(self.answers) if self.answers else []
+        return StepRecord(
+            flow=flow,
+            step_id=self.step_id,
+            token=self.token,
+            node=self.node,
+            depth=self.depth,
+            state=restore(self.state, refs, anchors),
+            refs=refs,
+            changes=read_object(self.changes),
+            attempt=self.attempt,
+            lineage_id=self.lineage_id,
+            ordinal=self.ordinal,
+            answers=[Answer.from_json(answer) for answer in stored_answers],
+            lease_seq=self.lease_seq,
+            created_at=self.created_at,
+            claimed_at=now,
+            crashes=self.crashes,
+            started_at=self.started_at,
+        )
+
+    def sizes(self, workflow_url: str) -> Read:
+        """What was read of it."""
+        return Read(workflow_url, state=len(self.state), changes=len(self.changes), answers=len(self.answers))
+
+
+class Read(NamedTuple):
+    """How much was read of a step that is leased: the lengths of three of its payloads."""
+
+    workflow_url: str
+    state: int
+    changes: int
+    answers: int
+
+
+CLAIMED = columns(ClaimedRow, steps)
+LEASE: dict[str, Any] = {
+    "status": literal_column("'running'"),
+    "lease_expires": _NOW + steps.c.time_budget_ms + bindparam("margin"),
+    "lease_seq": steps.c.lease_seq + literal_column("1"),
+    "engine_id": bindparam("new_engine_id"),
+    "started_at": case((steps.c.started_at == literal_column("0"), _NOW), else_=steps.c.started_at),
+    "updated_at": _NOW,
+    # since it was due: as it was inserted, or went back to pending for another attempt or with an answer;
+    # whoever made it due may have had a clock a little ahead of this one
+    "waited_us": case(
+        (
+            steps.c.not_before < _NOW,
+            steps.c.waited_us + (_NOW - steps.c.not_before) * literal_column("1000"),
+        ),
+        else_=steps.c.waited_us,
+    ),
+}
+_LEASE_APART = (
+    update(steps)
+    .where(in_ids(steps.c.step_id, "ids"), *STILL_PENDING, steps.c.lease_expires <= bindparam("now"))
+    .values(LEASE)
+)
+_LEASE = _LEASE_APART.where(flag_is(of_row(steps.c.asleep), 0))
+# Where it is done in turn, ``find_due`` has locked the rows: nobody else can have leased them.
+_LEASED = select(*CLAIMED).where(
+    in_ids(steps.c.step_id, "ids"),
+    status_is(steps.c.status, Status.RUNNING),
+    steps.c.engine_id == bindparam("new_engine_id"),
+    steps.c.updated_at == _NOW,
+)
+CLAIM = Statement("claim_steps", _LEASE.returning(*CLAIMED), in_turn=(_LEASE, _LEASED))
+CLAIM_APART = Statement("claim_any_steps", _LEASE_APART.returning(*CLAIMED), in_turn=(_LEASE_APART, _LEASED))
+FLOWS = Statement("claimed_flows", select(*FLOW_COLUMNS).where(in_ids(flows.c.flow_id, "ids")))
+OWN_GRAPHS = Statement(
+    "graphs_of_steps",
+    select(steps.c.step_id, steps.c.node, flows.c.graph_hash).where(
+        in_ids(steps.c.step_id, "ids"), flows.c.flow_id == steps.c.flow_id
+    ),
+)
+CONVERGE_ENDED = Statement(
+    "converge_ended",
+    update(steps)
+    .where(steps.c.step_id == bindparam("id"), status_is(of_row(steps.c.status), Status.RUNNING))
+    .values(status=bindparam("new_status"), parked=literal_column("0"), updated_at=bindparam("now")),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """The steps taken, in the order they were due, and when the next work is due if there was too little.
+
+    ``next_due``, ``next_deadline`` (of a question) and ``flow_deadline`` are epoch milliseconds, or None where nothing
+    waits for a time. ``lost`` were taken by somebody else first. ``waking``: so many steps wake up now that nothing was
+    taken yet. ``read`` has what was read of each step.
+    """
+
+    now: int
+    steps: list[StepRecord] = field(default_factory=list)
+    next_due: int | None = None
+    next_deadline: int | None = None
+    flow_deadline: int | None = None
+    lost: int = 0
+    read: Sequence[Read] = ()
+    waking: bool = False
+
+
+def claim_due(
+    limit: int,
+    busy: Callable[[str], bool],
+    *,
+    shard: int,
+    engine_id: int,
+    margin_ms: int,
+    plan_of: PlanOf,
+    random: Random,
+    suspect_at: int = ANY_CRASHES,
+    alone: bool = True,
+    ceiling: int = ANY_BAND,
+    by_name: Callable[[str], bool] = lambda _: False,
+    labels: Sequence[str] = (),
+) -> Script[Claimed]:
+    """Lease up to ``limit`` due steps. ``busy(url)`` says of a task that it cannot be started now.
+
+    ``plan_of(graph_hash, body)`` prepares a graph, or answers None where it does not know the hash and was given no
+    body. Steps that have lost their process ``suspect_at`` times are run one at a time, so that the one which kills
+    it does not take the others along; ``alone`` says that none of them runs here now. ``ceiling`` is the worst band
+    that may be taken. ``by_name(url)``: this may be the bare name of a task, under which flows knew it that were
+    created when tasks had no scopes. ``labels`` are the sets of labels with which steps are taken, first of all.
+    """
+    now = yield Now()
+    apart = (yield from _set_aside(limit, busy, now, labels)) if labels else []
+    rest = limit - len(apart)
+    choice = yield from _choose(rest, busy, now, random, suspect_at, alone, ceiling, _Names(by_name, plan_of))
+    if choice is None and not apart:
+        return Claimed(now=now, waking=True)
+    others, again = choice or ([], None)
+    wanted = [*apart, *others]
+    if not wanted:
+        ((due,),) = yield Fetch(NEXT_DUE, {})
+        if labels:
+            ((due_apart,),) = yield Fetch(NEXT_APART, {"sets": labels})
+            due = min((moment for moment in (due, due_apart) if moment is not None), default=None)
+        due = again if due is None or (again is not None and again < due) else due
+        ((deadline, flow_deadline),) = yield Fetch(NEXT_DEADLINE, {})
+        return Claimed(now=now, next_due=due, next_deadline=deadline, flow_deadline=flow_deadline)
+    rows = yield Fetch(
+        CLAIM_APART if labels else CLAIM,
+        {"ids": wanted, "now": now, "margin": margin_ms, "new_engine_id": engine_id},
+    )
+    claimed = [ClaimedRow._make(row) for row in rows]
+    lost = len(wanted) - len(claimed)
+    rank = {step_id: position for position, step_id in enumerate(wanted)}
+    claimed.sort(key=lambda row: rank[row.step_id])
+    owners = yield from _owners({row.flow_id for row in claimed}, shard, plan_of)
+    claimed = yield from _without_ended(claimed, owners, now)
+    anchors = yield from fetch_anchors(anchor for row in claimed for anchor in read_object(row.refs).values())
+    read = [row.sizes(owners[row.flow_id].flow.workflow_url) for row in claimed]
+    records = [row.record(owners[row.flow_id].flow, anchors, now) for row in claimed]
+    return Claimed(now=now, steps=records, lost=lost, read=read)
+
+
+def next_deadlines() -> Script[tuple[int, int | None, int | None]]:
+    """Now, and the first deadlines of a question and of a flow."""
+    now = yield Now()
+    ((question, flow),) = yield Fetch(NEXT_DEADLINE, {})
+    return now, question, flow
+
+
+def _set_aside(limit: int, busy: Callable[[str], bool], now: int, sets: Sequence[str]) -> Script[list[int]]:
+    """The steps to lease that are set aside for engines with these sets of labels, the urgent and old ones first."""
+    rows = (yield Fetch(SET_ASIDE, {"now": now, "sets": sets, "limit": limit})) if limit > 0 else []
+    free: list[int] = []
+    limited: list[tuple[int, str, str]] = []
+    for step_id, url, name, rule in rows:
+        if busy(url):
+            continue
+        if name:
+            limited.append((step_id, name, rule))
+        else:
+            free.append(step_id)
+    admitted = Admitted()
+    if limited:
+        yield from admit(limited, now, admitted)
+    return [*admitted.step_ids, *free]
+
+
+class _Names:
+    """Finds the tasks that steps know by a bare name: those of flows that were created when tasks had no scopes."""
+
+    def __init__(self, by_name: Callable[[str], bool], plan_of: PlanOf) -> None:
+        self._by_name = by_name
+        self._plan_of = plan_of
+
+    def urls(self, due: Sequence[tuple[int, str]]) -> Script[dict[int, str]]:
+        """The URLs of these tasks, by step; given are steps and their tasks."""
+        barely = [step_id for step_id, url in due if self._by_name(url)]
+        found: dict[int, str] = {}
+        if barely:
+            for step_id, node, graph_hash in (yield Fetch(OWN_GRAPHS, {"ids": sorted(barely)})):
+                plan = yield from load_plan(graph_hash, self._plan_of)
+                found[step_id] = plan.nodes[node].need
+        return found
+
+
+def _choose(
+    limit: int,
+    busy: Callable[[str], bool],
+    now: int,
+    random: Random,
+    suspect_at: int,
+    alone: bool,
+    ceiling: int,
+    names: _Names,
+) -> Script[tuple[list[int], int | None] | None]:
+    """The due steps to lease, and when a limit that holds others back has room again. None as ``find_due`` has it."""
+    admitted = Admitted()
+    free: dict[int, None] = {}
+    shut: set[str] = set()  # tasks that cannot be started now
+    calm = ANY_CRASHES if alone else suspect_at
+    found = (yield from find_due(limit, now, (), (), random, calm, ceiling)) if limit > 0 else []
+    while found is not None:
+        limited: list[tuple[int, str, str]] = []
+        named = yield from names.urls([(step_id, url) for step_id, url, *_ in found])
+        for step_id, url, name, rule, crashes in found:
+            if step_id in free or crashes >= calm:
+                continue
+            if url in shut or busy(named.get(step_id) or url):
+                shut.add(url)
+                continue
+            if crashes >= suspect_at:
+                calm = suspect_at
+            if name:
+                limited.append((step_id, name, rule))
+            else:
+                free[step_id] = None
+        if limited:
+            yield from admit(limited, now, admitted)
+        if len(found) < limit or len(free) + len(admitted.step_ids) >= limit:
+            return [*admitted.step_ids, *free][:limit], admitted.again
+        # steps that cannot start, for want of a thread or over their limit, must not hide those behind them
+        found = yield from find_due(limit, now, admitted.full, sorted(shut), random, calm, ceiling)
+    return None
+
+
+class _Owner(NamedTuple):
+    """The flow of a step that was taken."""
+
+    flow: FlowRecord
+    status: Status
+
+
+def _owners(flow_ids: Collection[int], shard: int, plan_of: PlanOf) -> Script[dict[int, _Owner]]:
+    rows = yield Fetch(FLOWS, {"ids": sorted(flow_ids)})
+    owners: dict[int, _Owner] = {}
+    for flow in map(FlowRow._make, rows):
+        plan = yield from load_plan(flow.graph_hash, plan_of)
+        owners[flow.flow_id] = _Owner(flow.record(shard, plan), Status(flow.status))
+    return owners
+
+
+def _without_ended(claimed: Sequence[ClaimedRow], owners: Mapping[int, _Owner], now: int) -> Script[list[ClaimedRow]]:
+    """A pending step under a flow that has ended takes the flow's status instead of running."""
+    live: list[ClaimedRow] = []
+    for row in claimed:
+        status = owners[row.flow_id].status
+        if status.terminal:
+            yield Execute(CONVERGE_ENDED, {"id": row.step_id, "new_status": status.value, "now": now})
+        else:
+            live.append(row)
+    return live

@@ -1,0 +1,142 @@
+"""Many decisions, one transaction.
+
+Order of locks: own steps, then spawns and callers, then flows, then inserts. A decision whose own row is fenced out
+drops out of the group and takes nobody with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, select
+
+from dwarf.core.breakpoints import is_breakpoint
+from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain
+from dwarf.core.records import NewStep
+from dwarf.storage.operations.caching import kept_row
+from dwarf.storage.operations.cohorts import Arrival, Arrivals, gather, settle_cohorts
+from dwarf.storage.operations.complete import complete_flows, fail_flow
+from dwarf.storage.operations.delete import drop_flows
+from dwarf.storage.operations.hooks import on_question
+from dwarf.storage.operations.interrupts import INTERRUPT_FLOW, interrupt_upward
+from dwarf.storage.operations.own_rows import count_payloads, own_row, write_own_rows
+from dwarf.storage.operations.unit_of_work import Effects, Stop
+from dwarf.storage.sql.expressions import ZERO, in_ids
+from dwarf.storage.sql.script import Fetch, Landing, Script, Statement, UpdateEach
+from dwarf.storage.sql.tables import flows
+from dwarf.workflow.status import Status
+
+CHILDREN = Statement(
+    "children_of_step",
+    select(flows.c.flow_id).where(flows.c.parent_step_id == bindparam("id"), flows.c.parent_step_id > ZERO),
+)
+GRANDCHILDREN = Statement(
+    "children_of_flows",
+    select(flows.c.flow_id).where(in_ids(flows.c.parent_flow_id, "ids"), flows.c.parent_flow_id > ZERO),
+)
+
+
+def commit_decisions(decisions: Sequence[Decision], effects: Effects) -> Script[list[bool]]:
+    """Write decisions; answer which landed. The rows they add are left in ``effects``."""
+    if effects.last and isinstance(decisions[0], Ask) and not decisions[0].step.flow.parent_step_id:
+        return (yield from _ask(decisions[0], effects))
+    landed = yield from write_own_rows(decisions, effects.now, effects.written)
+    yield from follow_up([decision for decision, ok in zip(decisions, landed, strict=True) if ok], effects)
+    return landed
+
+
+def _ask(decision: Ask, effects: Effects) -> Script[list[bool]]:
+    """Write a single question of a root flow, in one go."""
+    flow = decision.step.flow
+    write, row = own_row(decision, effects.now)
+    shown = UpdateEach(INTERRUPT_FLOW, [{"id": flow.flow_id, "now": effects.now}])
+    landed: list[bool]
+    landed, (interrupted,) = yield Landing(UpdateEach(write, [row]), [(shown, [0])], last=True)
+    if landed[0]:
+        note(decision, effects)
+        count_payloads(decision, row, effects.written)
+        effects.work_due = effects.work_due or decision.timeout_ms is not None
+        if interrupted:
+            effects.stops.append(Stop(flow.flow_id, Status.INTERRUPTED, token=flow.token))
+    return landed
+
+
+def follow_up(done: Sequence[Decision], effects: Effects) -> Script[None]:
+    """What follows from decisions whose own rows are written: arrivals, ends of flows, new steps and flows."""
+    arrivals: Arrivals = {}
+    for decision in done:
+        note(decision, effects)
+        _count_arrivals(decision, arrivals)
+    yield from settle_cohorts(arrivals, effects)
+    completed = [(decision.step.flow, decision.final_state) for decision in done if isinstance(decision, Complete)]
+    if completed:
+        yield from complete_flows(completed, effects)
+    for decision in done:
+        yield from _consequences(decision, effects)
+
+
+def note(decision: Decision, effects: Effects) -> None:
+    """What is to be told of a decision whose own row is written, whatever follows from it."""
+    effects.moved.add(decision.step.flow.root_flow_id)
+    if decision.step.keep is not None and isinstance(decision, Advance | Complete):
+        delay_ms = decision.delay_ms if isinstance(decision, Advance) else 0
+        effects.kept.append(kept_row(decision.step, delay_ms, effects.now))
+    if decision.step.taken is not None and isinstance(decision, Advance | Complete):
+        effects.taking.append(decision.step)
+    if decision.step.flow.plan.nodes[decision.step.node].limit is not None:
+        effects.work_due = True  # there may be room under the limit again
+
+
+def _count_arrivals(decision: Decision, arrivals: Arrivals) -> None:
+    step = decision.step
+    if isinstance(decision, Advance) and decision.arrivals:
+        own = decision.cohort_id == step.step_id
+        size = decision.cohort_size if own else 0
+        if not own or decision.arrivals >= size:
+            arrival = Arrival(decision.cohort_id, arrivals=decision.arrivals, failures=0, by=decision, size=size)
+            gather(arrivals, arrival)
+    elif isinstance(decision, Fail) and step.lineage_id:
+        gather(arrivals, Arrival(step.lineage_id, arrivals=1, failures=1, by=decision))
+
+
+def _consequences(decision: Decision, effects: Effects) -> Script[None]:
+    flow = decision.step.flow
+    match decision:
+        case Advance():
+            for successor in decision.successors:
+                effects.add_step(successor)
+        case Fail() if not decision.step.lineage_id:
+            yield from fail_flow(flow, decision.error, effects)
+        case Retry():
+            if any(answer.kind == "subgraph" for answer in decision.step.answers):
+                yield from _drop_children(decision.step.step_id)
+            effects.work_due = True
+        case TryAgain():
+            effects.work_due = True
+        case Ask():
+            effects.work_due = effects.work_due or decision.timeout_ms is not None
+            yield from interrupt_upward(flow, effects)
+            if effects.writer.hooks and not is_breakpoint(decision.key):
+                yield from on_question(decision, effects)
+        case Call():
+            effects.graphs.setdefault(decision.child.record.graph_hash, decision.child.graph_body)
+            effects.add_flow(decision.child)
+
+
+def _drop_children(step_id: int) -> Script[None]:
+    """Delete the child flows of a step that starts over, with everything under them."""
+    found = [child for (child,) in (yield Fetch(CHILDREN, {"id": step_id}))]
+    level = found
+    while level:
+        level = [child for (child,) in (yield Fetch(GRANDCHILDREN, {"ids": level}))]
+        found.extend(level)
+    if found:
+        yield from drop_flows(found)
+
+
+def handed_over(decision: Decision, leased: dict[int, list[NewStep]]) -> list[NewStep]:
+    """The steps that this replica starts now because of a decision. ``leased`` holds new steps by predecessor."""
+    steps_now = leased.get(decision.step.step_id, [])
+    if isinstance(decision, Call) and decision.child.entry.leased:
+        return [*steps_now, decision.child.entry]
+    return steps_now

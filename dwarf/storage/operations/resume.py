@@ -1,0 +1,60 @@
+"""Steps that are leased by the transaction that wakes them, so that nobody has to look for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from dwarf.core.records import JSON, StepRecord
+from dwarf.storage.operations.claim import CLAIMED, ClaimedRow
+from dwarf.storage.operations.unit_of_work import Effects, Suits
+from dwarf.storage.payloads.state_refs import fetch_anchors
+from dwarf.storage.sql.graphs import load_plan
+from dwarf.storage.sql.rows import FLOW_COLUMNS, FlowRow, read_object
+from dwarf.storage.sql.script import Row, Script
+from dwarf.storage.sql.tables import steps
+
+WAKING = (*CLAIMED, steps.c.limit_name, *FLOW_COLUMNS)
+_STEP = len(CLAIMED)
+
+
+class WakingRow(NamedTuple):
+    """What has to be known of a step that sleeps, so that it can be run when it wakes up."""
+
+    step: ClaimedRow
+    limit_name: str
+    flow: FlowRow
+
+    @classmethod
+    def of(cls, row: Row) -> WakingRow:
+        """From a row of WAKING."""
+        limit_name, *flow = row[_STEP:]
+        return cls(ClaimedRow._make(row[:_STEP]), limit_name, FlowRow._make(flow))
+
+
+def awoken(row: WakingRow, answers: Sequence[JSON], suits: Suits | None, effects: Effects) -> Script[StepRecord | None]:
+    """A step with new answers, as it is when this replica leases it now.
+
+    None where it is left to whoever looks for work: it has no place here, has to keep to a limit, or is suspected of
+    ending its process.
+    """
+    writer = effects.writer
+    asleep = row.step
+    if suits is None or row.limit_name or asleep.crashes >= writer.suspect_at:
+        return None
+    plan = yield from load_plan(row.flow.graph_hash, writer.plan_of)
+    flow = row.flow.record(writer.shard, plan)
+    if plan.nodes[asleep.node].labels or not suits(flow, plan.nodes[asleep.node].need):
+        return None
+    anchors = yield from fetch_anchors(read_object(asleep.refs).values(), alone=True)
+    step = asleep.record(flow, anchors, effects.now, answers)
+    step.lease_seq += 1
+    if effects.written is not None:
+        effects.read.append(asleep.sizes(flow.workflow_url))
+    return step
+
+
+def lease(effects: Effects) -> Mapping[str, Any]:
+    """The parameters with which a statement leases a step; see claims.LEASE."""
+    writer = effects.writer
+    return {"now": effects.now, "margin": writer.margin_ms, "new_engine_id": writer.engine_id}

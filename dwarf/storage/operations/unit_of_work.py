@@ -1,0 +1,146 @@
+"""What a transaction has brought about: rows to insert at its end, and what to tell the engine after the commit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from sqlalchemy import bindparam, update
+
+from dwarf.core.records import FlowRecord, NewFlow, NewStep, State, StepRecord
+from dwarf.core.step import Means
+from dwarf.storage.operations.caching import keep_outcomes
+from dwarf.storage.operations.output import take_over_said
+from dwarf.storage.sql.expressions import ZERO, of_row, status_is
+from dwarf.storage.sql.graphs import PlanOf
+from dwarf.storage.sql.rows import GRAPH_KNOWN, INSERT_GRAPH, insert_flows, insert_steps
+from dwarf.storage.sql.script import Fetch, InsertMany, Landing, Params, Script, Statement, UpdateEach
+from dwarf.storage.sql.tables import steps
+from dwarf.workflow.status import Status
+
+Suits: TypeAlias = Callable[[FlowRecord, str], bool]
+"""Whether a step of a flow may take a place that is kept for it; the second argument is its task's URL."""
+
+LINK_MEMBERS = Statement(
+    "link_members",
+    update(steps)
+    .where(
+        steps.c.lineage_id == bindparam("id"),
+        steps.c.lineage_id > ZERO,
+        status_is(of_row(steps.c.status), Status.COMPLETED),
+        steps.c.successor_id == ZERO,
+    )
+    .values(successor_id=bindparam("fan_in")),
+)
+
+
+class Hook(NamedTuple):
+    """A workflow of which a flow is created at each event of a kind."""
+
+    event: str
+    workflow_url: str
+    graph_hash: str
+    priority: int
+    time_budget_ms: int
+
+
+@dataclass(slots=True)
+class Writer:
+    """Who writes: a replica on one shard, whose id may change, and what its decisions take from outside.
+
+    Steps that have lost their process ``suspect_at`` times are only run apart from others.
+    """
+
+    shard: int
+    engine_id: int
+    margin_ms: int
+    means: Means
+    plan_of: PlanOf
+    suspect_at: int
+    next_flow_id: Callable[[], int]
+    hooks: Mapping[str, Hook] = field(default_factory=dict)  # by event, as last read
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A flow that has stopped. ``final_state`` where it is at hand."""
+
+    flow_id: int
+    status: Status
+    final_state: State | None = None
+    error: str = ""
+    workflow: str = ""  # its URL, where the flow has ended
+    token: str = ""
+
+
+@dataclass(slots=True)
+class Effects:
+    """Gathered while a transaction runs."""
+
+    writer: Writer
+    now: int
+    steps: list[NewStep] = field(default_factory=list)
+    flows: list[NewFlow] = field(default_factory=list)
+    graphs: dict[str, str] = field(default_factory=dict)
+    stops: list[Stop] = field(default_factory=list)
+    links: list[Params] = field(default_factory=list)  # cohorts that have come together, and their fan-in steps
+    moved: set[int] = field(default_factory=set)  # root flows in which something visible has changed
+    work_due: bool = False  # a step became pending, or a moment is new at which something is due
+    kept: list[Params] = field(default_factory=list)  # outcomes that others may take over
+    taking: list[StepRecord] = field(default_factory=list)  # steps that take over what others have said, too
+    resumed: list[int] = field(default_factory=list)  # flows that were interrupted and run again
+    written: Counter[tuple[str, str]] | None = None  # sizes of payloads by workflow and column, where they are wanted
+    read: list[tuple[str, int, int, int]] = field(default_factory=list)  # likewise; see claims.Read
+    place: Suits | None = None  # for the step that is woken
+    places: Mapping[int, Suits] = field(default_factory=dict)  # for the step that called a flow which ends, by the flow
+    woken: list[StepRecord] = field(default_factory=list)  # leased to this replica
+    revived: dict[int, StepRecord] = field(default_factory=dict)  # likewise, by the flow that has ended
+    last: bool = False  # nothing follows in the transaction: see Landing
+
+    def add_flow(self, flow: NewFlow) -> None:
+        """Insert a flow with its first step."""
+        self.flows.append(flow)
+        self.add_step(flow.entry)
+
+    def add_step(self, step: NewStep) -> None:
+        """Insert a step."""
+        self.steps.append(step)
+        if not step.leased:
+            self.work_due = True
+
+    def stopped(self, flow: FlowRecord, status: Status, final_state: State | None = None, error: str = "") -> None:
+        """Tell whoever waits for a flow."""
+        stop = Stop(flow.flow_id, status, final_state, error=error, workflow=flow.workflow_url, token=flow.token)
+        self.stops.append(stop)
+        self.moved.add(flow.root_flow_id)
+
+    def insert(self) -> Script[None]:
+        """Insert what was added, last in the transaction."""
+        for graph_hash, body in self.graphs.items():
+            if not (yield Fetch(GRAPH_KNOWN, {"graph_hash": graph_hash})):
+                yield InsertMany(INSERT_GRAPH, [{"graph_hash": graph_hash, "body": body}])
+        if self.kept:
+            yield keep_outcomes(self.kept)
+        if self.taking:
+            yield from take_over_said(self.taking, self.now)
+        rest = self.inserts()
+        if self.links or rest:
+            yield Landing(UpdateEach(LINK_MEMBERS, self.links), [(part, [-1] * len(part.rows)) for part in rest])
+        self.count_states()
+
+    def inserts(self) -> list[InsertMany]:
+        """The rows of what was added."""
+        writer, parts = self.writer, list[InsertMany]()
+        if self.flows:
+            parts += insert_flows(self.flows, self.now, writer.engine_id)
+        if self.steps:
+            parts.append(insert_steps(self.steps, self.now, writer.engine_id, writer.margin_ms))
+        return parts
+
+    def count_states(self) -> None:
+        """Add the sizes of the states of the steps that were added, where they are wanted."""
+        if self.written is not None:
+            for step in self.steps:
+                self.written[step.flow.workflow_url, "state"] += len(step.stored)

@@ -1,0 +1,106 @@
+"""Steps of tasks that no living engine knows are set aside, so that no number of them slows down the search for others.
+
+They are in none of the indexes that claims go by, as steps with labels are: in the place of labels stands a mark of
+their task. Who learns the task brings them back. A few are left where they are: whoever learns their task finds them
+at once.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from sqlalchemy import bindparam, literal_column, select, update
+
+from dwarf.storage.operations.due_queue import AWAKE, PENDING, STILL_PENDING
+from dwarf.storage.sql.expressions import flag_is, in_ids, locked
+from dwarf.storage.sql.rows import APART
+from dwarf.storage.sql.script import Execute, Fetch, Script, Statement
+from dwarf.storage.sql.tables import steps
+
+AT_ONCE: Final = 1000
+FEW: Final = 200  # they may stay: a search passes over them in less than a millisecond
+
+_MARK: Final = "?"  # no set of labels begins with it
+_OF_TASK = Statement(
+    "awake_of_task",
+    locked(
+        select(steps.c.step_id)
+        .where(*AWAKE, steps.c.task_url == bindparam("url"))
+        .order_by(steps.c.priority, steps.c.fairness_key, steps.c.created_at, steps.c.step_id)
+        .limit(literal_column(str(AT_ONCE))),
+        steps,
+        skip=True,
+    ),
+)
+_SET_ASIDE = Statement(
+    "set_strays_aside",
+    update(steps)
+    .where(in_ids(steps.c.step_id, "ids"), *STILL_PENDING, flag_is(steps.c.asleep, 0))
+    .values(asleep=literal_column(str(APART)), labels=bindparam("mark")),
+)
+_STRAYS = (*PENDING, flag_is(steps.c.asleep, APART))
+_NEXT = Statement(
+    "next_stray",
+    select(steps.c.labels, steps.c.task_url)
+    .where(*_STRAYS, steps.c.labels > bindparam("beyond"))
+    .order_by(steps.c.labels)
+    .limit(literal_column("1")),
+)
+_MARKED = Statement(
+    "strays_of_task",
+    locked(
+        select(steps.c.step_id)
+        .where(*_STRAYS, steps.c.labels == bindparam("mark"))
+        .order_by(steps.c.not_before)
+        .limit(literal_column(str(AT_ONCE))),
+        steps,
+        skip=True,
+    ),
+)
+_BRING_BACK = Statement(
+    "bring_strays_back",
+    update(steps)
+    .where(in_ids(steps.c.step_id, "ids"), *STILL_PENDING, flag_is(steps.c.asleep, APART))
+    .values(asleep=literal_column("0"), labels=literal_column("''")),
+)
+
+
+class Stray(NamedTuple):
+    """A task whose steps are set aside, and the mark that they have."""
+
+    mark: str
+    url: str
+
+
+def is_mark(labels: str) -> bool:
+    """Whether this stands for no labels, but for a task that nobody knew."""
+    return labels.startswith(_MARK)
+
+
+def set_aside(url: str) -> Script[bool]:
+    """Set many steps of a task aside. Whether there are more."""
+    ids = [step_id for (step_id,) in (yield Fetch(_OF_TASK, {"url": url}))]
+    if len(ids) > FEW:
+        mark = _MARK + sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+        yield Execute(_SET_ASIDE, {"ids": sorted(ids), "mark": mark})
+    return len(ids) == AT_ONCE
+
+
+def stray_tasks() -> Script[list[Stray]]:
+    """The tasks whose steps are set aside, by one jump in the index for each."""
+    found: list[Stray] = []
+    while True:
+        rows = yield Fetch(_NEXT, {"beyond": found[-1].mark if found else _MARK})
+        following = [Stray._make(row) for row in rows]
+        if not following or not is_mark(following[0].mark):
+            return found
+        found += following
+
+
+def bring_back(mark: str) -> Script[bool]:
+    """Put steps of a task, the first of them, back where claims look. Whether there may be more."""
+    ids = [step_id for (step_id,) in (yield Fetch(_MARKED, {"mark": mark}))]
+    if ids:
+        yield Execute(_BRING_BACK, {"ids": sorted(ids)})
+    return len(ids) == AT_ONCE
