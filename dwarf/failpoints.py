@@ -1,11 +1,11 @@
 """Named places where a test makes the engine fail, stand still, or lose a signal.
 
-In production ``active`` is None, and all that a seam costs is a look at it::
+In production ``active`` is None, and all that a failpoint costs is a look at it::
 
-    if seams.active is not None:
-        await seams.active.arrive("beforeCommit")
+    if failpoints.active is not None:
+        await failpoints.active.arrive("beforeCommit")
 
-The seams, each with the scopes it tells. A kind is that of a decision in lower case, or "create" or "operation":
+The failpoints, each with the scopes it tells. A kind is that of a decision in lower case, or "create" or "operation":
 
 ==================  ============================================================================================
 loadGraph           before the host is asked for a graph (workflow)
@@ -36,7 +36,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-__all__ = ["Checkpoint", "InjectedFault", "Seams", "installed"]
+__all__ = ["Checkpoint", "InjectedFault", "Failpoints", "installed"]
 
 LONGEST_HOLD_S = 60.0
 
@@ -46,7 +46,7 @@ class InjectedFault(Exception):
 
 
 class Checkpoint:
-    """A seam at which the first to come stands still until it is released."""
+    """A failpoint at which the first to come stands still until it is released."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -67,14 +67,14 @@ class Checkpoint:
         return self._released
 
 
-class Seams:
+class Failpoints:
     """What a test has armed. Everything may be called from any thread.
 
-    A name is that of a seam, or ``seam:scope``. What is armed first is used first.
+    A name is that of a failpoint, or ``failpoint:scope``. What is armed first is used first.
     """
 
     def __init__(self) -> None:
-        self.passed: Counter[str] = Counter()  # how often each seam, and each seam:scope, was come to
+        self.passed: Counter[str] = Counter()  # how often each failpoint, and each failpoint:scope, was come to
         self._faults: dict[str, deque[Callable[[], BaseException]]] = {}
         self._checkpoints: dict[str, deque[Checkpoint]] = {}
         self._losses: Counter[str] = Counter()
@@ -85,12 +85,12 @@ class Seams:
     # ------------------------------------------------------------------ for tests
 
     def fault(self, name: str, error: Callable[[], BaseException] = InjectedFault, *, times: int = 1) -> None:
-        """Raise ``error()`` the next times somebody comes to a seam."""
+        """Raise ``error()`` the next times somebody comes to a failpoint."""
         with self._lock:
             self._faults.setdefault(name, deque()).extend([error] * times)
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """Hold the next one that comes to a seam."""
+        """Hold the next one that comes to a failpoint."""
         checkpoint = Checkpoint(name)
         with self._lock:
             self._checkpoints.setdefault(name, deque()).append(checkpoint)
@@ -98,12 +98,12 @@ class Seams:
         return checkpoint
 
     def lose(self, name: str, *, times: int = 1) -> None:
-        """Lose the next signals of a seam."""
+        """Lose the next signals of a failpoint."""
         with self._lock:
             self._losses[name] += times
 
     async def seen(self, name: str, times: int = 1) -> None:
-        """Wait until somebody has come to a seam, or to a seam:scope, this often since the installation."""
+        """Wait until somebody has come to a failpoint, or to a failpoint:scope, this often since the installation."""
         future: Future[None] = Future()
         with self._lock:
             if self.passed[name] >= times:
@@ -121,36 +121,36 @@ class Seams:
         for checkpoint in armed:
             checkpoint.release()
 
-    # ------------------------------------------------------------------ at the seams
+    # ------------------------------------------------------------------ at the failpoints
 
-    def hit(self, seam: str, scopes: Iterable[object] = ()) -> None:
-        """Come to a seam on a thread that may be blocked."""
-        held, error = self._come(seam, scopes)
+    def hit(self, failpoint: str, scopes: Iterable[object] = ()) -> None:
+        """Come to a failpoint on a thread that may be blocked."""
+        held, error = self._come(failpoint, scopes)
         if held is not None:
             held.result(LONGEST_HOLD_S)
         if error is not None:
             raise error
 
-    async def arrive(self, seam: str, scopes: Iterable[object] = ()) -> None:
-        """Come to a seam on an event loop."""
-        held, error = self._come(seam, scopes)
+    async def arrive(self, failpoint: str, scopes: Iterable[object] = ()) -> None:
+        """Come to a failpoint on an event loop."""
+        held, error = self._come(failpoint, scopes)
         if held is not None:
             await asyncio.shield(asyncio.wrap_future(held))
         if error is not None:
             raise error
 
-    def lost(self, seam: str, scopes: Iterable[object] = ()) -> bool:
+    def lost(self, failpoint: str, scopes: Iterable[object] = ()) -> bool:
         """Whether the signal that is about to be given is to be lost."""
         with self._lock:
-            for name in self._count(seam, scopes):
+            for name in self._count(failpoint, scopes):
                 if self._losses[name] > 0:
                     self._losses[name] -= 1
                     return True
         return False
 
-    def _come(self, seam: str, scopes: Iterable[object]) -> tuple[Future[None] | None, BaseException | None]:
+    def _come(self, failpoint: str, scopes: Iterable[object]) -> tuple[Future[None] | None, BaseException | None]:
         with self._lock:
-            names = self._count(seam, scopes)
+            names = self._count(failpoint, scopes)
             checkpoint = next(
                 (self._checkpoints[name].popleft() for name in names if self._checkpoints.get(name)), None
             )
@@ -158,8 +158,8 @@ class Seams:
         held = None if checkpoint is None else checkpoint._hold()
         return held, None if fault is None else fault()
 
-    def _count(self, seam: str, scopes: Iterable[object]) -> list[str]:
-        names = [seam, *(f"{seam}:{scope}" for scope in dict.fromkeys(scopes))]
+    def _count(self, failpoint: str, scopes: Iterable[object]) -> list[str]:
+        names = [failpoint, *(f"{failpoint}:{scope}" for scope in dict.fromkeys(scopes))]
         self.passed.update(names)
         waiting = []
         for name, count, future in self._watchers:
@@ -171,14 +171,14 @@ class Seams:
         return names
 
 
-active: Seams | None = None
+active: Failpoints | None = None
 
 
 @contextmanager
-def installed() -> Iterator[Seams]:
-    """Have seams until the end of the block; whatever stands still is let go then."""
+def installed() -> Iterator[Failpoints]:
+    """Have failpoints until the end of the block; whatever stands still is let go then."""
     global active  # noqa: PLW0603 - one look at a variable of the module is all that production pays
-    before, active = active, Seams()
+    before, active = active, Failpoints()
     own = active
     try:
         yield own

@@ -183,7 +183,7 @@ def running(request: pytest.FixtureRequest, database: str, host: LocalHost) -> R
         before = asyncio.all_tasks()
         engine = engine_for_test(test, settings.pop("host", host), clock=settings.pop("clock", clock), **settings)
         await engine.start()
-        shared = engine._shared
+        shared = engine._context
         assert shared is not None
         try:
             yield engine

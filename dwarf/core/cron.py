@@ -30,7 +30,7 @@ Overlap: TypeAlias = Literal["skip", "allow", "queue"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class ScheduleSpec:
     """A cron expression in a time zone, or a fixed interval."""
 
     cron: str
@@ -38,7 +38,7 @@ class Rhythm:
     timezone: str
 
 
-def read_rhythm(cron: str, every: Seconds | None, timezone: str) -> Rhythm:
+def read_spec(cron: str, every: Seconds | None, timezone: str) -> ScheduleSpec:
     """Check the arguments of ``schedule``. InvalidRequest says which is wrong."""
     if bool(cron) == (every is not None):
         raise InvalidRequest("a schedule has either cron='...' or every=..., and not both")
@@ -54,10 +54,10 @@ def read_rhythm(cron: str, every: Seconds | None, timezone: str) -> Rhythm:
         every_ms = to_ms(every, "every")
         if every_ms < SHORTEST_MS:
             raise InvalidRequest("every is at least a tenth of a second")
-        return Rhythm("", every_ms, timezone)
-    rhythm = Rhythm(_expression(cron), 0, timezone)
-    next_tick(rhythm, 0)
-    return rhythm
+        return ScheduleSpec("", every_ms, timezone)
+    spec = ScheduleSpec(_expression(cron), 0, timezone)
+    next_tick(spec, 0)
+    return spec
 
 
 def read_overlap(overlap: object) -> Overlap:
@@ -67,44 +67,44 @@ def read_overlap(overlap: object) -> Overlap:
     return cast("Overlap", overlap)
 
 
-def next_tick(rhythm: Rhythm, after_ms: int) -> int:
+def next_tick(spec: ScheduleSpec, after_ms: int) -> int:
     """The first tick after a moment; for an interval, one interval later. InvalidRequest for a bad expression."""
-    if rhythm.every_ms:
-        return after_ms + rhythm.every_ms
+    if spec.every_ms:
+        return after_ms + spec.every_ms
     from cronsim import CronSim, CronSimError
 
-    zone = ZoneInfo(rhythm.timezone)
+    zone = ZoneInfo(spec.timezone)
     try:
-        found = next(CronSim(rhythm.cron, to_datetime(after_ms).astimezone(zone)))
+        found = next(CronSim(spec.cron, to_datetime(after_ms).astimezone(zone)))
     except (CronSimError, StopIteration) as error:
-        raise InvalidRequest(f"{rhythm.cron!r} is no cron expression that ever fires: {error}") from None
+        raise InvalidRequest(f"{spec.cron!r} is no cron expression that ever fires: {error}") from None
     return to_epoch_ms(found)
 
 
-def first_after(rhythm: Rhythm, tick: int, now: int) -> int:
+def first_after(spec: ScheduleSpec, tick: int, now: int) -> int:
     """The first tick after a moment, in step with one of its ticks: an interval is counted from there."""
     if tick > now:
         return tick
-    if rhythm.every_ms:
-        return tick + ((now - tick) // rhythm.every_ms + 1) * rhythm.every_ms
-    return next_tick(rhythm, now)
+    if spec.every_ms:
+        return tick + ((now - tick) // spec.every_ms + 1) * spec.every_ms
+    return next_tick(spec, now)
 
 
-def ticks_between(rhythm: Rhythm, tick: int, start: int, end: int) -> list[int]:
+def ticks_between(spec: ScheduleSpec, tick: int, start: int, end: int) -> list[int]:
     """Every tick from ``start`` up to, and without, ``end``. InvalidRequest for more than 10,000."""
-    if rhythm.every_ms:
-        first = tick + -((tick - start) // rhythm.every_ms) * rhythm.every_ms
-        count = max(0, -((first - end) // rhythm.every_ms))
+    if spec.every_ms:
+        first = tick + -((tick - start) // spec.every_ms) * spec.every_ms
+        count = max(0, -((first - end) // spec.every_ms))
         if count > MOST_BETWEEN:
             raise InvalidRequest(_TOO_MANY)
-        return [first + index * rhythm.every_ms for index in range(count)]
+        return [first + index * spec.every_ms for index in range(count)]
     found: list[int] = []
-    at = next_tick(rhythm, start - 1)
+    at = next_tick(spec, start - 1)
     while at < end:
         if len(found) == MOST_BETWEEN:
             raise InvalidRequest(_TOO_MANY)
         found.append(at)
-        at = next_tick(rhythm, at)
+        at = next_tick(spec, at)
     return found
 
 
@@ -126,7 +126,7 @@ class Firing:
 
 
 def firing(
-    rhythm: Rhythm,
+    spec: ScheduleSpec,
     next_at: int,
     now: int,
     *,
@@ -142,34 +142,34 @@ def firing(
     tick is not left out yet, because the flow before it may be about to end.
     """
     if overlap == "allow":
-        ticks, following = due_ticks(rhythm, next_at, now, catch_up=catch_up)
+        ticks, following = due_ticks(spec, next_at, now, catch_up=catch_up)
         return Firing(ticks, following)
     if last is not None and not last.ended_at:
         if overlap == "queue" or patient or (catch_up and now - next_at > LATE_MS):
             return Firing([], next_at, waits=True)
-        return Firing([], first_after(rhythm, next_at, now))
+        return Firing([], first_after(spec, next_at, now))
     queued = overlap == "queue" and last is not None and next_at <= last.ended_at
     if catch_up or queued:
-        return Firing([next_at], next_tick(rhythm, next_at))
-    ticks, following = due_ticks(rhythm, next_at, now, catch_up=False)
+        return Firing([next_at], next_tick(spec, next_at))
+    ticks, following = due_ticks(spec, next_at, now, catch_up=False)
     return Firing(ticks, following)
 
 
-def due_ticks(rhythm: Rhythm, next_at: int, now: int, *, catch_up: bool) -> tuple[list[int], int]:
+def due_ticks(spec: ScheduleSpec, next_at: int, now: int, *, catch_up: bool) -> tuple[list[int], int]:
     """The ticks to fire now, oldest first, and the next one after them.
 
     With ``catch_up`` every missed tick fires, a hundred at a time. Without it only the latest does, and only while it
     is less than a minute old.
     """
     ticks: list[int] = []
-    if rhythm.every_ms and not catch_up and now > next_at:
+    if spec.every_ms and not catch_up and now > next_at:
         # a long pause must not be walked through step by step
-        next_at += (now - next_at) // rhythm.every_ms * rhythm.every_ms
+        next_at += (now - next_at) // spec.every_ms * spec.every_ms
     while next_at <= now and len(ticks) < MOST_AT_ONCE:
         if not catch_up:
             ticks.clear()
         ticks.append(next_at)
-        next_at = next_tick(rhythm, next_at)
+        next_at = next_tick(spec, next_at)
     if not catch_up:
         ticks = [tick for tick in ticks if now - tick <= LATE_MS]
     return ticks, next_at

@@ -23,7 +23,7 @@ def draw(weights: Mapping[str, float], slots: int, chance: Callable[[], float]) 
 
 
 @dataclass(frozen=True, slots=True)
-class Pressure:
+class Backlog:
     """The best band of work that waits for a place, and the weights of the keys in it."""
 
     band: int
@@ -31,7 +31,7 @@ class Pressure:
 
 
 @dataclass(slots=True)
-class Shares:
+class FairShare:
     """What each key has had while others waited: its starts, divided by its weight."""
 
     had: dict[str, float] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Shares:
         """Nobody waits any more: what was had is forgotten."""
         self.had.clear()
 
-    def must_yield(self, priority: int, key: str, weight: float, pressure: Pressure | None) -> bool:
+    def must_yield(self, priority: int, key: str, weight: float, pressure: Backlog | None) -> bool:
         """Whether the next step of a running flow has to wait its turn instead of being handed over.
 
         It has to where a better band waits, and where its key has had more than its share while other keys of the

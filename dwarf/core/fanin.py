@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dwarf.core.plan import Plan
 from dwarf.core.records import JSON, NewStep, Spawn, State, StepRecord
 from dwarf.core.state_refs import converged
-from dwarf.core.step import Means, new_step
+from dwarf.core.step import DecisionContext, new_step
 from dwarf.workflow.algebra import fold, settle
 from dwarf.workflow.reducers import Reducer
 
@@ -40,7 +40,9 @@ def give_back(merged: dict[str, JSON], spawn: Spawn, plan: Plan) -> None:
             merged.pop(name, None)
 
 
-def converge(spawn: Spawn, fan_in: str, last: StepRecord, means: Means, delay_ms: int, lease: bool) -> NewStep:
+def converge(
+    spawn: Spawn, fan_in: str, last: StepRecord, context: DecisionContext, delay_ms: int, lease: bool
+) -> NewStep:
     """The fan-in step of a settled cohort. ``last`` is the step that arrived last. ReducerError."""
     plan = last.flow.plan
     merged = merge_cohort(spawn, plan.reducers)
@@ -53,7 +55,7 @@ def converge(spawn: Spawn, fan_in: str, last: StepRecord, means: Means, delay_ms
         merged,
         kept.stored,
         kept.refs,
-        means,
+        context,
         lineage=spawn.lineage_id,
         ordinal=spawn.ordinal,
         depth=depth,

@@ -53,7 +53,7 @@ def _even() -> float:
 
 
 @dataclass(slots=True)
-class Means:
+class DecisionContext:
     """What a decision takes from outside: fresh ids and tokens, and whether this replica can run a task at once.
 
     ``max_depth`` is how many steps a flow may have on one path; None for no limit.
@@ -67,14 +67,14 @@ class Means:
 
 
 def no_room(need: str) -> bool:
-    """The room of one who runs nothing."""
+    """A predicate for callers that run no tasks."""
     del need
     return False
 
 
-def decide(step: StepRecord, attempt: Attempt, means: Means) -> Decision:
+def decide(step: StepRecord, attempt: Attempt, context: DecisionContext) -> Decision:
     """The decision about a step whose task has run."""
-    decision = _decide(step, attempt, means)
+    decision = _decide(step, attempt, context)
     if isinstance(attempt, Returned):
         if attempt.warnings:
             add_warnings(decision, attempt.warnings)
@@ -83,27 +83,27 @@ def decide(step: StepRecord, attempt: Attempt, means: Means) -> Decision:
     return decision
 
 
-def _decide(step: StepRecord, attempt: Attempt, means: Means) -> Decision:
+def _decide(step: StepRecord, attempt: Attempt, context: DecisionContext) -> Decision:
     if isinstance(attempt, Raised):
-        again = _try_again(step, attempt, means)
+        again = _try_again(step, attempt, context)
         if again is not None:
             return again
         if not step.flow.plan.nodes[step.node].on_error:
             return Fail(step, attempt.error, attempt.traceback)
         # an error voids what this attempt wrote; what earlier attempts and parks have stored stays
-        return onward(step, overlay(step.changes, {"onErr": attempt.fields}), means, error_routed=True)
+        return onward(step, overlay(step.changes, {"onErr": attempt.fields}), context, error_routed=True)
     control = attempt.control
     if control.problem:
         return Fail(step, control.problem)
     park = control.park
     if park is None:
-        return onward(step, attempt.changes, means, goto=control.goto, delay_ms=control.delay_ms)
+        return onward(step, attempt.changes, context, goto=control.goto, delay_ms=control.delay_ms)
     if isinstance(park, RetrySignal):
         return Retry(step, attempt.changes, park.delay_ms + control.delay_ms)
-    return _wait(step, attempt, park, means)
+    return _wait(step, attempt, park, context)
 
 
-def _wait(step: StepRecord, attempt: Returned, park: Interrupt | Subgraph, means: Means) -> Decision:
+def _wait(step: StepRecord, attempt: Returned, park: Interrupt | Subgraph, context: DecisionContext) -> Decision:
     """The decision about a step that asks, a person or a workflow."""
     misses = misses_after(step.answers, attempt.control.unclaimed)
     misfit = attempt.control.misfit
@@ -125,13 +125,13 @@ def _wait(step: StepRecord, attempt: Returned, park: Interrupt | Subgraph, means
     if attempt.child is None:
         return Fail(step, "the child flow could not be prepared")
     try:
-        check_depth(step, attempt.child.entry.depth, attempt.child.record.workflow_url, means)
+        check_depth(step, attempt.child.entry.depth, attempt.child.record.workflow_url, context)
     except RoutingError as error:
         return Fail(step, str(error), changes=attempt.changes)
     return Call(step, attempt.changes, attempt.child, workflow=park.name, input=digest_of(park.state), misses=misses)
 
 
-def _try_again(step: StepRecord, attempt: Raised, means: Means) -> TryAgain | None:
+def _try_again(step: StepRecord, attempt: Raised, context: DecisionContext) -> TryAgain | None:
     """Another attempt after an error, if the policy of the task has one left."""
     policy = step.flow.plan.nodes[step.node].retry
     failed = step.attempt + 1
@@ -139,7 +139,7 @@ def _try_again(step: StepRecord, attempt: Raised, means: Means) -> TryAgain | No
         return None
     if not attempt.kinds or not all(policy._covers(kinds) for kinds in attempt.kinds):
         return None
-    pause = policy._pause_ms(failed, means.chance())
+    pause = policy._pause_ms(failed, context.chance())
     if policy.give_up_after is not None:
         began = step.started_at or step.claimed_at
         if step.claimed_at + attempt.ran_ms + pause - began > policy.give_up_after * 1000:
@@ -147,9 +147,9 @@ def _try_again(step: StepRecord, attempt: Raised, means: Means) -> TryAgain | No
     return TryAgain(step, pause, attempt.error, traceback=attempt.traceback)
 
 
-def check_depth(step: StepRecord, depth: int, target: str, means: Means) -> None:
+def check_depth(step: StepRecord, depth: int, target: str, context: DecisionContext) -> None:
     """RoutingError where a step that follows would be deeper than a flow may become. Children count on from callers."""
-    most = means.max_depth
+    most = context.max_depth
     if most is not None and depth > most:
         raise RoutingError(
             f"the flow has become too long: {depth - 1} steps lie on one path, and it was to go on from {step.node!r} "
@@ -159,14 +159,20 @@ def check_depth(step: StepRecord, depth: int, target: str, means: Means) -> None
 
 
 def onward(
-    step: StepRecord, changes: State, means: Means, *, goto: str = "", delay_ms: int = 0, error_routed: bool = False
+    step: StepRecord,
+    changes: State,
+    context: DecisionContext,
+    *,
+    goto: str = "",
+    delay_ms: int = 0,
+    error_routed: bool = False,
 ) -> Decision:
     """The decision about a step that is completed with ``changes``: where the graph leads from there."""
     node = step.flow.plan.nodes[step.node]
     merged = after(step.state, changes)
     try:
         found = route(node, merged, goto=goto, error_routed=error_routed)
-        turn = _Turn(step, node, means)
+        turn = _Turn(step, node, context)
         turn.changes, turn.merged = changes, merged
         turn.delay_ms, turn.error_routed = delay_ms, error_routed
         decision = turn.take(found, bool(goto))
@@ -184,7 +190,7 @@ class _Turn:
 
     step: StepRecord
     node: NodePlan
-    means: Means
+    context: DecisionContext
     changes: State = field(init=False)
     merged: State = field(init=False)  # the state with the changes written over it
     delay_ms: int = field(init=False)
@@ -198,10 +204,10 @@ class _Turn:
             fan_in = step.flow.plan.fan_in_of.get(node.name, "")
             straight = width == 1 and found.candidates[0].target == fan_in
             if fan_in and (straight or (width == 0 and not found.ended)):
-                check_depth(step, step.depth + 1, fan_in, self.means)
+                check_depth(step, step.depth + 1, fan_in, self.context)
                 return self._converge(fan_in)
         if width:
-            check_depth(step, step.depth + 1, found.candidates[0].target, self.means)
+            check_depth(step, step.depth + 1, found.candidates[0].target, self.context)
             spawns = node.is_source and not self.error_routed and not by_goto
             return self._advance(found.candidates, spawns)
         if step.lineage_id:
@@ -234,7 +240,7 @@ class _Turn:
         if forward:
             decision.successors = self._branches(forward, spawns)
         elif not self.delay_ms and nodes[decision.fan_in].limit is None and not nodes[decision.fan_in].labels:
-            decision.lease_fan_in = self.means.room(nodes[decision.fan_in].need)
+            decision.lease_fan_in = self.context.room(nodes[decision.fan_in].need)
         return decision
 
     def _arrive(self, decision: Advance, candidates: list[Candidate], arrivals: int, spawns: bool) -> None:
@@ -267,10 +273,10 @@ class _Turn:
     def _successor(
         self, node: str, state: State, stored: str, refs: Mapping[str, int], lineage: int, ordinal: int
     ) -> NewStep:
-        step = new_step(self.step, node, state, stored, refs, self.means, lineage=lineage, ordinal=ordinal)
+        step = new_step(self.step, node, state, stored, refs, self.context, lineage=lineage, ordinal=ordinal)
         step.delay_ms = self.delay_ms
         apart = step.limit_name or step.labels
-        step.leased = not self.delay_ms and not apart and self.means.room(step.need)
+        step.leased = not self.delay_ms and not apart and self.context.room(step.need)
         return step
 
 
@@ -280,7 +286,7 @@ def new_step(
     state: State,
     stored: str,
     refs: Mapping[str, int],
-    means: Means,
+    context: DecisionContext,
     *,
     lineage: int,
     ordinal: int,
@@ -290,8 +296,8 @@ def new_step(
     plan = step.flow.plan.nodes[node]
     new = NewStep.__new__(NewStep)
     new.flow = step.flow
-    new.step_id = means.next_id()
-    new.token = means.token()
+    new.step_id = context.next_id()
+    new.token = context.token()
     new.node = node
     new.depth = step.depth + 1 if depth is None else depth
     new.state = state
@@ -306,15 +312,15 @@ def new_step(
     return new
 
 
-def first_step(flow: FlowRecord, initial: State, depth: int, means: Means) -> NewStep:
+def first_step(flow: FlowRecord, initial: State, depth: int, context: DecisionContext) -> NewStep:
     """The entry step of a new flow."""
     stored = dumps(dict(initial))
     plan = flow.plan.nodes[flow.plan.entry]
     limit_name, limit_rule = limit_of(plan.limit, plan.url, initial)
     return NewStep(
         flow=flow,
-        step_id=means.next_id(),
-        token=means.token(),
+        step_id=context.next_id(),
+        token=context.token(),
         node=plan.name,
         depth=depth,
         state=initial,

@@ -130,7 +130,7 @@ class Settings:
     capture_output: bool = False
 
     @property
-    def suspect_at(self) -> int:
+    def quarantine_at(self) -> int:
         """How often a step may lose its process before it is run apart from others that have lost theirs."""
         return DEFAULT_MAX_CRASHES // 2 if self.max_crashes is None else max(1, self.max_crashes // 2)
 

@@ -9,10 +9,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
-from dwarf.core.cron import read_overlap, read_rhythm
+from dwarf.core.cron import read_overlap, read_spec
 from dwarf.core.keys import parse_key
 from dwarf.core.records import NewFlow
-from dwarf.engine.fleet import Overview
+from dwarf.engine.fleet import FleetOperations
 from dwarf.engine.forking import fork_at, read_changes, read_target
 from dwarf.engine.handle import FlowHandle
 from dwarf.engine.requests import (
@@ -31,7 +31,7 @@ from dwarf.engine.schedule import Schedule, schedule_record
 from dwarf.engine.shard.factory import load_graph
 from dwarf.engine.shard.ids import IdsForgotten
 from dwarf.engine.shard.plans import Frozen
-from dwarf.engine.shard.runtime import Replica
+from dwarf.engine.shard.runtime import ShardRuntime
 from dwarf.engine.transfer import exported, imported
 from dwarf.errors import StepNotFound, ThreadNotFound
 from dwarf.storage.operations.breakpoints import check_nodes
@@ -47,7 +47,7 @@ SAMPLED = 100  # states of create_many whose fields count as those that a flow m
 BLOCK = 4096  # flows of create_many that are handed to the committers at once
 
 
-class Engine(Overview):
+class Engine(FleetOperations):
     """Runs flows. ``async with Engine(host, url)`` migrates the database, starts, and drains at the end.
 
     ``url`` is a SQLAlchemy URL or a plain one ("sqlite:///flows.db"; "sqlite://" or none for memory); ``shards`` names
@@ -177,8 +177,8 @@ class Engine(Overview):
         check_names("engine.run", same, self.create)
         handle = await self.create(workflow, state, **same)
         outcome = await handle.outcome(timeout=timeout)
-        if self._shared is not None:
-            await self._shared.wiring.settled()
+        if self._context is not None:
+            await self._context.wiring.settled()
         return outcome
 
     def __getattr__(self, name: str) -> Any:
@@ -197,10 +197,10 @@ class Engine(Overview):
         """One step with its input state, its changes, and the keys of its neighbours. StepNotFound."""
         self._check_running()
         key = parse_key(step_key, "step key")
-        replica = self._known(key.shard)
-        if replica is None:
+        runtime = self._known(key.shard)
+        if runtime is None:
             raise StepNotFound("step not found: the engine has no such shard")
-        return await replica.database.read(lambda: read_step(key))
+        return await runtime.database.read(lambda: read_step(key))
 
     async def fork(
         self,
@@ -228,7 +228,7 @@ class Engine(Overview):
         self._check_running()
         target, given = read_target(at, keep_answers), read_changes(changes)
         key = parse_key(step.key if isinstance(step, Step) else step, "step key")
-        return FlowHandle(self, await fork_at(self._replica(key.shard), key, target, given, graph))
+        return FlowHandle(self, await fork_at(self._runtime(key.shard), key, target, given, graph))
 
     # ------------------------------------------------------------------ schedules
 
@@ -257,7 +257,7 @@ class Engine(Overview):
         ``create_options`` are those of ``create``, less ``thread`` and ``idempotency_key``. InvalidRequest, GraphError.
         """
         self._check_running()
-        rhythm, policy = read_rhythm(cron, every, timezone), read_overlap(overlap)
+        spec, policy = read_spec(cron, every, timezone), read_overlap(overlap)
         every_tick = read_flag(catch_up, "catch_up")
         asked = read_workflow(workflow)
         options = read_schedule_options(name, self._settings, create_options)
@@ -266,21 +266,21 @@ class Engine(Overview):
         url = asked if isinstance(asked, str) else asked.name
         if isinstance(asked, Graph):
             url, frozen = await self._freeze(asked, options, given)
-        replica = self._replica(self._place(name))
-        now = await replica.database.read(read_now)
-        hashed = replica.database.payloads.hashed
-        record = schedule_record(name, url, frozen, rhythm, given, options, every_tick, policy, now, hashed)
+        runtime = self._runtime(self._place(name))
+        now = await runtime.database.read(read_now)
+        hashed = runtime.database.payloads.hashed
+        record = schedule_record(name, url, frozen, spec, given, options, every_tick, policy, now, hashed)
         body = frozen.body if frozen else ""
-        kept = await replica.committer.call(lambda effects: put_schedule(record, body, effects))
-        replica.scheduler.wake()
-        return Schedule(self, replica, kept)
+        kept = await runtime.committer.call(lambda work: put_schedule(record, body, work))
+        runtime.scheduler.wake()
+        return Schedule(self, runtime, kept)
 
     async def schedules(self) -> Sequence[Schedule]:
         """Every schedule, by name."""
         self._check_running()
         found: list[Schedule] = []
-        for replica in self._every():
-            found += [Schedule(self, replica, record) for record in await replica.database.read(list_schedules)]
+        for runtime in self._every():
+            found += [Schedule(self, runtime, record) for record in await runtime.database.read(list_schedules)]
         return sorted(found, key=lambda schedule: schedule.name)
 
     # ------------------------------------------------------------------ from one database to another
@@ -293,7 +293,7 @@ class Engine(Overview):
         StateConflict for a flow that runs or is being deleted.
         """
         self._check_running()
-        async for line in exported(flow_keys, self._replica):
+        async for line in exported(flow_keys, self._runtime):
             yield line
 
     async def import_flows(self, lines: Iterable[str] | AsyncIterable[str]) -> list[FlowHandle]:
@@ -305,8 +305,8 @@ class Engine(Overview):
         host. InvalidRequest names the first line that is wrong.
         """
         self._check_running()
-        assert self._shared is not None
-        keys = await imported(lines, self._shared.plans, lambda: self._replica(self._place(None)))
+        assert self._context is not None
+        keys = await imported(lines, self._context.plans, lambda: self._runtime(self._place(None)))
         return [FlowHandle(self, key) for key in keys]
 
     # ------------------------------------------------------------------ inside
@@ -315,22 +315,22 @@ class Engine(Overview):
         self, workflow: str | Graph, options: CreateOptions, fields: Iterable[str] | None
     ) -> tuple[str, Frozen]:
         """The URL and the graph of a workflow, which is checked with the fields of an initial state."""
-        assert self._shared is not None
+        assert self._context is not None
         url, graph = await load_graph(self._host, workflow, options.baggage)
-        frozen = self._shared.plans.freeze(graph)
+        frozen = self._context.plans.freeze(graph)
         check_nodes(frozen.plan.nodes, [*options.extras.before, *options.extras.after])
         if fields is not None:
-            await self._shared.wiring.look(graph, frozen, fields)
+            await self._context.wiring.look(graph, frozen, fields)
         return url, frozen
 
     async def _require(self, frozen: Frozen, keys: Iterable[str | None]) -> None:
         """TaskNotFound where a flow would wait for a task nobody knows. Those of these keys may be there already."""
-        admission = self._shared.admission if self._shared is not None else None
+        admission = self._context.admission if self._context is not None else None
         if admission is None or all(admission.knows(node.url) for node in frozen.plan.nodes.values()):
             return
         for key in keys:
-            if key is None or not await self._replica(self._place(key)).database.read(partial(is_known, key)):
-                await next(iter(self._replicas.values())).knowledge.require(frozen.plan)
+            if key is None or not await self._runtime(self._place(key)).database.read(partial(is_known, key)):
+                await next(iter(self._runtimes.values())).known_tasks.require(frozen.plan)
                 return
 
     async def _thread(self, thread: str) -> tuple[int, tuple[int, str] | None]:
@@ -339,7 +339,7 @@ class Engine(Overview):
         key = parse_key(thread, "thread key")
         if self._known(key.shard) is None:
             raise ThreadNotFound("thread not found: the engine has no such shard")
-        joined = await self._replica(key.shard).database.read(lambda: thread_of(key.id, key.token))
+        joined = await self._runtime(key.shard).database.read(lambda: thread_of(key.id, key.token))
         return key.shard, joined
 
     async def _create(
@@ -352,18 +352,18 @@ class Engine(Overview):
         thread: tuple[int, str] | None,
     ) -> list[FlowHandle]:
         """A flow for each state and idempotency key. They are handed to the committers of their shards all at once."""
-        places = [self._replica(place or self._place(key)) for _, key in asked]
+        places = [self._runtime(place or self._place(key)) for _, key in asked]
         if len(asked) > 1:
-            for replica, count in Counter(places).items():
-                await replica.ids.reserve(count)
+            for runtime, count in Counter(places).items():
+                await runtime.ids.reserve(count)
         made: list[tuple[NewFlow, int, asyncio.Future[str]]] = []
-        for (state, key), replica in zip(asked, places, strict=True):
-            made.append(_hand_in(replica, await self._new_flow(replica, url, frozen, state, options, key, thread)))
+        for (state, key), runtime in zip(asked, places, strict=True):
+            made.append(_hand_in(runtime, await self._new_flow(runtime, url, frozen, state, options, key, thread)))
         await asyncio.wait([done for _, _, done in made])
-        for position, ((state, key), replica) in enumerate(zip(asked, places, strict=True)):
+        for position, ((state, key), runtime) in enumerate(zip(asked, places, strict=True)):
             if isinstance(made[position][2].exception(), IdsForgotten):  # it has others now
-                flow = await self._new_flow(replica, url, frozen, state, options, key, thread)
-                made[position] = _hand_in(replica, flow)
+                flow = await self._new_flow(runtime, url, frozen, state, options, key, thread)
+                made[position] = _hand_in(runtime, flow)
                 await asyncio.wait([made[position][2]])
         for error in [done.exception() for _, _, done in made]:
             if error is not None:
@@ -375,7 +375,7 @@ class Engine(Overview):
 
     async def _new_flow(
         self,
-        replica: Replica,
+        runtime: ShardRuntime,
         url: str,
         frozen: Frozen,
         state: dict[str, Any],
@@ -383,9 +383,9 @@ class Engine(Overview):
         idempotency_key: str | None,
         thread: tuple[int, str] | None,
     ) -> NewFlow:
-        hashed = replica.database.payloads.hashed
-        return await replica.ids.supply(
-            replica.flows.build,
+        hashed = runtime.database.payloads.hashed
+        return await runtime.ids.supply(
+            runtime.flows.build,
             url,
             frozen,
             state,
@@ -402,7 +402,7 @@ class Engine(Overview):
         )
 
 
-def _hand_in(replica: Replica, flow: NewFlow) -> tuple[NewFlow, int, asyncio.Future[str]]:
+def _hand_in(runtime: ShardRuntime, flow: NewFlow) -> tuple[NewFlow, int, asyncio.Future[str]]:
     """Have a new flow inserted: the flow, what its waiters knew before, and its key to come."""
-    generation = replica.waiters.generation
-    return flow, generation, replica.committer.create(flow, replica.dispatcher.slot_for_flow(flow))
+    generation = runtime.waiters.generation
+    return flow, generation, runtime.committer.create(flow, runtime.dispatcher.slot_for_flow(flow))

@@ -12,7 +12,7 @@ from dwarf.engine.config import ShardInfo
 from dwarf.engine.lifecycle import EngineBase
 from dwarf.engine.query import FlowQuery, read_query, source_of
 from dwarf.engine.shard.peers import receive
-from dwarf.engine.shard.runtime import Replica
+from dwarf.engine.shard.runtime import ShardRuntime
 from dwarf.errors import InvalidRequest
 from dwarf.storage.operations.caching import clear_cache
 from dwarf.storage.operations.delete import ROOTS_AT_ONCE, mark
@@ -28,7 +28,7 @@ MOST_PURGED = 4096
 PATIENCE_S = 10.0  # for a shard to tell how it is
 
 
-class Overview(EngineBase):
+class FleetOperations(EngineBase):
     """The operations that are about many flows."""
 
     def flows(
@@ -101,8 +101,8 @@ class Overview(EngineBase):
                 counts[flow.status] += 1
             return counts
         narrowed = await listing._resolved()
-        for replica in listing.replicas():
-            for status, count in (await replica.database.read(partial(count_flows, narrowed))).items():
+        for runtime in listing._runtimes():
+            for status, count in (await runtime.database.read(partial(count_flows, narrowed))).items():
                 counts[status] += count
         return counts
 
@@ -123,11 +123,11 @@ class Overview(EngineBase):
         listing = FlowQuery(self, query)
         narrowed = await listing._resolved()
         count = 0
-        for replica in listing.replicas():
-            candidates = partial(purge_candidates, narrowed, source_of(replica), wanted - count)
-            found = await replica.database.read(candidates)
+        for runtime in listing._runtimes():
+            candidates = partial(purge_candidates, narrowed, source_of(runtime), wanted - count)
+            found = await runtime.database.read(candidates)
             for start in range(0, len(found), ROOTS_AT_ONCE):
-                count += await replica.committer.call(partial(mark, found[start : start + ROOTS_AT_ONCE]))
+                count += await runtime.committer.call(partial(mark, found[start : start + ROOTS_AT_ONCE]))
             if count >= wanted:
                 break
         return count
@@ -141,8 +141,8 @@ class Overview(EngineBase):
         self._check_running()
         url = None if task is None else _url_of(self._host, task)
         count = 0
-        for replica in self._every():
-            count += await replica.database.write(partial(clear_cache, url))
+        for runtime in self._every():
+            count += await runtime.database.write(partial(clear_cache, url))
         known = self._host.task_urls()
         if not count and url is not None and isinstance(task, str) and known is not None and not self._host.knows(url):
             raise InvalidRequest(f"there is no task {task!r}, and nothing of it is kept{near_task(task, known)}")
@@ -157,8 +157,8 @@ class Overview(EngineBase):
         cordoned = {shard.index for shard in self._settings.shards if shard.cordoned}
         # taken at the same moment as the others: one that comes meanwhile must not be missing in both
         away = [ShardInfo(shard, error=error, cordoned=shard in cordoned) for shard, error in self._away.items()]
-        replicas = self._replicas.values()
-        infos = await asyncio.gather(*(_shard_info(replica, replica.shard in cordoned) for replica in replicas))
+        runtimes = self._runtimes.values()
+        infos = await asyncio.gather(*(_shard_info(runtime, runtime.shard in cordoned) for runtime in runtimes))
         return sorted([*infos, *away], key=lambda info: info.index)
 
     async def deliver_signal(self, op: str, payload: bytes) -> None:
@@ -170,8 +170,8 @@ class Overview(EngineBase):
         self._check_running()
 
         def on_notify(shard: int, work_due: bool, stopped: Collection[int]) -> None:
-            if shard in self._replicas:
-                self._replicas[shard].changes.on_notify(work_due, stopped)
+            if shard in self._runtimes:
+                self._runtimes[shard].changes.on_notify(work_due, stopped)
 
         receive(op, payload, on_notify)
 
@@ -184,22 +184,22 @@ def _url_of(host: BaseHost, task: Any) -> str:
     return host.resolve(task)
 
 
-async def _shard_info(replica: Replica, cordoned: bool) -> ShardInfo:
-    database = replica.database
+async def _shard_info(runtime: ShardRuntime, cordoned: bool) -> ShardInfo:
+    database = runtime.database
     try:
         async with asyncio.timeout(PATIENCE_S):
             begun = time.perf_counter()
             await database.read(read_time)
             latency = (time.perf_counter() - begun) * 1000
             flows, steps = await database.read(count_rows)
-            living = await replica.membership.count()
-            waiting = await replica.knowledge.waiting()
+            living = await runtime.membership.count()
+            waiting = await runtime.known_tasks.waiting()
     except TimeoutError:
-        return ShardInfo(replica.shard, error=f"no answer within {PATIENCE_S:g} s", cordoned=cordoned)
+        return ShardInfo(runtime.shard, error=f"no answer within {PATIENCE_S:g} s", cordoned=cordoned)
     except Exception as error:  # noqa: BLE001 - the others are to be told of whatever is wrong with this one
-        return ShardInfo(replica.shard, error=str(error) or type(error).__name__, cordoned=cordoned)
+        return ShardInfo(runtime.shard, error=str(error) or type(error).__name__, cordoned=cordoned)
     return ShardInfo(
-        replica.shard,
+        runtime.shard,
         latency_ms=latency,
         cordoned=cordoned,
         flows=flows,

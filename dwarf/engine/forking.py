@@ -10,7 +10,7 @@ from dwarf import failpoints
 from dwarf.core.fork import Role, Target
 from dwarf.core.keys import Key
 from dwarf.core.records import Extras, FlowRecord, NewFlow, State
-from dwarf.core.step import Means, no_room
+from dwarf.core.step import DecisionContext, no_room
 from dwarf.engine.shard.graph_warnings import Changes
 from dwarf.engine.shard.ids import IdsForgotten, new_token
 from dwarf.engine.shard.plans import Frozen
@@ -25,7 +25,7 @@ from dwarf.workflow.parks import encode_fields
 from dwarf.workflow.typeforms import fields_of
 
 if TYPE_CHECKING:
-    from dwarf.engine.shard.runtime import Replica
+    from dwarf.engine.shard.runtime import ShardRuntime
 
 SAMPLED = 4  # steps whose fields are looked at
 _ROLES = {"input": Role.AGAIN, "after": Role.AFTER}
@@ -54,26 +54,26 @@ def read_target(at: str, keep_answers: int) -> Target:
 
 
 async def fork_at(
-    replica: Replica, key: Key, target: Target, changes: Mapping[str, Any], graph: Graph | None = None
+    runtime: ShardRuntime, key: Key, target: Target, changes: Mapping[str, Any], graph: Graph | None = None
 ) -> str:
     """A copy of a flow that goes on at one step, with ``graph`` where one is given; its key."""
-    onto = await _onto(replica, graph)
-    origin = await replica.database.read(
-        lambda: read_for_fork(key, target, replica.plans.plan_of, changes=changes, onto=onto)
+    onto = await _onto(runtime, graph)
+    origin = await runtime.database.read(
+        lambda: read_for_fork(key, target, runtime.plans.plan_of, changes=changes, onto=onto)
     )
-    await _check_changes(replica, origin, changes)
-    return await _copy(replica, origin, changes)
+    await _check_changes(runtime, origin, changes)
+    return await _copy(runtime, origin, changes)
 
 
-async def repair(replica: Replica, key: Key, changes: Mapping[str, Any], graph: Graph | None = None) -> str:
+async def repair(runtime: ShardRuntime, key: Key, changes: Mapping[str, Any], graph: Graph | None = None) -> str:
     """A copy of a flow that goes on wherever the flow was stopped, with ``graph`` where one is given; its key."""
-    onto = await _onto(replica, graph)
-    origin = await replica.database.read(lambda: read_for_repair(key, replica.plans.plan_of, changes, onto))
-    await _check_changes(replica, origin, changes)
-    return await _copy(replica, origin, changes)
+    onto = await _onto(runtime, graph)
+    origin = await runtime.database.read(lambda: read_for_repair(key, runtime.plans.plan_of, changes, onto))
+    await _check_changes(runtime, origin, changes)
+    return await _copy(runtime, origin, changes)
 
 
-async def _check_changes(replica: Replica, origin: Origin, changes: Mapping[str, Any]) -> None:
+async def _check_changes(runtime: ShardRuntime, origin: Origin, changes: Mapping[str, Any]) -> None:
     """Warn of changed fields that look misspelt. GraphError where the engine is strict."""
     targets = [row for row in origin.steps if row["step_id"] in origin.targets][:SAMPLED]
     homes = {row["flow_id"] for row in targets}
@@ -85,43 +85,41 @@ async def _check_changes(replica: Replica, origin: Origin, changes: Mapping[str,
     if there.issuperset(changes):
         return
     flow = next(flow for flow in origin.flows if flow["flow_id"] in homes)
-    graph_hash, plan_of = flow["graph_hash"], replica.plans.plan_of
+    graph_hash, plan_of = flow["graph_hash"], runtime.plans.plan_of
     plan = plan_of(graph_hash)
     if plan is None:
-        plan = await replica.database.read(lambda: load_plan(graph_hash, plan_of))
+        plan = await runtime.database.read(lambda: load_plan(graph_hash, plan_of))
     laid_over = Changes(frozenset(changes), frozenset(there), whole=not flow["parent_flow_id"])
-    await replica.shared.wiring.look_at_changes(graph_hash, plan.graph, laid_over)
+    await runtime.context.wiring.look_at_changes(graph_hash, plan.graph, laid_over)
 
 
-async def _onto(replica: Replica, graph: Any) -> Onto | None:
+async def _onto(runtime: ShardRuntime, graph: Any) -> Onto | None:
     """A graph as a copy is bound to it; functions on its nodes are registered. InvalidRequest, GraphError."""
     if graph is None:
         return None
     if not isinstance(graph, Graph):
         raise InvalidRequest(f"graph is a Graph, not {type(graph).__name__}")
-    _, known = await replica.flows.load_graph(graph, {})
-    frozen = replica.plans.freeze(known)
+    _, known = await runtime.flows.load_graph(graph, {})
+    frozen = runtime.plans.freeze(known)
     return Onto(frozen.graph_hash, frozen.body, frozen.plan)
 
 
-async def next_turn(replica: Replica, key: Key, additions: Mapping[str, Any]) -> str:
+async def next_turn(runtime: ShardRuntime, key: Key, additions: Mapping[str, Any]) -> str:
     """A further turn of a flow's thread; its key."""
-    make = partial(_turn, replica)
-    flow = await replica.committer.call(
-        lambda effects: continue_thread(key, additions, make, effects, replica.plans.plan_of)
-    )
+    make = partial(_turn, runtime)
+    flow = await runtime.committer.call(lambda work: continue_thread(key, additions, make, work, runtime.plans.plan_of))
     return flow.key
 
 
-async def _copy(replica: Replica, origin: Origin, changes: State) -> str:
+async def _copy(runtime: ShardRuntime, origin: Origin, changes: State) -> str:
     try:
-        return await _copy_once(replica, origin, changes)
+        return await _copy_once(runtime, origin, changes)
     except IdsForgotten:  # there are others now
-        return await _copy_once(replica, origin, changes)
+        return await _copy_once(runtime, origin, changes)
 
 
-async def _copy_once(replica: Replica, origin: Origin, changes: State) -> str:
-    ids = replica.ids
+async def _copy_once(runtime: ShardRuntime, origin: Origin, changes: State) -> str:
+    ids = runtime.ids
     flow_ids = await ids.take(ids.flows, len(origin.flows))
     step_ids = await ids.take(ids.steps, len(origin.steps))
     display_ids = await ids.take(ids.steps, len(origin.shown)) if origin.shown else []
@@ -131,24 +129,24 @@ async def _copy_once(replica: Replica, origin: Origin, changes: State) -> str:
         flow_ids,
         step_ids,
         display_ids,
-        shard=replica.shard,
-        engine_id=replica.engine_id,
+        shard=runtime.shard,
+        engine_id=runtime.engine_id,
         token=new_token,
     )
     copy = copier.copy()
     if origin.routed is not None:
-        means = Means(ids.steps.take, new_token, no_room, max_depth=replica.settings.max_depth)
-        await ids.supply(copier.route_on, copy, means)
+        decision_context = DecisionContext(ids.steps.take, new_token, no_room, max_depth=runtime.settings.max_depth)
+        await ids.supply(copier.route_on, copy, decision_context)
     if failpoints.active is not None:
         await failpoints.active.arrive("beforeCopy")
-    span = replica.observing.new_copy(copy.flows, copy.root_id)
-    await replica.committer.call(lambda effects: write_copy(copy, effects))
-    replica.observing.copied(copy.flows, span)
+    span = runtime.telemetry.new_copy(copy.flows, copy.root_id)
+    await runtime.committer.call(lambda work: write_copy(copy, work))
+    runtime.telemetry.copied(copy.flows, span)
     return copier.key
 
 
-def _turn(replica: Replica, base: FlowRecord, state: State) -> NewFlow:
-    return replica.flows.build(
+def _turn(runtime: ShardRuntime, base: FlowRecord, state: State) -> NewFlow:
+    return runtime.flows.build(
         base.workflow_url,
         Frozen(base.graph_hash, "", base.plan),
         state,

@@ -37,7 +37,7 @@ from dwarf.workflow.values import state_from_json
 
 if TYPE_CHECKING:
     from dwarf.engine.engine import Engine
-    from dwarf.engine.shard.runtime import Replica
+    from dwarf.engine.shard.runtime import ShardRuntime
 
 WATCH_PAUSE_S = 0.05
 LISTEN_LEAST_S, LISTEN_MOST_S = 0.1, 0.8  # between two looks at what tasks say; those of other processes need them
@@ -95,16 +95,16 @@ class FlowHandle(Awaitable[Outcome]):
 
     async def _whereabouts(self) -> str:
         """What the flow is at, or waits for, as the end of a sentence: ``: 'Fit' is running``; "" for one at an end."""
-        replica, key = self._place()
+        runtime, key = self._place()
         with suppress(DwarfError):  # the time-out is told in any case
-            return await replica.knowledge.of_flow(key.id)
+            return await runtime.known_tasks.of_flow(key.id)
         return ""
 
     async def _stuck(self) -> list[tuple[str, str]]:
         """The nodes whose steps no living engine can run, each with what it waits for, as the end of a sentence."""
-        replica, key = self._place()
+        runtime, key = self._place()
         with suppress(DwarfError):
-            return await replica.knowledge.stuck(key.id)
+            return await runtime.known_tasks.stuck(key.id)
         return []
 
     async def poll(self, *, timeout: Seconds) -> Outcome:
@@ -115,19 +115,19 @@ class FlowHandle(Awaitable[Outcome]):
 
     async def snapshot(self) -> Outcome:
         """The flow's outcome as of now."""
-        replica, key = self._place()
-        outcome, _ = await replica.database.read(lambda: read_outcome(key))
+        runtime, key = self._place()
+        outcome, _ = await runtime.database.read(lambda: read_outcome(key))
         return outcome
 
     async def fingerprint(self) -> tuple[str, Status]:
         """A text that changes with every visible change of the flow, and its status."""
-        replica, key = self._place()
-        return await replica.database.read(lambda: read_fingerprint(key))
+        runtime, key = self._place()
+        return await runtime.database.read(lambda: read_fingerprint(key))
 
     async def interrupts(self) -> Sequence[Step]:
         """The steps that wait for an answer, in the whole tree of the flow, oldest first."""
-        replica, key = self._place()
-        return await replica.database.read(lambda: read_interrupts(key))
+        runtime, key = self._place()
+        return await runtime.database.read(lambda: read_interrupts(key))
 
     async def resume(self, data: Any = ..., *, step: str | Step | None = None, by: str = "") -> None:
         """Answer an interrupt: the oldest one, or that of ``step`` (a Step or its key).
@@ -140,16 +140,16 @@ class FlowHandle(Awaitable[Outcome]):
         """
         if not isinstance(by, str):
             raise InvalidRequest(f"by is the name of who answers, not {type(by).__name__}")
-        replica, key = self._place()
+        runtime, key = self._place()
         value = {} if data is ... else answer_to_json(data)
         check_size(value, MAX_ANSWER, "an answer")
         given = Given(value, by)
         chosen = None if step is None else self._step_key(step)
         named = None if chosen is None else (chosen.id, chosen.token)
         while True:
-            generation = replica.waiters.generation
-            slot = replica.dispatcher.slot_for_woken()
-            result = await replica.committer.call(partial(answer_step, key.id, key.token, named, given), slot)
+            generation = runtime.waiters.generation
+            slot = runtime.dispatcher.slot_for_woken()
+            result = await runtime.committer.call(partial(answer_step, key.id, key.token, named, given), slot)
             if not isinstance(result, Question):
                 break
             # in a thread, since an answer may be large, and its schema anything
@@ -158,8 +158,8 @@ class FlowHandle(Awaitable[Outcome]):
             given = Given(value, by, checked=result)
         if result:
             self._fresh = generation
-        if replica.directives.met_breakpoints:
-            await replica.directives.refresh()  # a cohort may have been let go on
+        if runtime.directives.met_breakpoints:
+            await runtime.directives.refresh()  # a cohort may have been let go on
 
     async def cancel(self, reason: str = "") -> None:
         """Cancel the flow with everything under it. A task that runs is not stopped; its result is discarded.
@@ -167,11 +167,9 @@ class FlowHandle(Awaitable[Outcome]):
         StateConflict when the flow has ended already; InvalidRequest for the key of a child flow, and for a reason
         that is no text of at most a million characters.
         """
-        replica, key = self._place()
+        runtime, key = self._place()
         text = read_text(reason, "the reason", MAX_REASON).strip()
-        await replica.committer.call(
-            lambda effects: cancel_flow(key.id, key.token, text, effects, replica.plans.plan_of)
-        )
+        await runtime.committer.call(lambda work: cancel_flow(key.id, key.token, text, work, runtime.plans.plan_of))
 
     async def delete(self) -> None:
         """Delete the flow with everything under it. It is no longer listed from now on, and is removed a little later.
@@ -179,8 +177,8 @@ class FlowHandle(Awaitable[Outcome]):
         One that waits for an answer is cancelled. Deleting again does nothing. StateConflict when the flow is running;
         InvalidRequest for the key of a child flow.
         """
-        replica, key = self._place()
-        await replica.committer.call(lambda effects: delete_flow(key.id, key.token, effects))
+        runtime, key = self._place()
+        await runtime.committer.call(lambda work: delete_flow(key.id, key.token, work))
 
     async def retry_failed(self, changes: Mapping[str, Any] | Any = None, *, graph: Graph | None = None) -> FlowHandle:
         """Copy a flow that has failed or was cancelled, and run what was stopped again, in every branch at once.
@@ -192,8 +190,8 @@ class FlowHandle(Awaitable[Outcome]):
         which something was stopped. StateConflict when nothing has failed, or the flow has not ended; GraphError when
         the past does not fit the graph, with every reason; InvalidRequest for the key of a child flow.
         """
-        replica, key = self._place()
-        return FlowHandle(self._engine, await repair(replica, key, read_changes(changes), graph))
+        runtime, key = self._place()
+        return FlowHandle(self._engine, await repair(runtime, key, read_changes(changes), graph))
 
     async def continue_with(self, state: Mapping[str, Any] | Any = None) -> FlowHandle:
         """Create the next flow of this one's thread: a further turn of the same graph, with the same options.
@@ -203,8 +201,8 @@ class FlowHandle(Awaitable[Outcome]):
         when the latest flow has not completed; InvalidRequest for the key of a child flow; ThreadNotFound when every
         flow of the thread is being deleted.
         """
-        replica, key = self._place()
-        return FlowHandle(self._engine, await next_turn(replica, key, read_changes(state, "the fields of a state")))
+        runtime, key = self._place()
+        return FlowHandle(self._engine, await next_turn(runtime, key, read_changes(state, "the fields of a state")))
 
     async def annotate(self, *, name: str | None = None, tags: Mapping[str, str | None] | None = None) -> None:
         """Give the flow another name, and change its tags: those that are given, None removes one.
@@ -212,10 +210,10 @@ class FlowHandle(Awaitable[Outcome]):
         What is left out stays as it is. At any time, also when the flow has ended, and its child flows have the same
         tags from then on. InvalidRequest for wrong ones, and for the key of a child flow.
         """
-        replica, key = self._place()
+        runtime, key = self._place()
         fresh = None if name is None else read_label(name, "name")
         changes = read_tag_changes(tags)
-        await replica.committer.call(lambda effects: annotate(key, fresh, changes, effects))
+        await runtime.committer.call(lambda work: annotate(key, fresh, changes, work))
 
     async def set_breakpoints(self, *, before: Iterable[str] | None = None, after: Iterable[str] | None = None) -> None:
         """Have the flow stop before and after these nodes from now on; an empty list removes them, None leaves them.
@@ -225,12 +223,12 @@ class FlowHandle(Awaitable[Outcome]):
         the step, and the flow goes on. Branches that stop at one node wait under one prompt. InvalidRequest for a node
         that the graph does not have, and for the key of a child flow; StateConflict when the flow has ended.
         """
-        replica, key = self._place()
+        runtime, key = self._place()
         first = None if before is None else read_nodes(before, "before")
         second = None if after is None else read_nodes(after, "after")
-        plan_of = replica.plans.plan_of
-        await replica.committer.call(lambda effects: change_breakpoints(key, first, second, effects, plan_of))
-        await replica.directives.refresh()
+        plan_of = runtime.plans.plan_of
+        await runtime.committer.call(lambda work: change_breakpoints(key, first, second, work, plan_of))
+        await runtime.directives.refresh()
 
     async def breakpoints(self) -> tuple[frozenset[str], frozenset[str]]:
         """The nodes before which, and those after which, the flow stops."""
@@ -239,29 +237,29 @@ class FlowHandle(Awaitable[Outcome]):
 
     async def _stops(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
         """``breakpoints``, and the nodes before which it stops because somebody goes on step by step."""
-        replica, key = self._place()
-        known = await replica.database.read(lambda: read_breakpoints(key))
+        runtime, key = self._place()
+        known = await runtime.database.read(lambda: read_breakpoints(key))
         return known.before, known.after, known.once
 
     async def _stop_once(self, nodes: Iterable[str]) -> None:
         """Have the flow stop before these nodes, too, until this is called again."""
-        replica, key = self._place()
-        once, plan_of = frozenset(nodes), replica.plans.plan_of
-        await replica.committer.call(lambda effects: change_breakpoints(key, None, None, effects, plan_of, once=once))
-        await replica.directives.refresh()
+        runtime, key = self._place()
+        once, plan_of = frozenset(nodes), runtime.plans.plan_of
+        await runtime.committer.call(lambda work: change_breakpoints(key, None, None, work, plan_of, once=once))
+        await runtime.directives.refresh()
 
     async def summary(self) -> FlowSummary:
         """The flow as lists show it: its name and tags, its workflow, where it is."""
-        replica, key = self._place()
-        return await replica.database.read(lambda: read_summary(key))
+        runtime, key = self._place()
+        return await runtime.database.read(lambda: read_summary(key))
 
     async def history(self) -> Sequence[Step]:
         """The steps of the flow by depth and id, without their states. A step that called child flows holds them.
 
         FlowNotFound when the flow is being deleted, too.
         """
-        replica, key = self._place()
-        return await replica.database.read(lambda: read_history(key))
+        runtime, key = self._place()
+        return await runtime.database.read(lambda: read_history(key))
 
     async def steps(
         self,
@@ -275,15 +273,15 @@ class FlowHandle(Awaitable[Outcome]):
         ``node``: those of one node; ``only``: these. ``fields``: of each state, these fields alone, since what is
         carried through a wide fan-out is in the state of every branch. StepNotFound, InvalidRequest for wrong keys.
         """
-        replica, key = self._place()
+        runtime, key = self._place()
         parsed = None if only is None else {each.id: each.token for each in map(self._step_key, only)}
         wanted = Wanted(node, parsed, None if fields is None else frozenset(fields))
-        return await replica.database.read(lambda: read_steps(key, wanted))
+        return await runtime.database.read(lambda: read_steps(key, wanted))
 
     async def answers(self) -> Sequence[Answered]:
         """The questions of the flow and of its child flows that have been answered, in the order of the answers."""
-        replica, key = self._place()
-        return await replica.database.read(lambda: read_answers(key))
+        runtime, key = self._place()
+        return await runtime.database.read(lambda: read_answers(key))
 
     async def logs(
         self, *, step: str | Step | None = None, node: str = "", after: str = "", limit: int | None = None
@@ -294,7 +292,7 @@ class FlowHandle(Awaitable[Outcome]):
         ``node``: of that step, of that node alone. ``after``: only what comes behind this line, by its ``cursor``;
         ``limit``: at most so many. StepNotFound, InvalidRequest for wrong arguments.
         """
-        replica, key = self._place()
+        runtime, key = self._place()
         asked = self._asked(step, node)
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
             raise InvalidRequest(f"limit is a whole number, or None for no limit, not {limit!r}")
@@ -302,20 +300,20 @@ class FlowHandle(Awaitable[Outcome]):
             place = cursor_of(after) if after else None
         except (ValueError, AttributeError):
             raise InvalidRequest("after is the cursor of a line") from None
-        lines = await replica.database.read(lambda: read_output(asked))
+        lines = await runtime.database.read(lambda: read_output(asked))
         if node and not lines:
-            await check_node(replica, key, node)
+            await check_node(runtime, key, node)
         if place is not None:
             lines = [line for line in lines if cursor_of(line.cursor) > place]
         return lines if limit is None else lines[:limit]
 
     async def displays(self, *, step: str | Step | None = None, node: str = "") -> Sequence[Display]:
         """What the tasks of the flow and of its child flows have displayed, oldest first; of a step or a node alone."""
-        replica, key = self._place()
+        runtime, key = self._place()
         asked = self._asked(step, node)
-        shown = await replica.database.read(lambda: read_displays(asked))
+        shown = await runtime.database.read(lambda: read_displays(asked))
         if node and not shown:
-            await check_node(replica, key, node)
+            await check_node(runtime, key, node)
         return shown
 
     async def follow_logs(self, *, node: str = "") -> AsyncIterator[LogLine]:
@@ -332,20 +330,20 @@ class FlowHandle(Awaitable[Outcome]):
 
     async def _follow_output(self, node: str = "") -> AsyncIterator[tuple[list[LogLine], list[Display]]]:
         """What is said and shown, in the groups in which it comes; also empty ones."""
-        replica, key = self._place()
+        runtime, key = self._place()
         asked = self._asked(None, node)
         news = asyncio.Event()
-        root = await replica.database.read(lambda: read_root(key))
-        stops = [replica.outputs.watch(root, news), replica.trees.watch(root, news)]
+        root = await runtime.database.read(lambda: read_root(key))
+        stops = [runtime.outputs.watch(root, news), runtime.trees.watch(root, news)]
         places = OutputPosition(), OutputPosition()
         unsure = bool(node)  # whether there is such a node
         pause = LISTEN_MOST_S
         try:
             while True:
                 news.clear()
-                lines, shown, status = await replica.database.read(lambda: read_news(asked, *places))
+                lines, shown, status = await runtime.database.read(lambda: read_news(asked, *places))
                 if unsure and not lines and not shown:
-                    await check_node(replica, key, node)
+                    await check_node(runtime, key, node)
                 unsure = False
                 pause = LISTEN_MOST_S if lines or shown else min(pause * 1.25, LISTEN_QUIET_S)
                 yield lines, shown
@@ -355,7 +353,7 @@ class FlowHandle(Awaitable[Outcome]):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause - LISTEN_LEAST_S):
                         await news.wait()
-                replica = self._engine._replica(key.shard)
+                runtime = self._engine._runtime(key.shard)
         finally:
             for stop in stops:
                 stop()
@@ -367,8 +365,8 @@ class FlowHandle(Awaitable[Outcome]):
 
     async def graph(self) -> Graph:
         """The graph the flow is frozen on."""
-        replica, key = self._place()
-        return Graph.from_json(await replica.database.read(lambda: read_graph(key)))
+        runtime, key = self._place()
+        return Graph.from_json(await runtime.database.read(lambda: read_graph(key)))
 
     async def to_mermaid(self, *, direction: str = "TD", title: str = "") -> str:
         """The executed steps as Mermaid text. No keys are in it."""
@@ -378,45 +376,45 @@ class FlowHandle(Awaitable[Outcome]):
 
     async def watch(self) -> AsyncIterator[FlowUpdate]:
         """One update for each visible change, until the flow has ended. Changes that come together share one."""
-        replica, key = self._place()
+        runtime, key = self._place()
         changed = asyncio.Event()
-        root = await replica.database.read(lambda: read_root(key))
-        stop = replica.trees.watch(root, changed)
+        root = await runtime.database.read(lambda: read_root(key))
+        stop = runtime.trees.watch(root, changed)
         seen = ""
         try:
             while True:
                 changed.clear()
-                print_, _ = await replica.database.read(lambda: read_fingerprint(key))
+                print_, _ = await runtime.database.read(lambda: read_fingerprint(key))
                 if print_ != seen:
                     seen = print_
-                    outcome, steps = await replica.database.read(lambda: read_whole(key))
+                    outcome, steps = await runtime.database.read(lambda: read_whole(key))
                     yield FlowUpdate(outcome=outcome, steps=tuple(steps))
                     if outcome.status.terminal:
                         return
                     await asyncio.sleep(WATCH_PAUSE_S)
                 await changed.wait()
-                replica = self._engine._replica(key.shard)
+                runtime = self._engine._runtime(key.shard)
         finally:
             stop()
 
     async def _stopped(self) -> Outcome:
-        replica, key = self._place()
+        runtime, key = self._place()
         while True:
-            with replica.waiters.waiting(key.id) as future:
+            with runtime.waiters.waiting(key.id) as future:
                 if failpoints.active is not None:
                     await failpoints.active.arrive("awaitParked", [self.key])
                 stop = None
-                if replica.waiters.knows_since(self._fresh):
+                if runtime.waiters.knows_since(self._fresh):
                     # begun here, and every stop since is known here: there is no need to look
-                    stop = replica.waiters.recent(key.id) or await future
+                    stop = runtime.waiters.recent(key.id) or await future
                 if stop is not None and _says_all(stop):
                     return self._outcome_of(stop)
                 waits = stop is not None and stop.status is Status.INTERRUPTED
-                outcome, overdue = await replica.database.read(partial(read_outcome, key, waits=waits))
+                outcome, overdue = await runtime.database.read(partial(read_outcome, key, waits=waits))
                 if outcome.stopped and not overdue:
                     return outcome
                 if overdue:
-                    await replica.committer.call(answer_overdue)
+                    await runtime.committer.call(answer_overdue)
                 elif (stop := await future) is not None and _says_all(stop):
                     return self._outcome_of(stop)
 
@@ -434,8 +432,8 @@ class FlowHandle(Awaitable[Outcome]):
             raise StepNotFound("step not found: it is on another shard than the flow")
         return key
 
-    def _place(self) -> tuple[Replica, Key]:
-        return self._engine._replica(self._parsed.shard), self._parsed
+    def _place(self) -> tuple[ShardRuntime, Key]:
+        return self._engine._runtime(self._parsed.shard), self._parsed
 
 
 def _says_all(stop: Stop) -> bool:

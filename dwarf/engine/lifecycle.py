@@ -25,14 +25,14 @@ from dwarf.engine.config import (
     read_settings,
 )
 from dwarf.engine.serving import listening
-from dwarf.engine.shard.context import Clock, Shared
+from dwarf.engine.shard.context import Clock, EngineContext
 from dwarf.engine.shard.factory import load_graph
 from dwarf.engine.shard.output import Echo
 from dwarf.engine.shard.peers import Peers
 from dwarf.engine.shard.plans import Frozen
-from dwarf.engine.shard.runtime import Replica
+from dwarf.engine.shard.runtime import ShardRuntime
 from dwarf.engine.telemetry.events import Telemetry
-from dwarf.engine.telemetry.gauges import Census
+from dwarf.engine.telemetry.gauges import Gauges
 from dwarf.errors import ConfigError, EngineClosed, FlowNotFound, InvalidRequest, StateConflict, StorageError
 from dwarf.storage.drivers.connect import open_database
 from dwarf.storage.drivers.database import Database
@@ -94,14 +94,14 @@ class EngineBase:
         self._hooks, self._settings.label_sets = check_hooks(hooks), check_labels(labels)
         self._codec = check_codec(codec)
         self._telemetry = Telemetry(logger, meter_provider, tracer_provider)
-        self._census: Census | None = None
+        self._gauges: Gauges | None = None
         self._host = complete(host)
         self._clock = clock
         self._strict = False  # a graph with findings is refused
         self._on_lost_write: Any = None
         self._echo: Echo | None = None  # where a notebook shows what the tasks of a flow print
-        self._shared: Shared | None = None
-        self._replicas: dict[int, Replica] = {}
+        self._context: EngineContext | None = None
+        self._runtimes: dict[int, ShardRuntime] = {}
         self._started = self._capturing = False
         self._away: dict[int, str] = {}  # shards that could not be opened yet, and why
         self._returning: list[asyncio.Task[None]] = []
@@ -118,44 +118,44 @@ class EngineBase:
 
     async def start(self) -> None:
         """Open and migrate the databases, take back what a dead predecessor left, and run. StateConflict if running."""
-        if self._shared is not None:
+        if self._context is not None:
             raise StateConflict("the engine is started already")
         self._telemetry.open()
-        shared = self._shared = Shared(self._host, self._settings, self._clock, self._telemetry)
-        shared.track_reads = self._on_lost_write is not None
-        shared.wiring.strict = self._strict
-        shared.echo = self._echo
-        shared.on_lost_write = self._on_lost_write
+        context = self._context = EngineContext(self._host, self._settings, self._clock, self._telemetry)
+        context.track_reads = self._on_lost_write is not None
+        context.wiring.strict = self._strict
+        context.echo = self._echo
+        context.on_lost_write = self._on_lost_write
         if overrides(self._host, "signal_peers"):
-            shared.peers = Peers(self._host.signal_peers, self._telemetry.log)
-            shared.peers.start()
-        opened: dict[int, Replica] = {}
+            context.peers = Peers(self._host.signal_peers, self._telemetry.log)
+            context.peers.start()
+        opened: dict[int, ShardRuntime] = {}
         away: dict[Shard, StorageError] = {}
         try:
             for shard in self._settings.shards:
                 try:
-                    opened[shard.index] = await self._open(shared, shard)
+                    opened[shard.index] = await self._open(context, shard)
                 except Unavailable as error:
                     away[shard] = error
             if not opened:
                 raise next(iter(away.values()))
         except BaseException:
-            for replica in opened.values():
-                await replica.abort()
-            if shared.peers is not None:
-                await shared.peers.aclose()
-            self._shared = None
+            for runtime in opened.values():
+                await runtime.abort()
+            if context.peers is not None:
+                await context.peers.aclose()
+            self._context = None
             raise
-        shared.watchdog.start()
-        self._stop_listening = [self._host.listen_free(shared.thread_free)]
+        context.watchdog.start()
+        self._stop_listening = [self._host.listen_free(context.thread_free)]
         if self._clock is not None:
             loop = asyncio.get_running_loop()
-            self._stop_listening.append(self._clock.listen(partial(_wake_from_thread, loop, shared)))
-        self._census = Census(self._telemetry, shared, opened)
-        self._census.start()
-        self._replicas = opened
+            self._stop_listening.append(self._clock.listen(partial(_wake_from_thread, loop, context)))
+        self._gauges = Gauges(self._telemetry, context, opened)
+        self._gauges.start()
+        self._runtimes = opened
         self._away = {shard.index: str(error) for shard, error in away.items()}
-        self._returning = [asyncio.create_task(self._await_shard(shared, shard)) for shard in away]
+        self._returning = [asyncio.create_task(self._await_shard(context, shard)) for shard in away]
         self._closed = asyncio.Event()
         self._capture(self._settings.capture_output)
         self._started = True
@@ -166,23 +166,23 @@ class EngineBase:
             self._capturing = wanted
             capture.install() if wanted else capture.uninstall()
 
-    async def _open(self, shared: Shared, shard: Shard) -> Replica:
-        replica = Replica(shared, shard.index, self._database(shard))
+    async def _open(self, context: EngineContext, shard: Shard) -> ShardRuntime:
+        runtime = ShardRuntime(context, shard.index, self._database(shard))
         try:
-            await replica.start()
+            await runtime.start()
             if self._hooks is not None:
-                hooks = {event: await self._hook(shared, each) for event, each in self._hooks.items()}
-                await replica.directives.set_hooks(hooks)
+                hooks = {event: await self._hook(context, each) for event, each in self._hooks.items()}
+                await runtime.directives.set_hooks(hooks)
         except BaseException:
-            await replica.abort()
+            await runtime.abort()
             raise
-        return replica
+        return runtime
 
-    async def _hook(self, shared: Shared, workflow: str | Graph) -> tuple[str, Frozen]:
+    async def _hook(self, context: EngineContext, workflow: str | Graph) -> tuple[str, Frozen]:
         url, graph = await load_graph(self._host, workflow, {})
-        return url, shared.plans.freeze(graph)
+        return url, context.plans.freeze(graph)
 
-    async def _await_shard(self, shared: Shared, shard: Shard) -> None:
+    async def _await_shard(self, context: EngineContext, shard: Shard) -> None:
         """Open a shard that was away at the start, once it is there. The others run meanwhile."""
         log, pause = self._telemetry.log, 1.0
         log.warning("shard %s cannot be reached; the others run: %s", shard.index, self._away[shard.index])
@@ -190,14 +190,14 @@ class EngineBase:
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE_S, 2 * pause)
             try:
-                replica = await self._open(shared, shard)
+                runtime = await self._open(context, shard)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other shards go on
                 self._away[shard.index] = str(error) or type(error).__name__
                 continue
-            self._replicas = dict(sorted({**self._replicas, shard.index: replica}.items()))
+            self._runtimes = dict(sorted({**self._runtimes, shard.index: runtime}.items()))
             del self._away[shard.index]
-            assert self._census is not None
-            self._census.include(replica)
+            assert self._gauges is not None
+            self._gauges.include(runtime)
             log.info("shard %s is there", shard.index)
             return
 
@@ -207,36 +207,36 @@ class EngineBase:
         Tasks that still run after ``grace`` are cancelled and their steps given back. Those who wait for flows get
         EngineClosed; the flows stay in the database. Closing twice does nothing.
         """
-        shared = self._shared
-        if shared is None or shared.draining:
+        context = self._context
+        if context is None or context.draining:
             return
         limit = None if grace is None else to_ms(grace, "grace") / 1000
         self._started = False
-        shared.draining = True
+        context.draining = True
         for task in self._returning:
             task.cancel()
         if self._returning:
             await asyncio.wait(self._returning)
-        replicas = list(self._replicas.values())
+        runtimes = list(self._runtimes.values())
         try:
-            for replica in replicas:
-                await replica.stop_taking()
-            await asyncio.gather(*(replica.runner.drain(limit) for replica in replicas))
+            for runtime in runtimes:
+                await runtime.stop_taking()
+            await asyncio.gather(*(runtime.runner.drain(limit) for runtime in runtimes))
         finally:
-            await shared.wiring.settled()
-            if self._census is not None:
-                await self._census.aclose()
-            for replica in replicas:
-                await replica.aclose()
-            if shared.peers is not None:
-                await shared.peers.aclose()
-            shared.watchdog.close()
-            shared.deadlines.close()
+            await context.wiring.settled()
+            if self._gauges is not None:
+                await self._gauges.aclose()
+            for runtime in runtimes:
+                await runtime.aclose()
+            if context.peers is not None:
+                await context.peers.aclose()
+            context.watchdog.close()
+            context.deadlines.close()
             for stop in self._stop_listening:
                 stop()
             self._capture(False)
-            self._replicas = {}
-            self._shared = None
+            self._runtimes = {}
+            self._context = None
             self._closed.set()
 
     async def serve(
@@ -253,8 +253,8 @@ class EngineBase:
         task. ConfigError outside the main thread.
         """
         self._check_running()
-        shared, closed = self._shared, self._closed
-        assert shared is not None
+        context, closed = self._context, self._closed
+        assert context is not None
         with listening(signals) as asked:
             over = asyncio.create_task(closed.wait())
             try:
@@ -264,7 +264,7 @@ class EngineBase:
                 self._telemetry.log.info("the process was asked to end: waiting for the tasks in flight")
                 closing = asyncio.create_task(self.aclose(grace=grace))
                 await _first(closing, asked.times(2))
-                shared.hurry.set()
+                context.hurry.set()
                 await closing
             finally:
                 over.cancel()
@@ -275,16 +275,16 @@ class EngineBase:
         Attempts that are under way are not seen. ConfigError for something that is no provider.
         """
         self._telemetry.replace(meter_provider, tracer_provider)
-        shared = self._shared
-        if shared is None or not self._started:
+        context = self._context
+        if context is None or not self._started:
             return
         self._telemetry.open()
-        if self._census is not None:
-            await self._census.aclose()
-        self._census = Census(self._telemetry, shared, self._replicas)
-        self._census.start()
-        for replica in self._replicas.values():
-            replica.observing.listen(self._telemetry)
+        if self._gauges is not None:
+            await self._gauges.aclose()
+        self._gauges = Gauges(self._telemetry, context, self._runtimes)
+        self._gauges.start()
+        for runtime in self._runtimes.values():
+            runtime.telemetry.listen(self._telemetry)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -314,8 +314,8 @@ class EngineBase:
             self._settings.default_priority = priority
         if max_connections is not _UNSET:
             self._settings.max_connections = max_connections
-            for replica in self._replicas.values():
-                replica.database.resize(max_connections)
+            for runtime in self._runtimes.values():
+                runtime.database.resize(max_connections)
 
     # ------------------------------------------------------------------ inside
 
@@ -338,26 +338,26 @@ class EngineBase:
         if not self._started:
             raise EngineClosed("the engine is not started: use `async with Engine(...)`, or await engine.start()")
 
-    def _known(self, shard: int) -> Replica | None:
+    def _known(self, shard: int) -> ShardRuntime | None:
         """A shard; None where the engine has none of this index. StorageError where it cannot be reached yet."""
         self._check_running()
         if shard in self._away:
             raise StorageError(f"shard {shard} cannot be reached: {self._away[shard]}")
-        return self._replicas.get(shard)
+        return self._runtimes.get(shard)
 
-    def _every(self) -> list[Replica]:
+    def _every(self) -> list[ShardRuntime]:
         """All shards, by index. StorageError where one cannot be reached yet."""
         self._check_running()
-        return [replica for shard in self._settings.shards if (replica := self._known(shard.index)) is not None]
+        return [runtime for shard in self._settings.shards if (runtime := self._known(shard.index)) is not None]
 
-    def _replica(self, shard: int) -> Replica:
-        replica = self._known(shard)
-        if replica is None:
+    def _runtime(self, shard: int) -> ShardRuntime:
+        runtime = self._known(shard)
+        if runtime is None:
             raise FlowNotFound("flow not found: the engine has no such shard")
-        return replica
+        return runtime
 
     def _fails(self, shard: int) -> bool:
-        return self._replicas[shard].health.away
+        return self._runtimes[shard].health.away
 
     def _place(self, idempotency_key: str | None) -> int:
         """The shard of a new flow: by the key, over all shards; else at random in proportion to capacity."""
@@ -367,7 +367,7 @@ class EngineBase:
         open_shards = [shard for shard in shards if not shard.cordoned]
         if not open_shards:
             raise EngineClosed("every shard is cordoned: no new thread can be placed")
-        serving = [shard for shard in open_shards if shard.index in self._replicas and not self._fails(shard.index)]
+        serving = [shard for shard in open_shards if shard.index in self._runtimes and not self._fails(shard.index)]
         open_shards = serving or open_shards
         if len(open_shards) == 1:
             return open_shards[0].index
@@ -385,5 +385,5 @@ async def _first(task: asyncio.Task[Any], other: Coroutine[Any, Any, None]) -> N
         second.cancel()
 
 
-def _wake_from_thread(loop: asyncio.AbstractEventLoop, shared: Shared) -> None:
-    loop.call_soon_threadsafe(shared.wake_all)
+def _wake_from_thread(loop: asyncio.AbstractEventLoop, context: EngineContext) -> None:
+    loop.call_soon_threadsafe(context.wake_all)

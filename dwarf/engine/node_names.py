@@ -15,20 +15,22 @@ from dwarf.workflow.results import Step
 from dwarf.workflow.suggest import near_node
 
 if TYPE_CHECKING:
-    from dwarf.engine.shard.runtime import Replica
+    from dwarf.engine.shard.runtime import ShardRuntime
 
 
-async def check_node(replica: Replica, key: Key, node: str) -> None:
+async def check_node(runtime: ShardRuntime, key: Key, node: str) -> None:
     """InvalidRequest where no step of the flow, nor of a child flow, can be one of this node."""
-    graph = Graph.from_json(await replica.database.read(lambda: read_graph(key)))
+    graph = Graph.from_json(await runtime.database.read(lambda: read_graph(key)))
     names = [each.name for each in graph.nodes]
     if node in names:
         return
-    names += dict.fromkeys(_nodes(await replica.database.read(lambda: read_history(key))))
-    if node in names or any(each.name == node for other in replica.shared.host.graphs.values() for each in other.nodes):
+    names += dict.fromkeys(_nodes(await runtime.database.read(lambda: read_history(key))))
+    if node in names or any(
+        each.name == node for other in runtime.context.host.graphs.values() for each in other.nodes
+    ):
         return
-    _, status = await replica.database.read(lambda: read_fingerprint(key))
-    if status.terminal or not _may_call(graph, replica.shared.host.functions):
+    _, status = await runtime.database.read(lambda: read_fingerprint(key))
+    if status.terminal or not _may_call(graph, runtime.context.host.functions):
         raise InvalidRequest(f"the flow has no node {node!r}{near_node(node, names)}")
 
 

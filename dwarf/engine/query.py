@@ -29,7 +29,7 @@ from dwarf.workflow.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from dwarf.engine.lifecycle import EngineBase
-    from dwarf.engine.shard.runtime import Replica
+    from dwarf.engine.shard.runtime import ShardRuntime
 
 _VERSION = 1
 _FORM = struct.Struct(">B8s8sQQQQ")
@@ -178,8 +178,8 @@ class FlowQuery(AsyncIterator[FlowSummary]):
         if limit is not None:
             size = min(size, limit - listed)
         filters = await self._resolved()
-        replicas = self.replicas()
-        parts = await _each(replicas, lambda replica: _read(replica, filters, last, size + 1))
+        runtimes = self._runtimes()
+        parts = await _each(runtimes, lambda runtime: _read(runtime, filters, last, size + 1))
         found = sorted((flow for part in parts for flow in part), key=lambda flow: flow[:3], reverse=True)
         page, more = found[:size], len(found) > size
         if not more or not page or listed + len(page) == limit:
@@ -188,13 +188,13 @@ class FlowQuery(AsyncIterator[FlowSummary]):
         cursor = Cursor(created_at=end.created_at, flow_id=end.flow_id, shard=end.shard, listed=listed + len(page))
         return page, cursor
 
-    def replicas(self) -> list[Replica]:
+    def _runtimes(self) -> list[ShardRuntime]:
         """The shards that are asked, by index. EngineClosed, or StorageError for one that cannot be reached."""
         shard = self._query.shard if self._query.thread is None else self._query.thread.shard
         if not shard:
             return self._engine._every()
-        replica = self._engine._known(shard)
-        return [] if replica is None else [replica]
+        runtime = self._engine._known(shard)
+        return [] if runtime is None else [runtime]
 
     async def _resolved(self) -> Filters:
         """The filters, with the thread looked up. ThreadNotFound."""
@@ -206,44 +206,44 @@ class FlowQuery(AsyncIterator[FlowSummary]):
         key = self._query.thread
         if key is None:
             return self._query.filters
-        replica = self._engine._known(key.shard)
-        if replica is None:
+        runtime = self._engine._known(key.shard)
+        if runtime is None:
             raise ThreadNotFound("thread not found: the engine has no such shard")
-        thread_id = await replica.database.read(lambda: read_thread(key))
+        thread_id = await runtime.database.read(lambda: read_thread(key))
         return replace(self._query.filters, thread_id=thread_id)
 
     async def _database_identity(self) -> str:
         """That of the first shard, which all replicas have in common."""
         self._engine._check_running()
         if not self._identity:
-            first = self._engine._replica(self._engine._settings.shards[0].index)
+            first = self._engine._runtime(self._engine._settings.shards[0].index)
             self._identity = await first.database.read(read_identity)
         return self._identity
 
 
-async def _each(replicas: Iterable[Replica], call: Callable[[Replica], Coroutine[Any, Any, T]]) -> list[T]:
+async def _each(runtimes: Iterable[ShardRuntime], call: Callable[[ShardRuntime], Coroutine[Any, Any, T]]) -> list[T]:
     """Ask every shard at once. The error of the first one that failed, with a note that names it."""
-    asked = list(replicas)
+    asked = list(runtimes)
     answers = await asyncio.gather(*map(call, asked), return_exceptions=True)
-    for replica, answer in zip(asked, answers, strict=True):
+    for runtime, answer in zip(asked, answers, strict=True):
         if isinstance(answer, DwarfError):
-            answer.add_note(f"on shard {replica.shard}")
+            answer.add_note(f"on shard {runtime.shard}")
         if isinstance(answer, BaseException):
             raise answer
     return answers  # type: ignore[return-value]
 
 
-async def _read(replica: Replica, filters: Filters, last: Cursor | None, limit: int) -> Sequence[Listed]:
+async def _read(runtime: ShardRuntime, filters: Filters, last: Cursor | None, limit: int) -> Sequence[Listed]:
     before = None
     if last is not None:
         # flows of one moment and one id on several shards stand in the order of the shards, descending
-        before = Before(last.created_at, last.flow_id + (replica.shard < last.shard))
-    return await replica.database.read(partial(read_page, filters, source_of(replica), before, limit))
+        before = Before(last.created_at, last.flow_id + (runtime.shard < last.shard))
+    return await runtime.database.read(partial(read_page, filters, source_of(runtime), before, limit))
 
 
-def source_of(replica: Replica) -> SearchSource:
+def source_of(runtime: ShardRuntime) -> SearchSource:
     """A shard, for those who look for flows in it."""
-    return SearchSource(replica.shard, replica.plans.plan_of, replica.database.payloads.coded)
+    return SearchSource(runtime.shard, runtime.plans.plan_of, runtime.database.payloads.coded)
 
 
 def read_query(settings: Settings, given: dict[str, Any]) -> Query:

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dwarf.core.cron import Overlap, Rhythm, first_after, next_tick, ticks_between
+from dwarf.core.cron import Overlap, ScheduleSpec, first_after, next_tick, ticks_between
 from dwarf.core.records import NO_EXTRAS, Extras
 from dwarf.engine.requests import CreateOptions, read_moment
 from dwarf.engine.shard.plans import Frozen
@@ -26,7 +26,7 @@ from dwarf.workflow.durations import to_datetime
 
 if TYPE_CHECKING:
     from dwarf.engine.handle import FlowHandle
-    from dwarf.engine.shard.runtime import Replica
+    from dwarf.engine.shard.runtime import ShardRuntime
 
 
 class Schedule:
@@ -39,9 +39,9 @@ class Schedule:
         flow = await schedule.trigger()  # now, beside its ticks
     """
 
-    def __init__(self, engine: Any, replica: Replica, record: ScheduleRecord) -> None:
+    def __init__(self, engine: Any, runtime: ShardRuntime, record: ScheduleRecord) -> None:
         self._engine = engine
-        self._replica = replica
+        self._runtime = runtime
         self._record = record
 
     def __repr__(self) -> str:
@@ -60,12 +60,12 @@ class Schedule:
     @property
     def cron(self) -> str:
         """Its cron expression; empty for one with a fixed interval."""
-        return self._record.rhythm.cron
+        return self._record.spec.cron
 
     @property
     def timezone(self) -> str:
         """The time zone of its cron expression."""
-        return self._record.rhythm.timezone
+        return self._record.spec.timezone
 
     @property
     def paused(self) -> bool:
@@ -80,7 +80,7 @@ class Schedule:
     async def pause(self) -> None:
         """Fire no more until ``resume``. NotFound when it was deleted."""
         name = self.name
-        await self._replica.committer.call(lambda effects: pause_schedule(name))
+        await self._runtime.committer.call(lambda work: pause_schedule(name))
         await self._refresh()
 
     async def resume(self) -> None:
@@ -89,10 +89,10 @@ class Schedule:
         A fixed interval is still counted from where it was counted before: it stays in step over pauses.
         """
         name = self.name
-        record, now = await self._replica.database.read(lambda: one_schedule(name))
-        following = first_after(record.rhythm, record.next_at, now)
-        await self._replica.committer.call(lambda effects: resume_schedule(name, following))
-        self._replica.scheduler.wake()
+        record, now = await self._runtime.database.read(lambda: one_schedule(name))
+        following = first_after(record.spec, record.next_at, now)
+        await self._runtime.committer.call(lambda work: resume_schedule(name, following))
+        self._runtime.scheduler.wake()
         await self._refresh()
 
     async def trigger(self) -> FlowHandle:
@@ -101,7 +101,7 @@ class Schedule:
         Also where the schedule is paused, and whatever ``overlap`` says. NotFound when it was deleted.
         """
         name = self.name
-        record, now = await self._replica.database.read(lambda: one_schedule(name))
+        record, now = await self._runtime.database.read(lambda: one_schedule(name))
         (handle,) = await self._create(record, [now], keyed=False)
         return handle
 
@@ -118,28 +118,28 @@ class Schedule:
         if last < first:
             raise InvalidRequest("backfill needs a start that is not after its end")
         name = self.name
-        record, _ = await self._replica.database.read(lambda: one_schedule(name))
-        return await self._create(record, ticks_between(record.rhythm, record.next_at, first, last), keyed=True)
+        record, _ = await self._runtime.database.read(lambda: one_schedule(name))
+        return await self._create(record, ticks_between(record.spec, record.next_at, first, last), keyed=True)
 
     async def _create(self, record: ScheduleRecord, ticks: Sequence[int], *, keyed: bool) -> list[FlowHandle]:
         from dwarf.engine.handle import FlowHandle
 
-        replica = self._replica
+        runtime = self._runtime
         made: list[asyncio.Future[str]] = []
         for tick in ticks:
-            flow = await scheduled_flow(replica.database, replica.ids, replica.flows, record, tick, keyed=keyed)
-            made.append(replica.committer.create(flow, replica.dispatcher.slot_for_flow(flow)))
+            flow = await scheduled_flow(runtime.database, runtime.ids, runtime.flows, record, tick, keyed=keyed)
+            made.append(runtime.committer.create(flow, runtime.dispatcher.slot_for_flow(flow)))
         keys = await asyncio.gather(*made)
         return [FlowHandle(self._engine, key) for key in keys]
 
     async def delete(self) -> None:
         """Forget it. The flows it has created stay."""
         name = self.name
-        await self._replica.committer.call(lambda effects: delete_schedule(name))
+        await self._runtime.committer.call(lambda work: delete_schedule(name))
 
     async def _refresh(self) -> None:
         name = self.name
-        self._record, _ = await self._replica.database.read(lambda: one_schedule(name))
+        self._record, _ = await self._runtime.database.read(lambda: one_schedule(name))
 
 
 def _kept_extras(extras: Extras) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def schedule_record(
     name: str,
     url: str,
     frozen: Frozen | None,
-    rhythm: Rhythm,
+    spec: ScheduleSpec,
     state: dict[str, Any],
     options: CreateOptions,
     catch_up: bool,
@@ -169,12 +169,12 @@ def schedule_record(
         definition_hash="",
         workflow_url=url,
         graph_hash=graph_hash,
-        rhythm=rhythm,
+        spec=spec,
         state=state,
         options=kept,
         catch_up=catch_up,
         paused=False,
-        next_at=next_tick(rhythm, now),
+        next_at=next_tick(spec, now),
         overlap=overlap,
     )
     return replace(record, definition_hash=hashed(definition_text(record)))

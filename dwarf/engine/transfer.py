@@ -10,16 +10,16 @@ from dwarf.core.keys import parse_key
 from dwarf.core.plan import Plan
 from dwarf.engine.shard.ids import new_token
 from dwarf.engine.shard.plans import SCOPED, PlanCache
-from dwarf.engine.shard.runtime import Replica
+from dwarf.engine.shard.runtime import ShardRuntime
 from dwarf.errors import InvalidRequest
 from dwarf.storage.transfer.exporting import graph_line, read_blob_line, read_export
 from dwarf.storage.transfer.format import header_line
 from dwarf.storage.transfer.importing import Reader
-from dwarf.storage.transfer.writing import Placer, write_arrived
+from dwarf.storage.transfer.writing import TransferWriter, write_arrived
 from dwarf.workflow.graph import Graph
 
 
-async def exported(flow_keys: Sequence[str], replica_of: Callable[[int], Replica]) -> AsyncIterator[str]:
+async def exported(flow_keys: Sequence[str], replica_of: Callable[[int], ShardRuntime]) -> AsyncIterator[str]:
     """The lines of flows, each tree as it was at one moment."""
     keys = list(dict.fromkeys(parse_key(key) for key in flow_keys))
     if not keys:
@@ -42,7 +42,7 @@ async def exported(flow_keys: Sequence[str], replica_of: Callable[[int], Replica
 
 
 async def imported(
-    lines: Iterable[str] | AsyncIterable[str], plans: PlanCache, place: Callable[[], Replica]
+    lines: Iterable[str] | AsyncIterable[str], plans: PlanCache, place: Callable[[], ShardRuntime]
 ) -> list[str]:
     """The keys of the flows that lines were turned into. Nothing is written before every line has been checked."""
     reader = Reader(partial(_freeze, plans))
@@ -55,18 +55,20 @@ async def imported(
         for line in lines:
             reader.take(line)
     keys: list[str] = []
-    placers: dict[int, Placer] = {}
+    placers: dict[int, TransferWriter] = {}
     for tree in reader.finish():
-        replica = place()
-        hashed = replica.database.payloads.hashed
-        placer = placers.get(replica.shard) or Placer(replica.shard, replica.engine_id, new_token, reader.blobs, hashed)
-        placers[replica.shard] = placer
-        flow_ids = await replica.ids.take(replica.ids.flows, len(tree.flows))
-        step_ids = await replica.ids.take(replica.ids.steps, len(tree.steps) + len(tree.shown))
+        runtime = place()
+        hashed = runtime.database.payloads.hashed
+        placer = placers.get(runtime.shard) or TransferWriter(
+            runtime.shard, runtime.engine_id, new_token, reader.blobs, hashed
+        )
+        placers[runtime.shard] = placer
+        flow_ids = await runtime.ids.take(runtime.ids.flows, len(tree.flows))
+        step_ids = await runtime.ids.take(runtime.ids.steps, len(tree.steps) + len(tree.shown))
         arrived = placer.place(tree, flow_ids, step_ids)
-        span = replica.observing.new_copy(arrived.flows, arrived.root_id)
-        await replica.committer.call(partial(write_arrived, arrived))
-        replica.observing.copied(arrived.flows, span)
+        span = runtime.telemetry.new_copy(arrived.flows, arrived.root_id)
+        await runtime.committer.call(partial(write_arrived, arrived))
+        runtime.telemetry.copied(arrived.flows, span)
         keys.append(arrived.key)
     return keys
 

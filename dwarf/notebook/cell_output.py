@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 from dwarf.notebook.kernel import shell
 
 if TYPE_CHECKING:
-    from dwarf.notebook.live.flow_watcher import Following
+    from dwarf.notebook.live.flow_watcher import FlowWatcher
 
 __all__ = [
     "Echo",
-    "Place",
+    "CellOutput",
 ]
 
 MOST = 200_000  # characters that a run writes under its cell; what it says is kept in any case
 
 
-class Place:
+class CellOutput:
     """The output area of the cell that runs now."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ def _parent_of(publisher: Any) -> Any:
 
 
 class _Shown:
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: CellOutput) -> None:
         self.place = place
         self.left = MOST
 
@@ -70,19 +70,19 @@ class Echo:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._shown: dict[str, _Shown] = {}  # by the part of a flow's key that is no secret
-        self._starting: list[tuple[Place, list[str]]] = []
+        self._starting: list[tuple[CellOutput, list[str]]] = []
 
-    def show(self, following: Following, place: Place) -> None:
+    def show(self, watcher: FlowWatcher, place: CellOutput) -> None:
         """The tasks of a flow write under this cell from now on, until it has ended."""
-        label = following.handle.key.rpartition("-")[0]
+        label = watcher.handle.key.rpartition("-")[0]
         with self._lock:
             known = self._shown.get(label)
             if known is None or known.place is not place:
                 self._shown[label] = _Shown(place)
-        following.ended.add_done_callback(lambda _: self._shown.pop(label, None))
+        watcher.ended.add_done_callback(lambda _: self._shown.pop(label, None))
 
     @contextmanager
-    def starting(self, place: Place) -> Iterator[Callable[[Following], None]]:
+    def starting(self, place: CellOutput) -> Iterator[Callable[[FlowWatcher], None]]:
         """While a flow is begun by a cell, what is printed by a flow that nobody knows may be of this one.
 
         What is given is called with the flow when it is known.
@@ -90,15 +90,15 @@ class Echo:
         guessed: list[str] = []
         start = place, guessed
 
-        def known(following: Following) -> None:
-            own = following.handle.key.rpartition("-")[0]
+        def known(watcher: FlowWatcher) -> None:
+            own = watcher.handle.key.rpartition("-")[0]
             for label in guessed:
                 if label != own:
                     self._shown.pop(label, None)
             if own not in self._shown:
-                self.show(following, place)
+                self.show(watcher, place)
             else:
-                following.ended.add_done_callback(lambda _: self._shown.pop(own, None))
+                watcher.ended.add_done_callback(lambda _: self._shown.pop(own, None))
 
         self._starting.append(start)
         try:

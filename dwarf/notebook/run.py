@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from dwarf.engine import FlowHandle
     from dwarf.notebook.analysis.branches import Branches
-    from dwarf.notebook.live.flow_watcher import Following
+    from dwarf.notebook.live.flow_watcher import FlowWatcher
     from dwarf.notebook.live.runview import RunView
     from dwarf.notebook.maps.forks import ForkRun
     from dwarf.notebook.pictures.svg import Svg
@@ -57,9 +57,9 @@ class Run:
         run.history[["node", "status", "duration"]]
     """
 
-    def __init__(self, lab: LabServices, following: Following) -> None:
+    def __init__(self, lab: LabServices, watcher: FlowWatcher) -> None:
         self._lab = lab
-        self._following = following
+        self._watcher = watcher
         self._views: list[RunView] = []
         self._shown_in: object = None
         self._asked_at: float | None = None
@@ -70,40 +70,40 @@ class Run:
     @property
     def key(self) -> str:
         """The flow's key, by which any process with the same database finds it: ``lab.get(key)``."""
-        return self._following.handle.key
+        return self._watcher.handle.key
 
     @property
     def name(self) -> str:
         """The name that the flow was given for people, "" where it has none."""
-        return self._lab.call(self._following.handle.summary()).name
+        return self._lab.call(self._watcher.handle.summary()).name
 
     @property
     def tags(self) -> Mapping[str, str]:
         """The tags of the flow."""
-        return self._lab.call(self._following.handle.summary()).tags
+        return self._lab.call(self._watcher.handle.summary()).tags
 
     @property
     def status(self) -> Status:
         """The status as last seen; it follows the flow within a fraction of a second."""
-        outcome = self._following.outcome
+        outcome = self._watcher.outcome
         return outcome.status if outcome is not None else Status.RUNNING
 
     @property
     def outcome(self) -> Outcome | None:
         """The outcome, once the flow has ended for good."""
-        outcome = self._following.outcome
+        outcome = self._watcher.outcome
         return outcome if outcome is not None and outcome.status.terminal else None
 
     @property
     def graph(self) -> Graph:
         """The graph as frozen on the flow."""
-        graph = self._following.graph
+        graph = self._watcher.graph
         return graph if graph is not None else Graph("")
 
     @property
     def drift(self) -> Drift:
         """What has been redefined in this process since the flow was first seen here: its graph, its functions."""
-        return drift_of(self._following, self._lab.digests)
+        return drift_of(self._watcher, self._lab.digests)
 
     # ------------------------------------------------------------ waiting
 
@@ -124,7 +124,7 @@ class Run:
 
         with stoppable(self._stopped), self._line() as beat:
             outcome = wait_blocking(
-                self._following.ended,
+                self._watcher.ended,
                 seconds,
                 check=check,
                 what=f"the flow {self._name!r}",
@@ -139,7 +139,7 @@ class Run:
 
     async def _wait(self) -> Outcome:
         if self._lab.on_loop:
-            return await self._lab.ended(self._following)
+            return await self._lab.ended(self._watcher)
         self._asked_at = None
 
         def check() -> None:
@@ -148,7 +148,7 @@ class Run:
             self._check_known()
 
         with stoppable(self._stopped), self._line() as beat:
-            outcome = await wait_async(self._following.ended, check=check)
+            outcome = await wait_async(self._watcher.ended, check=check)
         self._settle_views()
         return outcome
 
@@ -157,15 +157,15 @@ class Run:
         from dwarf.notebook.live.waitline import WaitLine, is_wanted, waiting_line
 
         if not is_wanted(self._shown_in):
-            return waiting_line(self._following, None)
+            return waiting_line(self._watcher, None)
 
         def make() -> WaitLine:
             lab = self._lab
-            line = WaitLine(self._following, lab.submit, lab, earlier=lab.earlier.now(but=self._following))
+            line = WaitLine(self._watcher, lab.submit, lab, earlier=lab.earlier.now(but=self._watcher))
             self._views.append(line)
             return line
 
-        return waiting_line(self._following, make)
+        return waiting_line(self._watcher, make)
 
     def _stopped(self) -> str:
         return (
@@ -176,10 +176,10 @@ class Run:
     def _check_known(self) -> None:
         host = self._lab.host
         if isinstance(host, CellHost):
-            self._missing.check(self.graph, self._following.steps, host.functions)
+            self._missing.check(self.graph, self._watcher.steps, host.functions)
 
     def _check_blocked(self, *, for_ever: bool) -> None:
-        if not kernel.on_main_thread() or not self._following.unanswered:
+        if not kernel.on_main_thread() or not self._watcher.unanswered:
             return
         if kernel.in_kernel():
             raise PromptNeedsHuman(
@@ -190,7 +190,7 @@ class Run:
             raise PromptNeedsHuman(f"{self._question()}. {_ADVICE} To wait for somebody else's answer, give a timeout.")
 
     def _check_awaiting(self) -> None:
-        if not self._following.unanswered:
+        if not self._watcher.unanswered:
             self._asked_at = None
             return
         if kernel.in_terminal_ipython():
@@ -208,14 +208,14 @@ class Run:
 
     def _where(self) -> str:
         """What the flow is at when the waiting has ended, as the end of a sentence; "" where that cannot be told."""
-        if self._following.unanswered:
+        if self._watcher.unanswered:
             return f": {self._question()}. {_ADVICE}"
         with suppress(DwarfError):
-            return self._lab.call(self._following.handle._whereabouts())
+            return self._lab.call(self._watcher.handle._whereabouts())
         return ""
 
     def _question(self) -> str:
-        card = self._following.unanswered[0]
+        card = self._watcher.unanswered[0]
         wrong = f" ({card.error})" if card.error else ""
         return f"the flow waits for an answer to {card.prompt.title!r}, put by {card.prompt.node!r}{wrong}"
 
@@ -226,7 +226,7 @@ class Run:
         try:
             return dict(outcome.raise_for_status().state)
         except FlowFailed as fault:
-            tell_where(fault, self._lab.call(self._following.handle.history()), self._full_step)
+            tell_where(fault, self._lab.call(self._watcher.handle.history()), self._full_step)
             raise
 
     def _full_step(self, step: Step) -> Step:
@@ -242,8 +242,8 @@ class Run:
     @property
     def steps(self) -> Sequence[Step]:
         """The steps so far, in the order of the history."""
-        self._lab.call(self._following.read())
-        return self._following.steps
+        self._lab.call(self._watcher.read())
+        return self._watcher.steps
 
     @property
     def history(self) -> pd.DataFrame:
@@ -257,18 +257,18 @@ class Run:
 
     def cohort(self, node: str) -> pd.DataFrame:
         """A table with one row for each branch of a fan-out at this node: its item, what it wrote, and how it went."""
-        following = self._following
-        return self._lab.call(read_cohort(self._lab.engine, following.handle, self.graph, node))
+        watcher = self._watcher
+        return self._lab.call(read_cohort(self._lab.engine, watcher.handle, self.graph, node))
 
     @property
     def logs(self) -> pd.DataFrame:
         """What the tasks have printed, logged, warned and streamed: a table with a row for each line, oldest first."""
-        return logs_frame(self._lab.call(self._following.handle.logs()))
+        return logs_frame(self._lab.call(self._watcher.handle.logs()))
 
     @property
     def displays(self) -> Displays:
         """What the tasks have displayed: shown, a gallery by node; ``run.displays["Train"]`` are those of a node."""
-        return Displays(self._lab.call(self._following.handle.displays()))
+        return Displays(self._lab.call(self._watcher.handle.displays()))
 
     def stream(self, node: str, *, name: str = "") -> Stream:
         """The text that a node streams: what there is, then what comes, until the flow has ended.
@@ -276,7 +276,7 @@ class Run:
         ``for piece in run.stream("Ask"): print(piece, end="")``; ``async for`` works, too. ``name``: of several
         streams, the one of this name. InvalidRequest for a node that is not there.
         """
-        handle = self._following.handle
+        handle = self._watcher.handle
         if all(each.name != node for each in self.graph.nodes) and not self._lab.on_loop:
             self._lab.call(handle.logs(node=node, limit=0))  # refuses what is no node of a child flow, either
         return Stream(lambda: pieces(handle, node, name), self._lab.submit)
@@ -290,7 +290,7 @@ class Run:
 
     def picture(self) -> Svg:
         """The graph with the run's colours, as a still picture."""
-        seen = self._following
+        seen = self._watcher
         self._lab.call(seen.read())
         self._lab.call(seen.read_stops())
         return draw_run(
@@ -310,25 +310,25 @@ class Run:
         """
         from dwarf.notebook.pictures.picture import coloured
 
-        return coloured(self.graph, self.steps, self._following.outcome, rankdir=rankdir)
+        return coloured(self.graph, self.steps, self._watcher.outcome, rankdir=rankdir)
 
     def timeline(self) -> Svg:
         """The steps as bars over time; waiting is striped, and long stretches of it are cut short."""
-        steps, answers = self.steps, self._lab.call(self._following.handle.answers())
+        steps, answers = self.steps, self._lab.call(self._watcher.handle.answers())
         shown = Mask(answers).steps(steps)
-        return draw_timeline(shown, title=self._name, asked=self._following.asked, answers=answers)
+        return draw_timeline(shown, title=self._name, asked=self._watcher.asked, answers=answers)
 
     def diff(self, other: Run) -> RunDiff:
         """This run and another one side by side: what came out, the steps, what they wrote, and how long they took."""
         if not isinstance(other, Run):
             raise InvalidRequest(f"another run is compared, such as lab.get(key), not {other!r:.100}")
-        mine, theirs = self._following, other._following
+        mine, theirs = self._watcher, other._watcher
         left = self._lab.call(read_side(mine.handle, self.graph))
         return RunDiff(left, other._lab.call(read_side(theirs.handle, other.graph)))
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Report:
         """The run as one HTML file that opens anywhere, offline: written to ``path``, or returned as text alone."""
-        made = make_report(self._lab.call(read_facts(self._following.handle, self.graph)))
+        made = make_report(self._lab.call(read_facts(self._watcher.handle, self.graph)))
         return made if path is None else made.save(path)
 
     # ------------------------------------------------------------ answering
@@ -336,8 +336,8 @@ class Run:
     @property
     def prompts(self) -> Sequence[Prompt]:
         """The prompts that wait now, oldest first."""
-        self._lab.call(self._following.refresh())
-        return self._following.prompts
+        self._lab.call(self._watcher.refresh())
+        return self._watcher.prompts
 
     def answer(self, value: Any = ..., *, prompt: str | Prompt | None = None) -> None:
         """Answer the prompt that waits, or the one of this key, title or node. A wrong answer changes nothing.
@@ -345,21 +345,21 @@ class Run:
         None is an answer like any other; left out, the answer is ``{}``. InvalidRequest, which names them, where
         several prompts wait and none is named.
         """
-        self._lab.call(self._following.answer(value, prompt))
+        self._lab.call(self._watcher.answer(value, prompt))
 
     # ------------------------------------------------------------ acting
 
     def annotate(self, *, name: str | None = None, tags: Mapping[str, str | None] | None = None) -> None:
         """Give the flow another name, and change its tags: those that are given; None removes one."""
-        self._lab.call(self._following.handle.annotate(name=name, tags=tags))
+        self._lab.call(self._watcher.handle.annotate(name=name, tags=tags))
 
     def cancel(self, reason: str = "") -> None:
         """End the flow and its subgraphs."""
-        self._lab.call(self._following.handle.cancel(reason))
+        self._lab.call(self._watcher.handle.cancel(reason))
 
     def break_before(self, *nodes: str) -> None:
         """Have the flow stop before these nodes from now on; none: nowhere. See FlowHandle.set_breakpoints."""
-        self._lab.call(self._following.set_stops(before=nodes))
+        self._lab.call(self._watcher.set_stops(before=nodes))
 
     def fork(
         self,
@@ -402,12 +402,12 @@ class Run:
         self, changes: Mapping[str, Any] | None = None, *, graph: Graph | None = None, show: bool = True
     ) -> Run:
         """A new flow in which what failed is run again; with ``graph``, as it is now, in place of its own one."""
-        retry = partial(self._following.handle.retry_failed, changes, graph=graph)
+        retry = partial(self._watcher.handle.retry_failed, changes, graph=graph)
         return adopt_run(self._lab, retry, show=show)
 
     def continue_with(self, state: Mapping[str, Any] | None = None, *, show: bool = True) -> Run:
         """The next flow of this one's thread, which begins with its final state."""
-        return adopt_run(self._lab, partial(self._following.handle.continue_with, state), show=show)
+        return adopt_run(self._lab, partial(self._watcher.handle.continue_with, state), show=show)
 
     def _open(self, flow_key: str) -> Run:
         """The Run of another flow of the same lab, as Lab.get."""
@@ -447,8 +447,8 @@ class Run:
 
         self._shown_in = kernel.current_cell()
         lab = self._lab
-        earlier = lab.earlier.now(but=self._following)
-        view = RunView(self._following, lab.submit, lab, inspecting=inspecting, begun_here=begun_here, earlier=earlier)
+        earlier = lab.earlier.now(but=self._watcher)
+        view = RunView(self._watcher, lab.submit, lab, inspecting=inspecting, begun_here=begun_here, earlier=earlier)
         view.show()
         self._views.append(view)
 
@@ -469,7 +469,7 @@ class Run:
         """
         from dwarf.notebook.live.runview import RunView
 
-        view = RunView(self._following, self._lab.submit, self._lab)
+        view = RunView(self._watcher, self._lab.submit, self._lab)
         self._views.append(view)
         return view.widget()
 
@@ -493,11 +493,11 @@ def adopt_run(lab: LabServices, make: Callable[[], Awaitable[FlowHandle]], *, sh
     if not kernel.in_kernel():
         return Run(lab, lab.call(lab.follow(make)))
     with lab.starting() as known:
-        following = lab.call(lab.follow(make))
-        known(following)
+        watcher = lab.call(lab.follow(make))
+        known(watcher)
     if begun:
-        lab.earlier.begun(following)
-    run = Run(lab, following)
+        lab.earlier.begun(watcher)
+    run = Run(lab, watcher)
     if show:
         run._display(begun_here=True)
     return run

@@ -15,10 +15,10 @@ from weakref import WeakValueDictionary
 
 from dwarf.errors import EngineClosed
 from dwarf.hosts import Host
-from dwarf.notebook.cell_output import Echo, Place
+from dwarf.notebook.cell_output import CellOutput, Echo
 from dwarf.notebook.live.drift import Digests
 from dwarf.notebook.live.earlier import Earlier
-from dwarf.notebook.live.flow_watcher import Following
+from dwarf.notebook.live.flow_watcher import FlowWatcher
 from dwarf.notebook.loop import LabLoop
 from dwarf.notebook.prompts.answers import Answers
 from dwarf.notebook.prompts.prompt import Prompt
@@ -49,9 +49,9 @@ class LabServices:
         self.echo = Echo()
         self.earlier = Earlier()
         self.answers = answers
-        self._followings: WeakValueDictionary[str, Following] = WeakValueDictionary()
+        self._watchers: WeakValueDictionary[str, FlowWatcher] = WeakValueDictionary()
         self._watching: set[asyncio.Task[None]] = set()
-        self._adopting = asyncio.Lock()  # a flow has one Following, whoever asks for it at the same time
+        self._adopting = asyncio.Lock()  # a flow has one FlowWatcher, whoever asks for it at the same time
 
     # ------------------------------------------------------------ the lab's loop
 
@@ -86,34 +86,34 @@ class LabServices:
 
     # ------------------------------------------------------------ flows
 
-    async def follow(self, make: Callable[[], Awaitable[FlowHandle]]) -> Following:
-        """The Following of a flow, on the lab's loop: one for all callers. ``make`` gives the flow's handle."""
+    async def follow(self, make: Callable[[], Awaitable[FlowHandle]]) -> FlowWatcher:
+        """The FlowWatcher of a flow, on the lab's loop: one for all callers. ``make`` gives the flow's handle."""
         handle = await make()
         async with self._adopting:
-            known = self._followings.get(handle.key)
+            known = self._watchers.get(handle.key)
             if known is not None and not known.lost:
                 return known
-            following = Following(self.engine, handle, self.answers, self.send_answer)
-            following.functions = self.digests.now()
-            await following.open()
-            self._followings[handle.key] = following
-        if not following.ended.done():
-            watching = asyncio.create_task(following.run(), name="dwarf-follow")
+            watcher = FlowWatcher(self.engine, handle, self.answers, self.send_answer)
+            watcher.functions = self.digests.now()
+            await watcher.open()
+            self._watchers[handle.key] = watcher
+        if not watcher.ended.done():
+            watching = asyncio.create_task(watcher.run(), name="dwarf-follow")
             self._watching.add(watching)
             watching.add_done_callback(self._watching.discard)
-        return following
+        return watcher
 
-    async def ended(self, following: Following) -> Outcome:
+    async def ended(self, watcher: FlowWatcher) -> Outcome:
         """Wait for the end of a flow, on the lab's loop."""
-        return await asyncio.wrap_future(following.ended)
+        return await asyncio.wrap_future(watcher.ended)
 
     # ------------------------------------------------------------ answers and output
 
     async def deliver(self, prompt: Prompt, value: Any) -> None:
         """Store an answer, on the lab's loop."""
-        following = self._followings.get(prompt.flow_key)
-        if following is not None:
-            await following.answer(value, prompt)
+        watcher = self._watchers.get(prompt.flow_key)
+        if watcher is not None:
+            await watcher.answer(value, prompt)
         else:
             await self.engine.flow(prompt.flow_key).resume(value, step=prompt.key, by=user_name())
 
@@ -121,17 +121,17 @@ class LabServices:
         """Store an answer, from any other thread."""
         self.call(self.deliver(prompt, value))
 
-    def write_under(self, following: Following, place: Place) -> None:
+    def write_under(self, watcher: FlowWatcher, place: CellOutput) -> None:
         """Have the output of a flow's tasks appear under a cell."""
-        self.echo.show(following, place)
+        self.echo.show(watcher, place)
 
     @contextmanager
-    def starting(self) -> Iterator[Callable[[Following], None]]:
+    def starting(self) -> Iterator[Callable[[FlowWatcher], None]]:
         """While a cell starts a flow, output of a flow that is not known yet appears under the cell.
 
         The function that is given is called with the flow as soon as it is known.
         """
-        with self.echo.starting(Place()) as known:
+        with self.echo.starting(CellOutput()) as known:
             yield known
 
 

@@ -18,10 +18,10 @@ HEAVY = frozenset(
     "pandas pyarrow pydantic re2 sqlalchemy".split()
 )
 MOST_MODULES = 75  # that `import dwarf` loads beyond those, its own included
-LIGHT_ROOMS = [PACKAGE / "__init__.py", PACKAGE / "errors.py", *sorted((PACKAGE / "workflow").rglob("*.py"))]
+LIGHT_PACKAGES = [PACKAGE / "__init__.py", PACKAGE / "errors.py", *sorted((PACKAGE / "workflow").rglob("*.py"))]
 
 
-def test_the_rooms_keep_the_import_rule() -> None:
+def test_the_packages_keep_the_import_rule() -> None:
     # in a process of its own: the program configures the logging of the one it runs in
     check = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True, no_logo=True))"
     done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -45,7 +45,7 @@ def imported_at_once(body: list[ast.stmt]) -> Iterator[str]:
                 yield from imported_at_once(handler.body)
 
 
-@pytest.mark.parametrize("path", LIGHT_ROOMS, ids=relative)
+@pytest.mark.parametrize("path", LIGHT_PACKAGES, ids=relative)
 def test_heavy_modules_are_imported_where_they_are_used(path: Path) -> None:
     names = {name.partition(".")[0] for name in imported_at_once(ast.parse(path.read_text(encoding="utf-8")).body)}
     assert not names & HEAVY

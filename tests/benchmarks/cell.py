@@ -123,7 +123,7 @@ async def measure(name: str, scale: int, url: str) -> tuple[Measured, Counts, Fi
             before = await ask(url, stored_bytes(url)) or 0
             gc.collect()
             meter.start()
-        database: Any = engine._replicas[1].database
+        database: Any = engine._runtimes[1].database
         database.observer = counts
         measured = await WORKLOADS[name](engine, scale)
         own, other = meter.stop()

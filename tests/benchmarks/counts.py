@@ -59,19 +59,19 @@ async def count(name: str, url: str) -> dict[str, Any]:
         for wait in waits:
             quiet.enter_context(patch(f"dwarf.engine.{wait}", 3600.0))
         async with Engine(LocalHost(), url, timing=QUIET, workers=0 if name == "create" else None) as engine:
-            replica: Any = engine._replicas[1]
+            runtime: Any = engine._runtimes[1]
             await SHORT[name](engine, 1)
-            await replica.ids.reserve(3 * CREATED)  # ids are reserved in blocks: not what a flow costs
+            await runtime.ids.reserve(3 * CREATED)  # ids are reserved in blocks: not what a flow costs
             before = await ask(url, stored_bytes(url))
-            write = replica.database.write
+            write = runtime.database.write
 
             async def counted(script: Any) -> Any:
                 writes["done"] += 1
                 return await write(script)
 
-            replica.database.observer, replica.database.write = counts, counted
+            runtime.database.observer, runtime.database.write = counts, counted
             measured = await SHORT[name](engine, FLOWS)
-            replica.database.observer, replica.database.write = None, write
+            runtime.database.observer, runtime.database.write = None, write
             after = await ask(url, stored_bytes(url))
     return _per_flow(counts, writes["done"], after - before, measured.flows)
 

@@ -110,7 +110,7 @@ async def _point(url: str, size: int, engine: Engine, run: object, runs: int = R
     """The medians of some runs on a running engine, after one that is not counted."""
     meter, found = await meter_of(url, "dwarf-sqlite", "Thread-"), []
     await run(engine)  # type: ignore[operator]
-    database = engine._replicas[1].database
+    database = engine._runtimes[1].database
     for _ in range(runs):
         counts = database.observer = Counts()  # type: ignore[attr-defined]
         meter.start()
@@ -160,7 +160,7 @@ async def _drain(url: str, size: int) -> Point:
     async with Engine(host, url) as engine:
         begun = loop.time()
         meter.start()
-        engine._replicas[1].database.observer = counts  # type: ignore[attr-defined]
+        engine._runtimes[1].database.observer = counts  # type: ignore[attr-defined]
         await enough.wait()
         own, other = meter.stop()
         seconds = loop.time() - begun
@@ -188,7 +188,7 @@ async def idle(url: str, seconds: float) -> str:
         await chain(engine, 1)
         await asyncio.sleep(2)
         meter, counts = await meter_of(url, "dwarf-sqlite", "Thread-"), Counts()
-        engine._replicas[1].database.observer = counts  # type: ignore[attr-defined]
+        engine._runtimes[1].database.observer = counts  # type: ignore[attr-defined]
         meter.start()
         await asyncio.sleep(seconds)
         own, other = meter.stop()

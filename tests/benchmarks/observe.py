@@ -144,11 +144,11 @@ def measure(rounds: int, scale: int, modes: list[str]) -> dict[str, list[float]]
 
 def directly(group_size: int = 32, steps_per_flow: int = 10) -> float:
     """Microseconds per step of what reports, with no provider, one statement at a time."""
-    from dwarf.engine.shard.commit_requests import Committed
-    from dwarf.engine.telemetry.events import Observing, Telemetry
+    from dwarf.engine.shard.commit_requests import CommitResult
+    from dwarf.engine.telemetry.events import ShardTelemetry, Telemetry
     from dwarf.engine.telemetry.health import Health
 
-    observing, group, step = Observing(Telemetry(), 1, 30_000, Health()), Committed(0), object()
+    observing, group, step = ShardTelemetry(Telemetry(), 1, 30_000, Health()), CommitResult(0), object()
     decided: list[Any] = []
     empty = least("pass", {})
     names = {"observing": observing, "group": group, "step": step, "decided": decided, "written": None, "ids": [1] * 32}

@@ -60,7 +60,7 @@ async def serve(url: str, *, cas: bool) -> None:
         _without_passing_over()
     taken = lost = 0
     async with Engine(build(), url, workers=64) as engine:
-        observing: Any = engine._replicas[1].observing
+        observing: Any = engine._runtimes[1].telemetry
         before = observing.claimed
 
         def claimed(found: Any, seconds: float) -> None:

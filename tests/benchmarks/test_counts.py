@@ -55,7 +55,7 @@ async def test_chains_at_once_share_their_transactions(tmp_path: Path) -> None:
     counts, graph = Counter[str](), chain_of(10)
     async with Engine(LocalHost(), f"sqlite:///{tmp_path}/chains.db") as engine:
         await engine.run(graph, {"pad": PAD})
-        engine._replicas[1].database.observer = lambda name, rows: counts.update((name,))  # type: ignore[attr-defined]
+        engine._runtimes[1].database.observer = lambda name, rows: counts.update((name,))  # type: ignore[attr-defined]
         await asyncio.gather(*(engine.run(graph, {"pad": PAD}) for _ in range(64)))
     assert counts["begin"] < 640 / 4
     assert counts["finish_step"] + counts["insert_step"] + counts["insert_ready_step"] < 640 / 4

@@ -7,21 +7,21 @@ from tests.crash.conftest import Site
 KILLED_AT = ["beforeCommit:operation", "afterCommit:operation"]
 
 
-async def answers_survive(site: Site, seam: str) -> None:
+async def answers_survive(site: Site, failpoint: str) -> None:
     """Two questions are open in one flow; the process is killed as it keeps the answer to one of them."""
-    first = await site.start(recovery=3600.0)  # which would pass the seam, too
+    first = await site.start(recovery=3600.0)  # which would pass the failpoint, too
     key = await first.ask("create", workflow="both", state={})
     await first.ask("until", keys=[key], node="One", status="interrupted")
     await first.ask("until", keys=[key], node="Two", status="interrupted")
     asked = await first.ask("questions", key=key)
-    await first.ask("freeze", seam=seam)
+    await first.ask("freeze", failpoint=failpoint)
     given = first.ask("resume", key=key, answer="for one", step=asked["One"])
-    await first.frozen(seam)
+    await first.frozen(failpoint)
     await first.kill()
     assert isinstance(given.exception(), ConnectionError)
 
     second = await site.start()
-    if seam.startswith("before"):
+    if failpoint.startswith("before"):
         assert await second.ask("questions", key=key) == asked
         await second.ask("resume", key=key, answer="for one", step=asked["One"])
     await second.ask("until", keys=[key], node="One", status="completed")

@@ -77,9 +77,9 @@ class Process:
         """Wait until a task of this node holds."""
         await self.event("holding", node)
 
-    async def frozen(self, seam: str) -> None:
-        """Wait until the process stands still at a seam."""
-        await self.event("frozen", seam)
+    async def frozen(self, failpoint: str) -> None:
+        """Wait until the process stands still at a failpoint."""
+        await self.event("frozen", failpoint)
 
     def signal(self, number: int) -> None:
         """Send it a signal."""

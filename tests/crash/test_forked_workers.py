@@ -29,7 +29,7 @@ async def serve(url: str, count: int) -> int:
     async with Engine(host, url) as engine:
         outcomes = await asyncio.gather(*(engine.run(graph, {"x": n}, timeout=60) for n in range(count)))
         assert sorted(outcome.state["z"] for outcome in outcomes) == [2 * n + 1 for n in range(count)]
-        return engine._replicas[1].engine_id
+        return engine._runtimes[1].engine_id
 
 asyncio.run(serve("sqlite://", 1))  # the host has been in use, with threads
 children = []

@@ -37,7 +37,7 @@ async def judged(site: Site, process: Process, key: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("seam", "executions"),
+    ("failpoint", "executions"),
     [
         ("beforeCommit:Threaded", {"N1": 1, "N2": 2, "N3": 1}),
         ("commit:Threaded", {"N1": 1, "N2": 2, "N3": 1}),
@@ -47,25 +47,25 @@ async def judged(site: Site, process: Process, key: str) -> dict[str, Any]:
         ("commit:complete", {"N1": 1, "N2": 1, "N3": 2}),
     ],
 )
-async def test_killed_at_a_seam(site: Site, seam: str, executions: dict[str, int]) -> None:
-    first = await site.start(freeze=seam)
+async def test_killed_at_a_seam(site: Site, failpoint: str, executions: dict[str, int]) -> None:
+    first = await site.start(freeze=failpoint)
     key = await first.ask("create", workflow="steps", state={})
-    await first.frozen(seam)
+    await first.frozen(failpoint)
     await first.kill()
     await judged(site, await site.start(), key)
     assert site.executions() == executions
 
 
 @pytest.mark.parametrize(
-    ("seam", "executions"),
+    ("failpoint", "executions"),
     [("beforeCommit:Recall", {"N1": 1, "N2": 2, "N3": 1}), ("afterCommit:Recall", {"N1": 1, "N2": 1, "N3": 1})],
 )
 async def test_an_outcome_is_kept_for_others_with_its_step_or_not_at_all(
-    site: Site, seam: str, executions: dict[str, int]
+    site: Site, failpoint: str, executions: dict[str, int]
 ) -> None:
-    first = await site.start(freeze=seam)
+    first = await site.start(freeze=failpoint)
     key = await first.ask("create", workflow="cached", state={"n": 1})
-    await first.frozen(seam)
+    await first.frozen(failpoint)
     await first.kill()
     second = await site.start()
     assert (await finished_at_once(second, key))["state"] == {"n": 1, "count": 3}
@@ -121,43 +121,43 @@ async def test_killed_while_a_child_flow_runs(site: Site) -> None:
     assert site.rows("SELECT COUNT(*), SUM(status = 'completed') FROM dwarf_flows") == [(2, 2)]
 
 
-@pytest.mark.parametrize("seam", ["beforeCommit:call", "commit:call", "afterCommit:call", "afterCommit:complete"])
-async def test_killed_around_a_child_flow(site: Site, seam: str) -> None:
-    first = await site.start(freeze=seam)
+@pytest.mark.parametrize("failpoint", ["beforeCommit:call", "commit:call", "afterCommit:call", "afterCommit:complete"])
+async def test_killed_around_a_child_flow(site: Site, failpoint: str) -> None:
+    first = await site.start(freeze=failpoint)
     key = await first.ask("create", workflow="calling", state={})
-    await first.frozen(seam)
+    await first.frozen(failpoint)
     await first.kill()
     outcome = await judged(site, await site.start(), key)
     assert outcome["state"]["child_count"] == 3
     assert site.rows("SELECT COUNT(*) FROM dwarf_flows WHERE parent_flow_id > 0") == [(1,)]
 
 
-@pytest.mark.parametrize("seam", ["commit:Work", "afterCommit:Work"])
-async def test_killed_with_the_last_branch_of_a_wide_cohort(site: Site, seam: str) -> None:
+@pytest.mark.parametrize("failpoint", ["commit:Work", "afterCommit:Work"])
+async def test_killed_with_the_last_branch_of_a_wide_cohort(site: Site, failpoint: str) -> None:
     width = 60
     first = await site.start(holding=True)
     key = await first.ask("create", workflow="fan", state={"items": list(range(width)), "held": width // 2})
     await first.holding("Work")
     while site.rows("SELECT cohort_arrivals FROM dwarf_steps WHERE node = 'Split'") != [(width - 1,)]:
         await first.ask("history", key=key)
-    await first.ask("freeze", seam=seam)
+    await first.ask("freeze", failpoint=failpoint)
     await first.ask("release")
-    await first.frozen(seam)
+    await first.frozen(failpoint)
     await first.kill()
     second = await site.start()
     outcome = await finished_at_once(second, key)
     assert outcome["state"]["out"] == list(range(width))
     assert outcome["state"]["worked"] == width
-    assert site.executions() == {"Split": 1, "Work": width + (seam == "commit:Work"), "Join": 1}
+    assert site.executions() == {"Split": 1, "Work": width + (failpoint == "commit:Work"), "Join": 1}
     await second.ask("check")
     await second.close()
 
 
-@pytest.mark.parametrize("seam", ["commit:create", "afterCommit:create"])
-async def test_killed_in_a_create_with_an_idempotency_key(site: Site, seam: str) -> None:
-    first = await site.start(freeze=seam)
+@pytest.mark.parametrize("failpoint", ["commit:create", "afterCommit:create"])
+async def test_killed_in_a_create_with_an_idempotency_key(site: Site, failpoint: str) -> None:
+    first = await site.start(freeze=failpoint)
     creation = first.ask("create", workflow="steps", state={}, idempotency_key="once")
-    await first.frozen(seam)
+    await first.frozen(failpoint)
     await first.kill()
     with pytest.raises(ConnectionError):
         await creation
@@ -168,22 +168,22 @@ async def test_killed_in_a_create_with_an_idempotency_key(site: Site, seam: str)
     assert site.executions() == {"N1": 1, "N2": 1, "N3": 1}
 
 
-@pytest.mark.parametrize("seam", ["commit:operation", "afterCommit:operation"])
+@pytest.mark.parametrize("failpoint", ["commit:operation", "afterCommit:operation"])
 @pytest.mark.parametrize("operation", ["resume", "cancel"])
-async def test_killed_in_an_operation(site: Site, seam: str, operation: str) -> None:
+async def test_killed_in_an_operation(site: Site, failpoint: str, operation: str) -> None:
     first = await site.start(recovery=3600)  # its repairs are operations too, and would be frozen instead
     key = await first.ask("create", workflow="asking", state={})
     await first.ask("outcome", key=key)
-    await first.ask("freeze", seam=seam)
+    await first.ask("freeze", failpoint=failpoint)
     arguments = {"answer": 1} if operation == "resume" else {}
     doing = first.ask(operation, key=key, **arguments)
-    await first.frozen(seam)
+    await first.frozen(failpoint)
     await first.kill()
     with pytest.raises(ConnectionError):
         await doing
     second = await site.start()
     outcome = await finished_at_once(second, key)
-    if seam == "commit:operation":  # as if it had not been asked for
+    if failpoint == "commit:operation":  # as if it had not been asked for
         assert outcome["status"] == "interrupted"
         await second.ask(operation, key=key, **arguments)
         outcome = await finished_at_once(second, key)
@@ -192,11 +192,11 @@ async def test_killed_in_an_operation(site: Site, seam: str, operation: str) -> 
     await second.close()
 
 
-@pytest.mark.parametrize("seam", ["commit:complete", "afterCommit:complete"])
-async def test_a_hook_is_once_for_the_end_of_a_flow_though_its_process_is_killed(site: Site, seam: str) -> None:
-    first = await site.start(hooks={"completed": "steps"}, freeze=seam)
+@pytest.mark.parametrize("failpoint", ["commit:complete", "afterCommit:complete"])
+async def test_a_hook_is_once_for_the_end_of_a_flow_though_its_process_is_killed(site: Site, failpoint: str) -> None:
+    first = await site.start(hooks={"completed": "steps"}, freeze=failpoint)
     key = await first.ask("create", workflow="steps", state={})
-    await first.frozen(seam)
+    await first.frozen(failpoint)
     await first.kill()
     second = await site.start()  # without the setting
     assert (await finished_at_once(second, key))["status"] == "completed"

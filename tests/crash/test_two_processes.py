@@ -60,7 +60,7 @@ async def test_leases_of_the_living_are_left_alone_and_of_the_dead_taken(site: S
     second = await site.start(recovery=RECOVERY_S)
     owner, other = await first.ask("engine_id"), await second.ask("engine_id")
     assert owner != other
-    await second.ask("seen", seam="recoveryDone", times=3)
+    await second.ask("seen", failpoint="recoveryDone", times=3)
     assert site.rows(running) == [(10, owner, owner, 1, 0)]
     await first.kill()
     async with asyncio.timeout(RECOVERY_S + SLACK_S):
@@ -97,7 +97,7 @@ async def test_outcome_of_a_process_that_stood_still_is_ignored(site: Site) -> N
     assert outcome["status"] == "completed"
     first.signal(signal.SIGCONT)
     # its task has run out of time meanwhile: it writes a failure, for which it has no lease any more
-    await first.ask("seen", seam="afterCommit:fail", times=1)
+    await first.ask("seen", failpoint="afterCommit:fail", times=1)
     assert (await first.ask("outcome", key=key)) == outcome
     assert site.executions() == {"N1": 1, "N2": 2, "N3": 1}
     assert site.rows("SELECT node, status, attempt, lease_seq FROM dwarf_steps ORDER BY step_id") == [
@@ -128,6 +128,6 @@ async def test_no_tick_of_a_schedule_is_lost_or_fires_twice(site: Site) -> None:
     await ticks_survive(site)
 
 
-@pytest.mark.parametrize("seam", KILLED_AT)
-async def test_an_answer_outlives_the_process_that_took_it(site: Site, seam: str) -> None:
-    await answers_survive(site, seam)
+@pytest.mark.parametrize("failpoint", KILLED_AT)
+async def test_an_answer_outlives_the_process_that_took_it(site: Site, failpoint: str) -> None:
+    await answers_survive(site, failpoint)

@@ -17,14 +17,14 @@ async def ticks_survive(site: Site) -> None:
     await first.ask("schedule", name="beat", workflow="steps", every=EVERY_MS / 1000, catch_up=True, overlap="allow")
     await first.ask("schedule", name="held", workflow="holding", every=EVERY_MS / 1000)
     await first.holding("N2")
-    await first.ask("freeze", seam="beforeCommit:operation")
+    await first.ask("freeze", failpoint="beforeCommit:operation")
     await first.frozen("beforeCommit:operation")
     await first.kill()
     assert len(site.rows(HELD)) == 1  # ticks are left out while the flow of an earlier one runs
 
     second = await site.start()
     await second.until(lambda: len(site.rows(HELD)) > 1)
-    await second.ask("freeze", seam="afterCommit:operation")
+    await second.ask("freeze", failpoint="afterCommit:operation")
     await second.frozen("afterCommit:operation")
     third = await site.start()
     await second.kill()

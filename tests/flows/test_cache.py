@@ -264,8 +264,8 @@ async def test_two_at_once_are_both_right_and_go_with_their_flows(engine: Engine
     assert at(await third.history(), "Work").cached
     for flow in flows:
         await flow.delete()
-    for replica in engine._replicas.values():
-        await replica.keeper.reap()
+    for runtime in engine._runtimes.values():
+        await runtime.maintenance.reap()
     assert await engine.clear_cache() == 0
     await ran(engine, single(work), {"n": 1})
     assert RAN["work"] == 3

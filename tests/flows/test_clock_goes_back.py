@@ -32,12 +32,12 @@ async def went_back(engine: Engine) -> None:
                 words = f"UPDATE {table} SET {column} = {column} + {DAY} WHERE {column} > 0"
                 yield Execute(Statement("later", text(words)), {})
 
-    await engine._replicas[1].database.write(script)
+    await engine._runtimes[1].database.write(script)
 
 
 async def noticed(engine: Engine) -> None:
     """What the engine does when it has seen the clock go back."""
-    await engine._replicas[1].keeper.rebase()
+    await engine._runtimes[1].maintenance.rebase()
 
 
 async def test_sleeps_retries_and_questions(running: Running, host: LocalHost) -> None:

@@ -65,7 +65,7 @@ async def test_reading_ten_times_as_many_branches_takes_as_many_statements(runni
             flow = await engine.create("fan", {"wide": wide})
             await flow
             seen: list[str] = []
-            database: Any = engine._replicas[1].database
+            database: Any = engine._runtimes[1].database
             database.observer = lambda name, rows, seen=seen: seen.append(name)
             assert len(await flow.steps(node="Each", fields=["item"])) == wide
             database.observer = None

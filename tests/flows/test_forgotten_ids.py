@@ -24,14 +24,14 @@ async def forget(engine: Engine, flow: int, step: int) -> None:
                 Statement("forget", text(f"UPDATE dwarf_ids SET next_id = {following} WHERE kind = '{kind}'")), {}
             )
 
-    await engine._replicas[1].database.write(script)
+    await engine._runtimes[1].database.write(script)
 
 
 async def given_twice(engine: Engine, other: Engine, graph: Graph, count: int) -> None:
     """Have another engine use up the ids that this one has at hand."""
-    ids = engine._replicas[1].ids
+    ids = engine._runtimes[1].ids
     await forget(engine, ids.flows._ids[0], ids.steps._ids[0])
-    others = other._replicas[1].ids
+    others = other._runtimes[1].ids
     for source in (others.flows, others.steps):
         source.drop()
         source.greatest = 0  # it has started after the copy was restored
@@ -93,10 +93,10 @@ async def test_forks_and_turns_go_on(running: Running, chain: Graph) -> None:
         step = (await flow.history())[1]
         await given_twice(engine, other, chain, 8)
         assert (await (await engine.fork(step))).status is Status.COMPLETED
-        replica: Any = engine._replicas[1]
+        runtime: Any = engine._runtimes[1]
         await given_twice(engine, other, chain, 8)
         assert (await (await flow.continue_with({"count": 1}))).state == {"count": 4}
-        assert replica.ids.flows.greatest > 1_000_000
+        assert runtime.ids.flows.greatest > 1_000_000
 
 
 async def test_a_block_that_was_given_before_is_left_out(running: Running, chain: Graph) -> None:

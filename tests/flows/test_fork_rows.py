@@ -26,7 +26,7 @@ def counting(engine: Engine) -> Counter[str]:
         if not name.startswith(apart):
             seen[name] += 1
 
-    engine._replicas[1].database.observer = observe  # type: ignore[attr-defined]
+    engine._runtimes[1].database.observer = observe  # type: ignore[attr-defined]
     return seen
 
 
@@ -187,7 +187,7 @@ async def test_large_values_are_shared_and_outlive_the_origin(clock: VirtualCloc
     assert await blobs(engine) == count
     await flow.delete()
     clock.advance(60)
-    await engine._replicas[1].keeper.reap()
+    await engine._runtimes[1].maintenance.reap()
     with pytest.raises(FlowNotFound):
         await flow.snapshot()
     await after.resume(LONG + "answer")

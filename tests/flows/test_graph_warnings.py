@@ -101,7 +101,7 @@ async def test_strict_refuses(request: pytest.FixtureRequest) -> None:
 
 
 async def test_a_create_does_not_wait_for_the_check(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert engine._shared is not None
+    assert engine._context is not None
     begun = asyncio.Event()
     loop = asyncio.get_running_loop()
     gate = threading.Event()
@@ -111,7 +111,7 @@ async def test_a_create_does_not_wait_for_the_check(engine: Engine, monkeypatch:
         gate.wait(30)
         return []
 
-    monkeypatch.setattr(engine._shared.wiring, "_sentences", slow)
+    monkeypatch.setattr(engine._context.wiring, "_sentences", slow)
     handle = await engine.create(misspelt())
     assert (await handle).status is Status.COMPLETED
     await begun.wait()

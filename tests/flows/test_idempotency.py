@@ -140,10 +140,10 @@ async def test_flows_with_a_key_and_without_are_created_together(engine: Engine)
 async def test_many_flows_are_created_in_few_statements(running: Running, keyed: bool) -> None:
     async with running(workers=0) as engine:
         statements: Counter[str] = Counter()
-        engine._replicas[1].database.observer = lambda name, rows: statements.update([name])  # type: ignore[attr-defined]
+        engine._runtimes[1].database.observer = lambda name, rows: statements.update([name])  # type: ignore[attr-defined]
         keys = [f"k{number}" for number in range(3000)] if keyed else None
         made = await engine.create_many(counted(NOBODY), ({"n": n} for n in range(3000)), idempotency_keys=keys)
-        engine._replicas[1].database.observer = None  # type: ignore[attr-defined]
+        engine._runtimes[1].database.observer = None  # type: ignore[attr-defined]
         assert await query(engine, "SELECT COUNT(*) FROM dwarf_flows") == [(3000,)]
         assert statements.total() < 200, statements.most_common()
         if keyed:

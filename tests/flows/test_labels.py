@@ -54,7 +54,7 @@ async def test_steps_with_labels_wait_for_an_engine_that_has_them(running: Runni
         async with running(labels=["gpu"]) as small:
             await until_steps(flow, has("Small", "completed"))
             assert at(await flow.history(), "Train").status is Status.PENDING
-            assert at(await flow.history(), "Small").engine_id == small._replicas[1].engine_id
+            assert at(await flow.history(), "Small").engine_id == small._runtimes[1].engine_id
         async with running(labels=["gpu", "eu", "big"]) as large:
             assert (await flow.outcome(timeout=60)).status is Status.INTERRUPTED
             await flow.resume()
@@ -62,10 +62,10 @@ async def test_steps_with_labels_wait_for_an_engine_that_has_them(running: Runni
             assert outcome.status is Status.COMPLETED
             assert sorted(outcome.state["ran"]) == ["Begin", "Join", "Small", "Train"]
             for node in ("Train", "Join"):
-                assert at(await flow.history(), node).engine_id == large._replicas[1].engine_id
+                assert at(await flow.history(), node).engine_id == large._runtimes[1].engine_id
             fork = await plain.fork(at(await flow.history(), "Join"))
             assert (await fork.outcome(timeout=60)).status is Status.COMPLETED
-            assert at(await fork.history(), "Join").engine_id == large._replicas[1].engine_id
+            assert at(await fork.history(), "Join").engine_id == large._runtimes[1].engine_id
 
 
 def test_labels_are_part_of_the_graph_and_checked() -> None:

@@ -190,9 +190,9 @@ async def remove(engine: Engine, *keys: str) -> None:
     """Delete flows, and have the rows removed now."""
     for key in keys:
         await engine.flow(key).delete()
-    for replica in engine._replicas.values():
-        while roots := await replica.database.read(removable):
-            await replica.database.write(partial(remove_trees, roots))
+    for runtime in engine._runtimes.values():
+        while roots := await runtime.database.read(removable):
+            await runtime.database.write(partial(remove_trees, roots))
 
 
 async def test_it_goes_with_the_last_flow_that_has_it(small: int, engine: Engine) -> None:

@@ -27,7 +27,7 @@ class Looks:
     """Holds up the looks for work of an engine."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, engine: Any) -> None:
-        self._dispatcher = engine._replicas[1].dispatcher
+        self._dispatcher = engine._runtimes[1].dispatcher
         self._claim = self._dispatcher._claim
         self._resting, self._looking, self._go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._rest = self._dispatcher._rest

@@ -132,7 +132,7 @@ async def test_a_database_that_was_tampered_with_is_an_error_of_storage(running:
     graph = Graph("G").add_node("N", nothing).add_transition("N", END)
     async with running(workers=0) as engine:
         flow = await engine.create(graph)
-        database = engine._replicas[1].database
+        database = engine._runtimes[1].database
         odd = Statement("odd", text("UPDATE dwarf_flows SET status = 'odd'"))
         await database.write(lambda: (yield Execute(odd, {})))
         with pytest.raises(StorageError, match="status 'odd'"):

@@ -14,7 +14,7 @@ BLOCK = 8
 
 async def backwards(engine: Engine) -> None:
     """The ids of each decision are ascending, and those of a later one are lower."""
-    ids = engine._replicas[1].ids
+    ids = engine._runtimes[1].ids
     await ids.reserve(64)
     for source in (ids.flows, ids.steps):
         known = list(source._ids)
@@ -25,7 +25,7 @@ async def backwards(engine: Engine) -> None:
 
 async def lower_next(engine: Engine) -> None:
     """The next ids come from a lower block."""
-    ids = engine._replicas[1].ids
+    ids = engine._runtimes[1].ids
     for source in (ids.flows, ids.steps):
         last = source._ids[0]
         while source._ids[0] >= last:

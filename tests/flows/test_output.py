@@ -95,8 +95,8 @@ async def test_lines_are_followed_while_the_task_runs(keeping: Engine) -> None:
 
 async def test_a_task_that_prints_nothing_writes_nothing(keeping: Engine) -> None:
     said: list[Any] = []
-    replica = keeping._replicas[1]
-    replica.output._on_written = said.append
+    runtime = keeping._runtimes[1]
+    runtime.output._on_written = said.append
     flow = await keeping.create(Graph("quiet").add_node("A", lambda: None).add_transition("A", END))
     await flow
     assert await flow.logs() == []
@@ -171,11 +171,11 @@ async def test_output_goes_along_with_copies_and_ends_with_its_flow(keeping: Eng
     lines = [line async for line in keeping.export_flows(flow.key)]
     (there,) = await keeping.import_flows(lines)
     assert shape(await there.logs()) == shape(await flow.logs())
-    replica = keeping._replicas[1]
+    runtime = keeping._runtimes[1]
     for each in (flow, fork, there):
         await each.delete()
-    await replica.keeper.reap()
-    assert await replica.database.read(left_behind) == []
+    await runtime.maintenance.reap()
+    assert await runtime.database.read(left_behind) == []
 
 
 def left_behind() -> Any:
@@ -232,14 +232,14 @@ async def test_displays_are_kept_replaced_copied_and_removed(engine: Engine) -> 
     lines = [line async for line in engine.export_flows(flow.key)]
     (there,) = await engine.import_flows(lines)
     await flow.delete()
-    replica = engine._replicas[1]
-    await replica.keeper.reap()
+    runtime = engine._runtimes[1]
+    await runtime.maintenance.reap()
     for copy in (fork, there):
         assert [display.data for display in await copy.displays(node="B")] == [odd.data, same.data]
         await copy
         await copy.delete()
-    await replica.keeper.reap()
-    assert await replica.database.read(left_behind) == []
+    await runtime.maintenance.reap()
+    assert await runtime.database.read(left_behind) == []
 
 
 async def test_a_step_shows_at_most_so_much(engine: Engine) -> None:

@@ -47,7 +47,7 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     looks: Counter[str] = Counter()
     for name in ("QUICKEST_LOOK_S", "SLOWEST_LOOK_S"):
         monkeypatch.setattr(f"dwarf.engine.shard.polling.{name}", 3600.0)
-    monkeypatch.setattr("dwarf.engine.shard.maintenance.STRAYS_S", 3600.0)
+    monkeypatch.setattr("dwarf.engine.shard.maintenance.ORPHANED_LEASES_S", 3600.0)
     monkeypatch.setattr("dwarf.engine.shard.dispatcher.LONGEST_WAIT_S", 3600.0)
     for module in ("dwarf.storage.drivers.memory", "dwarf.storage.drivers.sqlite", "dwarf.storage.drivers.server"):
         for kind in ("MemoryDatabase", "SqliteDatabase", "ServerDatabase"):
@@ -65,7 +65,7 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 def mute(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the database tells by itself is not told."""
-    monkeypatch.setattr(engine._replicas[1].database, "tell", lambda work_due, stopped: None)
+    monkeypatch.setattr(engine._runtimes[1].database, "notify", lambda work_due, stopped: None)
 
 
 async def test_work_and_stops_are_told_without_anybody_looking(
@@ -88,7 +88,7 @@ async def test_work_and_stops_are_told_without_anybody_looking(
             mute(engine, monkeypatch)
         back_host.add_graph(graph)
         await asyncio.sleep(0.2)  # the first looks of both are over
-        database: Any = front._replicas[1].database
+        database: Any = front._runtimes[1].database
         polls: Counter[str] = Counter()
         flow = await front.create(graph)
         database.observer = lambda name, rows: polls.update([name])

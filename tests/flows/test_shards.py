@@ -114,7 +114,7 @@ async def test_a_shard_goes_away_and_comes_back_while_flows_run(template: str, h
             await gate.reached(40)
             await road.close()
             async with asyncio.timeout(60):
-                while not engine._replicas[2].health.away:
+                while not engine._runtimes[2].health.away:
                     await asyncio.sleep(0.01)
             gate.open()
             await completed(on(handles, 1))  # the outcomes of the others wait for their database
@@ -125,7 +125,7 @@ async def test_a_shard_goes_away_and_comes_back_while_flows_run(template: str, h
             road.open()
             await completed(on(handles, 2))
             async with asyncio.timeout(60):
-                while engine._replicas[2].health.away:
+                while engine._runtimes[2].health.away:
                     await asyncio.sleep(0.01)
             more = await engine.create_many(graph, [{}] * 40)
             assert on(more, 2)
@@ -212,7 +212,7 @@ async def test_bands_are_strict_over_all_shards(
             handles.append(await engine.create(order.noted, {"band": band}, priority=band))
         placed = {(handle.key[0], band) for handle, band in zip(handles, (300, 100, 200) * 8, strict=True)}
         best = {shard: min(band for at, band in placed if at == shard) for shard, _ in placed}
-        bands = engine._shared.bands  # type: ignore[union-attr]
+        bands = engine._context.ceilings  # type: ignore[union-attr]
         async with asyncio.timeout(60):
             while {str(shard): told[0] for shard, told in bands._waiting.items()} != best:
                 await asyncio.sleep(0.01)
@@ -227,7 +227,7 @@ async def test_a_shard_that_tells_nothing_holds_nobody_back(
     monkeypatch.setattr("dwarf.engine.shard.priority_ceilings.FRESH_S", 0.05)
     order = Order("band")
     async with engine_for_test(request.node.name, host, shards=2, workers=1) as engine:
-        assert engine._shared is not None
-        engine._shared.bands.tell(7, 1)  # urgent work was seen on a shard that is gone since
+        assert engine._context is not None
+        engine._context.ceilings.report(7, 1)  # urgent work was seen on a shard that is gone since
         await (await engine.create(order.noted, {"band": 200}, priority=200))
     assert order.names == [200]

@@ -54,9 +54,9 @@ async def test_more_than_wake_in_one_transaction(running: Running) -> None:
     async with running(workers=0) as front:
         handles = await front.create_many(graph, [{"name": "many", "seconds": 0}] * many)
         urgent = await front.create(graph, {"name": "urgent", "seconds": 0}, priority=1)
-        await front._replicas[1].database.write(everybody_sleeps)
+        await front._runtimes[1].database.write(everybody_sleeps)
         async with running(workers=50) as engine:
-            database: Any = engine._replicas[1].database
+            database: Any = engine._runtimes[1].database
             database.observer = lambda name, rows: counts.update([name])
             outcomes = await asyncio.gather(*handles, urgent)
             database.observer = None

@@ -109,7 +109,7 @@ async def test_an_engine_that_rests_learns_of_a_new_deadline(
     install(host, Graph("waits").add_transition("Ask", END), Ask=ask)
     async with running(timing=Timing(recovery=3600)) as engine:
         await engine.run("simple", timeout=60)
-        while not engine._replicas[1].dispatcher.resting:
+        while not engine._runtimes[1].dispatcher.resting:
             await asyncio.sleep(0.01)
         flow = await engine.create("waits", deadline=0.05)
         async with asyncio.timeout(60):

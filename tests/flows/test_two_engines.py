@@ -39,10 +39,10 @@ async def test_they_share_the_work_and_no_step_runs_twice(running: Running) -> N
 
 async def test_each_has_its_own_engine_id(running: Running) -> None:
     async with running() as one, running() as two:
-        ids = [replica.engine_id for engine in (one, two) for replica in engine._replicas.values()]
+        ids = [runtime.engine_id for engine in (one, two) for runtime in engine._runtimes.values()]
         assert len(set(ids)) == 2
         async with running() as three:
-            assert three._replicas[1].engine_id not in ids
+            assert three._runtimes[1].engine_id not in ids
 
 
 async def test_one_creates_and_the_other_runs(running: Running) -> None:
@@ -54,7 +54,7 @@ async def test_one_creates_and_the_other_runs(running: Running) -> None:
         flow = await front.create(graph)
         assert (await flow.outcome(timeout=60)).state == {"ran": True}
         (step,) = await flow.history()
-        assert step.engine_id == back._replicas[1].engine_id
+        assert step.engine_id == back._runtimes[1].engine_id
 
 
 async def test_what_one_leaves_the_other_takes_over(running: Running) -> None:

@@ -28,11 +28,11 @@ def apart() -> Script[int]:
 
 async def set_aside(engine: Engine) -> int:
     """How many steps are set aside, when the engine has met them all."""
-    knowledge = engine._replicas[1].knowledge
-    if knowledge._setting_aside is not None:
-        await knowledge._setting_aside
-    await knowledge._set_aside(["gone.task"])
-    return await engine._replicas[1].database.read(apart)
+    known_tasks = engine._runtimes[1].known_tasks
+    if known_tasks._setting_aside is not None:
+        await known_tasks._setting_aside
+    await known_tasks._set_aside(["gone.task"])
+    return await engine._runtimes[1].database.read(apart)
 
 
 async def known(flow: Flow) -> None:
@@ -50,9 +50,9 @@ async def test_many_are_set_aside_and_brought_back(running: Running, host: Local
         with pytest.raises(TimeoutError, match=r"gone\.task"):
             await lost[0].outcome(timeout=0.05)
         host.add_task("gone.task", known)
-        await engine._replicas[1].knowledge._tell()
+        await engine._runtimes[1].known_tasks._tell()
         assert {(await flow).status for flow in lost} == {Status.COMPLETED}
-        assert await engine._replicas[1].database.read(apart) == 0
+        assert await engine._runtimes[1].database.read(apart) == 0
 
 
 async def test_a_few_stay_where_they_are_found_at_once(running: Running, host: LocalHost) -> None:
@@ -64,7 +64,7 @@ async def test_a_few_stay_where_they_are_found_at_once(running: Running, host: L
 
 
 async def test_what_another_engine_knows_is_left_to_it(engine: Engine) -> None:
-    await engine._replicas[1].database.write(lambda: tell_tasks(4242, {"gone.task"}))
+    await engine._runtimes[1].database.write(lambda: tell_tasks(4242, {"gone.task"}))
     lost = await engine.create_many(GONE, [{} for _ in range(MANY)], check_tasks=False)
     assert await set_aside(engine) == 0
     await lost[0].cancel()

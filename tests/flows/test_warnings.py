@@ -20,8 +20,8 @@ def warned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every task that returns or parks at a node called Warn gets two warnings."""
     decide = core_step._decide
 
-    def deciding(step: Any, attempt: Any, means: Any) -> Any:
-        decision = decide(step, attempt, means)
+    def deciding(step: Any, attempt: Any, context: Any) -> Any:
+        decision = decide(step, attempt, context)
         if step.node == "Warn":
             add_warnings(decision, ["first", "é\u0000", "first"])
         return decision
@@ -84,8 +84,8 @@ async def test_warnings_travel_and_are_forgotten_by_a_step_that_runs_again(
 async def test_a_step_of_a_fan_out_has_its_own(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     decide = core_step._decide
 
-    def deciding(step: Any, attempt: Any, means: Any) -> Any:
-        decision = decide(step, attempt, means)
+    def deciding(step: Any, attempt: Any, context: Any) -> Any:
+        decision = decide(step, attempt, context)
         if step.state.get("item") == 2:
             add_warnings(decision, ["two"])
         return decision
@@ -117,7 +117,7 @@ async def test_who_has_none_writes_none(engine: Engine) -> None:
         pass
 
     seen: set[str] = set()
-    engine._replicas[1].database.observer = lambda statement, rows: seen.add(statement)  # type: ignore[attr-defined]
+    engine._runtimes[1].database.observer = lambda statement, rows: seen.add(statement)  # type: ignore[attr-defined]
     outcome = await engine.run(Graph("g").add_node("A", nothing).add_transition("A", END))
     assert outcome.status is Status.COMPLETED
     assert seen

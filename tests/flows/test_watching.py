@@ -73,8 +73,8 @@ async def test_many_watchers(engine: Engine) -> None:
     assert {shape(last) for last in lasts} == {
         ("completed", "First:completed", "Ask:completed", "Last:completed")
     }  # fmt: skip
-    (replica,) = engine._replicas.values()
-    assert replica.trees.watched == set(), "watchers that have ended are forgotten"
+    (runtime,) = engine._runtimes.values()
+    assert runtime.trees.watched == set(), "watchers that have ended are forgotten"
 
 
 async def last_of(flow: FlowHandle) -> FlowUpdate:
@@ -91,8 +91,8 @@ async def test_a_watcher_that_leaves_is_forgotten(engine: Engine) -> None:
     stream = flow.watch()
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
-    (replica,) = engine._replicas.values()
-    assert replica.trees.watched == set()
+    (runtime,) = engine._runtimes.values()
+    assert runtime.trees.watched == set()
     gate.open()
     await flow
 

@@ -13,12 +13,12 @@ import pytest
 
 from dwarf import END, Flow, Graph, Limit, Status, SubgraphFailed, task
 from dwarf import failpoints as test_seams
-from dwarf.core.fairness import Pressure
+from dwarf.core.fairness import Backlog
 from dwarf.core.records import StepRecord
 from dwarf.engine import Engine, FlowHandle
 from dwarf.engine.shard.reservations import Reservation
-from dwarf.engine.shard.runtime import Replica
-from dwarf.failpoints import Seams
+from dwarf.engine.shard.runtime import ShardRuntime
+from dwarf.failpoints import Failpoints
 from dwarf.hosts import LocalHost
 from dwarf.storage.operations.claim import claim_due
 from dwarf.storage.operations.recovery import release_lease
@@ -33,7 +33,7 @@ FROM_ANSWER_TO_END = {"oldest_waiting_whole", "resume_leased", "resume_flow", "f
 
 
 @pytest.fixture
-def seams() -> Iterator[Seams]:
+def failpoints() -> Iterator[Failpoints]:
     """Faults and checkpoints in the engine, for this test."""
     with test_seams.installed() as installed:
         yield installed
@@ -53,7 +53,7 @@ def asking(name: str = "asking") -> Graph:
 
 async def waiting(engine: Engine, graph: Graph, state: Any = None, **options: Any) -> FlowHandle:
     """A flow that waits for an answer, on an engine that has found nothing else to do."""
-    while engine._replicas[1].precedence.backlogged:
+    while engine._runtimes[1].precedence.backlogged:
         await asyncio.sleep(0.001)
     flow = await engine.create(graph, state, **options)
     assert (await flow.outcome(timeout=60)).status is Status.INTERRUPTED
@@ -87,7 +87,7 @@ async def test_nobody_looks_for_it(running: Running) -> None:
                 "end_flow": 1,
             }
         rows = await flow.history()
-        assert {row.engine_id for row in rows} == {engine._replicas[1].engine_id}
+        assert {row.engine_id for row in rows} == {engine._runtimes[1].engine_id}
 
 
 @pytest.mark.usefixtures("quiet")
@@ -117,20 +117,20 @@ async def test_where_there_is_no_place_it_is_looked_for(running: Running) -> Non
 async def test_it_does_not_overtake(running: Running, pressing: str) -> None:
     async with running(timing=QUIET) as engine:
         flow = await waiting(engine, asking(), priority=7)
-        replica = engine._replicas[1]
+        runtime = engine._runtimes[1]
         match pressing:
             case "others wait for a place":
-                replica.precedence.backlogged = True
+                runtime.precedence.backlogged = True
             case "a better band":
-                replica.precedence._pressure = Pressure(3, {"": 1.0})
+                runtime.precedence._backlog = Backlog(3, {"": 1.0})
             case "its key has had its share":
-                replica.precedence._pressure = Pressure(7, {"": 1.0, "other": 1.0})
-                replica.precedence._shares.had[""] = 10.0
+                runtime.precedence._backlog = Backlog(7, {"": 1.0, "other": 1.0})
+                runtime.precedence._fair_share.had[""] = 10.0
             case "drains":
-                replica.shared.draining = True
+                runtime.context.draining = True
         with counted(engine) as counts:
             await flow.resume("yes")
-            replica.shared.draining = False
+            runtime.context.draining = False
             outcome = await flow.outcome(timeout=60)
         assert outcome.status is Status.COMPLETED
         assert (counts["resume_leased"], counts["resume_step"]) == (0, 1)
@@ -139,7 +139,7 @@ async def test_it_does_not_overtake(running: Running, pressing: str) -> None:
 async def test_a_better_band_is_no_reason_for_a_better_one(running: Running) -> None:
     async with running(timing=QUIET) as engine:
         flow = await waiting(engine, asking(), priority=3)
-        engine._replicas[1].precedence._pressure = Pressure(7, {"": 1.0})
+        engine._runtimes[1].precedence._backlog = Backlog(7, {"": 1.0})
         counts = await answered(engine, flow)
         assert counts["resume_leased"] == 1
 
@@ -178,25 +178,25 @@ async def test_a_task_that_needs_a_thread_waits_for_one(running: Running) -> Non
         release.set()
         assert (await second.outcome(timeout=60)).state["answer"] == "yes"
         assert (await blocking.outcome(timeout=60)).status is Status.COMPLETED
-        shared = engine._shared
+        shared = engine._context
         assert shared is not None
         assert shared.admission._totals.total() == 0
 
 
 async def test_an_answer_that_comes_as_the_engine_closes_leaves_the_step_to_others(
-    running: Running, seams: Seams
+    running: Running, failpoints: Failpoints
 ) -> None:
     async with running() as first:
         flow = await waiting(first, asking())
-        held = seams.checkpoint("afterCommit:operation")
-        replica = first._replicas[1]
+        held = failpoints.checkpoint("afterCommit:operation")
+        runtime = first._runtimes[1]
         with counted(first) as counts:
             answering = asyncio.create_task(flow.resume("yes"))
             await held.arrived()
         assert counts["resume_leased"] == 1
         async with running(workers=0) as second:
             closing = asyncio.create_task(first.aclose())
-            while not replica.shared.draining:
+            while not runtime.context.draining:
                 await asyncio.sleep(0)
             held.release()
             await asyncio.gather(answering, closing)
@@ -252,8 +252,8 @@ async def test_it_is_what_a_search_would_have_found(running: Running, graph: Gra
         if graph.name in ("small", "large"):
             await flow.resume("first")
             assert (await flow.outcome(timeout=60)).status is Status.INTERRUPTED
-        replica = engine._replicas[1]
-        answers = replica.committer._answers
+        runtime = engine._runtimes[1]
+        answers = runtime.committer._notifier
         launch, woken = answers.launch, []
 
         def note(step: StepRecord, slot: Reservation) -> None:
@@ -264,27 +264,27 @@ async def test_it_is_what_a_search_would_have_found(running: Running, graph: Gra
         await flow.resume("yes")
         (step,) = woken
         assert bool(step.refs) == (graph.name == "large")
-        await replica.database.write(lambda: release_lease(step.step_id, step.lease_seq))
-        (found,) = await claimed(replica)
+        await runtime.database.write(lambda: release_lease(step.step_id, step.lease_seq))
+        (found,) = await claimed(runtime)
         assert same(step) == same(replace(found, lease_seq=found.lease_seq - 1))
         answers.launch = launch
-        slot = replica.shared.slots.reserve()
+        slot = runtime.context.slots.reserve()
         assert slot is not None
         launch(found, slot)
         assert (await flow.outcome(timeout=60)).state.get("answer", "yes") == "yes"
 
 
-async def claimed(replica: Replica) -> Sequence[StepRecord]:
+async def claimed(runtime: ShardRuntime) -> Sequence[StepRecord]:
     """What looking for work finds."""
-    found = await replica.database.write(
+    found = await runtime.database.write(
         lambda: claim_due(
             5,
             lambda url: False,
             shard=1,
-            engine_id=replica.engine_id,
-            margin_ms=replica.writer.margin_ms,
-            plan_of=replica.plans.plan_of,
-            random=replica.shared.random,
+            engine_id=runtime.engine_id,
+            margin_ms=runtime.writer.margin_ms,
+            plan_of=runtime.plans.plan_of,
+            random=runtime.context.random,
         )
     )
     return found.steps
@@ -365,21 +365,21 @@ async def test_a_caller_does_not_overtake(running: Running, pressing: str) -> No
     if pressing == "a limit":
         function = task(limit=Limit(concurrency=5))(call)
     async with running(host=LocalHost(max_threads=1), timing=QUIET) as engine:
-        replica = engine._replicas[1]
-        while replica.precedence.backlogged:
+        runtime = engine._runtimes[1]
+        while runtime.precedence.backlogged:
             await asyncio.sleep(0.001)
         flow = await engine.create(Graph("outer").add_node("Call", function).add_transition("Call", END), priority=7)
         await gate.reached()
         with counted(engine) as counts:
             if pressing == "a better band":
-                replica.precedence._pressure = Pressure(3, {"": 1.0})
+                runtime.precedence._backlog = Backlog(3, {"": 1.0})
             elif pressing == "no thread":
-                replica.shared.admission.promise("body")
+                runtime.context.admission.promise("body")
             gate.open()
             while not counts["revive_caller"] + counts["revive_leased"]:
                 await asyncio.sleep(0.001)
             if pressing == "no thread":
-                replica.shared.admission.given_up(["body"])
+                runtime.context.admission.given_up(["body"])
             assert (await flow.outcome(timeout=60)).state["n"] == 1
         assert (counts["revive_leased"], counts["revive_caller"]) == (0, 1)
 
@@ -388,23 +388,23 @@ async def test_a_caller_does_not_overtake(running: Running, pressing: str) -> No
 async def test_a_caller_is_what_a_search_would_have_found(running: Running) -> None:
     async with running(timing=QUIET) as engine:
         await answered(engine, await waiting(engine, asking()))
-        replica = engine._replicas[1]
-        start, woken = replica.runner._continue, []
+        runtime = engine._runtimes[1]
+        start, woken = runtime.runner._continue, []
 
         def note(following: list[StepRecord], slot: Reservation) -> StepRecord | None:
             woken.extend(step for step in following if step.answers)
             return start([step for step in following if not step.answers], slot)
 
-        replica.runner._continue = note  # type: ignore[method-assign]
+        runtime.runner._continue = note  # type: ignore[method-assign]
         flow = await engine.create(nested(1), {"n": 0, "large": "l" * 5000}, baggage={"who": "me"}, fairness_key="k")
         while not woken:
             await asyncio.sleep(0.001)
-        replica.runner._continue = start  # type: ignore[method-assign]
+        runtime.runner._continue = start  # type: ignore[method-assign]
         (step,) = woken
-        await replica.database.write(lambda: release_lease(step.step_id, step.lease_seq))
-        found = (await claimed(replica))[0]
+        await runtime.database.write(lambda: release_lease(step.step_id, step.lease_seq))
+        found = (await claimed(runtime))[0]
         assert same(step) == same(replace(found, lease_seq=found.lease_seq - 1))
-        slot = replica.shared.slots.reserve()
+        slot = runtime.context.slots.reserve()
         assert slot is not None
-        replica.runner.launch(found, slot)
+        runtime.runner.launch(found, slot)
         assert (await flow.outcome(timeout=60)).state["n"] == 1

@@ -54,7 +54,7 @@ class Feed:
     """Runs in the kernel: a view of a history that is put forward by hand."""
 
     def __init__(self, size: str) -> None:
-        from dwarf.notebook.live.flow_watcher import Following
+        from dwarf.notebook.live.flow_watcher import FlowWatcher
         from dwarf.notebook.live.runview import RunView
         from dwarf.notebook.prompts.answers import Answers
 
@@ -62,11 +62,11 @@ class Feed:
             key = "1-1-x"
 
         self.graph = graph_of(size)
-        self.following = Following(None, Handle(), Answers({}), lambda *_: None)  # type: ignore[arg-type]
-        self.following.graph, self.following.outcome = self.graph, outcome("running")
-        self.following.steps = steps_of(self.graph, 0)
+        self.watcher = FlowWatcher(None, Handle(), Answers({}), lambda *_: None)  # type: ignore[arg-type]
+        self.watcher.graph, self.watcher.outcome = self.graph, outcome("running")
+        self.watcher.steps = steps_of(self.graph, 0)
         begun = time.perf_counter()
-        self.view = RunView(self.following, lambda work: work.close())
+        self.view = RunView(self.watcher, lambda work: work.close())
         self.view.show()
         self.first = time.perf_counter() - begun
         self.costs: list[float] = []
@@ -75,8 +75,8 @@ class Feed:
         """Put it forward, a step or 250 branches at a time."""
         for number in range(1, UPDATES + 1):
             many = number * 250 if self.graph.name == SIZES[2] else number % len(self.graph.nodes)
-            self.following.steps = steps_of(self.graph, many)
-            self.following.outcome = outcome("running", error=f"sent at {time.time():.4f}")
+            self.watcher.steps = steps_of(self.graph, many)
+            self.watcher.outcome = outcome("running", error=f"sent at {time.time():.4f}")
             begun = time.perf_counter()
             self.view.push()
             self.costs.append(time.perf_counter() - begun)

@@ -152,10 +152,10 @@ def test_a_run_is_opened_and_closed(lab: Lab) -> None:
     shown(board)
     assert send(board, type="open", row=row_of(first))["opened"] == row_of(first)
     opened = board._opened
-    assert len(first._following.listeners) >= 1
+    assert len(first._watcher.listeners) >= 1
     assert board._widget.run_cards[0]["title"] == "Pay?"
     assert send(board, type="open", row=row_of(second))["opened"] == row_of(second)
-    assert opened.touch not in first._following.listeners
+    assert opened.touch not in first._watcher.listeners
     assert send(board, type="close")["opened"] == ""
 
 

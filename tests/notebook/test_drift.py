@@ -8,7 +8,7 @@ import pytest
 
 from dwarf.notebook import Lab, kernel
 from dwarf.notebook.live.drift import fingerprint, fingerprints, graph_changes, read_drift
-from dwarf.notebook.live.panel import Desk
+from dwarf.notebook.live.panel import PanelController
 from dwarf.notebook.live.runview import RunView, touch_views
 from dwarf.notebook.pictures.differences import compared
 from dwarf.workflow import END, Flow, Graph
@@ -93,13 +93,13 @@ def test_a_page_goes_on_with_the_new_graph(lab: Lab) -> None:
             assert run.outcome is None
     done.answer("yes")
     done.wait(60)
-    desks = [Desk(lab._services, run._following, lambda _: None) for run in (waits, done)]
+    desks = [PanelController(lab._services, run._watcher, lambda _: None) for run in (waits, done)]
     assert "still the one" in lab.call(desks[0].handle({"do": "regraph"}))["fault"]
     new = lab.graph("talk").add_node("first", "first").add_node("ask", "ask").add_node("after", lambda: {"after": True})
     new.add_chain("first", "ask", "after", END)
     assert waits.drift.graph is new
-    for desk in desks:
-        reply = lab.call(desk.handle({"do": "regraph"}))
+    for controller in desks:
+        reply = lab.call(controller.handle({"do": "regraph"}))
         run = lab.get(reply["find"].split('"')[1])
         while not run.prompts and run.outcome is None:
             assert run.status is not None
@@ -130,7 +130,7 @@ def test_a_task_and_a_graph_are_redefined_while_a_flow_waits(lab: Lab) -> None:
     assert run.drift.nodes == {"after"}
     lab.graph("talk").add_node("ask", ask).add_chain("ask", END)
     assert any("removed 'after'" in note for note in run.drift.notes)
-    view = RunView(run._following, lab._services.submit, lab._services)
+    view = RunView(run._watcher, lab._services.submit, lab._services)
     traits = view._traits(first=True)
     assert traits["flow"]["drift"] == list(run.drift.notes)
     places = [node.name for node in run.graph.nodes]

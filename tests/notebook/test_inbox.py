@@ -88,7 +88,7 @@ def test_cards_are_answered_and_refused(lab: Lab) -> None:
     assert closed["closed"] == "5"
     take(inbox, type="answer", id=card["id"], value=6)
     assert run.wait(60).state["y"] == 5
-    assert run._following.cards[0].closed == "5"  # the run's own card says it, too
+    assert run._watcher.cards[0].closed == "5"  # the run's own card says it, too
 
 
 def test_what_is_answered_elsewhere_closes(lab: Lab) -> None:

@@ -58,7 +58,7 @@ def asking_graph(lab: Lab, name: str = "asking", **payload: Any) -> Graph:
 
 
 def waiting(run: Run) -> Run:
-    until(lambda: run.status is Status.INTERRUPTED and run._following.unanswered)
+    until(lambda: run.status is Status.INTERRUPTED and run._watcher.unanswered)
     return run
 
 
@@ -129,7 +129,7 @@ def test_days_pass_at_once_by_a_virtual_clock(make_lab: MakeLab) -> None:
     assert Lab("memory", clock=VirtualClock()) is lab
     lab.clock.advance(timedelta(days=2))
     assert run.wait(60).state["answer"] == "none came"
-    assert [card.closed for card in run._following.cards] == ["nobody answered in time"]
+    assert [card.closed for card in run._watcher.cards] == ["nobody answered in time"]
     took = run.history["started"].iloc[-1] - run.history["started"].iloc[0]
     assert took >= timedelta(days=7)
     with pytest.raises(ConfigError, match="clock"):
@@ -215,8 +215,8 @@ def test_a_picture_says_which_task_or_label_a_step_waits_for(lab: Lab) -> None:
     ):
         run = lab.get(lab.call(lab.engine.create(made, check_tasks=False)).key)
         told = threading.Event()
-        run._following.listeners.add(lambda run=run, told=told: run._following.stuck and told.set())
-        assert told.wait(60) or run._following.stuck
+        run._watcher.listeners.add(lambda run=run, told=told: run._watcher.stuck and told.set())
+        assert told.wait(60) or run._watcher.stuck
         assert words in str(run.picture())
 
 
@@ -331,7 +331,7 @@ def test_several_branches_ask_at_once(lab: Lab) -> None:
     run.answer("third", prompt=by_title["What about c?"])
     run.answer(None, prompt="Ask")
     assert run.wait(60).state["given"] == [None, {"x": 1}, "third"]
-    assert len([note for note in run._following.notes if "What about" in note]) == 3
+    assert len([note for note in run._watcher.notes if "What about" in note]) == 3
 
 
 def test_one_task_asks_twice_and_a_subgraph_asks(lab: Lab) -> None:
@@ -457,7 +457,7 @@ def test_looking_back(make_lab: MakeLab) -> None:
     assert run.state_at(run.steps[-1].key)["threshold"] == 4
     assert "1 handled" in run.picture().alt
     assert "measure ×3" in run.timeline().alt
-    assert "ask_threshold: 4" in "".join(run._following.notes)
+    assert "ask_threshold: 4" in "".join(run._watcher.notes)
     with pytest.raises(InvalidRequest, match="measure"):
         run.cohort("nothing")
 

@@ -15,7 +15,7 @@ import pytest
 from dwarf import END
 from dwarf.notebook import Lab
 from dwarf.notebook.live import runview as live
-from dwarf.notebook.live.flow_watcher import Card, Following
+from dwarf.notebook.live.flow_watcher import Card, FlowWatcher
 from dwarf.notebook.live.runview import RunView, asset, describe_card, describe_node, theme
 from dwarf.notebook.live.widget import STYLES
 from dwarf.notebook.pictures.views import node_views
@@ -61,8 +61,8 @@ class _Widget:
 
 
 @pytest.fixture
-async def seen() -> Following:
-    made = Following(None, _Handle(), Answers({}), lambda *_: None)  # type: ignore[arg-type]
+async def seen() -> FlowWatcher:
+    made = FlowWatcher(None, _Handle(), Answers({}), lambda *_: None)  # type: ignore[arg-type]
     made.graph, made.outcome, made.steps = survey_graph(), outcome("running"), survey_steps("measuring")
     return made
 
@@ -80,7 +80,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], str
     return sent
 
 
-async def test_the_view_is_laid_out_once_and_small_after_that(seen: Following, published: list[Any]) -> None:
+async def test_the_view_is_laid_out_once_and_small_after_that(seen: FlowWatcher, published: list[Any]) -> None:
     view = RunView(seen, at_once)
     view.show()
     ((bundle, _, update),) = published
@@ -96,7 +96,7 @@ async def test_the_view_is_laid_out_once_and_small_after_that(seen: Following, p
 
 
 async def test_many_changes_are_few_messages(
-    seen: Following, published: list[Any], monkeypatch: pytest.MonkeyPatch
+    seen: FlowWatcher, published: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = RunView(seen, at_once)
     pushes = []
@@ -114,7 +114,7 @@ async def test_many_changes_are_few_messages(
     assert len(pushes) == 2
 
 
-async def test_at_the_end_a_still_picture_stays(seen: Following, published: list[Any]) -> None:
+async def test_at_the_end_a_still_picture_stays(seen: FlowWatcher, published: list[Any]) -> None:
     view = RunView(seen, at_once)
     view.show()
     seen.steps = survey_steps("completed")
@@ -133,7 +133,7 @@ async def test_at_the_end_a_still_picture_stays(seen: Following, published: list
 
 @pytest.mark.parametrize("moment", ["widget_class", "draw_plane", "free_comm", "publish", "after publish", "listening"])
 async def test_a_run_may_end_at_any_moment_of_being_shown(
-    moment: str, seen: Following, published: list[Any], monkeypatch: pytest.MonkeyPatch
+    moment: str, seen: FlowWatcher, published: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def end() -> None:
         if not seen.ended.done():
@@ -185,7 +185,7 @@ def test_a_run_that_ends_between_the_first_picture_and_the_listening(
             settled.set()
         else:  # the live view is sent, and the flow ends before the view goes on
             go.set()
-            run._following.ended.result(60)
+            run._watcher.ended.result(60)
 
     monkeypatch.setattr(live, "publish", held)
     run.show()
@@ -193,14 +193,14 @@ def test_a_run_that_ends_between_the_first_picture_and_the_listening(
     assert 'data-state="completed"' in published[-1][0]["image/svg+xml"]
 
 
-def fail(seen: Following) -> None:
+def fail(seen: FlowWatcher) -> None:
     seen.outcome = outcome("failed", error="no luck")
     seen._finish(seen.outcome)
 
 
 @pytest.mark.parametrize("before", [True, False])
 async def test_a_run_that_fails_at_once_waits_for_the_page(
-    before: bool, seen: Following, published: list[Any], monkeypatch: pytest.MonkeyPatch
+    before: bool, seen: FlowWatcher, published: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it failed before it was shown or after, so that what can be done does not depend on the moment."""
     monkeypatch.setattr(live.kernel, "is_attended", lambda: True)  # type: ignore[attr-defined]
@@ -221,7 +221,7 @@ async def test_a_run_that_fails_at_once_waits_for_the_page(
 
 
 async def test_a_page_that_does_not_come_is_not_waited_for(
-    seen: Following, published: list[Any], monkeypatch: pytest.MonkeyPatch
+    seen: FlowWatcher, published: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live.kernel, "is_attended", lambda: True)  # type: ignore[attr-defined]
     view = RunView(seen, at_once)
@@ -233,7 +233,7 @@ async def test_a_page_that_does_not_come_is_not_waited_for(
     assert set(published[1][0]) == {"image/svg+xml", "text/plain"}
 
 
-async def test_where_nobody_looks_a_run_that_fails_is_still_at_once(seen: Following, published: list[Any]) -> None:
+async def test_where_nobody_looks_a_run_that_fails_is_still_at_once(seen: FlowWatcher, published: list[Any]) -> None:
     RunView(seen, at_once).show()
     fail(seen)
     assert set(published[1][0]) == {"image/svg+xml", "text/plain"}
@@ -241,19 +241,19 @@ async def test_where_nobody_looks_a_run_that_fails_is_still_at_once(seen: Follow
     assert set(published[2][0]) == {"image/svg+xml", "text/plain"}
 
 
-async def test_a_finished_run_is_shown_still(seen: Following, published: list[Any]) -> None:
+async def test_a_finished_run_is_shown_still(seen: FlowWatcher, published: list[Any]) -> None:
     seen.outcome = outcome("completed")
     seen._finish(seen.outcome)
     RunView(seen, at_once).show()
     assert set(published[0][0]) == {"image/svg+xml", "text/plain"}
 
 
-async def test_without_a_front_end_the_text_is_printed(seen: Following, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_without_a_front_end_the_text_is_printed(seen: FlowWatcher, capsys: pytest.CaptureFixture[str]) -> None:
     RunView(seen, at_once).show()
     assert "12 of 24" in capsys.readouterr().out
 
 
-async def test_messages_of_the_front_end(seen: Following, published: list[Any]) -> None:
+async def test_messages_of_the_front_end(seen: FlowWatcher, published: list[Any]) -> None:
     work: list[Any] = []
     view = RunView(seen, work.append)
     view.show()
@@ -268,7 +268,7 @@ async def test_messages_of_the_front_end(seen: Following, published: list[Any]) 
     await work.pop()  # an answer to a card that is gone does nothing
 
 
-async def test_a_view_that_fails_stops_nothing(seen: Following, published: list[Any]) -> None:
+async def test_a_view_that_fails_stops_nothing(seen: FlowWatcher, published: list[Any]) -> None:
     view = RunView(seen, at_once)
     view.show()
     seen.steps = [None]  # type: ignore[list-item]
@@ -295,7 +295,7 @@ def test_what_is_sent_is_json_and_holds_no_secret() -> None:
     json.dumps(theme())
 
 
-async def test_very_many_prompts_are_shown_in_turn(seen: Following, published: list[Any]) -> None:
+async def test_very_many_prompts_are_shown_in_turn(seen: FlowWatcher, published: list[Any]) -> None:
     prompts = [
         Prompt(
             step(index, "Ask", "interrupted", 0, 3, interrupt_payload={"title": f"No. {index}"}),
@@ -359,7 +359,7 @@ def test_a_view_is_a_widget_among_others(lab: Lab) -> None:
         each.close()
 
 
-async def test_a_long_history_is_read_less_often_but_its_end_at_once(seen: Following) -> None:
+async def test_a_long_history_is_read_less_often_but_its_end_at_once(seen: FlowWatcher) -> None:
     ended = asyncio.Event()
 
     async def outcome_of_it() -> None:

@@ -320,7 +320,7 @@ def test_runs_are_made_when_asked_for(lab: Lab) -> None:
     with pytest.raises(IndexError):
         made.runs[50]
     gc.collect()
-    assert len(lab._services._followings) <= 2
+    assert len(lab._services._watchers) <= 2
 
 
 # ------------------------------------------------------------ waiting

@@ -14,7 +14,7 @@ import pytest
 from dwarf.errors import InvalidRequest
 from dwarf.notebook import Lab, Run
 from dwarf.notebook.live.pace import Paces
-from dwarf.notebook.live.panel import Desk, changes_between, diff_of, sort_steps
+from dwarf.notebook.live.panel import PanelController, changes_between, diff_of, sort_steps
 from dwarf.notebook.live.wire import describe_card
 from dwarf.notebook.pictures.views import node_views, state_of
 from dwarf.workflow import END, Flow, Retry, Step
@@ -28,11 +28,13 @@ class Front:
         self.lab = lab
         self.run = run
         self.shown: list[Run] = []
-        self.desk = Desk(lab._services, run._following, lambda found: self.shown.append(Run(lab._services, found)))
+        self.controller = PanelController(
+            lab._services, run._watcher, lambda found: self.shown.append(Run(lab._services, found))
+        )
         self.names = [node.name for node in run.graph.nodes]
 
     def ask(self, do: str, **more: Any) -> dict[str, Any]:
-        reply = self.lab.call(self.desk.handle({"type": "ask", "ask": 7, "do": do, **more}))
+        reply = self.lab.call(self.controller.handle({"type": "ask", "ask": 7, "do": do, **more}))
         assert reply["type"] == "reply"
         assert reply["ask"] == 7
         json.dumps(reply)  # it goes over a wire
@@ -175,7 +177,7 @@ def test_a_node_that_was_not_reached_and_a_flow_that_runs(lab: Lab) -> None:
     graph = lab.graph("ask").add_node("ask", lambda flow: flow.interrupt()).add_node("after", lambda: None)
     run = lab.start(graph.add_chain("ask", "after", END), show=False)
     while not run.prompts:
-        assert not run._following.ended.done()
+        assert not run._watcher.ended.done()
     front = Front(lab, run)
     assert front.node("after")["about"] == "The flow has not come here."
     assert front.node("ask")["no_fork"] == ""
@@ -190,11 +192,11 @@ def test_a_subgraph_is_opened_and_its_steps_are_found(lab: Lab) -> None:
     run = lab.start(lab.graph("outer").add_node("call", call).add_transition("call", END), {"x": 1}, show=False)
     run.wait(60)
     front = Front(lab, run)
-    assert "no subgraph" in front.ask("node", node="0/0")["fault"] or front.desk.opened == {}
+    assert "no subgraph" in front.ask("node", node="0/0")["fault"] or front.controller.opened == {}
     told = front.node("call")
     assert told["nested"] == "Open the subgraph in the picture"
     front.ask("unfold", node="0")
-    assert front.desk.opened == {"0": 0}
+    assert front.controller.opened == {"0": 0}
     deep = front.ask("node", node="0/0")
     assert json.loads(deep["result"]) == {"x": 2}
     assert front.ask("fork", step=deep["step"], text='{"x": 41}', whole=True)["said"]
@@ -202,7 +204,7 @@ def test_a_subgraph_is_opened_and_its_steps_are_found(lab: Lab) -> None:
     assert "no such node" in front.ask("node", node="0/7")["fault"]
     assert "no subgraph" in front.ask("unfold", node="0/0")["fault"]
     front.ask("unfold", node="0")
-    assert front.desk.opened == {}
+    assert front.controller.opened == {}
 
 
 def test_differences() -> None:
@@ -277,8 +279,8 @@ def test_a_stop_is_shown_edited_and_gone_on_from_step_by_step(make_lab: Callable
 
     def stop_at(front: Front, node: str) -> dict[str, Any]:
         while not any(prompt.node == node for prompt in front.run.prompts):
-            assert not front.run._following.ended.done()
-        (card,) = [card for card in front.run._following.cards if not card.closed]
+            assert not front.run._watcher.ended.done()
+        (card,) = [card for card in front.run._watcher.cards if not card.closed]
         told = describe_card(card)
         assert (told["stop"], told["facts"], told["title"]) == ("before", [], f"Breakpoint before {node!r}")
         return told  # type: ignore[return-value]
@@ -290,7 +292,7 @@ def test_a_stop_is_shown_edited_and_gone_on_from_step_by_step(make_lab: Callable
     assert "A: stopped before it (the flow stops before it)" in run.picture().alt
     assert "not JSON" in front.ask("go", card=card["id"], text="{")["fault"]
     front.ask("go", card=card["id"], text='{"x": 41}', whole=True, stepping=True)
-    assert run._following.cards[0].closed == "went on, with 'big', 'x' changed"
+    assert run._watcher.cards[0].closed == "went on, with 'big', 'x' changed"
     stop_at(front, "B")
     lab.close()
 
@@ -304,7 +306,7 @@ def test_a_stop_is_shown_edited_and_gone_on_from_step_by_step(make_lab: Callable
     assert "not stopped" in front.ask("go", card="card-99")["fault"]
     front.ask("go", card=card["id"])
     assert run.wait(60).state == {"x": 44}
-    assert lab.call(run._following.handle.breakpoints()) == ({"A"}, set())
+    assert lab.call(run._watcher.handle.breakpoints()) == ({"A"}, set())
 
 
 def test_a_redefined_function_is_shown_as_it_ran_and_attempts_with_their_errors(lab: Lab) -> None:

@@ -84,7 +84,7 @@ def test_the_panel_has_what_a_step_has_said_and_shown(lab: Lab) -> None:
 def test_a_live_view_has_the_last_of_it(lab: Lab) -> None:
     go_on = threading.Event()
     run = lab.start(speaking(lab, go_on), show=False)
-    heard = run._following.heard
+    heard = run._watcher.heard
     news = threading.Event()
     heard._tell = news.set
     lab.call(_listen(run))
@@ -94,14 +94,14 @@ def test_a_live_view_has_the_last_of_it(lab: Lab) -> None:
     assert heard.state["shown"][0]["words"].startswith("<tests.")
     go_on.set()
     run.wait(60)
-    lab.call(run._following.all_heard())
+    lab.call(run._watcher.all_heard())
     assert (heard.state["count"], heard.state["streams"]) == (2, [["Train", "tale", "once upon"]])
-    view = RunView(run._following, lab._services.submit, lab._services)
+    view = RunView(run._watcher, lab._services.submit, lab._services)
     assert len(json.dumps(view._traits(first=False)["said"])) < 2_000
 
 
 async def _listen(run: Any) -> None:
-    run._following.listen()
+    run._watcher.listen()
 
 
 def test_nothing_remote_and_no_tags_come_in_by_markdown() -> None:
@@ -172,5 +172,5 @@ def test_a_question_shows_figures_frames_and_differences(lab: Lab) -> None:
 
 def _prompts(run: Any) -> Any:
     while not (found := run.prompts):
-        run._following.ended.done()
+        run._watcher.ended.done()
     return found

@@ -146,7 +146,7 @@ def test_a_run_that_ends_while_it_is_shown(lab: Lab, page: Page, part: int) -> N
         held = Held(lab)
         run = lab.start(held.graph, show=False)
         page.shown.clear()
-        acted = interrupted_at(number, lambda h=held, r=run: h.let_go(r._following.ended.done), run.show)
+        acted = interrupted_at(number, lambda h=held, r=run: h.let_go(r._watcher.ended.done), run.show)
         if not acted:
             held.gate.set()
         until(page.is_still)
@@ -163,7 +163,7 @@ def test_a_fork_and_an_inspected_run(lab: Lab, page: Page) -> None:
         held.gate.clear()
         again = first.fork("Wait", show=False)
         page.shown.clear()
-        acted = interrupted_at(number, lambda h=held, r=again: h.let_go(r._following.ended.done), again.show)
+        acted = interrupted_at(number, lambda h=held, r=again: h.let_go(r._watcher.ended.done), again.show)
         if not acted:
             held.gate.set()
         until(page.is_still)

@@ -31,7 +31,7 @@ outcome = await run
 CANCEL = """
 (older,) = again._views[-1]._widget.earlier
 ask = {"do": "earlier", "which": older["id"]}
-replies = [lab.call(again._views[-1]._desk.handle({**ask, "act": act})) for act in ("show", "cancel")]
+replies = [lab.call(again._views[-1]._controller.handle({**ask, "act": act})) for act in ("show", "cancel")]
 again.cancel()
 print(older["name"], [reply.get("said") for reply in replies], [str(each) for each in lab.flows().status])
 """

@@ -38,7 +38,7 @@ def recorder() -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def armed() -> Iterator[failpoints.Seams]:
-    """Seams, to make things fail."""
+def armed() -> Iterator[failpoints.Failpoints]:
+    """Failpoints, to make things fail."""
     with failpoints.installed() as armed:
         yield armed

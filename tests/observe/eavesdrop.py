@@ -12,7 +12,7 @@ import pytest
 
 from dwarf.engine.lifecycle import EngineBase
 from dwarf.engine.telemetry.events import Telemetry
-from dwarf.engine.telemetry.gauges import Census
+from dwarf.engine.telemetry.gauges import Gauges
 from dwarf.errors import DwarfError
 from dwarf.observe.memory import Recorder
 from tests.observe.searching import found, reported, secrets_of
@@ -34,15 +34,15 @@ def eavesdropping(monkeypatch: pytest.MonkeyPatch) -> Any:
     texts: set[str] = set()
 
     async def start(engine: EngineBase) -> None:
-        if engine._shared is None:
+        if engine._context is None:
             engine._telemetry = Telemetry(None, recorder.meter_provider, recorder.tracer_provider)
         await _start(engine)
 
     async def aclose(engine: EngineBase, **options: Any) -> None:
         if engine._started:
             try:
-                if engine._census is not None:
-                    await engine._census.refresh()
+                if engine._gauges is not None:
+                    await engine._gauges.refresh()
                 more_tokens, more_texts = await secrets_of(engine)  # type: ignore[arg-type]
                 tokens.update(more_tokens)
                 texts.update(more_texts)
@@ -51,10 +51,10 @@ def eavesdropping(monkeypatch: pytest.MonkeyPatch) -> Any:
                 pass  # a test has taken the database away
         await _aclose(engine, **options)
 
-    async def stay(census: Census) -> None:
+    async def stay(census: Gauges) -> None:
         """Read the databases at the end only: some tests count statements."""
 
-    monkeypatch.setattr(Census, "_run", stay)
+    monkeypatch.setattr(Gauges, "_run", stay)
     monkeypatch.setattr(EngineBase, "start", start)
     monkeypatch.setattr(EngineBase, "aclose", aclose)
     yield

@@ -82,15 +82,15 @@ async def test_a_thread_over_its_time_is_shown_until_it_ends(
 
 async def test_other_engines_are_counted_where_they_register(running: Running, recorder: Recorder) -> None:
     async with running(**measured(recorder)) as engine:
-        replica = engine._replicas[1]
-        if not replica.database.registers:
+        runtime = engine._runtimes[1]
+        if not runtime.database.registers:
             assert series(recorder, "peer_replicas") == series(recorder, "peer_blind_seconds") == {}
             return
         assert value(recorder, "peer_replicas", "1") == 1
         async with running():
-            await replica.membership.beat()
+            await runtime.membership.beat()
             assert value(recorder, "peer_replicas", "1") == 2
-        await replica.membership.beat()
+        await runtime.membership.beat()
         assert value(recorder, "peer_replicas", "1") == 1
         assert value(recorder, "peer_changes", "1") == 2
         assert 0 <= value(recorder, "peer_blind_seconds", "1") < 60
@@ -99,7 +99,7 @@ async def test_other_engines_are_counted_where_they_register(running: Running, r
 async def test_what_waits_is_shown_by_priority(running: Running, recorder: Recorder, host: LocalHost) -> None:
     host.add_graph(chain("Chain", Only=nothing))
     async with running(workers=0, **measured(recorder)) as engine:
-        census = engine._census
+        census = engine._gauges
         assert census is not None
         for number in range(6):
             await engine.create("Chain", priority=1 + number % 2, fairness_key=f"tenant {number % 3}")
@@ -123,7 +123,7 @@ async def test_what_waits_is_shown_by_priority(running: Running, recorder: Recor
 
 
 async def test_the_queue_of_the_committer_is_shown(
-    running: Running, recorder: Recorder, armed: failpoints.Seams
+    running: Running, recorder: Recorder, armed: failpoints.Failpoints
 ) -> None:
     held = armed.checkpoint("beforeCommit")
     async with running(**measured(recorder)) as engine:
@@ -169,7 +169,7 @@ async def test_a_shard_that_does_not_answer_is_left_out(
 ) -> None:
     async with running(workers=0, **measured(recorder)) as engine:
         await engine.create(chain("Chain", Only=nothing))
-        census = engine._census
+        census = engine._gauges
         assert census is not None
         await census.refresh()
 

@@ -69,7 +69,7 @@ async def test_debug_tells_of_every_step(running: Running) -> None:
     assert debug == ["step Only of flow 1-1 is completed", f"step Slow of flow {correlation(flow.key)} is fenced out"]
 
 
-async def test_faults_of_the_database_are_told_by_their_weight(running: Running, armed: failpoints.Seams) -> None:
+async def test_faults_of_the_database_are_told_by_their_weight(running: Running, armed: failpoints.Failpoints) -> None:
     logger, lines = private_logger(logging.WARNING)
     armed.fault("commit:complete", lambda: Unavailable("the database is not available"))
     armed.fault("beforeRecovery", lambda: Unavailable("the database is not available"))
@@ -92,7 +92,9 @@ async def test_faults_of_the_database_are_told_by_their_weight(running: Running,
     ]
 
 
-async def test_a_fault_nobody_has_foreseen_is_told_without_its_text(running: Running, armed: failpoints.Seams) -> None:
+async def test_a_fault_nobody_has_foreseen_is_told_without_its_text(
+    running: Running, armed: failpoints.Failpoints
+) -> None:
     logger, lines = private_logger(logging.WARNING)
     armed.fault("beforeRecovery", lambda: KeyError("a field of some state"))
     async with running(logger=logger, timing=Timing(recovery=0.01)):
@@ -100,14 +102,14 @@ async def test_a_fault_nobody_has_foreseen_is_told_without_its_text(running: Run
     (record,) = lines.records
     assert record.levelno == logging.ERROR
     assert record.getMessage().startswith("a repair failed, next try in 0.01 s: KeyError, raised at\n")
-    assert "keeper.py" in record.getMessage()
+    assert "maintenance.py" in record.getMessage()
     assert "some state" not in lines.everything()
 
 
 async def test_steps_taken_back_are_a_warning(running: Running) -> None:
     logger, lines = private_logger(logging.WARNING)
     async with running(logger=logger) as engine:
-        replica_of(engine).observing.recovered(3, "owner_gone")
+        replica_of(engine).telemetry.recovered(3, "owner_gone")
     assert lines.texts() == ["shard 1: 3 steps are run again, their owner is gone"]
 
 
@@ -179,7 +181,7 @@ from dwarf.hosts import LocalHost
 async def main():
     def broken(): raise ValueError("no")
     async with Engine(LocalHost()) as engine:
-        engine._replicas[1].log.error("something is wrong")
+        engine._runtimes[1].log.error("something is wrong")
         logging.getLogger("dwarf.storage.drivers.serial_executor").warning("something else")
         print((await engine.run(Graph("G").add_node("Broken", broken).add_transition("Broken", END))).status)
 

@@ -185,10 +185,10 @@ async def test_steps_taken_back_are_counted_by_the_reason(running: Running, reco
         flow = await engine.create(chain("Slow", Slow=slow))
         await gate.reached()
         await by_hand(engine, "UPDATE dwarf_steps SET lease_expires = 1")
-        await replica_of(engine).keeper._recover()
+        await replica_of(engine).maintenance._recover()
         await gate.reached(2)
         await by_hand(engine, "UPDATE dwarf_steps SET engine_id = 999")
-        await replica_of(engine).keeper.take_back({999})
+        await replica_of(engine).maintenance.take_back({999})
         assert (await flow).status is Status.COMPLETED
         gate.open()
     assert value(recorder, "steps_recovered", "lease_expired") == 1
@@ -207,7 +207,7 @@ async def test_a_step_that_kills_its_process_is_counted(running: Running, record
 
 
 async def test_writes_that_need_several_tries_are_counted(
-    running: Running, recorder: Recorder, armed: failpoints.Seams
+    running: Running, recorder: Recorder, armed: failpoints.Failpoints
 ) -> None:
     armed.fault("commit:complete", lambda: Unavailable("away"), times=2)
     armed.fault("beforeRecovery", lambda: Unavailable("away"))
@@ -219,7 +219,7 @@ async def test_writes_that_need_several_tries_are_counted(
 
 
 async def test_an_outcome_that_is_refused_is_counted(
-    running: Running, recorder: Recorder, armed: failpoints.Seams
+    running: Running, recorder: Recorder, armed: failpoints.Failpoints
 ) -> None:
     armed.fault("commit:complete", lambda: PayloadRefused("too big"), times=2)  # for its group, and for itself
     async with running(**measured(recorder)) as engine:
@@ -232,7 +232,7 @@ async def test_an_outcome_that_is_refused_is_counted(
 
 
 async def test_an_outcome_that_is_given_up_is_counted(
-    running: Running, recorder: Recorder, armed: failpoints.Seams
+    running: Running, recorder: Recorder, armed: failpoints.Failpoints
 ) -> None:
     armed.fault("commit:complete", lambda: Unavailable("away"), times=10_000)
     timing = Timing(retry_ladder=(), lease_margin=0.05, lease=0.25)
@@ -268,8 +268,8 @@ async def test_two_programs_in_each_others_way_are_counted(tmp_path: Path, recor
         other.execute("ROLLBACK")
         other.close()
         await creating
-        assert one._census is not None
-        await one._census.refresh()
+        assert one._gauges is not None
+        await one._gauges.refresh()
         assert value(recorder, "db_errors", "1", "contention") > 2
 
 

@@ -137,8 +137,8 @@ async def test_a_broad_set_of_flows_gives_nothing_away(
             await fork
             await (await flows["Keep"].continue_with({"x": f"{SECRET} turn"}))
             await armed.seen("recoveryDone")
-            assert engine._census is not None
-            await engine._census.refresh()
+            assert engine._gauges is not None
+            await engine._gauges.refresh()
             tokens, texts = await secrets_of(engine)
     assert statuses["Keep"] is Status.COMPLETED
     assert statuses["Ask"] is Status.INTERRUPTED

@@ -27,11 +27,11 @@ from tests.support.workflows import Running
 
 async def test_without_a_provider_nothing_is_made(running: Running) -> None:
     async with running() as engine:
-        assert not replica_of(engine).observing.active
-        assert engine._census is not None
-        assert engine._census._task is None
+        assert not replica_of(engine).telemetry.active
+        assert engine._gauges is not None
+        assert engine._gauges._task is None
         await engine.run(chain("Chain", Only=nothing))
-        assert not replica_of(engine).observing._watches
+        assert not replica_of(engine).telemetry._watches
 
 
 def test_the_providers_of_the_api_alone_are_silent() -> None:
@@ -157,7 +157,7 @@ async def test_broken_processors_and_instruments_harm_nobody(running: Running, m
     provider.add_span_processor(Broken())
     live = LiveMetrics(BrokenMeter("broken"))
     async with running(tracer_provider=provider) as engine:
-        replica_of(engine).observing.metrics = live
+        replica_of(engine).telemetry.metrics = live
         outcome = await engine.run(chain("Chain", First=nothing, Second=nothing))
     assert outcome.status is Status.COMPLETED
     told = sorted(line.partition(" (")[0].partition(":")[0] for line in lines.texts())

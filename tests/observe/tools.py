@@ -108,7 +108,7 @@ def correlation(key: str) -> str:
 
 def replica_of(engine: Engine) -> Any:
     """The first shard of a running engine."""
-    return engine._replicas[1]
+    return engine._runtimes[1]
 
 
 def _sql(words: str) -> Script[int]:

@@ -32,7 +32,7 @@ async def run(chain: Chain, initial: State, seed: int, path: str, dies_at: int) 
             if left == 0:
                 os._exit(DEAD)
 
-        engine._replicas[1].database.observer = count  # type: ignore[attr-defined]
+        engine._runtimes[1].database.observer = count  # type: ignore[attr-defined]
         flow = await engine.create(graph, initial, idempotency_key="the one")
         outcome = await flow.outcome(timeout=60)
         while outcome.status is Status.INTERRUPTED:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dwarf.engine import Engine
-from dwarf.storage.drivers.connection import Link
+from dwarf.storage.drivers.connection import Connection
 from dwarf.storage.drivers.pulse import Session
 from dwarf.storage.drivers.server import ServerDatabase
 from dwarf.storage.sql.heartbeats import Seen
@@ -47,7 +47,7 @@ class Gates:
     async def of(cls, engine: Engine) -> Gates:
         """Have every transaction of an engine pass by gates from now on."""
         gates = cls()
-        database: Any = engine._replicas[1].database
+        database: Any = engine._runtimes[1].database
         assert isinstance(database, ServerDatabase)
         gates._stand_in(database._pool)
         while database._pool._gateless:  # type: ignore[union-attr]
@@ -62,7 +62,7 @@ class Gates:
             link = await take(writes=writes)
             return link if isinstance(link, GatedLink) else GatedLink(link, self)
 
-        def give_back(link: Link, *, writes: bool) -> None:
+        def give_back(link: Connection, *, writes: bool) -> None:
             pool._gateless -= not isinstance(link, GatedLink)
             give(link, writes=writes)
 
@@ -83,10 +83,10 @@ class Gates:
                 return
 
 
-class GatedLink(Link):
+class GatedLink(Connection):
     """A link that passes gates."""
 
-    def __init__(self, link: Link, gates: Gates) -> None:
+    def __init__(self, link: Connection, gates: Gates) -> None:
         super().__init__()
         self._link = link
         self._gates = gates

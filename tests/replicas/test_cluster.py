@@ -76,7 +76,7 @@ async def test_what_two_find_at_once_is_taken_by_one(
         front = await stack.enter_async_context(running(workers=0))
         for _ in range(REPLICAS):
             engine: Any = await stack.enter_async_context(running(workers=4))
-            observing = engine._replicas[1].observing
+            observing = engine._runtimes[1].telemetry
 
             def claimed(claimed: Any, seconds: float, before: Any = observing.claimed) -> None:
                 nonlocal taken, lost
@@ -106,7 +106,7 @@ async def test_waiting_costs_the_same_for_one_and_for_a_thousand(running: Runnin
         await front.create(graph)
         await gate.reached()
         flows = await front.create_many(graph, [{}] * 1000)
-        watched: Any = front._replicas[1].database
+        watched: Any = front._runtimes[1].database
         waiting: list[asyncio.Task[Any]] = []
         for many in (1, 1000):
             waiting += [asyncio.create_task(flow.outcome(timeout=60)) for flow in flows[len(waiting) : many]]

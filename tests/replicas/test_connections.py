@@ -54,7 +54,7 @@ async def test_one_connection_is_enough_for_everything(
         yield Fetch(Statement("slow", text(SLOW[database])), {})
 
     async with running(max_connections=1) as engine:
-        shard = engine._replicas[1].database
+        shard = engine._runtimes[1].database
         reading = [asyncio.create_task(shard.read(slow)) for _ in range(4)]
         flows = await engine.create_many(fan(5), [{} for _ in range(20)])
         outcomes = await asyncio.gather(*(flow.outcome(timeout=60) for flow in flows))
@@ -69,7 +69,7 @@ async def test_the_number_is_changed_while_flows_run(running: Running, database:
         yield Fetch(Statement("slow", text(SLOW[database])), {})
 
     async with running(max_connections=3) as engine:
-        shard = engine._replicas[1].database
+        shard = engine._runtimes[1].database
         flows = await engine.create_many(fan(5), [{} for _ in range(20)])
         for limit in (8, 1, 4):
             engine.tune(max_connections=limit)

@@ -360,11 +360,11 @@ async def test_what_is_being_written_is_not_taken_back(running: Running) -> None
         flow = await one.create(chain("A", "B"))
         await held.reached()
         await asyncio.sleep(2.6)  # the lease is over
-        assert await two._replicas[1].database.write(recover_expired) == 0
+        assert await two._runtimes[1].database.write(recover_expired) == 0
         held.release()
         await assert_over(flow, Status.COMPLETED)
         assert [step.attempt for step in await flow.history()] == [0, 0]
-        rows = await one._replicas[1].database.read(_lease_numbers)
+        rows = await one._runtimes[1].database.read(_lease_numbers)
         assert rows == [(1, 0)]
 
 

@@ -110,7 +110,7 @@ async def test_a_step_that_was_taken_is_run(proxy: Proxy, running: Running, arri
         flow = await front.create(trail.graph())
         assert (await flow.outcome(timeout=PATIENCE_S)).status is Status.COMPLETED
         rows = [(step.node, step.engine_id) for step in await flow.history()]
-        assert rows == [(node, engine._replicas[1].engine_id) for node in ("First", "Second", "Third")]
+        assert rows == [(node, engine._runtimes[1].engine_id) for node in ("First", "Second", "Third")]
     assert proxy.lost == 1
     assert trail.ran == ["First", "Second", "Third"]
 

@@ -268,7 +268,7 @@ async def loop_blocked(site: ServerSite, settings: dict[str, Any], seconds: floa
     await peer.ask("looks", leases=seconds / settings.get("lease", 15))
     await standing
     assert site.rows("SELECT lease_seq, crashes, status FROM dwarf_steps") == [(1, 0, "running")]
-    await worker.ask("thaw", seam="afterTask")
+    await worker.ask("thaw", failpoint="afterTask")
     await completed(peer, [key])
     assert site.executions() == {"N1": 1, "N2": 1, "N3": 1}
     await asyncio.gather(worker.close(), peer.close())

@@ -118,6 +118,6 @@ async def test_no_tick_of_a_schedule_is_lost_or_fires_twice(site: ServerSite) ->
     await ticks_survive(site)
 
 
-@pytest.mark.parametrize("seam", KILLED_AT)
-async def test_an_answer_outlives_the_process_that_took_it(site: ServerSite, seam: str) -> None:
-    await answers_survive(site, seam)
+@pytest.mark.parametrize("failpoint", KILLED_AT)
+async def test_an_answer_outlives_the_process_that_took_it(site: ServerSite, failpoint: str) -> None:
+    await answers_survive(site, failpoint)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.server
 
 
 def replica_of(engine: Engine) -> Any:
-    return engine._replicas[1]
+    return engine._runtimes[1]
 
 
 def limit_of(engine: Engine) -> int:

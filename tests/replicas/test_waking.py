@@ -31,7 +31,7 @@ async def acquainted(one: Engine, two: Engine, database: str) -> None:
     """Wait until two engines know of each other, where they talk."""
     if database == "postgresql":
         async with asyncio.timeout(60):
-            while [await engine._replicas[1].database.living() for engine in (one, two)] != [2, 2]:
+            while [await engine._runtimes[1].database.living() for engine in (one, two)] != [2, 2]:
                 await asyncio.sleep(0.01)
 
 
@@ -87,7 +87,7 @@ async def test_many_who_wait_cost_no_more_than_one(running: Running, database: s
         await gates[0].reached(300)
         await asyncio.sleep(0.3)
         counts: Counter[str] = Counter()
-        shard: Any = front._replicas[1].database
+        shard: Any = front._runtimes[1].database
         shard.observer = lambda name, rows: counts.update((name,))
         begun = time.perf_counter()
         await asyncio.sleep(1.5)
@@ -112,6 +112,6 @@ async def test_news_that_are_lost_are_found_out(
         flow = await front.create(graph, {"n": 0})
         waiting = asyncio.create_task(flow.outcome(timeout=60))
         await gates[0].reached()
-        monkeypatch.setattr(back._replicas[1].database, "tell", lambda work_due, stopped: None)
+        monkeypatch.setattr(back._runtimes[1].database, "notify", lambda work_due, stopped: None)
         gates[0].open()
         assert (await waiting).status is Status.COMPLETED

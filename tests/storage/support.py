@@ -1,4 +1,4 @@
-"""Statements, scripts and child processes for the tests of the storage room."""
+"""Statements, scripts and child processes for the tests of storage."""
 
 from __future__ import annotations
 

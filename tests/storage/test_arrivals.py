@@ -12,13 +12,13 @@ import pytest
 from dwarf import END, Flow, Graph, Status
 from dwarf.core.decision import Decision
 from dwarf.core.records import StepRecord
-from dwarf.core.step import Means, Raised, Returned, decide, no_room
+from dwarf.core.step import DecisionContext, Raised, Returned, decide, no_room
 from dwarf.engine import Engine
 from dwarf.engine.shard.ids import new_token
 from dwarf.engine.shard.priority_ceilings import ANY_BAND
 from dwarf.storage.operations.commit import commit_decisions
-from dwarf.storage.operations.unit_of_work import Effects
-from dwarf.storage.operations.write_set import is_plain, land
+from dwarf.storage.operations.unit_of_work import UnitOfWork
+from dwarf.storage.operations.write_set import is_plain, write_outcomes
 from dwarf.storage.sql.script import Now, Script
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.signals import Control
@@ -51,7 +51,7 @@ class Hand:
     """Takes steps of an engine that runs none, and writes their outcomes group by group."""
 
     def __init__(self, engine: Engine) -> None:
-        self.replica: Any = engine._replicas[1]
+        self.replica: Any = engine._runtimes[1]
         self.counts: Counter[str] = Counter()
 
     async def take(self, node: str, count: int) -> list[StepRecord]:
@@ -62,23 +62,23 @@ class Hand:
         return list(claimed.steps)
 
     def returned(self, step: StepRecord, **changes: Any) -> Decision:
-        means = Means(self.replica.ids.steps.take, new_token, no_room)
-        return decide(step, Returned(Control(), changes), means)
+        decision_context = DecisionContext(self.replica.ids.steps.take, new_token, no_room)
+        return decide(step, Returned(Control(), changes), decision_context)
 
     def raised(self, step: StepRecord) -> Decision:
-        return decide(step, Raised("broken", "", {}), Means(self.replica.ids.steps.take, new_token, no_room))
+        return decide(step, Raised("broken", "", {}), DecisionContext(self.replica.ids.steps.take, new_token, no_room))
 
     async def write(self, decisions: Sequence[Decision]) -> list[bool]:
         """One group. Which of them landed."""
 
         def script() -> Script[list[bool]]:
             now = yield Now()
-            effects = Effects(self.replica.writer, now)
+            work = UnitOfWork(self.replica.writer, now)
             plain = [decision for decision in decisions if is_plain(decision)]
             if len(plain) == len(decisions):
-                return (yield from land(plain, (), effects, last=True))
-            landed = yield from commit_decisions(decisions, effects)
-            yield from effects.insert()
+                return (yield from write_outcomes(plain, (), work, last=True))
+            landed = yield from commit_decisions(decisions, work)
+            yield from work.insert()
             return landed
 
         self.counts.clear()

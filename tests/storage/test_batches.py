@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import bindparam, insert, literal_column, select, text, update
 
-from dwarf.storage.drivers.batches import insert_batch, landing_batch, landing_columns, update_batch
+from dwarf.storage.drivers.batches import insert_batch, update_batch, write_set_batch, write_set_columns
 from dwarf.storage.operations.own_rows import FINISH
 from dwarf.storage.sql.rows import INSERT_FLOW, INSERT_STEP
-from dwarf.storage.sql.script import Landing, Statement, UpdateEach
+from dwarf.storage.sql.script import Statement, UpdateEach, WriteSet
 from dwarf.storage.sql.tables import graphs, ids, steps
 
 
@@ -82,9 +82,9 @@ def test_what_the_rows_share_is_sent_once() -> None:
         "WHERE dwarf_steps.step_id = given.p3 AND dwarf_steps.parked = 0 AND given.position * 0 = 0 RETURNING given.position"
     )
     assert batch.columns(rows) == [(5, 6), 9, (1, 2)]
-    landing = Landing(UpdateEach(change, rows), [(UpdateEach(change, []), [])])
-    assert landing_columns(landing) == [(5, 6), 9, (1, 2), (), None, (), []]
-    sql = landing_batch(landing)
+    write_set = WriteSet(UpdateEach(change, rows), [(UpdateEach(change, []), [])])
+    assert write_set_columns(write_set) == [(5, 6), 9, (1, 2), (), None, (), []]
+    sql = write_set_batch(write_set)
     assert sql is not None
     assert "cardinality($1) AS whole" in sql
     assert (
@@ -99,6 +99,6 @@ def test_the_first_parameter_may_be_shared() -> None:
         update(steps).where(steps.c.step_id == bindparam("id")).values(attempt=bindparam("by")),
         shared=("by",),
     )
-    sql = landing_batch(Landing(UpdateEach(change, []), []))
+    sql = write_set_batch(WriteSet(UpdateEach(change, []), []))
     assert sql is not None
     assert "cardinality($2) AS whole" in sql

@@ -1,4 +1,4 @@
-"""Every statement of the room, in every dialect."""
+"""Every statement of storage, in every dialect."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_the_shared_parameters_come_first() -> None:
     )
     assert "dwarf_steps.fairness_key = given.p1 ORDER BY" in batch.sql
     assert batch.sql.endswith("LIMIT given.p2 FOR UPDATE OF dwarf_steps SKIP LOCKED) AS found")
-    common = {"now": 1, "full": [], "shut": ["u"], "calm": 3, "band": 4}
+    common = {"now": 1, "full": [], "shut": ["u"], "crashes_below": 3, "band": 4}
     assert batch.shared(common) == (1, [], ["u"], 3, 4)
     assert batch.columns([{"of_key": "k", "limit": 1}, {"of_key": "l", "limit": 2}]) == [("k", "l"), (1, 2)]
     assert fetch_batch(OF_KEY, ("of_key", "limit")) is batch

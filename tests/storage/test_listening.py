@@ -47,7 +47,7 @@ async def ear(url: str) -> AsyncIterator[Ear]:
     """A database that listens."""
     async with opened(url) as database:
         found = Ear(database)
-        await until(lambda: database.told)
+        await until(lambda: database.has_notifications)
         yield found
 
 
@@ -68,11 +68,11 @@ async def test_news_reach_the_others_and_nobody_hears_himself(url: str) -> None:
     async with ear(url) as one, ear(url) as two:
         await until(lambda: one.database._listener.living == two.database._listener.living == 2)
         one.heard.clear()
-        one.database.tell(True, [])
+        one.database.notify(True, [])
         await two.until(lambda: (True, []) in two.heard)
-        one.database.tell(False, [7, 2**62])
+        one.database.notify(False, [7, 2**62])
         await two.until(lambda: any(stopped and set(stopped) == {7, 2**62} for _, stopped in two.heard))
-        two.database.tell(False, [1])
+        two.database.notify(False, [1])
         await one.until(lambda: one.heard == [(False, [1])])
 
 
@@ -81,7 +81,7 @@ async def test_news_of_one_moment_are_one_message(url: str) -> None:
         await until(lambda: one.database._listener.living == two.database._listener.living == 2)
         two.heard.clear()
         for flow_id in range(100):
-            one.database.tell(flow_id == 50, [flow_id])
+            one.database.notify(flow_id == 50, [flow_id])
         await two.until(lambda: len(two.heard) > 0)
         (news,) = two.heard
         assert news[0]
@@ -92,14 +92,14 @@ async def test_too_many_flows_are_not_named(url: str) -> None:
     async with ear(url) as one, ear(url) as two:
         await until(lambda: one.database._listener.living == two.database._listener.living == 2)
         two.heard.clear()
-        one.database.tell(False, range(10_000))
+        one.database.notify(False, range(10_000))
         await two.until(lambda: two.heard == [(False, None)])
 
 
 async def test_who_is_alone_says_nothing(url: str) -> None:
     async with ear(url) as one:
         assert await one.database.living() == 1
-        one.database.tell(True, [1, 2, 3])
+        one.database.notify(True, [1, 2, 3])
         assert not one.database._listener._stopped
         async with ear(url) as two:
             await until(lambda: one.database._listener.living == 2)
@@ -128,9 +128,9 @@ async def test_a_lost_connection_is_made_again_and_what_was_missed_is_looked_for
         own = one.database._listener._connection.get_server_pid()
         query("postgresql", f"SELECT pg_terminate_backend({own})")
         await one.until(lambda: (True, None) in one.heard)
-        await until(lambda: one.database.told)
+        await until(lambda: one.database.has_notifications)
         await until(lambda: two.database._listener.living >= 2)
-        two.database.tell(False, [5])
+        two.database.notify(False, [5])
         await one.until(lambda: (False, [5]) in one.heard)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from dwarf.storage.drivers.batches import fetch_batch, landing_batch, update_batch
+from dwarf.storage.drivers.batches import fetch_batch, update_batch, write_set_batch
 from dwarf.storage.operations.claim import CLAIM
 from dwarf.storage.operations.cohorts import ARRIVE
 from dwarf.storage.operations.complete import CALLERS, END_FLOW, MEMBERS, REVIVE, REVIVE_LEASED, SPAWNS
@@ -22,7 +22,7 @@ from dwarf.storage.operations.unit_of_work import LINK_MEMBERS
 from dwarf.storage.payloads.state_refs import ANCHORS
 from dwarf.storage.sql.compiler import compiled
 from dwarf.storage.sql.rows import INSERT_FLOW, INSERT_READY_STEP, INSERT_STEP
-from dwarf.storage.sql.script import InsertMany, Landing, Statement, Tally, UpdateEach
+from dwarf.storage.sql.script import AggregatedUpdate, InsertMany, Statement, UpdateEach, WriteSet
 from tests.storage.support import opened, url_of
 from tests.support.servers import servers
 
@@ -46,12 +46,12 @@ BATCHES = (
     REVIVE_LEASED,
 )
 LISTS = (CLAIM, WAKE, REWIND, SPAWNS, ANCHORS, CALLERS)
-LANDING = Landing(
+LANDING = WriteSet(
     UpdateEach(FINISH, []),
     [(UpdateEach(END_FLOW, []), []), (InsertMany(INSERT_FLOW, []), []), (InsertMany(INSERT_READY_STEP, []), [])],
 )
-ARRIVAL = Landing(UpdateEach(FINISH, []), [(Tally(ARRIVE, []), [])])
-LINKS = Landing(UpdateEach(LINK_MEMBERS, []), [(InsertMany(INSERT_STEP, []), [])])
+ARRIVAL = WriteSet(UpdateEach(FINISH, []), [(AggregatedUpdate(ARRIVE, []), [])])
+LINKS = WriteSet(UpdateEach(LINK_MEMBERS, []), [(InsertMany(INSERT_STEP, []), [])])
 
 
 EMPTY = "progress, error, traceback, answers, interrupt, refs, changes, state"
@@ -122,26 +122,26 @@ async def test_rows_are_looked_up_by_their_ids(connection: Any, statement: State
 
 
 async def test_a_landing_looks_its_rows_up_by_their_ids(connection: Any) -> None:
-    sql = landing_batch(LANDING)
+    sql = write_set_batch(LANDING)
     assert sql is not None
     assert await indexes_of(connection, sql) == {"dwarf_steps_pkey", "dwarf_flows_pkey"}
 
 
 async def test_branches_that_arrive_are_counted_by_the_ids_of_their_cohorts(connection: Any) -> None:
-    sql = landing_batch(ARRIVAL)
+    sql = write_set_batch(ARRIVAL)
     assert sql is not None
     assert await indexes_of(connection, sql) == {"dwarf_steps_pkey"}
 
 
 async def test_the_members_of_cohorts_are_found_by_their_cohorts(connection: Any) -> None:
-    links = landing_batch(LINKS)
+    links = write_set_batch(LINKS)
     assert links is not None
     assert await indexes_of(connection, links) == {"dwarf_steps_cohort"}
     assert await indexes_of(connection, compiled(MEMBERS, "postgresql").sql, "again") == {"dwarf_steps_cohort"}
 
 
 async def test_an_answer_looks_its_rows_up_by_their_ids(connection: Any) -> None:
-    sql = landing_batch(Landing(UpdateEach(RESUME_LEASED, []), [(UpdateEach(RESUME_FLOW, []), [])]))
+    sql = write_set_batch(WriteSet(UpdateEach(RESUME_LEASED, []), [(UpdateEach(RESUME_FLOW, []), [])]))
     assert sql is not None
     assert await indexes_of(connection, sql) == {"dwarf_steps_pkey", "dwarf_flows_pkey", "dwarf_steps_flow"}
 

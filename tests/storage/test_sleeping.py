@@ -20,9 +20,9 @@ MANY = 100_000
 AWAKE = 20
 NOW = 2_000_000_000_000
 SEARCH: list[tuple[Statement, dict[str, Any]]] = [
-    (BAND, {"now": NOW, "full": [], "shut": [], "calm": 99, "floor": -1}),
+    (BAND, {"now": NOW, "full": [], "shut": [], "crashes_below": 99, "floor": -1}),
     (KEYS, {"band": 100}),
-    (OF_KEY, {"now": NOW, "full": [], "shut": [], "calm": 99, "band": 100, "of_key": "", "limit": 10}),
+    (OF_KEY, {"now": NOW, "full": [], "shut": [], "crashes_below": 99, "band": 100, "of_key": "", "limit": 10}),
     (NEXT_DUE, {}),
     (OVERSLEPT, {"now": NOW}),
 ]

@@ -30,7 +30,7 @@ CHAIN = 10
 def counted(engine: Engine) -> Iterator[Counter[str]]:
     """How often each statement is run on the database of an engine, by name; transactions as "begin"."""
     counts: Counter[str] = Counter()
-    database: Any = engine._replicas[1].database
+    database: Any = engine._runtimes[1].database
     database.observer = lambda name, rows: counts.update([name])
     try:
         yield counts

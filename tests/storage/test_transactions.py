@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, select, text, update
 from dwarf.errors import EngineClosed, StateConflict, StorageError
 from dwarf.storage.sql.errors import PayloadRefused
 from dwarf.storage.sql.expressions import in_ids
-from dwarf.storage.sql.script import Execute, Fetch, Guarded, InsertMany, Landing, Now, Script, Statement, UpdateEach
+from dwarf.storage.sql.script import Execute, Fetch, Guarded, InsertMany, Now, Script, Statement, UpdateEach, WriteSet
 from dwarf.storage.sql.tables import graphs, ids
 from tests.storage.support import ADD, KEEP, KEPT, RAISE, adding, counters, observed, opened, raising, url_of
 from tests.support.servers import servers
@@ -268,12 +268,12 @@ async def test_a_read_without_a_transaction_may_not_write_either(database: Any) 
     returning = Statement("returning", update(ids).values(next_id=5).returning(ids.c.next_id))
 
     def fetching() -> Script[None]:
-        yield Fetch(returning, {}, alone=True)
+        yield Fetch(returning, {}, autocommit=True)
 
-    def landing() -> Script[None]:
-        yield Landing(UpdateEach(RAISE, [{"of_kind": "a", "by": 1}]), [], last=True)
+    def write_set() -> Script[None]:
+        yield WriteSet(UpdateEach(RAISE, [{"of_kind": "a", "by": 1}]), [], last=True)
 
-    for script in (fetching, landing):
+    for script in (fetching, write_set):
         with pytest.raises((StorageError, TypeError)):
             await database.read(script)
     assert await database.read(counters) == {"a": 1}

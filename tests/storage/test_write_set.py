@@ -11,10 +11,20 @@ from typing import Any
 import pytest
 from sqlalchemy import bindparam, select, update
 
-from dwarf.storage.drivers.batches import landing_batch
+from dwarf.storage.drivers.batches import write_set_batch
 from dwarf.storage.drivers.connection import ServerClock
 from dwarf.storage.sql.errors import PayloadRefused
-from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Landing, Now, Script, Statement, Tally, UpdateEach
+from dwarf.storage.sql.script import (
+    AggregatedUpdate,
+    Execute,
+    Fetch,
+    InsertMany,
+    Now,
+    Script,
+    Statement,
+    UpdateEach,
+    WriteSet,
+)
 from dwarf.storage.sql.tables import ids
 from tests.storage.support import ADD, KEEP, KEPT, RAISE, adding, counters, opened, url_of
 from tests.support.servers import servers
@@ -36,18 +46,18 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
             yield database
 
 
-def landing(*, last: bool, names: str = "wxyz") -> Landing:
+def write_set(*, last: bool, names: str = "wxyz") -> WriteSet:
     """Two of three counters are there; a cap that holds already; rows that need one, the other, or none."""
     own = UpdateEach(RAISE, [{"of_kind": kind, "by": 1} for kind in ("a", "gone", "b")])
     capped = UpdateEach(CAP, [{"of_kind": "c", "most": most} for most in (9,)])
     kept = InsertMany(KEEP, [{"name": name, "value": f'"{name}"'} for name in names])
-    return Landing(own, [(capped, [0]), (kept, [0, 1, 2, -1])], last)
+    return WriteSet(own, [(capped, [0]), (kept, [0, 1, 2, -1])], last)
 
 
 @pytest.mark.parametrize("last", [False, True])
 async def test_what_needs_a_row_that_has_not_matched_is_not_written(database: Any, last: bool) -> None:
     def script() -> Script[list[list[bool]]]:
-        written: list[list[bool]] = yield landing(last=last)
+        written: list[list[bool]] = yield write_set(last=last)
         return written
 
     assert await database.write(script) == [[True, False, True], [True], [True, False, True, True]]
@@ -57,8 +67,8 @@ async def test_what_needs_a_row_that_has_not_matched_is_not_written(database: An
 
 async def test_an_update_that_matches_nothing_says_so(database: Any) -> None:
     def script() -> Script[list[list[bool]]]:
-        first = yield Landing(UpdateEach(CAP, []), [(UpdateEach(CAP, [{"of_kind": "c", "most": 1}]), [-1])])
-        second = yield Landing(UpdateEach(CAP, [{"of_kind": "gone", "most": 5}]), [(InsertMany(KEEP, []), [])])
+        first = yield WriteSet(UpdateEach(CAP, []), [(UpdateEach(CAP, [{"of_kind": "c", "most": 1}]), [-1])])
+        second = yield WriteSet(UpdateEach(CAP, [{"of_kind": "gone", "most": 5}]), [(InsertMany(KEEP, []), [])])
         return [*first, *second]
 
     assert await database.write(script) == [[], [False], [False], []]
@@ -69,7 +79,7 @@ async def test_a_tally_adds_up_what_needs_a_row_that_has_matched(database: Any) 
     add_up = Statement(
         "add_up",
         clause.returning(ids.c.next_id),
-        in_turn=(
+        returning_fallback=(
             clause,
             select(ids.c.next_id).where(ids.c.next_id == bindparam("id") + bindparam("by")),
         ),
@@ -80,7 +90,7 @@ async def test_a_tally_adds_up_what_needs_a_row_that_has_matched(database: Any) 
 
     def script() -> Script[list[list[Any]]]:
         own = UpdateEach(RAISE, [{"of_kind": kind, "by": 1} for kind in ("a", "gone")])
-        written: list[list[Any]] = yield Landing(own, [(Tally(add_up, rows), [0, 0, -1, 1, 1, 0])])
+        written: list[list[Any]] = yield WriteSet(own, [(AggregatedUpdate(add_up, rows), [0, 0, -1, 1, 1, 0])])
         return written
 
     own, counted = await database.write(script)
@@ -92,7 +102,7 @@ async def test_a_tally_adds_up_what_needs_a_row_that_has_matched(database: Any) 
 @pytest.mark.parametrize("last", [False, True])
 async def test_a_landing_is_written_whole_or_not_at_all(database: Any, last: bool) -> None:
     def script() -> Script[None]:
-        yield landing(last=last, names="wxww")
+        yield write_set(last=last, names="wxww")
 
     with pytest.raises(PayloadRefused):
         await database.write(script)
@@ -103,7 +113,7 @@ async def test_a_landing_is_written_whole_or_not_at_all(database: Any, last: boo
 async def test_a_landing_among_other_requests_is_undone_with_them(database: Any) -> None:
     def script() -> Script[None]:
         yield Now()
-        yield landing(last=False)
+        yield write_set(last=False)
         yield Execute(ADD, {"of_kind": "a", "first": 1})
 
     with pytest.raises(PayloadRefused):
@@ -118,7 +128,7 @@ async def test_a_last_landing_is_one_transaction(database: Any) -> None:
 
     def script() -> Script[None]:
         yield Now()
-        yield landing(last=True)
+        yield write_set(last=True)
 
     await database.write(script)
     assert counts["begin"] == counts["commit"] == 1
@@ -130,7 +140,7 @@ def kept() -> Script[list[Any]]:
 
 
 def test_one_statement_is_made_of_all_parts() -> None:
-    sql = landing_batch(landing(last=True))
+    sql = write_set_batch(write_set(last=True))
     assert sql is not None
     assert [f"${number}:" in sql for number in range(1, 11)] == [True] * 8 + [False] * 2, sql
     assert sql.startswith("WITH own AS (UPDATE dwarf_ids SET ")

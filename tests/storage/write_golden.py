@@ -1,4 +1,4 @@
-"""Every statement of the storage room as it is sent to each kind of database: ``python -m tests.storage.write_golden``.
+"""Every statement of storage as it is sent to each kind of database: ``python -m tests.storage.write_golden``.
 
 A reviewer sees in the files what a change sends. SQL Server is compiled, and not run.
 """
@@ -19,7 +19,7 @@ _HEAD = "-- {}: every statement as it is sent. Written by: python -m tests.stora
 
 
 def statements() -> list[Statement]:
-    """Every statement at the top of a module of the room, by name."""
+    """Every statement at the top of a module of storage, by name."""
     found = {id(statement): statement for statement in _statements()}.values()
     return sorted(found, key=lambda statement: statement.name)
 

@@ -110,14 +110,14 @@ async def query(engine: Engine, words: str, **parameters: Any) -> list[Row]:
     """The rows of a plain query, over all shards of a running engine."""
     statement = Statement("query", text(words))
     found: list[Row] = []
-    for replica in engine._replicas.values():
-        found += await replica.database.read(lambda: _fetch(statement, parameters))
+    for runtime in engine._runtimes.values():
+        found += await runtime.database.read(lambda: _fetch(statement, parameters))
     return found
 
 
 async def check_invariants(engine: Engine) -> None:
     """AssertionError, naming rule and rows, for anything that is broken in the databases of a running engine."""
-    for shard, replica in engine._replicas.items():
-        broken = await replica.database.read(_offenders)
+    for shard, runtime in engine._runtimes.items():
+        broken = await runtime.database.read(_offenders)
         report = "\n".join(f"  {rule}: {rows[:5]}" for rule, rows in broken.items())
         assert not broken, f"invariants are broken on shard {shard} (first rows of each):\n{report}"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dwarf import failpoints
-from dwarf.engine.shard.commit_requests import Committed
-from dwarf.engine.shard.context import Shared
+from dwarf.engine.shard.commit_requests import CommitResult
+from dwarf.engine.shard.context import EngineContext
 from dwarf.engine.shard.dispatcher import Dispatcher
 from dwarf.engine.shard.peers import Notifier
 from dwarf.engine.shard.priority_ceilings import Precedence
 from dwarf.engine.shard.runner import Runner
 from dwarf.engine.shard.scheduler import Scheduler
 from dwarf.engine.shard.waiters import TreeWatchers, Waiters
-from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.events import ShardTelemetry
 
 
 class AfterCommit:
@@ -19,7 +19,7 @@ class AfterCommit:
 
     def __init__(
         self,
-        shared: Shared,
+        context: EngineContext,
         *,
         waiters: Waiters,
         trees: TreeWatchers,
@@ -28,9 +28,9 @@ class AfterCommit:
         precedence: Precedence,
         scheduler: Scheduler,
         notifier: Notifier,
-        observing: Observing,
+        telemetry: ShardTelemetry,
     ) -> None:
-        self._shared = shared
+        self._context = context
         self._waiters = waiters
         self._trees = trees
         self._runner = runner
@@ -38,9 +38,9 @@ class AfterCommit:
         self._precedence = precedence
         self._scheduler = scheduler
         self._notifier = notifier
-        self._observing = observing
+        self._observing = telemetry
 
-    def committed(self, group: Committed) -> None:
+    def committed(self, group: CommitResult) -> None:
         """A group is durable: wake who waits, and look for work that became due."""
         for flow_id in group.resumed:
             self._waiters.goes_on(flow_id)
@@ -55,7 +55,7 @@ class AfterCommit:
             self._dispatcher.wake()
         self._trees.announce(group.moved)
         if self._notifier.active:
-            shared = self._shared
+            context = self._context
             # what this replica takes up itself at once is no news
-            busy = self._precedence.backlogged or not shared.settings.workers or shared.draining
+            busy = self._precedence.backlogged or not context.settings.workers or context.draining
             self._notifier.notify(group.work_due and busy, group.stops, group.due_step)

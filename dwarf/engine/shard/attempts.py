@@ -12,14 +12,14 @@ from dwarf.core.breakpoints import Breakpoints, gone_on, own_answers, stop_after
 from dwarf.core.keys import format_key
 from dwarf.core.records import NewFlow, StepRecord
 from dwarf.core.step import Attempt, Raised, Returned
-from dwarf.engine.shard.context import Shared
+from dwarf.engine.shard.context import EngineContext
 from dwarf.engine.shard.directives import Directives
 from dwarf.engine.shard.factory import FlowFactory
 from dwarf.engine.shard.ids import IdAllocator
 from dwarf.engine.shard.output import Voice
 from dwarf.engine.shard.progress import ProgressBook
 from dwarf.engine.shard.step_cache import StepCache
-from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.events import ShardTelemetry
 from dwarf.errors import DwarfError, Parked, WorkerLost
 from dwarf.workflow import capture
 from dwarf.workflow.errors_json import error_fields, error_text, retry_kinds, traceback_text
@@ -39,23 +39,23 @@ class Attempts:
 
     def __init__(
         self,
-        shared: Shared,
+        context: EngineContext,
         *,
         ids: IdAllocator,
         flows: FlowFactory,
         cache: StepCache,
         directives: Directives,
         progress: ProgressBook,
-        observing: Observing,
+        telemetry: ShardTelemetry,
     ) -> None:
-        self._shared = shared
-        self._settings = shared.settings
+        self._context = context
+        self._settings = context.settings
         self._ids = ids
         self._flows = flows
         self._cache = cache
         self._directives = directives
         self._progress = progress
-        self._observing = observing
+        self._observing = telemetry
         self.must_stop: Callable[[], bool] = lambda: False
 
     def make(self, step: StepRecord, runner: asyncio.Task[Any], voice: Voice) -> Coroutine[Any, Any, Attempt]:
@@ -148,7 +148,7 @@ class Attempts:
             claimed_at_ms=step.claimed_at,
             on_progress=self._progress.reporter(step),
             output=voice,
-            track_reads=self._shared.track_reads,
+            track_reads=self._context.track_reads,
             in_fan_out=step.lineage_id != 0,
             scheduled_at_ms=flow.scheduled_at,
             gathered=flow.plan.nodes[step.node].gathered,
@@ -158,8 +158,8 @@ class Attempts:
     async def _execute(self, url: str, flow: Flow, step: StepRecord, runner: asyncio.Task[Any]) -> BaseException | None:
         """Run the task; the error it ended with, if any. A park is no error."""
         budget = step.time_budget_ms / 1000
-        deadline = self._shared.deadlines.within(budget, runner)
-        watchdog = self._shared.watchdog
+        deadline = self._context.deadlines.within(budget, runner)
+        watchdog = self._context.watchdog
         watchdog.begun(deadline, url)
         entered = time.perf_counter()
         step.code = self._cache.digest(url)
@@ -167,7 +167,7 @@ class Attempts:
             with deadline:
                 if failpoints.active is not None:
                     await failpoints.active.arrive("executeTask", [url])
-                await self._shared.host.execute_task(url, flow)
+                await self._context.host.execute_task(url, flow)
         except GeneratorExit as error:
             if not _runs(runner):  # a loop that is gone closes what it leaves behind: nothing can be awaited any more
                 raise
@@ -256,10 +256,10 @@ class Attempts:
 
     def _warn_of_lost_writes(self, flow: Flow, url: str) -> None:
         """For tests: a task has changed something in place that was not stored."""
-        if self._shared.track_reads and self._shared.on_lost_write is not None:
+        if self._context.track_reads and self._context.on_lost_write is not None:
             lost = flow._lost_writes()
             if lost:
-                self._shared.on_lost_write(url, lost)
+                self._context.on_lost_write(url, lost)
 
 
 def _note_times(step: StepRecord, flow: Flow, asked: float) -> None:

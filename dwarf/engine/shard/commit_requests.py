@@ -14,11 +14,11 @@ from dwarf.engine.shard.ids import IdSource
 from dwarf.engine.shard.reservations import Reservation
 from dwarf.errors import StorageError
 from dwarf.storage.operations.output import SaidRecord
-from dwarf.storage.operations.unit_of_work import Effects, Stop, Suits
+from dwarf.storage.operations.unit_of_work import SlotPredicate, Stop, UnitOfWork
 from dwarf.storage.sql.script import Script
 
 
-class Handed(NamedTuple):
+class Handover(NamedTuple):
     """What a decision that has landed leaves to this replica to run: new steps, and one that it has woken."""
 
     steps: list[NewStep]
@@ -27,22 +27,22 @@ class Handed(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class DecisionJob:
+class DecisionRequest:
     """A decision, and who waits for it. The answer: what is handed over, or None where it was fenced out.
 
     ``suits`` says whether the step that has called the flow may take the slot of the one that ends it.
     """
 
     decision: Decision
-    done: asyncio.Future[Handed | None]
-    suits: Suits | None = None
+    done: asyncio.Future[Handover | None]
+    suits: SlotPredicate | None = None
     said: SaidRecord | None = None  # what the task has said and is not written yet
     again: bool = False  # an earlier try may have taken effect; then this one is fenced out
     renewals: int = 0  # how often ids had been given up when it was handed in
 
 
 @dataclass(slots=True, eq=False)
-class CreateJob:
+class CreateRequest:
     """A new flow. The answer is its key. With a ``slot`` its first step is leased, and started after the commit."""
 
     flow: NewFlow
@@ -53,10 +53,10 @@ class CreateJob:
 
 
 @dataclass(slots=True, eq=False)
-class CallJob:
+class CallRequest:
     """An operation of the API, as a script. The answer is what it returns. ``slot`` is for a step that it wakes."""
 
-    call: Callable[[Effects], Script[Any]]
+    call: Callable[[UnitOfWork], Script[Any]]
     done: asyncio.Future[Any]
     slot: Reservation | None = None
     again: bool = False  # an earlier try may have taken effect
@@ -64,7 +64,7 @@ class CallJob:
 
 
 @dataclass(slots=True, eq=False)
-class SayJob:
+class OutputRequest:
     """What running tasks have said so far. The answer: the ids of the steps for which it was written."""
 
     records: Sequence[SaidRecord]
@@ -73,12 +73,12 @@ class SayJob:
     renewals: int = 0  # how often ids had been given up when it was handed in
 
 
-Job: TypeAlias = DecisionJob | CreateJob | CallJob | SayJob
-Results: TypeAlias = dict[Job, tuple[Any, BaseException | None]]
+CommitRequest: TypeAlias = DecisionRequest | CreateRequest | CallRequest | OutputRequest
+Results: TypeAlias = dict[CommitRequest, tuple[Any, BaseException | None]]
 
 
 @dataclass(slots=True)
-class Committed:
+class CommitResult:
     """What a group has brought about."""
 
     now: int
@@ -89,35 +89,41 @@ class Committed:
     due_step: int = 0  # one that is due, where one is known
     blocks: list[tuple[IdSource, int, int]] = field(default_factory=list)
     graphs: set[str] = field(default_factory=set)
-    decided: list[tuple[Decision, Handed | None]] = field(default_factory=list)
+    decided: list[tuple[Decision, Handover | None]] = field(default_factory=list)
     flows: list[NewFlow] = field(default_factory=list)
     resumed: list[int] = field(default_factory=list)
-    woken: dict[Job, StepRecord] = field(default_factory=dict)  # leased to this replica, to be started
+    woken: dict[CommitRequest, StepRecord] = field(default_factory=dict)  # leased to this replica, to be started
     read: list[tuple[str, int, int, int]] = field(default_factory=list)  # sizes of what was read of them
     written: Counter[tuple[str, str]] | None = None  # sizes of payloads by workflow and column, where they are wanted
     seconds: float = 0.0  # of the transaction
 
-    def gather(self, effects: Effects) -> None:
+    def gather(self, work: UnitOfWork) -> None:
         """Add what has come of a part of the group."""
-        self.flows.extend(effects.flows)
-        self.resumed.extend(effects.resumed)
-        self.read.extend(effects.read)
-        self.stops.extend(effects.stops)
-        self.moved |= effects.moved
-        if effects.work_due:
+        self.flows.extend(work.flows)
+        self.resumed.extend(work.resumed)
+        self.read.extend(work.read)
+        self.stops.extend(work.stops)
+        self.moved |= work.moved
+        if work.work_due:
             self.work_due = True
-            self.due_step = next((step.step_id for step in effects.steps if not step.leased), self.due_step)
+            self.due_step = next((step.step_id for step in work.steps if not step.leased), self.due_step)
 
 
-def scopes_of(group: Sequence[Job]) -> list[str]:
-    """What a seam tells of a group: the tasks whose outcomes are in it, and what kinds of outcomes and calls."""
+def scopes_of(group: Sequence[CommitRequest]) -> list[str]:
+    """What a failpoint tells of a group: the tasks whose outcomes are in it, and what kinds of outcomes and calls."""
     scopes: list[str] = []
-    for job in group:
-        if isinstance(job, DecisionJob):
-            step = job.decision.step
-            scopes += (step.flow.plan.nodes[step.node].url, type(job.decision).__name__.lower())
+    for request in group:
+        if isinstance(request, DecisionRequest):
+            step = request.decision.step
+            scopes += (step.flow.plan.nodes[step.node].url, type(request.decision).__name__.lower())
         else:
-            scopes.append("create" if isinstance(job, CreateJob) else "say" if isinstance(job, SayJob) else "operation")
+            scopes.append(
+                "create"
+                if isinstance(request, CreateRequest)
+                else "say"
+                if isinstance(request, OutputRequest)
+                else "operation"
+            )
     return scopes
 
 

@@ -24,30 +24,30 @@ from dwarf import failpoints
 from dwarf.core.decision import Complete, Decision, Fail
 from dwarf.core.records import NewFlow, NewStep
 from dwarf.engine.service import Service
-from dwarf.engine.shard.commit_notifier import Answers, Launch
+from dwarf.engine.shard.commit_notifier import CommitNotifier, Launch
 from dwarf.engine.shard.commit_requests import (
-    CallJob,
-    Committed,
-    CreateJob,
-    DecisionJob,
-    Handed,
-    Job,
+    CallRequest,
+    CommitRequest,
+    CommitResult,
+    CreateRequest,
+    DecisionRequest,
+    Handover,
+    OutputRequest,
     Results,
-    SayJob,
     scopes_of,
     unstorable,
 )
 from dwarf.engine.shard.ids import IdAllocator, IdsExhausted, IdsForgotten
 from dwarf.engine.shard.reservations import Reservation
-from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.events import ShardTelemetry
 from dwarf.errors import DwarfError, EngineClosed, StateConflict, StorageError
 from dwarf.storage.drivers.database import Database
 from dwarf.storage.operations.cancel import fail_late
 from dwarf.storage.operations.commit import commit_decisions, handed_over
 from dwarf.storage.operations.create import create_flows, reserve
 from dwarf.storage.operations.output import Moments, SaidRecord, write_live, write_said
-from dwarf.storage.operations.unit_of_work import Effects, Suits, Writer
-from dwarf.storage.operations.write_set import is_plain, land
+from dwarf.storage.operations.unit_of_work import SlotPredicate, UnitOfWork, WriterIdentity
+from dwarf.storage.operations.write_set import is_plain, write_outcomes
 from dwarf.storage.sql.errors import Contention, LostCommit, PayloadRefused, Unavailable
 from dwarf.storage.sql.script import Guarded, Now, Script
 
@@ -65,30 +65,30 @@ class Committer(Service):
     def __init__(
         self,
         database: Database,
-        writer: Writer,
+        writer: WriterIdentity,
         ids: IdAllocator,
-        observing: Observing,
-        ladder: Sequence[float],
+        telemetry: ShardTelemetry,
+        backoff: Sequence[float],
     ) -> None:
         super().__init__()
         self._database = database
         self._writer = writer
         self._ids = ids
-        self._observing = observing
-        self._on_committed: Callable[[Committed], None] | None = None
-        self._ladder = ladder
-        self._jobs: list[Job] = []
-        self._answers = Answers(in_halves=not database.one_writer)
+        self._observing = telemetry
+        self._on_committed: Callable[[CommitResult], None] | None = None
+        self._backoff = backoff
+        self._requests: list[CommitRequest] = []
+        self._notifier = CommitNotifier(in_halves=not database.single_writer)
         self._draining = asyncio.Event()
         self._known_graphs: set[str] = set()
         self._moments = Moments()
         self._beside: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(CALLS_BESIDE)
 
-    def listen(self, on_committed: Callable[[Committed], None], launch: Launch) -> None:
+    def listen(self, on_committed: Callable[[CommitResult], None], launch: Launch) -> None:
         """Call these after each commit: with what it has brought about, and for each step that it starts here."""
         self._on_committed = on_committed
-        self._answers.launch = launch
+        self._notifier.launch = launch
 
     async def aclose(self) -> None:
         """Commit what was handed in, then stop."""
@@ -99,34 +99,34 @@ class Committer(Service):
     @property
     def finished(self) -> bool:
         """Whether the engine closes and everything was committed and answered."""
-        return self._closing and not self._jobs and not self._answers.waiting
+        return self._closing and not self._requests and not self._notifier.waiting
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be written."""
-        return not self._jobs
+        return not self._requests
 
     @property
     def queued(self) -> int:
         """How much waits for the next transaction."""
-        return len(self._jobs)
+        return len(self._requests)
 
     async def decide(
-        self, decision: Decision, suits: Suits | None = None, said: SaidRecord | None = None
-    ) -> Handed | None:
+        self, decision: Decision, suits: SlotPredicate | None = None, said: SaidRecord | None = None
+    ) -> Handover | None:
         """Make a decision durable. What is handed over, or None where it was fenced out.
 
         ``suits``: whether the step that has called the flow may go on here, where the decision ends that. ``said``:
         what its task has said, which is written with it.
         """
-        done: asyncio.Future[Handed | None] = asyncio.get_running_loop().create_future()
-        self._submit(DecisionJob(decision, done, suits=suits, said=said))
+        done: asyncio.Future[Handover | None] = asyncio.get_running_loop().create_future()
+        self._submit(DecisionRequest(decision, done, suits=suits, said=said))
         return await done
 
     async def say(self, records: Sequence[SaidRecord]) -> set[int]:
         """Write what running tasks have said so far. The ids of the steps for which that was possible now."""
         done: asyncio.Future[set[int]] = asyncio.get_running_loop().create_future()
-        self._submit(SayJob(records, done))
+        self._submit(OutputRequest(records, done))
         return await done
 
     def create(self, flow: NewFlow, slot: Reservation | None = None) -> asyncio.Future[str]:
@@ -135,25 +135,25 @@ class Committer(Service):
         ``slot``: for its first step, which is leased then; it is started, or the slot is given back.
         """
         done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._submit(CreateJob(flow, done, slot))
+        self._submit(CreateRequest(flow, done, slot))
         return done
 
-    async def call(self, call: Callable[[Effects], Script[T]], slot: Reservation | None = None) -> T:
+    async def call(self, call: Callable[[UnitOfWork], Script[T]], slot: Reservation | None = None) -> T:
         """Run an operation in the next transaction. Its DwarfError, or StorageError.
 
         ``slot``: for a step that it wakes, which is started in it then; otherwise it is given back.
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._submit(CallJob(call, done, slot))
+        self._submit(CallRequest(call, done, slot))
         return await done
 
-    def _submit(self, job: Job) -> None:
-        if self._closing and not isinstance(job, DecisionJob):
-            if isinstance(job, (CreateJob, CallJob)) and job.slot is not None:
-                job.slot.release()
+    def _submit(self, request: CommitRequest) -> None:
+        if self._closing and not isinstance(request, DecisionRequest):
+            if isinstance(request, (CreateRequest, CallRequest)) and request.slot is not None:
+                request.slot.release()
             raise EngineClosed("the engine is closing")
-        job.renewals = self._ids.renewals
-        self._jobs.append(job)
+        request.renewals = self._ids.renewals
+        self._requests.append(request)
         self.wake()
 
     def first_pause(self) -> None:
@@ -163,42 +163,42 @@ class Committer(Service):
         """Commit what has gathered."""
         # one turn of the loop, so that everything that is ready now shares the transaction
         await asyncio.sleep(0)
-        group, self._jobs = self._jobs[:LARGEST_GROUP], self._jobs[LARGEST_GROUP:]
-        if not self._jobs:
+        group, self._requests = self._requests[:LARGEST_GROUP], self._requests[LARGEST_GROUP:]
+        if not self._requests:
             self._woken.clear()  # by what is in the group
-        if not self._database.one_writer:
+        if not self._database.single_writer:
             group = self._without_calls(group)
         if group:
-            asyncio.get_running_loop().call_soon(self._answers.rest)
+            asyncio.get_running_loop().call_soon(self._notifier.rest)
             await self._commit(group)
-            more = self._answers.some(len(self._jobs))
-            return 0.0 if more or self._jobs else None
-        self._answers.rest()
-        return 0.0 if self._jobs else None
+            more = self._notifier.some(len(self._requests))
+            return 0.0 if more or self._requests else None
+        self._notifier.rest()
+        return 0.0 if self._requests else None
 
     def failed(self, error: Exception) -> float:
-        """Report a fault of the engine itself: those of the database are the answers of the jobs they belong to."""
+        """Report a fault of the engine itself: those of the database are the answers of the requests they belong to."""
         self._observing.fault("what a transaction has brought about could not be told", error)
         return 0.0
 
-    def _without_calls(self, group: list[Job]) -> list[Job]:
+    def _without_calls(self, group: list[CommitRequest]) -> list[CommitRequest]:
         """Run the calls beside the group, each in a transaction of its own.
 
         A call waits for steps that others are writing. If it held what other calls have written meanwhile, and a group
         the steps it waits for, the two would often wait for each other.
         """
-        for job in group:
-            if isinstance(job, CallJob):
-                task = asyncio.create_task(self._commit_beside(job), name="call-beside")
+        for request in group:
+            if isinstance(request, CallRequest):
+                task = asyncio.create_task(self._commit_beside(request), name="call-beside")
                 self._beside.add(task)
                 task.add_done_callback(self._beside.discard)
-        return [job for job in group if not isinstance(job, CallJob)]
+        return [request for request in group if not isinstance(request, CallRequest)]
 
-    async def _commit_beside(self, job: CallJob) -> None:
+    async def _commit_beside(self, request: CallRequest) -> None:
         async with self._turns:
-            await self._commit([job])
+            await self._commit([request])
 
-    async def _commit(self, group: list[Job]) -> None:
+    async def _commit(self, group: list[CommitRequest]) -> None:
         try:
             if failpoints.active is not None:
                 await failpoints.active.arrive("beforeCommit", scopes_of(group))
@@ -207,20 +207,20 @@ class Committer(Service):
                 await failpoints.active.arrive("afterCommit", scopes_of(group))
         except (Unavailable, Contention) as error:
             self._observing.database_error(error)
-            for job in group:
-                self._answers.refuse(job, error)
-        except Exception as error:  # noqa: BLE001 - one bad job must not take the others with it, nor end the loop
+            for request in group:
+                self._notifier.refuse(request, error)
+        except Exception as error:  # noqa: BLE001 - one bad request must not take the others with it, nor end the loop
             if len(group) > 1:
-                for job in group:
-                    await self._commit([job])
+                for request in group:
+                    await self._commit([request])
             else:
                 await self._refused(group[0], error)
         else:
             self._settle(group, committed)
 
-    async def _write(self, group: list[Job]) -> Committed:
+    async def _write(self, group: list[CommitRequest]) -> CommitResult:
         """Write a group, trying again while the database is away."""
-        pauses = iter(self._ladder)
+        pauses = iter(self._backoff)
         while True:
             try:
                 began = time.monotonic()
@@ -230,8 +230,8 @@ class Committer(Service):
             except IdsExhausted:
                 await self._ids.reserve(2 * LARGEST_GROUP)
             except (Unavailable, Contention) as error:
-                for job in group:
-                    job.again = job.again or isinstance(error, LostCommit)
+                for request in group:
+                    request.again = request.again or isinstance(error, LostCommit)
                 pause = next(pauses, None)
                 if pause is None or self._draining.is_set():
                     raise
@@ -248,54 +248,60 @@ class Committer(Service):
         """The engine is closing: tries that failed are not put off any more."""
         self._draining.set()
 
-    async def _refused(self, job: Job, error: Exception) -> None:
-        """A single job that the database did not take, though it is there."""
-        observing = self._observing
-        observing.database_error(error)
+    async def _refused(self, request: CommitRequest, error: Exception) -> None:
+        """A single request that the database did not take, though it is there."""
+        telemetry = self._observing
+        telemetry.database_error(error)
         if isinstance(error, PayloadRefused) and error.duplicate:
-            await self._collided(job, error)
+            await self._collided(request, error)
             return
         if not isinstance(error, DwarfError):
-            observing.fault("a transaction failed by a fault in its script", error)
+            telemetry.fault("a transaction failed by a fault in its script", error)
         known = isinstance(error, PayloadRefused) or not isinstance(error, (StorageError, EngineClosed))
-        if known and isinstance(job, DecisionJob) and not isinstance(job.decision, Fail):
+        if known and isinstance(request, DecisionRequest) and not isinstance(request.decision, Fail):
             # what it brings is at fault: fail the step without it
-            observing.write_failed(job.decision.step, error)
-            job.decision = Fail(job.decision.step, unstorable(error))
-            await self._commit([job])
+            telemetry.write_failed(request.decision.step, error)
+            request.decision = Fail(request.decision.step, unstorable(error))
+            await self._commit([request])
         else:
-            self._answers.refuse(job, error)
+            self._notifier.refuse(request, error)
 
-    async def _collided(self, job: Job, error: PayloadRefused) -> None:
-        """An id that a job brings is in use, since the database has forgotten that it was given."""
-        renewed = job.renewals < self._ids.renewals
+    async def _collided(self, request: CommitRequest, error: PayloadRefused) -> None:
+        """An id that a request brings is in use, since the database has forgotten that it was given."""
+        renewed = request.renewals < self._ids.renewals
         if not renewed:
             self._observing.log.warning("ids are in use that were reserved here: others are taken (%s)", error)
             await self._ids.renew()
-        if isinstance(job, CallJob) and not renewed:
-            job.renewals = -1
-            await self._commit([job])  # what takes its ids in the transaction has new ones now
+        if isinstance(request, CallRequest) and not renewed:
+            request.renewals = -1
+            await self._commit([request])  # what takes its ids in the transaction has new ones now
         else:
-            self._answers.refuse(job, IdsForgotten(str(error)))
+            self._notifier.refuse(request, IdsForgotten(str(error)))
 
-    def _settle(self, group: list[Job], committed: Committed) -> None:
+    def _settle(self, group: list[CommitRequest], committed: CommitResult) -> None:
         for source, first, count in committed.blocks:
             source.add(first, count)
         self._known_graphs |= committed.graphs
         if self._on_committed is not None:
             self._on_committed(committed)
-        self._answers.gather(group, committed)
+        self._notifier.gather(group, committed)
 
-    def _script(self, group: list[Job]) -> Script[Committed]:
+    def _script(self, group: list[CommitRequest]) -> Script[CommitResult]:
         now = yield Now()
         self._moments.at(now)
-        committed = Committed(now, written=Counter() if self._observing.metrics.active else None)
+        committed = CommitResult(now, written=Counter() if self._observing.metrics.active else None)
         results: Results = {}
         # asked once: ids are used up while the statements of this are under way
         short = self._ids.short()
         last = not short and failpoints.active is None and not self._writer.hooks
-        saying = [job for job in group if isinstance(job, SayJob) or (isinstance(job, DecisionJob) and job.said)]
-        acting: list[Job] = [job for job in group if not isinstance(job, SayJob)] if saying else group
+        saying = [
+            request
+            for request in group
+            if isinstance(request, OutputRequest) or (isinstance(request, DecisionRequest) and request.said)
+        ]
+        acting: list[CommitRequest] = (
+            [request for request in group if not isinstance(request, OutputRequest)] if saying else group
+        )
         if self._is_plain(acting):
             if acting:
                 yield from self._plain(acting, committed, results, last=last and not saying)
@@ -306,109 +312,133 @@ class Committer(Service):
         for source, wanted in short:
             first = yield from reserve(source.kind, wanted)
             committed.blocks.append((source, first, wanted))
-        committed.results = [results[job] for job in group]
+        committed.results = [results[request] for request in group]
         if failpoints.active is not None:
             failpoints.active.hit("commit", scopes_of(group))
         return committed
 
-    def _is_plain(self, group: list[Job]) -> bool:
-        for job in group:
-            if isinstance(job, DecisionJob):
-                plain = is_plain(job.decision)
+    def _is_plain(self, group: list[CommitRequest]) -> bool:
+        for request in group:
+            if isinstance(request, DecisionRequest):
+                plain = is_plain(request.decision)
             else:
-                plain = isinstance(job, CreateJob) and not job.again and self._is_plain_flow(job.flow)
+                plain = isinstance(request, CreateRequest) and not request.again and self._is_plain_flow(request.flow)
             if not plain:
                 return False
         if "completed" not in self._writer.hooks:
             return True
-        return not any(isinstance(job, DecisionJob) and _ends_flow(job) for job in group)  # a hook's flow begins then
+        return not any(
+            isinstance(request, DecisionRequest) and _ends_flow(request) for request in group
+        )  # a hook's flow begins then
 
     def _is_plain_flow(self, flow: NewFlow) -> bool:
         return flow.idempotency_key is None and not flow.deadline_at and flow.record.graph_hash in self._known_graphs
 
-    def _plain(self, group: list[Job], committed: Committed, results: Results, *, last: bool) -> Script[None]:
-        decided = [job for job in group if isinstance(job, DecisionJob)]
-        created = [job for job in group if isinstance(job, CreateJob)]
-        decisions = [job.decision for job in decided if is_plain(job.decision)]
-        effects = Effects(self._writer, committed.now, written=committed.written)
-        landed = yield from land(decisions, [job.flow for job in created], effects, last=last)
-        self._landed(decided, landed, effects, committed, results)
-        committed.gather(effects)
-        for job in created:
-            results[job] = (job.flow.key, None)
+    def _plain(
+        self, group: list[CommitRequest], committed: CommitResult, results: Results, *, last: bool
+    ) -> Script[None]:
+        decided = [request for request in group if isinstance(request, DecisionRequest)]
+        created = [request for request in group if isinstance(request, CreateRequest)]
+        decisions = [request.decision for request in decided if is_plain(request.decision)]
+        work = UnitOfWork(self._writer, committed.now, written=committed.written)
+        landed = yield from write_outcomes(decisions, [request.flow for request in created], work, last=last)
+        self._landed(decided, landed, work, committed, results)
+        committed.gather(work)
+        for request in created:
+            results[request] = (request.flow.key, None)
 
-    def _any(self, group: list[Job], committed: Committed, results: Results, *, last: bool) -> Script[None]:
+    def _any(
+        self, group: list[CommitRequest], committed: CommitResult, results: Results, *, last: bool
+    ) -> Script[None]:
         now = committed.now
-        decided = [job for job in group if isinstance(job, DecisionJob)]
+        decided = [request for request in group if isinstance(request, DecisionRequest)]
         if decided:
-            places = {job.decision.step.flow.flow_id: job.suits for job in decided if job.suits and _ends_flow(job)}
-            effects = Effects(self._writer, now, written=committed.written, places=places, last=last)
-            landed = yield from commit_decisions([job.decision for job in decided], effects)
-            yield from self._flush(effects, committed)
-            self._landed(decided, landed, effects, committed, results)
-        creating = Effects(self._writer, now, written=committed.written)
-        created = [job for job in group if isinstance(job, CreateJob)]
+            places = {
+                request.decision.step.flow.flow_id: request.suits
+                for request in decided
+                if request.suits and _ends_flow(request)
+            }
+            work = UnitOfWork(self._writer, now, written=committed.written, slot_predicates=places, last=last)
+            landed = yield from commit_decisions([request.decision for request in decided], work)
+            yield from self._flush(work, committed)
+            self._landed(decided, landed, work, committed, results)
+        creating = UnitOfWork(self._writer, now, written=committed.written)
+        created = [request for request in group if isinstance(request, CreateRequest)]
         if created:
-            again = [job.flow for job in created if job.again]
-            made = yield from create_flows([job.flow for job in created], creating, again)
+            again = [request.flow for request in created if request.again]
+            made = yield from create_flows([request.flow for request in created], creating, again)
             for create, key in zip(created, made, strict=True):
                 results[create] = (None, key) if isinstance(key, StateConflict) else (key, None)
             yield from self._flush(creating, committed)
             late = [flow.record.flow_id for flow in creating.flows if 0 < flow.deadline_at <= now]
             if late:
-                effects = Effects(self._writer, now, written=committed.written)
-                yield from fail_late(late, effects)
-                yield from self._flush(effects, committed)
-        for job in group:
-            if isinstance(job, CallJob):
-                suits = None if job.slot is None else job.slot.suits
-                effects = Effects(self._writer, now, written=committed.written, place=suits, last=last)
-                results[job] = yield from _apart(partial(job.call, effects), len(group) > 1)
-                if results[job][1] is None:
-                    yield from self._flush(effects, committed)
-                    committed.woken.update((job, step) for step in effects.woken)
+                work = UnitOfWork(self._writer, now, written=committed.written)
+                yield from fail_late(late, work)
+                yield from self._flush(work, committed)
+        for request in group:
+            if isinstance(request, CallRequest):
+                suits = None if request.slot is None else request.slot.suits
+                work = UnitOfWork(self._writer, now, written=committed.written, slot_predicate=suits, last=last)
+                results[request] = yield from _apart(partial(request.call, work), len(group) > 1)
+                if results[request][1] is None:
+                    yield from self._flush(work, committed)
+                    committed.woken.update((request, step) for step in work.woken)
 
     def _landed(
-        self, jobs: list[DecisionJob], landed: list[bool], effects: Effects, committed: Committed, results: Results
+        self,
+        requests: list[DecisionRequest],
+        landed: list[bool],
+        work: UnitOfWork,
+        committed: CommitResult,
+        results: Results,
     ) -> None:
         leased: dict[int, list[NewStep]] = {}
-        for step in effects.steps:
+        for step in work.steps:
             if step.leased and step.predecessor_id:
                 leased.setdefault(step.predecessor_id, []).append(step)
-        for job, ok in zip(jobs, landed, strict=True):
-            handed = None
+        for request, ok in zip(requests, landed, strict=True):
+            handover = None
             if ok:
-                woken = effects.revived.pop(job.decision.step.flow.flow_id, None) if _ends_flow(job) else None
-                handed = Handed(handed_over(job.decision, leased), committed.now, woken)
-            committed.decided.append((job.decision, handed))
-            results[job] = (handed, None)
+                woken = work.revived.pop(request.decision.step.flow.flow_id, None) if _ends_flow(request) else None
+                handover = Handover(handed_over(request.decision, leased), committed.now, woken)
+            committed.decided.append((request.decision, handover))
+            results[request] = (handover, None)
 
-    def _flush(self, effects: Effects, committed: Committed) -> Script[None]:
-        for known in self._known_graphs & effects.graphs.keys():
-            del effects.graphs[known]
-        committed.graphs.update(effects.graphs)
-        yield from effects.insert()
-        committed.gather(effects)
+    def _flush(self, work: UnitOfWork, committed: CommitResult) -> Script[None]:
+        for known in self._known_graphs & work.graphs.keys():
+            del work.graphs[known]
+        committed.graphs.update(work.graphs)
+        yield from work.insert()
+        committed.gather(work)
 
 
-def _say(jobs: Sequence[Job], committed: Committed, results: Results, moments: Moments) -> Script[None]:
+def _say(
+    requests: Sequence[CommitRequest], committed: CommitResult, results: Results, moments: Moments
+) -> Script[None]:
     """Write what was said, of decisions with those that have landed."""
-    for job in jobs:
-        if isinstance(job, SayJob):
-            results[job] = ((yield from write_live(job.records, committed.now, moments, again=job.again)), None)
-    landed = [job.said for job in jobs if isinstance(job, DecisionJob) and job.said and results[job][0] is not None]
+    for request in requests:
+        if isinstance(request, OutputRequest):
+            results[request] = (
+                (yield from write_live(request.records, committed.now, moments, again=request.again)),
+                None,
+            )
+    landed = [
+        request.said
+        for request in requests
+        if isinstance(request, DecisionRequest) and request.said and results[request][0] is not None
+    ]
     if landed:
         yield from write_said(landed, committed.now, moments)
 
 
-def _ends_flow(job: DecisionJob) -> bool:
+def _ends_flow(request: DecisionRequest) -> bool:
     """Whether nobody else in the group can end the flow."""
-    decision = job.decision
+    decision = request.decision
     return isinstance(decision, Complete) or (isinstance(decision, Fail) and not decision.step.lineage_id)
 
 
 def _apart(script: Callable[[], Script[Any]], guard: object) -> Script[tuple[Any, BaseException | None]]:
-    """Run a job's script: under a savepoint where its failure must not undo the others."""
+    """Run a request's script: under a savepoint where its failure must not undo the others."""
     if guard:
         answer: tuple[Any, BaseException | None] = yield Guarded(script)
         return answer

@@ -14,7 +14,7 @@ from dwarf.engine.shard.graph_warnings import WiringCheck
 from dwarf.engine.shard.output import Echo
 from dwarf.engine.shard.peers import Peers
 from dwarf.engine.shard.plans import PlanCache
-from dwarf.engine.shard.priority_ceilings import Bands
+from dwarf.engine.shard.priority_ceilings import PriorityCeilings
 from dwarf.engine.shard.reservations import Slots
 from dwarf.engine.shard.watchdog import Watchdog
 from dwarf.engine.telemetry.events import Telemetry
@@ -35,7 +35,7 @@ class Clock(Protocol):
         ...
 
 
-class Shared:
+class EngineContext:
     """What the shards of one engine have in common."""
 
     def __init__(self, host: BaseHost, settings: Settings, clock: Clock | None, telemetry: Telemetry) -> None:
@@ -52,8 +52,8 @@ class Shared:
         self.random = Random()
         self.wakers: list[Callable[[], None]] = []
         self.slots = Slots(settings.workers, self.admission, self.wake_all)
-        self.suspects: set[tuple[int, int]] = set()  # steps in flight that have often lost their process
-        self.bands = Bands(len(settings.shards), self.wake_all)
+        self.quarantined: set[tuple[int, int]] = set()  # steps in flight that have often lost their process
+        self.ceilings = PriorityCeilings(len(settings.shards), self.wake_all)
         self.peers: Peers | None = None
         self.hurry = asyncio.Event()  # whoever drains is to wait no longer
         self.track_reads = False

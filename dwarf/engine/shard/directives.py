@@ -12,7 +12,7 @@ from dwarf.engine.shard.plans import Frozen
 from dwarf.storage.drivers.database import Database
 from dwarf.storage.operations.breakpoints import read_changed
 from dwarf.storage.operations.hooks import put_hooks, read_hooks
-from dwarf.storage.operations.unit_of_work import Hook, Writer
+from dwarf.storage.operations.unit_of_work import Hook, WriterIdentity
 
 MOST_POINTS = 10_000  # flows whose breakpoints are remembered
 
@@ -20,7 +20,7 @@ MOST_POINTS = 10_000  # flows whose breakpoints are remembered
 class Directives:
     """The hooks and breakpoints of one shard, as last read. Hooks are kept at the writer, which makes their flows."""
 
-    def __init__(self, database: Database, writer: Writer, committer: Committer, settings: Settings) -> None:
+    def __init__(self, database: Database, writer: WriterIdentity, committer: Committer, settings: Settings) -> None:
         self._database = database
         self._writer = writer
         self._committer = committer
@@ -50,7 +50,7 @@ class Directives:
             for event, (url, frozen) in sorted(wanted.items())
         ]
         bodies = {frozen.graph_hash: frozen.body for _, frozen in wanted.values()}
-        await self._committer.call(lambda effects: put_hooks(rows, bodies, effects))
+        await self._committer.call(lambda work: put_hooks(rows, bodies, work))
         await self.refresh()
 
     async def refresh(self) -> None:

@@ -16,22 +16,22 @@ from dwarf import failpoints
 from dwarf.core.records import NewFlow
 from dwarf.engine.service import Service
 from dwarf.engine.shard.committer import Committer
-from dwarf.engine.shard.context import Shared
-from dwarf.engine.shard.known_tasks import Knowledge
+from dwarf.engine.shard.context import EngineContext
+from dwarf.engine.shard.known_tasks import KnownTasks
 from dwarf.engine.shard.membership import Membership
 from dwarf.engine.shard.priority_ceilings import ANY_BAND, Precedence
 from dwarf.engine.shard.reservations import Reservation
 from dwarf.engine.shard.runner import Runner
 from dwarf.engine.shard.waiters import TreeWatchers
-from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.events import ShardTelemetry
 from dwarf.engine.telemetry.health import Health
 from dwarf.errors import DwarfError
 from dwarf.storage.drivers.database import Database
 from dwarf.storage.operations.cancel import fail_overdue
 from dwarf.storage.operations.claim import Claimed, claim_due
-from dwarf.storage.operations.due_queue import look, wake_all
+from dwarf.storage.operations.due_queue import peek, wake_all
 from dwarf.storage.operations.interrupts import answer_overdue
-from dwarf.storage.operations.unit_of_work import Writer
+from dwarf.storage.operations.unit_of_work import WriterIdentity
 
 LARGEST_CLAIM = 256
 LONGEST_WAIT_S = 5.0
@@ -48,43 +48,49 @@ class Dispatcher(Service):
 
     def __init__(
         self,
-        shared: Shared,
-        writer: Writer,
+        context: EngineContext,
+        writer: WriterIdentity,
         *,
         database: Database,
         committer: Committer,
         runner: Runner,
         membership: Membership,
-        knowledge: Knowledge,
+        known_tasks: KnownTasks,
         precedence: Precedence,
         trees: TreeWatchers,
-        observing: Observing,
+        telemetry: ShardTelemetry,
         health: Health,
     ) -> None:
         super().__init__()
-        self._shared = shared
+        self._context = context
         self._writer = writer
         self._database = database
         self._committer = committer
         self._runner = runner
         self._membership = membership
-        self._knowledge = knowledge
+        self._known_tasks = known_tasks
         self._precedence = precedence
         self._trees = trees
-        self._observing = observing
+        self._observing = telemetry
         self._health = health
         self.resting = False  # nothing can be started, and it wakes at the next deadline
 
     def slot_for_flow(self, flow: NewFlow) -> Reservation | None:
         """Reserve a slot for the first step of a new flow, which is leased then, unless other steps wait for one."""
         entry = flow.entry
-        if self._shared.draining or self._precedence.backlogged or entry.limit_name or entry.not_before or entry.labels:
+        if (
+            self._context.draining
+            or self._precedence.backlogged
+            or entry.limit_name
+            or entry.not_before
+            or entry.labels
+        ):
             return None
         if flow.deadline_at or flow.deadline_ms:  # it may have passed, and the dispatcher is to learn of the moment
             return None
         if flow.record.priority > self._precedence.ceiling:
             return None
-        slot = self._shared.slots.reserve()
+        slot = self._context.slots.reserve()
         if slot is None:
             return None
         entry.leased = slot.promise(entry.need)
@@ -95,9 +101,9 @@ class Dispatcher(Service):
 
     def slot_for_woken(self) -> Reservation | None:
         """Reserve a slot for a step that is about to be woken, unless other steps wait for one."""
-        if self._shared.draining or self._precedence.backlogged:
+        if self._context.draining or self._precedence.backlogged:
             return None
-        slot = self._shared.slots.reserve()
+        slot = self._context.slots.reserve()
         if slot is not None:
             slot.gate = self._precedence.gate()
         return slot
@@ -105,7 +111,7 @@ class Dispatcher(Service):
     def failed(self, error: Exception) -> float:
         """Report the error; what waits here is to hold up no other shard."""
         self._health.failed(error)
-        self._precedence.tell(None)
+        self._precedence.report(None)
         self._observing.fault("looking for work failed, next try in %s s", error, AFTER_FAULT_S)
         self._woken.clear()  # also by the slots that were given back
         return AFTER_FAULT_S
@@ -116,7 +122,7 @@ class Dispatcher(Service):
         if not self._membership.confirmed:
             # after standing still for long it may have been declared dead, and would claim under an id that is buried
             return UNCONFIRMED_S
-        slots, precedence = self._shared.slots, self._precedence
+        slots, precedence = self._context.slots, self._precedence
         # as long as nothing is known to wait, half of the places are left to steps that follow those which run here
         reserved = slots.reserve(min(LARGEST_CLAIM, slots.free if precedence.backlogged else (slots.free + 1) // 2))
         if reserved is None:
@@ -137,13 +143,13 @@ class Dispatcher(Service):
             self._trees.announce({step.flow.root_flow_id for step in claimed.steps})
             precedence.backlogged = not reserved.held
         if precedence.backlogged:
-            precedence.tell(max(step.flow.priority for step in claimed.steps))
+            precedence.report(max(step.flow.priority for step in claimed.steps))
         elif ceiling < ANY_BAND and await self._see():  # others go first
             precedence.backlogged = True
             return LOOK_AGAIN_S
         else:
             precedence.saw_the_end()
-        if found or self._woken.is_set() or self._shared.admission.overlooked():
+        if found or self._woken.is_set() or self._context.admission.overlooked():
             return 0.0
         return await self._rest(claimed)
 
@@ -154,7 +160,7 @@ class Dispatcher(Service):
 
     async def _see(self) -> bool:
         """Look at what waits, and tell the other shards. Whether anything does."""
-        pressure, waking = await self._database.read(lambda: look((), (), self._shared.settings.suspect_at))
+        pressure, waking = await self._database.read(lambda: peek((), (), self._context.settings.quarantine_at))
         if waking:
             await self._database.write(wake_all)
         self._precedence.saw(pressure)
@@ -165,23 +171,23 @@ class Dispatcher(Service):
         claimed = await self._database.write(
             lambda: claim_due(
                 room,
-                self._shared.admission.survey(),
+                self._context.admission.survey(),
                 shard=self._writer.shard,
                 engine_id=self._writer.engine_id,
                 margin_ms=self._writer.margin_ms,
-                plan_of=self._shared.plans.plan_of,
-                random=self._shared.random,
-                suspect_at=self._shared.settings.suspect_at,
-                alone=not self._shared.suspects,
+                plan_of=self._context.plans.plan_of,
+                random=self._context.random,
+                quarantine_at=self._context.settings.quarantine_at,
+                none_quarantined=not self._context.quarantined,
                 ceiling=ceiling,
-                by_name=self._shared.admission.by_name,
-                labels=self._shared.settings.label_sets,
+                by_name=self._context.admission.by_name,
+                labels=self._context.settings.label_sets,
             )
         )
         self._observing.claimed(claimed, time.monotonic() - began)
-        if unknown := self._shared.admission.met_unknown():
+        if unknown := self._context.admission.met_unknown():
             with suppress(DwarfError):  # what was claimed is to be run in any case
-                await self._knowledge.note(unknown)
+                await self._known_tasks.note(unknown)
         return claimed
 
     async def _rest(self, claimed: Claimed) -> float:
@@ -202,11 +208,11 @@ class Dispatcher(Service):
 
     def _jump(self, claimed: Claimed) -> bool:
         """Move a virtual clock to the next due step, where nothing else can run until then."""
-        clock = self._shared.clock
+        clock = self._context.clock
         if clock is None or claimed.next_due is None or claimed.next_due <= claimed.now:
             return False
-        if self._shared.slots.taken or not self._committer.idle:
-            self._shared.slots.ask()
+        if self._context.slots.taken or not self._committer.idle:
+            self._context.slots.ask()
             return False
         until = claimed.next_due
         if claimed.flow_deadline is not None:

@@ -8,10 +8,10 @@ from typing import Any
 from dwarf import failpoints
 from dwarf.core.breakpoints import Breakpoints
 from dwarf.core.records import NO_EXTRAS, Extras, FlowRecord, NewFlow, StepRecord
-from dwarf.core.step import Means, first_step, no_room
+from dwarf.core.step import DecisionContext, first_step, no_room
 from dwarf.engine.shard.ids import IdAllocator, new_token
 from dwarf.engine.shard.plans import Frozen, PlanCache
-from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.events import ShardTelemetry
 from dwarf.errors import ConfigError, GraphNotFound
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.host import BaseHost
@@ -20,12 +20,14 @@ from dwarf.workflow.host import BaseHost
 class FlowFactory:
     """Makes the flows of one shard. They are inserted by its committer."""
 
-    def __init__(self, shard: int, host: BaseHost, plans: PlanCache, ids: IdAllocator, observing: Observing) -> None:
+    def __init__(
+        self, shard: int, host: BaseHost, plans: PlanCache, ids: IdAllocator, telemetry: ShardTelemetry
+    ) -> None:
         self.plans = plans
         self._shard = shard
         self._host = host
         self._ids = ids
-        self._observing = observing
+        self._observing = telemetry
 
     async def load_graph(self, workflow: str | Graph, baggage: Mapping[str, Any]) -> tuple[str, Graph]:
         """The URL and the graph of a workflow. GraphNotFound, or what the host raises."""
@@ -77,7 +79,7 @@ class FlowFactory:
             breakpoints=_points_of(extras),
         )
         depth = caller.depth + 1 if caller else 1
-        entry = first_step(record, initial, depth, Means(self._ids.steps.take, new_token, no_room))
+        entry = first_step(record, initial, depth, DecisionContext(self._ids.steps.take, new_token, no_room))
         entry.not_before = extras.start_at
         flow = NewFlow(
             record=record,

@@ -11,7 +11,7 @@ from typing import Any
 
 from dwarf.core.plan import Plan, any_has_labels, labels_told, need_of, parts_of
 from dwarf.engine.service import Service
-from dwarf.engine.shard.context import Shared
+from dwarf.engine.shard.context import EngineContext
 from dwarf.engine.telemetry.health import Health
 from dwarf.errors import DwarfError, TaskNotFound
 from dwarf.storage.drivers.database import Database
@@ -25,8 +25,8 @@ from dwarf.storage.operations.known_tasks import (
     tell_tasks,
     under_way,
 )
-from dwarf.storage.operations.unit_of_work import Writer
-from dwarf.storage.operations.unknown_tasks import bring_back, is_mark, set_aside, stray_tasks
+from dwarf.storage.operations.unit_of_work import WriterIdentity
+from dwarf.storage.operations.unknown_tasks import bring_back, is_mark, set_aside, tasks_set_aside
 from dwarf.workflow.status import Status
 from dwarf.workflow.suggest import did_you_mean, near_task
 
@@ -36,20 +36,25 @@ LOG_AGAIN_S = 60.0
 _ANY = "*"  # the executors of a host that cannot tell
 
 
-class Knowledge(Service):
+class KnownTasks(Service):
     """Tells the other engines of a shard which tasks this one knows, and says which of a flow's nobody knows."""
 
-    name = "dwarf-knowledge"
+    name = "dwarf-known-tasks"
 
     def __init__(
-        self, shared: Shared, writer: Writer, database: Database, health: Health, look_for_work: Callable[[], None]
+        self,
+        context: EngineContext,
+        writer: WriterIdentity,
+        database: Database,
+        health: Health,
+        look_for_work: Callable[[], None],
     ) -> None:
         super().__init__()
-        self._host = shared.host
-        self._admission = shared.admission
-        self._workers = shared.settings.workers
-        self._label_sets = shared.settings.label_sets
-        self._log = shared.telemetry.log
+        self._host = context.host
+        self._admission = context.admission
+        self._workers = context.settings.workers
+        self._label_sets = context.settings.label_sets
+        self._log = context.telemetry.log
         self._writer = writer
         self._database = database
         self._health = health
@@ -125,7 +130,7 @@ class Knowledge(Service):
     async def _bring_back(self) -> None:
         """Put back the steps that were set aside while nobody had what they need and is here by now."""
         database, admission = self._database, self._admission
-        for mark, need in await database.read(stray_tasks):
+        for mark, need in await database.read(tasks_set_aside):
             if admission.has(need) or admission.by_name(need):
                 while await database.write(partial(bring_back, mark)):
                     pass
@@ -179,7 +184,7 @@ class Knowledge(Service):
     async def waiting(self) -> dict[str, str]:
         """The tasks that due steps of this shard wait for and nobody can run, each with a sentence about it."""
         due = await self._database.read(tasks_of_due_steps)
-        due += [stray.url for stray in await self._database.read(stray_tasks)]
+        due += [stray.url for stray in await self._database.read(tasks_set_aside)]
         known = self._host.task_urls() or ()
         return {parts_of(need)[0]: waits_for(need, known) for need in await self.unknown(due)}
 
@@ -216,7 +221,7 @@ class Knowledge(Service):
         idle = self._setting_aside is None or self._setting_aside.done()
         if idle and not self._left and now >= self._aside_due:  # a few that stay are met at every search
             self._aside_due = now + LOOK_S
-            self._setting_aside = asyncio.create_task(self._set_aside(needs), name="dwarf-strays")
+            self._setting_aside = asyncio.create_task(self._set_aside(needs), name="dwarf-unknown-tasks")
         fresh = [need for need in needs if now - self._logged.get(need, -LOG_AGAIN_S) >= LOG_AGAIN_S]
         self._logged.update(dict.fromkeys(fresh, now))
         for need in await self.unknown(fresh):

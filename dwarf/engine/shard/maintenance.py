@@ -10,15 +10,15 @@ from functools import partial
 from dwarf import failpoints
 from dwarf.engine.service import Periodic
 from dwarf.engine.shard.committer import Committer
-from dwarf.engine.shard.context import Shared
+from dwarf.engine.shard.context import EngineContext
 from dwarf.engine.shard.directives import Directives
 from dwarf.engine.shard.dispatcher import Dispatcher
 from dwarf.engine.shard.membership import Membership
-from dwarf.engine.shard.orphaned_leases import Strays
+from dwarf.engine.shard.orphaned_leases import OrphanedLeases
 from dwarf.engine.shard.recovery import LeaseRecovery
 from dwarf.engine.shard.step_cache import StepCache
 from dwarf.engine.shard.waiters import TreeWatchers, Waiters
-from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.events import ShardTelemetry
 from dwarf.engine.telemetry.health import Health
 from dwarf.storage.drivers.database import Database
 from dwarf.storage.operations.cancel import fail_overdue
@@ -26,10 +26,10 @@ from dwarf.storage.operations.claim import next_deadlines
 from dwarf.storage.operations.delete import ROOTS_AT_ONCE, removable, remove_trees, retire
 from dwarf.storage.operations.interrupts import answer_overdue
 from dwarf.storage.operations.recovery import TOLERANCE_MS, lease_owners, rebase_waits
-from dwarf.storage.operations.unit_of_work import Writer
+from dwarf.storage.operations.unit_of_work import WriterIdentity
 from dwarf.workflow.durations import to_ms
 
-STRAYS_S = 0.25
+ORPHANED_LEASES_S = 0.25
 NEWS_S = 2.0  # how late the hooks and breakpoints that another process sets may be known here
 DEADLINES_S = 0.5  # between looks at deadlines while the dispatcher is busy
 
@@ -46,46 +46,46 @@ class ClockWatch:
         return before - self._ahead > TOLERANCE_MS
 
 
-class Keeper:
+class Maintenance:
     """The loops of one shard that do not run steps."""
 
     def __init__(
         self,
-        shared: Shared,
-        writer: Writer,
+        context: EngineContext,
+        writer: WriterIdentity,
         *,
         database: Database,
         committer: Committer,
         dispatcher: Dispatcher,
         membership: Membership,
         recovery: LeaseRecovery,
-        strays: Strays,
+        orphaned_leases: OrphanedLeases,
         directives: Directives,
         cache: StepCache,
         waiters: Waiters,
         trees: TreeWatchers,
-        observing: Observing,
+        telemetry: ShardTelemetry,
         health: Health,
     ) -> None:
-        self._shared = shared
+        self._context = context
         self._writer = writer
         self._database = database
         self._committer = committer
         self._dispatcher = dispatcher
         self._membership = membership
         self._recovery = recovery
-        self._strays = strays
+        self._orphaned_leases = orphaned_leases
         self._cache = cache
         self._waiters = waiters
         self._trees = trees
-        self._observing = observing
+        self._observing = telemetry
         self._health = health
         self._clock = ClockWatch()
-        timing = shared.settings.timing
+        timing = context.settings.timing
         actions: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
             ("recovery", to_ms(timing.recovery, "recovery") / 1000, self._recover),
             ("reaper", to_ms(timing.reap, "reap") / 1000, self.reap),
-            ("strays", STRAYS_S, strays.look),
+            ("orphaned-leases", ORPHANED_LEASES_S, orphaned_leases.look),
             ("deadlines", DEADLINES_S, self._look_at_deadlines),
             ("news", NEWS_S, directives.refresh),
         ]
@@ -99,14 +99,14 @@ class Keeper:
     async def aclose(self) -> None:
         """End the loops."""
         await asyncio.gather(*(loop.aclose() for loop in self._loops))
-        await self._strays.aclose()
+        await self._orphaned_leases.aclose()
 
     async def rebase(self) -> None:
         """Let nothing wait for longer because the database's clock went back."""
         count = await self._database.write(rebase_waits)
         if count:
             self._observing.log.warning("the database's clock went back: %s waits were begun anew", count)
-            self._shared.wake_all()
+            self._context.wake_all()
 
     async def take_back(self, own: set[int]) -> set[int]:
         """Take back the leases of owners that are known to be dead: at once, whatever their leases say.
@@ -128,7 +128,7 @@ class Keeper:
         """Remove the flows whose time by the retention has come, and those deleted; in many small transactions."""
         if failpoints.active is not None:
             await failpoints.active.arrive("beforeReap")
-        for status, age_ms in self._shared.settings.retention.items():
+        for status, age_ms in self._context.settings.retention.items():
             marked = ROOTS_AT_ONCE
             while marked == ROOTS_AT_ONCE:
                 marked = await self._committer.call(partial(retire, status, age_ms))
@@ -153,7 +153,7 @@ class Keeper:
             await self.rebase()
         others = await self.take_back(set())
         living = others & set(membership.beating) if database.registers else others
-        await self._recovery.of_expired(living | {self._writer.engine_id}, self._shared.settings.grace_ms)
+        await self._recovery.of_expired(living | {self._writer.engine_id}, self._context.settings.grace_ms)
         await self._committer.call(answer_overdue)
         await self._committer.call(fail_overdue)
         self._health.recovered()
@@ -162,7 +162,7 @@ class Keeper:
 
     async def _look_at_deadlines(self) -> None:
         """Do what the dispatcher does when it finds nothing to start, while it finds something all the time."""
-        if self._dispatcher.resting or not self._shared.settings.workers:
+        if self._dispatcher.resting or not self._context.settings.workers:
             return
         now, question, flow = await self._database.read(next_deadlines)
         if question is not None and question <= now:

@@ -10,11 +10,11 @@ from contextlib import suppress
 
 from dwarf.core.liveness import Death
 from dwarf.engine.service import Service
-from dwarf.engine.shard.context import Shared
+from dwarf.engine.shard.context import EngineContext
 from dwarf.engine.shard.heartbeat import Heartbeat, Identity, Own, Sighting
 from dwarf.engine.shard.recovery import LeaseRecovery
 from dwarf.engine.shard.runner import Runner
-from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.events import ShardTelemetry
 from dwarf.engine.telemetry.health import Health
 from dwarf.errors import DwarfError
 from dwarf.storage.drivers.database import Database
@@ -32,7 +32,7 @@ from dwarf.storage.operations.replicas import (
     renew,
     stale_of,
 )
-from dwarf.storage.operations.unit_of_work import Writer
+from dwarf.storage.operations.unit_of_work import WriterIdentity
 from dwarf.storage.sql.heartbeats import ReplicaRow
 
 LEAVING_S = 4.0
@@ -52,29 +52,29 @@ class Membership(Service):
 
     def __init__(
         self,
-        shared: Shared,
-        writer: Writer,
+        context: EngineContext,
+        writer: WriterIdentity,
         *,
         database: Database,
         runner: Runner,
         recovery: LeaseRecovery,
-        observing: Observing,
+        telemetry: ShardTelemetry,
         health: Health,
         on_forgotten: Callable[[], Awaitable[None]],
     ) -> None:
         """``on_forgotten`` is called when the database is found to have lost what it knew."""
         super().__init__()
-        self._shared = shared
-        self._settings = shared.settings
+        self._context = context
+        self._settings = context.settings
         self._writer = writer
         self._database = database
         self._runner = runner
         self._recovery = recovery
-        self._observing = observing
-        self._log = observing.log
+        self._observing = telemetry
+        self._log = telemetry.log
         self._health = health
         self._on_forgotten = on_forgotten
-        self.lease_ms = shared.settings.lease_ms
+        self.lease_ms = context.settings.lease_ms
         self._heartbeat = Heartbeat(database, self.lease_ms / 1000, self._saw, self._lost)
         self._latest: Sighting | None = None
         self._shown: tuple[float, float] | None = None
@@ -148,7 +148,7 @@ class Membership(Service):
         """The database's clock as it was last seen, and this process's steady one at that moment; in milliseconds."""
         if self._database.registers:
             return self._shown
-        clock = self._shared.clock
+        clock = self._context.clock
         return time.time() * 1000 + (clock.offset_ms if clock is not None else 0), time.monotonic() * 1000
 
     # ------------------------------------------------------------------ what the heartbeat tells

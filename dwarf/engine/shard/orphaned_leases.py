@@ -12,31 +12,33 @@ from dwarf.errors import EngineClosed, StorageError
 from dwarf.observe.logs import Log
 from dwarf.storage.drivers.database import Database
 from dwarf.storage.operations.recovery import leases_of, release_lease
-from dwarf.storage.operations.unit_of_work import Writer
+from dwarf.storage.operations.unit_of_work import WriterIdentity
 from dwarf.storage.sql.errors import Unavailable
 
 LOOKS_S = (0.0, 1.0, 5.0, 30.0)  # after a loss: the server may still be at the COMMIT when it is asked
 _TURNS = 20  # of the loop, in which the result of a transaction reaches the runner
 
 
-class Strays:
+class OrphanedLeases:
     """Gives such leases back, so that the steps are taken up at once and not when the leases run out."""
 
-    def __init__(self, writer: Writer, database: Database, runner: Runner, changes: ChangePoll, log: Log) -> None:
+    def __init__(
+        self, writer: WriterIdentity, database: Database, runner: Runner, changes: ChangePoll, log: Log
+    ) -> None:
         self._writer = writer
         self._database = database
         self._runner = runner
         self._changes = changes
         self._log = log
-        self._known = 0  # of the database's doubts
+        self._known = 0  # of the database's in-doubt commits
         self._due: list[float] = []  # when to look, by the loop's clock
 
     async def look(self) -> None:
         """Look for them where a commit was lost lately; also for what else it has brought about."""
         database = self._database
         now = asyncio.get_running_loop().time()
-        if database.doubts != self._known:
-            self._known = database.doubts
+        if database.in_doubt_commits != self._known:
+            self._known = database.in_doubt_commits
             self._due = [now + pause for pause in LOOKS_S]
         if not self._due or now < self._due[0]:
             return
@@ -49,7 +51,7 @@ class Strays:
 
     async def aclose(self) -> None:
         """Give back what is left, after the last step has ended here."""
-        if self._due or self._database.doubts != self._known:
+        if self._due or self._database.in_doubt_commits != self._known:
             with suppress(StorageError, EngineClosed):
                 await self._release()
 
@@ -71,16 +73,16 @@ class Strays:
     async def _release(self) -> None:
         held = self._runner.held
         leases = await self._database.read(lambda: leases_of(self._writer.engine_id))
-        strays = [lease for lease in leases if lease[0] not in held]
-        if not strays:
+        orphans = [lease for lease in leases if lease[0] not in held]
+        if not orphans:
             return
         # one may have been made by a transaction of which the result is still on its way here
         await self._database.settled()
         for _ in range(_TURNS):
             await asyncio.sleep(0)
-        strays = [lease for lease in strays if lease[0] not in held]
-        for lease in strays:
+        orphans = [lease for lease in orphans if lease[0] not in held]
+        for lease in orphans:
             await self._database.write(partial(release_lease, *lease))
-        if strays:
-            self._log.info("%s leases were given back that a lost connection had left behind", len(strays))
-            self._database.tell(True, ())
+        if orphans:
+            self._log.info("%s leases were given back that a lost connection had left behind", len(orphans))
+            self._database.notify(True, ())

@@ -82,12 +82,12 @@ class Notifier:
     @property
     def active(self) -> bool:
         """Whether anybody can be told."""
-        return self._database.told or self._peers is not None
+        return self._database.has_notifications or self._peers is not None
 
     def notify(self, work_due: bool, stops: Sequence[Stop] = (), step_id: int = 0) -> None:
         """Work is due, such as this step; and these flows have stopped."""
-        if self._database.told and (work_due or stops):
-            self._database.tell(work_due, [stop.flow_id for stop in stops])
+        if self._database.has_notifications and (work_due or stops):
+            self._database.notify(work_due, [stop.flow_id for stop in stops])
         if self._peers is not None:
             if work_due:
                 self._peers.work_due(self._shard, step_id)

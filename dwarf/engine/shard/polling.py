@@ -9,7 +9,7 @@ from dwarf.engine.service import Service
 from dwarf.engine.shard.dispatcher import Dispatcher
 from dwarf.engine.shard.runner import Runner
 from dwarf.engine.shard.waiters import TreeWatchers, Waiters
-from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.events import ShardTelemetry
 from dwarf.engine.telemetry.health import Health
 from dwarf.storage.drivers.database import Database
 from dwarf.storage.queries.flows import read_statuses
@@ -32,7 +32,7 @@ class ChangePoll(Service):
         trees: TreeWatchers,
         runner: Runner,
         dispatcher: Dispatcher,
-        observing: Observing,
+        telemetry: ShardTelemetry,
         health: Health,
     ) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class ChangePoll(Service):
         self._trees = trees
         self._runner = runner
         self._dispatcher = dispatcher
-        self._observing = observing
+        self._observing = telemetry
         self._health = health
         self._clock = asyncio.get_running_loop().time
         self._quick = QUICKEST_LOOK_S  # the pause while somebody waits
@@ -59,7 +59,7 @@ class ChangePoll(Service):
         if elsewhere:
             self._quick = QUICKEST_LOOK_S
             self._waiters.unsure()
-        untold = elsewhere is None and not self._database.told
+        untold = elsewhere is None and not self._database.has_notifications
         if elsewhere or untold:
             self._dispatcher.wake()
         if elsewhere is not False:

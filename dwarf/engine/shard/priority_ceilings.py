@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from dwarf.core.fairness import Pressure, Shares
+from dwarf.core.fairness import Backlog, FairShare
 from dwarf.core.records import FlowRecord
 
 FRESH_S = 1.0  # a shard that has said nothing for so long holds nobody back: it may be away
 ANY_BAND = 2**31 - 1
 
 
-class Bands:
+class PriorityCeilings:
     """The best priority that waits for a place on each shard, as far as known. It belongs to the engine's loop."""
 
     def __init__(self, shards: int, on_way_free: Callable[[], None]) -> None:
@@ -20,7 +20,7 @@ class Bands:
         self._on_way_free = on_way_free
         self._waiting: dict[int, tuple[int, float]] = {}
 
-    def tell(self, shard: int, band: int | None) -> None:
+    def report(self, shard: int, band: int | None) -> None:
         """What waits on a shard now; None where nothing does, or where that cannot be seen."""
         if not self._several:
             return
@@ -42,21 +42,21 @@ class Bands:
 class Precedence:
     """What waits for a slot on one shard, as far as known, and whether a running flow has to let it go first."""
 
-    def __init__(self, bands: Bands, shard: int) -> None:
+    def __init__(self, ceilings: PriorityCeilings, shard: int) -> None:
         self.backlogged = True  # due steps may wait for a slot
-        self._bands = bands
+        self._ceilings = ceilings
         self._shard = shard
-        self._pressure: Pressure | None = None  # what waits
-        self._shares = Shares()
+        self._backlog: Backlog | None = None  # what waits
+        self._fair_share = FairShare()
 
     @property
     def ceiling(self) -> int:
         """The worst priority that may be started now: the best of those that wait on other shards."""
-        return self._bands.ceiling(self._shard)
+        return self._ceilings.ceiling(self._shard)
 
     def gate(self) -> Callable[[FlowRecord], bool]:
         """Whether a flow may go straight on to its next step, by what is known now: also for another thread."""
-        ceiling, pressure, shares = self.ceiling, self._pressure, self._shares
+        ceiling, pressure, shares = self.ceiling, self._backlog, self._fair_share
 
         def may_go_on(flow: FlowRecord) -> bool:
             yields = shares.must_yield(flow.priority, flow.fairness_key, flow.fairness_weight, pressure)
@@ -66,19 +66,19 @@ class Precedence:
 
     def begun(self, flow: FlowRecord) -> None:
         """A step of this flow starts."""
-        if self._pressure is not None:
-            self._shares.start(flow.fairness_key, flow.fairness_weight)
+        if self._backlog is not None:
+            self._fair_share.start(flow.fairness_key, flow.fairness_weight)
 
-    def saw(self, pressure: Pressure | None) -> None:
+    def saw(self, pressure: Backlog | None) -> None:
         """This waits; None: nothing does."""
-        self._pressure = pressure
-        self.tell(None if pressure is None else pressure.band)
+        self._backlog = pressure
+        self.report(None if pressure is None else pressure.band)
 
     def saw_the_end(self) -> None:
         """Everything that was due has been started."""
         self.saw(None)
-        self._shares.reset()
+        self._fair_share.reset()
 
-    def tell(self, band: int | None) -> None:
+    def report(self, band: int | None) -> None:
         """Tell the other shards the best priority that waits here; None where nothing does, or it cannot be seen."""
-        self._bands.tell(self._shard, band)
+        self._ceilings.report(self._shard, band)

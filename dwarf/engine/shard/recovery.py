@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from dwarf.engine.shard.peers import Notifier
 from dwarf.engine.shard.waiters import TreeWatchers
-from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.events import ShardTelemetry
 from dwarf.storage.drivers.database import Database
 from dwarf.storage.operations.recovery import TAKEN_AT_ONCE, recover_abandoned, recover_expired
 from dwarf.storage.operations.replicas import ENDED, SILENT
@@ -22,13 +22,13 @@ class LeaseRecovery:
         trees: TreeWatchers,
         notifier: Notifier,
         wake_all: Callable[[], None],
-        observing: Observing,
+        telemetry: ShardTelemetry,
     ) -> None:
         self._database = database
         self._trees = trees
         self._notifier = notifier
         self._wake_all = wake_all
-        self._observing = observing
+        self._observing = telemetry
 
     async def of_buried(self, buried: Mapping[int, int]) -> None:
         """Those of engines that are buried, each with the reason."""

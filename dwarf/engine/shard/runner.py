@@ -19,22 +19,22 @@ from typing import Any, NoReturn
 from dwarf.core.decision import Decision, Fail
 from dwarf.core.keys import correlation_id
 from dwarf.core.records import StepRecord
-from dwarf.core.step import Attempt, Means, Returned, decide, no_room
+from dwarf.core.step import Attempt, DecisionContext, Returned, decide, no_room
 from dwarf.engine.shard.attempts import Attempts
-from dwarf.engine.shard.commit_requests import Handed, unstorable
+from dwarf.engine.shard.commit_requests import Handover, unstorable
 from dwarf.engine.shard.committer import Committer
-from dwarf.engine.shard.context import Shared
+from dwarf.engine.shard.context import EngineContext
 from dwarf.engine.shard.ids import IdAllocator, IdsForgotten, new_token
 from dwarf.engine.shard.output import OutputBook, Voice
 from dwarf.engine.shard.peers import Notifier
 from dwarf.engine.shard.priority_ceilings import Precedence
 from dwarf.engine.shard.reservations import Reservation
-from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.events import ShardTelemetry
 from dwarf.errors import EngineClosed, StorageError, WorkerLost
 from dwarf.storage.drivers.database import Database
 from dwarf.storage.operations.output import SaidRecord
 from dwarf.storage.operations.recovery import leases_of, release_lease, release_leases
-from dwarf.storage.operations.unit_of_work import Suits, Writer
+from dwarf.storage.operations.unit_of_work import SlotPredicate, WriterIdentity
 from dwarf.storage.sql.errors import Contention, Unavailable
 
 COLLISIONS = 3  # of ids that the database has forgotten, in one decision
@@ -49,8 +49,8 @@ class Runner:
 
     def __init__(
         self,
-        shared: Shared,
-        writer: Writer,
+        context: EngineContext,
+        writer: WriterIdentity,
         *,
         attempts: Attempts,
         database: Database,
@@ -59,11 +59,11 @@ class Runner:
         output: OutputBook,
         precedence: Precedence,
         notifier: Notifier,
-        observing: Observing,
+        telemetry: ShardTelemetry,
         look_for_work: Callable[[], None],
     ) -> None:
-        settings = shared.settings
-        self._shared = shared
+        settings = context.settings
+        self._context = context
         self._writer = writer
         self._attempts = attempts
         self._database = database
@@ -72,9 +72,9 @@ class Runner:
         self._output = output
         self._precedence = precedence
         self._notifier = notifier
-        self._observing = observing
+        self._observing = telemetry
         self._look_for_work = look_for_work
-        self._suspect_at, self._max_depth, self._pauses = settings.suspect_at, settings.max_depth, settings.pauses
+        self._quarantine_at, self._max_depth, self._pauses = settings.quarantine_at, settings.max_depth, settings.pauses
         self._beyond_ms = settings.margin_ms + settings.grace_ms  # of a lease that an owner has who lives
         attempts.must_stop = self._must_stop
         self._tasks: set[asyncio.Task[None]] = set()
@@ -90,12 +90,12 @@ class Runner:
 
     def launch(self, step: StepRecord, slot: Reservation) -> None:
         """Run a step in the slot that was reserved for it, or give it back where no step is started any more."""
-        if self._shared.draining:
+        if self._context.draining:
             run = self._return(step, slot)
         else:
             run = self._run(step, slot)
-        if step.crashes >= self._suspect_at:
-            self._shared.suspects.add((self._writer.shard, step.step_id))
+        if step.crashes >= self._quarantine_at:
+            self._context.quarantined.add((self._writer.shard, step.step_id))
         self.held[step.step_id] = step.lease_seq
         task = asyncio.create_task(run, name=f"dwarf-step-{step.step_id}")
         self._tasks.add(task)
@@ -104,7 +104,7 @@ class Runner:
     async def drain(self, grace: float | None) -> None:
         """Wait for the steps in flight; after ``grace`` seconds cancel them and give their leases back."""
         if self._tasks:
-            hurry = asyncio.create_task(self._shared.hurry.wait())
+            hurry = asyncio.create_task(self._context.hurry.wait())
             over = asyncio.create_task(_all_done(set(self._tasks)))
             await asyncio.wait({hurry, over}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
             for waiting in (hurry, over):
@@ -153,7 +153,7 @@ class Runner:
 
     async def _run(self, step: StepRecord, slot: Reservation) -> None:
         """Run a step and, in the same slot, those that follow it."""
-        observing = self._observing
+        telemetry = self._observing
         current: StepRecord | None = step
         held = step.step_id
         runner = asyncio.current_task()
@@ -162,8 +162,8 @@ class Runner:
             while current is not None:
                 held = current.step_id
                 self.held[held] = current.lease_seq
-                if observing.active:
-                    with observing.attempt(current):
+                if telemetry.active:
+                    with telemetry.attempt(current):
                         following = await self._run_one(current, runner, slot)
                 else:
                     following = await self._run_one(current, runner, slot)
@@ -174,7 +174,7 @@ class Runner:
             pass
         except Exception as error:  # noqa: BLE001 - the engine goes on with the others
             flow = correlation_id(self._writer.shard, step.flow.flow_id)
-            observing.fault("a step of flow %s could not be processed", error, flow, flow=flow)
+            telemetry.fault("a step of flow %s could not be processed", error, flow, flow=flow)
         finally:
             self._clear(step)
             self.held.pop(held, None)
@@ -183,10 +183,10 @@ class Runner:
 
     def _clear(self, step: StepRecord) -> None:
         """A step that was run apart from others is over."""
-        shared = self._shared
-        if shared.suspects and (self._writer.shard, step.step_id) in shared.suspects:
-            shared.suspects.remove((self._writer.shard, step.step_id))
-            shared.wake_all()
+        context = self._context
+        if context.quarantined and (self._writer.shard, step.step_id) in context.quarantined:
+            context.quarantined.remove((self._writer.shard, step.step_id))
+            context.wake_all()
 
     def _continue(self, following: list[StepRecord], slot: Reservation) -> StepRecord | None:
         """Start the steps that follow: one in the slot of the step which is over, the others beside it."""
@@ -208,13 +208,13 @@ class Runner:
         except BaseException:
             self._output.forget(voice)
             raise
-        handed = await self._conclude(step, attempt, slot, said)
-        if handed is None:
+        handover = await self._conclude(step, attempt, slot, said)
+        if handover is None:
             return []
-        following = [StepRecord.leased(new, handed.now) for new in handed.steps]
-        if handed.woken is not None:
-            following.append(handed.woken)
-        if self._shared.draining:
+        following = [StepRecord.leased(new, handover.now) for new in handover.steps]
+        if handover.woken is not None:
+            following.append(handover.woken)
+        if self._context.draining:
             for new in following:
                 await self._release(new)
             return []
@@ -241,10 +241,10 @@ class Runner:
 
     async def _conclude(
         self, step: StepRecord, attempt: Attempt, slot: Reservation, said: SaidRecord | None
-    ) -> Handed | None:
+    ) -> Handover | None:
         """Decide, and commit. Where the ids in a decision are in use it is made again, with others."""
         slot.gate = self._precedence.gate()
-        goes_on = not self._shared.draining and slot.gate(step.flow)
+        goes_on = not self._context.draining and slot.gate(step.flow)
         suits = slot.suits if goes_on and step.flow.parent_step_id else None
         for _ in range(COLLISIONS):
             decision = await self._decide(step, attempt, slot if goes_on else None)
@@ -261,16 +261,18 @@ class Runner:
     async def _decide(self, step: StepRecord, attempt: Attempt, slot: Reservation | None) -> Decision:
         """Decide. Starts of the steps that follow are promised in ``slot``; None: they are left to others."""
         room = no_room if slot is None else slot.promise
-        means = Means(self._ids.steps.take, new_token, room, max_depth=self._max_depth, chance=random)
-        decision = await self._ids.supply(_decided, step, attempt, means, slot)
+        decision_context = DecisionContext(
+            self._ids.steps.take, new_token, room, max_depth=self._max_depth, chance=random
+        )
+        decision = await self._ids.supply(_decided, step, attempt, decision_context, slot)
         if isinstance(attempt, Returned) and attempt.child is not None:
             entry = attempt.child.entry
             entry.leased = not entry.limit_name and not entry.labels and room(entry.need)
         return decision
 
     async def _commit(
-        self, step: StepRecord, decision: Decision, suits: Suits | None, said: SaidRecord | None
-    ) -> Handed | None:
+        self, step: StepRecord, decision: Decision, suits: SlotPredicate | None, said: SaidRecord | None
+    ) -> Handover | None:
         """Commit a decision. The write is tried again as long as the lease lasts; the task is not run again for it.
 
         An error that tells nothing is given as many tries as an outage at once; then the step fails with its text.
@@ -279,15 +281,15 @@ class Runner:
         pauses = iter(self._pauses)
         while True:
             try:
-                handed = await self._committer.decide(decision, suits, said)
+                handover = await self._committer.decide(decision, suits, said)
             except (Unavailable, Contention) as error:
-                if time.monotonic() >= give_up or self._shared.draining:
+                if time.monotonic() >= give_up or self._context.draining:
                     await self._abandon(step, error)
             except IdsForgotten:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the step must not stay leased for nothing
                 pause = next(pauses, None)
-                if self._shared.draining or (pause is None and isinstance(decision, Fail)):
+                if self._context.draining or (pause is None and isinstance(decision, Fail)):
                     await self._abandon(step, error)
                 if pause is not None:
                     await self._committer.pause(pause)
@@ -295,7 +297,7 @@ class Runner:
                     self._observing.write_failed(step, error)
                     decision = Fail(step, unstorable(error))
             else:
-                return handed
+                return handover
 
     async def _lose(self, step: StepRecord, error: WorkerLost) -> NoReturn:
         """Give a step back whose task was lost with the process that ran it."""
@@ -306,7 +308,7 @@ class Runner:
     async def _abandon(self, step: StepRecord, error: Exception) -> NoReturn:
         """Leave a step to another run, because its outcome cannot be stored."""
         self._observing.write_abandoned(step, error)
-        await self._release(step, crashed=not self._shared.draining)
+        await self._release(step, crashed=not self._context.draining)
         raise Abandoned from error
 
     async def _release(self, step: StepRecord, *, crashed: bool = False) -> None:
@@ -318,7 +320,7 @@ class Runner:
             self._observing.log.warning("a lease could not be given back; it will run out: %s", error)
         else:
             self._look_for_work()
-            if self._shared.draining:
+            if self._context.draining:
                 self._notifier.notify(True, step_id=step.step_id)
 
     async def _return(self, step: StepRecord, slot: Reservation) -> None:
@@ -338,10 +340,12 @@ class Runner:
             self._notifier.notify(True, step_id=held[0][0])
 
 
-def _decided(step: StepRecord, attempt: Attempt, means: Means, slot: Reservation | None) -> Decision:
+def _decided(
+    step: StepRecord, attempt: Attempt, decision_context: DecisionContext, slot: Reservation | None
+) -> Decision:
     if slot is not None:
         slot.keep()  # what an earlier try has taken, whose ids ran out or are in use
-    return decide(step, attempt, means)
+    return decide(step, attempt, decision_context)
 
 
 async def _all_done(tasks: set[asyncio.Task[None]]) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dwarf.core.step import Means, no_room
+from dwarf.core.step import DecisionContext, no_room
 from dwarf.engine.shard.after_commit import AfterCommit
 from dwarf.engine.shard.attempts import Attempts
 from dwarf.engine.shard.committer import Committer
-from dwarf.engine.shard.context import Shared
+from dwarf.engine.shard.context import EngineContext
 from dwarf.engine.shard.directives import Directives
 from dwarf.engine.shard.dispatcher import Dispatcher
 from dwarf.engine.shard.factory import FlowFactory
 from dwarf.engine.shard.ids import IdAllocator, new_token
-from dwarf.engine.shard.known_tasks import Knowledge
-from dwarf.engine.shard.maintenance import Keeper
+from dwarf.engine.shard.known_tasks import KnownTasks
+from dwarf.engine.shard.maintenance import Maintenance
 from dwarf.engine.shard.membership import Membership
-from dwarf.engine.shard.orphaned_leases import Strays
+from dwarf.engine.shard.orphaned_leases import OrphanedLeases
 from dwarf.engine.shard.output import OutputBook
 from dwarf.engine.shard.peers import Notifier
 from dwarf.engine.shard.polling import ChangePoll
@@ -25,71 +25,71 @@ from dwarf.engine.shard.runner import Runner
 from dwarf.engine.shard.scheduler import Scheduler
 from dwarf.engine.shard.step_cache import StepCache
 from dwarf.engine.shard.waiters import TreeWatchers, Waiters
-from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.events import ShardTelemetry
 from dwarf.engine.telemetry.health import Health
 from dwarf.storage.drivers.database import Database
-from dwarf.storage.operations.unit_of_work import Writer
+from dwarf.storage.operations.unit_of_work import WriterIdentity
 
 
-class Replica:
+class ShardRuntime:
     """One shard in this process. It only assembles: each part takes those that it uses.
 
     Two parts are told of others when all are there: the committer calls the runner, which commits by it; and what looks
     for work is woken by parts that it uses itself.
     """
 
-    def __init__(self, shared: Shared, shard: int, database: Database) -> None:
-        self.shared = shared
+    def __init__(self, context: EngineContext, shard: int, database: Database) -> None:
+        self.context = context
         self.shard = shard
         self.database = database
-        self.settings = shared.settings
-        self.plans = shared.plans
-        self.log = shared.telemetry.log
+        self.settings = context.settings
+        self.plans = context.plans
+        self.log = context.telemetry.log
         self.health = Health()
-        self.observing = Observing(shared.telemetry, shard, self.settings.margin_ms, self.health)
+        self.telemetry = ShardTelemetry(context.telemetry, shard, self.settings.margin_ms, self.health)
         self.waiters = Waiters()
         self.trees = TreeWatchers()  # of changes
         self.outputs = TreeWatchers()  # of what tasks say
-        self.notifier = Notifier(shard, database, shared.peers)
-        self.precedence = Precedence(shared.bands, shard)
+        self.notifier = Notifier(shard, database, context.peers)
+        self.precedence = Precedence(context.ceilings, shard)
         self._assemble_writing()
         self._assemble_running()
         self._assemble_keeping()
 
     def _assemble_writing(self) -> None:
         """The parts by which everything is written: ids, flows, commits, and what tasks say."""
-        shared, database, observing = self.shared, self.database, self.observing
+        context, database, telemetry = self.context, self.database, self.telemetry
         self.ids = IdAllocator(database)
-        self.flows = FlowFactory(self.shard, shared.host, shared.plans, self.ids, observing)
-        self.writer = Writer(
+        self.flows = FlowFactory(self.shard, context.host, context.plans, self.ids, telemetry)
+        self.writer = WriterIdentity(
             shard=self.shard,
             engine_id=0,  # until it is claimed
             margin_ms=self.settings.margin_ms,
-            means=Means(self.ids.steps.take, new_token, no_room),
+            decision_context=DecisionContext(self.ids.steps.take, new_token, no_room),
             plan_of=self.plans.plan_of,
-            suspect_at=self.settings.suspect_at,
+            quarantine_at=self.settings.quarantine_at,
             next_flow_id=self.ids.flows.take,
         )
-        self.committer = Committer(database, self.writer, self.ids, observing, self.settings.pauses)
+        self.committer = Committer(database, self.writer, self.ids, telemetry, self.settings.pauses)
         self.directives = Directives(database, self.writer, self.committer, self.settings)
         self.progress = ProgressBook(database, self.trees.announce, self.log)
-        self.output = OutputBook(self.committer, self.ids, self.outputs.announce, self.log, shared.echo)
+        self.output = OutputBook(self.committer, self.ids, self.outputs.announce, self.log, context.echo)
 
     def _assemble_running(self) -> None:
         """The parts that find steps and run them."""
-        shared, writer, database, observing = self.shared, self.writer, self.database, self.observing
-        self.cache = StepCache(self.shard, shared.host, database, self.ids, observing)
+        context, writer, database, telemetry = self.context, self.writer, self.database, self.telemetry
+        self.cache = StepCache(self.shard, context.host, database, self.ids, telemetry)
         self.runner = Runner(
-            shared,
+            context,
             writer,
             attempts=Attempts(
-                shared,
+                context,
                 ids=self.ids,
                 flows=self.flows,
                 cache=self.cache,
                 directives=self.directives,
                 progress=self.progress,
-                observing=observing,
+                telemetry=telemetry,
             ),
             database=database,
             committer=self.committer,
@@ -97,69 +97,69 @@ class Replica:
             output=self.output,
             precedence=self.precedence,
             notifier=self.notifier,
-            observing=observing,
+            telemetry=telemetry,
             look_for_work=self.look_for_work,
         )
         self.recovery = LeaseRecovery(
-            database, trees=self.trees, notifier=self.notifier, wake_all=shared.wake_all, observing=observing
+            database, trees=self.trees, notifier=self.notifier, wake_all=context.wake_all, telemetry=telemetry
         )
         self.membership = Membership(
-            shared,
+            context,
             writer,
             database=database,
             runner=self.runner,
             recovery=self.recovery,
-            observing=observing,
+            telemetry=telemetry,
             health=self.health,
             on_forgotten=self.reconcile,
         )
-        self.knowledge = Knowledge(shared, writer, database, self.health, self.look_for_work)
+        self.known_tasks = KnownTasks(context, writer, database, self.health, self.look_for_work)
         self.dispatcher = Dispatcher(
-            shared,
+            context,
             writer,
             database=database,
             committer=self.committer,
             runner=self.runner,
             membership=self.membership,
-            knowledge=self.knowledge,
+            known_tasks=self.known_tasks,
             precedence=self.precedence,
             trees=self.trees,
-            observing=observing,
+            telemetry=telemetry,
             health=self.health,
         )
-        self.scheduler = Scheduler(database, self.committer, self.ids, self.flows, observing)
+        self.scheduler = Scheduler(database, self.committer, self.ids, self.flows, telemetry)
 
     def _assemble_keeping(self) -> None:
         """The parts that keep the shard in order, and what follows a commit."""
-        shared, writer, database, observing = self.shared, self.writer, self.database, self.observing
+        context, writer, database, telemetry = self.context, self.writer, self.database, self.telemetry
         self.changes = ChangePoll(
             database,
             waiters=self.waiters,
             trees=self.trees,
             runner=self.runner,
             dispatcher=self.dispatcher,
-            observing=observing,
+            telemetry=telemetry,
             health=self.health,
         )
-        self.strays = Strays(writer, database, self.runner, self.changes, self.log)
-        self.keeper = Keeper(
-            shared,
+        self.orphaned_leases = OrphanedLeases(writer, database, self.runner, self.changes, self.log)
+        self.maintenance = Maintenance(
+            context,
             writer,
             database=database,
             committer=self.committer,
             dispatcher=self.dispatcher,
             membership=self.membership,
             recovery=self.recovery,
-            strays=self.strays,
+            orphaned_leases=self.orphaned_leases,
             directives=self.directives,
             cache=self.cache,
             waiters=self.waiters,
             trees=self.trees,
-            observing=observing,
+            telemetry=telemetry,
             health=self.health,
         )
         after = AfterCommit(
-            shared,
+            context,
             waiters=self.waiters,
             trees=self.trees,
             runner=self.runner,
@@ -167,7 +167,7 @@ class Replica:
             precedence=self.precedence,
             scheduler=self.scheduler,
             notifier=self.notifier,
-            observing=observing,
+            telemetry=telemetry,
         )
         self.committer.listen(after.committed, self.runner.launch)
 
@@ -182,20 +182,20 @@ class Replica:
         self.writer.engine_id, proves_dead = await self.database.claim_engine_id(self.settings.engine_id or 0)
         self.database.listen(self.changes.on_notify)
         await self.membership.enter()
-        await self.knowledge.enter()
+        await self.known_tasks.enter()
         await self.ids.reserve(1)
         await self.directives.refresh()
         await self.membership.settle()
-        await self.keeper.take_back({self.engine_id} if proves_dead else set())
-        await self.keeper.rebase()
+        await self.maintenance.take_back({self.engine_id} if proves_dead else set())
+        await self.maintenance.rebase()
         self.committer.start()
-        self.keeper.start()
+        self.maintenance.start()
         self.changes.start()
-        self.knowledge.start()
+        self.known_tasks.start()
         if self.settings.workers:
-            self.shared.wakers.append(self.dispatcher.wake)
+            self.context.wakers.append(self.dispatcher.wake)
             self.dispatcher.start()
-            self.shared.wakers.append(self.scheduler.wake)
+            self.context.wakers.append(self.scheduler.wake)
             self.scheduler.start()
 
     async def stop_taking(self) -> None:
@@ -212,7 +212,7 @@ class Replica:
     async def aclose(self) -> None:
         """Stop the loops, release who waits, and disconnect. The steps in flight are over."""
         await self.changes.aclose()
-        await self.keeper.aclose()
+        await self.maintenance.aclose()
         await self.progress.aclose()
         await self.output.aclose()
         await self.committer.aclose()
@@ -220,7 +220,7 @@ class Replica:
         self.waiters.close()
         self.trees.announce_all()
         self.outputs.announce_all()
-        await self.knowledge.aclose()
+        await self.known_tasks.aclose()
         await self.membership.aclose()
         await self.database.aclose()
 
@@ -236,4 +236,4 @@ class Replica:
         """
         self.log.warning("shard %s: the database is not the one it was, and may have forgotten something", self.shard)
         await self.ids.renew()
-        await self.strays.reconcile()
+        await self.orphaned_leases.reconcile()

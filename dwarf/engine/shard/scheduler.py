@@ -15,7 +15,7 @@ from dwarf.engine.shard.committer import Committer
 from dwarf.engine.shard.factory import FlowFactory
 from dwarf.engine.shard.ids import IdAllocator
 from dwarf.engine.shard.plans import Frozen
-from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.events import ShardTelemetry
 from dwarf.storage.drivers.database import Database
 from dwarf.storage.operations.schedules import (
     ScheduleRecord,
@@ -37,14 +37,14 @@ class Scheduler(Service):
     patience_s = None
 
     def __init__(
-        self, database: Database, committer: Committer, ids: IdAllocator, flows: FlowFactory, observing: Observing
+        self, database: Database, committer: Committer, ids: IdAllocator, flows: FlowFactory, telemetry: ShardTelemetry
     ) -> None:
         super().__init__()
         self._ids = ids
         self._database = database
         self._committer = committer
         self._flows = flows
-        self._observing = observing
+        self._observing = telemetry
         self._waits_for: set[int] = set()  # flows whose end lets a tick fire
         self._pause = FIRST_LOOK_S
         self._held_up: dict[tuple[str, int], float] = {}  # since when ticks are due, by schedule and tick
@@ -62,7 +62,7 @@ class Scheduler(Service):
         for record in due.records:
             last = due.last.get(record.last_flow_id)
             plan = firing(
-                record.rhythm,
+                record.spec,
                 record.next_at,
                 due.now,
                 catch_up=record.catch_up,
@@ -91,7 +91,7 @@ class Scheduler(Service):
 
     def _is_patient(self, record: ScheduleRecord) -> bool:
         """Whether a tick that finds an earlier flow running is held back yet: that flow may end in a moment."""
-        every_s = record.rhythm.every_ms / 1000 or LONGEST_PATIENCE_S
+        every_s = record.spec.every_ms / 1000 or LONGEST_PATIENCE_S
         now = asyncio.get_running_loop().time()
         since = self._held_up.setdefault((record.name, record.next_at), now)
         return now - since < min(LONGEST_PATIENCE_S, every_s / 2)
@@ -108,7 +108,7 @@ class Scheduler(Service):
     async def _fire(self, record: ScheduleRecord, plan: Firing) -> None:
         flows = [await self._flow(record, tick) for tick in plan.ticks]
         fired = await self._committer.call(
-            lambda effects: fire_schedule(record.name, record.next_at, plan.next_at, flows, effects)
+            lambda work: fire_schedule(record.name, record.next_at, plan.next_at, flows, work)
         )
         if fired and flows:
             self._observing.log.info("schedule %r has fired %s time(s)", record.name, len(flows))

@@ -16,7 +16,7 @@ from dwarf.core.records import Keep, StepRecord, Taken
 from dwarf.core.routing import read_route
 from dwarf.core.step import Returned
 from dwarf.engine.shard.ids import IdAllocator
-from dwarf.engine.telemetry.events import Observing
+from dwarf.engine.telemetry.events import ShardTelemetry
 from dwarf.errors import EngineClosed, StorageError
 from dwarf.storage.drivers.database import Database
 from dwarf.storage.operations.caching import Found, find_cached, free_stale
@@ -30,12 +30,14 @@ __all__ = ["StepCache"]
 class StepCache:
     """The outcomes that are kept in one shard."""
 
-    def __init__(self, shard: int, host: BaseHost, database: Database, ids: IdAllocator, observing: Observing) -> None:
+    def __init__(
+        self, shard: int, host: BaseHost, database: Database, ids: IdAllocator, telemetry: ShardTelemetry
+    ) -> None:
         self._shard = shard
         self._host = host
         self._database = database
         self._ids = ids
-        self._observing = observing
+        self._observing = telemetry
         self._basis = host.cache_basis
         self._can_tell = overrides(host, "cache_basis") or overrides(host, "digest")
         self._asking: dict[str, tuple[int, list[asyncio.Future[Found | None]]]] = {}

@@ -26,7 +26,7 @@ from dwarf.storage.sql.errors import Contention, FileGone, PayloadRefused, Unava
 from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
-    from dwarf.engine.shard.commit_requests import Committed
+    from dwarf.engine.shard.commit_requests import CommitResult
 
 DEFAULT_LOGGER = "dwarf.engine"
 
@@ -90,7 +90,7 @@ class Watch(AbstractContextManager["Watch"]):
             self.span.__exit__(et, e, tb)
 
 
-class Observing:
+class ShardTelemetry:
     """What one shard tells."""
 
     def __init__(self, telemetry: Telemetry, shard: int, margin_ms: int, health: Health) -> None:
@@ -144,7 +144,7 @@ class Observing:
                 self.metrics.count("flows_started", 1, workflow, self._shard)
                 self.log.info("flow %s is %s", name, status, flow=name, status=status, workflow=workflow)
 
-    def committed(self, group: Committed) -> None:
+    def committed(self, group: CommitResult) -> None:
         """A group is durable."""
         if self.log.wants(logging.INFO):
             self._log_changes(group)
@@ -162,7 +162,7 @@ class Observing:
             if self.metrics.active:
                 self._count(group)
 
-    def _log_changes(self, group: Committed) -> None:
+    def _log_changes(self, group: CommitResult) -> None:
         said = [(flow.record.flow_id, "running", flow.record.workflow_url) for flow in group.flows]
         said += [(flow_id, "running", "") for flow_id in group.resumed]
         said += [(stop.flow_id, str(stop.status), stop.workflow) for stop in group.stops]
@@ -178,7 +178,7 @@ class Observing:
                     "step %s of flow %s is %s", step.node, name, status, flow=name, task=step.node, status=status
                 )
 
-    def _count(self, group: Committed) -> None:
+    def _count(self, group: CommitResult) -> None:
         metrics, shard = self.metrics, self._shard
         metrics.record("commit_group_size", len(group.results), shard)
         metrics.record("commit_duration_seconds", group.seconds, shard)

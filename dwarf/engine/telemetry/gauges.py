@@ -15,8 +15,8 @@ from dwarf.storage.queries.counts import Band, read_bands
 from dwarf.workflow.host import overrides
 
 if TYPE_CHECKING:
-    from dwarf.engine.shard.context import Shared
-    from dwarf.engine.shard.runtime import Replica
+    from dwarf.engine.shard.context import EngineContext
+    from dwarf.engine.shard.runtime import ShardRuntime
 
 EVERY_S = 15.0
 MOST_TIME = 0.05  # of it may go into reading a database
@@ -25,23 +25,23 @@ MOST_BANDS = 64  # the best ones are shown
 NOTHING = Band(0, 0.0, 0)
 
 
-class Census(Service):
+class Gauges(Service):
     """The gauges of one engine. An exporter's thread reads them, so nothing here waits or changes while it is read."""
 
-    name = "dwarf-census"
+    name = "dwarf-gauges"
 
-    def __init__(self, telemetry: Telemetry, shared: Shared, replicas: Mapping[int, Replica]) -> None:
+    def __init__(self, telemetry: Telemetry, context: EngineContext, runtimes: Mapping[int, ShardRuntime]) -> None:
         super().__init__()
         self._metrics = telemetry.metrics
-        self._shared = shared
-        self._replicas = dict(replicas)
-        self._bands: dict[int, Band] = {}
+        self._context = context
+        self._runtimes = dict(runtimes)
+        self._ceilings: dict[int, Band] = {}
         self._contentions: dict[int, int] = {}
         self._stops: list[Callable[[], None]] = []
 
     def start(self) -> None:
         """Start the loop, where anybody measures."""
-        metrics, host = self._metrics, self._shared.host
+        metrics, host = self._metrics, self._context.host
         if not metrics.active:
             return
         self._stops = [
@@ -57,12 +57,12 @@ class Census(Service):
         ]
         if overrides(host, "overrun_threads"):
             self._stops.append(metrics.source("sync_threads_overrun", lambda: [((), host.overrun_threads)], host))
-        self._shared.watchdog.on_beat = lambda late: metrics.record("event_loop_lag_seconds", late)
+        self._context.watchdog.on_beat = lambda late: metrics.record("event_loop_lag_seconds", late)
         super().start()
 
-    def include(self, replica: Replica) -> None:
+    def include(self, runtime: ShardRuntime) -> None:
         """A shard has come that was away at the start."""
-        self._replicas = {**self._replicas, replica.shard: replica}
+        self._runtimes = {**self._runtimes, runtime.shard: runtime}
 
     async def aclose(self) -> None:
         """End."""
@@ -73,14 +73,14 @@ class Census(Service):
     async def refresh(self) -> None:
         """Read the databases. One that does not answer is left out."""
         bands: dict[int, Band] = {}
-        for replica in self._replicas.values():
-            self._count_contentions(replica)
+        for runtime in self._runtimes.values():
+            self._count_contentions(runtime)
             try:
-                found = await replica.database.read(read_bands)
+                found = await runtime.database.read(read_bands)
             except EngineClosed:
                 return
             except DwarfError as error:
-                replica.observing.database_error(error)
+                runtime.telemetry.database_error(error)
                 continue
             for priority, band in found.items():
                 known = bands.get(priority, NOTHING)
@@ -90,8 +90,8 @@ class Census(Service):
                     known.fairness_keys + band.fairness_keys,
                 )
         # a priority that has nothing left says so, rather than staying as it was
-        known_before = dict.fromkeys(self._bands, NOTHING)
-        self._bands = dict(sorted((known_before | bands).items())[:MOST_BANDS])
+        known_before = dict.fromkeys(self._ceilings, NOTHING)
+        self._ceilings = dict(sorted((known_before | bands).items())[:MOST_BANDS])
 
     async def turn(self) -> float:
         """Read the databases, so seldom that it takes little of the time."""
@@ -101,48 +101,48 @@ class Census(Service):
 
     def failed(self, error: Exception) -> float:
         """Report the error."""
-        self._shared.telemetry.log.fault("counting what is due failed", error)
+        self._context.telemetry.log.fault("counting what is due failed", error)
         return EVERY_S
 
-    def _count_contentions(self, replica: Replica) -> None:
+    def _count_contentions(self, runtime: ShardRuntime) -> None:
         """What a database waited out by itself is known only as a number."""
-        now = int(getattr(replica.database, "contentions", 0))
-        new = now - self._contentions.get(replica.shard, 0)
-        self._contentions[replica.shard] = now
+        now = int(getattr(runtime.database, "contentions", 0))
+        new = now - self._contentions.get(runtime.shard, 0)
+        self._contentions[runtime.shard] = now
         if new > 0:
-            self._metrics.count("db_errors", new, str(replica.shard), "contention")
+            self._metrics.count("db_errors", new, str(runtime.shard), "contention")
 
     # ------------------------------------------------------------------ in the exporter's thread
 
     def _by_priority(self, value: Callable[[Band], float]) -> Iterable[Reading]:
-        return [((str(priority),), value(band)) for priority, band in self._bands.items()]
+        return [((str(priority),), value(band)) for priority, band in self._ceilings.items()]
 
     def _queues(self) -> Iterable[Reading]:
-        return [((str(shard),), replica.committer.queued) for shard, replica in self._replicas.items()]
+        return [((str(shard),), runtime.committer.queued) for shard, runtime in self._runtimes.items()]
 
     def _connections(self) -> Iterable[Reading]:
         return [
             ((str(shard), state), count)
-            for shard, replica in self._replicas.items()
-            for state, count in getattr(replica.database, "connections", {}).items()
+            for shard, runtime in self._runtimes.items()
+            for state, count in getattr(runtime.database, "connections", {}).items()
         ]
 
     def _living(self) -> Iterable[Reading]:
-        return [((shard,), replica.membership.living) for shard, replica in self._registered()]
+        return [((shard,), runtime.membership.living) for shard, runtime in self._registered()]
 
     def _blind(self) -> Iterable[Reading]:
         now = time.monotonic()
-        return [((shard,), now - replica.membership.read_at) for shard, replica in self._registered()]
+        return [((shard,), now - runtime.membership.read_at) for shard, runtime in self._registered()]
 
-    def _registered(self) -> list[tuple[str, Replica]]:
-        return [(str(shard), replica) for shard, replica in self._replicas.items() if replica.database.registers]
+    def _registered(self) -> list[tuple[str, ShardRuntime]]:
+        return [(str(shard), runtime) for shard, runtime in self._runtimes.items() if runtime.database.registers]
 
     def _in_flight(self) -> Iterable[Reading]:
-        needs_thread = self._shared.host.needs_thread
+        needs_thread = self._context.host.needs_thread
         counts = {"async": 0, "sync": 0}
-        for url in self._shared.watchdog.names():
+        for url in self._context.watchdog.names():
             counts["sync" if needs_thread(url) else "async"] += 1
         return [((kind,), count) for kind, count in counts.items()]
 
     def _by_url(self) -> Iterable[Reading]:
-        return [((url,), count) for url, count in Counter(self._shared.watchdog.names()).items()]
+        return [((url,), count) for url, count in Counter(self._context.watchdog.names()).items()]

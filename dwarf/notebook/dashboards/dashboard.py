@@ -201,10 +201,10 @@ class Dashboard(ListView):
         async def known() -> FlowHandle:
             return handle
 
-        following = await self._lab.follow(known)
+        watcher = await self._lab.follow(known)
         self._close_run()
         if not self.closed:
-            self._opened = OpenedRun(self._lab, following, self._place, self._go_live())
+            self._opened = OpenedRun(self._lab, watcher, self._place, self._go_live())
 
     def _close_run(self) -> None:
         if self._opened is not None:

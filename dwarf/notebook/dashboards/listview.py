@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 from dwarf.errors import EngineClosed
 from dwarf.notebook import kernel
-from dwarf.notebook.cell_output import Place
+from dwarf.notebook.cell_output import CellOutput
 from dwarf.notebook.live.comms import free_comm
 from dwarf.notebook.live.pulse import Pulse
 from dwarf.notebook.live.widget import asset, fit_into_boxes, module, publish, style, widget_bundle
@@ -97,7 +97,7 @@ class ListView:
         self.closed = False
         self._looks_taken = 0  # how often the database has been looked at
         self._widget: Any = None
-        self._place: Place | None = None
+        self._place: CellOutput | None = None
         self._leave_cells: Callable[[], None] = lambda: None
         self._display_id = f"dwarf-list-{next(_numbers)}-{time.time_ns():x}"
         self._views: dict[str, float] = {}  # when each view of the widget was last seen
@@ -134,7 +134,7 @@ class ListView:
     def show(self) -> None:
         """Display it under this cell: live where somebody sees it, a table where a program runs the notebook."""
         self._shown_in = kernel.current_cell()
-        self._place = Place()
+        self._place = CellOutput()
         self._lab.call(self._refresh())
         if not kernel.in_kernel():
             print(self._text())  # noqa: T201  there is no front end to send anything else to

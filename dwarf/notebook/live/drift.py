@@ -16,7 +16,7 @@ from dwarf.workflow.digests import CODE_LENGTH, fingerprint
 from dwarf.workflow.jsontext import dumps
 
 if TYPE_CHECKING:
-    from dwarf.notebook.live.flow_watcher import Following
+    from dwarf.notebook.live.flow_watcher import FlowWatcher
     from dwarf.notebook.pictures.svg import Svg
     from dwarf.workflow.graph import Graph
 
@@ -110,12 +110,12 @@ class Digests:
         return graphs.get(name)
 
 
-def drift_of(following: Following, digests: Digests) -> Drift:
+def drift_of(watcher: FlowWatcher, digests: Digests) -> Drift:
     """What has drifted under a flow that is followed."""
-    if following.graph is None or not following.functions:
+    if watcher.graph is None or not watcher.functions:
         return NONE
-    current = digests.graph(following.graph.name)
-    return read_drift(following.graph, current, following.functions, digests.now())
+    current = digests.graph(watcher.graph.name)
+    return read_drift(watcher.graph, current, watcher.functions, digests.now())
 
 
 def read_drift(frozen: Graph, current: Graph | None, before: Mapping[str, str], now: Mapping[str, str]) -> Drift:

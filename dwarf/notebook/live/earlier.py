@@ -13,7 +13,7 @@ from dwarf.notebook.messages import EarlierState
 from dwarf.notebook.pictures.views import flow_view
 
 if TYPE_CHECKING:
-    from dwarf.notebook.live.flow_watcher import Following
+    from dwarf.notebook.live.flow_watcher import FlowWatcher
 
 __all__ = ["Earlier", "describe_earlier", "label_of"]
 
@@ -25,18 +25,18 @@ class Earlier:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._begun: dict[str, dict[str, WeakSet[Following]]] = {}
+        self._begun: dict[str, dict[str, WeakSet[FlowWatcher]]] = {}
 
-    def begun(self, following: Following) -> None:
+    def begun(self, watcher: FlowWatcher) -> None:
         """The cell that runs now has begun this one."""
         mark = kernel.cell_mark()
         if mark is None:
             return
         cell, execution = mark
         with self._lock:
-            self._begun.setdefault(cell, {}).setdefault(execution, WeakSet()).add(following)
+            self._begun.setdefault(cell, {}).setdefault(execution, WeakSet()).add(watcher)
 
-    def now(self, but: Following) -> Sequence[Following]:
+    def now(self, but: FlowWatcher) -> Sequence[FlowWatcher]:
         """Those of former executions of the cell that runs now which have not ended, newest first; one is left out."""
         mark = kernel.cell_mark()
         if mark is None:
@@ -51,16 +51,16 @@ class Earlier:
         return sorted(going, key=label_of, reverse=True)[:_MOST]
 
 
-def _open(runs: WeakSet[Following]) -> bool:
+def _open(runs: WeakSet[FlowWatcher]) -> bool:
     return any(not each.ended.done() for each in runs)
 
 
-def label_of(following: Following) -> str:
+def label_of(watcher: FlowWatcher) -> str:
     """The part of a flow's key that is no secret."""
-    return following.handle.key.rpartition("-")[0]
+    return watcher.handle.key.rpartition("-")[0]
 
 
-def describe_earlier(runs: Sequence[Following], now: float) -> list[EarlierState]:
+def describe_earlier(runs: Sequence[FlowWatcher], now: float) -> list[EarlierState]:
     """Those that still go on, as the page shows them. ``now`` in epoch seconds."""
     return [
         {

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dwarf.engine import Engine, FlowHandle
     from dwarf.workflow.graph import Graph
 
-__all__ = ["Card", "Following"]
+__all__ = ["Card", "FlowWatcher"]
 
 _MOST_NOTES = 20
 _MOST_NAMED = 10
@@ -61,7 +61,7 @@ class Card:
         self.faults += 1
 
 
-class Following:
+class FlowWatcher:
     """A flow under observation. ``ended`` is done when the flow has ended for good."""
 
     def __init__(

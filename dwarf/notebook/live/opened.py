@@ -10,8 +10,8 @@ from dwarf.notebook.live.comms import free_comm
 from dwarf.notebook.live.runview import RunView
 
 if TYPE_CHECKING:
-    from dwarf.notebook.cell_output import Place
-    from dwarf.notebook.live.flow_watcher import Following
+    from dwarf.notebook.cell_output import CellOutput
+    from dwarf.notebook.live.flow_watcher import FlowWatcher
     from dwarf.notebook.services import LabServices
 
 __all__ = ["OpenedRun", "WidgetPart"]
@@ -57,9 +57,9 @@ class WidgetPart:
 class OpenedRun(RunView):
     """The live view of a run within ``widget``. It stays live after the end of the run, until it is closed."""
 
-    def __init__(self, lab: LabServices, following: Following, place: Place | None, widget: Any) -> None:
-        super().__init__(following, lab.submit, lab, inspecting=True, place=place)
-        following.listeners.add(self.touch)
+    def __init__(self, lab: LabServices, watcher: FlowWatcher, place: CellOutput | None, widget: Any) -> None:
+        super().__init__(watcher, lab.submit, lab, inspecting=True, place=place)
+        watcher.listeners.add(self.touch)
         shade = {**self._theme(), "number": next(_numbers)}
         traits = {"said": {}, **self._traits(first=True)}
         self._widget = WidgetPart(widget, **traits, theme=shade)
@@ -70,10 +70,10 @@ class OpenedRun(RunView):
     @property
     def key(self) -> str:
         """The key of the flow."""
-        return self.following.handle.key
+        return self.watcher.handle.key
 
     async def _hear(self) -> None:
-        self.following.listen()
+        self.watcher.listen()
         await self.look_for_stops()
 
     def receive(self, message: Mapping[str, Any]) -> None:
@@ -85,6 +85,6 @@ class OpenedRun(RunView):
 
     def close(self) -> None:
         """Take it away."""
-        self.following.listeners.discard(self.touch)
+        self.watcher.listeners.discard(self.touch)
         self._widget.theme = {}
         free_comm(self._widget)

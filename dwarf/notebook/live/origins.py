@@ -10,7 +10,7 @@ from dwarf.notebook.messages import StepOrigin
 from dwarf.notebook.pictures.formatting import brief, plain
 
 if TYPE_CHECKING:
-    from dwarf.notebook.live.flow_watcher import Following
+    from dwarf.notebook.live.flow_watcher import FlowWatcher
     from dwarf.workflow.graph import Graph
     from dwarf.workflow.results import Step
 
@@ -71,14 +71,14 @@ def _writers(node: str, graph: Graph | None) -> dict[str, list[str]]:
     return found
 
 
-async def items_of(steps: Sequence[Step], following: Following) -> dict[int, str]:
+async def items_of(steps: Sequence[Step], watcher: FlowWatcher) -> dict[int, str]:
     """The item of each of these branches in a few words, by the id of its step; none where they have none."""
-    graph = following.graph
+    graph = watcher.graph
     names = [each.item for each in graph.transitions if each.for_each] if graph is not None else []
     if not names or not steps:
         return {}
     wanted = dict.fromkeys(part for name in names for part in (name, f"{name}Index"))
-    full = await following.handle.steps(only=steps, fields=wanted)
+    full = await watcher.handle.steps(only=steps, fields=wanted)
     found: dict[int, str] = {}
     for step in full:
         state = step.state or {}

@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dwarf.engine import FlowHandle
-    from dwarf.notebook.live.flow_watcher import Following
+    from dwarf.notebook.live.flow_watcher import FlowWatcher
     from dwarf.notebook.services import LabServices
     from dwarf.workflow.graph import Graph
 
-__all__ = ["PAGE", "Desk", "changes_between", "describe_step", "diff_of", "sort_steps"]
+__all__ = ["PAGE", "PanelController", "changes_between", "describe_step", "diff_of", "sort_steps"]
 
 PAGE = 50  # steps on a page of a list
 _SHOWN = 20_000  # characters of a state that is shown
@@ -54,19 +54,19 @@ _ORDER = tuple("failed interrupted running nested retrying delayed pending cance
 _log = logging.getLogger("dwarf.notebook")
 
 
-class Desk:
+class PanelController:
     """Answers the page of one view. ``handle`` runs on the lab's loop and never raises."""
 
     def __init__(
         self,
         lab: LabServices,
-        following: Following,
-        show: Callable[[Following], None],
+        watcher: FlowWatcher,
+        show: Callable[[FlowWatcher], None],
         redraw: Callable[[], None] = lambda: None,
-        earlier: Sequence[Following] = (),
+        earlier: Sequence[FlowWatcher] = (),
     ) -> None:
         self.lab = lab
-        self.following = following
+        self.watcher = watcher
         self.opened: dict[str, int] = {}  # the subgraphs that stand open: paths, and the steps that called them or 0
         self._show = show
         self._others = earlier  # begun by the same cell before
@@ -84,8 +84,8 @@ class Desk:
             "earlier": self._earlier,
             "show": self._show_here,
             "stop": self._stop,
-            "stopped": lambda told: describe_stop(self.following, told),
-            "go": lambda told: go_on(self.following, told),
+            "stopped": lambda told: describe_stop(self.watcher, told),
+            "go": lambda told: go_on(self.watcher, told),
             "unfold": self._unfold,
         }
         try:
@@ -130,7 +130,7 @@ class Desk:
             ordered = [step for step in ordered if state_of_step(step) == chosen]
         page = min(max(_whole_number(message.get("page", 0), "page"), 0), (len(ordered) - 1) // PAGE)
         shown = ordered[page * PAGE : (page + 1) * PAGE]
-        items = await items_of(shown, self.following)
+        items = await items_of(shown, self.watcher)
         return {
             "title": name,
             "rows": [_row(step, state_of_step(step), items.get(step.id, "")) for step in shown],
@@ -149,15 +149,15 @@ class Desk:
 
     async def _full(self, step: Step, of: int, path: str = "") -> StepReply:
         full = await self.lab.engine.step(step.key)
-        status = self.following.outcome.status if self.following.outcome is not None else Status.RUNNING
-        state = self._state_of(self.following.steps)(full)
+        status = self.watcher.outcome.status if self.watcher.outcome is not None else Status.RUNNING
+        state = self._state_of(self.watcher.steps)(full)
         told = describe_step(full, state, ended=status.terminal, most=self._most(full))
         functions: Mapping[str, Any] = getattr(self.lab.host, "functions", {})
-        frozen = self.following.graph
+        frozen = self.watcher.graph
         graph = self.lab.digests.graph(frozen.name) if frozen is not None else None
         origin = await asyncio.to_thread(origin_of, full, graph or frozen, functions)
         origin.update(self._edited(full, str(origin.get("source") or "")))
-        pace = self.following.paces.describe(full)
+        pace = self.watcher.paces.describe(full)
         said = await self._said(full, state)
         reply = cast("StepReply", {"of": of if of > 1 else 0, **told, **pace, **origin, **said})
         if step.sub_flows:
@@ -179,7 +179,7 @@ class Desk:
 
     async def _said(self, step: Step, state: str) -> Spoken:
         """What the step has said and shown, where it has."""
-        handle = self.following.handle
+        handle = self.watcher.handle
         lines, shown = await handle.logs(step=step), await handle.displays(step=step)
         streams: dict[str, str] = {}
         for line in lines:
@@ -200,15 +200,15 @@ class Desk:
 
     def _most(self, step: Step) -> int:
         """How many attempts the task of a step has; 0 where its graph does not say."""
-        graph = self.following.graph
+        graph = self.watcher.graph
         return attempts_of(graph).get(step.node, 0) if graph is not None else 0
 
     def _state_of(self, steps: Sequence[Step]) -> Callable[[Step], str]:
-        return states_of(steps, self.following.graph)
+        return states_of(steps, self.watcher.graph)
 
     def _plane(self, message: Mapping[str, Any]) -> tuple[str, Sequence[Step]]:
         """The name of the node that is meant, and the steps of its flow."""
-        graph, steps = self.following.graph, self.following.steps
+        graph, steps = self.watcher.graph, self.watcher.steps
         *outer, last = [_whole_number(part, "node") for part in str(message.get("node")).split("/")]
         path = ""
         for place in outer:
@@ -216,7 +216,7 @@ class Desk:
             child = child_of(steps, _node_of(graph, place), self.opened.get(path, 0))
             if child is None:
                 raise InvalidRequest("no subgraph stands open there")
-            graph, steps = self.following.known_graph(child), child.steps
+            graph, steps = self.watcher.known_graph(child), child.steps
         return _node_of(graph, last), steps
 
     async def _unfold(self, message: Mapping[str, Any]) -> ActionReply:
@@ -230,14 +230,14 @@ class Desk:
             child = child_of(steps, name, step)
             if child is None:
                 raise InvalidRequest(f"{name!r} has called no subgraph")
-            await self.following.graph_of(child.flow_key)
+            await self.watcher.graph_of(child.flow_key)
             self.opened = {**self.opened, path: step}
         self._redraw()
         return {}
 
     def _known(self, message: Mapping[str, Any]) -> Step:
         wanted = _whole_number(message.get("step"), "step")
-        found = self.following.find(wanted)
+        found = self.watcher.find(wanted)
         if found is None:
             raise InvalidRequest("the flow has no such step")
         return found
@@ -256,15 +256,15 @@ class Desk:
         return self._begun(run, f"A new run goes on from {step.node!r}; it is shown below.")
 
     async def _retry(self, _: Mapping[str, Any]) -> ActionReply:
-        run = await self.lab.follow(self.following.handle.retry_failed)
+        run = await self.lab.follow(self.watcher.handle.retry_failed)
         return self._begun(run, "A new run goes on where this one failed; it is shown below.")
 
     async def _regraph(self, _: Mapping[str, Any]) -> ActionReply:
         """Go on with the graph as it is now: where the flow failed or waits, or else behind the last step of it."""
-        graph = drift_of(self.following, self.lab.digests).graph
+        graph = drift_of(self.watcher, self.lab.digests).graph
         if graph is None:
             raise InvalidRequest("the graph is still the one that the flow began with")
-        handle = self.following.handle
+        handle = self.watcher.handle
         status = (await handle.fingerprint())[1]
         if status in (Status.FAILED, Status.CANCELLED):
             run = await self.lab.follow(lambda: handle.retry_failed(graph=graph))
@@ -287,27 +287,27 @@ class Desk:
 
     async def _stops(self, message: Mapping[str, Any], node: str) -> ActionReply:
         """Whether the flow stops before and after a node, where that can be said: not for subgraphs, nor at the end."""
-        outcome = self.following.outcome
+        outcome = self.watcher.outcome
         if "/" in str(message.get("node")) or outcome is None or outcome.status.terminal:
             return {}
-        await self.following.read_stops()
-        before, after = self.following.stops
+        await self.watcher.read_stops()
+        before, after = self.watcher.stops
         return {"stops": {"before": node in before, "after": node in after}}
 
     async def _stop(self, message: Mapping[str, Any]) -> ActionReply:
         """Have the flow stop before or after a node from now on, or no more."""
         name, _ = self._plane(message)
         at = str(message.get("at"))
-        await self.following.read_stops()
-        known = dict(zip(("before", "after"), self.following.stops, strict=True))
+        await self.watcher.read_stops()
+        known = dict(zip(("before", "after"), self.watcher.stops, strict=True))
         if at not in known or not await self._stops(message, name):
             raise InvalidRequest("the flow can stop before or after a node of its own, while it goes on")
         nodes = known[at] ^ {name}
-        await self.following.set_stops(before=nodes if at == "before" else None, after=nodes if at == "after" else None)
+        await self.watcher.set_stops(before=nodes if at == "before" else None, after=nodes if at == "after" else None)
         return await self._stops(message, name)
 
     async def _cancel(self, message: Mapping[str, Any]) -> ActionReply:
-        await self.following.handle.cancel(str(message.get("reason") or ""))
+        await self.watcher.handle.cancel(str(message.get("reason") or ""))
         return {"said": "Cancelled."}
 
     async def _earlier(self, message: Mapping[str, Any]) -> ActionReply:
@@ -322,10 +322,10 @@ class Desk:
         return {"said": "It is shown below."}
 
     async def _show_here(self, _: Mapping[str, Any]) -> ActionReply:
-        self._show(self.following)
+        self._show(self.watcher)
         return {"said": ""}
 
-    def _begun(self, run: Following, said: str) -> ActionReply:
+    def _begun(self, run: FlowWatcher, said: str) -> ActionReply:
         self._show(run)
         return {"said": said, "find": f'lab.get("{run.handle.key}")'}
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from dwarf.notebook import kernel
-from dwarf.notebook.cell_output import Place
+from dwarf.notebook.cell_output import CellOutput
 from dwarf.notebook.kernel import in_kernel
 from dwarf.notebook.live.comms import free_comm
 from dwarf.notebook.live.drift import NONE, drift_of
 from dwarf.notebook.live.earlier import describe_earlier, label_of
-from dwarf.notebook.live.panel import Desk
+from dwarf.notebook.live.panel import PanelController
 from dwarf.notebook.live.pulse import Pulse
 from dwarf.notebook.live.widget import asset, fit_into_boxes, publish, theme, widget_bundle, widget_class
 from dwarf.notebook.live.wire import describe_card, describe_cards, describe_flow, describe_node, describe_planes
@@ -33,8 +33,8 @@ from dwarf.notebook.pictures.svg import Svg
 from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
-    from dwarf.notebook.live.flow_watcher import Following
-    from dwarf.notebook.pictures.layout_plan import Sketch
+    from dwarf.notebook.live.flow_watcher import FlowWatcher
+    from dwarf.notebook.pictures.layout_plan import LayoutPlan
     from dwarf.notebook.services import LabServices
     from dwarf.workflow.graph import Graph
     from dwarf.workflow.results import SubFlow
@@ -81,20 +81,20 @@ class RunView:
 
     def __init__(
         self,
-        following: Following,
+        watcher: FlowWatcher,
         submit: Callable[[Any], Any],
         lab: LabServices | None = None,
         *,
         inspecting: bool = False,
-        place: Place | None = None,
+        place: CellOutput | None = None,
         begun_here: bool = False,
-        earlier: Sequence[Following] = (),
+        earlier: Sequence[FlowWatcher] = (),
     ) -> None:
         """``begun_here``: the run has just been started, so one that has failed by now is shown as if it still ran.
 
         ``earlier``: those that the same cell has begun before, and that may still go on.
         """
-        self.following = following
+        self.watcher = watcher
         self.lab = lab
         self.ready = False
         self._inspecting = inspecting
@@ -108,14 +108,16 @@ class RunView:
         self._sign = time.monotonic()  # the last sign of a reader
         self._left = False
         self._earlier = earlier
-        self._desk = None if lab is None else Desk(lab, following, self._show_beneath, self.push, earlier)
+        self._controller = (
+            None if lab is None else PanelController(lab, watcher, self._show_beneath, self.push, earlier)
+        )
         self._settled: set[int | None] = set()  # the threads from which the still picture has been sent
         self.display_id = f"dwarf-run-{next(_numbers)}-{time.time_ns():x}"
         self._submit = submit
         self._timer: asyncio.TimerHandle | None = None
         self._sent = 0.0
         self._interval = LEAST_INTERVAL
-        self._plan: Sketch | None = None
+        self._plan: LayoutPlan | None = None
         self._shape: list[tuple[str, int]] = []
         self._fetching: set[str] = set()
         self._widget: Any = None
@@ -128,12 +130,12 @@ class RunView:
         if not in_kernel():
             print(self._draw().alt)  # noqa: T201  there is no front end to send a picture to
             return
-        if self.following.ended.done() and not self._is_worth_opening:
+        if self.watcher.ended.done() and not self._is_worth_opening:
             publish(self.still(), self.display_id)
             return
-        self._place = self._place or Place()
+        self._place = self._place or CellOutput()
         if self.lab is not None:
-            self.lab.write_under(self.following, self._place)
+            self.lab.write_under(self.watcher, self._place)
         self._make_widget()
         publish(self._live(), self.display_id)
         self._follow()
@@ -174,7 +176,7 @@ class RunView:
         here = threading.current_thread().ident
         if self._stands_alone:
             return
-        if not self.following.ended.done() or self._widget is None or here in self._settled or self._is_read:
+        if not self.watcher.ended.done() or self._widget is None or here in self._settled or self._is_read:
             return
         self._settled.add(here)
         if self._pulse is not None:
@@ -206,12 +208,12 @@ class RunView:
 
     @property
     def _has_gone_wrong(self) -> bool:
-        outcome = self.following.outcome
+        outcome = self.watcher.outcome
         return outcome is not None and outcome.status.terminal and outcome.status is not Status.COMPLETED
 
     def _theme(self) -> dict[str, Any]:
         kept = self.lab is not None and self.lab.keeps_flows
-        return {**theme(), "kept": kept, "flow": label_of(self.following)}
+        return {**theme(), "kept": kept, "flow": label_of(self.watcher)}
 
     def _live(self) -> dict[str, Any]:
         return widget_bundle(self._widget, self.still())
@@ -220,15 +222,15 @@ class RunView:
         plane = self._plane()
         if plane is None:
             return Svg("", alt="a run")
-        return draw_plane(plane, notes=self.following.notes, now=time.time())
+        return draw_plane(plane, notes=self.watcher.notes, now=time.time())
 
     # ------------------------------------------------------------ on the lab's loop
 
     async def _listen(self) -> None:
         """Follow the run. What has happened since the first state was drawn is told by the look that comes after."""
-        self.following.listeners.add(self.touch)
-        self.following.listeners.add(self._wake)
-        self.following.listen()
+        self.watcher.listeners.add(self.touch)
+        self.watcher.listeners.add(self._wake)
+        self.watcher.listen()
         for each in self._earlier:
             each.listeners.add(self.touch)
         self.touch()
@@ -238,15 +240,15 @@ class RunView:
     async def look_for_stops(self) -> None:
         """Mark where the flow stops. Nothing is raised: a view without marks is still a view."""
         try:
-            await self.following.read_stops()
+            await self.watcher.read_stops()
         except Exception:  # noqa: BLE001  as above
             _log.debug("the breakpoints of a flow cannot be read", exc_info=True)
-        if any(self.following.stops):
+        if any(self.watcher.stops):
             self.touch()
 
     def _wake(self) -> None:
         """At the end, send the last state and then the still picture, unless somebody looks."""
-        if self.following.ended.done():
+        if self.watcher.ended.done():
             self._stop_listening()
             if self._timer is not None:
                 self._timer.cancel()
@@ -259,14 +261,14 @@ class RunView:
                 self.settle()
 
     def _stop_listening(self) -> None:
-        self.following.listeners.discard(self._wake)
-        for each in (self.following, *self._earlier):
+        self.watcher.listeners.discard(self._wake)
+        for each in (self.watcher, *self._earlier):
             each.listeners.discard(self.touch)
 
     async def _last_words(self) -> None:
         """Send what the tasks have said at the end, which is read a moment later."""
-        await self.following.all_heard()
-        if self.following.heard.state:
+        await self.watcher.all_heard()
+        if self.watcher.heard.state:
             self.push()
 
     def _look_again(self) -> None:
@@ -285,7 +287,7 @@ class RunView:
 
     def look_again(self) -> None:
         """``touch`` from any thread, while the run goes on."""
-        if not self.following.ended.done():
+        if not self.watcher.ended.done():
             self._submit(self._touch())
 
     async def _touch(self) -> None:
@@ -308,7 +310,7 @@ class RunView:
         self._interval = min(max(LEAST_INTERVAL, 5 * (time.thread_time() - begun)), MOST_INTERVAL)
 
     def _traits(self, *, first: bool) -> dict[str, Any]:
-        seen, now = self.following, time.time()
+        seen, now = self.watcher, time.time()
         plane = self._plane()
         if plane is None:
             return {"cards": describe_cards(seen.cards)}
@@ -330,10 +332,10 @@ class RunView:
         return traits
 
     def _plane(self) -> Plane | None:
-        seen = self.following
+        seen = self.watcher
         if seen.graph is None:
             return None
-        opened = self._desk.opened if self._desk is not None else {}
+        opened = self._controller.opened if self._controller is not None else {}
         return make_plane(
             seen.graph,
             seen.steps,
@@ -347,20 +349,20 @@ class RunView:
 
     def _graph_of(self, child: SubFlow) -> Graph | None:
         """A child's graph; one that is not known yet is fetched, and what stands open is then drawn again."""
-        graph = self.following.known_graph(child)
-        if not self.following.has_graph(child) and child.flow_key not in self._fetching:
+        graph = self.watcher.known_graph(child)
+        if not self.watcher.has_graph(child) and child.flow_key not in self._fetching:
             self._fetching.add(child.flow_key)
             self._submit(self._fetch(child.flow_key))
         return graph
 
     async def _fetch(self, key: str) -> None:
-        await self.following.graph_of(key)
-        if self._widget is not None and not self.following.ended.done():
+        await self.watcher.graph_of(key)
+        if self._widget is not None and not self.watcher.ended.done():
             self.touch()
         elif self._widget is not None:
             self.push()
 
-    def _show_beneath(self, run: Following) -> None:
+    def _show_beneath(self, run: FlowWatcher) -> None:
         """Show a run that was begun from the page under this view."""
         if self._place is None:
             return
@@ -377,8 +379,8 @@ class RunView:
         free_comm(self._widget)
 
     async def _ask(self, message: Mapping[str, Any]) -> None:
-        if self._desk is not None:
-            self._widget.send(await self._desk.handle(message))
+        if self._controller is not None:
+            self._widget.send(await self._controller.handle(message))
             free_comm(self._widget)
 
     async def _leave(self) -> None:
@@ -403,7 +405,7 @@ class RunView:
                 self._submit(self._send_again())
             self.ready = True
         elif kind == "answer":
-            self._submit(self.following.answer_card(str(message.get("id")), message.get("value", ...)))
+            self._submit(self.watcher.answer_card(str(message.get("id")), message.get("value", ...)))
         elif kind == "ask":
             self._submit(self._ask(message))
         elif kind == "panel":

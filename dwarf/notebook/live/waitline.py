@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook import kernel
-from dwarf.notebook.cell_output import Place
+from dwarf.notebook.cell_output import CellOutput
 from dwarf.notebook.live.comms import free_comm
 from dwarf.notebook.live.earlier import describe_earlier
 from dwarf.notebook.live.runview import RunView
@@ -25,7 +25,7 @@ from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.views import flow_view, state_of
 
 if TYPE_CHECKING:
-    from dwarf.notebook.live.flow_watcher import Following
+    from dwarf.notebook.live.flow_watcher import FlowWatcher
 
 __all__ = ["PATIENCE", "WaitLine", "is_wanted", "wait_widget", "waiting_line"]
 
@@ -61,14 +61,14 @@ class WaitLine(RunView):
 
     def show(self) -> None:
         """Display it under the running cell."""
-        self._place = Place()
+        self._place = CellOutput()
         self._make_widget()
         publish(self._live(), self.display_id)
         self._follow()
 
     def end(self) -> None:
         """The cell waits no more, whether the flow has ended or not: leave a still line."""
-        if self.following.ended.done():
+        if self.watcher.ended.done():
             self.settle()
             return
         if self._pulse is not None:
@@ -78,14 +78,14 @@ class WaitLine(RunView):
 
     def still(self) -> dict[str, Any]:
         """The line in words."""
-        seen = self.following
+        seen = self.watcher
         whole = flow_view(seen.outcome, seen.steps, seen.began)
         told = f"{look_of(whole.state).sign} {self._name} · {whole.text(time.time())}"
         return {"text/html": f"<div>{html.escape(told)}</div>", "text/plain": told}
 
     @property
     def _name(self) -> str:
-        return (self.following.graph.name if self.following.graph is not None else "") or "flow"
+        return (self.watcher.graph.name if self.watcher.graph is not None else "") or "flow"
 
     @property
     def _is_read(self) -> bool:
@@ -97,7 +97,7 @@ class WaitLine(RunView):
         self._widget.on_msg(self._receive)
 
     def _traits(self, *, first: bool) -> dict[str, Any]:
-        seen, now = self.following, time.time()
+        seen, now = self.watcher, time.time()
         return {
             "name": self._name,
             "place": self._where(),
@@ -108,13 +108,13 @@ class WaitLine(RunView):
 
     def _where(self) -> str:
         """The nodes whose tasks run now, of many the first ones."""
-        at = dict.fromkeys(step.node for step in self.following.steps if state_of(step) in ("running", "nested"))
+        at = dict.fromkeys(step.node for step in self.watcher.steps if state_of(step) in ("running", "nested"))
         more = len(at) - _MOST_NODES
         return ", ".join(list(at)[:_MOST_NODES]) + (f" and {more} more" if more > 0 else "")
 
 
 @contextmanager
-def waiting_line(following: Following, make: Callable[[], WaitLine] | None) -> Iterator[Callable[[], None]]:
+def waiting_line(watcher: FlowWatcher, make: Callable[[], WaitLine] | None) -> Iterator[Callable[[], None]]:
     """While the body waits, call what is given at each beat: it brings the line when the waiting has become one.
 
     ``make``: gives the line; None where the cell shows the run itself, or nobody looks.
@@ -124,9 +124,9 @@ def waiting_line(following: Following, make: Callable[[], WaitLine] | None) -> I
 
     def beat() -> None:
         nonlocal line
-        if make is None or line is not None or following.ended.done():
+        if make is None or line is not None or watcher.ended.done():
             return
-        if following.unanswered or (time.monotonic() - begun >= PATIENCE and _has_room()):
+        if watcher.unanswered or (time.monotonic() - begun >= PATIENCE and _has_room()):
             line = make()
             line.show()
 

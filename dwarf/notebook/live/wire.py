@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.messages import CardState, FlowState, PlaneState
-from dwarf.notebook.pictures.layout_plan import Sketch
+from dwarf.notebook.pictures.layout_plan import LayoutPlan
 from dwarf.notebook.pictures.palette import LOOKS, look_of
 from dwarf.notebook.pictures.subgraph_views import Plane, ways_of
 from dwarf.notebook.pictures.views import (
@@ -120,7 +120,7 @@ def describe_plane(
 
 
 def describe_planes(
-    plane: Plane, plan: Sketch, path: str = "", redefined: Collection[str] = ()
+    plane: Plane, plan: LayoutPlan, path: str = "", redefined: Collection[str] = ()
 ) -> dict[str, PlaneState]:
     """Every plane by its path, as the JavaScript side reads it. ``redefined``: nodes of the outermost one."""
     told = {path: describe_plane([card.name for card in plan.cards], plane.views, ways_of(plane, plan), redefined)}

@@ -237,6 +237,6 @@ class MapView:
             self._submit(self._work.stop("cancelled from the notebook"))
         elif kind == "answer":
             position, _, card = str(message.get("id")).partition("/")
-            following = self._work.asking.get(int(position)) if position.isdecimal() else None
-            if following is not None:
-                self._submit(following.answer_card(card, message.get("value", ...)))
+            watcher = self._work.asking.get(int(position)) if position.isdecimal() else None
+            if watcher is not None:
+                self._submit(watcher.answer_card(card, message.get("value", ...)))

@@ -21,7 +21,7 @@ from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
     from dwarf.engine import Engine, FlowHandle
-    from dwarf.notebook.live.flow_watcher import Card, Following
+    from dwarf.notebook.live.flow_watcher import Card, FlowWatcher
     from dwarf.workflow.graph import Graph
 
 __all__ = ["MapWork", "NewFlows", "Repairs"]
@@ -31,7 +31,7 @@ MOST_BUSY = 1024  # flows in hand that do not wait for a person
 MOST_IN_HAND = 4096
 
 Started = tuple[int, "FlowHandle | MapRow"]
-Follow = Callable[[Callable[[], Awaitable["FlowHandle"]]], Awaitable["Following"]]
+Follow = Callable[[Callable[[], Awaitable["FlowHandle"]]], Awaitable["FlowWatcher"]]
 
 _log = logging.getLogger("dwarf.notebook")
 _running: set[MapWork] = set()  # nobody else may hold a map that is under way
@@ -126,7 +126,7 @@ class MapWork:
         self.inputs = source.inputs
         self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self.listeners = Listeners()
-        self.asking: dict[int, Following] = {}  # replaced, never changed in place
+        self.asking: dict[int, FlowWatcher] = {}  # replaced, never changed in place
         self.read_all = False
         self._source = source
         self._follow = follow
@@ -216,16 +216,16 @@ class MapWork:
         async def known() -> FlowHandle:
             return handle
 
-        following = await self._follow(known)
-        following.listeners.add(self._tell)
-        self._ask({**self.asking, position: following})
+        watcher = await self._follow(known)
+        watcher.listeners.add(self._tell)
+        self._ask({**self.asking, position: watcher})
         try:
-            return await asyncio.shield(asyncio.wrap_future(following.ended))
+            return await asyncio.shield(asyncio.wrap_future(watcher.ended))
         finally:
-            following.listeners.discard(self._tell)
+            watcher.listeners.discard(self._tell)
             self._ask({key: each for key, each in self.asking.items() if key != position})
 
-    def _ask(self, asking: dict[int, Following]) -> None:
+    def _ask(self, asking: dict[int, FlowWatcher]) -> None:
         self.asking = asking
         self.tally.waiting = len(asking)
         self._room.set()

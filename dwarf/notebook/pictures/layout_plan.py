@@ -13,7 +13,7 @@ from dwarf.notebook.pictures.svg import fit_middle, fit_text, text_width
 if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph, Transition
 
-__all__ = ["DECK", "HEAD", "INNER_PAD", "Arrow", "NodeCard", "Sketch", "sketch"]
+__all__ = ["DECK", "HEAD", "INNER_PAD", "Arrow", "NodeCard", "LayoutPlan", "layout_plan"]
 
 END = "END"
 HEAD = 46.0  # the height of a card that shows a state, and of the upper part of one with a picture inside
@@ -40,7 +40,7 @@ class NodeCard:
     entry: bool = False
     fan_in: bool = False
     many: bool = False
-    inner: Sketch | None = None  # the subgraph that stands open inside
+    inner: LayoutPlan | None = None  # the subgraph that stands open inside
 
     @property
     def outer(self) -> tuple[float, float]:
@@ -63,7 +63,7 @@ class Arrow:
 
 
 @dataclass(frozen=True, slots=True)
-class Sketch:
+class LayoutPlan:
     """Cards and arrows with their places. ``pair`` gives an arrow's (source, target) node names by its key."""
 
     name: str
@@ -76,7 +76,9 @@ class Sketch:
     has_end: bool
 
 
-def sketch(graph: Graph, *, with_status: bool, max_width: float, insides: Mapping[str, Sketch] | None = None) -> Sketch:
+def layout_plan(
+    graph: Graph, *, with_status: bool, max_width: float, insides: Mapping[str, LayoutPlan] | None = None
+) -> LayoutPlan:
     """Lay the graph out from left to right where its run would fit ``max_width``, else from top to bottom.
 
     A definition takes the direction of its run, so that the two are recognised as the same. ``insides``: subgraphs that
@@ -89,7 +91,7 @@ def sketch(graph: Graph, *, with_status: bool, max_width: float, insides: Mappin
     if layout is None or not across or not with_status:
         layout = lay_out(parts.boxes, parts.lines, across=across)
     places = {box.key for box in parts.boxes}
-    return Sketch(
+    return LayoutPlan(
         name=graph.name,
         cards=parts.cards,
         arrows=parts.arrows,
@@ -112,7 +114,7 @@ class _Parts:
     lines: tuple[Line, ...]
 
 
-def _measure(graph: Graph, *, with_status: bool, insides: Mapping[str, Sketch] | None = None) -> _Parts:
+def _measure(graph: Graph, *, with_status: bool, insides: Mapping[str, LayoutPlan] | None = None) -> _Parts:
     cards = _cards(graph, with_status, insides or {})
     arrows, pairs = _arrows(graph, {card.name: card.key for card in reversed(cards)})
     boxes = [Box(card.key, *card.outer) for card in cards]
@@ -147,7 +149,7 @@ def _line(arrow: Arrow, order: Mapping[str, int]) -> Line:
     return Line(arrow.key, arrow.source, arrow.target, width, 17.0 if arrow.label else 0.0, back)
 
 
-def _cards(graph: Graph, with_status: bool, insides: Mapping[str, Sketch]) -> tuple[NodeCard, ...]:
+def _cards(graph: Graph, with_status: bool, insides: Mapping[str, LayoutPlan]) -> tuple[NodeCard, ...]:
     many = {each.target for each in graph.transitions if each.for_each}
     made = []
     for index, node in enumerate(graph.nodes):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dwarf.notebook.pictures.layout_plan import DECK, HEAD, NodeCard, Sketch
+from dwarf.notebook.pictures.layout_plan import DECK, HEAD, LayoutPlan, NodeCard
 from dwarf.notebook.pictures.palette import EDGE_TAKEN, HAIR, INK, Look, look_of
 from dwarf.notebook.pictures.svg import attributes, element, fit_middle, fit_text, number, text_width
 from dwarf.notebook.pictures.views import NodeView
@@ -34,7 +34,7 @@ def icon(look: Look, x: float, y: float, scale: float = 1.0) -> str:
 
 
 def draw_card(
-    plan: Sketch, card: NodeCard, path: str, view: NodeView | None, with_status: bool, now: float, live: bool
+    plan: LayoutPlan, card: NodeCard, path: str, view: NodeView | None, with_status: bool, now: float, live: bool
 ) -> str:
     """A node. ``path`` is its place in the picture; ``live``: with hidden marks, which a live view may show."""
     x, y = plan.layout.centers[card.key]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Sequence
 
 from dwarf.notebook.pictures.geometry import ArrowPath, Point
-from dwarf.notebook.pictures.layout_plan import Arrow, Sketch
+from dwarf.notebook.pictures.layout_plan import Arrow, LayoutPlan
 from dwarf.notebook.pictures.palette import CARD, EDGES, MUTED, ON_ERROR, ON_ERROR_EDGE
 from dwarf.notebook.pictures.svg import MONO, element, escape, number, text_width
 
@@ -14,7 +14,7 @@ __all__ = ["draw_arrows", "taken_arrows"]
 
 
 def taken_arrows(
-    plan: Sketch, taken: Collection[tuple[str, str]] | None, *, done: bool, begun: bool = False
+    plan: LayoutPlan, taken: Collection[tuple[str, str]] | None, *, done: bool, begun: bool = False
 ) -> list[bool]:
     """Whether the flow has gone each way; in a definition (``taken`` None) every way counts as open."""
     sources = {source for source, _ in taken or ()}
@@ -32,7 +32,7 @@ def taken_arrows(
     return ways
 
 
-def draw_arrows(plan: Sketch, ways: Sequence[bool], prefix: str = "") -> list[str]:
+def draw_arrows(plan: LayoutPlan, ways: Sequence[bool], prefix: str = "") -> list[str]:
     """All arrows, then all labels, so that no stroke crosses a word. ``prefix`` begins their paths."""
     arrows, labels = [], []
     for index, (arrow, strong) in enumerate(zip(plan.arrows, ways, strict=True)):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.pictures.differences import compared
-from dwarf.notebook.pictures.layout_plan import HEAD, INNER_PAD, NodeCard, Sketch, sketch
+from dwarf.notebook.pictures.layout_plan import HEAD, INNER_PAD, LayoutPlan, NodeCard, layout_plan
 from dwarf.notebook.pictures.nodes import draw_card, icon
 from dwarf.notebook.pictures.palette import CARD, EDGE, EDGE_TAKEN, HAIR, INK, LOOKS, MUTED, look_of, on_any_ground
 from dwarf.notebook.pictures.paths import draw_arrows, taken_arrows
@@ -53,7 +53,7 @@ _LEAST_TEXT = 520.0  # the width of a picture that has sentences under it
 
 def draw_graph(graph: Graph, *, findings: Sequence[Finding] = (), max_width: float = MAX_WIDTH) -> Svg:
     """The picture of a definition. ``findings``: what will probably go wrong with it, told there."""
-    plan = carrying(sketch(graph, with_status=False, max_width=max_width - 2 * _PAD), graph)
+    plan = carrying(layout_plan(graph, with_status=False, max_width=max_width - 2 * _PAD), graph)
     plane = Plane(graph, (), FlowView(), {}, frozenset())
     return _compose(plane, plan, None, (), max_width, 0.0, findings=findings)
 
@@ -89,7 +89,7 @@ def draw_difference(old: Graph, new: Graph, *, notes: Sequence[str] = (), max_wi
 
 def draw_plane(
     plane: Plane,
-    plan: Sketch | None = None,
+    plan: LayoutPlan | None = None,
     *,
     notes: Sequence[str] = (),
     max_width: float = MAX_WIDTH,
@@ -101,7 +101,7 @@ def draw_plane(
     return _compose(plane, plan, plane.whole, notes, max_width, now, live)
 
 
-def plan_of(plane: Plane, max_width: float = MAX_WIDTH) -> Sketch:
+def plan_of(plane: Plane, max_width: float = MAX_WIDTH) -> LayoutPlan:
     """Where everything stands in the picture of a run."""
     return lay_plane(plane, max_width - 2 * _PAD)
 
@@ -130,7 +130,7 @@ def _stop_words(view: NodeView) -> str:
 
 def _compose(
     plane: Plane,
-    plan: Sketch,
+    plan: LayoutPlan,
     whole: FlowView | None,
     notes: Sequence[str],
     max_width: float,
@@ -166,7 +166,9 @@ def _compose(
     return Svg("".join(body), alt=plain_text(plane, whole, now))
 
 
-def _inside(plane: Plane, plan: Sketch, whole: FlowView | None, now: float, live: bool, prefix: str = "") -> list[str]:
+def _inside(
+    plane: Plane, plan: LayoutPlan, whole: FlowView | None, now: float, live: bool, prefix: str = ""
+) -> list[str]:
     """The graph of a plane, and those that stand open in its nodes. ``prefix`` begins the paths of all of it."""
     ways = ways_of(plane, plan) if whole is not None else taken_arrows(plan, None, done=False)
     stands = str if live or prefix else on_any_ground  # what is inside a node stands on its sheet
@@ -181,7 +183,7 @@ def _inside(plane: Plane, plan: Sketch, whole: FlowView | None, now: float, live
     return pieces
 
 
-def _opened(plan: Sketch, card: NodeCard, child: Plane, now: float, live: bool, path: str) -> list[str]:
+def _opened(plan: LayoutPlan, card: NodeCard, child: Plane, now: float, live: bool, path: str) -> list[str]:
     """A subgraph inside its node: a sheet of its own, so that the node's state does not colour it."""
     inner = card.inner
     assert inner is not None
@@ -234,7 +236,7 @@ def _header(name: str, whole: FlowView | None, now: float, live: bool) -> tuple[
     return title + "".join(pill), end + wide + 60
 
 
-def _ends(plan: Sketch, whole: FlowView | None) -> list[str]:
+def _ends(plan: LayoutPlan, whole: FlowView | None) -> list[str]:
     """The start dot and the end ring."""
     pieces = []
     if plan.has_start:

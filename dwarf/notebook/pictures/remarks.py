@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dwarf.notebook.pictures.layout_plan import Arrow, Sketch
+from dwarf.notebook.pictures.layout_plan import Arrow, LayoutPlan
 from dwarf.notebook.pictures.svg import element, escape, number
 from dwarf.workflow.checking import Finding, flowing
 from dwarf.workflow.graph import Graph
@@ -30,7 +30,7 @@ def tell(findings: Sequence[Finding]) -> list[str]:
     return [*lines, f"and {more} more: see graph.check()"] if more > 0 else lines
 
 
-def carrying(plan: Sketch, graph: Graph) -> Sketch:
+def carrying(plan: LayoutPlan, graph: Graph) -> LayoutPlan:
     """The same picture, whose arrows tell on hover which fields go along them."""
     fields = flowing(graph) if len(graph.nodes) <= _MOST_CHECKED else []
     return replace(plan, arrows=tuple(_told(arrow, fields) for arrow in plan.arrows))
@@ -46,7 +46,7 @@ def _told(arrow: Arrow, fields: Sequence[Sequence[str]]) -> Arrow:
     return replace(arrow, full=f"{arrow.full or arrow.kind.replace('_', ' ')}\n{words}")
 
 
-def draw_marks(plan: Sketch, findings: Sequence[Finding]) -> list[str]:
+def draw_marks(plan: LayoutPlan, findings: Sequence[Finding]) -> list[str]:
     """A mark on each node that something is said about; what it is, on hover."""
     told: dict[str, list[str]] = defaultdict(list)
     for finding in findings:

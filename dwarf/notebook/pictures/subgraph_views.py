@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dwarf.notebook.pictures.layout_plan import Sketch, sketch
+from dwarf.notebook.pictures.layout_plan import LayoutPlan, layout_plan
 from dwarf.notebook.pictures.paths import taken_arrows
 from dwarf.notebook.pictures.views import (
     FlowView,
@@ -116,12 +116,12 @@ def walk(plane: Plane, path: str = "") -> Iterator[tuple[str, Plane]]:
             yield from walk(child, f"{path}/{place}" if path else str(place))
 
 
-def lay_plane(plane: Plane, max_width: float) -> Sketch:
+def lay_plane(plane: Plane, max_width: float) -> LayoutPlan:
     """Where everything of a plane stands, in the states' size."""
     insides = {name: lay_plane(child, max_width - INSET) for name, child in plane.inner.items()}
-    return sketch(plane.graph, with_status=True, max_width=max_width, insides=insides)
+    return layout_plan(plane.graph, with_status=True, max_width=max_width, insides=insides)
 
 
-def ways_of(plane: Plane, plan: Sketch) -> list[bool]:
+def ways_of(plane: Plane, plan: LayoutPlan) -> list[bool]:
     """Which edges of a plane have been taken."""
     return taken_arrows(plan, plane.taken, begun=bool(plane.steps), done=plane.whole.state == "completed")

@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any
 
 from dwarf.storage.sql.compiler import Compiled, compiled
-from dwarf.storage.sql.script import InsertMany, Landing, Params, Part, Statement, Tally
+from dwarf.storage.sql.script import AggregatedUpdate, InsertMany, Params, Part, Statement, WriteSet
 
 _BATCH = "postgresql+batch"
-_LANDING = "postgresql+landing"
+_WRITE_SET = "postgresql+write-set"
 # whether none of the own rows was fenced out is asked first: to look for a position takes long where there are many
 _WANTED = "(landed.whole OR given.need = 0 OR given.need = ANY (landed.positions))"
 # True of every row. PostgreSQL takes it for true of few: it then looks up each of the given rows by its id, and does
@@ -52,37 +52,37 @@ def update_batch(statement: Statement, rows: Sequence[Params]) -> Batch | None:
     return _cached(statement, _update)
 
 
-def landing_batch(landing: Landing) -> str | None:
-    """The statement of a landing; None where a part of it is no statement for many rows.
+def write_set_batch(write_set: WriteSet) -> str | None:
+    """The statement of a write set; None where a part of it is no statement for many rows.
 
     Its parameters are the columns of ``own``, then those of each part and what its rows need. It answers one row: the
-    numbers, from 1, of the rows that each UPDATE has found, and the rows of each tally.
+    numbers, from 1, of the rows that each UPDATE has found, and the rows of each aggregated update.
     """
-    own = landing.own.statement
-    rest = [part for part, _ in landing.rest]
-    key = " ".join((_LANDING, *(part.statement.name for part in rest)))
+    own = write_set.own.statement
+    rest = [part for part, _ in write_set.rest]
+    key = " ".join((_WRITE_SET, *(part.statement.name for part in rest)))
     if key not in own.compiled:
-        own.compiled[key] = _landing(own, rest)
+        own.compiled[key] = _write_set(own, rest)
     sql: str | None = own.compiled[key]
     return sql
 
 
-def landing_columns(landing: Landing) -> list[Any]:
-    """The parameters of a landing."""
-    columns: list[Any] = [*_columns_of(landing.own.statement, landing.own.rows)]
-    for part, needs in landing.rest:
+def write_set_columns(write_set: WriteSet) -> list[Any]:
+    """The parameters of a write set."""
+    columns: list[Any] = [*_columns_of(write_set.own.statement, write_set.own.rows)]
+    for part, needs in write_set.rest:
         columns += _columns_of(part.statement, part.rows)
         columns.append([need + 1 for need in needs])
     return columns
 
 
-def landing_answer(landing: Landing, row: Sequence[Sequence[Any] | None]) -> list[list[Any]]:
+def write_set_answer(write_set: WriteSet, row: Sequence[Sequence[Any] | None]) -> list[list[Any]]:
     """Which rows were written, from the row that the statement answers."""
     found = iter(row)
-    own = _flags(len(landing.own.rows), next(found))
+    own = _flags(len(write_set.own.rows), next(found))
     written: list[list[Any]] = [own]
-    for part, needs in landing.rest:
-        if isinstance(part, Tally):
+    for part, needs in write_set.rest:
+        if isinstance(part, AggregatedUpdate):
             written.append([tuple(row) for row in next(found) or ()])
         elif isinstance(part, InsertMany):
             written.append([need < 0 or own[need] for need in needs])
@@ -98,7 +98,7 @@ def _flags(count: int, positions: Sequence[int] | None) -> list[bool]:
     return flags
 
 
-def _landing(own: Statement, rest: Sequence[Part]) -> str | None:
+def _write_set(own: Statement, rest: Sequence[Part]) -> str | None:
     first = _parts(own, 0)
     if first is None:
         return None
@@ -113,7 +113,7 @@ def _landing(own: Statement, rest: Sequence[Part]) -> str | None:
         offset += part.count
         if part.is_insert:
             parts.append(f"part_{number} AS ({part.insert()})")
-        elif isinstance(found, Tally):
+        elif isinstance(found, AggregatedUpdate):
             sql, columns = part.tally(compiled(found.statement, "postgresql").names)
             parts.append(f"part_{number} AS ({sql})")
             answers.append(f"(SELECT array_agg(ARRAY[{columns}]::BIGINT[]) FROM part_{number})")  # noqa: S608

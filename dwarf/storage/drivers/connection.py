@@ -16,20 +16,20 @@ from dwarf.storage.drivers.sqlite_session import NOW, Observer
 from dwarf.storage.sql.errors import LostCommit, PayloadRefused, Unavailable, can_be_undone, classify
 from dwarf.storage.sql.heartbeats import Seen
 from dwarf.storage.sql.script import (
+    AggregatedUpdate,
     Execute,
     Fetch,
     FetchEach,
     Guarded,
     InsertMany,
-    Landing,
     Lock,
     Now,
     Params,
     Row,
     Script,
     Statement,
-    Tally,
     UpdateEach,
+    WriteSet,
     one_by_one,
 )
 
@@ -40,13 +40,13 @@ _CARRIED_ON_S = 1.0
 _RECENT_S = 10.0  # a connection that was in use so short a while ago is believed to be there
 
 
-class Link(ABC):
+class Connection(ABC):
     """A driver's connection. It serves one transaction at a time.
 
     Methods raise what the driver raises; ``errors`` names those classes.
     """
 
-    family: str  # whose error codes it reports; see ``failures``
+    family: str  # whose error codes it reports; see ``sql.errors``
     errors: tuple[type[BaseException], ...]
     begin_write: str
     begin_read: str
@@ -84,8 +84,8 @@ class Link(ABC):
     async def update_each(self, statement: Statement, rows: Sequence[Params]) -> list[bool]:
         """Run a write for each row, at least one; whether each has matched."""
 
-    async def land(self, landing: Landing) -> list[list[Any]] | None:
-        """Do a landing as one statement; None where that cannot be: it is done part by part then."""
+    async def write_set(self, write_set: WriteSet) -> list[list[Any]] | None:
+        """Write a write set as one statement; None where that cannot be: it is done part by part then."""
         return None
 
     @abstractmethod
@@ -140,8 +140,10 @@ class Transaction:
     transaction that was faster, and is let out of every savepoint, so that the script is run again and finds it.
     """
 
-    def __init__(self, link: Link, observer: Observer | None, *, final: bool, clock: ServerClock | None = None) -> None:
-        self._link = link
+    def __init__(
+        self, connection: Connection, observer: Observer | None, *, final: bool, clock: ServerClock | None = None
+    ) -> None:
+        self._connection = connection
         self._observer = observer
         self._final = final
         self._clock = clock or ServerClock()
@@ -156,7 +158,7 @@ class Transaction:
 
         The link is left outside a transaction, or is not usable any more.
         """
-        link, self._writes = self._link, writes
+        connection, self._writes = self._connection, writes
         try:
             if first:
                 await self._begin()
@@ -169,13 +171,13 @@ class Transaction:
                 await self._roll_back()
             raise
         except BaseException:
-            link.kill()  # cancelled in the middle of a statement
+            connection.kill()  # cancelled in the middle of a statement
             raise
-        link.served = True
+        connection.served = True
         return result
 
     async def _begin(self) -> None:
-        await self._control(self._link.begin_write if self._writes else self._link.begin_read, "begin")
+        await self._control(self._connection.begin_write if self._writes else self._connection.begin_read, "begin")
         self._open = self.begun = True
 
     async def _commit(self) -> None:
@@ -191,13 +193,13 @@ class Transaction:
         try:
             await self._control("ROLLBACK", "rollback")
         except Exception:  # noqa: BLE001 - the first error tells more, and the server ends a lost transaction itself
-            self._link.kill()
+            self._connection.kill()
 
     async def _control(self, sql: str, name: str) -> None:
         try:
-            await self._link.control(sql)
-        except self._link.errors as error:
-            raise classify(error, self._link.family, name) from error
+            await self._connection.control(sql)
+        except self._connection.errors as error:
+            raise classify(error, self._connection.family, name) from error
         self._observe(name, 0)
 
     def _observe(self, name: str, rows: int) -> None:
@@ -218,8 +220,8 @@ class Transaction:
     async def _perform(self, request: object) -> Any:
         if isinstance(request, Now):
             return await self._now()
-        if isinstance(request, Landing) and self._writes:
-            return await self._land(request)
+        if isinstance(request, WriteSet) and self._writes:
+            return await self._run_write_set(request)
         if self._over:
             raise TypeError("a request follows the last one")
         if not self._open and not _needs_none(request):
@@ -244,14 +246,14 @@ class Transaction:
             now = self._clock.show(int((await self._fetch(_FETCH_NOW))[0][0]))
         return now
 
-    async def _land(self, request: Landing) -> list[list[Any]]:
-        at_once = request.last and not self._open and time.monotonic() - self._link.idle_since < _RECENT_S
+    async def _run_write_set(self, request: WriteSet) -> list[list[Any]]:
+        at_once = request.last and not self._open and time.monotonic() - self._connection.idle_since < _RECENT_S
         if not at_once and not self._open:
             await self._begin()
         try:
-            written = await self._link.land(request)
-        except self._link.errors as error:
-            raised = classify(error, self._link.family, "land")
+            written = await self._connection.write_set(request)
+        except self._connection.errors as error:
+            raised = classify(error, self._connection.family, "land")
             if at_once and isinstance(raised, Unavailable):
                 raise LostCommit(str(raised)) from error  # the statement was a transaction of its own
             raise raised from error
@@ -264,16 +266,16 @@ class Transaction:
             self._observe("begin", 0)
         for part, flags in zip((request.own, *(part for part, _ in request.rest)), written, strict=True):
             if flags:
-                self._observe(part.statement.name, len(flags) if isinstance(part, Tally) else sum(flags))
+                self._observe(part.statement.name, len(flags) if isinstance(part, AggregatedUpdate) else sum(flags))
         if at_once:
             self._observe("commit", 0)
         return written
 
     async def _fetch(self, request: Fetch | Lock) -> list[Row]:
         try:
-            rows = await self._link.fetch(request.statement, request.params)
-        except self._link.errors as error:
-            raise classify(error, self._link.family, request.statement.name) from error
+            rows = await self._connection.fetch(request.statement, request.params)
+        except self._connection.errors as error:
+            raise classify(error, self._connection.family, request.statement.name) from error
         self._observe(request.statement.name, len(rows))
         self.begun = True
         return rows
@@ -282,17 +284,17 @@ class Transaction:
         if not request.rows:
             return []
         try:
-            found = await self._link.fetch_each(request)
-        except self._link.errors as error:
-            raise classify(error, self._link.family, request.statement.name) from error
+            found = await self._connection.fetch_each(request)
+        except self._connection.errors as error:
+            raise classify(error, self._connection.family, request.statement.name) from error
         self._observe(request.statement.name, sum(map(len, found)))
         return found
 
     async def _execute(self, request: Execute) -> int:
         try:
-            matched = await self._link.execute(request.statement, request.params)
-        except self._link.errors as error:
-            raise classify(error, self._link.family, request.statement.name) from error
+            matched = await self._connection.execute(request.statement, request.params)
+        except self._connection.errors as error:
+            raise classify(error, self._connection.family, request.statement.name) from error
         self._observe(request.statement.name, 1)
         return matched
 
@@ -302,11 +304,11 @@ class Transaction:
             return [] if updates else None
         try:
             if updates:
-                flags = await self._link.update_each(request.statement, request.rows)
+                flags = await self._connection.update_each(request.statement, request.rows)
             else:
-                await self._link.insert_many(request.statement, request.rows)
-        except self._link.errors as error:
-            raise classify(error, self._link.family, request.statement.name) from error
+                await self._connection.insert_many(request.statement, request.rows)
+        except self._connection.errors as error:
+            raise classify(error, self._connection.family, request.statement.name) from error
         self._observe(request.statement.name, len(request.rows))
         return flags if updates else None
 
@@ -331,4 +333,4 @@ class Transaction:
 
 def _needs_none(request: object) -> bool:
     """Whether a request needs no transaction. Outside one nothing else keeps a read from writing."""
-    return isinstance(request, Fetch) and request.alone and isinstance(request.statement.clause, Select)
+    return isinstance(request, Fetch) and request.autocommit and isinstance(request.statement.clause, Select)

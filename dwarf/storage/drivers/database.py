@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Heard: TypeAlias = Callable[[bool, "Collection[int] | None"], None]
+OnNotify: TypeAlias = Callable[[bool, "Collection[int] | None"], None]
 """Told of others: whether work is due, and the flows that stopped; None for flows that are not named."""
 
 
@@ -35,8 +35,8 @@ class Database(Protocol):
     """
 
     dialect: str
-    one_writer: bool  # whether transactions that write come one after the other anyway
-    doubts: int  # transactions so far of which it is not known whether they took effect
+    single_writer: bool  # whether transactions that write come one after the other anyway
+    in_doubt_commits: int  # transactions so far of which it is not known whether they took effect
     registers: bool  # whether living engines are known by their rows in the registry, not by the locks they hold
     payloads: Payloads  # how large values and the codec are dealt with; set before it is opened
 
@@ -49,7 +49,7 @@ class Database(Protocol):
         ...
 
     async def write(self, script: Callable[[], Script[T]]) -> T:
-        """Run a script as one transaction. StorageError (see ``failures``) when the database fails."""
+        """Run a script as one transaction. StorageError (see ``sql.errors``) when the database fails."""
         ...
 
     async def read(self, script: Callable[[], Script[T]]) -> T:
@@ -69,15 +69,15 @@ class Database(Protocol):
         ...
 
     @property
-    def told(self) -> bool:
+    def has_notifications(self) -> bool:
         """Whether the news of others come by themselves now, so that looking is only a precaution."""
         ...
 
-    def listen(self, heard: Heard) -> None:
+    def listen(self, on_notify: OnNotify) -> None:
         """Have a function called, on this event loop, with the news of others, where they come by themselves."""
         ...
 
-    def tell(self, work_due: bool, stopped: Collection[int]) -> None:
+    def notify(self, work_due: bool, stopped: Collection[int]) -> None:
         """Let others know of a commit, soon and without waiting, where that is possible. It may be lost."""
         ...
 

@@ -20,7 +20,7 @@ class _Lock(Protocol):
     def release(self) -> None: ...
 
 
-class EngineSlots:
+class EngineIdLocks:
     """The slots of one database file, as one engine sees them. Calls come one at a time."""
 
     def __init__(self, path: Path) -> None:

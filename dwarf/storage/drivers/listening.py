@@ -17,7 +17,7 @@ from zlib import crc32
 import asyncpg
 
 from dwarf.errors import StorageError
-from dwarf.storage.drivers.database import Heard
+from dwarf.storage.drivers.database import OnNotify
 
 BEAT_S = 10.0  # how often a process tells that it is there
 FORGOTTEN_S = 35.0  # after which a process that was not heard is gone
@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 class ChannelListener:
     """The ear and the voice of one process on one database."""
 
-    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection[Any]]], heard: Heard) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection[Any]]], on_notify: OnNotify) -> None:
         self._connect = connect
-        self._heard = heard
+        self._on_notify = on_notify
         self._others: dict[int, float] = {}  # by the server's process for their ear: when they were last heard
         self._itself = float("-inf")  # when it last heard its own voice
         self._connection: asyncpg.Connection[Any] | None = None
@@ -47,7 +47,7 @@ class ChannelListener:
         self._task = asyncio.create_task(self._run(), name="dwarf-listener")
 
     @property
-    def told(self) -> bool:
+    def has_notifications(self) -> bool:
         """Whether the connection stands, and what is said comes back by it: a pooler may be in between."""
         return self._connection is not None and self._itself >= time.monotonic() - FORGOTTEN_S
 
@@ -56,7 +56,7 @@ class ChannelListener:
         """How many processes listen here, this one included; None while it does not."""
         return None if self._connection is None else len(self._others) + 1
 
-    def tell(self, work_due: bool, stopped: Collection[int]) -> None:
+    def notify(self, work_due: bool, stopped: Collection[int]) -> None:
         """Have news sent, soon and together with what comes meanwhile. Nothing is kept where nobody listens."""
         if self._connection is None or not self._others:
             return
@@ -98,7 +98,7 @@ class ChannelListener:
         self._channel = f"dwarf_{crc32(str(schema).encode()):08x}"
         connection.add_termination_listener(lambda _: self._wake.set())
         await connection.add_listener(self._channel, self._on_message)
-        self._heard(True, None)  # who knows what was said while nobody listened here
+        self._on_notify(True, None)  # who knows what was said while nobody listened here
         await self._send(connection, _HELLO)
         beat = time.monotonic()
         while not self._closing and not connection.is_closed():
@@ -128,7 +128,7 @@ class ChannelListener:
         await connection.execute("SELECT pg_notify($1, $2)", self._channel, message, timeout=5)
 
     def _forget(self, before: float) -> None:
-        self._others = {pid: heard for pid, heard in self._others.items() if heard >= before}
+        self._others = {pid: at for pid, at in self._others.items() if at >= before}
 
     def _on_message(self, connection: object, pid: int, channel: str, message: object) -> None:
         own = self._connection
@@ -143,7 +143,7 @@ class ChannelListener:
         if pid not in self._others:
             if message != _HELLO:
                 self._outbox.append(_HERE)
-            self._heard(True, None)  # what it did while it did not know of this process was told to nobody
+            self._on_notify(True, None)  # what it did while it did not know of this process was told to nobody
         self._others[pid] = time.monotonic()
         if message == _HELLO:
             self._outbox.append(_HERE)
@@ -157,4 +157,4 @@ class ChannelListener:
             stopped = None if named == "*" else [int(flow) for flow in named.split()]
         except ValueError:
             return  # of a version that says more
-        self._heard(work == "1", stopped)
+        self._on_notify(work == "1", stopped)

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from dwarf.errors import ConfigError, EngineClosed
 from dwarf.storage.drivers.database import ClockShift
-from dwarf.storage.drivers.serial_executor import Worker
-from dwarf.storage.drivers.single_writer import OneWriter
+from dwarf.storage.drivers.serial_executor import SerialExecutor
+from dwarf.storage.drivers.single_writer import SingleWriter
 from dwarf.storage.drivers.sqlite import connect, dialect_for
 from dwarf.storage.drivers.sqlite_session import Observer, SqliteSession
 from dwarf.storage.migrations import migrate
@@ -34,7 +34,7 @@ class _Store:
         self.users: list[MemoryDatabase] = []
         self.ids = count(1)
         self.live_ids: set[int] = set()
-        self.worker = Worker("dwarf-memory")
+        self.executor = SerialExecutor("dwarf-memory")
         self.session = SqliteSession(self._connect, dialect_for(clock), lasting=True)
         self._prepared = False
 
@@ -50,7 +50,7 @@ class _Store:
         return connection
 
 
-class MemoryDatabase(OneWriter):
+class MemoryDatabase(SingleWriter):
     """One engine's way to a database in memory.
 
     The data live while a database of the same name is open; without a name they are this object's own.
@@ -81,8 +81,8 @@ class MemoryDatabase(OneWriter):
         if self._store is None:
             store = self._join()
             try:
-                await store.worker.call(store.prepare)
-                await store.worker.call(partial(store.session.write, self.payloads.prepare))
+                await store.executor.call(store.prepare)
+                await store.executor.call(partial(store.session.write, self.payloads.prepare))
             except BaseException:
                 await self.aclose()
                 raise
@@ -99,20 +99,20 @@ class MemoryDatabase(OneWriter):
             if last and self.name is not None:
                 del _named[self.name]
         if last:
-            await store.worker.aclose(store.session.close)
+            await store.executor.aclose(store.session.close)
         else:
             with suppress(EngineClosed):  # the last user closed meanwhile
-                await store.worker.call(lambda: None)
+                await store.executor.call(lambda: None)
 
     async def write(self, script: Callable[[], Script[T]]) -> T:
         """Run a script as one transaction. A cancelled caller does not stop it."""
         store = self._running()
-        return await store.worker.call(partial(self._write, store, self.payloads.through(script)))
+        return await store.executor.call(partial(self._write, store, self.payloads.through(script)))
 
     async def read(self, script: Callable[[], Script[T]]) -> T:
         """Run a script between two writes. A write in it is refused."""
         store = self._running()
-        return await store.worker.call(partial(store.session.read, self.payloads.through(script)))
+        return await store.executor.call(partial(store.session.read, self.payloads.through(script)))
 
     async def changed(self) -> bool:
         """Whether another user has committed since the last call."""

@@ -17,7 +17,7 @@ from asyncmy.errors import MySQLError
 from sqlalchemy.engine import URL
 
 from dwarf.errors import ConfigError
-from dwarf.storage.drivers.connection import Link, Transaction
+from dwarf.storage.drivers.connection import Connection, Transaction
 from dwarf.storage.drivers.pulse import Session, seen_rows
 from dwarf.storage.drivers.server import Durability, ServerDatabase
 from dwarf.storage.migrations import migrate
@@ -58,7 +58,7 @@ class _Unsendable(TypeError):
     """A value that no column takes."""
 
 
-class MysqlLink(Link):
+class MysqlConnection(Connection):
     """One connection of asyncmy, which writes values into the text of a statement.
 
     Statements that answer nothing but a count are sent together: a server does in a microsecond what a round trip
@@ -91,8 +91,8 @@ class MysqlLink(Link):
         self._in_transaction = sql not in ("COMMIT", "ROLLBACK")
 
     async def fetch(self, statement: Statement, params: Params) -> list[Row]:
-        if statement.in_turn is not None:
-            update, query = statement.in_turn
+        if statement.returning_fallback is not None:
+            update, query = statement.returning_fallback
             if not await self.execute(update, params):
                 return []
             statement = query
@@ -201,40 +201,40 @@ class MysqlDatabase(ServerDatabase):
         super().__init__(url, durability=durability, max_connections=max_connections)
         self._options = read_url(url)
 
-    async def _connect(self) -> Link:
+    async def _connect(self) -> Connection:
         try:
             connection = await asyncmy.connect(**self._options)
-            link = MysqlLink(connection)
+            opened = MysqlConnection(connection)
             try:
                 for setting in _SETTINGS:
-                    await link.rows(setting)
-                if link.is_mariadb:  # the locks of a process that stands still are let go
-                    await link.rows("SET SESSION idle_transaction_timeout = 60")
+                    await opened.rows(setting)
+                if opened.is_mariadb:  # the locks of a process that stands still are let go
+                    await opened.rows("SET SESSION idle_transaction_timeout = 60")
             except BaseException:
-                link.kill()
+                opened.kill()
                 raise
-        except MysqlLink.errors as error:
+        except MysqlConnection.errors as error:
             raise classify(error, "mysql", "connect") from error
-        return link
+        return opened
 
     def _is_refusal(self, error: BaseException | None) -> bool:
         return isinstance(error, MySQLError) and bool(error.args) and error.args[0] in _REFUSED
 
-    async def _migrate(self, link: Link) -> None:
-        assert isinstance(link, MysqlLink)
-        kind, oldest = ("MariaDB", OLDEST_MARIADB) if link.is_mariadb else ("MySQL", OLDEST_MYSQL)
-        if link.version < oldest:
-            raise ConfigError(f"{self._name} is {kind} {_dotted(link.version)}: {_dotted(oldest)} is the oldest")
+    async def _migrate(self, opened: Connection) -> None:
+        assert isinstance(opened, MysqlConnection)
+        kind, oldest = ("MariaDB", OLDEST_MARIADB) if opened.is_mariadb else ("MySQL", OLDEST_MYSQL)
+        if opened.version < oldest:
+            raise ConfigError(f"{self._name} is {kind} {_dotted(opened.version)}: {_dotted(oldest)} is the oldest")
         try:
-            database = (await link.rows("SELECT DATABASE()"))[0][0]
+            database = (await opened.rows("SELECT DATABASE()"))[0][0]
             lock = f"dwarf-migration-{crc32(str(database).encode()):08x}"  # of the whole server
-            while (await link.rows(f"SELECT GET_LOCK('{lock}', 10)"))[0][0] != 1:
+            while (await opened.rows(f"SELECT GET_LOCK('{lock}', 10)"))[0][0] != 1:
                 pass
-            link.migrating = True
-            await Transaction(link, None, final=True).run(partial(migrate, self.dialect), writes=True)
-            link.migrating = False
-            await link.rows(f"SELECT RELEASE_LOCK('{lock}')")
-        except MysqlLink.errors as error:
+            opened.migrating = True
+            await Transaction(opened, None, final=True).run(partial(migrate, self.dialect), writes=True)
+            opened.migrating = False
+            await opened.rows(f"SELECT RELEASE_LOCK('{lock}')")
+        except MysqlConnection.errors as error:
             raise classify(error, "mysql", "migrate") from error
 
 

@@ -30,10 +30,10 @@ class Pooled(Protocol):
     def kill(self) -> None: ...
 
 
-Link = TypeVar("Link", bound=Pooled)
+ConnectionT = TypeVar("ConnectionT", bound=Pooled)
 
 
-class Pool(Generic[Link]):
+class Pool(Generic[ConnectionT]):
     """At most ``limit`` connections in use at once.
 
     Writes are let in before reads, and reads leave some places to them; else who came first goes first. Waiting has no
@@ -41,10 +41,10 @@ class Pool(Generic[Link]):
     has opened grows old and is closed.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[Link]], limit: int) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[ConnectionT]], limit: int) -> None:
         self.limit = limit
         self._connect = connect
-        self._idle: list[Link] = []
+        self._idle: list[ConnectionT] = []
         self._busy = 0
         self._reading = 0
         self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}  # by "writes"
@@ -56,32 +56,32 @@ class Pool(Generic[Link]):
         waiting = sum(len(queue) for queue in self._waiting.values())
         return {"busy": self._busy, "idle": len(self._idle), "waiting": waiting}
 
-    async def take(self, *, writes: bool) -> Link:
+    async def take(self, *, writes: bool) -> ConnectionT:
         """A connection, when there is one to be had; it is given back with ``give``. EngineClosed."""
         await self._enter(writes)
         try:
             while self._idle:
-                link = self._idle.pop()
-                if link.usable:
-                    return link
-                link.kill()
+                connection = self._idle.pop()
+                if connection.usable:
+                    return connection
+                connection.kill()
             return await self._connect()
         except BaseException:
             self._leave(writes)
             raise
 
-    def give(self, link: Link, *, writes: bool) -> None:
+    def give(self, connection: ConnectionT, *, writes: bool) -> None:
         """Give a connection back. One that is in doubt is dropped, and one too many."""
-        if self._closed or not link.usable or self._open > self.limit:
-            link.kill()
+        if self._closed or not connection.usable or self._open > self.limit:
+            connection.kill()
         else:
-            link.idle_since = time.monotonic()
-            self._idle.append(link)
+            connection.idle_since = time.monotonic()
+            self._idle.append(connection)
         self._leave(writes)
 
-    def replace(self, link: Link) -> None:
+    def replace(self, connection: ConnectionT) -> None:
         """Drop a connection, and with it the idle ones: they are likely to be as dead."""
-        link.kill()
+        connection.kill()
         while self._idle:
             self._idle.pop().kill()
 
@@ -107,7 +107,7 @@ class Pool(Generic[Link]):
                 if not waiter.done():
                     waiter.set_exception(EngineClosed("the database is closed"))
         idle, self._idle = self._idle, []
-        await asyncio.gather(*(link.close() for link in idle))
+        await asyncio.gather(*(connection.close() for connection in idle))
 
     # ------------------------------------------------------------------ places
 

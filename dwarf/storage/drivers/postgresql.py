@@ -15,13 +15,13 @@ from dwarf.storage.drivers.batches import (
     Batch,
     fetch_batch,
     insert_batch,
-    landing_answer,
-    landing_batch,
-    landing_columns,
     update_batch,
+    write_set_answer,
+    write_set_batch,
+    write_set_columns,
 )
-from dwarf.storage.drivers.connection import Link, Transaction
-from dwarf.storage.drivers.database import Heard
+from dwarf.storage.drivers.connection import Connection, Transaction
+from dwarf.storage.drivers.database import OnNotify
 from dwarf.storage.drivers.listening import ChannelListener
 from dwarf.storage.drivers.pulse import Session, seen_rows
 from dwarf.storage.drivers.server import Durability, ServerDatabase
@@ -29,7 +29,7 @@ from dwarf.storage.migrations import migrate
 from dwarf.storage.sql.compiler import compiled
 from dwarf.storage.sql.errors import classify
 from dwarf.storage.sql.heartbeats import RENEW, Seen
-from dwarf.storage.sql.script import FetchEach, Landing, Params, Row, Statement
+from dwarf.storage.sql.script import FetchEach, Params, Row, Statement, WriteSet
 
 OLDEST = (13, 0)
 CONNECT_TIMEOUT_S = 10.0
@@ -91,7 +91,7 @@ _REFUSALS = (
 )
 
 
-class PostgresLink(Link):
+class PostgresConnection(Connection):
     """One connection of asyncpg, which prepares each statement once."""
 
     family = "postgresql"
@@ -146,12 +146,12 @@ class PostgresLink(Link):
             flags[record[0] - 1] = True
         return flags
 
-    async def land(self, landing: Landing) -> list[list[Any]] | None:
-        sql = landing_batch(landing)
+    async def write_set(self, write_set: WriteSet) -> list[list[Any]] | None:
+        sql = write_set_batch(write_set)
         if sql is None:
             return None
-        columns = [_sendable_column(column) for column in landing_columns(landing)]
-        return landing_answer(landing, (await self._connection.fetch(sql, *columns))[0])
+        columns = [_sendable_column(column) for column in write_set_columns(write_set)]
+        return write_set_answer(write_set, (await self._connection.fetch(sql, *columns))[0])
 
     async def session(self) -> Session:
         pid, port, server = await self._connection.fetchrow(_SESSION)
@@ -190,7 +190,7 @@ class PostgresDatabase(ServerDatabase):
     def __init__(self, url: URL, *, durability: Durability = "full", max_connections: int | None = None) -> None:
         super().__init__(url, durability=durability, max_connections=max_connections)
         self._dsn, self._options = read_url(url)
-        self._heard: Heard | None = None
+        self._on_notify: OnNotify | None = None
         self._listener: ChannelListener | None = None
 
     async def open(self) -> None:
@@ -207,26 +207,26 @@ class PostgresDatabase(ServerDatabase):
         await super().aclose()
 
     @property
-    def told(self) -> bool:
-        return self._listener is not None and self._listener.told
+    def has_notifications(self) -> bool:
+        return self._listener is not None and self._listener.has_notifications
 
-    def listen(self, heard: Heard) -> None:
-        self._heard = heard
+    def listen(self, on_notify: OnNotify) -> None:
+        self._on_notify = on_notify
 
-    def tell(self, work_due: bool, stopped: Collection[int]) -> None:
+    def notify(self, work_due: bool, stopped: Collection[int]) -> None:
         if self._listener is not None:
-            self._listener.tell(work_due, stopped)
+            self._listener.notify(work_due, stopped)
 
     async def living(self) -> int | None:
         """How many listen, this one included."""
         return None if self._listener is None else self._listener.living
 
     def _pass_on(self, work_due: bool, stopped: Collection[int] | None) -> None:
-        if self._heard is not None:
-            self._heard(work_due, stopped)
+        if self._on_notify is not None:
+            self._on_notify(work_due, stopped)
 
-    async def _connect(self) -> Link:
-        return PostgresLink(await self._driver())
+    async def _connect(self) -> Connection:
+        return PostgresConnection(await self._driver())
 
     async def _driver(self) -> asyncpg.Connection[Any]:
         settings = [*_SETTINGS, *(["SET synchronous_commit = off"] if self._durability == "relaxed" else [])]
@@ -237,18 +237,18 @@ class PostgresDatabase(ServerDatabase):
             except BaseException:
                 connection.terminate()
                 raise
-        except PostgresLink.errors as error:
+        except PostgresConnection.errors as error:
             raise classify(error, "postgresql", "connect") from error
         return connection
 
     def _is_refusal(self, error: BaseException | None) -> bool:
         return isinstance(error, _REFUSALS)
 
-    async def _migrate(self, link: Link) -> None:
-        assert isinstance(link, PostgresLink)
-        if link.version < OLDEST:
-            raise ConfigError(f"{self._name} is PostgreSQL {link.version[0]}: 13 is the oldest that can be used")
-        run = Transaction(link, None, final=True)
+    async def _migrate(self, connection: Connection) -> None:
+        assert isinstance(connection, PostgresConnection)
+        if connection.version < OLDEST:
+            raise ConfigError(f"{self._name} is PostgreSQL {connection.version[0]}: 13 is the oldest that can be used")
+        run = Transaction(connection, None, final=True)
         await run.run(partial(migrate, self.dialect), writes=True, first=_MIGRATION_LOCK)
 
 

@@ -17,7 +17,7 @@ from dwarf.storage.sql.errors import classify
 from dwarf.storage.sql.heartbeats import ReplicaRow, Seen
 
 if TYPE_CHECKING:
-    from dwarf.storage.drivers.connection import Link
+    from dwarf.storage.drivers.connection import Connection
 
 LOOK_S = 0.1  # how often a connection that waits is asked whether it stands
 _CLOSING_S = 2.0
@@ -39,14 +39,14 @@ class Session:
 class SessionPulse:
     """One connection, used by one heartbeat on one loop. StorageError where the server fails."""
 
-    def __init__(self, link: Link, session: Session) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, session: Session) -> None:
+        self._connection = connection
         self.session = session
 
     @property
     def stands(self) -> bool:
         """Whether the connection is there, as far as is known without asking the server."""
-        return self._link.usable
+        return self._connection.usable
 
     async def beat(self, engine_id: int, nonce: str) -> list[Seen]:
         """Raise the counter of a replica, and see all rows as they are then."""
@@ -78,17 +78,17 @@ class SessionPulse:
         """Disconnect, and let the lock go."""
         try:
             async with asyncio.timeout(_CLOSING_S):
-                await self._link.close()
+                await self._connection.close()
         except TimeoutError:
-            self._link.kill()
-        except self._link.errors:
-            self._link.kill()
+            self._connection.kill()
+        except self._connection.errors:
+            self._connection.kill()
 
     async def _look(self, own: dict[str, object] | None) -> list[Seen]:
         try:
-            return await self._link.replicas(own)
-        except self._link.errors as error:
-            raise classify(error, self._link.family, "heartbeat") from error
+            return await self._connection.replicas(own)
+        except self._connection.errors as error:
+            raise classify(error, self._connection.family, "heartbeat") from error
 
 
 def seen_rows(rows: Sequence[tuple[object, ...]]) -> list[Seen]:

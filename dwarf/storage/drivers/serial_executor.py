@@ -18,7 +18,7 @@ _Job: TypeAlias = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.Abstra
 logger = logging.getLogger(__name__)
 
 
-class Worker:
+class SerialExecutor:
     """A thread and its queue. Any loop of any thread may call it; functions run one at a time, in order.
 
     A function that was handed in is always run, also when its caller has been cancelled meanwhile. The thread is a

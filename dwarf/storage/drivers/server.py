@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeVar
 from sqlalchemy.engine import URL
 
 from dwarf.errors import ConfigError, DwarfError, EngineClosed, StorageError
-from dwarf.storage.drivers.connection import Link, ServerClock, Transaction
-from dwarf.storage.drivers.database import Heard
+from dwarf.storage.drivers.connection import Connection, ServerClock, Transaction
+from dwarf.storage.drivers.database import OnNotify
 from dwarf.storage.drivers.pool import DEFAULT_LIMIT, Pool
 from dwarf.storage.drivers.pulse import SessionPulse
 from dwarf.storage.drivers.sqlite_session import Observer
@@ -45,7 +45,7 @@ class ServerDatabase(ABC):
     """
 
     dialect: str
-    one_writer = False
+    single_writer = False
     registers = True
 
     def __init__(self, url: URL, *, durability: Durability = "full", max_connections: int | None = None) -> None:
@@ -53,11 +53,11 @@ class ServerDatabase(ABC):
         self.payloads = Payloads()
         self.observer: Observer | None = None
         self.contentions = 0  # how often other transactions were in the way
-        self.doubts = 0  # transactions of which it is not known whether they took effect
+        self.in_doubt_commits = 0  # transactions of which it is not known whether they took effect
         self._clock = ServerClock()
         self._durability = durability
         self._limit = max_connections or DEFAULT_LIMIT
-        self._pool: Pool[Link] | None = None
+        self._pool: Pool[Connection] | None = None
         self._running: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
@@ -71,7 +71,7 @@ class ServerDatabase(ABC):
     # ------------------------------------------------------------------ what a driver adds
 
     @abstractmethod
-    async def _connect(self) -> Link:
+    async def _connect(self) -> Connection:
         """A new connection, prepared. What the driver raises is classified."""
 
     @abstractmethod
@@ -79,7 +79,7 @@ class ServerDatabase(ABC):
         """Whether a driver's error in connecting is one that waiting does not mend."""
 
     @abstractmethod
-    async def _migrate(self, link: Link) -> None:
+    async def _migrate(self, connection: Connection) -> None:
         """Bring the schema up to date, alone among all processes. ConfigError for a server that is too old."""
 
     # ------------------------------------------------------------------ opening and closing
@@ -92,14 +92,14 @@ class ServerDatabase(ABC):
         self._loop = asyncio.get_running_loop()
         pool = self._pool = Pool(self._connected, self._limit)
         try:
-            link = await pool.take(writes=True)
+            connection = await pool.take(writes=True)
             try:
-                await self._prepare(link)
+                await self._prepare(connection)
             except BaseException:
-                link.kill()
+                connection.kill()
                 raise
             finally:
-                pool.give(link, writes=True)
+                pool.give(connection, writes=True)
             await self._persist(self.payloads.prepare, writes=True)
         except BaseException as error:
             await self.aclose()
@@ -107,7 +107,7 @@ class ServerDatabase(ABC):
                 raise ConfigError(f"{self._name} cannot be used: {error}") from None
             raise
 
-    async def _connected(self) -> Link:
+    async def _connected(self) -> Connection:
         """A new connection. Whatever is in the way, it is no fault of the data: Unavailable."""
         try:
             return await self._connect()
@@ -116,17 +116,19 @@ class ServerDatabase(ABC):
         except StorageError as error:
             raise Unavailable(str(error)) from error.__cause__
 
-    async def _prepare(self, link: Link) -> None:
+    async def _prepare(self, connection: Connection) -> None:
         # a schema that is up to date is only looked at: who has no right to change it can use it
         try:
-            current = await Transaction(link, None, final=True).run(partial(is_current, self.dialect), writes=False)
+            current = await Transaction(connection, None, final=True).run(
+                partial(is_current, self.dialect), writes=False
+            )
         except Unavailable:
             raise
         except StorageError:
             current = False  # there is no table of versions yet, or another process is just making it
         while not current:
             try:
-                await self._migrate(link)
+                await self._migrate(connection)
                 current = True
             except Contention:
                 await asyncio.sleep(_LONGEST_PAUSE_S)
@@ -173,14 +175,14 @@ class ServerDatabase(ABC):
         return None
 
     @property
-    def told(self) -> bool:
+    def has_notifications(self) -> bool:
         """Whether the news of others come by themselves at this moment."""
         return False
 
-    def listen(self, heard: Heard) -> None:  # noqa: B027 - not every dialect can
+    def listen(self, on_notify: OnNotify) -> None:  # noqa: B027 - not every dialect can
         """Nothing is heard here."""
 
-    def tell(self, work_due: bool, stopped: Collection[int]) -> None:  # noqa: B027
+    def notify(self, work_due: bool, stopped: Collection[int]) -> None:  # noqa: B027
         """Nobody is told."""
 
     async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:
@@ -199,14 +201,14 @@ class ServerDatabase(ABC):
 
     async def pulse(self) -> SessionPulse:
         """A connection for the heartbeat, beside those of the transactions. It belongs to the loop that runs now."""
-        link = await self._connected()
+        connection = await self._connected()
         try:
-            return SessionPulse(link, await link.session())
-        except link.errors as error:
-            link.kill()
-            raise Unavailable(str(classify(error, link.family, "session"))) from error
+            return SessionPulse(connection, await connection.session())
+        except connection.errors as error:
+            connection.kill()
+            raise Unavailable(str(classify(error, connection.family, "session"))) from error
         except BaseException:
-            link.kill()
+            connection.kill()
             raise
 
     async def settled(self) -> None:
@@ -261,20 +263,20 @@ class ServerDatabase(ABC):
         pool = self._pool
         assert pool is not None
         while True:
-            link = await pool.take(writes=writes)
-            run = Transaction(link, self.observer, final=final, clock=self._clock)
+            connection = await pool.take(writes=writes)
+            run = Transaction(connection, self.observer, final=final, clock=self._clock)
             try:
                 return await run.run(script, writes=writes)
             except StorageError as error:
                 # an idle connection that the server has dropped says nothing about the server: take a new one
-                stale = link.served and not run.begun
-                self.doubts += isinstance(error, LostCommit)
+                stale = connection.served and not run.begun
+                self.in_doubt_commits += isinstance(error, LostCommit)
                 if stale or isinstance(error, Unavailable):
-                    pool.replace(link)
+                    pool.replace(connection)
                 if not stale:
                     raise
             finally:
-                pool.give(link, writes=writes)
+                pool.give(connection, writes=writes)
 
 
 async def _settled(work: Coroutine[Any, Any, T]) -> tuple[T | None, BaseException | None]:

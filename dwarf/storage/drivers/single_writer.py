@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from dwarf.storage.drivers.database import Heard
+from dwarf.storage.drivers.database import OnNotify
 from dwarf.storage.drivers.pulse import SessionPulse
 
 
-class OneWriter:
+class SingleWriter:
     """A part of the contract of a database that has one connection to write with, and no voice."""
 
-    one_writer = True
-    doubts = 0
+    single_writer = True
+    in_doubt_commits = 0
 
     async def pulse(self) -> SessionPulse:
         """Who lives is known by other means here."""
@@ -22,14 +22,14 @@ class OneWriter:
         """Nothing here is ever in doubt."""
 
     @property
-    def told(self) -> bool:
+    def has_notifications(self) -> bool:
         """False: ``changed`` is asked."""
         return False
 
-    def listen(self, heard: Heard) -> None:
+    def listen(self, on_notify: OnNotify) -> None:
         """Nothing comes by itself."""
 
-    def tell(self, work_due: bool, stopped: Collection[int]) -> None:
+    def notify(self, work_due: bool, stopped: Collection[int]) -> None:
         """The others see it for themselves."""
 
     def resize(self, max_connections: int) -> None:

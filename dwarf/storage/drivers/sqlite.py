@@ -11,9 +11,9 @@ from typing import Literal, TypeVar
 
 from dwarf.errors import ConfigError, EngineClosed, StorageError
 from dwarf.storage.drivers.database import ClockShift
-from dwarf.storage.drivers.engine_id_locks import EngineSlots
-from dwarf.storage.drivers.serial_executor import Worker
-from dwarf.storage.drivers.single_writer import OneWriter
+from dwarf.storage.drivers.engine_id_locks import EngineIdLocks
+from dwarf.storage.drivers.serial_executor import SerialExecutor
+from dwarf.storage.drivers.single_writer import SingleWriter
 from dwarf.storage.drivers.sqlite_readers import Readers
 from dwarf.storage.drivers.sqlite_session import Observer, SqliteSession
 from dwarf.storage.migrations import migrate
@@ -65,7 +65,7 @@ def dialect_for(clock: ClockShift | None) -> str:
     return "sqlite" if clock is None else SHIFTED_SQLITE
 
 
-class SqliteDatabase(OneWriter):
+class SqliteDatabase(SingleWriter):
     """One SQLite file. Several processes, and several of these in one process, may use the file together.
 
     ConfigError at once when there can be no file at the path.
@@ -84,8 +84,8 @@ class SqliteDatabase(OneWriter):
         self._durability = durability
         self._clock = clock
         self._session = SqliteSession(self._connect, dialect_for(clock), lasting=False)
-        self._slots = EngineSlots(self.path)
-        self._worker: Worker | None = None
+        self._id_locks = EngineIdLocks(self.path)
+        self._executor: SerialExecutor | None = None
         self._readers: Readers | None = None
         self._data_version = 0
         self._file: tuple[int, int] | None = None  # device and number of the file that is open
@@ -108,12 +108,12 @@ class SqliteDatabase(OneWriter):
 
     async def open(self) -> None:
         """Connect and migrate. ConfigError when the file cannot serve as a database."""
-        if self._worker is not None:
+        if self._executor is not None:
             return
         self._session.give_up_at = None
-        self._worker = Worker("dwarf-sqlite")
+        self._executor = SerialExecutor("dwarf-sqlite")
         try:
-            await self._worker.call(self._open)
+            await self._executor.call(self._open)
         except BaseException:
             await self.aclose()
             raise
@@ -122,15 +122,15 @@ class SqliteDatabase(OneWriter):
 
     async def aclose(self) -> None:
         """Finish what was handed in, release the engine id, and disconnect."""
-        worker, self._worker = self._worker, None
+        executor, self._executor = self._executor, None
         readers, self._readers = self._readers, None
         self._session.give_up_at = time.monotonic() + _CLOSING_PATIENCE
         try:
             if readers is not None:
                 await readers.aclose()
         finally:
-            if worker is not None:
-                await worker.aclose(self._close)
+            if executor is not None:
+                await executor.aclose(self._close)
 
     async def write(self, script: Callable[[], Script[T]]) -> T:
         """Run a script as one transaction. A cancelled caller does not stop it. FileGone: nothing was kept."""
@@ -152,20 +152,20 @@ class SqliteDatabase(OneWriter):
 
     async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:
         """Take the lowest free slot of the file, or the wanted one. Its former owner is dead."""
-        return await self._running().call(partial(self._slots.claim, wanted)), True
+        return await self._running().call(partial(self._id_locks.claim, wanted)), True
 
     async def dead_engine_ids(self, engine_ids: set[int]) -> set[int]:
         """Those of the ids whose slot nobody holds. This engine holds them until the next call."""
-        return await self._running().call(partial(self._slots.dead, engine_ids))
+        return await self._running().call(partial(self._id_locks.dead, engine_ids))
 
     async def living(self) -> int | None:
         """How many engines hold a slot of the file."""
-        return await self._running().call(self._slots.living)
+        return await self._running().call(self._id_locks.living)
 
-    def _running(self) -> Worker:
-        if self._worker is None:
+    def _running(self) -> SerialExecutor:
+        if self._executor is None:
             raise EngineClosed("the database is not open")
-        return self._worker
+        return self._executor
 
     def _open(self) -> None:
         _check_place(self.path)
@@ -214,7 +214,7 @@ class SqliteDatabase(OneWriter):
 
     def _close(self) -> None:
         self._session.close()
-        self._slots.release()
+        self._id_locks.release()
 
     def _changed(self) -> bool:
         self._check_file()

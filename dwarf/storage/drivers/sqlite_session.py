@@ -23,13 +23,13 @@ from dwarf.storage.sql.script import (
     FetchEach,
     Guarded,
     InsertMany,
-    Landing,
     Lock,
     Now,
     Row,
     Script,
     Statement,
     UpdateEach,
+    WriteSet,
     one_by_one,
 )
 
@@ -73,7 +73,7 @@ class SqliteSession:
             InsertMany: self._insert_many,
             UpdateEach: self._update_each,
             Guarded: self._guarded,
-            Landing: self._landing,
+            WriteSet: self._write_set,
         }
 
     def write(self, script: Callable[[], Script[T]]) -> T:
@@ -242,7 +242,7 @@ class SqliteSession:
         self._observe(request.statement, len(request.rows))
         return flags
 
-    def _landing(self, request: Landing) -> list[list[Any]]:
+    def _write_set(self, request: WriteSet) -> list[list[Any]]:
         return self._drive(one_by_one(request))
 
     def _matched(self, cursor: sqlite3.Cursor) -> int:

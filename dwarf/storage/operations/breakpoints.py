@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, delete, insert, or_, select, update
 from dwarf.core.breakpoints import Breakpoints
 from dwarf.core.keys import Key
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
-from dwarf.storage.operations.unit_of_work import Effects
+from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.sql.graphs import PlanOf, load_plan
 from dwarf.storage.sql.rows import columns, object_text, read_object, read_status
 from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Script, Statement
@@ -59,7 +59,7 @@ def change_breakpoints(
     key: Key,
     before: Iterable[str] | None,
     after: Iterable[str] | None,
-    effects: Effects,
+    work: UnitOfWork,
     plan_of: PlanOf,
     *,
     once: Iterable[str] | None = None,
@@ -75,7 +75,7 @@ def change_breakpoints(
     plan = yield from load_plan(flow.graph_hash, plan_of)
     check_nodes(plan.nodes, [*(before or ()), *(after or ()), *(once or ())])
     known = Breakpoints.from_json(read_object(flow.breakpoints))
-    yield from _keep(key.id, known.changed(before, after, once), effects)
+    yield from _keep(key.id, known.changed(before, after, once), work)
 
 
 def read_breakpoints(key: Key) -> Script[Breakpoints]:
@@ -86,12 +86,12 @@ def read_breakpoints(key: Key) -> Script[Breakpoints]:
     return Breakpoints.from_json(read_object(flow.breakpoints))
 
 
-def let_pass(flow_id: int, name: str, effects: Effects) -> Script[None]:
+def let_pass(flow_id: int, name: str, work: UnitOfWork) -> Script[None]:
     """A cohort goes on at a breakpoint: its other branches are not to stop there. The flow's row is locked."""
     flow = yield from _read(flow_id)
     if flow is not None:
         known = Breakpoints.from_json(read_object(flow.breakpoints))
-        yield from _keep(flow_id, replace(known, passed=known.passed | {name}), effects)
+        yield from _keep(flow_id, replace(known, passed=known.passed | {name}), work)
 
 
 def _read(flow_id: int) -> Script[PointsRow | None]:
@@ -99,16 +99,16 @@ def _read(flow_id: int) -> Script[PointsRow | None]:
     return PointsRow._make(rows[0]) if rows else None
 
 
-def _keep(flow_id: int, points: Breakpoints, effects: Effects) -> Script[None]:
+def _keep(flow_id: int, points: Breakpoints, work: UnitOfWork) -> Script[None]:
     body = object_text(points.to_json())
     yield Execute(SET_POINTS, {"id": flow_id, "new_breakpoints": body})
-    yield Execute(OLD_NEWS, {"id": flow_id, "before": effects.now - NEWS_MS})
-    yield InsertMany(NEWS, [{"flow_id": flow_id, "body": body, "changed_at": effects.now}])
+    yield Execute(OLD_NEWS, {"id": flow_id, "before": work.now - NEWS_MS})
+    yield InsertMany(NEWS, [{"flow_id": flow_id, "body": body, "changed_at": work.now}])
 
 
 def read_changed(since: int) -> Script[tuple[dict[int, Breakpoints], int]]:
     """The breakpoints that were changed since a moment, by flow, and from when on to ask next."""
-    rows = yield Fetch(CHANGED, {"since": since}, alone=True)
+    rows = yield Fetch(CHANGED, {"since": since}, autocommit=True)
     latest = max((changed_at for *_, changed_at in rows), default=0)
     found = {flow_id: Breakpoints.from_json(read_object(body)) for flow_id, body, _ in rows}
     return found, max(since, latest - _OVERLAP_MS)

@@ -10,7 +10,7 @@ from dwarf.core.records import FlowRecord
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.storage.operations.complete import end_flow, left_over
 from dwarf.storage.operations.hooks import on_end
-from dwarf.storage.operations.unit_of_work import Effects
+from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.sql.expressions import in_ids, locked, status_is
 from dwarf.storage.sql.graphs import PlanOf, load_plan
 from dwarf.storage.sql.rows import FLOW_COLUMNS, FlowRow
@@ -69,7 +69,7 @@ CANCEL_STEPS = Statement(
 )
 
 
-def cancel_flow(flow_id: int, token: str, reason: str, effects: Effects, plan_of: PlanOf) -> Script[None]:
+def cancel_flow(flow_id: int, token: str, reason: str, work: UnitOfWork, plan_of: PlanOf) -> Script[None]:
     """Cancel a root flow and its live descendants. FlowNotFound, InvalidRequest (a child flow), StateConflict."""
     target = yield from _target(flow_id)
     if target is None or target.token != token:
@@ -77,55 +77,55 @@ def cancel_flow(flow_id: int, token: str, reason: str, effects: Effects, plan_of
     if target.parent_flow_id:
         raise InvalidRequest("a child flow is cancelled with its root flow: use the root flow's key")
     if not Status(target.status).terminal:
-        yield from end_steps([flow_id], effects.now)
+        yield from end_steps([flow_id], work.now)
         target = yield from _target(flow_id)  # it may have come to its end meanwhile
         assert target is not None
     if Status(target.status).terminal:
         raise StateConflict(f"the flow is {target.status} already")
-    for record in (yield from _live(flow_id, effects, plan_of)):
+    for record in (yield from _live(flow_id, work, plan_of)):
         final_state = yield from left_over(record)
-        yield from end_flow(record, Status.CANCELLED, final_state, effects, reason=reason)
+        yield from end_flow(record, Status.CANCELLED, final_state, work, reason=reason)
 
 
-def fail_overdue(effects: Effects) -> Script[int]:
+def fail_overdue(work: UnitOfWork) -> Script[int]:
     """Fail the flows whose deadlines have passed, and cancel what is live under them. How many were looked at."""
-    found = [flow_id for (flow_id,) in (yield Fetch(OVERDUE, {"now": effects.now}))]
-    yield from fail_late(found, effects)
+    found = [flow_id for (flow_id,) in (yield Fetch(OVERDUE, {"now": work.now}))]
+    yield from fail_late(found, work)
     return len(found)
 
 
-def fail_late(found: Sequence[int], effects: Effects) -> Script[None]:
+def fail_late(found: Sequence[int], work: UnitOfWork) -> Script[None]:
     """Fail flows, by their ids, whose deadlines have passed."""
     for flow_id in found:
         target = yield from _target(flow_id)
         if target is None or Status(target.status).terminal:
             continue
-        yield from end_steps([flow_id], effects.now)
-        for record in (yield from _live(flow_id, effects, effects.writer.plan_of)):
+        yield from end_steps([flow_id], work.now)
+        for record in (yield from _live(flow_id, work, work.writer.plan_of)):
             final_state = yield from left_over(record)
             if record.flow_id == flow_id:
-                yield from end_flow(record, Status.FAILED, final_state, effects, error=EXCEEDED)
+                yield from end_flow(record, Status.FAILED, final_state, work, error=EXCEEDED)
             else:
-                yield from end_flow(record, Status.CANCELLED, final_state, effects, reason=EXCEEDED)
+                yield from end_flow(record, Status.CANCELLED, final_state, work, reason=EXCEEDED)
     if found:
         yield Execute(FORGET_DEADLINES, {"ids": found})
 
 
-def tell_hook_of_cancel(flow_id: int, effects: Effects) -> Script[None]:
+def tell_hook_of_cancel(flow_id: int, work: UnitOfWork) -> Script[None]:
     """Create the hook's flow, where there is a hook, for a root flow that another write has cancelled."""
-    target = (yield from _target(flow_id)) if Status.CANCELLED.value in effects.writer.hooks else None
+    target = (yield from _target(flow_id)) if Status.CANCELLED.value in work.writer.hooks else None
     if target is not None:
-        plan = yield from load_plan(target.graph_hash, effects.writer.plan_of)
-        yield from on_end(target.record(effects.writer.shard, plan), Status.CANCELLED, "", effects)
+        plan = yield from load_plan(target.graph_hash, work.writer.plan_of)
+        yield from on_end(target.record(work.writer.shard, plan), Status.CANCELLED, "", work)
 
 
-def _live(root: int, effects: Effects, plan_of: PlanOf) -> Script[list[FlowRecord]]:
+def _live(root: int, work: UnitOfWork, plan_of: PlanOf) -> Script[list[FlowRecord]]:
     """The flows of a tree that have not ended, each before the one that called it."""
     rows = yield Fetch(LIVE_TREE, {"root": root})
     records = []
     for row in _deepest_first([FlowRow._make(row) for row in rows]):
         plan = yield from load_plan(row.graph_hash, plan_of)
-        records.append(row.record(effects.writer.shard, plan))
+        records.append(row.record(work.writer.shard, plan))
     return records
 
 

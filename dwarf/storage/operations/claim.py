@@ -138,8 +138,8 @@ _LEASED = select(*CLAIMED).where(
     steps.c.engine_id == bindparam("new_engine_id"),
     steps.c.updated_at == _NOW,
 )
-CLAIM = Statement("claim_steps", _LEASE.returning(*CLAIMED), in_turn=(_LEASE, _LEASED))
-CLAIM_APART = Statement("claim_any_steps", _LEASE_APART.returning(*CLAIMED), in_turn=(_LEASE_APART, _LEASED))
+CLAIM = Statement("claim_steps", _LEASE.returning(*CLAIMED), returning_fallback=(_LEASE, _LEASED))
+CLAIM_APART = Statement("claim_any_steps", _LEASE_APART.returning(*CLAIMED), returning_fallback=(_LEASE_APART, _LEASED))
 FLOWS = Statement("claimed_flows", select(*FLOW_COLUMNS).where(in_ids(flows.c.flow_id, "ids")))
 OWN_GRAPHS = Statement(
     "graphs_of_steps",
@@ -183,8 +183,8 @@ def claim_due(
     margin_ms: int,
     plan_of: PlanOf,
     random: Random,
-    suspect_at: int = ANY_CRASHES,
-    alone: bool = True,
+    quarantine_at: int = ANY_CRASHES,
+    none_quarantined: bool = True,
     ceiling: int = ANY_BAND,
     by_name: Callable[[str], bool] = lambda _: False,
     labels: Sequence[str] = (),
@@ -192,15 +192,17 @@ def claim_due(
     """Lease up to ``limit`` due steps. ``busy(url)`` says of a task that it cannot be started now.
 
     ``plan_of(graph_hash, body)`` prepares a graph, or answers None where it does not know the hash and was given no
-    body. Steps that have lost their process ``suspect_at`` times are run one at a time, so that the one which kills
-    it does not take the others along; ``alone`` says that none of them runs here now. ``ceiling`` is the worst band
-    that may be taken. ``by_name(url)``: this may be the bare name of a task, under which flows knew it that were
-    created when tasks had no scopes. ``labels`` are the sets of labels with which steps are taken, first of all.
+    body. Steps that have lost their process ``quarantine_at`` times are run one at a time, so that the one which kills
+    it does not take the others along; ``none_quarantined`` says that none of them runs here now. ``ceiling`` is the
+    worst band that may be taken. ``by_name(url)``: this may be the bare name of a task, under which flows knew it that
+    were created when tasks had no scopes. ``labels`` are the sets of labels with which steps are taken, first of all.
     """
     now = yield Now()
     apart = (yield from _set_aside(limit, busy, now, labels)) if labels else []
     rest = limit - len(apart)
-    choice = yield from _choose(rest, busy, now, random, suspect_at, alone, ceiling, _Names(by_name, plan_of))
+    choice = yield from _choose(
+        rest, busy, now, random, quarantine_at, none_quarantined, ceiling, _Names(by_name, plan_of)
+    )
     if choice is None and not apart:
         return Claimed(now=now, waking=True)
     others, again = choice or ([], None)
@@ -277,8 +279,8 @@ def _choose(
     busy: Callable[[str], bool],
     now: int,
     random: Random,
-    suspect_at: int,
-    alone: bool,
+    quarantine_at: int,
+    none_quarantined: bool,
     ceiling: int,
     names: _Names,
 ) -> Script[tuple[list[int], int | None] | None]:
@@ -286,19 +288,19 @@ def _choose(
     admitted = Admitted()
     free: dict[int, None] = {}
     shut: set[str] = set()  # tasks that cannot be started now
-    calm = ANY_CRASHES if alone else suspect_at
-    found = (yield from find_due(limit, now, (), (), random, calm, ceiling)) if limit > 0 else []
+    crashes_below = ANY_CRASHES if none_quarantined else quarantine_at
+    found = (yield from find_due(limit, now, (), (), random, crashes_below, ceiling)) if limit > 0 else []
     while found is not None:
         limited: list[tuple[int, str, str]] = []
         named = yield from names.urls([(step_id, url) for step_id, url, *_ in found])
         for step_id, url, name, rule, crashes in found:
-            if step_id in free or crashes >= calm:
+            if step_id in free or crashes >= crashes_below:
                 continue
             if url in shut or busy(named.get(step_id) or url):
                 shut.add(url)
                 continue
-            if crashes >= suspect_at:
-                calm = suspect_at
+            if crashes >= quarantine_at:
+                crashes_below = quarantine_at
             if name:
                 limited.append((step_id, name, rule))
             else:
@@ -308,7 +310,7 @@ def _choose(
         if len(found) < limit or len(free) + len(admitted.step_ids) >= limit:
             return [*admitted.step_ids, *free][:limit], admitted.again
         # steps that cannot start, for want of a thread or over their limit, must not hide those behind them
-        found = yield from find_due(limit, now, admitted.full, sorted(shut), random, calm, ceiling)
+        found = yield from find_due(limit, now, admitted.full, sorted(shut), random, crashes_below, ceiling)
     return None
 
 

@@ -20,7 +20,7 @@ from dwarf.core.decision import Advance, Fail
 from dwarf.core.fanin import converge
 from dwarf.errors import ReducerError
 from dwarf.storage.operations.complete import fail_flow, load_spawns
-from dwarf.storage.operations.unit_of_work import Effects
+from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.sql.expressions import of_row, status_is
 from dwarf.storage.sql.script import Execute, Fetch, Row, Script, Statement
 from dwarf.storage.sql.tables import steps
@@ -38,7 +38,9 @@ _COUNTED = (
 )
 # It locks the spawn until the commit, so arrivals are counted one after the other. Members are read after it: the one
 # that fills the cohort then sees all the others, which are committed.
-ARRIVE = Statement("arrive", _COUNTED.returning(*_COUNTS), in_turn=(_COUNTED, select(*_COUNTS).where(_SPAWN)))
+ARRIVE = Statement(
+    "arrive", _COUNTED.returning(*_COUNTS), returning_fallback=(_COUNTED, select(*_COUNTS).where(_SPAWN))
+)
 LINK_SPAWN = Statement(
     "link_spawn",
     update(steps)
@@ -97,14 +99,14 @@ def gather(arrivals: Arrivals, found: Arrival) -> None:
         known.by = found.by
 
 
-def settle_cohorts(arrivals: Arrivals, effects: Effects, full: Sequence[Full] = ()) -> Script[None]:
+def settle_cohorts(arrivals: Arrivals, work: UnitOfWork, full: Sequence[Full] = ()) -> Script[None]:
     """Count the arrivals, and carry the consequences outward until nothing is left to settle. ``full`` are so already.
 
     The fan-in steps of all that have come together are made at once.
     """
     ready: list[Full] = []
     for found in full:
-        yield from _came_together(found, ready, arrivals, effects)
+        yield from _came_together(found, ready, arrivals, work)
     while arrivals or ready:
         while arrivals:
             # by id, and mostly from the inside outward: two transactions lock the same spawns in the same order
@@ -117,10 +119,10 @@ def settle_cohorts(arrivals: Arrivals, effects: Effects, full: Sequence[Full] = 
                 ARRIVE, {"id": arrival.cohort_id, "arrivals": arrival.arrivals, "failures": arrival.failures}
             )
             for found in filled({arrival.cohort_id: arrival}, rows):
-                yield from _came_together(found, ready, arrivals, effects)
+                yield from _came_together(found, ready, arrivals, work)
         if ready:
             ready, fired = [], ready
-            yield from _fire(fired, arrivals, effects)
+            yield from _fire(fired, arrivals, work)
 
 
 def filled(arrivals: Arrivals, rows: Sequence[Row]) -> list[Full]:
@@ -133,14 +135,14 @@ def filled(arrivals: Arrivals, rows: Sequence[Row]) -> list[Full]:
     return found
 
 
-def _came_together(found: Full, ready: list[Full], arrivals: Arrivals, effects: Effects) -> Script[None]:
+def _came_together(found: Full, ready: list[Full], arrivals: Arrivals, work: UnitOfWork) -> Script[None]:
     if found.failures:
-        yield from _failed(found, arrivals, effects)
+        yield from _failed(found, arrivals, work)
     else:
         ready.append(found)
 
 
-def _failed(found: Full, arrivals: Arrivals, effects: Effects, error: str = "") -> Script[None]:
+def _failed(found: Full, arrivals: Arrivals, work: UnitOfWork, error: str = "") -> Script[None]:
     """A full cohort with a failure counts as one failed arrival further out, or fails the flow."""
     by = found.arrival.by
     if found.outer:
@@ -155,10 +157,10 @@ def _failed(found: Full, arrivals: Arrivals, effects: Effects, error: str = "") 
         error = next((text for (text,) in rows), "cohort failed")
     if several:
         error = f"{found.failures:,} of {found.size:,} branches failed; the first: {error}"
-    yield from fail_flow(flow, error, effects)
+    yield from fail_flow(flow, error, work)
 
 
-def _fire(fired: Sequence[Full], arrivals: Arrivals, effects: Effects) -> Script[None]:
+def _fire(fired: Sequence[Full], arrivals: Arrivals, work: UnitOfWork) -> Script[None]:
     """Every branch of these has arrived: insert the fan-in steps."""
     spawns = yield from load_spawns([found.arrival.cohort_id for found in fired], with_members=True)
     for found in fired:
@@ -169,16 +171,16 @@ def _fire(fired: Sequence[Full], arrivals: Arrivals, effects: Effects) -> Script
                 spawn,
                 decision.fan_in,
                 decision.step,
-                effects.writer.means,
+                work.writer.decision_context,
                 decision.delay_ms,
                 decision.lease_fan_in,
             )
         except ReducerError as error:
-            yield Execute(SPOIL, {"id": decision.step.step_id, "new_error": str(error), "now": effects.now})
-            yield from _failed(found, arrivals, effects, str(error))
+            yield Execute(SPOIL, {"id": decision.step.step_id, "new_error": str(error), "now": work.now})
+            yield from _failed(found, arrivals, work, str(error))
             continue
-        effects.links.append({"id": spawn.step_id, "fan_in": step.step_id})
+        work.links.append({"id": spawn.step_id, "fan_in": step.step_id})
         if not spawn.successor_id:
             yield Execute(LINK_SPAWN, {"spawn": spawn.step_id, "fan_in": step.step_id})
-        effects.add_step(step)
-        effects.moved.add(decision.step.flow.root_flow_id)
+        work.add_step(step)
+        work.moved.add(decision.step.flow.root_flow_id)

@@ -20,9 +20,9 @@ from dwarf.storage.operations.delete import drop_flows
 from dwarf.storage.operations.hooks import on_question
 from dwarf.storage.operations.interrupts import INTERRUPT_FLOW, interrupt_upward
 from dwarf.storage.operations.own_rows import count_payloads, own_row, write_own_rows
-from dwarf.storage.operations.unit_of_work import Effects, Stop
+from dwarf.storage.operations.unit_of_work import Stop, UnitOfWork
 from dwarf.storage.sql.expressions import ZERO, in_ids
-from dwarf.storage.sql.script import Fetch, Landing, Script, Statement, UpdateEach
+from dwarf.storage.sql.script import Fetch, Script, Statement, UpdateEach, WriteSet
 from dwarf.storage.sql.tables import flows
 from dwarf.workflow.status import Status
 
@@ -36,55 +36,55 @@ GRANDCHILDREN = Statement(
 )
 
 
-def commit_decisions(decisions: Sequence[Decision], effects: Effects) -> Script[list[bool]]:
-    """Write decisions; answer which landed. The rows they add are left in ``effects``."""
-    if effects.last and isinstance(decisions[0], Ask) and not decisions[0].step.flow.parent_step_id:
-        return (yield from _ask(decisions[0], effects))
-    landed = yield from write_own_rows(decisions, effects.now, effects.written)
-    yield from follow_up([decision for decision, ok in zip(decisions, landed, strict=True) if ok], effects)
+def commit_decisions(decisions: Sequence[Decision], work: UnitOfWork) -> Script[list[bool]]:
+    """Write decisions; answer which landed. The rows they add are left in ``work``."""
+    if work.last and isinstance(decisions[0], Ask) and not decisions[0].step.flow.parent_step_id:
+        return (yield from _ask(decisions[0], work))
+    landed = yield from write_own_rows(decisions, work.now, work.written)
+    yield from follow_up([decision for decision, ok in zip(decisions, landed, strict=True) if ok], work)
     return landed
 
 
-def _ask(decision: Ask, effects: Effects) -> Script[list[bool]]:
+def _ask(decision: Ask, work: UnitOfWork) -> Script[list[bool]]:
     """Write a single question of a root flow, in one go."""
     flow = decision.step.flow
-    write, row = own_row(decision, effects.now)
-    shown = UpdateEach(INTERRUPT_FLOW, [{"id": flow.flow_id, "now": effects.now}])
+    write, row = own_row(decision, work.now)
+    shown = UpdateEach(INTERRUPT_FLOW, [{"id": flow.flow_id, "now": work.now}])
     landed: list[bool]
-    landed, (interrupted,) = yield Landing(UpdateEach(write, [row]), [(shown, [0])], last=True)
+    landed, (interrupted,) = yield WriteSet(UpdateEach(write, [row]), [(shown, [0])], last=True)
     if landed[0]:
-        note(decision, effects)
-        count_payloads(decision, row, effects.written)
-        effects.work_due = effects.work_due or decision.timeout_ms is not None
+        note(decision, work)
+        count_payloads(decision, row, work.written)
+        work.work_due = work.work_due or decision.timeout_ms is not None
         if interrupted:
-            effects.stops.append(Stop(flow.flow_id, Status.INTERRUPTED, token=flow.token))
+            work.stops.append(Stop(flow.flow_id, Status.INTERRUPTED, token=flow.token))
     return landed
 
 
-def follow_up(done: Sequence[Decision], effects: Effects) -> Script[None]:
+def follow_up(done: Sequence[Decision], work: UnitOfWork) -> Script[None]:
     """What follows from decisions whose own rows are written: arrivals, ends of flows, new steps and flows."""
     arrivals: Arrivals = {}
     for decision in done:
-        note(decision, effects)
+        note(decision, work)
         _count_arrivals(decision, arrivals)
-    yield from settle_cohorts(arrivals, effects)
+    yield from settle_cohorts(arrivals, work)
     completed = [(decision.step.flow, decision.final_state) for decision in done if isinstance(decision, Complete)]
     if completed:
-        yield from complete_flows(completed, effects)
+        yield from complete_flows(completed, work)
     for decision in done:
-        yield from _consequences(decision, effects)
+        yield from _consequences(decision, work)
 
 
-def note(decision: Decision, effects: Effects) -> None:
+def note(decision: Decision, work: UnitOfWork) -> None:
     """What is to be told of a decision whose own row is written, whatever follows from it."""
-    effects.moved.add(decision.step.flow.root_flow_id)
+    work.moved.add(decision.step.flow.root_flow_id)
     if decision.step.keep is not None and isinstance(decision, Advance | Complete):
         delay_ms = decision.delay_ms if isinstance(decision, Advance) else 0
-        effects.kept.append(kept_row(decision.step, delay_ms, effects.now))
+        work.kept.append(kept_row(decision.step, delay_ms, work.now))
     if decision.step.taken is not None and isinstance(decision, Advance | Complete):
-        effects.taking.append(decision.step)
+        work.taking.append(decision.step)
     if decision.step.flow.plan.nodes[decision.step.node].limit is not None:
-        effects.work_due = True  # there may be room under the limit again
+        work.work_due = True  # there may be room under the limit again
 
 
 def _count_arrivals(decision: Decision, arrivals: Arrivals) -> None:
@@ -99,28 +99,28 @@ def _count_arrivals(decision: Decision, arrivals: Arrivals) -> None:
         gather(arrivals, Arrival(step.lineage_id, arrivals=1, failures=1, by=decision))
 
 
-def _consequences(decision: Decision, effects: Effects) -> Script[None]:
+def _consequences(decision: Decision, work: UnitOfWork) -> Script[None]:
     flow = decision.step.flow
     match decision:
         case Advance():
             for successor in decision.successors:
-                effects.add_step(successor)
+                work.add_step(successor)
         case Fail() if not decision.step.lineage_id:
-            yield from fail_flow(flow, decision.error, effects)
+            yield from fail_flow(flow, decision.error, work)
         case Retry():
             if any(answer.kind == "subgraph" for answer in decision.step.answers):
                 yield from _drop_children(decision.step.step_id)
-            effects.work_due = True
+            work.work_due = True
         case TryAgain():
-            effects.work_due = True
+            work.work_due = True
         case Ask():
-            effects.work_due = effects.work_due or decision.timeout_ms is not None
-            yield from interrupt_upward(flow, effects)
-            if effects.writer.hooks and not is_breakpoint(decision.key):
-                yield from on_question(decision, effects)
+            work.work_due = work.work_due or decision.timeout_ms is not None
+            yield from interrupt_upward(flow, work)
+            if work.writer.hooks and not is_breakpoint(decision.key):
+                yield from on_question(decision, work)
         case Call():
-            effects.graphs.setdefault(decision.child.record.graph_hash, decision.child.graph_body)
-            effects.add_flow(decision.child)
+            work.graphs.setdefault(decision.child.record.graph_hash, decision.child.graph_body)
+            work.add_flow(decision.child)
 
 
 def _drop_children(step_id: int) -> Script[None]:

@@ -16,7 +16,7 @@ from dwarf.core.records import FlowRecord, Member, Spawn, State, StepRecord
 from dwarf.storage.operations.claim import LEASE, ClaimedRow
 from dwarf.storage.operations.hooks import on_end
 from dwarf.storage.operations.resume import WAKING, WakingRow, awoken, lease
-from dwarf.storage.operations.unit_of_work import Effects
+from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.payloads.state_refs import fetch_anchors
 from dwarf.storage.sql.expressions import flag_is, in_ids, of_row, status_is
 from dwarf.storage.sql.rows import columns, object_text, read_object, restore
@@ -154,22 +154,22 @@ class Ended:
 
 
 def end_flow(
-    flow: FlowRecord, status: Status, final_state: State, effects: Effects, *, error: str = "", reason: str = ""
+    flow: FlowRecord, status: Status, final_state: State, work: UnitOfWork, *, error: str = "", reason: str = ""
 ) -> Script[bool]:
     """Give a flow its last status. False when another write ended it first."""
-    matched = yield Execute(END_FLOW, end_row(flow, status, final_state, effects.now, error, reason))
+    matched = yield Execute(END_FLOW, end_row(flow, status, final_state, work.now, error, reason))
     if not matched:
         return False
-    yield from _ended([Ended(flow, status, final_state, error=error)], effects)
+    yield from _ended([Ended(flow, status, final_state, error=error)], work)
     return True
 
 
-def complete_flows(done: Sequence[tuple[FlowRecord, State]], effects: Effects) -> Script[None]:
+def complete_flows(done: Sequence[tuple[FlowRecord, State]], work: UnitOfWork) -> Script[None]:
     """Complete flows with their final states, each unless another write ended it first."""
-    rows = [end_row(flow, Status.COMPLETED, final_state, effects.now) for flow, final_state in done]
+    rows = [end_row(flow, Status.COMPLETED, final_state, work.now) for flow, final_state in done]
     matched = yield UpdateEach(END_FLOW, rows)
     landed = [one for one, ok in zip(done, matched, strict=True) if ok]
-    yield from _ended([Ended(flow, Status.COMPLETED, final_state) for flow, final_state in landed], effects)
+    yield from _ended([Ended(flow, Status.COMPLETED, final_state) for flow, final_state in landed], work)
 
 
 def end_row(
@@ -188,16 +188,16 @@ def end_row(
     }
 
 
-def _ended(ended: Sequence[Ended], effects: Effects) -> Script[None]:
+def _ended(ended: Sequence[Ended], work: UnitOfWork) -> Script[None]:
     told: dict[int, Ended] = {}
     for one in ended:
-        effects.stopped(one.flow, one.status, one.final_state, one.error)
-        if effects.writer.hooks:
-            yield from on_end(one.flow, one.status, one.error, effects)
+        work.stopped(one.flow, one.status, one.final_state, one.error)
+        if work.writer.hooks:
+            yield from on_end(one.flow, one.status, one.error, work)
         if one.flow.parent_step_id and one.status is not Status.CANCELLED:
             told.setdefault(one.flow.parent_step_id, one)
     if told:
-        yield from _tell_callers(told, effects)
+        yield from _tell_callers(told, work)
 
 
 class _Leased(NamedTuple):
@@ -208,9 +208,9 @@ class _Leased(NamedTuple):
     params: dict[str, Any]
 
 
-def _tell_callers(told: Mapping[int, Ended], effects: Effects) -> Script[None]:
+def _tell_callers(told: Mapping[int, Ended], work: UnitOfWork) -> Script[None]:
     """Give steps, by their ids, the outcomes of the flows that they have called, and lease those that have a place."""
-    whole = any(one.flow.flow_id in effects.places for one in told.values())
+    whole = any(one.flow.flow_id in work.slot_predicates for one in told.values())
     rows = yield Fetch(CALLERS_WHOLE if whole else CALLERS, {"ids": sorted(told)})
     pending: list[dict[str, Any]] = []
     leased: list[_Leased] = []
@@ -226,26 +226,26 @@ def _tell_callers(told: Mapping[int, Ended], effects: Effects) -> Script[None]:
         one = told[caller.step_id]
         before: list[Any] = loads(caller.answers) if caller.answers else []
         answers = with_answer(before, one.answer(read_object(called)), read_object(caller.changes))
-        place = effects.places.get(one.flow.flow_id)
-        step = None if asleep is None else (yield from awoken(asleep, answers, place, effects))
-        params = {"id": caller.step_id, "seq": caller.lease_seq, "new_answers": dumps(answers), "now": effects.now}
+        place = work.slot_predicates.get(one.flow.flow_id)
+        step = None if asleep is None else (yield from awoken(asleep, answers, place, work))
+        params = {"id": caller.step_id, "seq": caller.lease_seq, "new_answers": dumps(answers), "now": work.now}
         if step is None:
             pending.append(params)
         else:
-            leased.append(_Leased(one.flow.flow_id, step, {**params, **lease(effects)}))
+            leased.append(_Leased(one.flow.flow_id, step, {**params, **lease(work)}))
     if pending:
         yield UpdateEach(REVIVE, sorted(pending, key=itemgetter("id")))
-        effects.work_due = True
+        work.work_due = True
     if leased:
         leased.sort(key=lambda found: found.step.step_id)
         landed = yield UpdateEach(REVIVE_LEASED, [found.params for found in leased])
-        effects.revived.update((found.ended_id, found.step) for found, ok in zip(leased, landed, strict=True) if ok)
+        work.revived.update((found.ended_id, found.step) for found, ok in zip(leased, landed, strict=True) if ok)
 
 
-def fail_flow(flow: FlowRecord, error: str, effects: Effects) -> Script[None]:
+def fail_flow(flow: FlowRecord, error: str, work: UnitOfWork) -> Script[None]:
     """Fail a flow with what its completed steps have left."""
     final_state = yield from left_over(flow)
-    yield from end_flow(flow, Status.FAILED, final_state, effects, error=error)
+    yield from end_flow(flow, Status.FAILED, final_state, work, error=error)
 
 
 def left_over(flow: FlowRecord) -> Script[dict[str, object]]:

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, bindparam, case, func, select, update
 from dwarf.core.keys import format_key
 from dwarf.core.records import NewFlow
 from dwarf.errors import InvalidRequest, StateConflict, StorageError, ThreadNotFound
-from dwarf.storage.operations.unit_of_work import Effects
+from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.sql.expressions import in_ids, in_names
 from dwarf.storage.sql.rows import columns, read_object
 from dwarf.storage.sql.script import Fetch, Script, Statement
@@ -21,7 +21,9 @@ from dwarf.workflow.values.meaning import canonical
 _OF_KIND = ids.c.kind == bindparam("of_kind")
 _RESERVED = update(ids).where(_OF_KIND).values(next_id=ids.c.next_id + bindparam("count"))
 RESERVE = Statement(
-    "reserve_ids", _RESERVED.returning(ids.c.next_id), in_turn=(_RESERVED, select(ids.c.next_id).where(_OF_KIND))
+    "reserve_ids",
+    _RESERVED.returning(ids.c.next_id),
+    returning_fallback=(_RESERVED, select(ids.c.next_id).where(_OF_KIND)),
 )
 _LEAST = bindparam("least", type_=BigInteger)
 _AT_LEAST = case((ids.c.next_id < _LEAST, _LEAST), else_=ids.c.next_id)
@@ -29,7 +31,7 @@ _RESERVED_BEYOND = update(ids).where(_OF_KIND).values(next_id=_AT_LEAST + bindpa
 RESERVE_BEYOND = Statement(
     "reserve_ids_beyond",
     _RESERVED_BEYOND.returning(ids.c.next_id),
-    in_turn=(_RESERVED_BEYOND, select(ids.c.next_id).where(_OF_KIND)),
+    returning_fallback=(_RESERVED_BEYOND, select(ids.c.next_id).where(_OF_KIND)),
 )
 GREATEST = {
     "flow": Statement("greatest_flow_id", select(func.max(flows.c.flow_id))),
@@ -94,7 +96,7 @@ def reserve_beyond(kind: str, count: int, greatest: int) -> Script[int]:
 
 
 def create_flows(
-    asked: Sequence[NewFlow], effects: Effects, again: Sequence[NewFlow] = ()
+    asked: Sequence[NewFlow], work: UnitOfWork, again: Sequence[NewFlow] = ()
 ) -> Script[list[str | StateConflict]]:
     """Add flows, or find those that their idempotency keys made before. The flows' keys, in order.
 
@@ -110,8 +112,8 @@ def create_flows(
             continue
         before = None if flow.idempotency_key is None else known.get(flow.idempotency_key)
         if before is None:
-            effects.graphs.setdefault(flow.record.graph_hash, flow.graph_body)
-            effects.add_flow(flow)
+            work.graphs.setdefault(flow.record.graph_hash, flow.graph_body)
+            work.add_flow(flow)
             if flow.idempotency_key is not None:
                 known[flow.idempotency_key] = KeyedRow(
                     flow.idempotency_key,

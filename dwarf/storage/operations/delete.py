@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, case, delete, func, literal_column, null, or_,
 from dwarf import failpoints
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.storage.operations.cancel import LOCK_STEPS, end_steps, tell_hook_of_cancel
-from dwarf.storage.operations.unit_of_work import Effects, Stop
+from dwarf.storage.operations.unit_of_work import Stop, UnitOfWork
 from dwarf.storage.payloads.blobs import release_blobs
 from dwarf.storage.sql.expressions import ZERO, flag_is, in_ids, status_is
 from dwarf.storage.sql.rows import columns
@@ -123,14 +123,14 @@ DROP_OUTPUT = Statement("drop_output_of_flows", delete(output).where(in_ids(outp
 DROP_DISPLAYS = Statement("drop_displays_of_flows", delete(displays).where(in_ids(displays.c.flow_id, "ids")))
 
 
-def delete_flow(flow_id: int, token: str, effects: Effects) -> Script[None]:
+def delete_flow(flow_id: int, token: str, work: UnitOfWork) -> Script[None]:
     """Mark a root flow that does not run. FlowNotFound, InvalidRequest (a child flow), StateConflict (it runs)."""
     target = yield from _target(flow_id)
     if target is None or target.token != token:
         raise FlowNotFound("flow not found")
     if target.parent_flow_id:
         raise InvalidRequest("a child flow is deleted with its root flow: use the root flow's key")
-    if target.delete_after_ms or (yield from mark([(flow_id, target.status)], effects)):
+    if target.delete_after_ms or (yield from mark([(flow_id, target.status)], work)):
         return
     target = yield from _target(flow_id)
     if target is not None and not target.delete_after_ms:
@@ -142,13 +142,13 @@ def _target(flow_id: int) -> Script[TargetRow | None]:
     return TargetRow._make(rows[0]) if rows else None
 
 
-def retire(status: Status, age_ms: int, effects: Effects) -> Script[int]:
+def retire(status: Status, age_ms: int, work: UnitOfWork) -> Script[int]:
     """Mark some of the roots that have had a status for longer than this. How many; fewer than a chunk at the end."""
-    found = yield Fetch(RETIRED, {"status": status.value, "before": effects.now - age_ms})
-    return (yield from mark([(flow_id, status.value) for (flow_id,) in found], effects))
+    found = yield Fetch(RETIRED, {"status": status.value, "before": work.now - age_ms})
+    return (yield from mark([(flow_id, status.value) for (flow_id,) in found], work))
 
 
-def mark(roots: Iterable[tuple[int, str]], effects: Effects) -> Script[int]:
+def mark(roots: Iterable[tuple[int, str]], work: UnitOfWork) -> Script[int]:
     """Mark roots that still have the status they were seen with, unless they run. How many.
 
     One that waits for an answer is cancelled, with all that is live under it. A marked flow frees its idempotency key.
@@ -159,32 +159,32 @@ def mark(roots: Iterable[tuple[int, str]], effects: Effects) -> Script[int]:
     waiting = by_status.pop(Status.INTERRUPTED, [])
     by_status.pop(Status.RUNNING, None)
     ended = [flow_id for ids in by_status.values() for flow_id in ids]
-    effects.moved.update(ended)
+    work.moved.update(ended)
     count: int = (yield Execute(MARK_ENDED, {"ids": ended, "after": AT_ONCE_MS})) if ended else 0
     if waiting:
         yield Lock(LOCK_STEPS, {"ids": waiting})  # before their flows, as an answer does
-        given = {"now": effects.now, "after": AT_ONCE_MS}
+        given = {"now": work.now, "after": AT_ONCE_MS}
         matched = yield UpdateEach(MARK_WAITING, [{**given, "id": flow_id} for flow_id in waiting])
         marked = [flow_id for flow_id, ok in zip(waiting, matched, strict=True) if ok]
-        yield from _cancel_under(marked, effects)
+        yield from _cancel_under(marked, work)
         count += len(marked)
     return count
 
 
-def _cancel_under(roots: list[int], effects: Effects) -> Script[None]:
+def _cancel_under(roots: list[int], work: UnitOfWork) -> Script[None]:
     """End what is live in the trees of roots that were just cancelled."""
     if not roots:
         return
-    yield from end_steps(roots, effects.now)
+    yield from end_steps(roots, work.now)
     ended = yield Fetch(ROOTS_AND_LIVE, {"ids": roots})
-    yield Execute(CANCEL_BELOW, {"ids": [flow_id for flow_id, *_ in ended], "now": effects.now})
-    effects.work_due = True  # there may be room under a limit now
-    effects.stops.extend(
+    yield Execute(CANCEL_BELOW, {"ids": [flow_id for flow_id, *_ in ended], "now": work.now})
+    work.work_due = True  # there may be room under a limit now
+    work.stops.extend(
         Stop(flow_id, Status.CANCELLED, workflow=workflow, token=token) for flow_id, workflow, token in ended
     )
-    effects.moved.update(roots)
+    work.moved.update(roots)
     for root in roots:
-        yield from tell_hook_of_cancel(root, effects)
+        yield from tell_hook_of_cancel(root, work)
 
 
 def removable() -> Script[list[int]]:

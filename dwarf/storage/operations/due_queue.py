@@ -11,7 +11,7 @@ from random import Random
 
 from sqlalchemy import CTE, Select, bindparam, func, literal_column, select, update
 
-from dwarf.core.fairness import Pressure, draw
+from dwarf.core.fairness import Backlog, draw
 from dwarf.storage.sql.expressions import flag_is, in_ids, in_names, locked, of_row, status_is
 from dwarf.storage.sql.rows import APART
 from dwarf.storage.sql.script import Execute, Fetch, FetchEach, Now, Row, Script, Statement
@@ -26,7 +26,7 @@ DUE = (*AWAKE, steps.c.lease_expires <= bindparam("now"))
 STARTABLE = (
     ~in_names(steps.c.limit_name, "full"),
     ~in_names(steps.c.task_url, "shut"),
-    steps.c.crashes < bindparam("calm"),
+    steps.c.crashes < bindparam("crashes_below"),
 )
 ANY_CRASHES = ANY_BAND = 2**31 - 1
 WOKEN_AT_ONCE = 1000
@@ -132,17 +132,17 @@ def find_due(
     full: Sequence[str],
     shut: Sequence[str],
     random: Random,
-    calm: int = ANY_CRASHES,
+    crashes_below: int = ANY_CRASHES,
     ceiling: int = ANY_BAND,
 ) -> Script[list[Row] | None]:
     """Up to ``limit`` due steps: id, task, limit and its rule, crashes.
 
-    ``full`` limits, ``shut`` tasks, and steps with ``calm`` crashes or more are left out, and so are
+    ``full`` limits, ``shut`` tasks, and steps with ``crashes_below`` crashes or more are left out, and so are
     bands worse than ``ceiling``. None where so many steps
     wake up now that others may be before those that can be seen: commit, and look again.
     """
     found: list[Row] = []
-    common = {"now": now, "full": full, "shut": shut, "calm": calm}
+    common = {"now": now, "full": full, "shut": shut, "crashes_below": crashes_below}
     floor, woken = -1, False
     while len(found) < limit:
         ((band, wake_at),) = yield Fetch(BAND, {**common, "floor": floor})
@@ -159,14 +159,18 @@ def find_due(
     return found
 
 
-def look(full: Sequence[str], shut: Sequence[str], calm: int = ANY_CRASHES) -> Script[tuple[Pressure | None, bool]]:
+def peek(
+    full: Sequence[str], shut: Sequence[str], crashes_below: int = ANY_CRASHES
+) -> Script[tuple[Backlog | None, bool]]:
     """The best band that waits now, and its keys; None where nothing does. And whether steps are to be woken."""
     now = yield Now()
-    ((band, wake_at),) = yield Fetch(BAND, {"now": now, "full": full, "shut": shut, "calm": calm, "floor": -1})
+    ((band, wake_at),) = yield Fetch(
+        BAND, {"now": now, "full": full, "shut": shut, "crashes_below": crashes_below, "floor": -1}
+    )
     overslept = wake_at is not None and wake_at <= now
     if band is None:
         return None, overslept
-    return Pressure(band, (yield from _weights(band))), overslept
+    return Backlog(band, (yield from _weights(band))), overslept
 
 
 def wake_all() -> Script[bool]:

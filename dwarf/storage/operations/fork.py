@@ -30,7 +30,7 @@ from dwarf.errors import FlowNotFound, GraphError, InvalidRequest, StateConflict
 from dwarf.storage.operations.commit import follow_up
 from dwarf.storage.operations.output import COPY_DISPLAY, COPY_OUTPUT, DISPLAY_NAMES, OUTPUT_NAMES, SAID, SHOWN
 from dwarf.storage.operations.tags import copy_tags
-from dwarf.storage.operations.unit_of_work import Effects
+from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.payloads.state_refs import fetch_anchors
 from dwarf.storage.sql.expressions import in_ids
 from dwarf.storage.sql.graphs import PlanOf, load_plan
@@ -233,13 +233,13 @@ def find_flow(key: Key) -> Script[FlowPlaceRow]:
     return place
 
 
-def write_copy(copy: Copy, effects: Effects) -> Script[None]:
+def write_copy(copy: Copy, work: UnitOfWork) -> Script[None]:
     """Write a copy. StateConflict where its origin has been deleted meanwhile."""
     rows = yield Fetch(ORIGIN_STANDS, {"id": copy.origin.id})
     stands = OriginRow._make(rows[0]) if rows else None
     if stands is None or stands.token != copy.origin.token or stands.delete_after_ms > 0:
         raise StateConflict("the flow is being deleted")
-    now = effects.now
+    now = work.now
     for row in copy.begun_flows:
         row.update(created_at=now, started_at=now, updated_at=now)
     for row in copy.begun_steps:
@@ -252,12 +252,12 @@ def write_copy(copy: Copy, effects: Effects) -> Script[None]:
     yield from _insert(COPY_STEP, copy.steps)
     yield from _insert(COPY_OUTPUT, copy.said)
     yield from _insert(COPY_DISPLAY, copy.shown)
-    effects.work_due = True
-    effects.moved.add(copy.root_id)
+    work.work_due = True
+    work.moved.add(copy.root_id)
     if copy.onto is not None:
-        effects.graphs.setdefault(copy.onto.graph_hash, copy.onto.body)
+        work.graphs.setdefault(copy.onto.graph_hash, copy.onto.body)
     if copy.decision is not None:
-        yield from follow_up([copy.decision], effects)
+        yield from follow_up([copy.decision], work)
 
 
 def _insert(statement: Statement, rows: Sequence[Mapping[str, Any]]) -> Script[None]:

@@ -13,7 +13,7 @@ from dwarf.core.plan import parts_of
 from dwarf.core.records import FlowRecord, State, StepRecord
 from dwarf.core.routing import read_route
 from dwarf.core.state_refs import after
-from dwarf.core.step import Means, onward
+from dwarf.core.step import DecisionContext, onward
 from dwarf.errors import StateConflict
 from dwarf.storage.operations.fork import Copy, Origin
 from dwarf.storage.operations.own_rows import own_columns
@@ -103,7 +103,7 @@ class Copier:
     def _place_of(self, row: Mapping[str, Any]) -> dict[str, int]:
         return {"step_id": self._steps[row["step_id"]], "flow_id": self._flows[row["flow_id"]]}
 
-    def route_on(self, copy: Copy, means: Means) -> None:
+    def route_on(self, copy: Copy, decision_context: DecisionContext) -> None:
         """Decide what follows the step whose result stands, and write the decision into its row."""
         origin = self._origin
         assert origin.routed is not None
@@ -117,7 +117,7 @@ class Copier:
         if error_routed and "onErr" in self._changes and self._changes["onErr"] is None:
             error_routed = False  # the error is taken back
         changes = overlay(recorded, self._changes)
-        decision = onward(_record(flow, row, state), changes, means, goto=goto, error_routed=error_routed)
+        decision = onward(_record(flow, row, state), changes, decision_context, goto=goto, error_routed=error_routed)
         row.update(own_columns(decision))
         copy.decision = decision
 

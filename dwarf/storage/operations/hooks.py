@@ -12,7 +12,7 @@ from dwarf.core.fairness import DEFAULT_WEIGHT
 from dwarf.core.keys import format_key
 from dwarf.core.records import FlowRecord, NewFlow
 from dwarf.core.step import first_step
-from dwarf.storage.operations.unit_of_work import Effects, Hook
+from dwarf.storage.operations.unit_of_work import Hook, UnitOfWork
 from dwarf.storage.sql.expressions import status_is
 from dwarf.storage.sql.graphs import load_plan
 from dwarf.storage.sql.rows import columns, read_object
@@ -57,47 +57,47 @@ FAILED = Statement(
 
 def read_hooks() -> Script[dict[str, Hook]]:
     """The hooks by the names of their events."""
-    rows = yield Fetch(ALL, {}, alone=True)
+    rows = yield Fetch(ALL, {}, autocommit=True)
     return {hook.event: hook for hook in map(Hook._make, rows)}
 
 
-def put_hooks(wanted: Sequence[Hook], bodies: Mapping[str, str], effects: Effects) -> Script[None]:
+def put_hooks(wanted: Sequence[Hook], bodies: Mapping[str, str], work: UnitOfWork) -> Script[None]:
     """Keep these hooks, and no others. ``bodies`` are the texts of their graphs, by hash."""
     known = [Hook._make(row) for row in (yield Fetch(ALL, {}))]
     if sorted(known) == sorted(wanted):
         return
-    effects.graphs.update(bodies)
+    work.graphs.update(bodies)
     yield Execute(DELETE, {})
     if wanted:
         yield InsertMany(INSERT, [hook._asdict() for hook in wanted])
 
 
-def on_end(flow: FlowRecord, status: Status, error: str, effects: Effects) -> Script[None]:
+def on_end(flow: FlowRecord, status: Status, error: str, work: UnitOfWork) -> Script[None]:
     """Create the hook's flow where a root flow has ended."""
-    hook = effects.writer.hooks.get(status.value)
+    hook = work.writer.hooks.get(status.value)
     if hook is None or flow.hook or flow.parent_step_id:
         return
     step_key = node = ""
     if status is Status.FAILED:
         for row in map(FailedRow._make, (yield Fetch(FAILED, {"flow": flow.flow_id}))):
             step_key, node = format_key(flow.shard, row.step_id, row.token), row.node
-    yield from _create(hook, flow, effects, step=step_key, node=node, error=error)
+    yield from _create(hook, flow, work, step=step_key, node=node, error=error)
 
 
-def on_question(decision: Ask, effects: Effects) -> Script[None]:
+def on_question(decision: Ask, work: UnitOfWork) -> Script[None]:
     """Create the hook's flow where a step has put a question."""
-    hook = effects.writer.hooks.get("interrupted")
+    hook = work.writer.hooks.get("interrupted")
     step = decision.step
     if hook is None or step.flow.hook:
         return
     key = format_key(step.flow.shard, step.step_id, step.token)
-    yield from _create(hook, step.flow, effects, step=key, node=step.node, title=title_of(decision.payload))
+    yield from _create(hook, step.flow, work, step=key, node=step.node, title=title_of(decision.payload))
 
 
 def _create(
-    hook: Hook, flow: FlowRecord, effects: Effects, *, step: str = "", node: str = "", title: str = "", error: str = ""
+    hook: Hook, flow: FlowRecord, work: UnitOfWork, *, step: str = "", node: str = "", title: str = "", error: str = ""
 ) -> Script[None]:
-    writer = effects.writer
+    writer = work.writer
     rows = yield Fetch(ROOT, {"id": flow.root_flow_id})
     if not rows:
         return
@@ -115,7 +115,7 @@ def _create(
         "tags": read_object(root.tags),
         "status": hook.event,
     }
-    flow_id, token = writer.next_flow_id(), writer.means.token()
+    flow_id, token = writer.next_flow_id(), writer.decision_context.token()
     record = FlowRecord(
         shard=flow.shard,
         flow_id=flow_id,
@@ -135,5 +135,5 @@ def _create(
         thread_token=token,
         hook=hook.event,
     )
-    entry = first_step(record, state, 1, writer.means)
-    effects.add_flow(NewFlow(record=record, graph_body="", entry=entry, initial=state))
+    entry = first_step(record, state, 1, writer.decision_context)
+    work.add_flow(NewFlow(record=record, graph_body="", entry=entry, initial=state))

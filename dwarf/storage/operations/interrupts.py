@@ -24,10 +24,10 @@ from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, StepNotFou
 from dwarf.storage.operations.breakpoints import let_pass
 from dwarf.storage.operations.claim import LEASE
 from dwarf.storage.operations.resume import WAKING, WakingRow, awoken, lease
-from dwarf.storage.operations.unit_of_work import Effects, Stop
+from dwarf.storage.operations.unit_of_work import Stop, UnitOfWork
 from dwarf.storage.sql.expressions import flag_is, locked, of_row, status_is
 from dwarf.storage.sql.rows import columns, object_text, read_object
-from dwarf.storage.sql.script import Execute, Fetch, Landing, Lock, Row, Script, Statement, UpdateEach
+from dwarf.storage.sql.script import Execute, Fetch, Lock, Row, Script, Statement, UpdateEach, WriteSet
 from dwarf.storage.sql.tables import flows, steps
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.schemas import find_schema
@@ -251,18 +251,18 @@ class Leaf:
     asleep: WakingRow | None = None
 
 
-def interrupt_upward(flow: FlowRecord, effects: Effects) -> Script[None]:
+def interrupt_upward(flow: FlowRecord, work: UnitOfWork) -> Script[None]:
     """Show an interrupt on the step's flow and on every flow and caller above it."""
     flow_id, parent_flow, caller, token = flow.flow_id, flow.parent_flow_id, flow.parent_step_id, flow.token
     while True:
-        if (yield Execute(INTERRUPT_FLOW, {"id": flow_id, "now": effects.now})):
-            effects.stops.append(Stop(flow_id, Status.INTERRUPTED, token=token))
+        if (yield Execute(INTERRUPT_FLOW, {"id": flow_id, "now": work.now})):
+            work.stops.append(Stop(flow_id, Status.INTERRUPTED, token=token))
         if not caller:
             break
-        yield Execute(INTERRUPT_CALLER, {"id": caller, "now": effects.now})
+        yield Execute(INTERRUPT_CALLER, {"id": caller, "now": work.now})
         flow_id = parent_flow
         ((parent_flow, caller, token),) = yield Fetch(PARENT, {"id": flow_id})
-    effects.moved.add(flow.root_flow_id)
+    work.moved.add(flow.root_flow_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +284,7 @@ class Given:
 
 
 def answer_step(
-    flow_id: int, flow_token: str, step: tuple[int, str] | None, given: Given, effects: Effects
+    flow_id: int, flow_token: str, step: tuple[int, str] | None, given: Given, work: UnitOfWork
 ) -> Script[bool | Question]:
     """Give an answer to the oldest waiting step of a flow's tree, or to the step named. Whether the flow goes on.
 
@@ -293,15 +293,15 @@ def answer_step(
 
     FlowNotFound, StepNotFound, InvalidRequest (a child flow's key), StateConflict (nothing waits there).
     """
-    whole = effects.place is not None
+    whole = work.slot_predicate is not None
     if step is None:
         search, params = (OLDEST_LEAF_WHOLE if whole else OLDEST_LEAF), {"root": flow_id}
     else:
         step_id, _ = step
         search, params = (ONE_LEAF_WHOLE if whole else ONE_LEAF), {"root": flow_id, "step": step_id}
     while True:
-        rows = yield Fetch(search, params, alone=True)
-        _check_root(rows or (yield Fetch(RESUMABLE, {"id": flow_id}, alone=True)), flow_token)
+        rows = yield Fetch(search, params, autocommit=True)
+        _check_root(rows or (yield Fetch(RESUMABLE, {"id": flow_id}, autocommit=True)), flow_token)
         if not rows:
             raise (yield from _why_not(flow_id, step))
         leaf = _whole_leaf(rows[0][_ROOT:]) if whole else _leaf(LeafRow._make(rows[0][_ROOT:]))
@@ -312,8 +312,8 @@ def answer_step(
         if is_breakpoint(leaf.interrupt.key):
             if not isinstance(given.value, dict) or "$dwarf" in given.value:
                 raise InvalidRequest("a breakpoint goes on with a mapping of changes to its state, or with nothing")
-            if (yield from _pass(leaf, given, effects)):
-                return flow_id in effects.resumed
+            if (yield from _pass(leaf, given, work)):
+                return flow_id in work.resumed
             if step is not None:
                 raise StateConflict(_ANSWERED_MEANWHILE)
             continue
@@ -323,13 +323,13 @@ def answer_step(
             if question != given.checked:
                 return question
         # where somebody else has just answered it, this answer is for the next one that waits, if any step will do
-        if (yield from _wake(leaf, Answer("interrupt", given.value, by=given.by), effects)):
-            return flow_id in effects.resumed
+        if (yield from _wake(leaf, Answer("interrupt", given.value, by=given.by), work)):
+            return flow_id in work.resumed
         if step is not None:
             raise StateConflict(_ANSWERED_MEANWHILE)
 
 
-def _pass(leaf: Leaf, given: Given, effects: Effects) -> Script[bool]:
+def _pass(leaf: Leaf, given: Given, work: UnitOfWork) -> Script[bool]:
     """Let a step that has stopped at a breakpoint go on, and with it the branches that have stopped there, too."""
     before = kind_of(leaf.interrupt.key) == "before"
     waiting = [leaf]
@@ -348,11 +348,11 @@ def _pass(leaf: Leaf, given: Given, effects: Effects) -> Script[bool]:
             edited = {"id": each.step_id, "seq": each.lease_seq, "new_state": state, "new_refs": object_text(kept)}
             if not (yield Execute(EDIT, edited)):
                 continue
-        woken = yield from _wake(replace(each, asleep=None), Answer("interrupt", given.value, by=given.by), effects)
+        woken = yield from _wake(replace(each, asleep=None), Answer("interrupt", given.value, by=given.by), work)
         passed = passed or woken
     if passed and leaf.lineage_id:
         name = pass_of(kind_of(leaf.interrupt.key), leaf.payload["node"], leaf.lineage_id)
-        yield from let_pass(leaf.root_flow_id, name, effects)
+        yield from let_pass(leaf.root_flow_id, name, work)
     return passed
 
 
@@ -360,7 +360,7 @@ def _why_not(flow_id: int, step: tuple[int, str] | None) -> Script[Exception]:
     """Why nothing, or not this step, can be answered by the key of this flow."""
     if step is None:
         return StateConflict("the flow is not paused at an interrupt")
-    rows = yield Fetch(PLACE, {"id": step[0]}, alone=True)
+    rows = yield Fetch(PLACE, {"id": step[0]}, autocommit=True)
     place = PlaceRow._make(rows[0]) if rows else None
     if place is None or place.token != step[1]:
         return StepNotFound("step not found")
@@ -381,52 +381,52 @@ def _check_root(rows: Sequence[Row], token: str) -> None:
         raise StateConflict(f"the flow is {root.status}: it does not wait for an answer")
 
 
-def answer_overdue(effects: Effects) -> Script[int]:
+def answer_overdue(work: UnitOfWork) -> Script[int]:
     """Give every interrupt whose deadline has passed its default, or a time-out. Answers how many."""
-    rows = yield Fetch(OVERDUE, {"now": effects.now})
+    rows = yield Fetch(OVERDUE, {"now": work.now})
     count = 0
     for leaf in map(_leaf, map(LeafRow._make, rows)):
-        count += yield from _wake(leaf, answer_on_timeout(leaf.interrupt), effects)
+        count += yield from _wake(leaf, answer_on_timeout(leaf.interrupt), work)
     return count
 
 
-def _wake(leaf: Leaf, answer: Answer, effects: Effects) -> Script[bool]:
+def _wake(leaf: Leaf, answer: Answer, work: UnitOfWork) -> Script[bool]:
     """Give a step its answer, and lease it where there is a place for it. False where it does not wait any more."""
-    now = effects.now
+    now = work.now
     asked = replace(answer, asked=leaf.payload, key=leaf.interrupt.key, misses=leaf.misses)
     answers = with_answer(leaf.answers, asked, leaf.changes, times(leaf.since, now))
-    step = None if leaf.asleep is None else (yield from awoken(leaf.asleep, answers, effects.place, effects))
+    step = None if leaf.asleep is None else (yield from awoken(leaf.asleep, answers, work.slot_predicate, work))
     params: dict[str, Any] = {"id": leaf.step_id, "seq": leaf.lease_seq, "new_answers": dumps(answers), "now": now}
     write = RESUME_STEP_BY if answer.by else RESUME_STEP
     if step is not None:
         write = RESUME_LEASED_BY if answer.by else RESUME_LEASED
-        params = {**params, **lease(effects)}
+        params = {**params, **lease(work)}
     if answer.by:
         params["new_answered_by"] = names_text(answers)
     if leaf.parent_step_id or leaf.lineage_id:
-        going_on = yield from _wake_among_others(leaf, Execute(write, params), effects)
+        going_on = yield from _wake_among_others(leaf, Execute(write, params), work)
     else:
         # nothing else can be under way in its flow, so that whether something still waits there is no question
         flow = UpdateEach(RESUME_FLOW, [{"id": leaf.flow_id, "woken": leaf.step_id, "now": now}])
-        (woken,), (resumed,) = yield Landing(UpdateEach(write, [params]), [(flow, [0])], effects.last)
+        (woken,), (resumed,) = yield WriteSet(UpdateEach(write, [params]), [(flow, [0])], work.last)
         going_on = ([leaf.flow_id] if resumed else []) if woken else None
     if going_on is None:
         return False
-    effects.moved.add(leaf.root_flow_id)
-    effects.resumed += going_on
+    work.moved.add(leaf.root_flow_id)
+    work.resumed += going_on
     if step is None:
-        effects.work_due = True
+        work.work_due = True
     else:
         step.flow.updated_at = now if leaf.flow_id in going_on else step.flow.updated_at
-        effects.woken.append(step)
+        work.woken.append(step)
     return True
 
 
-def _wake_among_others(leaf: Leaf, write: Execute, effects: Effects) -> Script[list[int] | None]:
+def _wake_among_others(leaf: Leaf, write: Execute, work: UnitOfWork) -> Script[list[int] | None]:
     """Wake a step of a flow in which, or above which, others may wait. The flows that go on; None where it is late."""
     if not (yield write):
         return None
-    now, going_on = effects.now, []
+    now, going_on = work.now, []
     flow_id, parent_flow, caller, woken = leaf.flow_id, leaf.parent_flow_id, leaf.parent_step_id, leaf.step_id
     yield Lock(LOCK_FLOW, {"id": flow_id})
     while (yield Execute(RESUME_FLOW, {"id": flow_id, "woken": woken, "now": now})):

@@ -199,12 +199,12 @@ def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
             row["new_changes"] = object_text(decision.changes)
             row["new_attempt"] = step.attempt + 1
             row["new_not_before"] = now + decision.delay_ms
-            row["new_asleep"] = _asleep(decision)
+            row["new_asleep"] = _delayed(decision)
             return RETRY, row
         case TryAgain():
             row["new_attempt"] = step.attempt + 1
             row["new_not_before"] = now + decision.delay_ms
-            row["new_asleep"] = _asleep(decision)
+            row["new_asleep"] = _delayed(decision)
             row["new_error"] = decision.error
             row["new_traceback"] = decision.traceback
             return TRY_AGAIN, row
@@ -219,7 +219,7 @@ def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
             return CALL, row
 
 
-def _asleep(decision: Retry | TryAgain) -> int:
+def _delayed(decision: Retry | TryAgain) -> int:
     labelled = decision.step.flow.plan.nodes[decision.step.node].labels
     return APART if labelled else int(decision.delay_ms > 0)
 

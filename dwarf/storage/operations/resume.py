@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from dwarf.core.records import JSON, StepRecord
 from dwarf.storage.operations.claim import CLAIMED, ClaimedRow
-from dwarf.storage.operations.unit_of_work import Effects, Suits
+from dwarf.storage.operations.unit_of_work import SlotPredicate, UnitOfWork
 from dwarf.storage.payloads.state_refs import fetch_anchors
 from dwarf.storage.sql.graphs import load_plan
 from dwarf.storage.sql.rows import FLOW_COLUMNS, FlowRow, read_object
@@ -32,29 +32,31 @@ class WakingRow(NamedTuple):
         return cls(ClaimedRow._make(row[:_STEP]), limit_name, FlowRow._make(flow))
 
 
-def awoken(row: WakingRow, answers: Sequence[JSON], suits: Suits | None, effects: Effects) -> Script[StepRecord | None]:
+def awoken(
+    row: WakingRow, answers: Sequence[JSON], suits: SlotPredicate | None, work: UnitOfWork
+) -> Script[StepRecord | None]:
     """A step with new answers, as it is when this replica leases it now.
 
     None where it is left to whoever looks for work: it has no place here, has to keep to a limit, or is suspected of
     ending its process.
     """
-    writer = effects.writer
+    writer = work.writer
     asleep = row.step
-    if suits is None or row.limit_name or asleep.crashes >= writer.suspect_at:
+    if suits is None or row.limit_name or asleep.crashes >= writer.quarantine_at:
         return None
     plan = yield from load_plan(row.flow.graph_hash, writer.plan_of)
     flow = row.flow.record(writer.shard, plan)
     if plan.nodes[asleep.node].labels or not suits(flow, plan.nodes[asleep.node].need):
         return None
-    anchors = yield from fetch_anchors(read_object(asleep.refs).values(), alone=True)
-    step = asleep.record(flow, anchors, effects.now, answers)
+    anchors = yield from fetch_anchors(read_object(asleep.refs).values(), autocommit=True)
+    step = asleep.record(flow, anchors, work.now, answers)
     step.lease_seq += 1
-    if effects.written is not None:
-        effects.read.append(asleep.sizes(flow.workflow_url))
+    if work.written is not None:
+        work.read.append(asleep.sizes(flow.workflow_url))
     return step
 
 
-def lease(effects: Effects) -> Mapping[str, Any]:
-    """The parameters with which a statement leases a step; see claims.LEASE."""
-    writer = effects.writer
-    return {"now": effects.now, "margin": writer.margin_ms, "new_engine_id": writer.engine_id}
+def lease(work: UnitOfWork) -> Mapping[str, Any]:
+    """The parameters with which a statement leases a step; see claim.LEASE."""
+    writer = work.writer
+    return {"now": work.now, "margin": writer.margin_ms, "new_engine_id": writer.engine_id}

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, delete, func, insert, literal_column, select, update
 
-from dwarf.core.cron import LastFlow, Overlap, Rhythm, read_overlap
+from dwarf.core.cron import LastFlow, Overlap, ScheduleSpec, read_overlap
 from dwarf.core.records import NewFlow
 from dwarf.errors import NotFound
 from dwarf.storage.operations.create import create_flows
-from dwarf.storage.operations.unit_of_work import Effects
+from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.sql.expressions import flag_is, in_ids
 from dwarf.storage.sql.graphs import GRAPH
 from dwarf.storage.sql.rows import columns, object_text, read_object
@@ -93,7 +93,7 @@ class ScheduleRecord:
     definition_hash: str
     workflow_url: str
     graph_hash: str
-    rhythm: Rhythm
+    spec: ScheduleSpec
     state: dict[str, Any]
     options: dict[str, Any]
     catch_up: bool
@@ -109,7 +109,7 @@ def definition_text(record: ScheduleRecord) -> str:
         [
             record.workflow_url,
             record.graph_hash,
-            asdict(record.rhythm),
+            asdict(record.spec),
             canonical(record.state),
             canonical(record.options),
             record.catch_up,
@@ -123,7 +123,7 @@ def _is_same(known: ScheduleRecord, record: ScheduleRecord) -> bool:
     return known.definition_hash == record.definition_hash or definition_text(known) == definition_text(record)
 
 
-def put_schedule(record: ScheduleRecord, graph_body: str, effects: Effects) -> Script[ScheduleRecord]:
+def put_schedule(record: ScheduleRecord, graph_body: str, work: UnitOfWork) -> Script[ScheduleRecord]:
     """Keep a schedule. One of the same name and definition is left as it is; another definition replaces it.
 
     As long as the rhythm is the same, the next tick stays when it was: a program that is deployed daily, with an
@@ -135,18 +135,18 @@ def put_schedule(record: ScheduleRecord, graph_body: str, effects: Effects) -> S
         return known
     if known is not None:
         record = replace(record, paused=known.paused, last_flow_id=known.last_flow_id)
-        if known.rhythm == record.rhythm:
+        if known.spec == record.spec:
             record = replace(record, next_at=known.next_at)
     if record.graph_hash:
-        effects.graphs[record.graph_hash] = graph_body
+        work.graphs[record.graph_hash] = graph_body
     row = {
         "name": record.name,
         "definition_hash": record.definition_hash,
         "workflow_url": record.workflow_url,
         "graph_hash": record.graph_hash,
-        "cron": record.rhythm.cron,
-        "every_ms": record.rhythm.every_ms,
-        "timezone": record.rhythm.timezone,
+        "cron": record.spec.cron,
+        "every_ms": record.spec.every_ms,
+        "timezone": record.spec.timezone,
         "state": object_text(record.state),
         "options": object_text(record.options),
         "catch_up": int(record.catch_up),
@@ -214,12 +214,12 @@ def read_graph_body(graph_hash: str) -> Script[str]:
     return str(body)
 
 
-def fire_schedule(name: str, tick: int, next_at: int, new: Sequence[NewFlow], effects: Effects) -> Script[bool]:
+def fire_schedule(name: str, tick: int, next_at: int, new: Sequence[NewFlow], work: UnitOfWork) -> Script[bool]:
     """Move a schedule on and create the flows of its ticks. False, and nothing done, where another was faster."""
     last = new[-1].record.flow_id if new else None
     if not (yield Execute(MOVE, {"of_name": name, "from_tick": tick, "new_next_at": next_at, "flow_id": last})):
         return False
-    yield from create_flows(new, effects)
+    yield from create_flows(new, work)
     return True
 
 
@@ -246,7 +246,7 @@ def _record(row: Row) -> ScheduleRecord:
         definition_hash=kept.definition_hash,
         workflow_url=kept.workflow_url,
         graph_hash=kept.graph_hash,
-        rhythm=Rhythm(kept.cron, kept.every_ms, kept.timezone),
+        spec=ScheduleSpec(kept.cron, kept.every_ms, kept.timezone),
         state=read_object(kept.state),
         options=read_object(kept.options),
         catch_up=bool(kept.catch_up),

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, select, update
 from dwarf.core.keys import Key
 from dwarf.errors import FlowNotFound, InvalidRequest
 from dwarf.storage.operations.interrupts import LOCK_FLOW
-from dwarf.storage.operations.unit_of_work import Effects
+from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.sql.expressions import in_names
 from dwarf.storage.sql.rows import INSERT_TAG, columns, object_text, read_object, tag_rows
 from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Lock, Script, Statement
@@ -42,7 +42,7 @@ FORGET_TAGS = Statement(
 )
 
 
-def annotate(key: Key, name: str | None, changes: Mapping[str, str | None], effects: Effects) -> Script[None]:
+def annotate(key: Key, name: str | None, changes: Mapping[str, str | None], work: UnitOfWork) -> Script[None]:
     """Give a root flow another name, where one is given, and change its tags; None removes one.
 
     FlowNotFound; InvalidRequest for a child flow, and where there would be too many tags.
@@ -70,7 +70,7 @@ def annotate(key: Key, name: str | None, changes: Mapping[str, str | None], effe
         yield Execute(FORGET_TAGS, {"id": key.id, "names": gone})
     if come:
         yield InsertMany(INSERT_TAG, come)
-    effects.moved.add(key.id)
+    work.moved.add(key.id)
 
 
 def copy_tags(origin_id: int, flow_id: int, created_at: int) -> Script[None]:

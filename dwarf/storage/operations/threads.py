@@ -10,7 +10,7 @@ from dwarf.core.keys import Key
 from dwarf.core.records import FlowRecord, NewFlow, State
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, ThreadNotFound
 from dwarf.storage.operations.create import THREAD, ThreadRow
-from dwarf.storage.operations.unit_of_work import Effects
+from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.sql.expressions import ZERO, locked
 from dwarf.storage.sql.graphs import PlanOf, load_plan
 from dwarf.storage.sql.rows import FLOW_COLUMNS, FlowRow, read_object
@@ -35,7 +35,7 @@ BASE = Statement(
 NextTurn = Callable[[FlowRecord, State], NewFlow]
 
 
-def continue_thread(key: Key, additions: State, make: NextTurn, effects: Effects, plan_of: PlanOf) -> Script[NewFlow]:
+def continue_thread(key: Key, additions: State, make: NextTurn, work: UnitOfWork, plan_of: PlanOf) -> Script[NewFlow]:
     """Add a turn to the thread of a root flow. ``make`` makes it from the latest turn and the state it begins with.
 
     Forks are no turns. FlowNotFound; InvalidRequest for a child flow; ThreadNotFound where no turn is left;
@@ -63,10 +63,10 @@ def continue_thread(key: Key, additions: State, make: NextTurn, effects: Effects
             "create(..., thread=...) adds a flow to the thread whatever the others came to"
         )
     plan = yield from load_plan(turn.graph_hash, plan_of)
-    base = turn.record(effects.writer.shard, plan)
+    base = turn.record(work.writer.shard, plan)
     # this transaction may be older than the turn it has waited for, and turns are told apart by their times
-    effects.now = max(effects.now, base.created_at + 1)
+    work.now = max(work.now, base.created_at + 1)
     state = settle(fold(read_object(final_state), [additions], plan.reducers))
     flow = make(base, state)
-    effects.add_flow(flow)
+    work.add_flow(flow)
     return flow

@@ -10,17 +10,17 @@ from typing import NamedTuple, TypeAlias
 from sqlalchemy import bindparam, update
 
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State, StepRecord
-from dwarf.core.step import Means
+from dwarf.core.step import DecisionContext
 from dwarf.storage.operations.caching import keep_outcomes
 from dwarf.storage.operations.output import take_over_said
 from dwarf.storage.sql.expressions import ZERO, of_row, status_is
 from dwarf.storage.sql.graphs import PlanOf
 from dwarf.storage.sql.rows import GRAPH_KNOWN, INSERT_GRAPH, insert_flows, insert_steps
-from dwarf.storage.sql.script import Fetch, InsertMany, Landing, Params, Script, Statement, UpdateEach
+from dwarf.storage.sql.script import Fetch, InsertMany, Params, Script, Statement, UpdateEach, WriteSet
 from dwarf.storage.sql.tables import steps
 from dwarf.workflow.status import Status
 
-Suits: TypeAlias = Callable[[FlowRecord, str], bool]
+SlotPredicate: TypeAlias = Callable[[FlowRecord, str], bool]
 """Whether a step of a flow may take a place that is kept for it; the second argument is its task's URL."""
 
 LINK_MEMBERS = Statement(
@@ -47,18 +47,18 @@ class Hook(NamedTuple):
 
 
 @dataclass(slots=True)
-class Writer:
+class WriterIdentity:
     """Who writes: a replica on one shard, whose id may change, and what its decisions take from outside.
 
-    Steps that have lost their process ``suspect_at`` times are only run apart from others.
+    Steps that have lost their process ``quarantine_at`` times are only run apart from others.
     """
 
     shard: int
     engine_id: int
     margin_ms: int
-    means: Means
+    decision_context: DecisionContext
     plan_of: PlanOf
-    suspect_at: int
+    quarantine_at: int
     next_flow_id: Callable[[], int]
     hooks: Mapping[str, Hook] = field(default_factory=dict)  # by event, as last read
 
@@ -76,10 +76,10 @@ class Stop:
 
 
 @dataclass(slots=True)
-class Effects:
+class UnitOfWork:
     """Gathered while a transaction runs."""
 
-    writer: Writer
+    writer: WriterIdentity
     now: int
     steps: list[NewStep] = field(default_factory=list)
     flows: list[NewFlow] = field(default_factory=list)
@@ -92,12 +92,14 @@ class Effects:
     taking: list[StepRecord] = field(default_factory=list)  # steps that take over what others have said, too
     resumed: list[int] = field(default_factory=list)  # flows that were interrupted and run again
     written: Counter[tuple[str, str]] | None = None  # sizes of payloads by workflow and column, where they are wanted
-    read: list[tuple[str, int, int, int]] = field(default_factory=list)  # likewise; see claims.Read
-    place: Suits | None = None  # for the step that is woken
-    places: Mapping[int, Suits] = field(default_factory=dict)  # for the step that called a flow which ends, by the flow
+    read: list[tuple[str, int, int, int]] = field(default_factory=list)  # likewise; see claim.Read
+    slot_predicate: SlotPredicate | None = None  # for the step that is woken
+    slot_predicates: Mapping[int, SlotPredicate] = field(
+        default_factory=dict
+    )  # for the step that called a flow which ends, by the flow
     woken: list[StepRecord] = field(default_factory=list)  # leased to this replica
     revived: dict[int, StepRecord] = field(default_factory=dict)  # likewise, by the flow that has ended
-    last: bool = False  # nothing follows in the transaction: see Landing
+    last: bool = False  # nothing follows in the transaction: see WriteSet
 
     def add_flow(self, flow: NewFlow) -> None:
         """Insert a flow with its first step."""
@@ -127,7 +129,7 @@ class Effects:
             yield from take_over_said(self.taking, self.now)
         rest = self.inserts()
         if self.links or rest:
-            yield Landing(UpdateEach(LINK_MEMBERS, self.links), [(part, [-1] * len(part.rows)) for part in rest])
+            yield WriteSet(UpdateEach(LINK_MEMBERS, self.links), [(part, [-1] * len(part.rows)) for part in rest])
         self.count_states()
 
     def inserts(self) -> list[InsertMany]:

@@ -66,7 +66,7 @@ _BRING_BACK = Statement(
 )
 
 
-class Stray(NamedTuple):
+class UnknownTask(NamedTuple):
     """A task whose steps are set aside, and the mark that they have."""
 
     mark: str
@@ -87,12 +87,12 @@ def set_aside(url: str) -> Script[bool]:
     return len(ids) == AT_ONCE
 
 
-def stray_tasks() -> Script[list[Stray]]:
+def tasks_set_aside() -> Script[list[UnknownTask]]:
     """The tasks whose steps are set aside, by one jump in the index for each."""
-    found: list[Stray] = []
+    found: list[UnknownTask] = []
     while True:
         rows = yield Fetch(_NEXT, {"beyond": found[-1].mark if found else _MARK})
-        following = [Stray._make(row) for row in rows]
+        following = [UnknownTask._make(row) for row in rows]
         if not following or not is_mark(following[0].mark):
             return found
         found += following

@@ -12,9 +12,9 @@ from dwarf.storage.operations.cohorts import ARRIVE, Arrival, Arrivals, filled, 
 from dwarf.storage.operations.commit import note
 from dwarf.storage.operations.complete import END_FLOW, end_row
 from dwarf.storage.operations.own_rows import count_payloads, finish, own_row
-from dwarf.storage.operations.unit_of_work import LINK_MEMBERS, Effects
+from dwarf.storage.operations.unit_of_work import LINK_MEMBERS, UnitOfWork
 from dwarf.storage.sql.rows import insert_flows, insert_steps
-from dwarf.storage.sql.script import Landing, Part, Row, Script, Tally, UpdateEach
+from dwarf.storage.sql.script import AggregatedUpdate, Part, Row, Script, UpdateEach, WriteSet
 from dwarf.workflow.status import Status
 
 Numbered: TypeAlias = tuple[int, Advance | Complete]
@@ -33,10 +33,10 @@ def is_plain(decision: Decision) -> TypeGuard[Advance | Complete]:
     return isinstance(decision, Complete) and not decision.step.flow.parent_step_id
 
 
-def land(
-    decisions: Sequence[Advance | Complete], created: Sequence[NewFlow], effects: Effects, *, last: bool
+def write_outcomes(
+    decisions: Sequence[Advance | Complete], created: Sequence[NewFlow], work: UnitOfWork, *, last: bool
 ) -> Script[list[bool]]:
-    """Write plain decisions and insert flows; answer which decisions landed. ``last``: see Landing.
+    """Write plain decisions and insert flows; answer which decisions landed. ``last``: see WriteSet.
 
     Branches that arrive are counted as their own rows are written. What else there is follows when it is known which
     cohorts are full by that.
@@ -44,29 +44,29 @@ def land(
     # every transaction locks steps in this order
     order = sorted(range(len(decisions)), key=lambda position: decisions[position].step.step_id)
     numbered = [(number, decisions[position]) for number, position in enumerate(order)]
-    own = finish([own_row(decision, effects.now)[1] for _, decision in numbered])
+    own = finish([own_row(decision, work.now)[1] for _, decision in numbered])
     tally = _tally(numbered)
     if tally[1]:
-        written, counted = yield Landing(own, [tally])
+        written, counted = yield WriteSet(own, [tally])
         through = [(_ALWAYS, decision) for number, decision in numbered if written[number]]
-        yield from _settle(through, counted, effects)
-        rest = _Rest.of(through, created, effects)
-        links = UpdateEach(LINK_MEMBERS, effects.links)
+        yield from _settle(through, counted, work)
+        rest = _Rest.of(through, created, work)
+        links = UpdateEach(LINK_MEMBERS, work.links)
         others = []
-        if rest.parts or effects.links:
-            _, *others = yield Landing(links, rest.parts, last)
+        if rest.parts or work.links:
+            _, *others = yield WriteSet(links, rest.parts, last)
     else:
-        rest = _Rest.of(numbered, created, effects)
-        written, *others = yield Landing(own, rest.parts, last)
+        rest = _Rest.of(numbered, created, work)
+        written, *others = yield WriteSet(own, rest.parts, last)
     landed = [False] * len(decisions)
     for position, row, ok in zip(order, own.rows, written, strict=True):
         landed[position] = ok
         if ok:
-            note(decisions[position], effects)
-            count_payloads(decisions[position], row, effects.written)
-    rest.tell(written, others, effects)
-    effects.flows += created
-    effects.count_states()
+            note(decisions[position], work)
+            count_payloads(decisions[position], row, work.written)
+    rest.tell(written, others, work)
+    work.flows += created
+    work.count_states()
     return landed
 
 
@@ -79,9 +79,9 @@ class _Rest:
     new: list[tuple[int, NewStep]]
 
     @classmethod
-    def of(cls, numbered: Sequence[Numbered], created: Sequence[NewFlow], effects: Effects) -> _Rest:
-        """The ends of flows, new flows, and new steps with those that ``effects`` has already."""
-        now, writer = effects.now, effects.writer
+    def of(cls, numbered: Sequence[Numbered], created: Sequence[NewFlow], work: UnitOfWork) -> _Rest:
+        """The ends of flows, new flows, and new steps with those that ``work`` has already."""
+        now, writer = work.now, work.writer
         rest = cls([], [], [(_ALWAYS, flow.entry) for flow in created])
         ending: list[int] = []
         for number, decision in numbered:
@@ -96,21 +96,21 @@ class _Rest:
         if created:
             for part in insert_flows(created, now, writer.engine_id):
                 rest.parts.append((part, [_ALWAYS] * len(part.rows)))
-        inserted = [*((_ALWAYS, step) for step in effects.steps), *rest.new]
+        inserted = [*((_ALWAYS, step) for step in work.steps), *rest.new]
         if inserted:
             steps = insert_steps([step for _, step in inserted], now, writer.engine_id, writer.margin_ms)
             rest.parts.append((steps, [number for number, _ in inserted]))
         return rest
 
-    def tell(self, own: Sequence[bool], written: Sequence[Sequence[bool]], effects: Effects) -> None:
+    def tell(self, own: Sequence[bool], written: Sequence[Sequence[bool]], work: UnitOfWork) -> None:
         """Note what has been written. ``own`` and ``written`` say which rows of the own ones and of each part."""
         if self.done:
             for decision, ok in zip(self.done, written[0], strict=True):
                 if ok:
-                    effects.stopped(decision.step.flow, Status.COMPLETED, decision.final_state)
+                    work.stopped(decision.step.flow, Status.COMPLETED, decision.final_state)
         for number, step in self.new:
             if number == _ALWAYS or own[number]:
-                effects.add_step(step)
+                work.add_step(step)
 
 
 def _arrival(decision: Decision) -> Arrival | None:
@@ -120,16 +120,16 @@ def _arrival(decision: Decision) -> Arrival | None:
     return None
 
 
-def _tally(numbered: Sequence[Numbered]) -> tuple[Tally, list[int]]:
+def _tally(numbered: Sequence[Numbered]) -> tuple[AggregatedUpdate, list[int]]:
     found = [(number, arrival) for number, decision in numbered if (arrival := _arrival(decision))]
     rows = [{"id": arrival.cohort_id, "arrivals": arrival.arrivals, "failures": 0} for _, arrival in found]
-    return Tally(ARRIVE, rows), [number for number, _ in found]
+    return AggregatedUpdate(ARRIVE, rows), [number for number, _ in found]
 
 
-def _settle(through: Sequence[Numbered], counted: Sequence[Row], effects: Effects) -> Script[None]:
+def _settle(through: Sequence[Numbered], counted: Sequence[Row], work: UnitOfWork) -> Script[None]:
     """What follows for the cohorts that are full now."""
     arrivals: Arrivals = {}
     for _, decision in through:
         if arrival := _arrival(decision):
             gather(arrivals, arrival)
-    yield from settle_cohorts({}, effects, filled(arrivals, counted))
+    yield from settle_cohorts({}, work, filled(arrivals, counted))

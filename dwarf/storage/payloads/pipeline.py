@@ -27,13 +27,13 @@ from dwarf.storage.sql.script import (
     Fetch,
     Guarded,
     InsertMany,
-    Landing,
     Params,
     Part,
     Row,
     Script,
     Statement,
     UpdateEach,
+    WriteSet,
     one_by_one,
 )
 from dwarf.storage.sql.tables import secrets
@@ -71,7 +71,7 @@ class Payloads:
             InsertMany: self._insert_many,
             UpdateEach: self._update_each,
             Guarded: self._guarded,
-            Landing: self._landing,
+            WriteSet: self._write_set,
         }
 
     def prepare(self) -> Script[None]:
@@ -130,14 +130,16 @@ class Payloads:
         statement, asked = request.statement, request
         layout: PayloadLayout = statement.layout or layout_of(statement)
         if layout.params and self._coder is not None:
-            request = Fetch(statement, self._coder.encoded_row(statement.name, layout, request.params), request.alone)
+            request = Fetch(
+                statement, self._coder.encoded_row(statement.name, layout, request.params), request.autocommit
+            )
         rows: list[Row] = yield request
         if not rows or not layout.columns:
             return rows
         if self._coder is not None:
             rows = self._coder.decoded_rows(statement.name, layout, rows)
         if layout.gaps and not statement.raw:
-            if asked.alone and _hold_blobs(layout, rows):  # which are read by a request of their own
+            if asked.autocommit and _hold_blobs(layout, rows):  # which are read by a request of their own
                 return (yield from self._fetch(Fetch(statement, asked.params)))
             rows = yield from self._filled(statement, layout, rows)
         return rows
@@ -179,7 +181,7 @@ class Payloads:
         answer = yield Guarded(self.through(request.script))
         return answer
 
-    def _landing(self, request: Landing) -> Script[list[list[Any]]]:
+    def _write_set(self, request: WriteSet) -> Script[list[list[Any]]]:
         parts: list[Part] = []
         for part in (request.own, *(part for part, _ in request.rest)):
             layout: PayloadLayout = part.statement.layout or layout_of(part.statement)
@@ -191,7 +193,7 @@ class Payloads:
         own, *rest = parts
         assert isinstance(own, UpdateEach)
         needs = [needs for _, needs in request.rest]
-        answer = yield Landing(own, list(zip(rest, needs, strict=True)), request.last)
+        answer = yield WriteSet(own, list(zip(rest, needs, strict=True)), request.last)
         return answer
 
     # ------------------------------------------------------------------ out

@@ -18,10 +18,10 @@ ANCHORS = Statement(
 )
 
 
-def fetch_anchors(anchor_ids: Iterable[int], *, alone: bool = False) -> Script[dict[int, State]]:
-    """What each anchor holds: its changes over its own stored state. ``alone``: see Fetch."""
+def fetch_anchors(anchor_ids: Iterable[int], *, autocommit: bool = False) -> Script[dict[int, State]]:
+    """What each anchor holds: its changes over its own stored state. ``autocommit``: see Fetch."""
     wanted = sorted(set(anchor_ids))
     if not wanted:
         return {}
-    rows = yield Fetch(ANCHORS, {"ids": wanted}, alone)
+    rows = yield Fetch(ANCHORS, {"ids": wanted}, autocommit)
     return {step_id: after(read_object(state), read_object(changes)) for step_id, state, changes in rows}

@@ -124,7 +124,7 @@ _CONDITIONS: dict[str, ColumnElement[bool]] = {
     "priority": flows.c.priority == bindparam("priority"),
     "older": flows.c.updated_at < bindparam("older"),
     "newer": flows.c.updated_at >= bindparam("newer"),
-    # what a search looks at; see ``searching``
+    # what a search looks at; see ``search``
     "arm_url": flows.c.workflow_url == bindparam("arm_url"),
     "arm_name": flows.c.workflow_name == bindparam("arm_name"),
     "arm_key": (flows.c.flow_id == bindparam("arm_id")) & flows.c.token.like(bindparam("arm_token")),

@@ -126,9 +126,9 @@ def status_of(stored: str, later: int) -> Status:
     return Status.PENDING if later and status is Status.RUNNING else status
 
 
-def _find_flow(key: Key, *, alone: bool = False) -> Script[OutcomeRow]:
+def _find_flow(key: Key, *, autocommit: bool = False) -> Script[OutcomeRow]:
     """The flow that a key names. FlowNotFound where there is none, or its token differs."""
-    rows = yield Fetch(FLOW, {"id": key.id}, alone=alone)
+    rows = yield Fetch(FLOW, {"id": key.id}, autocommit=autocommit)
     row = OutcomeRow._make(rows[0]) if rows else None
     if row is None or row.token != key.token:
         raise FlowNotFound("flow not found")
@@ -140,7 +140,7 @@ def read_outcome(key: Key, *, waits: bool = False) -> Script[tuple[Outcome, bool
 
     ``waits``: it is probably interrupted. Then there is more to be read, all of it on one snapshot.
     """
-    row = yield from _find_flow(key, alone=not waits)
+    row = yield from _find_flow(key, autocommit=not waits)
     if not waits and row.status == Status.INTERRUPTED:
         row = yield from _find_flow(key)
     status = row.state
@@ -206,7 +206,7 @@ def read_graph(key: Key) -> Script[str]:
 
 def read_statuses(flow_ids: Collection[int]) -> Script[dict[int, tuple[str, Status]]]:
     """Token and status by flow id; ids without a row are left out."""
-    rows = yield Fetch(STATUSES, {"ids": sorted(flow_ids)}, alone=True)
+    rows = yield Fetch(STATUSES, {"ids": sorted(flow_ids)}, autocommit=True)
     return {flow_id: (token, read_status(status)) for flow_id, token, status in rows}
 
 

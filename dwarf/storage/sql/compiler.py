@@ -68,8 +68,8 @@ def compiled(statement: Statement, dialect: str) -> Compiled:
 def golden(statement: Statement) -> dict[str, str]:
     """The SQL text in every dialect, as it is sent."""
     texts = {dialect: compiled(statement, dialect).sql for dialect in DIALECTS}
-    if statement.in_turn is not None:
-        texts["mysql"] = ";\n".join(compiled(part, "mysql").sql for part in statement.in_turn)
+    if statement.returning_fallback is not None:
+        texts["mysql"] = ";\n".join(compiled(part, "mysql").sql for part in statement.returning_fallback)
     return texts
 
 

@@ -22,27 +22,29 @@ Row: TypeAlias = tuple[Any, ...]
 class Statement:
     """One SQL statement, written in SQLAlchemy Core and compiled once per dialect.
 
-    Build it at module level. ``name`` identifies it in golden files, errors and statement counts. ``in_turn`` stands
-    for an UPDATE with RETURNING where a dialect has none: the UPDATE alone, then the query of its rows. The parameters
-    are those of the whole; the query must find the same rows after the update as the update did. ``raw``: large values
-    are read and written as the names of their blobs; see ``payloads``. ``shared`` names parameters that are the same in
-    all rows which are written together.
+    Build it at module level. ``name`` identifies it in golden files, errors and statement counts.
+    ``returning_fallback`` stands for an UPDATE with RETURNING where a dialect has none: the UPDATE alone, then the
+    query of its rows. The parameters are those of the whole; the query must find the same rows after the update as the
+    update did. ``raw``: large values are read and written as the names of their blobs; see ``payloads``. ``shared``
+    names parameters that are the same in all rows which are written together.
     """
 
-    __slots__ = ("clause", "compiled", "in_turn", "layout", "name", "raw", "shared")
+    __slots__ = ("clause", "compiled", "layout", "name", "raw", "returning_fallback", "shared")
 
     def __init__(
         self,
         name: str,
         clause: ClauseElement,
-        in_turn: tuple[ClauseElement, ClauseElement] | None = None,
+        returning_fallback: tuple[ClauseElement, ClauseElement] | None = None,
         *,
         raw: bool = False,
         shared: Collection[str] = (),
     ) -> None:
         self.name = name
         self.clause = clause
-        self.in_turn = None if in_turn is None else tuple(Statement(name, part) for part in in_turn)
+        self.returning_fallback = (
+            None if returning_fallback is None else tuple(Statement(name, part) for part in returning_fallback)
+        )
         self.raw = raw
         self.shared = frozenset(shared)
         self.compiled: dict[str, Any] = {}  # by dialect; kept by ``compiling``
@@ -61,13 +63,13 @@ class Now:
 class Fetch:
     """Run a query, or a write with RETURNING, and answer its rows as a list of tuples.
 
-    ``alone``: a query that locks nothing and may see other commits than the requests after it, so that no transaction
-    is opened for it on a server.
+    ``autocommit``: a query that locks nothing and may see other commits than the requests after it, so that no
+    transaction is opened for it on a server.
     """
 
     statement: Statement
     params: Params
-    alone: bool = False
+    autocommit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class UpdateEach:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class AggregatedUpdate:
     """Add numbers up, and write each sum: rows of one ``id`` become one, whose other values are their sums.
 
     The statement is an UPDATE of one row that answers whole numbers. The answer: those rows, in any order.
@@ -150,13 +152,13 @@ class Guarded:
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
+class WriteSet:
     """Fenced writes, and what depends on them: on PostgreSQL one statement.
 
     ``own`` is written first, whole. Each row of the parts in ``rest`` comes with the position of the row of ``own``
     that it needs, or -1: it is written only where that one has matched. The answer: for ``own`` and each part, which
-    rows were written; for a tally its rows. ``last``: no request follows, so that where one statement does it no
-    transaction is opened.
+    rows were written; for an aggregated update its rows. ``last``: no request follows, so that where one statement does
+    it no transaction is opened.
     """
 
     own: UpdateEach
@@ -164,18 +166,18 @@ class Landing:
     last: bool = False
 
 
-Part: TypeAlias = UpdateEach | InsertMany | Tally
-Request: TypeAlias = Now | Fetch | FetchEach | Lock | Execute | InsertMany | UpdateEach | Guarded | Landing
+Part: TypeAlias = UpdateEach | InsertMany | AggregatedUpdate
+Request: TypeAlias = Now | Fetch | FetchEach | Lock | Execute | InsertMany | UpdateEach | Guarded | WriteSet
 Script: TypeAlias = Generator[Request, Any, T]
 
 
-def one_by_one(landing: Landing) -> Script[list[list[Any]]]:
-    """A landing as the writes that it is made of."""
-    own: list[bool] = (yield landing.own) if landing.own.rows else []
+def one_by_one(write_set: WriteSet) -> Script[list[list[Any]]]:
+    """A write set as the writes that it is made of."""
+    own: list[bool] = (yield write_set.own) if write_set.own.rows else []
     written: list[list[Any]] = [own]
-    for part, needs in landing.rest:
+    for part, needs in write_set.rest:
         flags = [need < 0 or own[need] for need in needs]
-        if isinstance(part, Tally):
+        if isinstance(part, AggregatedUpdate):
             found: list[Row] = []
             for params in part.sums(flags):
                 found += yield Fetch(part.statement, params)

@@ -34,7 +34,7 @@ metadata = MetaData()
 class Payload(UnicodeText):
     """The type of columns with texts of any length, which a codec may turn into something else in the database.
 
-    ``parts``: which parts of the JSON text in it may be kept as blobs, where they are large; see ``cutting``.
+    ``parts``: which parts of the JSON text in it may be kept as blobs, where they are large; see ``offload``.
     """
 
     def __init__(self, parts: str = "") -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from dwarf.core.keys import format_key
 from dwarf.storage.operations.fork import AT_ONCE, COPY_FLOW, COPY_STEP
 from dwarf.storage.operations.output import COPY_DISPLAY, COPY_OUTPUT
-from dwarf.storage.operations.unit_of_work import Effects
+from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.payloads.blobs import Holder, keep_blobs
 from dwarf.storage.payloads.offload import Gaps
 from dwarf.storage.sql.rows import APART, INSERT_TAG, tag_rows
@@ -41,7 +41,7 @@ class Arrived:
     blobs: set[tuple[Holder, str]] = field(default_factory=set)  # which row refers to which
 
 
-class Placer:
+class TransferWriter:
     """Gives the rows of a tree their place. ``hashed`` names blobs as this database does."""
 
     def __init__(
@@ -137,9 +137,9 @@ _COLUMNS = (*flows.columns, *steps.columns, *output.columns, *displays.columns)
 _TEXTS = frozenset(column.name for column in _COLUMNS if column.type.python_type is str)
 
 
-def write_arrived(arrived: Arrived, effects: Effects) -> Script[None]:
+def write_arrived(arrived: Arrived, work: UnitOfWork) -> Script[None]:
     """Insert a tree. What waits in it can be answered, and what was about to run is run."""
-    effects.graphs.update(arrived.graphs)
+    work.graphs.update(arrived.graphs)
     if arrived.blobs:
         yield from keep_blobs(arrived.bodies, arrived.blobs)
     for statement, rows in (
@@ -152,8 +152,8 @@ def write_arrived(arrived: Arrived, effects: Effects) -> Script[None]:
             yield InsertMany(statement, rows[start : start + AT_ONCE])
     if arrived.tags:
         yield InsertMany(INSERT_TAG, arrived.tags)
-    effects.work_due = True
-    effects.moved.add(arrived.root_id)
+    work.work_due = True
+    work.moved.add(arrived.root_id)
 
 
 def _answer(answer: Mapping[str, JSON], keys: Mapping[str, str]) -> dict[str, JSON]:

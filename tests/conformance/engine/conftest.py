@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from dwarf import failpoints as test_seams
-from dwarf.failpoints import Seams
+from dwarf.failpoints import Failpoints
 
 
 @pytest.fixture
-def seams() -> Iterator[Seams]:
+def failpoints() -> Iterator[Failpoints]:
     """Faults and checkpoints in the engine, for this test."""
     with test_seams.installed() as installed:
         yield installed

@@ -12,7 +12,7 @@ import pytest
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, FlowHandle, Timing
 from dwarf.errors import ConfigError, FlowNotFound, InvalidRequest, StateConflict, StepNotFound
-from dwarf.failpoints import Seams
+from dwarf.failpoints import Failpoints
 from dwarf.hosts import LocalHost
 from tests.conformance.engine.tools import Gate, doctor, flow_count, nothing, scalar
 from tests.support.invariants import query
@@ -21,15 +21,15 @@ OFTEN = Timing(reap=0.02)
 DAY = timedelta(days=1)
 
 
-async def again(seams: Seams, name: str) -> None:
-    """Wait until somebody comes to a seam from now on."""
-    await seams.seen(name, seams.passed[name] + 1)
+async def again(failpoints: Failpoints, name: str) -> None:
+    """Wait until somebody comes to a failpoint from now on."""
+    await failpoints.seen(name, failpoints.passed[name] + 1)
 
 
-async def reaped(seams: Seams) -> None:
+async def reaped(failpoints: Failpoints) -> None:
     """Wait until a whole pass of removing has been made from now on."""
-    await again(seams, "beforeReap")
-    await again(seams, "reapDone")
+    await again(failpoints, "beforeReap")
+    await again(failpoints, "reapDone")
 
 
 async def keys(engine: Engine, **filters: Any) -> set[str]:
@@ -107,8 +107,8 @@ async def test_e98_a_running_flow_is_not_deleted(running: Any, gate: Gate) -> No
         await handle.delete()
 
 
-async def test_e98_a_deleted_flow_is_hidden_then_removed(running: Any, seams: Seams, calls: Graph) -> None:
-    hold = seams.checkpoint("beforeReap")
+async def test_e98_a_deleted_flow_is_hidden_then_removed(running: Any, failpoints: Failpoints, calls: Graph) -> None:
+    hold = failpoints.checkpoint("beforeReap")
     async with running(timing=OFTEN) as engine:
         handle = await run(engine, calls, {"x": 1})
         other = await run(engine, one_step("other"))
@@ -134,7 +134,7 @@ async def test_e98_a_deleted_flow_is_hidden_then_removed(running: Any, seams: Se
         await handle.delete()
         await hold.arrived()
         hold.release()
-        await again(seams, "reapDone")
+        await again(failpoints, "reapDone")
         assert await rows_left(engine) == (1, 1)
         for key in (handle.key, child.flow_key, below.flow_key):
             gone = engine.flow(key)
@@ -191,13 +191,13 @@ async def test_a_flow_that_waits_is_cancelled_by_its_deletion(running: Any, host
 
 @pytest.mark.parametrize("answered", [True, False])
 async def test_e71_an_answer_and_a_deletion_in_both_orders(
-    running: Any, seams: Seams, gate: Gate, answered: bool
+    running: Any, failpoints: Failpoints, gate: Gate, answered: bool
 ) -> None:
     """The one that comes second was already under way when the other won."""
     async with running() as engine, running(workers=0) as replica:
         handle = await run(engine, Graph("g").add_node("Ask", ask).add_chain("Ask", "Wait", END))
         calls = {True: handle.resume, False: replica.flow(handle.key).delete}
-        held = seams.checkpoint("beforeCommit:operation")
+        held = failpoints.checkpoint("beforeCommit:operation")
         late = asyncio.ensure_future(calls[not answered]())
         await held.arrived()
         await calls[answered]()
@@ -251,7 +251,9 @@ async def test_a_deleted_flow_frees_its_idempotency_key(running: Any) -> None:
         assert (await second).state == {"x": 2}
 
 
-async def test_who_waits_for_a_removed_flow_is_told(running: Any, seams: Seams, host: LocalHost, gate: Gate) -> None:
+async def test_who_waits_for_a_removed_flow_is_told(
+    running: Any, failpoints: Failpoints, host: LocalHost, gate: Gate
+) -> None:
     host.add_graph(Graph("inner").add_chain("Wait", END))
 
     @host.task(url="Call")
@@ -268,7 +270,7 @@ async def test_who_waits_for_a_removed_flow_is_told(running: Any, seams: Seams, 
         change = asyncio.ensure_future(anext(watching))
         async with running(workers=0) as replica:
             there = asyncio.ensure_future(replica.flow(child.key).outcome())
-            await seams.seen(f"awaitParked:{child.key}", 2)
+            await failpoints.seen(f"awaitParked:{child.key}", 2)
             # nothing dooms a running flow but the deletion of a root that seems to have stopped
             await doctor(engine, "UPDATE dwarf_flows SET delete_after_ms = 1 WHERE parent_flow_id = 0")
             for waiter in (here, there, fresh, change):
@@ -283,7 +285,7 @@ async def test_who_waits_for_a_removed_flow_is_told(running: Any, seams: Seams, 
 
 
 async def test_e99_a_disposable_flow_goes_a_minute_after_it_completed(
-    running: Any, seams: Seams, clock: Any, calls: Graph
+    running: Any, failpoints: Failpoints, clock: Any, calls: Graph
 ) -> None:
     async with running(timing=OFTEN) as engine:
         outcome = await engine.run(calls, {"x": 1}, delete_on_completion=True)
@@ -296,12 +298,12 @@ async def test_e99_a_disposable_flow_goes_a_minute_after_it_completed(
             await handle.history()
         assert await keys(engine) == {failed.key, cancelled.key}
         assert await keys(engine, include_subgraphs=True) == {failed.key, cancelled.key}
-        await reaped(seams)
+        await reaped(failpoints)
         clock.advance(30)  # far from the minute: the machine's own time goes on too
-        await reaped(seams)
+        await reaped(failpoints)
         assert (await handle.snapshot()).state == {"x": 1}
         clock.advance(31)
-        await reaped(seams)
+        await reaped(failpoints)
         with pytest.raises(FlowNotFound):
             await handle.snapshot()
         assert await flow_count(engine) == 2
@@ -318,7 +320,9 @@ async def test_e99_a_disposable_flow_is_seen_to_its_end_by_who_watches(running: 
         assert [step.status for step in updates[-1].steps] == [Status.COMPLETED]
 
 
-async def test_retention_removes_by_status_and_age(running: Any, seams: Seams, clock: Any, gate: Gate) -> None:
+async def test_retention_removes_by_status_and_age(
+    running: Any, failpoints: Failpoints, clock: Any, gate: Gate
+) -> None:
     async with running(
         timing=OFTEN, retention={"completed": DAY, Status.FAILED: 7 * DAY, "interrupted": 30 * 86400}
     ) as engine:
@@ -328,20 +332,20 @@ async def test_retention_removes_by_status_and_age(running: Any, seams: Seams, c
         asking = await run(engine, one_step("asking", ask))
         cancelled = await run(engine, one_step("asking", ask))
         await cancelled.cancel()
-        await reaped(seams)
+        await reaped(failpoints)
         assert len(await keys(engine)) == 5
         clock.advance(DAY)
-        await reaped(seams)
+        await reaped(failpoints)
         assert await keys(engine) == {slow.key, failed.key, asking.key, cancelled.key}
         with pytest.raises(FlowNotFound):
             await completed.snapshot()
         gate.open()
         await slow
         clock.advance(6 * DAY)
-        await reaped(seams)
+        await reaped(failpoints)
         assert await keys(engine) == {asking.key, cancelled.key}
         clock.advance(30 * DAY)
-        await reaped(seams)
+        await reaped(failpoints)
         assert await keys(engine) == {cancelled.key}
         assert await flow_count(engine) == 1
 
@@ -476,7 +480,7 @@ async def test_e100_purge_takes_every_filter_of_a_list(running: Any, clock: Any,
 
 
 async def test_purge_of_more_than_a_transaction_holds(
-    running: Any, seams: Seams, monkeypatch: pytest.MonkeyPatch
+    running: Any, failpoints: Failpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dwarf.engine import fleet
     from dwarf.storage.operations import delete as delete_operations
@@ -489,40 +493,40 @@ async def test_purge_of_more_than_a_transaction_holds(
         ):
             await handle
         assert await engine.purge(status="completed", limit=8) == 8
-        before = seams.passed["dropFlows"]
-        await reaped(seams)
+        before = failpoints.passed["dropFlows"]
+        await reaped(failpoints)
         assert await rows_left(engine) == (2, 4)
-        assert seams.passed["dropFlows"] - before <= 4
+        assert failpoints.passed["dropFlows"] - before <= 4
 
 
 # ---------------------------------------------------------------- removing
 
 
 async def test_e101_a_removal_that_fails_is_rolled_back_and_made_again(
-    running: Any, seams: Seams, calls: Graph
+    running: Any, failpoints: Failpoints, calls: Graph
 ) -> None:
-    first = seams.checkpoint("beforeReap")
+    first = failpoints.checkpoint("beforeReap")
     async with running(timing=OFTEN) as engine:
         handle = await run(engine, calls)
         await handle.delete()
         await first.arrived()
-        seams.fault("dropFlows")
-        seams.fault("beforeReap")
-        second, third = seams.checkpoint("beforeReap"), seams.checkpoint("beforeReap")
+        failpoints.fault("dropFlows")
+        failpoints.fault("beforeReap")
+        second, third = failpoints.checkpoint("beforeReap"), failpoints.checkpoint("beforeReap")
         first.release()
         await second.arrived()
-        assert seams.passed["dropFlows"] == 1
+        assert failpoints.passed["dropFlows"] == 1
         assert await rows_left(engine) == (3, 3)
         second.release()
         await third.arrived()
         assert await rows_left(engine) == (3, 3)
         third.release()
-        await again(seams, "reapDone")
+        await again(failpoints, "reapDone")
         assert await rows_left(engine) == (0, 0)
 
 
 async def test_e101_a_running_child_of_a_deleted_root_is_removed(
-    running: Any, seams: Seams, host: LocalHost, gate: Gate
+    running: Any, failpoints: Failpoints, host: LocalHost, gate: Gate
 ) -> None:
     host.add_graph(Graph("inner").add_chain("Wait", END))
 
@@ -537,7 +541,7 @@ async def test_e101_a_running_child_of_a_deleted_root_is_removed(
             engine,
             "UPDATE dwarf_flows SET delete_after_ms = 1, status = 'cancelled' WHERE parent_flow_id = 0",
         )
-        await reaped(seams)
+        await reaped(failpoints)
         assert await rows_left(engine) == (0, 0)
         gate.open()  # its result comes to nothing
         assert (await run(engine, one_step("after"))).key

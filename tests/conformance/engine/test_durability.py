@@ -11,7 +11,7 @@ import pytest
 from dwarf import END, Flow, Graph, Limit, Status, task
 from dwarf.engine import Engine, FlowHandle, Shard, Timing
 from dwarf.errors import ConfigError, EngineClosed, InvalidRequest, StateConflict, StorageError
-from dwarf.failpoints import Seams
+from dwarf.failpoints import Failpoints
 from dwarf.hosts import LocalHost
 from dwarf.storage.sql.errors import Contention, PayloadRefused, Unavailable
 from dwarf.testing import VirtualClock
@@ -82,12 +82,12 @@ async def test_e120_restart_with_flows_in_every_state(host: LocalHost, running: 
 
 @pytest.mark.parametrize("error", [Contention, Unavailable, StorageError])
 async def test_e121_passing_fault_of_the_database_is_not_seen(
-    host: LocalHost, running: Any, seams: Seams, error: type[Exception]
+    host: LocalHost, running: Any, failpoints: Failpoints, error: type[Exception]
 ) -> None:
     runs: Counter[str] = Counter()
     counting(host, runs, "A", "B")
     for kind in ("advance", "complete"):
-        seams.fault(f"commit:{kind}", lambda: error("injected"), times=2)
+        failpoints.fault(f"commit:{kind}", lambda: error("injected"), times=2)
     async with running(timing=QUICK) as engine:
         handle: FlowHandle = await engine.create(Graph("g").add_chain("A", "B", END))
         assert (await handle.outcome(timeout=60)).status is Status.COMPLETED
@@ -97,32 +97,32 @@ async def test_e121_passing_fault_of_the_database_is_not_seen(
 
 @pytest.mark.parametrize("error", [PayloadRefused, StorageError, ZeroDivisionError])
 async def test_e121_outcome_that_cannot_be_kept_fails_its_step(
-    host: LocalHost, running: Any, seams: Seams, error: type[Exception]
+    host: LocalHost, running: Any, failpoints: Failpoints, error: type[Exception]
 ) -> None:
     runs: Counter[str] = Counter()
     counting(host, runs, "A", "Bystander")
-    seams.fault("commit:complete", lambda: error("the driver said no"), times=100)  # alone and in any group
+    failpoints.fault("commit:complete", lambda: error("the driver said no"), times=100)  # alone and in any group
     async with running(timing=QUICK) as engine:
         handle: FlowHandle = await engine.create(Graph("g").add_transition("A", END))
         outcome = await handle.outcome(timeout=60)
         assert outcome.status is Status.FAILED
         assert "the driver said no" in outcome.error
         assert (await step_at(handle, "A")).status is Status.FAILED
-        seams.release_all()
+        failpoints.release_all()
         assert (await engine.run(Graph("other").add_transition("Bystander", END))).status is Status.COMPLETED
     assert runs == {"A": 1, "Bystander": 1}
 
 
 async def test_e121_outage_fails_nothing_and_a_drain_gives_the_step_back(
-    host: LocalHost, running: Any, seams: Seams
+    host: LocalHost, running: Any, failpoints: Failpoints
 ) -> None:
     runs: Counter[str] = Counter()
     counting(host, runs, "A")
-    seams.fault("commit:A", lambda: Unavailable("injected"), times=1000)
+    failpoints.fault("commit:A", lambda: Unavailable("injected"), times=1000)
     async with running(workers=0) as other:
         async with running(timing=Timing(retry_ladder=(0.2, 0.2, 0.2))) as engine:
             handle: FlowHandle = await engine.create(Graph("g").add_transition("A", END))
-            await seams.seen("commit:A", 3)
+            await failpoints.seen("commit:A", 3)
             assert (await handle.snapshot()).status is Status.RUNNING
             async with asyncio.timeout(60):
                 await engine.aclose()
@@ -130,17 +130,17 @@ async def test_e121_outage_fails_nothing_and_a_drain_gives_the_step_back(
     assert runs == {"A": 1}
 
 
-async def test_e122_outcome_and_transition_are_one(host: LocalHost, running: Any, seams: Seams) -> None:
+async def test_e122_outcome_and_transition_are_one(host: LocalHost, running: Any, failpoints: Failpoints) -> None:
     """A completed step without its successor cannot be seen, so nothing is ever rewound from completed."""
     runs: Counter[str] = Counter()
     counting(host, runs, "A", "B")
-    seams.fault("commit:advance", lambda: Contention("injected"), times=5)
+    failpoints.fault("commit:advance", lambda: Contention("injected"), times=5)
     async with running(timing=IDLE) as engine, running(workers=0) as other:
-        for seam, expected in (
+        for failpoint, expected in (
             ("beforeCommit:advance", [("A", "running", 0)]),
             ("afterCommit:advance", [("A", "completed", 1), ("B", "running", 0)]),
         ):
-            held = seams.checkpoint(seam)
+            held = failpoints.checkpoint(failpoint)
             handle: FlowHandle = await engine.create(Graph("g").add_chain("A", "B", END))
             await held.arrived()
             rows = await query(
@@ -169,7 +169,7 @@ ZOMBIES = {
 @pytest.mark.parametrize("way", ["lease", "cancelled", "pending"])
 @pytest.mark.parametrize("zombie", ZOMBIES)
 async def test_e123_late_outcome_of_a_lost_step_is_ignored(
-    host: LocalHost, running: Any, seams: Seams, zombie: str, way: str
+    host: LocalHost, running: Any, failpoints: Failpoints, zombie: str, way: str
 ) -> None:
     gate = Gate()
     runs: list[int] = []
@@ -210,7 +210,7 @@ async def test_e123_late_outcome_of_a_lost_step_is_ignored(
         columns = "status, attempt, lease_seq, changes, error, parked, interrupt, successor_id"
         before = await query(engine, f"SELECT {columns} FROM dwarf_steps WHERE node = 'Z'")
         gate.open()
-        await seams.seen(f"afterCommit:{ZOMBIES[zombie]}", 1)
+        await failpoints.seen(f"afterCommit:{ZOMBIES[zombie]}", 1)
         assert await query(engine, f"SELECT {columns} FROM dwarf_steps WHERE node = 'Z'") == before
         assert await scalar(engine, "SELECT SUM(cohort_arrivals + cohort_failures) FROM dwarf_steps") == 0
         assert await flow_count(engine) == 1
@@ -219,14 +219,14 @@ async def test_e123_late_outcome_of_a_lost_step_is_ignored(
             engine,
             "UPDATE dwarf_steps SET status = 'pending', lease_expires = 0, not_before = 0, asleep = 0 WHERE node = 'Z'",
         )
-        engine._shared.wake_all()  # type: ignore[union-attr]
+        engine._context.wake_all()  # type: ignore[union-attr]
         outcome = await handle.outcome(timeout=60)
         assert outcome.status is Status.COMPLETED
         assert outcome.state["by"] == 2
     assert runs == [0, 0]
 
 
-async def test_e124_expired_lease_is_run_again(host: LocalHost, running: Any, seams: Seams) -> None:
+async def test_e124_expired_lease_is_run_again(host: LocalHost, running: Any, failpoints: Failpoints) -> None:
     gate = Gate()
     runs: list[int] = []
 
@@ -244,7 +244,7 @@ async def test_e124_expired_lease_is_run_again(host: LocalHost, running: Any, se
         outcome = await handle.outcome(timeout=60)
         assert outcome.state == {"by": 2}
         gate.open()
-        await seams.seen("afterCommit:A", 2)
+        await failpoints.seen("afterCommit:A", 2)
         (step,) = await handle.history()
         assert step.attempt == 0
         assert (await engine.step(step.key)).changes == {"by": 2}
@@ -269,12 +269,12 @@ async def test_e124_peer_takes_an_expired_lease(host: LocalHost, running: Any) -
             await doctor(second, "UPDATE dwarf_steps SET lease_expires = 1")
             assert (await second.flow(handle.key).outcome(timeout=60)).status is Status.COMPLETED
             assert (await handle.outcome(timeout=60)).status is Status.COMPLETED
-            assert ran_by == [first._replicas[1].engine_id, second._replicas[1].engine_id]
+            assert ran_by == [first._runtimes[1].engine_id, second._runtimes[1].engine_id]
         gate.open()
 
 
 async def test_e127_lost_doorbell_only_delays_the_start(
-    running: Any, seams: Seams, monkeypatch: pytest.MonkeyPatch
+    running: Any, failpoints: Failpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dwarf.engine.shard.dispatcher.LONGEST_WAIT_S", 0.1)
 
@@ -285,10 +285,10 @@ async def test_e127_lost_doorbell_only_delays_the_start(
     async with running() as engine:
         handle: FlowHandle = await engine.create(Graph("g").add_node("Ask", Ask).add_transition("Ask", END))
         await handle
-        rung = seams.passed["dropDoorbell"]
-        seams.lose("dropDoorbell")
+        rung = failpoints.passed["dropDoorbell"]
+        failpoints.lose("dropDoorbell")
         await handle.resume(1)
-        assert seams.passed["dropDoorbell"] == rung + 1
+        assert failpoints.passed["dropDoorbell"] == rung + 1
         assert (await handle.outcome(timeout=60)).state == {"answer": 1}
 
 

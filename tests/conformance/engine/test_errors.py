@@ -10,7 +10,7 @@ import pytest
 from dwarf import END, Flow, Graph, Status, TaskError
 from dwarf.engine import Engine
 from dwarf.errors import StateError, StepNotFound
-from dwarf.failpoints import Seams
+from dwarf.failpoints import Failpoints
 from dwarf.hosts import LocalHost
 from dwarf.testing import VirtualClock
 from tests.conformance.engine.tools import Gate, nodes, nothing, query, scalar, statuses, step_at
@@ -318,7 +318,7 @@ async def test_e27_budget_is_frozen_with_the_flow(host: LocalHost, engine: Engin
     assert await scalar(engine, "SELECT time_budget_ms FROM dwarf_flows ORDER BY flow_id DESC LIMIT 1") == 10_000
 
 
-async def test_e28_cancelled_step_is_not_retried(host: LocalHost, engine: Engine, seams: Seams) -> None:
+async def test_e28_cancelled_step_is_not_retried(host: LocalHost, engine: Engine, failpoints: Failpoints) -> None:
     gate = Gate()
     runs: list[int] = []
 
@@ -332,7 +332,7 @@ async def test_e28_cancelled_step_is_not_retried(host: LocalHost, engine: Engine
     await gate.reached()
     await handle.cancel("enough")
     gate.open()
-    await seams.seen("afterCommit:retry")
+    await failpoints.seen("afterCommit:retry")
     assert await query(engine, "SELECT status, attempt FROM dwarf_steps") == [("cancelled", 0)]
     assert (await handle).cancel_reason == "enough"
     assert runs == [0]

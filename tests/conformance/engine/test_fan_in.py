@@ -9,7 +9,7 @@ import pytest
 
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine
-from dwarf.failpoints import Seams
+from dwarf.failpoints import Failpoints
 from dwarf.hosts import LocalHost
 from tests.conformance.engine.tools import Gate, appending, doctor, nodes, nothing, query, scalar, statuses, step_at
 
@@ -190,10 +190,10 @@ async def test_e54_step_outside_of_its_cohort_fails_the_flow(host: LocalHost, en
     assert runs == []
 
 
-async def test_e55_depth_of_a_fan_in(host: LocalHost, engine: Engine, seams: Seams, runs: list[str]) -> None:
+async def test_e55_depth_of_a_fan_in(host: LocalHost, engine: Engine, failpoints: Failpoints, runs: list[str]) -> None:
     @host.task(url="Work")
     async def Work(flow: Flow) -> None:
-        await seams.seen("afterCommit:Deep")
+        await failpoints.seen("afterCommit:Deep")
 
     host.add_task("Deep", nothing)
     graph = Graph("g").add_fan_out("S", "Work", "A").add_chain("A", "Deep", "J").add_chain("Work", "J", END)
@@ -202,7 +202,7 @@ async def test_e55_depth_of_a_fan_in(host: LocalHost, engine: Engine, seams: Sea
     assert {step.node: step.depth for step in await handle.history()} == {"S": 1, "Work": 2, "A": 2, "Deep": 3, "J": 4}
 
 
-async def test_e57_cancelled_fan_out_with_one_worker(host: LocalHost, running: Any, seams: Seams) -> None:
+async def test_e57_cancelled_fan_out_with_one_worker(host: LocalHost, running: Any, failpoints: Failpoints) -> None:
     gate = Gate()
     ran: list[str] = []
 
@@ -219,14 +219,14 @@ async def test_e57_cancelled_fan_out_with_one_worker(host: LocalHost, running: A
         await gate.reached()
         await handle.cancel()
         gate.open()
-        await seams.seen("afterCommit:Work")
+        await failpoints.seen("afterCommit:Work")
         assert (await handle).status is Status.CANCELLED
         assert await statuses(handle, "Work") == {Status.CANCELLED: 3}
     assert ran == ["a"]
 
 
 async def test_e58_cancelled_source_of_an_empty_fan_out(
-    host: LocalHost, engine: Engine, seams: Seams, runs: list[str]
+    host: LocalHost, engine: Engine, failpoints: Failpoints, runs: list[str]
 ) -> None:
     gate = Gate()
 
@@ -239,7 +239,7 @@ async def test_e58_cancelled_source_of_an_empty_fan_out(
     await gate.reached()
     await handle.cancel()
     gate.open()
-    await seams.seen("afterCommit:S")
+    await failpoints.seen("afterCommit:S")
     assert await query(engine, "SELECT node, status, successor_id FROM dwarf_steps") == [("S", "cancelled", 0)]
     assert runs == []
 

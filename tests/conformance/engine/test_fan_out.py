@@ -9,7 +9,7 @@ import pytest
 
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine
-from dwarf.failpoints import Seams
+from dwarf.failpoints import Failpoints
 from dwarf.hosts import LocalHost
 from tests.conformance.engine.tools import Gate, nodes, nothing, query, scalar, statuses, step_at, until
 
@@ -153,7 +153,7 @@ async def test_e37_results_keep_the_order_of_the_items(
 
 
 async def test_e38_order_of_completion_does_not_matter(
-    host: LocalHost, engine: Engine, seams: Seams, ends: list[dict[str, Any]]
+    host: LocalHost, engine: Engine, failpoints: Failpoints, ends: list[dict[str, Any]]
 ) -> None:
     @host.task(url="Work")
     async def Work(flow: Flow, item: str) -> None:
@@ -162,7 +162,7 @@ async def test_e38_order_of_completion_does_not_matter(
     @host.task(url="Post")
     async def Post(flow: Flow, itemIndex: int, itemCount: int) -> None:
         # the last branch ends first: each waits until the one behind it is durable
-        await seams.seen("afterCommit:Post", itemCount - 1 - itemIndex)
+        await failpoints.seen("afterCommit:Post", itemCount - 1 - itemIndex)
 
     handle = await engine.create(each("Work", "Post", reducers={"out": "append"}), {"items": ["a", "b", "c", "d"]})
     assert (await handle).state["out"] == ["a", "b", "c", "d"]
@@ -171,11 +171,11 @@ async def test_e38_order_of_completion_does_not_matter(
 
 
 async def test_e38_nested_joins_converge_in_reverse(
-    host: LocalHost, engine: Engine, seams: Seams, ends: list[dict[str, Any]]
+    host: LocalHost, engine: Engine, failpoints: Failpoints, ends: list[dict[str, Any]]
 ) -> None:
     @host.task(url="Inner")
     async def Inner(flow: Flow, item: str, itemIndex: int, itemCount: int) -> None:
-        await seams.seen("afterCommit:Inner", itemCount - 1 - itemIndex)
+        await failpoints.seen("afterCommit:Inner", itemCount - 1 - itemIndex)
         flow["out"] = [item]
 
     for name in ("Cell", "Work"):
@@ -342,11 +342,11 @@ async def test_e45_nested_failure_waits_for_every_cell(host: LocalHost, engine: 
 
 
 async def test_e46_branch_that_leads_nowhere_fails(
-    host: LocalHost, engine: Engine, seams: Seams, ends: list[dict[str, Any]]
+    host: LocalHost, engine: Engine, failpoints: Failpoints, ends: list[dict[str, Any]]
 ) -> None:
     @host.task(url="C")
     async def C(flow: Flow) -> None:
-        await seams.seen("afterCommit:B")
+        await failpoints.seen("afterCommit:B")
 
     host.add_task("B", nothing)
     graph = Graph("g").add_fan_out("S", "B", "C").add_transition("B", "J", when="ok == true").add_transition("C", "J")

@@ -9,7 +9,7 @@ import pytest
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, FlowHandle
 from dwarf.errors import StateConflict
-from dwarf.failpoints import Seams
+from dwarf.failpoints import Failpoints
 from dwarf.hosts import LocalHost
 from tests.conformance.engine.forks import Runs, cohort
 from tests.conformance.engine.tools import Gate, doctor, nodes, nothing, scalar, statuses, step_at
@@ -62,12 +62,12 @@ async def test_e118_a_doomed_flow_cannot_be_forked(host: LocalHost, engine: Engi
             await flow.retry_failed()
 
 
-async def test_e118_a_flow_deleted_while_it_is_forked(host: LocalHost, engine: Engine, seams: Seams) -> None:
+async def test_e118_a_flow_deleted_while_it_is_forked(host: LocalHost, engine: Engine, failpoints: Failpoints) -> None:
     host.add_task("A", nothing)
     flow = await engine.create(Graph("g").add_transition("A", END))
     await flow
     step = await step_at(flow, "A")
-    checkpoint = seams.checkpoint("beforeCopy")
+    checkpoint = failpoints.checkpoint("beforeCopy")
     forking = asyncio.create_task(engine.fork(step))
     await checkpoint.arrived()
     await flow.delete()

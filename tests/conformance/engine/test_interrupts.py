@@ -10,7 +10,7 @@ import pytest
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, FlowHandle
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
-from dwarf.failpoints import Seams
+from dwarf.failpoints import Failpoints
 from dwarf.hosts import LocalHost
 from dwarf.storage.sql.errors import Contention, Unavailable
 from tests.conformance.engine.tools import Gate, doctor, nodes, nothing, query, statuses, step_at, until
@@ -298,12 +298,12 @@ async def test_e70_cancel_an_interrupted_flow(host: LocalHost, engine: Engine, a
 @pytest.mark.parametrize("first", ["resume", "cancel"])
 @pytest.mark.parametrize("together", [True, False], ids=["one transaction", "two transactions"])
 async def test_e71_resume_and_cancel_in_both_orders(
-    host: LocalHost, engine: Engine, seams: Seams, asks: list[Any], first: str, together: bool
+    host: LocalHost, engine: Engine, failpoints: Failpoints, asks: list[Any], first: str, together: bool
 ) -> None:
     handle = await engine.create(Graph("g").add_transition("Ask", END))
     await handle
-    held = seams.checkpoint("beforeCommit:create" if together else "beforeCommit:operation")
-    running = seams.checkpoint("executeTask:Ask")  # what was answered does not end before the flow is cancelled
+    held = failpoints.checkpoint("beforeCommit:create" if together else "beforeCommit:operation")
+    running = failpoints.checkpoint("executeTask:Ask")  # what was answered does not end before the flow is cancelled
     if together:
         blocker = asyncio.create_task(engine.create(Graph("h").add_transition("Ask", END)))
         await held.arrived()
@@ -359,21 +359,23 @@ def asking_child(host: LocalHost, gate: Gate) -> Graph:
     return with_child(host, Graph("child").add_transition("Ask", END))
 
 
-async def test_e73_interrupt_of_a_stale_lease_writes_nothing(host: LocalHost, engine: Engine, seams: Seams) -> None:
+async def test_e73_interrupt_of_a_stale_lease_writes_nothing(
+    host: LocalHost, engine: Engine, failpoints: Failpoints
+) -> None:
     gate = Gate()
-    held = seams.checkpoint("beforeCommit:ask")
+    held = failpoints.checkpoint("beforeCommit:ask")
     handle = await engine.create(asking_child(host, gate))
     await held.arrived()
     await doctor(engine, "UPDATE dwarf_steps SET lease_seq = lease_seq + 1 WHERE node = 'Ask'")
     held.release()
-    await seams.seen("afterCommit:ask")
+    await failpoints.seen("afterCommit:ask")
     assert await query(engine, "SELECT node, status, parked FROM dwarf_steps ORDER BY step_id") == [
         ("Call", "running", 1),
         ("Ask", "running", 0),
     ]
     assert await query(engine, "SELECT DISTINCT status FROM dwarf_flows") == [("running",)]
     await doctor(engine, "UPDATE dwarf_steps SET status = 'pending', lease_expires = 0 WHERE node = 'Ask'")
-    engine._shared.wake_all()  # type: ignore[union-attr]
+    engine._context.wake_all()  # type: ignore[union-attr]
     gate.open()
     assert (await handle).interrupt_payload == {"title": "x"}
     assert len(await handle.interrupts()) == 1
@@ -383,11 +385,11 @@ async def test_e73_interrupt_of_a_stale_lease_writes_nothing(host: LocalHost, en
 
 @pytest.mark.parametrize("error", [Contention, Unavailable])
 async def test_e74_interrupt_that_meets_trouble_is_written_again(
-    host: LocalHost, running: Any, seams: Seams, error: type[Exception]
+    host: LocalHost, running: Any, failpoints: Failpoints, error: type[Exception]
 ) -> None:
     from dwarf.engine import Timing
 
-    seams.fault("commit:ask", lambda: error("injected"))
+    failpoints.fault("commit:ask", lambda: error("injected"))
     async with running(timing=Timing(retry_ladder=(0.01,))) as engine:
         gate = Gate()
         gate.open()
@@ -395,21 +397,21 @@ async def test_e74_interrupt_that_meets_trouble_is_written_again(
         assert (await handle).interrupt_payload == {"title": "x"}
         await handle.resume(1)
         assert (await handle).state == {"answer": 1}
-        assert seams.passed["commit:ask"] == 2
+        assert failpoints.passed["commit:ask"] == 2
 
 
-async def test_e75_recovered_step_does_not_interrupt(host: LocalHost, running: Any, seams: Seams) -> None:
+async def test_e75_recovered_step_does_not_interrupt(host: LocalHost, running: Any, failpoints: Failpoints) -> None:
     from dwarf.engine import Timing
 
     gate = Gate()
     async with running(timing=Timing(recovery=0.05)) as engine:
-        held = seams.checkpoint("afterTask:Ask")
+        held = failpoints.checkpoint("afterTask:Ask")
         handle: FlowHandle = await engine.create(asking_child(host, gate))
         await held.arrived()
         await doctor(engine, "UPDATE dwarf_steps SET lease_expires = 1 WHERE node = 'Ask'")
         await gate.reached()  # recovery has given the step to a second run
         held.release()
-        await seams.seen("afterCommit:ask")
+        await failpoints.seen("afterCommit:ask")
         assert await query(engine, "SELECT DISTINCT status FROM dwarf_flows") == [("running",)]
         assert await query(engine, "SELECT DISTINCT interrupt FROM dwarf_steps") == [("",)]
         gate.open()

@@ -80,10 +80,10 @@ async def test_e102_cursors_belong_to_a_query_and_a_database(
 ) -> None:
     from dwarf.testing import engine_for_test
 
-    async with running(workers=0) as engine, running(workers=0) as replica:
+    async with running(workers=0) as engine, running(workers=0) as runtime:
         await engine.create_many(one_step("g"), [{}] * 5)
         first, cursor = await anext(engine.flows(status="running").pages(2))
-        second, _ = await anext(replica.flows(status=Status.RUNNING).pages(3, cursor))
+        second, _ = await anext(runtime.flows(status=Status.RUNNING).pages(3, cursor))
         assert [summary.flow_key for summary in [*first, *second]] == [s.flow_key for s in await listed(engine.flows())]
 
         async def refused(query: FlowQuery, text: Any, words: str) -> None:
@@ -568,9 +568,9 @@ async def test_e106_shards(running: Any, host: LocalHost) -> None:
         assert sum(info.steps[Status.COMPLETED] for info in infos) == 60
         assert [set(info.steps) for info in infos] == [set(Status)] * 3
         assert [info.replicas for info in infos] == [1, 1, 1]
-        async with running(shards=3, workers=0) as replica:
+        async with running(shards=3, workers=0) as runtime:
             async with asyncio.timeout(60):  # they need a moment to hear of each other
-                while [info.replicas for info in await replica.shards()] != [2] * 3:
+                while [info.replicas for info in await runtime.shards()] != [2] * 3:
                     await asyncio.sleep(0.01)
 
 
@@ -582,7 +582,7 @@ async def test_e106_a_shard_that_fails_does_not_fail_the_others(running: Any, mo
             raise StorageError("the disk is gone")
 
         with monkeypatch.context() as patch:
-            patch.setattr(engine._replicas[2].database, "read", broken)
+            patch.setattr(engine._runtimes[2].database, "read", broken)
             infos = await engine.shards()
             assert [info.error for info in infos] == ["", "the disk is gone", ""]
             assert infos[1].flows == infos[1].steps == {}

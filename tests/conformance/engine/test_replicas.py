@@ -15,7 +15,7 @@ import pytest
 from dwarf import END, Flow, Graph, Outcome, Status
 from dwarf.engine import Engine, FlowHandle, Shard, Timing
 from dwarf.errors import ConfigError, FlowNotFound
-from dwarf.failpoints import Seams
+from dwarf.failpoints import Failpoints
 from dwarf.hosts import LocalHost
 from dwarf.storage.sql.errors import Contention, Unavailable
 from tests.conformance.engine.tools import Gate, doctor, scalar
@@ -63,7 +63,7 @@ async def test_e125_two_replicas_run_each_task_once(host: LocalHost, running: An
 
 @pytest.mark.parametrize("lost", [False, True], ids=["signals", "signals lost"])
 async def test_e126_waiting_for_what_another_replica_runs(
-    host: LocalHost, running: Any, seams: Seams, lost: bool
+    host: LocalHost, running: Any, failpoints: Failpoints, lost: bool
 ) -> None:
     gate = Gate()
 
@@ -73,13 +73,13 @@ async def test_e126_waiting_for_what_another_replica_runs(
 
     graph = Graph("g").add_transition("A", END)
     async with running(workers=0, shards=2) as front, running(workers=40, shards=2, timing=QUICK) as back:
-        assert len(back._replicas) == 2
+        assert len(back._runtimes) == 2
         handles = await front.create_many(graph, [{}] * 20)
         assert {handle.key.split("-")[0] for handle in handles} == {"1", "2"}
         waiting = [asyncio.create_task(handle.outcome(timeout=60)) for handle in handles for _ in range(3)]
         await gate.reached(20)
         if lost:
-            seams.lose("dropStop", times=1000)
+            failpoints.lose("dropStop", times=1000)
         gate.open()
         outcomes = await asyncio.gather(*waiting)
         assert Counter(outcome.status for outcome in outcomes) == {Status.COMPLETED: 60}
@@ -164,16 +164,16 @@ def drawn(luck: random.Random, depth: int = 0) -> Chain:
 class Trouble:
     """Faults at random: commits that fail, signals that are lost, leases that are taken from who has them."""
 
-    def __init__(self, luck: random.Random, seams: Seams, engine: Engine) -> None:
-        self._luck, self._seams, self._engine = luck, seams, engine
+    def __init__(self, luck: random.Random, failpoints: Failpoints, engine: Engine) -> None:
+        self._luck, self._seams, self._engine = luck, failpoints, engine
 
     def arm(self) -> None:
         """A few faults for those who come next."""
-        luck, seams = self._luck, self._seams
-        seams.fault("commit", luck.choice([lambda: Contention("drawn"), lambda: Unavailable("drawn")]))
-        seams.fault("beforeCommit", lambda: Contention("drawn"))
+        luck, failpoints = self._luck, self._seams
+        failpoints.fault("commit", luck.choice([lambda: Contention("drawn"), lambda: Unavailable("drawn")]))
+        failpoints.fault("beforeCommit", lambda: Contention("drawn"))
         for signal in ("dropStop", "dropDoorbell"):
-            seams.lose(signal, times=luck.randrange(3))
+            failpoints.lose(signal, times=luck.randrange(3))
 
     async def take_leases(self) -> int:
         """End the leases of all who work on the first shard; how many."""
@@ -197,7 +197,7 @@ class Trouble:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_e132_chaos_on_two_engines(host: LocalHost, running: Any, seams: Seams, seed: int) -> None:
+async def test_e132_chaos_on_two_engines(host: LocalHost, running: Any, failpoints: Failpoints, seed: int) -> None:
     luck = random.Random(seed)
     chains = [drawn(luck) for _ in range(30)]
     graphs = []
@@ -209,8 +209,8 @@ async def test_e132_chaos_on_two_engines(host: LocalHost, running: Any, seams: S
     settings = {"workers": 6, "timing": QUICK, "max_crashes": None}
     async with running(**settings) as one, running(**settings) as two:
         handles = [await luck.choice([one, two]).create(name, CHILD_STATE) for name in graphs]
-        outcomes = await Trouble(luck, seams, one).until_done([two.flow(handle.key) for handle in handles])
-        seams.release_all()
+        outcomes = await Trouble(luck, failpoints, one).until_done([two.flow(handle.key) for handle in handles])
+        failpoints.release_all()
         assert Counter(outcome.status for outcome in outcomes) == {Status.COMPLETED: len(chains)}, {
             outcome.error for outcome in outcomes
         }

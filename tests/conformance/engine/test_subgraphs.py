@@ -11,7 +11,7 @@ import pytest
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, FlowHandle, Timing
 from dwarf.errors import InvalidRequest, SubgraphFailed
-from dwarf.failpoints import Seams
+from dwarf.failpoints import Failpoints
 from dwarf.hosts import LocalHost
 from dwarf.storage.sql.errors import Contention, Unavailable
 from tests.conformance.engine.tools import Gate, appending, flow_count, nodes, nothing, query, statuses, step_at, until
@@ -173,7 +173,9 @@ async def test_e80_child_with_a_failed_branch_waits_for_the_others(host: LocalHo
 
 
 @pytest.mark.parametrize("last", ["failing", "completing"])
-async def test_e81_waiting_for_a_child_that_fails(host: LocalHost, engine: Engine, seams: Seams, last: str) -> None:
+async def test_e81_waiting_for_a_child_that_fails(
+    host: LocalHost, engine: Engine, failpoints: Failpoints, last: str
+) -> None:
     gate = Gate()
 
     @host.task(url="Bad")
@@ -195,9 +197,9 @@ async def test_e81_waiting_for_a_child_that_fails(host: LocalHost, engine: Engin
     await gate.reached()
     key = await child_of(handle)
     waiting = asyncio.create_task(engine.flow(key).outcome(timeout=60))
-    await seams.seen(f"awaitParked:{key}")
+    await failpoints.seen(f"awaitParked:{key}")
     if last == "completing":
-        await seams.seen("afterCommit:fail")
+        await failpoints.seen("afterCommit:fail")
     gate.open()
     outcome = await waiting
     assert outcome.status is Status.FAILED
@@ -305,27 +307,27 @@ def tree(host: LocalHost) -> Graph:
 
 
 async def test_e85_cancel_before_the_caller_is_revived(
-    host: LocalHost, running: Any, seams: Seams, tree: Graph
+    host: LocalHost, running: Any, failpoints: Failpoints, tree: Graph
 ) -> None:
     async with running() as engine, running(workers=0) as other:
-        held = seams.checkpoint("beforeCommit:Inner")
+        held = failpoints.checkpoint("beforeCommit:Inner")
         handle: FlowHandle = await engine.create(tree)
         await held.arrived()
         await other.flow(handle.key).cancel("stop")
         held.release()
-        await seams.seen("afterCommit:Inner")
+        await failpoints.seen("afterCommit:Inner")
         assert (await handle).cancel_reason == "stop"
         assert await query(engine, "SELECT DISTINCT status FROM dwarf_steps") == [("cancelled",)]
         assert await query(engine, "SELECT DISTINCT status FROM dwarf_flows") == [("cancelled",)]
-        assert seams.passed["executeTask:Call"] == 1
+        assert failpoints.passed["executeTask:Call"] == 1
 
 
 @pytest.mark.parametrize("first", ["completion", "cancel"])
 async def test_e86_completion_of_a_child_against_a_cancel(
-    host: LocalHost, running: Any, seams: Seams, tree: Graph, first: str
+    host: LocalHost, running: Any, failpoints: Failpoints, tree: Graph, first: str
 ) -> None:
     async with running() as engine, running(workers=0) as other:
-        held = seams.checkpoint("beforeCommit:Inner" if first == "cancel" else "afterCommit:Inner")
+        held = failpoints.checkpoint("beforeCommit:Inner" if first == "cancel" else "afterCommit:Inner")
         handle: FlowHandle = await engine.create(tree)
         await held.arrived()
         child = (await step_at(other.flow(handle.key), "Call")).sub_flows[0].flow_key
@@ -339,19 +341,19 @@ async def test_e86_completion_of_a_child_against_a_cancel(
 
 
 async def test_e87_caller_is_never_parked_without_its_child(
-    host: LocalHost, running: Any, seams: Seams, tree: Graph
+    host: LocalHost, running: Any, failpoints: Failpoints, tree: Graph
 ) -> None:
     """Parking and the creation of the child are one transaction: a cancel comes before both or behind both."""
     async with running() as engine, running(workers=0) as other:
-        held = seams.checkpoint("beforeCommit:call")
+        held = failpoints.checkpoint("beforeCommit:call")
         handle: FlowHandle = await engine.create(tree)
         await held.arrived()
         await other.flow(handle.key).cancel()
         held.release()
-        await seams.seen("afterCommit:call")
+        await failpoints.seen("afterCommit:call")
         assert (await handle).status is Status.CANCELLED
         assert await flow_count(engine) == 1
-        held = seams.checkpoint("afterCommit:call")
+        held = failpoints.checkpoint("afterCommit:call")
         handle = await engine.create(tree)
         await held.arrived()
         assert await query(other, "SELECT COUNT(*) FROM dwarf_flows WHERE parent_flow_id > 0") == [(1,)]
@@ -362,9 +364,9 @@ async def test_e87_caller_is_never_parked_without_its_child(
 
 
 async def test_e88_child_that_cannot_be_made_fails_its_caller(
-    host: LocalHost, engine: Engine, seams: Seams, tree: Graph
+    host: LocalHost, engine: Engine, failpoints: Failpoints, tree: Graph
 ) -> None:
-    seams.fault("loadGraph:inner", lambda: LookupError("no such child"))
+    failpoints.fault("loadGraph:inner", lambda: LookupError("no such child"))
     outcome = await engine.run(tree.add_error_handler("Call", "Inner"))
     assert outcome.status is Status.FAILED
     assert outcome.error == "no such child"
@@ -373,15 +375,15 @@ async def test_e88_child_that_cannot_be_made_fails_its_caller(
 
 
 async def test_e89_end_of_a_child_and_its_callers_revival_are_one(
-    host: LocalHost, running: Any, seams: Seams, tree: Graph
+    host: LocalHost, running: Any, failpoints: Failpoints, tree: Graph
 ) -> None:
     """There is no moment in which the one is durable and the other is not, so there is nothing to repair."""
     async with running() as engine, running(workers=0) as other:
-        for seam, expected in (
+        for failpoint, expected in (
             ("beforeCommit:complete", {("running", 1)}),
             ("afterCommit:complete", {("running", 0)}),  # leased at once, by the engine that has the place
         ):
-            held = seams.checkpoint(seam)
+            held = failpoints.checkpoint(failpoint)
             handle: FlowHandle = await engine.create(tree)
             await held.arrived()
             rows = await query(
@@ -397,9 +399,9 @@ async def test_e89_end_of_a_child_and_its_callers_revival_are_one(
 @pytest.mark.parametrize("error", [Contention, Unavailable])
 @pytest.mark.parametrize("moment", ["call", "complete"])
 async def test_e90_trouble_around_a_child_is_not_seen(
-    host: LocalHost, running: Any, seams: Seams, tree: Graph, error: type[Exception], moment: str
+    host: LocalHost, running: Any, failpoints: Failpoints, tree: Graph, error: type[Exception], moment: str
 ) -> None:
-    seams.fault(f"commit:{moment}", lambda: error("injected"))
+    failpoints.fault(f"commit:{moment}", lambda: error("injected"))
     async with running(timing=Timing(retry_ladder=(0.01,), recovery=3600)) as engine:
         handle = await engine.create(tree)
         outcome = await handle.outcome(timeout=60)

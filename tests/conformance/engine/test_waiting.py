@@ -10,7 +10,7 @@ import pytest
 from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine, FlowHandle
 from dwarf.errors import EngineClosed, FlowNotFound, InvalidRequest, StateConflict, StorageError, WaitTimeout
-from dwarf.failpoints import Seams
+from dwarf.failpoints import Failpoints
 from dwarf.hosts import LocalHost
 from tests.conformance.engine.tools import Gate, nodes, nothing, query, scalar, statuses
 
@@ -55,11 +55,11 @@ async def test_e91_waiting_for_what_has_ended_or_is_not_there(host: LocalHost, e
             engine.flow(key)
 
 
-async def test_e91_shutdown_wakes_who_waits(host: LocalHost, running: Any, seams: Seams, gate: Gate) -> None:
+async def test_e91_shutdown_wakes_who_waits(host: LocalHost, running: Any, failpoints: Failpoints, gate: Gate) -> None:
     async with running(workers=0) as engine:
         handle: FlowHandle = await engine.create(waiting())
         waiters = [asyncio.create_task(handle.outcome()) for _ in range(3)]
-        await seams.seen("awaitParked", 3)
+        await failpoints.seen("awaitParked", 3)
         async with asyncio.timeout(60):
             await engine.aclose()
         for result in await asyncio.gather(*waiters, return_exceptions=True):
@@ -69,14 +69,14 @@ async def test_e91_shutdown_wakes_who_waits(host: LocalHost, running: Any, seams
 
 
 async def test_e91_shutdown_after_a_grace_gives_the_step_back(
-    host: LocalHost, running: Any, seams: Seams, gate: Gate
+    host: LocalHost, running: Any, failpoints: Failpoints, gate: Gate
 ) -> None:
     async with running(workers=0) as other:
         async with running() as engine:
             handle: FlowHandle = await engine.create(waiting())
             await gate.reached()
             waiter = asyncio.create_task(handle.outcome())
-            await seams.seen("awaitParked")
+            await failpoints.seen("awaitParked")
             async with asyncio.timeout(60):
                 await engine.aclose(grace=0.05)
             with pytest.raises(EngineClosed):
@@ -97,26 +97,28 @@ async def test_e92_poll_returns_the_running_outcome(host: LocalHost, engine: Eng
     assert (await handle.poll(timeout=60)).status is Status.COMPLETED
 
 
-async def test_e93_lost_signal_only_delays_the_wake(host: LocalHost, engine: Engine, seams: Seams, gate: Gate) -> None:
+async def test_e93_lost_signal_only_delays_the_wake(
+    host: LocalHost, engine: Engine, failpoints: Failpoints, gate: Gate
+) -> None:
     handle = await engine.create(waiting())
-    seams.lose(f"dropStop:{handle.key.split('-')[1]}")
+    failpoints.lose(f"dropStop:{handle.key.split('-')[1]}")
     by_creator = asyncio.create_task(handle.outcome(timeout=60))
     by_key = asyncio.create_task(engine.flow(handle.key).outcome(timeout=60))
-    await seams.seen("awaitParked", 2)
+    await failpoints.seen("awaitParked", 2)
     gate.open()
     assert (await by_creator).status is Status.COMPLETED
     assert (await by_key).state == {"waited": True}
 
 
 async def test_e93_wake_without_a_stop_is_not_delivered(
-    host: LocalHost, engine: Engine, seams: Seams, gate: Gate
+    host: LocalHost, engine: Engine, failpoints: Failpoints, gate: Gate
 ) -> None:
     handle = await engine.create(waiting())
     waiter = asyncio.create_task(engine.flow(handle.key).outcome(timeout=60))
-    await seams.seen("awaitParked")
+    await failpoints.seen("awaitParked")
     await gate.reached()
-    engine._replicas[1].waiters.release(int(handle.key.split("-")[1]))
-    await seams.seen("awaitParked", 2)
+    engine._runtimes[1].waiters.release(int(handle.key.split("-")[1]))
+    await failpoints.seen("awaitParked", 2)
     assert not waiter.done()
     gate.open()
     assert (await waiter).status is Status.COMPLETED
@@ -140,11 +142,11 @@ async def test_e94_run_that_waits_no_longer_leaves_the_flow(host: LocalHost, eng
 
 @pytest.mark.parametrize("first", ["completion", "cancel"])
 async def test_e95_completion_against_a_cancel(
-    host: LocalHost, running: Any, seams: Seams, gate: Gate, first: str
+    host: LocalHost, running: Any, failpoints: Failpoints, gate: Gate, first: str
 ) -> None:
     gate.open()
     async with running() as engine, running(workers=0) as other:
-        held = seams.checkpoint("beforeCommit:complete" if first == "cancel" else "afterCommit:complete")
+        held = failpoints.checkpoint("beforeCommit:complete" if first == "cancel" else "afterCommit:complete")
         handle: FlowHandle = await engine.create(waiting())
         await held.arrived()
         if first == "cancel":
@@ -164,24 +166,24 @@ async def test_e95_completion_against_a_cancel(
 
 
 async def test_e96_cancel_between_the_end_of_a_task_and_its_outcome(
-    host: LocalHost, running: Any, seams: Seams, gate: Gate
+    host: LocalHost, running: Any, failpoints: Failpoints, gate: Gate
 ) -> None:
     gate.open()
     async with running() as engine, running(workers=0) as other:
-        held = seams.checkpoint("beforeCommit:Wait")
+        held = failpoints.checkpoint("beforeCommit:Wait")
         handle: FlowHandle = await engine.create(waiting())
         await held.arrived()
         await other.flow(handle.key).cancel()
         held.release()
-        await seams.seen("afterCommit:Wait")
+        await failpoints.seen("afterCommit:Wait")
         assert (await handle).status is Status.CANCELLED
         assert await nodes(handle) == ["Wait"]
-        assert seams.passed["executeTask:B"] == 0
+        assert failpoints.passed["executeTask:B"] == 0
 
 
 @pytest.mark.parametrize("operation", ["cancel", "resume"])
 async def test_e97_operation_that_fails_changes_nothing(
-    host: LocalHost, engine: Engine, seams: Seams, gate: Gate, operation: str
+    host: LocalHost, engine: Engine, failpoints: Failpoints, gate: Gate, operation: str
 ) -> None:
     @host.task(url="Ask")
     async def Ask(flow: Flow) -> None:
@@ -190,7 +192,7 @@ async def test_e97_operation_that_fails_changes_nothing(
     handle = await engine.create(Graph("g").add_transition("Ask", END))
     await handle
     before = await query(engine, "SELECT * FROM dwarf_steps")
-    seams.fault("commit:operation", lambda: StorageError("injected"))
+    failpoints.fault("commit:operation", lambda: StorageError("injected"))
     call = handle.cancel if operation == "cancel" else handle.resume
     with pytest.raises(StorageError, match="injected"):
         await call()

@@ -23,7 +23,7 @@ async def doctor(engine: Engine, words: str, **parameters: Any) -> int:
     def script() -> Script[int]:
         return (yield Execute(statement, parameters))
 
-    return await engine._replicas[1].database.write(script)
+    return await engine._runtimes[1].database.write(script)
 
 
 async def scalar(engine: Engine, words: str, **parameters: Any) -> Any:

@@ -63,7 +63,7 @@ async def test_o26_a_replica_far_away_slows_nobody_down(template: str, host: Loc
         front = await stack.enter_async_context(Engine(host, url, workers=0))
         engines = [await stack.enter_async_context(Engine(host, where, workers=8)) for where in (url, url, far)]
         for number, engine in enumerate(engines):
-            observing = engine._replicas[1].observing
+            observing = engine._runtimes[1].telemetry
 
             def claimed(what: Any, seconds: float, number: int = number, before: Any = observing.claimed) -> None:
                 found.update({f"taken {number}": len(what.steps), "taken": len(what.steps), "lost": what.lost})
@@ -135,10 +135,10 @@ async def test_o43_four_who_sweep_at_once_take_each_lease_back_once(running: Run
     async with AsyncExitStack() as stack:
         front = await stack.enter_async_context(running(workers=0, timing=Timing(recovery=3600)))
         handles = await front.create_many(book.graph, [{}] * many)
-        await front._replicas[1].database.write(leave_behind)
+        await front._runtimes[1].database.write(leave_behind)
         for _ in range(4):
             engine = await stack.enter_async_context(running(workers=8, timing=Timing(recovery=0.05)))
-            observing = engine._replicas[1].observing
+            observing = engine._runtimes[1].telemetry
 
             def note(count: int, reason: str, before: Any = observing.recovered) -> None:
                 recovered.append(count)
@@ -157,18 +157,18 @@ async def test_o45_a_crash_loop_shrinks_the_pools_for_a_while_only(template: str
     url = template.format(shard=1)
     insert = "INSERT INTO dwarf_replicas (engine_id, nonce, workers, started_at, seen_at)"
     async with Engine(host, url, engine_id=7) as engine:
-        replica: Any = engine._replicas[1]
+        runtime: Any = engine._runtimes[1]
         (now,) = sql(url, "SELECT MAX(seen_at) FROM dwarf_replicas")[0]
         sql(url, f"{insert} VALUES " + ", ".join(f"({number}, 'x', 1, 1, {now})" for number in range(1000, 1050)))
-        await replica.membership.beat()
-        assert replica.membership.living == 51
-        assert replica.database._pool.limit == 1
+        await runtime.membership.beat()
+        assert runtime.membership.living == 51
+        assert runtime.database._pool.limit == 1
         sql(url, "UPDATE dwarf_replicas SET seen_at = seen_at - 60000 WHERE engine_id >= 1000")
-        await replica.membership.beat()
-        assert replica.membership.living == 1
-        assert replica.database._pool.limit == part_of(budget_of(2), 1)
+        await runtime.membership.beat()
+        assert runtime.membership.living == 1
+        assert runtime.database._pool.limit == part_of(budget_of(2), 1)
         sql(url, "UPDATE dwarf_replicas SET seen_at = seen_at - 60000 WHERE engine_id >= 1000")
-        await replica.membership.beat()
+        await runtime.membership.beat()
         assert sql(url, "SELECT COUNT(*) FROM dwarf_replicas") == [(1,)]
     for _ in range(10):  # with a given id nothing adds up, however it ends
         engine = Engine(host, url, engine_id=7)
@@ -203,7 +203,7 @@ async def test_o64_a_better_band_that_is_never_empty_starves_the_others(running:
 async def test_o66_false_news_cost_nothing_but_looks(template: str, host: LocalHost) -> None:
     book, url = Book(), template.format(shard=1)
     async with Engine(host, url, workers=0) as front, Engine(host, url):
-        listener: Any = front._replicas[1].database._listener  # type: ignore[attr-defined]
+        listener: Any = front._runtimes[1].database._listener  # type: ignore[attr-defined]
         async with asyncio.timeout(60):
             while not listener._channel:
                 await asyncio.sleep(0.01)
@@ -226,7 +226,7 @@ async def test_o68_all_who_wait_wake_up_or_are_told_that_the_engine_closes(runni
         await gate.reached(50)
         here = [asyncio.create_task(back.flow(one.key).outcome()) for one in handles for _ in range(50)]
         there = [asyncio.create_task(front.flow(one.key).outcome()) for one in handles for _ in range(50)]
-        while sum(map(len, front._replicas[1].waiters._waiting.values())) < len(there):
+        while sum(map(len, front._runtimes[1].waiters._waiting.values())) < len(there):
             await asyncio.sleep(0.01)
         await front.aclose()
         ends = await asyncio.gather(*there, return_exceptions=True)

@@ -233,7 +233,7 @@ async def test_o62_slow_reads_do_not_hold_up_outcomes(way: tuple[Road, str, str]
         return (yield Fetch(slow, {}))
 
     async with Engine(work.host, url, **{**SETTINGS, "max_connections": 3, "time_budget": 60}) as engine:
-        database = engine._replicas[1].database
+        database = engine._runtimes[1].database
         reading = [asyncio.create_task(database.read(read)) for _ in range(40)]
         outcome = await engine.run(work.graph, timeout=PATIENCE_S)
         assert outcome.status is Status.COMPLETED

@@ -31,7 +31,7 @@ def say(**line: Any) -> None:
 class Worker:
     """One engine and the operations that may be asked of it."""
 
-    def __init__(self, engine: Engine, released: asyncio.Event, armed: failpoints.Seams) -> None:
+    def __init__(self, engine: Engine, released: asyncio.Event, armed: failpoints.Failpoints) -> None:
         self._engine = engine
         self._released = released
         self._seams = armed
@@ -97,23 +97,23 @@ class Worker:
         """Let the tasks go that hold."""
         self._released.set()
 
-    async def freeze(self, seam: str) -> None:
-        """Stand still at a seam, and say so then."""
-        checkpoint = self._frozen[seam] = self._seams.checkpoint(seam)
+    async def freeze(self, failpoint: str) -> None:
+        """Stand still at a failpoint, and say so then."""
+        checkpoint = self._frozen[failpoint] = self._seams.checkpoint(failpoint)
 
         async def watch() -> None:
             await checkpoint.arrived()
-            say(event="frozen", what=seam)
+            say(event="frozen", what=failpoint)
 
         self._watching.add(asyncio.create_task(watch()))
 
-    async def thaw(self, seam: str) -> None:
+    async def thaw(self, failpoint: str) -> None:
         """Go on where it stands still."""
-        self._frozen[seam].release()
+        self._frozen[failpoint].release()
 
-    async def seen(self, seam: str, times: int) -> None:
-        """Wait until a seam was passed so often since the start."""
-        await self._seams.seen(seam, times)
+    async def seen(self, failpoint: str, times: int) -> None:
+        """Wait until a failpoint was passed so often since the start."""
+        await self._seams.seen(failpoint, times)
 
     async def check(self) -> None:
         """Check the invariants of the database."""
@@ -135,7 +135,7 @@ class Worker:
 
     async def looks(self, leases: float) -> None:
         """Go on for so many leases, looking at the others all the while."""
-        membership = self._engine._replicas[1].membership
+        membership = self._engine._runtimes[1].membership
         end = time.monotonic() + leases * membership.lease_ms / 1000
         while time.monotonic() < end:
             await membership.beat()
@@ -143,27 +143,27 @@ class Worker:
 
     async def living(self) -> int:
         """How many engines live, as this one knows."""
-        return self._engine._replicas[1].membership.living
+        return self._engine._runtimes[1].membership.living
 
     async def alone(self) -> None:
         """Wait until every other engine is known to be dead."""
         while await self.living() > 1:
-            await self._engine._replicas[1].membership.beat()
+            await self._engine._runtimes[1].membership.beat()
 
     async def rejoined(self, engine_id: int) -> int:
         """Wait until this engine goes by another id than this one."""
-        replica = self._engine._replicas[1]
-        while replica.engine_id == engine_id:
-            await replica.membership.beat()
-        return replica.engine_id
+        runtime = self._engine._runtimes[1]
+        while runtime.engine_id == engine_id:
+            await runtime.membership.beat()
+        return runtime.engine_id
 
     async def draining(self) -> bool:
         """Whether it was asked to end."""
-        return self._engine._shared is None or self._engine._shared.draining
+        return self._engine._context is None or self._engine._context.draining
 
     async def engine_id(self) -> int:
         """The slot of this engine."""
-        return self._engine._replicas[1].engine_id
+        return self._engine._runtimes[1].engine_id
 
 
 def _all(steps: Any) -> list[Step]:

@@ -9,14 +9,14 @@ from typing import Any
 from dwarf import Graph
 from dwarf.core.plan import Plan
 from dwarf.core.records import FlowRecord, StepRecord
-from dwarf.core.step import Means, Returned
+from dwarf.core.step import DecisionContext, Returned
 from dwarf.workflow.signals import Answer, Control, Park
 
 
-def means(room: bool = True) -> Means:
+def context(room: bool = True) -> DecisionContext:
     """Ids from 1000 up, tokens that tell their number, room for everything or nothing."""
     ids, tokens = count(1000), count()
-    return Means(lambda: next(ids), lambda: f"token{next(tokens)}", lambda url: room)
+    return DecisionContext(lambda: next(ids), lambda: f"token{next(tokens)}", lambda url: room)
 
 
 def flow_of(graph: Graph, *, flow_id: int = 7) -> FlowRecord:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dwarf import InvalidRequest
-from dwarf.core.cron import LATE_MS, MOST_AT_ONCE, Rhythm, due_ticks, next_tick, read_rhythm
+from dwarf.core.cron import LATE_MS, MOST_AT_ONCE, ScheduleSpec, due_ticks, next_tick, read_spec
 from dwarf.workflow.durations import to_datetime, to_epoch_ms
 
-HOURLY = Rhythm("", 3_600_000, "UTC")
+HOURLY = ScheduleSpec("", 3_600_000, "UTC")
 
 
 def at(text: str) -> int:
@@ -20,15 +20,15 @@ def at(text: str) -> int:
 
 
 def test_a_cron_expression_is_read_in_its_time_zone() -> None:
-    rhythm = read_rhythm("0 6 * * *", None, "Europe/Berlin")
-    assert next_tick(rhythm, at("2026-01-10T12:00:00+00:00")) == at("2026-01-11T05:00:00+00:00")
-    assert next_tick(rhythm, at("2026-07-10T12:00:00+00:00")) == at("2026-07-11T04:00:00+00:00")
+    spec = read_spec("0 6 * * *", None, "Europe/Berlin")
+    assert next_tick(spec, at("2026-01-10T12:00:00+00:00")) == at("2026-01-11T05:00:00+00:00")
+    assert next_tick(spec, at("2026-07-10T12:00:00+00:00")) == at("2026-07-11T04:00:00+00:00")
 
 
 def test_a_tick_at_this_very_moment_is_over() -> None:
-    rhythm = read_rhythm("*/5 * * * *", None, "UTC")
+    spec = read_spec("*/5 * * * *", None, "UTC")
     moment = at("2026-01-10T12:05:00+00:00")
-    assert next_tick(rhythm, moment) == at("2026-01-10T12:10:00+00:00")
+    assert next_tick(spec, moment) == at("2026-01-10T12:10:00+00:00")
 
 
 @pytest.mark.parametrize(
@@ -46,15 +46,15 @@ def test_a_tick_at_this_very_moment_is_over() -> None:
 )
 def test_a_wrong_rhythm_is_refused(cron: str, every: object, timezone: str) -> None:
     with pytest.raises(InvalidRequest):
-        read_rhythm(cron, every, timezone)  # type: ignore[arg-type]
+        read_spec(cron, every, timezone)  # type: ignore[arg-type]
 
 
 def test_a_cron_expression_has_five_fields_or_a_name() -> None:
-    assert read_rhythm("@Daily", None, "UTC") == read_rhythm("0 0 * * *", None, "UTC")
+    assert read_spec("@Daily", None, "UTC") == read_spec("0 0 * * *", None, "UTC")
     with pytest.raises(InvalidRequest, match=r"did you mean '@daily'"):
-        read_rhythm("@dayly", None, "UTC")
+        read_spec("@dayly", None, "UTC")
     with pytest.raises(InvalidRequest, match=r"five fields.*such as '30 6 \* \* 1'.*has 4"):
-        read_rhythm("0 6 * *", None, "UTC")
+        read_spec("0 6 * *", None, "UTC")
 
 
 def test_what_was_missed_is_left_out_but_for_a_tick_just_past() -> None:
@@ -77,11 +77,11 @@ def test_the_next_tick_is_always_later_than_now_or_more_are_due(
     every: int, start: int, later: int, catch: bool
 ) -> None:
     now = start + later
-    ticks, following = due_ticks(Rhythm("", every, "UTC"), start, now, catch_up=catch)
+    ticks, following = due_ticks(ScheduleSpec("", every, "UTC"), start, now, catch_up=catch)
     assert following > now or (catch and len(ticks) == MOST_AT_ONCE)
     assert all((tick - start) % every == 0 for tick in [*ticks, following])
     assert ticks == sorted(set(ticks))
 
 
 def test_times_are_utc() -> None:
-    assert to_datetime(next_tick(read_rhythm("0 0 1 1 *", None, "UTC"), 0)) == datetime(1971, 1, 1, tzinfo=UTC)
+    assert to_datetime(next_tick(read_spec("0 0 1 1 *", None, "UTC"), 0)) == datetime(1971, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dwarf.core.fairness import Pressure, Shares, draw
+from dwarf.core.fairness import Backlog, FairShare, draw
 
 keys = st.dictionaries(st.text(max_size=3), st.floats(min_value=0, max_value=100), min_size=1, max_size=8)
 
@@ -27,7 +27,7 @@ def test_places_are_shared_by_weight() -> None:
 
 
 def test_a_better_band_goes_first_and_a_worse_one_waits() -> None:
-    shares, pressure = Shares(), Pressure(5, {"": 1.0})
+    shares, pressure = FairShare(), Backlog(5, {"": 1.0})
     assert shares.must_yield(6, "", 1.0, pressure)
     assert not shares.must_yield(4, "", 1.0, pressure)
     assert not shares.must_yield(5, "", 1.0, pressure)
@@ -35,7 +35,7 @@ def test_a_better_band_goes_first_and_a_worse_one_waits() -> None:
 
 
 def test_a_key_over_its_share_waits_while_others_of_its_band_do() -> None:
-    shares, pressure = Shares(), Pressure(5, {"mine": 1.0, "other": 1.0})
+    shares, pressure = FairShare(), Backlog(5, {"mine": 1.0, "other": 1.0})
     assert not shares.must_yield(5, "mine", 1.0, pressure)
     shares.start("mine", 1.0)
     shares.start("mine", 1.0)
@@ -47,7 +47,7 @@ def test_a_key_over_its_share_waits_while_others_of_its_band_do() -> None:
 
 @given(st.floats(min_value=0.5, max_value=8))
 def test_in_the_long_run_two_chains_have_their_weights(weight: float) -> None:
-    shares, pressure = Shares(), Pressure(5, {"a": 1.0, "b": weight})
+    shares, pressure = FairShare(), Backlog(5, {"a": 1.0, "b": weight})
     starts: Counter[str] = Counter()
     for turn in range(2000):
         key, own = ("a", 1.0) if turn % 2 else ("b", weight)

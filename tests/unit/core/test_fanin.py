@@ -12,7 +12,7 @@ from dwarf.core.failure import Tail, relevant_tails, stopped_state
 from dwarf.core.fanin import converge
 from dwarf.core.plan import Plan
 from dwarf.core.records import Member, Spawn
-from tests.unit.core.support import means, step_at
+from tests.unit.core.support import context, step_at
 
 
 def graph() -> Graph:
@@ -42,7 +42,7 @@ def spawn(*members: Member, state: dict[str, object] | None = None, changes: dic
 def test_the_fan_in_folds_the_spawns_own_changes_and_those_of_its_members_in_order() -> None:
     members = [Member(20, 2, {"out": ["a"], "n": 1}), Member(22, 3, {"out": ["b"]}), Member(21, 2, {"out": "c"})]
     last = step_at(graph(), "W", lineage=9, depth=2, step_id=21)
-    step = converge(spawn(*members), "J", last, means(), 0, lease=True)
+    step = converge(spawn(*members), "J", last, context(), 0, lease=True)
     assert step.state == {"page": "shadowed", "n": 16, "out": ["a", "b", "c"]}
     assert (step.node, step.depth, step.lineage_id, step.ordinal) == ("J", 4, 3, 2)
     assert step.predecessor_id == 21
@@ -50,13 +50,13 @@ def test_the_fan_in_folds_the_spawns_own_changes_and_those_of_its_members_in_ord
 
 
 def test_a_delayed_fan_in_is_not_handed_over() -> None:
-    step = converge(spawn(), "J", step_at(graph(), "W", lineage=9), means(), 7, lease=True)
+    step = converge(spawn(), "J", step_at(graph(), "W", lineage=9), context(), 7, lease=True)
     assert (step.delay_ms, step.leased) == (7, False)
 
 
 def test_values_that_do_not_fit_are_named() -> None:
     with pytest.raises(ReducerError, match="n"):
-        converge(spawn(Member(20, 2, {"n": "x"})), "J", step_at(graph(), "W", lineage=9), means(), 0, lease=True)
+        converge(spawn(Member(20, 2, {"n": "x"})), "J", step_at(graph(), "W", lineage=9), context(), 0, lease=True)
 
 
 def test_completed_tails_count_before_all_others() -> None:
