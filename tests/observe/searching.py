@@ -25,6 +25,7 @@ _PAYLOADS = (
     "SELECT final_state, baggage FROM dwarf_flows",
     "SELECT state, changes, answers, interrupt FROM dwarf_steps",
 )
+_TRACES = "SELECT trace_parent FROM dwarf_flows"
 _NAMES = ("SELECT workflow_url, workflow_name FROM dwarf_flows", "SELECT node, task_url FROM dwarf_steps")
 
 
@@ -43,6 +44,8 @@ async def secrets_of(engine: Engine) -> tuple[set[str], set[str]]:
             for text in filter(None, row):
                 with suppress(ValueError):  # what a codec has encoded cannot be read, nor given away
                     texts.update(_strings(json.loads(text)))
+    traces = {part for (parent,) in await query(engine, _TRACES) if parent for part in parent.split("-")}
+    texts -= traces  # spans have their ids, and an error handler is told that of its flow
     names |= vars(builtins).keys()  # an error without a text is stored with the name of its class
     return tokens, {text for text in texts if len(text) >= LONG and not any(text in name for name in names)}
 
