@@ -205,13 +205,18 @@ class Kernel:
 
     def run(self, code: str) -> str:
         """What a cell prints, or the error it ends with."""
-        return self.finish(self.client.execute(code))
+        return self.finish(self.start(code))
+
+    def start(self, code: str) -> str:
+        """Begin a cell; the id of its message. What is sent while it fails runs as well: a front end sends it later."""
+        return self.client.execute(code, stop_on_error=False)
 
     def finish(self, message: str) -> str:
         printed, reply = [], None
         while reply is None:
             answer = self.client.get_shell_msg(timeout=60)
             reply = answer["content"] if answer["parent_header"].get("msg_id") == message else None
+        assert reply["status"] != "aborted"
         while True:
             said = self.client.get_iopub_msg(timeout=60)
             if said["parent_header"].get("msg_id") != message:
@@ -252,7 +257,7 @@ def test_the_stop_button_ends_the_waiting_and_a_restart_finds_the_flow(kernel: K
     assert kernel.run(PARAMETERS + define + START.replace(")", ", show=False)", 1)) == ""
     # the cell tells when it is about to wait; the interrupt reaches it there, or shortly before. It flushes, as an
     # interrupt inside of a print can keep the next one from being sent before the end of its cell
-    message = kernel.client.execute("print('waiting', flush=True)\nawait run")
+    message = kernel.start("print('waiting', flush=True)\nawait run")
     kernel.until_printed("waiting")
     kernel.manager.interrupt_kernel()
     while (reply := kernel.client.get_shell_msg(timeout=90))["parent_header"].get("msg_id") != message:
