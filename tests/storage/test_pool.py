@@ -165,3 +165,16 @@ async def test_who_waits_while_it_closes_is_told() -> None:
             await task
     made.pool.give(held, writes=True)
     assert made.open == 0
+
+
+async def test_connections_given_back_at_once_to_two_who_wait_are_used_again() -> None:
+    """One that is let in has not taken its connection yet, which is idle for that moment and no third one."""
+    made = Made(2)
+    first, second = [await made.pool.take(writes=True) for _ in range(2)]
+    waiting = [asyncio.create_task(made.use(name, writes=True)) for name in "ab"]
+    await turns()
+    made.pool.give(first, writes=True)
+    made.pool.give(second, writes=True)
+    await asyncio.gather(*waiting)
+    assert made.lines == [first, second]
+    assert made.open == 2

@@ -45,7 +45,9 @@ class Pool(Generic[ConnectionT]):
         self.limit = limit
         self._connect = connect
         self._idle: list[ConnectionT] = []
-        self._busy = 0
+        self._made: set[ConnectionT] = set()
+        self._making = 0
+        self._busy = 0  # places: one that is let in has none of the connections yet
         self._reading = 0
         self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}  # by "writes"
         self._closed = False
@@ -64,8 +66,14 @@ class Pool(Generic[ConnectionT]):
                 connection = self._idle.pop()
                 if connection.usable:
                     return connection
-                connection.kill()
-            return await self._connect()
+                self._drop(connection)
+            self._making += 1
+            try:
+                connection = await self._connect()
+            finally:
+                self._making -= 1
+            self._made.add(connection)
+            return connection
         except BaseException:
             self._leave(writes)
             raise
@@ -73,7 +81,7 @@ class Pool(Generic[ConnectionT]):
     def give(self, connection: ConnectionT, *, writes: bool) -> None:
         """Give a connection back. One that is in doubt is dropped, and one too many."""
         if self._closed or not connection.usable or self._open > self.limit:
-            connection.kill()
+            self._drop(connection)
         else:
             connection.idle_since = time.monotonic()
             self._idle.append(connection)
@@ -81,21 +89,23 @@ class Pool(Generic[ConnectionT]):
 
     def replace(self, connection: ConnectionT) -> None:
         """Drop a connection, and with it the idle ones: they are likely to be as dead."""
-        connection.kill()
+        self._drop(connection)
         while self._idle:
-            self._idle.pop().kill()
+            self._drop(self._idle.pop())
 
     async def trim(self) -> None:
         """Close connections that have not been needed for a while."""
         oldest = time.monotonic() - IDLE_LIMIT_S
         while self._idle and self._idle[0].idle_since < oldest:
-            await self._idle.pop(0).close()
+            connection = self._idle.pop(0)
+            self._made.discard(connection)
+            await connection.close()
 
     def resize(self, limit: int) -> None:
         """Change the limit. Connections above it are closed: the idle ones now, the others as they are given back."""
         self.limit = limit
         while self._idle and self._open > limit:
-            self._idle.pop(0).kill()
+            self._drop(self._idle.pop(0))
         self._admit()
 
     async def aclose(self) -> None:
@@ -107,6 +117,7 @@ class Pool(Generic[ConnectionT]):
                 if not waiter.done():
                     waiter.set_exception(EngineClosed("the database is closed"))
         idle, self._idle = self._idle, []
+        self._made.difference_update(idle)
         await asyncio.gather(*(connection.close() for connection in idle))
 
     # ------------------------------------------------------------------ places
@@ -114,7 +125,11 @@ class Pool(Generic[ConnectionT]):
     @property
     def _open(self) -> int:
         """How many connections there are, or are being made."""
-        return len(self._idle) + self._busy
+        return len(self._made) + self._making
+
+    def _drop(self, connection: ConnectionT) -> None:
+        connection.kill()
+        self._made.discard(connection)
 
     def _has_room(self, writes: bool) -> bool:
         if self._busy >= self.limit:
