@@ -1,7 +1,8 @@
-"""Labs of a test, closed at its end."""
+"""Labs of a test, closed at its end; a browser for the tests of one file, and where its pictures go."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from dwarf.notebook import Lab, kernel
 from dwarf.notebook.prompts.answers import VARIABLE
+from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +42,22 @@ def make_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
 def lab(make_lab: Callable[..., Lab]) -> Lab:
     """A lab in memory."""
     return make_lab("memory")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Where pictures of the pages go: DWARF_SHOTS, so that they can be kept and looked at."""
+    made = Path(os.environ.get("DWARF_SHOTS", tmp_path / "shots"))
+    made.mkdir(parents=True, exist_ok=True)
+    return made

@@ -25,11 +25,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 KERNELS = ("6.31.0", "7.1.0", "7.3.0", "7.4.0")
 
 
-@pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    return Path(os.environ.get("DWARF_SHOTS", tmp_path / "shots"))
-
-
 @pytest.fixture(scope="module")
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for kernels besides the installed one; each is the same Python with another ipykernel."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from dwarf.notebook.live.widget import module, style, theme
 from dwarf.notebook.live.wire import describe_card
 from dwarf.notebook.prompts.prompt import Prompt
 from dwarf.workflow.schemas import to_schema
-from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.pageview import HEART
 from tests.notebook.samples import step
 from tests.notebook.test_forms import Review
@@ -35,16 +33,6 @@ window.model = {
 window.put = (name, value) => { state[name] = value; (listeners["change:" + name] ?? []).forEach((call) => call()); };
 window.sent = sent;
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
 
 
 class View:

@@ -91,9 +91,3 @@ def test_a_kernel_that_ends_in_order_leaves_still_pictures(how: str, opened: Any
         page.locator(f"{GONE}, .jp-RenderedSVG").first.wait_for()
         assert page.locator(".dwarf-run button:not(:disabled)").count() == 0
         front.shot(shots / f"kernel-{how}.png")
-
-
-@pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    """Where pictures of the pages go: DWARF_SHOTS, so that they can be kept and looked at."""
-    return Path(os.environ.get("DWARF_SHOTS", tmp_path / "shots"))

@@ -17,12 +17,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    """Where pictures of the pages go: DWARF_SHOTS, so that they can be kept and looked at."""
-    return Path(os.environ.get("DWARF_SHOTS", tmp_path / "shots"))
-
-
-@pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Opens a notebook of these cells in JupyterLab."""
     monkeypatch.delenv("DWARF_ANSWERS", raising=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from dwarf.notebook.live.widget import asset, module
 from dwarf.notebook.live.widget import style as base_style
 from dwarf.notebook.live.wire import describe_card
 from dwarf.workflow.status import Status
-from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.pageview import HEART
 from tests.notebook.test_cards import card
 
@@ -63,16 +61,6 @@ CONTRAST = """() => {
   }
   return found.sort((x, y) => x[0] - y[0])[0];
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
 
 
 class ListPage:

@@ -37,12 +37,6 @@ for _ in range(5):
 
 
 @pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    """Where pictures of the pages go: DWARF_SHOTS, so that they can be kept and looked at."""
-    return Path(os.environ.get("DWARF_SHOTS", tmp_path / "shots"))
-
-
-@pytest.fixture
 def env() -> dict[str, str]:
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return {"PYTHONPATH": paths, "DWARF_ANSWERS": '{"*": "default"}'}

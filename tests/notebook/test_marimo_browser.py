@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 
-from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
-
 pytest.importorskip("marimo", reason="marimo is not installed")
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -92,16 +90,6 @@ def marimo(mode: str, folder: Path) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(30)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
 
 
 @pytest.mark.parametrize("mode", ["run", "edit"])

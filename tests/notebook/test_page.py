@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dwarf.notebook.pictures.palette import LOOKS
-from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.pageview import PageView, picture_traits
 from tests.notebook.samples import at, order_graph, order_steps, payment_graph, survey_graph, survey_steps
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    """Where pictures of the pages go: DWARF_SHOTS, so that they can be kept and looked at."""
-    made = Path(os.environ.get("DWARF_SHOTS", tmp_path / "shots"))
-    made.mkdir(parents=True, exist_ok=True)
-    return made
 
 
 STATES = list(LOOKS)

@@ -5,38 +5,18 @@ Pictures of the pages go to the folder DWARF_SHOTS, where they can be kept and l
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dwarf.workflow import END, Graph, Step
-from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.pageview import PageView, picture_traits
 from tests.notebook.samples import at, step
 from tests.notebook.test_life_page import QUESTION
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 WIDTHS = (700, 900, 1400, 1900)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    made = Path(os.environ.get("DWARF_SHOTS", tmp_path / "shots"))
-    made.mkdir(parents=True, exist_ok=True)
-    return made
 
 
 def chain(count: int) -> tuple[Graph, list[Step]]:

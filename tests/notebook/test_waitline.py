@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from dwarf.notebook.live.widget import module, theme
 from dwarf.notebook.live.wire import describe_flow
 from dwarf.notebook.pictures.views import flow_view
-from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.pageview import PageView
 from tests.notebook.samples import outcome, survey_steps
 from tests.notebook.test_kernel import ASK, execute, outputs, text
@@ -48,16 +46,6 @@ def test_a_cell_that_waits_says_for_what(tmp_path: Path) -> None:
     assert len(outputs(done, 3)) == 1  # the outcome alone: there was nothing to wait for
     told = "asking ['It is shown below.', 'Cancelled.'] ['cancelled', 'cancelled', 'completed']"
     assert text(done, 6).strip().endswith(told), text(done, 6)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield running
-        running.close()
 
 
 CARD = {

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.notebook.audit import faults
-from tests.notebook.labdriver import ARGUMENTS, CHROMIUM
 from tests.notebook.pageview import PageView, picture_traits
 from tests.notebook.samples import survey_graph, survey_steps
 
@@ -30,24 +27,6 @@ STATE = """{
 STOP = {"id": "card-0", "title": "Breakpoint before 'measure'", "node": "measure", "stop": "before", "facts": []}
 CARD = STOP | {"form": {"fields": [], "buttons": [["Go on", {}, "main"]], "single": False}, "deadline": 0}
 CARD |= {"error": "", "faults": 0, "closed": ""}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    """Where pictures of the pages go: DWARF_SHOTS, so that they can be kept and looked at."""
-    made = Path(os.environ.get("DWARF_SHOTS", tmp_path / "shots"))
-    made.mkdir(parents=True, exist_ok=True)
-    return made
 
 
 @pytest.mark.parametrize(("width", "dark"), [(700, False), (1400, True)])
