@@ -59,6 +59,11 @@ def test_a_kernel_that_is_held_and_let_go(opened: Any) -> None:
                 or "Not connected" in page.locator(f"{GONE} .dwarf-lost").inner_text()
             )
             assert page.locator(f"{GONE} button:not(:disabled)").count() == 0
+            page.locator(".dwarf-inbox.dwarf-gone").wait_for()
+            search = page.get_by_label("Search prompts")
+            search.click()
+            page.keyboard.type("is it sure")
+            assert search.input_value() == "is it sure"  # a space in a field is a letter, not a button pressed
         finally:
             os.kill(process, signal.SIGCONT)
         page.locator(GONE).wait_for(state="detached")

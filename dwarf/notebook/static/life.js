@@ -4,6 +4,7 @@
 
 import { make } from "./dom.js";
 import { pageIsDark } from "./dark.js";
+import { takesText } from "./typing.js";
 
 const SILENCE = 2400; // milliseconds without a word after which the kernel counts as gone
 const CHECK = 400;
@@ -106,8 +107,9 @@ export function watchKernel(model, root, { kept, gone = () => {}, back = () => {
   /** Let nothing through that would be sent; what is typed stays. @param {Event} event */
   const guard = (event) => {
     if (!lost || !(event.target instanceof Element)) return;
-    const acts = event.type !== "keydown" ? event.target.closest("button, [data-node], select, [type=submit]")
-      : event instanceof KeyboardEvent && ["Enter", " "].includes(event.key) && !event.target.matches("textarea, select, summary");
+    const { target } = event;
+    const acts = event.type !== "keydown" ? target.closest("button, [data-node], select, [type=submit]")
+      : event instanceof KeyboardEvent && !target.matches("textarea, select, summary") && (event.key === "Enter" || (event.key === " " && !takesText(target)));
     if (!acts && event.type !== "submit") return;
     event.preventDefault();
     event.stopImmediatePropagation();

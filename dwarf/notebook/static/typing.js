@@ -37,6 +37,15 @@ export function isComposing(event) {
 export function isSending(event) {
   if (event.key !== "Enter" || isComposing(event) || !(event.target instanceof HTMLElement)) return false;
   if (event.ctrlKey || event.metaKey) return true;
-  const field = event.target;
-  return field instanceof HTMLInputElement && !["checkbox", "radio", "file", "button"].includes(field.type);
+  return event.target instanceof HTMLInputElement && takesText(event.target);
+}
+
+/**
+ * Whether letters that are typed go into an element, so that a space there is one more letter and presses nothing.
+ *
+ * @param {Element} element
+ */
+export function takesText(element) {
+  if (element instanceof HTMLInputElement) return !["checkbox", "radio", "file", "button", "submit", "range"].includes(element.type);
+  return element instanceof HTMLTextAreaElement || (element instanceof HTMLElement && element.isContentEditable);
 }
