@@ -54,6 +54,17 @@ def wait_until(page: Any, script: str, argument: Any = None, *, timeout: float =
         page.wait_for_timeout(100)
 
 
+def press(target: Any, key: str) -> None:
+    """Press a key, on an element or wherever the focus is, once every view is connected.
+
+    A view that has not heard from its kernel for some seconds, as on a busy machine, lets no key act. A click waits for
+    that by itself.
+    """
+    page = getattr(target, "page", target)
+    page.locator(".dwarf-gone").first.wait_for(state="detached")
+    (page.keyboard if target is page else target).press(key)
+
+
 class LabServer:
     """A JupyterLab of its own, without a token, with settings and run-time files in a folder of its own.
 
@@ -70,9 +81,6 @@ class LabServer:
         settings: Mapping[str, Any] | None = None,
     ):
         self.root, self.scratch = root, scratch
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
         chosen = SETTINGS if settings is None else {**settings, "apputils-extension/notification": SETTINGS[NEWS]}
         for plugin, values in {**chosen, "apputils-extension/themes": {"theme": theme}}.items():
             file = scratch / "settings" / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
@@ -89,7 +97,17 @@ class LabServer:
         }
 
     def __enter__(self) -> LabServer:
-        port = self.url.rsplit(":", 1)[1]
+        for _ in range(3):  # another process may take the port before the server does
+            if self._start():
+                return self
+        raise OSError((self.scratch / "server.log").read_text())
+
+    def _start(self) -> bool:
+        """Start the server, and wait until it answers. False if it has ended instead, for want of its port."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
         options = [
             f"--port={port}",
             "--no-browser",
@@ -108,11 +126,15 @@ class LabServer:
         self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT, env=self.env)
         limit = time.monotonic() + 240
         while time.monotonic() < limit:
-            assert self.process.poll() is None, (self.scratch / "server.log").read_text()
+            if self.process.poll() is not None:
+                self.log.close()
+                log = (self.scratch / "server.log").read_text()
+                assert "already in use" in log, log
+                return False
             with suppress(OSError):
                 self.ask("GET", "/api/status")
                 self.ask("GET", "/api/kernelspecs")
-                return self
+                return True
             time.sleep(0.2)
         raise TimeoutError("JupyterLab has not started")
 

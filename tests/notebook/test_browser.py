@@ -17,7 +17,7 @@ import nbformat
 import pytest
 
 from tests.notebook.audit import faults
-from tests.notebook.labdriver import Jupyter, LabPage, jupyter, wait_until
+from tests.notebook.labdriver import Jupyter, LabPage, jupyter, press, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = "01-quickstart.ipynb"
@@ -101,9 +101,9 @@ def test_the_quickstart(lab_server: Jupyter, folder: Path, shots: Path) -> None:
         field.focus()
         lab.page.keyboard.press("Control+A")
         lab.page.keyboard.type("25")
-        lab.page.keyboard.press("Tab")
+        press(lab.page, "Tab")
         assert lab.page.evaluate("() => document.activeElement.textContent") == "Send"
-        lab.page.keyboard.press("Space")
+        press(lab.page, "Space")
         lab.wait_all()
         assert lab.errors() == []
         assert "completed with" in lab.output(started + 1)
@@ -256,7 +256,7 @@ def test_a_failed_node_is_opened_and_forked_from_the_page(lab_server: Jupyter, f
         node = view.locator('[data-name="Measure"][data-state="failed"]')
         node.wait_for(timeout=120_000)
         node.focus()
-        node.press("Enter")
+        press(node, "Enter")
         panel = view.get_by_role("region", name="Measure, details")
         panel.locator(".dwarf-trouble", has_text="division by zero").wait_for()
         panel.get_by_text("Traceback", exact=True).click()
@@ -357,10 +357,10 @@ def test_names_contrast_and_keys(lab_server: Jupyter, folder: Path, shots: Path)
         reached = []
         for _ in range(3 * controls.count()):  # a date has several parts
             reached.append(lab.page.evaluate(focused, CONTROLS))
-            lab.page.keyboard.press("Tab")
+            press(lab.page, "Tab")
         assert list(dict.fromkeys(reached)) == [*range(controls.count()), -1]
         lab.page.locator(".dwarf-card").get_by_role("button", name="Approve").focus()
-        lab.page.keyboard.press("Enter")
+        press(lab.page, "Enter")
         lab.page.locator(".dwarf-closed").filter(has_text="approved").wait_for(timeout=120_000)
         lab.run_cell(1)
         lab.cell(1).locator('[data-state="failed"]').first.wait_for(timeout=120_000)

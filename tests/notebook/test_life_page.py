@@ -51,6 +51,7 @@ def test_a_view_whose_kernel_is_gone(browser: Any) -> None:
     stopped = page.evaluate(CLOCK)
     sent = len(view.sent)
     assert page.locator(".dwarf-run button:not(:disabled)").count() == 0
+    assert page.locator("[data-node]:not([aria-disabled=true])").count() == 0
     view.node("measure").click(force=True)
     field.press("End")
     field.press("Control+Enter")
@@ -63,6 +64,7 @@ def test_a_view_whose_kernel_is_gone(browser: Any) -> None:
 
     page.evaluate("() => window.live()")
     page.locator(".dwarf-gone").wait_for(state="detached")
+    assert page.locator("[data-node][aria-disabled]").count() == 0
     assert told.inner_text() == ""
     assert view.sent[-1]["type"] == "ready"
     page.wait_for_function(f"(old) => ({CLOCK})() !== old", arg=stopped)

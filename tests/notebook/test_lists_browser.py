@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.notebook.labdriver import ARGUMENTS, CHROMIUM, lab_page
+from tests.notebook.labdriver import ARGUMENTS, CHROMIUM, lab_page, press
 from tests.notebook.test_programs import voila
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,18 +81,18 @@ def test_the_inbox(theme: str, opened: Any, shots: Path, tmp_path: Path) -> None
         lab.run_cell(2)
         cards.filter(has_text="Pay 80 EUR?").filter(has_text="answered elsewhere").wait_for(timeout=120_000)
         lab.run_cell(3, wait=False)  # a cell that blocks does not stop the list
-        dear.get_by_role("button", name="Approve").press("Enter")
+        press(dear.get_by_role("button", name="Approve"), "Enter")
         box = lab.page.get_by_role("spinbutton", name="Boxes")
         cards.filter(has_text="approved").wait_for(timeout=120_000)
         lab.page.wait_for_function("() => document.activeElement.type === 'number'")  # the next question is at hand
         box.evaluate("node => { node.min = -9; }")  # past the browser's own check
         box.fill("0")
-        box.press("Enter")
+        press(box, "Enter")
         alert = cards.get_by_role("alert").filter(has_text="0 is less than 1")
         alert.wait_for(timeout=120_000)
         lab.shot(shots / f"inbox-refused-{theme.lower()}.png", 1)
         box.fill("3")
-        box.press("Enter")
+        press(box, "Enter")
         lab.page.locator(".dwarf-empty", has_text="No prompt waits for an answer.").wait_for(timeout=120_000)
         lab.run_cell(4)
         assert lab.output(4).strip() == "True 3"
@@ -191,9 +191,9 @@ def test_the_dashboard(theme: str, opened: Any, shots: Path, tmp_path: Path) -> 
         board.get_by_text("Page 1").wait_for(timeout=120_000)
 
         failed = rows.filter(has_text="-5 is no amount")
-        failed.get_by_role("button", name="Fork").press("Enter")
+        press(failed.get_by_role("button", name="Fork"), "Enter")
         board.get_by_label("Changes to the state").fill('{"amount": 55}')
-        board.get_by_label("Changes to the state").press("Control+Enter")
+        press(board.get_by_label("Changes to the state"), "Control+Enter")
         beneath = lab.cell(2).locator(".dwarf-picture .dwarf-node")
         beneath.first.wait_for(timeout=120_000)  # the fork is shown beneath
         lab.page.locator('.dwarf-node[data-state="completed"]').first.wait_for(timeout=120_000)
@@ -210,8 +210,8 @@ def test_the_dashboard(theme: str, opened: Any, shots: Path, tmp_path: Path) -> 
         lab.cell(2).get_by_role("button", name="Approve").click(timeout=120_000)
         lab.page.wait_for_function("() => document.querySelectorAll('.dwarf-table tbody tr').length === 3")
         delete = newest.get_by_role("button", name="Delete")
-        delete.press("Enter")
-        delete.press("Enter")
+        press(delete, "Enter")
+        press(delete, "Enter")
         board.get_by_text("is deleted").wait_for(timeout=120_000)
         lab.page.wait_for_function("() => document.querySelectorAll('.dwarf-table tbody tr').length === 2")
         lab.run_cell(4)

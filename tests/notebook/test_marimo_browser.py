@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.notebook.labdriver import press
+
 pytest.importorskip("marimo", reason="marimo is not installed")
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -117,7 +119,7 @@ def test_marimo(mode: str, browser: Any, tmp_path: Path) -> None:
         page.keyboard.type("dd, yours")
         assert field.input_value() == "dear Ann\ndd, yours"
         page.screenshot(path=str(shots / f"marimo-{mode}-asks.png"))
-        page.keyboard.press("Control+Enter")
+        press(page, "Control+Enter")
         view.locator('[data-name="Tell"][data-state="completed"]').wait_for()
         page.locator('.dwarf-dashboard tr[data-status="completed"]').wait_for()
         page.locator(".dwarf-inbox").get_by_text("No prompt waits").wait_for()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.notebook.frontends import JUPYTER_FRONTENDS, Frontend, frontends
+from tests.notebook.labdriver import press
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -160,13 +161,13 @@ def test_typing(name: str, opened: Any) -> None:
 
         node.scroll_into_view_if_needed()
         node.focus()
-        keys.press("Enter")
+        press(page, "Enter")
         page.get_by_role("button", name="Fork from here…").click()
         page.get_by_role("button", name="JSON").click()
         editor = page.locator(".dwarf-code")
         editor.wait_for()
         type_lines(front, editor, before='{"word": "pluck"}')
-        keys.press("Tab")
+        press(page, "Tab")
         assert focused(front) == "Start the fork"
         keys.press("Escape")
         page.locator(".dwarf-panel").first.wait_for(state="hidden")
@@ -175,7 +176,7 @@ def test_typing(name: str, opened: Any) -> None:
         search.scroll_into_view_if_needed()  # what is out of sight is not brought up to date
         page.locator(".dwarf-inbox .dwarf-card").first.wait_for()
         type_line(front, search, "the letter")  # the space is a command of nbclassic
-        keys.press("Enter")
+        press(page, "Enter")
         chooser = page.locator(".dwarf-inbox select[aria-label=Workflow]")
         chooser.focus()
         keys.type("Wri")
@@ -201,6 +202,6 @@ def test_typing(name: str, opened: Any) -> None:
         keys.press("End")
         keys.press("Enter")
         keys.type("Yours")
-        keys.press("Control+Enter")
+        press(page, "Control+Enter")
         page.locator(".dwarf-card.dwarf-closed, .jp-RenderedSVG, .output_svg").first.wait_for()
         assert front.state() == before

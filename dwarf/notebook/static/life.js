@@ -63,6 +63,7 @@ export function watchKernel(model, root, { kept, gone = () => {}, back = () => {
     for (const button of root.querySelectorAll("button")) {
       if (!button.disabled) { button.disabled = true; off.add(button); }
     }
+    for (const node of root.querySelectorAll("[data-node]")) node.setAttribute("aria-disabled", "true");
     const since = new Date(heard || Date.now()).toLocaleTimeString(undefined, { hour12: false });
     const { status, connection } = connectionOf(model);
     const again = kept ? "run the cell again: the flow is kept." : "run the cell again.";
@@ -76,6 +77,7 @@ export function watchKernel(model, root, { kept, gone = () => {}, back = () => {
     root.classList.remove("dwarf-gone");
     for (const button of off) button.disabled = false;
     off.clear();
+    for (const node of root.querySelectorAll("[data-node]")) node.removeAttribute("aria-disabled");
     note.textContent = "";
     sign("ready"); // what was sent meanwhile may be missing: the kernel sends everything again
     back();
