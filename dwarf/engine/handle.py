@@ -132,11 +132,11 @@ class FlowHandle(Awaitable[Outcome]):
     async def resume(self, data: Any = ..., *, step: str | Step | None = None, by: str = "") -> None:
         """Answer an interrupt: the oldest one, or that of ``step`` (a Step or its key).
 
-        ``data`` is any value a state can hold, None like any other; left out, it is ``{}``. Where the interrupt has a
-        schema the answer must fit it, and ``flow.interrupt`` returns it as the schema's type; otherwise as it was
-        given. ``by``: who answers; it is kept with the answer, see Step.answered_by. StateConflict when nothing waits
-        there; InvalidRequest for an answer that does not fit, or the key of a child flow; StateError for a value that
-        cannot be kept.
+        ``data`` is any value a state can hold, None like any other; left out, it is ``{}``. At a breakpoint it is a
+        mapping of changes to the state, and None means no changes. Where the interrupt has a schema the answer must fit
+        it, and ``flow.interrupt`` returns it as the schema's type; otherwise as it was given. ``by``: who answers; it
+        is kept with the answer, see Step.answered_by. StateConflict when nothing waits there; InvalidRequest for an
+        answer that does not fit, or the key of a child flow; StateError for a value that cannot be kept.
         """
         if not isinstance(by, str):
             raise InvalidRequest(f"by is the name of who answers, not {type(by).__name__}")

@@ -337,9 +337,11 @@ class Flow(MutableMapping[str, JSON]):
         """Wait for an answer, and return it: None like any other, and ``{}`` from a resume without data.
 
         ``payload`` is a title, or a mapping with "title", "schema", "default" and whatever else the answering side
-        shall see. The answer comes as the schema's type: an instance where "schema" is a Python type, JSON where it is
-        a JSON schema; without a schema as it was given. After ``timeout`` (seconds) the call returns ``default``, which
-        is None or fits the schema (StateError), or raises InterruptTimeout without one.
+        shall see; any other value, such as a number, a list or a frame, is shown as ``{"value": payload}``. The answer
+        comes as the schema's type: an instance where "schema" is a Python type, JSON where it is a JSON schema; without
+        a schema as it was given. After ``timeout`` (seconds) the call returns ``default``, which is None or fits the
+        schema, or raises InterruptTimeout without one. StateError for a default that does not fit the schema, also for
+        one that the payload or the schema itself has.
 
         The task is parked and, when the answer is there, run again from its top. The call then gets the answer that
         was given to the same question: the one of the same ``key``; without a key the one of an identical payload,

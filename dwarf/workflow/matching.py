@@ -104,7 +104,11 @@ def _marks(kind: AnswerKind, payload: Mapping[str, JSON], workflow: str, given: 
     """Two texts that are equal for the identical question, and for one of the same title and schema."""
     if kind == "subgraph":
         return f"{given} {workflow}", workflow
-    return _text(payload), _text([title_of(payload), payload.get("schema")])
+    schema = payload.get("schema")
+    if isinstance(schema, Mapping):
+        schema = as_opened(schema)
+        payload = {**payload, "schema": schema}
+    return _text(payload), _text([title_of(payload), schema])
 
 
 def title_of(payload: Mapping[str, JSON]) -> str:
@@ -116,6 +120,19 @@ def title_of(payload: Mapping[str, JSON]) -> str:
     schema = payload.get("schema")
     text = schema.get("title") if isinstance(schema, Mapping) else None
     return text.strip() if isinstance(text, str) else ""
+
+
+def as_opened(schema: JSON) -> JSON:
+    """A schema as it was before those of Python types named all members there may be.
+
+    Questions that were put then are those that are put now.
+    """
+    if isinstance(schema, Mapping):
+        is_open = schema.get("additionalProperties") is not False
+        return {name: as_opened(part) for name, part in schema.items() if is_open or name != "additionalProperties"}
+    if isinstance(schema, list):
+        return [as_opened(part) for part in schema]
+    return schema
 
 
 def digest_of(state: Mapping[str, JSON]) -> str:
@@ -144,3 +161,8 @@ def caller() -> tuple[int, int]:
     loop = None if asyncio is None else asyncio._get_running_loop()
     task = None if asyncio is None or loop is None else asyncio.current_task(loop)
     return get_ident(), 0 if task is None else id(task)
+
+
+def is_on_loop() -> bool:
+    """Whether a coroutine runs now, so that all who share its event loop wait."""
+    return caller()[1] != 0

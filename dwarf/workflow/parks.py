@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from dwarf.errors import InterruptTimeout, InvalidRequest, StateError, SubgraphFailed
 from dwarf.workflow.durations import MAX_MS, to_ms
 from dwarf.workflow.jsontext import dumps
-from dwarf.workflow.matching import digest_of
+from dwarf.workflow.matching import digest_of, is_on_loop
 from dwarf.workflow.signals import Answer, Interrupt, Subgraph
 from dwarf.workflow.typeforms import fields_of
 from dwarf.workflow.values import from_json, to_json
@@ -39,15 +39,18 @@ def make_interrupt(payload: Any, timeout: Any, default: Any, key: Any = "") -> t
 
 
 def check_default(asked: Interrupt, default: Any) -> None:
-    """StateError for the default of a question that is no answer to it. None fits: nobody has answered."""
+    """StateError for a default of a question that is no answer to it. None fits: nobody has answered."""
     schema = asked.payload.get("schema")
-    if default is ... or default is None or schema is None:
+    if schema is None:
         return
-    from dwarf.workflow.schemas import answer_to_json, check
+    from dwarf.workflow.schemas import answer_to_json, check, check_defaults
     from dwarf.workflow.schemas.tables import as_rows
 
+    check_defaults(schema, as_rows(asked.payload.get("default"), schema), on_loop=is_on_loop())
+    if default is ... or default is None:
+        return
     try:
-        check(as_rows(answer_to_json(default), schema), schema)
+        check(as_rows(answer_to_json(default), schema), schema, on_loop=is_on_loop())
     except InvalidRequest as error:
         raise StateError(f"the default of an interrupt is an answer that fits its schema, or None: {error}") from None
 
@@ -65,10 +68,7 @@ def _payload(payload: Any) -> tuple[dict[str, JSON], Any]:
         payload = {"title": payload}
     fields = fields_of(payload)
     if fields is None:
-        raise StateError(
-            "the payload of an interrupt must be None, a title (str), a mapping, a dataclass or a model, "
-            f"not {type(payload).__name__}"
-        )
+        fields = {"value": payload}
     fields = {name: _showable(value) for name, value in fields.items()}
     spec = fields.get("schema")
     if "table" in fields and "editable" in fields and spec is None:
@@ -79,7 +79,7 @@ def _payload(payload: Any) -> tuple[dict[str, JSON], Any]:
     elif spec is not None:
         from dwarf.workflow.schemas import to_schema  # loaded by the first prompt that has a schema
 
-        fields["schema"] = to_schema(spec)
+        fields["schema"] = to_schema(spec, on_loop=is_on_loop())
     else:
         fields.pop("schema", None)
     encoded = encode_fields(fields, "payload.")
@@ -174,7 +174,7 @@ class Reading:
         from dwarf.workflow.schemas.typed import AnswerMisfit, as_asked
 
         try:
-            self._value = as_asked(answer, self._spec, self._schema)
+            self._value = as_asked(answer, self._spec, self._schema, on_loop=is_on_loop())
         except AnswerMisfit as misfit:
             self.misfit = str(misfit)
             return False

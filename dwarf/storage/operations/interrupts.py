@@ -310,6 +310,7 @@ def answer_step(
         if step is not None and given.checked is not None and given.checked.lease_seq != leaf.lease_seq:
             raise StateConflict(_ANSWERED_MEANWHILE)
         if is_breakpoint(leaf.interrupt.key):
+            given = replace(given, value={}) if given.value is None else given
             if not isinstance(given.value, dict) or "$dwarf" in given.value:
                 raise InvalidRequest("a breakpoint goes on with a mapping of changes to its state, or with nothing")
             if (yield from _pass(leaf, given, work)):

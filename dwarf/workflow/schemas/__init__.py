@@ -8,31 +8,32 @@ from typing import Any, TypeAlias
 
 from dwarf.errors import InvalidRequest, StateError
 from dwarf.workflow.schemas.checks import check as check
-from dwarf.workflow.schemas.checks import checked_schema
+from dwarf.workflow.schemas.checks import check_defaults, checked_schema
 from dwarf.workflow.schemas.types import SchemaMaker, answer_to_json, plain
 
-__all__ = ["answer_to_json", "check", "find_schema", "plain", "to_schema"]
+__all__ = ["answer_to_json", "check", "check_defaults", "find_schema", "plain", "to_schema"]
 
 JSON: TypeAlias = Any
 
 
-def to_schema(spec: Any) -> dict[str, JSON]:
+def to_schema(spec: Any, *, on_loop: bool = False) -> dict[str, JSON]:
     """A JSON schema, as plain JSON, from what a prompt may give as its schema.
 
     That is a JSON schema (a mapping, in which types may stand for sub-schemas), a list of choices, or a type: a class
     such as ``bool`` or ``date``, an Enum, ``Literal``, ``list[T]``, a Union, ``Annotated``, a dataclass, a TypedDict or
     a pydantic model. InvalidRequest for anything else, and for a mapping that is no valid JSON schema, or has patterns
-    that are none in RE2's syntax.
+    that are none in RE2's syntax, or whose check takes too long: 2 s of computing, and 0.1 s ``on_loop``, where an
+    event loop waits for it.
     """
     if isinstance(spec, Mapping):
         maker = SchemaMaker()
         schema = _mapping(spec, maker)
         if maker.definitions:  # of the types within: references are looked up from the root
             schema["$defs"] = {**schema.get("$defs", {}), **maker.definitions}
-        return checked_schema(schema)
+        return checked_schema(schema, on_loop=on_loop)
     if isinstance(spec, (list, tuple, set, frozenset, range)):
         return _choices(spec)
-    return checked_schema(SchemaMaker().root(spec))
+    return checked_schema(SchemaMaker().root(spec), on_loop=on_loop)
 
 
 def _choices(choices: Any) -> dict[str, JSON]:

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from dwarf.errors import InvalidRequest, StateError
-from dwarf.workflow.schemas.evaluate import Evaluation, Fault, TooMuchWork
-from dwarf.workflow.schemas.rules import SchemaFault, check_schema
+from dwarf.workflow.schemas.evaluate import MOST_WORK, MOST_WORK_ON_LOOP, Evaluation, Fault, TooMuchWork
+from dwarf.workflow.schemas.rules import SchemaFault, check_schema, walk
 from dwarf.workflow.schemas.types import plain
+from dwarf.workflow.suggest import did_you_mean
 
 JSON: TypeAlias = Any
 
@@ -59,28 +60,55 @@ _MAX_FORMATTED = 10_000  # characters; nothing longer is a date, an address or t
 _FORMAT_CHECKS = {name: _is_of(parse) for name, (_, parse) in _FORMATS.items()}
 
 
-def check(value: Any, schema: Mapping[str, JSON]) -> Any:
+def check(value: Any, schema: Mapping[str, JSON], *, on_loop: bool = False) -> Any:
     """Return the value, unchanged, if it fits the schema; InvalidRequest that says where and why if it does not.
 
     ``value`` may hold Python values or tagged JSON: it is checked as ``plain`` writes it. Secrets (fields marked
-    ``writeOnly`` or of the format "password") do not appear in the message. The time it takes is bounded; an answer
-    that would take longer is refused.
+    ``writeOnly`` or of the format "password") do not appear in the message. The time it takes is bounded, to a tenth
+    ``on_loop``, where an event loop waits for it; an answer that would take longer is refused.
     """
     try:
         instance = plain(value)
     except StateError as error:
         raise InvalidRequest(f"the answer cannot be kept: {error}") from None
-    faults = _faults(instance, schema)
+    faults = _faults(instance, schema, on_loop)
     if faults:
         more = f"; and {len(faults) - _MAX_FAULTS} more" if len(faults) > _MAX_FAULTS else ""
         raise InvalidRequest("; ".join(faults[:_MAX_FAULTS]) + more)
     return value
 
 
-def checked_schema(schema: dict[str, JSON]) -> dict[str, JSON]:
+def check_defaults(schema: Mapping[str, JSON], given: JSON = None, *, on_loop: bool = False) -> None:
+    """StateError for a default that is no answer: ``given`` for the whole of it, and those in the schema itself.
+
+    None means that there is no default. Members may be absent: whoever answers fills them in.
+    """
+    work = Evaluation(schema, _FORMAT_CHECKS, MOST_WORK_ON_LOOP if on_loop else MOST_WORK)
+    inner = [(path, part, part.get("default")) for path, part in walk(schema) if isinstance(part, Mapping)]
+    for path, part, default in [((), schema, plain(given)), *inner]:
+        if default is None:
+            continue
+        try:
+            faults = [fault for fault in work.of(part, default).faults if not _is_absence(fault)]
+        except (TooMuchWork, RecursionError):
+            return  # whoever gives such an answer is told
+        if faults:
+            name = ".".join(map(str, path[1::2] if set(path[::2]) == {"properties"} else path))
+            what = f"the default of {name!r} in the schema of a question" if name else "the default of a question"
+            raise StateError(f"{what} does not fit: {'; '.join(_texts(faults[0]))}")
+
+
+def _is_absence(fault: Fault) -> bool:
+    """Whether nothing is wrong but that a member is absent."""
+    if fault.branches:
+        return any(all(map(_is_absence, branch)) for branch in fault.branches)
+    return fault.keyword == "required"
+
+
+def checked_schema(schema: dict[str, JSON], *, on_loop: bool = False) -> dict[str, JSON]:
     """The schema itself, if it is one that answers can be checked against; else InvalidRequest."""
     try:
-        check_schema(schema)
+        check_schema(schema, on_loop=on_loop)
     except SchemaFault as fault:
         where = _path(fault.path)
         at = f" at {where}" if where else ""
@@ -88,10 +116,11 @@ def checked_schema(schema: dict[str, JSON]) -> dict[str, JSON]:
     return schema
 
 
-def _faults(instance: JSON, schema: Mapping[str, JSON]) -> list[str]:
+def _faults(instance: JSON, schema: Mapping[str, JSON], on_loop: bool) -> list[str]:
+    work = Evaluation(schema, _FORMAT_CHECKS, MOST_WORK_ON_LOOP if on_loop else MOST_WORK)
     try:
-        check_schema(schema)  # one that was imported, or kept by an earlier version, has been checked by nobody
-        faults = Evaluation(schema, _FORMAT_CHECKS).of(schema, instance).faults
+        check_schema(schema, on_loop=on_loop)  # one that was imported, or is of an earlier version, may be faulty
+        faults = work.of(schema, instance).faults
     except SchemaFault as fault:
         where = "".join(f" at {path}" for path in [_path(fault.path)] if path)
         raise InvalidRequest(f"the answer cannot be checked, because its schema is faulty{where}: {fault}") from None
@@ -171,12 +200,17 @@ def _reason(fault: Fault) -> str:
         case "uniqueItems":
             return "holds the same item twice"
         case "additionalProperties":
-            return "has unknown fields: " + ", ".join(repr(name) for name in wanted)
+            return "has unknown fields: " + ", ".join(_unknown(name, fault) for name in wanted[:_MAX_FAULTS])
         case "oneOf":
             return f"{shown} fits more than one of the alternatives"
         case "false":
             return f"{shown} is not allowed here"
     return f"{shown} does not fit ({fault.keyword})"
+
+
+def _unknown(name: str, fault: Fault) -> str:
+    absent = [known for known in fault.schema.get("properties", ()) if known not in fault.instance]
+    return f"{name[:60]!r}{did_you_mean(name[:60], absent)}"
 
 
 def _path(parts: Iterable[Any]) -> str:

@@ -21,6 +21,7 @@ JSON: TypeAlias = Any
 Path: TypeAlias = tuple[str | int, ...]
 
 MOST_WORK = 1_000_000  # parts of a schema held against parts of a value, and other steps of a microsecond or two
+MOST_WORK_ON_LOOP = 100_000  # where an event loop waits for it: some 0.15 s
 MOST_FAULTS = 100  # of one part; more help nobody
 
 
@@ -63,10 +64,12 @@ class Result:
 class Evaluation:
     """One check of one value. ``formats`` tell, by the name of a format, whether a text has it."""
 
-    def __init__(self, root: Mapping[str, JSON], formats: Mapping[str, Callable[[str], bool]]) -> None:
+    def __init__(
+        self, root: Mapping[str, JSON], formats: Mapping[str, Callable[[str], bool]], most_work: int = MOST_WORK
+    ) -> None:
         self._root = root
         self._formats = formats
-        self._work = 0
+        self._work_left = most_work
         self._known: dict[tuple[int, int], Result | None] = {}
         self._kept: list[JSON] = []  # alive, so that no other value gets the id of one that is known
         self._targets: dict[str, JSON] = {}
@@ -75,8 +78,8 @@ class Evaluation:
 
     def spend(self, work: int = 1) -> None:
         """Count some work. TooMuchWork beyond the bound."""
-        self._work += work
-        if self._work > MOST_WORK:
+        self._work_left -= work
+        if self._work_left < 0:
             raise TooMuchWork
 
     def matcher(self, pattern: str) -> Callable[[str], bool]:

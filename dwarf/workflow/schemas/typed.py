@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias, get_args, get_origin
 from dwarf.errors import InvalidRequest, StateError
 from dwarf.workflow.convert import convert
 from dwarf.workflow.jsontext import dumps
+from dwarf.workflow.matching import as_opened
 from dwarf.workflow.schemas.checks import check
 from dwarf.workflow.schemas.tables import Table
 from dwarf.workflow.schemas.types import is_secret, plain
@@ -32,20 +33,28 @@ class AnswerMisfit(Exception):
     """The answer is none to the question as it is put now."""
 
 
-def as_asked(answer: Answer, spec: Any, schema: Mapping[str, JSON]) -> Any:
+def as_asked(answer: Answer, spec: Any, schema: Mapping[str, JSON], *, on_loop: bool = False) -> Any:
     """The value of an answer, as ``spec`` says, which is what the task gives as its schema; ``schema`` is made of it.
 
-    AnswerMisfit where the answer does not fit. The default of a question that timed out is given in any case.
+    AnswerMisfit where the answer does not fit, or cannot be checked quickly enough ``on_loop``. The default of a
+    question that timed out is given in any case.
     """
     value = from_json(answer.value)
     try:
-        if not answer.is_default and dumps((answer.asked or {}).get("schema")) != dumps(schema):
-            check(answer.value, schema)  # else it was checked when it was given
+        if not answer.is_default and not _is_checked((answer.asked or {}).get("schema"), spec, schema):
+            check(answer.value, schema, on_loop=on_loop)
         return typed(value, spec)
     except (StateError, InvalidRequest) as error:
         if answer.is_default:
             return value
         raise AnswerMisfit(str(error)) from None
+
+
+def _is_checked(asked: JSON, spec: Any, schema: Mapping[str, JSON]) -> bool:
+    """Whether an answer was held against this schema when it was given to the question that ``asked`` for it."""
+    if isinstance(spec, Mapping):
+        return dumps(asked) == dumps(schema)
+    return dumps(as_opened(asked)) == dumps(as_opened(schema))
 
 
 def typed(value: Any, spec: Any) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, MutableMapping, Mutab
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import PurePath
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
@@ -253,7 +254,8 @@ class SchemaMaker:
             else:
                 _set_default(schema, default)
             properties[field.name] = schema
-        return _object(cls, properties, required)
+        # an instance shows its fields that are not of the constructor, too, and is an answer
+        return _object(cls, properties, required, is_closed=all(field.init for field in dataclasses.fields(cls)))
 
     def _typed(self, cls: Any) -> Schema:
         hints = _hints(cls)
@@ -280,7 +282,7 @@ class SchemaMaker:
         import pydantic
 
         try:
-            schema: Schema = make(**options)
+            schema: Schema = make(schema_generator=_closed_models(), **options)
         except pydantic.errors.PydanticUserError as error:
             raise InvalidRequest(f"no JSON schema can be made of {type_name(kind)}: {error}") from None
         return schema
@@ -324,11 +326,41 @@ def _bare(kind: Any) -> Any:
     return kind
 
 
-def _object(cls: Any, properties: dict[str, Schema], required: list[str]) -> Schema:
+def _object(cls: Any, properties: dict[str, Schema], required: list[str], *, is_closed: bool = True) -> Schema:
     schema: Schema = {"title": cls.__name__, "type": "object", "properties": properties}
     if required:
         schema["required"] = required
+    if is_closed:  # else a member whose name is misspelt would be left out, and the default taken for it
+        schema["additionalProperties"] = False
     return schema
+
+
+@cache
+def _closed_models() -> Any:
+    """The class that makes pydantic's schemas, in which a model takes no members but its own.
+
+    Apart from models that say themselves what becomes of others, and those that may be given in another form than the
+    schema shows.
+    """
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Closed(GenerateJsonSchema):
+        def model_schema(self, schema: Any) -> Any:
+            made = super().model_schema(schema)
+            if made.get("type") == "object" and "properties" in made and _is_closed(schema["cls"]):
+                made.setdefault("additionalProperties", False)
+            return made
+
+    return Closed
+
+
+def _is_closed(model: Any) -> bool:
+    validators = model.__pydantic_decorators__.model_validators.values()
+    return (
+        "extra" not in model.model_config
+        and all(each.info.mode == "after" for each in validators)
+        and all(field.alias is None and field.validation_alias is None for field in model.model_fields.values())
+    )
 
 
 def _keywords(notes: Mapping[Any, Any]) -> Schema:

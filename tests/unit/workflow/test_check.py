@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from time import perf_counter
+from time import thread_time
 from typing import Any, TypedDict
 
 import pytest
@@ -367,7 +367,7 @@ def test_a_check_of_a_hundred_nodes_is_quick() -> None:
         least = {"check": 1e9, "read": 1e9}
         for _ in range(5):
             for what, call in (("check", graph.check), ("read", lambda text=text: Graph.from_json(text))):
-                begun = perf_counter()
+                begun = thread_time()
                 call()
-                least[what] = min(least[what], perf_counter() - begun)
+                least[what] = min(least[what], thread_time() - begun)
         assert least["check"] < 40 * least["read"]

@@ -52,6 +52,10 @@ def parked(call: Callable[[], Any], flow: Flow) -> Park:
         ({"schema": ["yes", "no"]}, {"schema": {"enum": ["yes", "no"]}}),
         ({"schema": {"type": "integer", "minimum": 1}}, {"schema": {"type": "integer", "minimum": 1}}),
         ({"title": "T", "schema": None}, {"title": "T"}),
+        (5, {"value": 5}),
+        (False, {"value": False}),
+        (["a", None], {"value": ["a", None]}),
+        (date(2024, 1, 2), {"value": {"$dwarf": "date", "v": "2024-01-02"}}),
     ],
 )
 def test_an_interrupt_parks_with_its_payload(payload: Any, stored: dict[str, Any]) -> None:
@@ -59,15 +63,7 @@ def test_an_interrupt_parks_with_its_payload(payload: Any, stored: dict[str, Any
     assert parked(lambda: flow.interrupt(payload), flow) == Interrupt(stored)
 
 
-@pytest.mark.parametrize("payload", [5, ["a"], 1.5, True, object(), Question])
-def test_a_payload_of_another_form_is_refused_and_does_not_park(payload: Any) -> None:
-    flow = Flow()
-    with pytest.raises(StateError, match="payload of an interrupt"):
-        flow.interrupt(payload)
-    assert control_of(flow).park is None
-
-
-@pytest.mark.parametrize("payload", [{"x": 1j}, {"x": object()}, {1: 2}, {"a": {"b": [1j]}}])
+@pytest.mark.parametrize("payload", [{"x": 1j}, {"x": object()}, {1: 2}, {"a": {"b": [1j]}}, object(), 1j, Question])
 def test_a_payload_that_cannot_be_kept_does_not_park(payload: Any) -> None:
     flow = Flow()
     with pytest.raises(StateError):
@@ -80,6 +76,27 @@ def test_a_wrong_schema_is_refused_and_does_not_park() -> None:
     with pytest.raises(InvalidRequest, match="not a valid JSON schema"):
         flow.interrupt({"schema": {"type": "nonsense"}})
     assert control_of(flow).park is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        ({"schema": int, "default": "x"}, "default of a question does not fit: 'x' is not a whole number"),
+        ({"schema": {"type": "integer", "default": "x"}}, "default of a question|default of .* in the schema"),
+        ({"schema": {"properties": {"n": {"minimum": 1, "default": 0}}}}, "default of 'n' .* 0 is less than 1"),
+        ({"schema": {"properties": {"a": {"properties": {"b": {"enum": [1], "default": 2}}}}}}, r"default of 'a\.b'"),
+        ({"schema": ["yes", "no"], "default": "maybe"}, "'maybe' is not one of"),
+        ({"schema": Question, "default": {"titel": "T"}}, "did you mean 'title'"),
+        # no default, or one that is filled in: whoever answers completes it
+        ({"schema": int, "default": None}, ""),
+        ({"schema": Question, "default": {"due": date(2024, 1, 2)}}, ""),
+        ({"schema": Question | None, "default": {}}, ""),
+        ({"schema": {"properties": {"n": {"type": "integer", "default": None}}}}, ""),
+    ],
+)
+def test_a_default_fits_its_schema(payload: Any, message: str) -> None:
+    with pytest.raises(StateError, match=message) if message else pytest.raises(Parked):
+        Flow().interrupt(payload)
 
 
 def test_the_payload_is_copied() -> None:
@@ -129,7 +146,7 @@ def test_an_answer_is_the_tasks_own_copy_with_its_types() -> None:
 
 
 def test_the_payload_is_looked_at_also_when_there_are_answers() -> None:
-    with pytest.raises(StateError, match="payload of an interrupt"):
+    with pytest.raises(StateError, match="payload"):
         Flow(answers=[Answer("interrupt", 1)]).interrupt(object())
 
 

@@ -51,6 +51,9 @@ def child(value: str, workflow: str, state: dict[str, Any]) -> Answer:
         ([answer(1, question="T")], Asked("interrupt", "", {"question": "U"}), True, None),
         ([answer(1, draft="x")], Asked("interrupt", "", {"draft": "y"}), True, 1),
         ([answer(1)], Asked("interrupt"), False, 1),
+        # a class whose schema did not say yet that it has no other members
+        ([answer(1, schema={"properties": {}})],
+         Asked("interrupt", "", {"schema": {"properties": {}, "additionalProperties": False}}), False, 1),
         # whatever was not kept counts, as it did
         ([Answer("interrupt", 1)], Asked("interrupt", "", {"title": "T"}), False, 1),
         ([Answer("interrupt", 1), answer(2, title="T")], Asked("interrupt", "", {"title": "T"}), True, 2),

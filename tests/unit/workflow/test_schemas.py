@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple, NewType, NotRequired, Op
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dwarf.errors import InvalidRequest
 from dwarf.workflow.schemas import check, find_schema, to_schema
@@ -82,7 +82,8 @@ class MinLen:
     min_length = 2
 
 
-OBJECT = {"title": "Point", "type": "object", "required": ["x"]}
+CLOSED = {"additionalProperties": False}
+OBJECT = {"title": "Point", "type": "object", "required": ["x"], **CLOSED}
 POINT = {**OBJECT, "properties": {"x": {"type": "integer"}, "y": {"type": "number", "default": 0.5}}}
 INNER = {name: value for name, value in POINT.items() if name != "title"}
 
@@ -143,6 +144,7 @@ INNER = {name: value for name, value in POINT.items() if name != "title"}
                 "type": "object",
                 "properties": {"depth": {"type": "integer"}, "note": {"type": "string", "title": "Note"}},
                 "required": ["depth"],
+                **CLOSED,
             },
         ),
         (
@@ -152,6 +154,7 @@ INNER = {name: value for name, value in POINT.items() if name != "title"}
                 "type": "object",
                 "properties": {"left": {"type": "integer"}, "right": {"type": "string", "default": "r"}},
                 "required": ["left"],
+                **CLOSED,
             },
         ),
         (
@@ -186,7 +189,67 @@ def test_schemas_of_types(spec: Any, schema: dict[str, Any]) -> None:
 
 
 def test_a_pydantic_models_own_schema() -> None:
-    assert to_schema(Model) == Model.model_json_schema()
+    assert to_schema(Model) == Model.model_json_schema() | CLOSED
+
+
+class Ignoring(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    note: str = ""
+
+
+class Aliased(BaseModel):
+    note: str = Field("", alias="Note")
+
+
+class Wrapped(BaseModel):
+    note: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def other_forms(cls, data: Any) -> Any:
+        return {"note": data["text"]} if "text" in data else data
+
+
+class Outer(BaseModel):
+    inner: Model
+
+
+@dataclass
+class Partly:
+    x: int
+    made: int = field(default=0, init=False)
+
+
+class Loose(TypedDict, total=False):
+    depth: int
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "message"),
+    [
+        (Point, {"x": 1, "yy": 2}, "has unknown fields: 'yy'; did you mean 'y'?"),
+        (Point | None, {"x": 1, "other": 2}, "has unknown fields: 'other'"),
+        (list[Point], [{"x": 1, "Y": 2}], "[0]: has unknown fields: 'Y'; did you mean 'y'?"),
+        ({"properties": {"p": Point}}, {"p": {"x": 1, "yy": 2}}, "p: has unknown fields: 'yy'; did you mean 'y'?"),
+        (Loose, {"dept": 1}, "has unknown fields: 'dept'; did you mean 'depth'?"),
+        (Pair, {"left": 1, "rihgt": "a"}, "has unknown fields: 'rihgt'; did you mean 'right'?"),
+        (Model, {"amount": 1, "color": "blue"}, "has unknown fields: 'color'; did you mean 'colour'?"),
+        (Outer, {"inner": {"amount": 1, "color": 1}}, "inner: has unknown fields: 'color'; did you mean 'colour'?"),
+        (Model, Model(amount=1), ""),
+        (Ignoring, {"nte": "x"}, ""),
+        (Aliased, {"Note": "x"}, ""),
+        (Wrapped, {"text": "x"}, ""),
+        (Partly, Partly(1), ""),
+        ({"properties": {"y": {}}}, {"yy": 1}, ""),
+    ],
+)
+def test_a_member_that_the_type_does_not_have(spec: Any, value: Any, message: str) -> None:
+    if not message:
+        check(value, to_schema(spec))
+        return
+    with pytest.raises(InvalidRequest) as raised:
+        check(value, to_schema(spec))
+    assert str(raised.value) == message
 
 
 def test_models_inside_other_types() -> None:
@@ -201,10 +264,11 @@ def test_models_inside_other_types() -> None:
 def test_classes_that_contain_themselves(cls: type, inner: str) -> None:
     schema = to_schema(cls)
     assert set(schema["properties"]) >= {inner}
-    wrong = {"value": 1, "name": "n", inner: [{"value": 2, "name": "n", inner: [{"value": 3}, 5]}]}
+    own: dict[str, Any] = {"value": 1} if cls is Tree else {"name": "n"}
+    wrong = {**own, inner: [{**own, inner: [own, 5]}]}
     with pytest.raises(InvalidRequest, match=rf"{inner}\[0\]\.{inner}\[1\]: 5 is not an object"):
         check(wrong, schema)
-    check({"value": 1, "name": "n", inner: [{"value": 2, "name": "n"}]}, schema)
+    check({**own, inner: [own]}, schema)
 
 
 def test_a_json_schema_is_copied() -> None:

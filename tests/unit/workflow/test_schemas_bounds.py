@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from dwarf import Flow
-from dwarf.errors import InvalidRequest, StateError
+from dwarf.errors import InvalidRequest, Parked, StateError
 from dwarf.workflow.schemas import check, to_schema
 from dwarf.workflow.schemas.checks import checked_schema
 from dwarf.workflow.schemas.evaluate import MOST_WORK, Evaluation, TooMuchWork
 from dwarf.workflow.schemas.rules import MOST_PARTS
+from dwarf.workflow.signals import Answer
 
 
 def doubling(depth: int, keyword: str = "allOf", last: Any = None) -> dict[str, Any]:
@@ -71,9 +73,7 @@ def test_what_used_to_take_for_ever(schema: dict[str, Any], value: Any, fits: bo
 
 def test_the_cost_is_at_most_the_product_of_the_sizes() -> None:
     schema = doubling(60)
-    evaluation = Evaluation(schema, {})
-    evaluation.of(schema, 5)
-    assert evaluation._work < 1_000
+    Evaluation(schema, {}, most_work=1_000).of(schema, 5)
 
 
 def test_an_answer_that_takes_too_long_is_refused() -> None:
@@ -207,8 +207,29 @@ def test_values_fit_as_jsonschema_has_it(schema: Any, defined: Any, value: Any) 
 def test_a_schema_whose_patterns_take_long_to_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dwarf.workflow.schemas.rules.MOST_SECONDS", 0.01)
     heavy = {"anyOf": [{"type": "string", "pattern": "(a|b){1,900}" * 5 + str(number)} for number in range(99)]}
-    with pytest.raises(InvalidRequest, match="takes too long: its patterns are too many"):
+    with pytest.raises(InvalidRequest, match="takes too long: its patterns are too many, or repeat too much$"):
         to_schema(heavy)
+
+
+def test_on_an_event_loop_a_schema_and_an_answer_take_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dwarf.workflow.schemas.rules.MOST_SECONDS_ON_LOOP", -1.0)
+    monkeypatch.setattr("dwarf.workflow.schemas.checks.MOST_WORK_ON_LOOP", 10)
+    rows = {"type": "array", "items": {"type": "integer"}}
+    answer = Answer("interrupt", list(range(100)))
+
+    def ask(flow: Flow, schema: Any) -> Any:
+        return flow.interrupt({"schema": schema})
+
+    async def on_loop() -> None:
+        with pytest.raises(InvalidRequest, match="a plain function .* has more time"):
+            ask(Flow(), {"type": "integer"})
+        monkeypatch.undo()
+        monkeypatch.setattr("dwarf.workflow.schemas.checks.MOST_WORK_ON_LOOP", 10)
+        with pytest.raises(Parked):  # it is asked again, rather than that all wait
+            ask(Flow(answers=[answer]), rows)
+
+    assert ask(Flow(answers=[answer]), rows) == answer.value
+    asyncio.run(on_loop())
 
 
 def test_questions_schemas_and_answers_have_a_size() -> None:
