@@ -82,12 +82,14 @@ class CardState(TypedDict):
 
 
 class InboxState(TypedDict):
-    """The inbox; ``now`` is added when it is sent."""
+    """The inbox, and what the reader has narrowed it by; ``now`` is added when it is sent."""
 
     title: str
     empty: str
     fault: str
     workflows: list[str]
+    workflow: str
+    search: str
     cards: list[CardState]
     now: NotRequired[float]
 
@@ -138,7 +140,7 @@ class LabState(TypedDict):
 
 
 class DashboardState(TypedDict):
-    """The dashboard; ``now`` is added when it is sent."""
+    """The dashboard, and what the reader has narrowed it by; ``now`` is added when it is sent."""
 
     counts: list[list[Any]]
     total: int
@@ -148,6 +150,8 @@ class DashboardState(TypedDict):
     page: int
     more: bool
     workflows: list[str]
+    workflow: str
+    search: str
     over: OverTime
     notice: str
     fault: str

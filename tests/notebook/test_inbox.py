@@ -162,7 +162,8 @@ def test_the_reader_can_filter(lab: Lab) -> None:
     take(inbox, type="filter", search="nowhere")
     assert cards(inbox) == []
     assert inbox._traits()["empty"] == "No prompt fits the filter."
-    assert inbox._traits()["workflows"] == ["asking", "other"]
+    told = inbox._traits()
+    assert (told["workflows"], told["workflow"], told["search"]) == (["asking", "other"], "other", "nowhere")
 
 
 def test_secrets_are_not_shown(lab: Lab) -> None:

@@ -67,8 +67,12 @@ def test_a_kernel_that_is_held_and_let_go(opened: Any) -> None:
         finally:
             os.kill(process, signal.SIGCONT)
         page.locator(GONE).wait_for(state="detached")
+        page.get_by_text("No prompt fits the filter.").wait_for()  # what was typed meanwhile has been sent
         page.evaluate("async () => { await window.jupyterapp.commands.execute('docmanager:save') }")
         page.reload()
+        page.wait_for_function(
+            "() => document.querySelector('[aria-label=\"Search prompts\"]')?.value === 'is it sure'"
+        )
         view = page.locator(".dwarf-run:has(.dwarf-picture)").first
         view.get_by_role("button", name="Approve").click()
         view.locator('[data-name="Ask"][data-state="completed"]').wait_for()

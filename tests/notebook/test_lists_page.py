@@ -125,6 +125,8 @@ def board(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
         "page": 1,
         "more": True,
         "workflows": ["Orders", "Returns"],
+        "workflow": "",
+        "search": "",
         "notice": "",
         "fault": "",
         "empty": "",
@@ -191,6 +193,34 @@ def test_the_dashboard_acts(browser: Any) -> None:
     assert view.faults == []
 
 
+def test_filters_are_what_the_list_is_narrowed_by(browser: Any) -> None:
+    view = ListPage(browser, "dashboard.js", shown=board(*ROWS, search="abc", workflow="Gone"))
+    page = view.page
+    search, workflow = page.get_by_label("Search flows"), page.get_by_label("Workflow")
+    assert (search.input_value(), workflow.input_value()) == (
+        "abc",
+        "Gone",
+    )  # another view has set it, or this page before
+    view.put(board(*ROWS, search="abcd"))
+    assert (search.input_value(), workflow.input_value()) == ("abcd", "")
+    page.evaluate("() => window.die()")
+    page.locator(".dwarf-gone").wait_for()
+    search.press("End")
+    page.keyboard.type(" e")
+    workflow.select_option("Returns")
+    assert view.sent("filter") == []
+    page.evaluate("() => window.live()")
+    page.wait_for_function("() => window.sent.filter((each) => each.type === 'filter').length === 2")
+    sent = {name: value for message in view.sent("filter") for name, value in message.items()}
+    assert (sent["search"], sent["workflow"]) == ("abcd e", "Returns")
+    view.put(board(*ROWS, search="abcd"))  # sent before the kernel had heard of it
+    assert (search.input_value(), workflow.input_value()) == ("abcd e", "Returns")
+    view.put(board(*ROWS, search="abcd e", workflow="Returns"))
+    view.put(board(*ROWS, search="f"))  # set in another view
+    assert (search.input_value(), workflow.input_value()) == ("f", "")
+    assert view.faults == []
+
+
 def test_a_fork_is_made_by_keyboard(browser: Any) -> None:
     view = ListPage(browser, "dashboard.js", shown=board(*ROWS))
     page = view.page
@@ -234,6 +264,7 @@ def entry(number: int, **more: Any) -> dict[str, Any]:
 
 def mail(*cards: dict[str, Any], **more: Any) -> dict[str, Any]:
     values = {"title": f"{len(cards)} prompts wait for an answer", "empty": "", "fault": "", "workflows": ["Orders"]}
+    values |= {"workflow": "", "search": ""}
     return {**values, "cards": list(cards), "now": time.time(), **more}
 
 

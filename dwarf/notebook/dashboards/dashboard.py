@@ -82,8 +82,8 @@ class Dashboard(ListView):
         asked = dict(self._filters)
         if self._workflow:
             asked["workflow_name"] = self._workflow
-        if self._search:
-            asked["search"] = self._search
+        if self._search.strip():
+            asked["search"] = self._search.strip()
         return asked
 
     async def _look(self, *, eased: bool = False) -> None:
@@ -115,7 +115,7 @@ class Dashboard(ListView):
         if eased and key == asked and begun < until:
             return
         counts = dict.fromkeys(Status, 0)
-        if self._search or asked.get("search"):
+        if asked.get("search"):
             async for flow in self._lab.engine.flows(**asked, limit=MOST_FOUND):
                 counts[flow.status] += 1
         else:
@@ -139,7 +139,7 @@ class Dashboard(ListView):
         if kind == "filter":
             self._status = str(message.get("status", self._status))
             self._workflow = str(message.get("workflow", self._workflow))
-            self._search = str(message.get("search", self._search)).strip()
+            self._search = str(message.get("search", self._search))  # as it is typed: the field shows it
             self._cursors = [""]
         elif kind == "older" and self._next:
             self._cursors = [*self._cursors, self._next]
@@ -230,6 +230,8 @@ class Dashboard(ListView):
             "page": len(self._cursors),
             "more": bool(self._next),
             "workflows": sorted(self._names),
+            "workflow": self._workflow,
+            "search": self._search,
             "over": describe_flows(self._last),
             "notice": self._notice,
             "fault": self._wrong or self._fault,

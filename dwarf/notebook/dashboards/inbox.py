@@ -231,6 +231,8 @@ class Inbox(ListView):
             "empty": self._empty(len(fitting)),
             "fault": self._fault,
             "workflows": sorted({flow.summary.workflow_name for flow in self._flows.values()}),
+            "workflow": self._workflow,
+            "search": self._search,
             "cards": [_describe(entry) for entry in [*closed, *fitting]],
         }
 

@@ -4,7 +4,7 @@
 import { askTwice, shortTime } from "./card.js";
 import { make } from "./dom.js";
 import { watchKernel } from "./life.js";
-import { fillSelect, keepShown, searchField } from "./lists.js";
+import { filterFields, keepShown } from "./lists.js";
 import { overtimePart } from "./overtime.js";
 import { partModel, renderRun } from "./run.js";
 import { isComposing, isSending, ownKeys } from "./typing.js";
@@ -119,12 +119,10 @@ function buildFork(send) {
 function render({ model, el }) {
   const { looks } = model.get("fixed");
   const root = make("div", { className: "dwarf-run dwarf-dashboard", role: "region", "aria-label": "Dashboard" });
-  const life = watchKernel(model, root, { kept: model.get("fixed").kept });
+  const life = watchKernel(model, root, { kept: model.get("fixed").kept, back: () => { filters.back(); paint(); } });
   const { send } = life;
   const counts = make("div", { className: "dwarf-counts", role: "group", "aria-label": "Filter by status" });
-  const workflow = make("select", { className: "dwarf-input", "aria-label": "Workflow" });
-  workflow.addEventListener("change", () => send({ type: "filter", workflow: workflow.value }));
-  const search = searchField("Search flows", (text) => send({ type: "filter", search: text }));
+  const filters = filterFields(model, life, "Search flows");
   const notice = make("div", { className: "dwarf-empty", role: "status", "aria-live": "polite" });
   const fault = make("div", { className: "dwarf-error", role: "alert" });
   const body = make("tbody");
@@ -138,11 +136,8 @@ function render({ model, el }) {
   older.addEventListener("click", () => send({ type: "older" }));
   const pager = make("div", { className: "dwarf-pager" }, newer, place, older);
   const fork = buildFork(send);
-  const overtime = overtimePart(looks, (id) => send({ type: "open", row: id }), (name) => {
-    workflow.value = name;
-    send({ type: "filter", workflow: name });
-  });
-  root.append(make("div", { className: "dwarf-bar-line" }, counts, make("div", { className: "dwarf-filters" }, workflow, search)),
+  const overtime = overtimePart(looks, (id) => send({ type: "open", row: id }), filters.narrow);
+  root.append(make("div", { className: "dwarf-bar-line" }, counts, make("div", { className: "dwarf-filters" }, ...filters.nodes)),
     overtime.root, notice, fault, make("div", { className: "dwarf-scroll" }, table), empty, pager, fork.root);
   ownKeys(root);
   el.append(root);
@@ -182,7 +177,7 @@ function render({ model, el }) {
     /** @type {import("./messages").DashboardState} */
     const shown = model.get("shown");
     paintCounts(shown);
-    fillSelect(workflow, "All workflows", shown.workflows);
+    filters.paint();
     overtime.paint(shown.over, life.now());
     notice.textContent = shown.notice;
     fault.textContent = shown.fault;

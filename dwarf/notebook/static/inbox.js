@@ -5,19 +5,16 @@ import { attention, notifySwitch } from "./attention.js";
 import { cardKeeper } from "./card.js";
 import { make } from "./dom.js";
 import { watchKernel } from "./life.js";
-import { fillSelect, keepShown, searchField } from "./lists.js";
+import { filterFields, keepShown } from "./lists.js";
 import { ownKeys } from "./typing.js";
 
 function render({ model, el }) {
   const count = make("span", { className: "dwarf-question", role: "status", "aria-live": "polite" });
   const root = make("div", { className: "dwarf-run dwarf-inbox", role: "region", "aria-label": "Inbox" });
-  const life = watchKernel(model, root, { kept: model.get("fixed").kept, gone: () => waits.set([]), back: () => { keeper.release(); paint(); } });
+  const life = watchKernel(model, root, { kept: model.get("fixed").kept, gone: () => waits.set([]), back: () => { keeper.release(); filters.back(); paint(); } });
   const waits = attention();
-  const said = life.send;
-  const search = searchField("Search prompts", (text) => said({ type: "filter", search: text }));
-  const workflow = make("select", { className: "dwarf-input", "aria-label": "Workflow" });
-  workflow.addEventListener("change", () => said({ type: "filter", workflow: workflow.value }));
-  const head = make("div", { className: "dwarf-bar-line" }, count, make("div", { className: "dwarf-filters" }, notifySwitch(), workflow, search));
+  const filters = filterFields(model, life, "Search prompts");
+  const head = make("div", { className: "dwarf-bar-line" }, count, make("div", { className: "dwarf-filters" }, notifySwitch(), ...filters.nodes));
   const fault = make("div", { className: "dwarf-error", role: "alert" });
   const box = make("div", { className: "dwarf-cards" });
   const empty = make("div", { className: "dwarf-empty" });
@@ -36,7 +33,7 @@ function render({ model, el }) {
     if (count.textContent !== shown.title) count.textContent = shown.title;
     fault.textContent = shown.fault;
     empty.textContent = shown.empty;
-    fillSelect(workflow, "All workflows", shown.workflows);
+    filters.paint();
     keeper.show(shown.cards);
     waits.set(shown.cards.filter((card) => !card.closed).map((card) => ({ key: card.key, title: card.title, where: card.node })));
   };

@@ -67,12 +67,14 @@ export interface CardState {
   stop?: string;
 }
 
-/** The inbox; ``now`` is added when it is sent. */
+/** The inbox, and what the reader has narrowed it by; ``now`` is added when it is sent. */
 export interface InboxState {
   title: string;
   empty: string;
   fault: string;
   workflows: string[];
+  workflow: string;
+  search: string;
   cards: CardState[];
   now?: number;
 }
@@ -118,7 +120,7 @@ export interface LabState {
   now?: number;
 }
 
-/** The dashboard; ``now`` is added when it is sent. */
+/** The dashboard, and what the reader has narrowed it by; ``now`` is added when it is sent. */
 export interface DashboardState {
   counts: any[][];
   total: number;
@@ -128,6 +130,8 @@ export interface DashboardState {
   page: number;
   more: boolean;
   workflows: string[];
+  workflow: string;
+  search: string;
   over: OverTime;
   notice: string;
   fault: string;
