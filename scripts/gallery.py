@@ -22,6 +22,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import tutorial
+
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 LARGEST = 400_000  # bytes of a notebook
 SLOWEST = 60.0  # seconds
@@ -266,13 +268,18 @@ def main() -> int:
     parser.add_argument("notebooks", nargs="*", type=Path, help="all of notebooks/ where none is named")
     parser.add_argument("--check", action="store_true", help="execute nothing")
     parser.add_argument("--compare", action="store_true", help="execute, and change nothing")
+    parser.add_argument("--page", action="store_true", help="execute nothing, and write docs/tutorial.md anew")
     options = parser.parse_args()
     paths = [path.resolve() for path in options.notebooks] or sorted(FOLDER.glob("*.ipynb"))
-    if not options.check and not options.compare:
+    if not options.check and not options.compare and not options.page:
         for path in paths:
             store(path)
+    if not options.check and not options.compare:
+        tutorial.write()
     look = compare if options.compare else check
     findings = [f"{path.name}: {finding}" for path in paths for finding in look(path)]
+    if not options.notebooks:
+        findings += tutorial.check()
     print("\n".join(findings) or f"{len(paths)} notebooks are as their outputs say")
     return bool(findings)
 
