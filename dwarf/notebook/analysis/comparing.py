@@ -12,11 +12,11 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dwarf.notebook.analysis.differences import Change, changes_between
+from dwarf.notebook.analysis.differences import Change, Place, changes_between, line, place_text
 from dwarf.notebook.analysis.frames import SPAN, tidy
 from dwarf.notebook.analysis.masking import Mask
 from dwarf.notebook.analysis.reading import with_places
-from dwarf.notebook.pictures.formatting import brief, plural, seconds_text
+from dwarf.notebook.pictures.formatting import plural, seconds_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dwarf.workflow.graph import Graph
     from dwarf.workflow.results import Answered, Outcome, Step
 
-__all__ = ["RunDiff", "Side", "line", "place_text", "read_side"]
+__all__ = ["RunDiff", "Side", "read_side"]
 
 PLACES = {"within": "string", "node": "string", "occurrence": "int64"}
 STEP_DIFFERENCES = {
@@ -47,8 +47,6 @@ STEP_DIFFERENCES = {
 DIFFERENCES = {"field": "string", "change": "string", "left": "object", "right": "object"}
 
 MOST_STATES = 400  # steps whose states are read
-
-Place = tuple[str, str, int]  # the nodes it stands in, the node, and the how-manieth of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,18 +228,3 @@ class RunDiff:
 def vars_of(change: Change) -> dict[str, Any]:
     """A change as a row."""
     return {"field": change.where, "change": change.kind, "left": change.left, "right": change.right}
-
-
-def line(change: Change) -> str:
-    """A change on one line: ``+ added``, ``- removed``, ``~ changed``."""
-    left, right = brief(change.left, 60), brief(change.right, 60)
-    if change.kind == "added":
-        return f"+ {change.where}: {right}"
-    return f"- {change.where}: {left}" if change.kind == "removed" else f"~ {change.where}: {left} -> {right}"
-
-
-def place_text(place: Place) -> str:
-    """The name of a step: its node, with its number where it is not the first, under the nodes it stands in."""
-    within, node, occurrence = place
-    number = f" #{occurrence + 1}" if occurrence else ""
-    return f"{within}/{node}{number}" if within else f"{node}{number}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from dwarf.notebook.analysis.comparing import Place, RunDiff, line, place_text
-from dwarf.notebook.analysis.differences import Change
+from dwarf.notebook.analysis.differences import Change, Place, line, place_text
 from dwarf.notebook.pictures.formatting import brief, duration_text, plural, seconds_text
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.svg import escape
 
 if TYPE_CHECKING:
+    from dwarf.notebook.analysis.comparing import RunDiff
     from dwarf.workflow.results import Step
 
 __all__ = ["to_html"]

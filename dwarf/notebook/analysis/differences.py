@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from dwarf.notebook.pictures.formatting import brief
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.values import to_json
 from dwarf.workflow.values.meaning import canonical
 
-__all__ = ["Change", "changes_between"]
+__all__ = ["Change", "Place", "changes_between", "line", "place_text"]
 
 _DEEP = 6
 _LONG = 1_000  # elements of a list that are compared one by one
 _APART = 3  # elements that come in or go out together, and are told one by one
 _MISSING = object()
+
+Place = tuple[str, str, int]  # of a step: the nodes it stands in, its node, and the how-manieth of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +93,18 @@ def _text(value: Any) -> str:
         return dumps(canonical(to_json(value)))
     except Exception:  # noqa: BLE001  a value of a class that is gone, or has changed
         return repr(value)
+
+
+def line(change: Change) -> str:
+    """A change on one line: ``+ added``, ``- removed``, ``~ changed``."""
+    left, right = brief(change.left, 60), brief(change.right, 60)
+    if change.kind == "added":
+        return f"+ {change.where}: {right}"
+    return f"- {change.where}: {left}" if change.kind == "removed" else f"~ {change.where}: {left} -> {right}"
+
+
+def place_text(place: Place) -> str:
+    """The name of a step: its node, with its number where it is not the first, under the nodes it stands in."""
+    within, node, occurrence = place
+    number = f" #{occurrence + 1}" if occurrence else ""
+    return f"{within}/{node}{number}" if within else f"{node}{number}"
