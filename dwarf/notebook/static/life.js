@@ -56,6 +56,16 @@ export function watchKernel(model, root, { kept, gone = () => {}, back = () => {
     signed = Date.now();
     send(told(kind));
   };
+  // What the front end knows of the kernel may change while nothing is heard: one that was busy has died, say.
+  const explain = () => {
+    const since = new Date(heard || Date.now()).toLocaleTimeString(undefined, { hour12: false });
+    const { status, connection } = connectionOf(model);
+    const again = kept ? "run the cell again: the flow is kept." : "run the cell again.";
+    const words = status === "busy" && connection === "connected"
+      ? `No word from the kernel since ${since}: it is busy. This view goes on when the kernel does.`
+      : `Not connected since ${since}. If the kernel has ended or was restarted, ${again}`;
+    if (note.textContent !== words) note.textContent = words; // it is read aloud when it changes
+  };
   const lose = () => {
     lost = true;
     lostAt = Date.now();
@@ -64,12 +74,7 @@ export function watchKernel(model, root, { kept, gone = () => {}, back = () => {
       if (!button.disabled) { button.disabled = true; off.add(button); }
     }
     for (const node of root.querySelectorAll("[data-node]")) node.setAttribute("aria-disabled", "true");
-    const since = new Date(heard || Date.now()).toLocaleTimeString(undefined, { hour12: false });
-    const { status, connection } = connectionOf(model);
-    const again = kept ? "run the cell again: the flow is kept." : "run the cell again.";
-    note.textContent = status === "busy" && connection === "connected"
-      ? `No word from the kernel since ${since}: it is busy. This view goes on when the kernel does.`
-      : `Not connected since ${since}. If the kernel has ended or was restarted, ${again}`;
+    explain();
     gone();
   };
   const find = () => {
@@ -100,6 +105,7 @@ export function watchKernel(model, root, { kept, gone = () => {}, back = () => {
     const { status, connection } = connectionOf(model);
     const cut = connection === "disconnected" || ["dead", "restarting", "autorestarting", "terminating"].includes(status);
     if (!lost && (cut || now - heard > SILENCE)) lose();
+    else if (lost) explain();
     const rest = lost ? Math.min(Math.max((now - lostAt) / 2, 3000), 60_000) : SIGN_EVERY;
     if (now - signed > rest) {
       signed = now;
