@@ -11,8 +11,8 @@ import pytest
 
 from dwarf import END, Answered, Flow, Graph, Status
 from dwarf.notebook import Lab
-from dwarf.notebook.analysis.comparing import RunDiff, Side, line
-from dwarf.notebook.analysis.differences import Change, changes_between
+from dwarf.notebook.analysis.comparing import RunDiff, Side
+from dwarf.notebook.analysis.differences import Change, changes_between, line
 from dwarf.notebook.analysis.reading import with_places
 from dwarf.workflow import SubFlow
 from tests.notebook.samples import outcome, step, survey_graph, survey_steps
