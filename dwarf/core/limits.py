@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from dwarf.core.records import State
@@ -56,3 +57,36 @@ def admitted(rule: LimitRule, running: int, recent: int, oldest: int | None, now
         if again is not None and again <= now:
             again = now + 1
     return max(0, room), again
+
+
+@dataclass(slots=True)
+class Admitted:
+    """Which limited steps may start, the limits that are exhausted, and when the first of them has room again."""
+
+    step_ids: list[int] = field(default_factory=list)
+    full: list[str] = field(default_factory=list)
+    again: int | None = None
+
+    def take(
+        self,
+        name: str,
+        rule: LimitRule,
+        waiting: Sequence[int],
+        *,
+        running: int,
+        recent: int,
+        oldest: int | None,
+        now: int,
+    ) -> Sequence[int]:
+        """Take as many of the steps that wait at a limit as there is room for, the first ones. See ``admitted``.
+
+        The limit is exhausted then, even where it has room left: what is counted of it says nothing of those taken.
+        """
+        room, again = admitted(rule, running, recent, oldest, now)
+        chosen = waiting[:room]
+        self.step_ids += chosen
+        self.full.append(name)
+        if rule.starts and len(chosen) < len(waiting):
+            moment = now + rule.period_ms if again is None else again
+            self.again = moment if self.again is None else min(self.again, moment)
+        return chosen

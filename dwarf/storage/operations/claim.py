@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, case, func, literal_column, select, update
 
+from dwarf.core.claiming import Candidates, Limited
+from dwarf.core.limits import Admitted
 from dwarf.core.records import JSON, FlowRecord, State, StepRecord
 from dwarf.storage.operations.due_queue import (
     ANY_BAND,
@@ -26,7 +28,7 @@ from dwarf.storage.operations.due_queue import (
     STILL_PENDING,
     find_due,
 )
-from dwarf.storage.operations.limits import Admitted, admit
+from dwarf.storage.operations.limits import admit
 from dwarf.storage.payloads.state_refs import fetch_anchors
 from dwarf.storage.sql.expressions import flag_is, in_ids, of_row, status_is
 from dwarf.storage.sql.graphs import PlanOf, load_plan
@@ -242,12 +244,12 @@ def _set_aside(limit: int, busy: Callable[[str], bool], now: int, sets: Sequence
     """The steps to lease that are set aside for engines with these sets of labels, the urgent and old ones first."""
     rows = (yield Fetch(SET_ASIDE, {"now": now, "sets": sets, "limit": limit})) if limit > 0 else []
     free: list[int] = []
-    limited: list[tuple[int, str, str]] = []
+    limited: list[Limited] = []
     for step_id, url, name, rule in rows:
         if busy(url):
             continue
         if name:
-            limited.append((step_id, name, rule))
+            limited.append(Limited(step_id, name, rule))
         else:
             free.append(step_id)
     admitted = Admitted()
@@ -286,31 +288,20 @@ def _choose(
 ) -> Script[tuple[list[int], int | None] | None]:
     """The due steps to lease, and when a limit that holds others back has room again. None as ``find_due`` has it."""
     admitted = Admitted()
-    free: dict[int, None] = {}
-    shut: set[str] = set()  # tasks that cannot be started now
-    crashes_below = ANY_CRASHES if none_quarantined else quarantine_at
-    found = (yield from find_due(limit, now, (), (), random, crashes_below, ceiling)) if limit > 0 else []
+    candidates = Candidates(
+        busy, quarantine_at=quarantine_at, none_quarantined=none_quarantined, any_crashes=ANY_CRASHES
+    )
+    found = (yield from find_due(limit, now, (), (), random, candidates.crashes_below, ceiling)) if limit > 0 else []
     while found is not None:
-        limited: list[tuple[int, str, str]] = []
         named = yield from names.urls([(step_id, url) for step_id, url, *_ in found])
-        for step_id, url, name, rule, crashes in found:
-            if step_id in free or crashes >= crashes_below:
-                continue
-            if url in shut or busy(named.get(step_id) or url):
-                shut.add(url)
-                continue
-            if crashes >= quarantine_at:
-                crashes_below = quarantine_at
-            if name:
-                limited.append((step_id, name, rule))
-            else:
-                free[step_id] = None
+        limited = candidates.look(found, named)
         if limited:
             yield from admit(limited, now, admitted)
-        if len(found) < limit or len(free) + len(admitted.step_ids) >= limit:
-            return [*admitted.step_ids, *free][:limit], admitted.again
+        if len(found) < limit or len(candidates.free) + len(admitted.step_ids) >= limit:
+            return [*admitted.step_ids, *candidates.free][:limit], admitted.again
         # steps that cannot start, for want of a thread or over their limit, must not hide those behind them
-        found = yield from find_due(limit, now, admitted.full, sorted(shut), random, crashes_below, ceiling)
+        shut = sorted(candidates.shut)
+        found = yield from find_due(limit, now, admitted.full, shut, random, candidates.crashes_below, ceiling)
     return None
 
 

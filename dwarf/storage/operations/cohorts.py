@@ -11,18 +11,17 @@ A full inner cohort counts at the outer one, and so on, from the inside outward.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
 
 from sqlalchemy import bindparam, literal_column, select, update
 
-from dwarf.core.decision import Advance, Fail
+from dwarf.core.cohorts import Arrivals, Full, failed_branch, filled, first_error, gather, own_error
+from dwarf.core.decision import Advance
 from dwarf.core.fanin import converge
 from dwarf.errors import ReducerError
 from dwarf.storage.operations.complete import fail_flow, load_spawns
 from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.sql.expressions import of_row, status_is
-from dwarf.storage.sql.script import Execute, Fetch, Row, Script, Statement
+from dwarf.storage.sql.script import Execute, Fetch, Script, Statement
 from dwarf.storage.sql.tables import steps
 from dwarf.workflow.status import Status
 
@@ -66,55 +65,19 @@ FIRST_ERROR = Statement(
 )
 
 
-@dataclass(slots=True)
-class Arrival:
-    """Branches that have come to their end at one cohort. ``by`` is the decision that came last."""
-
-    cohort_id: int
-    arrivals: int
-    failures: int
-    by: Advance | Fail
-    size: int = 0  # known where the spawn itself arrives: its row is written already
-
-
-@dataclass(slots=True)
-class Full:
-    """A cohort to which the last branch has come now. ``outer``: the spawn of the cohort around it, or 0."""
-
-    arrival: Arrival
-    failures: int
-    outer: int
-    size: int
-
-
-Arrivals: TypeAlias = dict[int, Arrival]  # by cohort
-
-
-def gather(arrivals: Arrivals, found: Arrival) -> None:
-    """Add an arrival, summed with earlier ones at the same cohort."""
-    known = arrivals.setdefault(found.cohort_id, found)
-    if known is not found:
-        known.arrivals += found.arrivals
-        known.failures += found.failures
-        known.by = found.by
-
-
-def settle_cohorts(arrivals: Arrivals, work: UnitOfWork, full: Sequence[Full] = ()) -> Script[None]:
-    """Count the arrivals, and carry the consequences outward until nothing is left to settle. ``full`` are so already.
+def settle_cohorts(full: Sequence[Full], work: UnitOfWork, arrivals: Arrivals | None = None) -> Script[None]:
+    """Carry the consequences of full cohorts outward until nothing is left to settle. ``arrivals`` are not counted yet.
 
     The fan-in steps of all that have come together are made at once.
     """
     ready: list[Full] = []
+    arrivals = {} if arrivals is None else arrivals
     for found in full:
         yield from _came_together(found, ready, arrivals, work)
     while arrivals or ready:
         while arrivals:
             # by id, and mostly from the inside outward: two transactions lock the same spawns in the same order
             arrival = arrivals.pop(max(arrivals))
-            if arrival.size:
-                if arrival.arrivals >= arrival.size:
-                    ready.append(Full(arrival, 0, outer=arrival.by.step.lineage_id, size=arrival.size))
-                continue
             rows = yield Fetch(
                 ARRIVE, {"id": arrival.cohort_id, "arrivals": arrival.arrivals, "failures": arrival.failures}
             )
@@ -125,16 +88,6 @@ def settle_cohorts(arrivals: Arrivals, work: UnitOfWork, full: Sequence[Full] = 
             yield from _fire(fired, arrivals, work)
 
 
-def filled(arrivals: Arrivals, rows: Sequence[Row]) -> list[Full]:
-    """Which cohorts have become full, from what their counting has answered."""
-    found: list[Full] = []
-    for cohort_id, size, count, failures, outer in rows:
-        arrival = arrivals[cohort_id]
-        if count - arrival.arrivals < size <= count:
-            found.append(Full(arrival, failures, outer=outer, size=size))
-    return found
-
-
 def _came_together(found: Full, ready: list[Full], arrivals: Arrivals, work: UnitOfWork) -> Script[None]:
     if found.failures:
         yield from _failed(found, arrivals, work)
@@ -143,20 +96,15 @@ def _came_together(found: Full, ready: list[Full], arrivals: Arrivals, work: Uni
 
 
 def _failed(found: Full, arrivals: Arrivals, work: UnitOfWork, error: str = "") -> Script[None]:
-    """A full cohort with a failure counts as one failed arrival further out, or fails the flow."""
-    by = found.arrival.by
-    if found.outer:
-        gather(arrivals, Arrival(found.outer, arrivals=1, failures=1, by=by))
+    branch = failed_branch(found)
+    if branch is not None:
+        gather(arrivals, branch)
         return
-    flow = by.step.flow
-    several = not error and found.failures > 1
-    if not error and not several and isinstance(by, Fail):
-        error = by.error
+    flow = found.arrival.by.step.flow
+    error = error or own_error(found)
     if not error:
         rows = yield Fetch(FIRST_ERROR, {"flow": flow.flow_id})
-        error = next((text for (text,) in rows), "cohort failed")
-    if several:
-        error = f"{found.failures:,} of {found.size:,} branches failed; the first: {error}"
+        error = first_error(found, next((text for (text,) in rows), ""))
     yield from fail_flow(flow, error, work)
 
 

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, select
 
 from dwarf.core.breakpoints import is_breakpoint
+from dwarf.core.cohorts import Arrivals, arrival_of, full_at_once, gather
 from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain
 from dwarf.core.records import NewStep
 from dwarf.storage.operations.caching import kept_row
-from dwarf.storage.operations.cohorts import Arrival, Arrivals, gather, settle_cohorts
+from dwarf.storage.operations.cohorts import settle_cohorts
 from dwarf.storage.operations.complete import complete_flows, fail_flow
 from dwarf.storage.operations.delete import drop_flows
 from dwarf.storage.operations.hooks import on_question
@@ -66,8 +67,11 @@ def follow_up(done: Sequence[Decision], work: UnitOfWork) -> Script[None]:
     arrivals: Arrivals = {}
     for decision in done:
         note(decision, work)
-        _count_arrivals(decision, arrivals)
-    yield from settle_cohorts(arrivals, work)
+        if arrival := arrival_of(decision):
+            gather(arrivals, arrival)
+    full = [found for decision in done if (found := full_at_once(decision))]
+    if arrivals or full:
+        yield from settle_cohorts(full, work, arrivals)
     completed = [(decision.step.flow, decision.final_state) for decision in done if isinstance(decision, Complete)]
     if completed:
         yield from complete_flows(completed, work)
@@ -85,18 +89,6 @@ def note(decision: Decision, work: UnitOfWork) -> None:
         work.taking.append(decision.step)
     if decision.step.flow.plan.nodes[decision.step.node].limit is not None:
         work.work_due = True  # there may be room under the limit again
-
-
-def _count_arrivals(decision: Decision, arrivals: Arrivals) -> None:
-    step = decision.step
-    if isinstance(decision, Advance) and decision.arrivals:
-        own = decision.cohort_id == step.step_id
-        size = decision.cohort_size if own else 0
-        if not own or decision.arrivals >= size:
-            arrival = Arrival(decision.cohort_id, arrivals=decision.arrivals, failures=0, by=decision, size=size)
-            gather(arrivals, arrival)
-    elif isinstance(decision, Fail) and step.lineage_id:
-        gather(arrivals, Arrival(step.lineage_id, arrivals=1, failures=1, by=decision))
 
 
 def _consequences(decision: Decision, work: UnitOfWork) -> Script[None]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
 
-from dwarf.core.limits import LimitRule, admitted
+from dwarf.core.claiming import Limited
+from dwarf.core.limits import Admitted, LimitRule
 from dwarf.storage.sql.expressions import flag_is, status_is
 from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Script, Statement
 from dwarf.storage.sql.tables import limit_gates, limit_starts, steps
@@ -47,43 +47,26 @@ START = Statement(
 )
 
 
-@dataclass(slots=True)
-class Admitted:
-    """Which limited steps may start, the limits that are used up, and when the first of them has room again."""
-
-    step_ids: list[int] = field(default_factory=list)
-    full: list[str] = field(default_factory=list)
-    again: int | None = None
-
-
-def admit(limited: Sequence[tuple[int, str, str]], now: int, result: Admitted) -> Script[None]:
-    """Let as many limited steps start as their limits have room for: (step id, limit, rule) each, in order."""
+def admit(limited: Sequence[Limited], now: int, result: Admitted) -> Script[None]:
+    """Let as many limited steps start as their limits have room for, in order."""
     by_name: dict[str, list[tuple[int, str]]] = {}
     for step_id, name, rule in limited:
         by_name.setdefault(name, []).append((step_id, rule))
-    for name in sorted(by_name):
-        yield from _admit_one(name, by_name[name], now, result)
+    for name, waiting in sorted(by_name.items()):
+        _, text = waiting[0]
+        yield from _admit_one(name, LimitRule.parse(text), [step_id for step_id, _ in waiting], now, result)
 
 
-def _admit_one(name: str, waiting: list[tuple[int, str]], now: int, result: Admitted) -> Script[None]:
+def _admit_one(name: str, rule: LimitRule, waiting: list[int], now: int, result: Admitted) -> Script[None]:
     # the gate's row is locked until the commit, so that two replicas do not count at the same time
     if not (yield Execute(GATE, {"name": name})):
         yield InsertMany(NEW_GATE, [{"limit_name": name}])
-    rule = LimitRule.parse(next(text for _, text in waiting))
     running, recent, oldest = 0, 0, None
     if rule.concurrency:
         ((running,),) = yield Fetch(RUNNING, {"name": name})
     if rule.starts:
         yield Execute(FORGET, {"name": name, "until": now - rule.period_ms})
         ((recent, oldest),) = yield Fetch(STARTS, {"name": name})
-    room, again = admitted(rule, running, recent, oldest, now)
-    chosen = [step_id for step_id, _ in waiting[:room]]
-    result.step_ids += chosen
-    result.full.append(name)
+    chosen = result.take(name, rule, waiting, running=running, recent=recent, oldest=oldest, now=now)
     if rule.starts and chosen:
-        starts = [{"limit_name": name, "step_id": step_id, "started_at": now} for step_id in chosen]
-        yield InsertMany(START, starts)
-    if len(chosen) < len(waiting):
-        moment = again if again is not None else (now + rule.period_ms if rule.starts and room < len(waiting) else None)
-        if moment is not None:
-            result.again = moment if result.again is None else min(result.again, moment)
+        yield InsertMany(START, [{"limit_name": name, "step_id": step_id, "started_at": now} for step_id in chosen])

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
+from dwarf.core.cohorts import Arrivals, arrival_of, filled, gather
 from dwarf.core.decision import Advance, Complete, Decision
 from dwarf.core.records import NewFlow, NewStep
-from dwarf.storage.operations.cohorts import ARRIVE, Arrival, Arrivals, filled, gather, settle_cohorts
+from dwarf.storage.operations.cohorts import ARRIVE, settle_cohorts
 from dwarf.storage.operations.commit import note
 from dwarf.storage.operations.complete import END_FLOW, end_row
 from dwarf.storage.operations.own_rows import count_payloads, finish, own_row
@@ -113,15 +114,8 @@ class _Rest:
                 work.add_step(step)
 
 
-def _arrival(decision: Decision) -> Arrival | None:
-    """The branches that reach a fan-in by a decision, where they are counted on another row than its own."""
-    if isinstance(decision, Advance) and decision.arrivals and decision.cohort_id != decision.step.step_id:
-        return Arrival(decision.cohort_id, arrivals=decision.arrivals, failures=0, by=decision)
-    return None
-
-
 def _tally(numbered: Sequence[Numbered]) -> tuple[AggregatedUpdate, list[int]]:
-    found = [(number, arrival) for number, decision in numbered if (arrival := _arrival(decision))]
+    found = [(number, arrival) for number, decision in numbered if (arrival := arrival_of(decision))]
     rows = [{"id": arrival.cohort_id, "arrivals": arrival.arrivals, "failures": 0} for _, arrival in found]
     return AggregatedUpdate(ARRIVE, rows), [number for number, _ in found]
 
@@ -130,6 +124,6 @@ def _settle(through: Sequence[Numbered], counted: Sequence[Row], work: UnitOfWor
     """What follows for the cohorts that are full now."""
     arrivals: Arrivals = {}
     for _, decision in through:
-        if arrival := _arrival(decision):
+        if arrival := arrival_of(decision):
             gather(arrivals, arrival)
-    yield from settle_cohorts({}, work, filled(arrivals, counted))
+    yield from settle_cohorts(filled(arrivals, counted), work)
