@@ -13,7 +13,10 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 
 class FlowState(TypedDict):
-    """The flow as a whole. ``now`` is the kernel's time, ``drift`` says what has been redefined since it began."""
+    """The flow as a whole. ``now`` is the kernel's time, ``drift`` says what has been redefined since it began.
+
+    ``word`` takes the place of the look's own where that says something else.
+    """
 
     state: int
     began: float
@@ -21,6 +24,7 @@ class FlowState(TypedDict):
     steps: int
     error: str
     now: float
+    word: NotRequired[str]
     drift: NotRequired[list[str]]
     regraph: NotRequired[bool]
 

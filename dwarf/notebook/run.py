@@ -23,6 +23,7 @@ from dwarf.notebook.errors import check_step_key, no_attribute, stoppable, tell_
 from dwarf.notebook.live.drift import Drift, drift_of
 from dwarf.notebook.pictures.picture import draw_run
 from dwarf.notebook.pictures.timeline import draw_timeline
+from dwarf.notebook.pictures.views import is_stop, stop_text, where_stopped
 from dwarf.notebook.waiting import wait_async, wait_blocking
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
@@ -217,6 +218,8 @@ class Run:
     def _question(self) -> str:
         card = self._watcher.unanswered[0]
         wrong = f" ({card.error})" if card.error else ""
+        if is_stop(card.prompt.payload):
+            return f"the flow has {stop_text(card.prompt.payload)}"
         return f"the flow waits for an answer to {card.prompt.title!r}, put by {card.prompt.node!r}{wrong}"
 
     @property
@@ -481,7 +484,8 @@ class Run:
         return dict(self.picture()._repr_mimebundle_())
 
     def __repr__(self) -> str:
-        return f"<Run {self._name!r}: {self.status}>"
+        stopped = where_stopped(self._watcher.steps) if self.status is Status.INTERRUPTED else ""
+        return f"<Run {self._name!r}: {stopped or self.status}>"
 
     @property
     def _name(self) -> str:

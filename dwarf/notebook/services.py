@@ -7,7 +7,7 @@ public face, and the lab imports its views while no view imports the lab.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +18,7 @@ from dwarf.hosts import Host
 from dwarf.notebook.cell_output import CellOutput, Echo
 from dwarf.notebook.live.drift import Digests
 from dwarf.notebook.live.earlier import Earlier
-from dwarf.notebook.live.flow_watcher import FlowWatcher
+from dwarf.notebook.live.flow_watcher import FlowWatcher, steps_after
 from dwarf.notebook.loop import LabLoop
 from dwarf.notebook.prompts.answers import Answers
 from dwarf.notebook.prompts.prompt import Prompt
@@ -116,6 +116,18 @@ class LabServices:
             await watcher.answer(value, prompt)
         else:
             await self.engine.flow(prompt.flow_key).resume(value, step=prompt.key, by=user_name())
+
+    async def go_on(self, prompt: Prompt, changes: Mapping[str, Any], *, stepping: bool) -> None:
+        """Go on from a breakpoint with changes to the state, on the lab's loop; ``stepping``: to the next step only."""
+        watcher = self._watchers.get(prompt.flow_key)
+        if watcher is not None:
+            await watcher.go_on(prompt, changes, stepping=stepping)
+            return
+        handle = self.engine.flow(prompt.flow_key)
+        then = steps_after(await handle.graph(), prompt.node) if stepping else frozenset[str]()
+        if then != (await handle._stops())[2]:
+            await handle._stop_once(then)
+        await handle.resume(dict(changes), step=prompt.key, by=user_name())
 
     def send_answer(self, prompt: Prompt, value: Any) -> None:
         """Store an answer, from any other thread."""

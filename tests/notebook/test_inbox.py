@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from dwarf import END, Flow, Graph, InvalidRequest, Status
 from dwarf.engine import Engine
 from dwarf.hosts import LocalHost
 from dwarf.notebook import Inbox, Lab
+from dwarf.notebook.live.replies import reply_to
 from tests.notebook.test_lab import until
 
 MakeLab = Callable[..., Lab]
@@ -164,6 +166,31 @@ def test_the_reader_can_filter(lab: Lab) -> None:
     assert inbox._traits()["empty"] == "No prompt fits the filter."
     told = inbox._traits()
     assert (told["workflows"], told["workflow"], told["search"]) == (["asking", "other"], "other", "nowhere")
+
+
+def test_a_flow_at_a_breakpoint_is_stepped_and_ended(lab: Lab) -> None:
+    graph = lab.graph("steps").add_chain("A", "B", "C", END)
+    for name in "ABC":
+        graph.add_node(name, lambda x: {"x": x + 1})
+    flow = lab.call(lab.engine.create(graph, {"x": 1}, interrupt_before=["A"]))
+    inbox = lab.inbox()
+    until(lambda: bool(inbox.prompts))
+
+    def ask(do: str, **more: Any) -> dict[str, Any]:
+        (card,) = [each for each in cards(inbox) if not each["closed"]]
+        assert card["stop"] == "before"
+        return lab.call(reply_to({"do": do, "ask": 1}, inbox._ask({"do": do, "card": card["id"], **more})))
+
+    assert repr(inbox).splitlines()[0] == "1 flow is stopped at a breakpoint"
+    assert json.loads(ask("stopped")["input"]) == {"x": 1}
+    ask("go", stepping=True, whole=True, text='{"x": 40}')
+    until(lambda: [prompt.title for prompt in inbox.prompts] == ["Breakpoint before 'B'"])
+    assert json.loads(ask("stopped")["input"]) == {"x": 41}
+    ask("go", stepping=True)
+    until(lambda: [prompt.title for prompt in inbox.prompts] == ["Breakpoint before 'C'"])
+    assert "looked at" in ask("else")["fault"]
+    ask("cancel")
+    assert lab.call(flow.outcome(timeout=60)).status is Status.CANCELLED
 
 
 def test_secrets_are_not_shown(lab: Lab) -> None:

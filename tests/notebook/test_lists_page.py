@@ -30,6 +30,7 @@ window.model = {
   off: () => {},
   send: (message) => window.sent.push(message),
 };
+window.reply = (message) => (listeners["msg:custom"] ?? []).forEach((call) => call(message, []));
 window.put = (name, value) => { state[name] = value; (listeners["change:" + name] ?? []).forEach((call) => call()); };
 """
 DARK = (
@@ -87,6 +88,10 @@ class ListPage:
 
     def sent(self, kind: str) -> list[Any]:
         return [message for message in self.page.evaluate("() => window.sent") if message["type"] == kind]
+
+    def reply(self, message: dict[str, Any], **told: Any) -> None:
+        """What the kernel answers to a request."""
+        self.page.evaluate("(reply) => window.reply(reply)", {"type": "reply", "ask": message["ask"], **told})
 
     def check(self, name: str) -> None:
         """Every control has a name, nothing is too faint, and no script has failed."""
@@ -287,6 +292,37 @@ def test_the_inbox_goes_on_to_the_next_question(browser: Any, dark: bool) -> Non
     view.put(mail(title="", empty="No prompt waits for an answer."))
     assert page.get_by_text("No prompt waits for an answer.").is_visible()
     assert page.locator(".dwarf-card").count() == 0
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_breakpoint_in_a_list_is_stepped_and_ended(browser: Any, dark: bool) -> None:
+    stop = {"title": "Breakpoint before 'Pay'", "stop": "before"}
+    view = ListPage(
+        browser, "inbox.js", dark=dark, shown=mail(entry(1, **stop), title="1 flow is stopped at a breakpoint")
+    )
+    (asked,) = view.sent("ask")
+    assert (asked["do"], asked["card"]) == ("stopped", "prompt-1")
+    view.reply(asked, input='{"x": 1}', whole=True, count=1)
+    view.page.get_by_label("x", exact=True).fill("2")
+    view.check(f"inbox-stop-{'dark' if dark else 'light'}")
+    view.page.get_by_role("button", name="Step").click()
+    told = {"type": "ask", "do": "go", "card": "prompt-1", "stepping": True, "whole": True, "text": '{\n  "x": 2\n}'}
+    assert {name: value for name, value in view.sent("ask")[-1].items() if name != "ask"} == told
+    view.reply(view.sent("ask")[-1])
+    view.page.get_by_role("button", name="Cancel").click()
+    view.page.get_by_role("button", name="Cancel the flow?").click()
+    assert view.sent("ask")[-1]["do"] == "cancel"
+    progress = {
+        "parts": [["interrupted", 1]],
+        "total": 1,
+        "done": 0,
+        "text": "1 stopped at a breakpoint",
+        "ended": False,
+    }
+    card = entry(1, **stop)
+    rows = ListPage(browser, "map.js", dark=dark, name="Squares", progress=progress, errors=[], cards=[card])
+    assert rows.sent("ask")[-1]["do"] == "stopped"
+    assert rows.page.get_by_role("button", name="Step").count() == 1
 
 
 def test_the_rows_of_a_sweep_are_sorted_by_a_click(browser: Any) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from dwarf import END, EngineClosed, Flow, Graph, InvalidRequest, PromptNeedsHuman, StateConflict, Status, WaitTimeout
 from dwarf.notebook import Lab, MapRun
+from dwarf.notebook.maps.mapview import MapView
 from dwarf.notebook.maps.mapwork import BLOCK, MOST_BUSY
 from dwarf.notebook.maps.rows import Rows, plain_value
 from tests.notebook.test_lab import until
@@ -394,6 +395,23 @@ def test_questions_that_nobody_sees_are_told(lab: Lab) -> None:
         if run.status is Status.INTERRUPTED:
             run.answer(8)
     assert list(made.wait(60)["y"]) == [0, 8, 0, 8]
+
+
+def test_rows_that_stop_at_a_breakpoint_are_told_and_go_on_from_their_cards(lab: Lab) -> None:
+    made = lab.map(square_graph(lab), [{"x": 2}, {"x": 3}], interrupt_before=["Square"], show=False)
+    until(lambda: made.progress.stopped == 2)
+    assert "2 stopped at a breakpoint" in repr(made)
+    with pytest.raises(PromptNeedsHuman, match=r"2 rows stopped before Square \(breakpoint\)"):
+        made.wait()
+    view = MapView(made._work, "squares", lab._services)
+    first, second = sorted(card["id"] for card in view._cards())
+    assert lab.call(view._ask({"do": "stopped", "card": first}))["input"] == '{\n  "x": 2\n}'
+    lab.call(view._ask({"do": "go", "card": first, "text": '{"x": 9}', "whole": True}))
+    lab.call(view._ask({"do": "cancel", "card": second}))
+    result = made.wait(60)
+    assert list(result["status"]) == ["completed", "cancelled"]
+    assert result["y"][0] == 81
+    assert made.progress.stopped == 0
 
 
 def test_progress_is_written_where_there_is_no_notebook(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

@@ -288,6 +288,8 @@ def test_a_stop_is_shown_edited_and_gone_on_from_step_by_step(make_lab: Callable
     card = stop_at(front, "A")
     shown = front.ask("stopped", card=card["id"])
     assert (json.loads(shown["input"]), shown["whole"], shown["count"]) == ({"x": 1, "big": 2**70}, True, 1)
+    assert repr(run) == "<Run 'steps': stopped before A (breakpoint)>"
+    assert "stopped before A (breakpoint) · " in run.picture()
     assert 'data-part="stop-before"' in run.picture()
     assert "A: stopped before it (the flow stops before it)" in run.picture().alt
     assert "not JSON" in front.ask("go", card=card["id"], text="{")["fault"]

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.notebook.dashboards.listview import ListView
+from dwarf.notebook.live.comms import free_comm
 from dwarf.notebook.live.flow_watcher import Card
+from dwarf.notebook.live.replies import reply_to
+from dwarf.notebook.live.stops import answer_stop
 from dwarf.notebook.live.wire import describe_card
 from dwarf.notebook.messages import CardState, InboxState
 from dwarf.notebook.pictures.formatting import plural, seconds_text
+from dwarf.notebook.pictures.views import is_stop
 from dwarf.notebook.prompts.facts import text_of
 from dwarf.notebook.prompts.forms import answer_text
 from dwarf.notebook.prompts.prompt import OVERDUE, Prompt, overdue
@@ -195,6 +199,17 @@ class Inbox(ListView):
             entry = next((each for each in self._entries.values() if each.id == message.get("id")), None)
             if entry is not None and not entry.card.closed:
                 await self._answer(entry, message.get("value", ...))
+        elif kind == "ask":
+            self._widget.send(await reply_to(message, self._ask(message)))
+            free_comm(self._widget)
+
+    async def _ask(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the card of a breakpoint asks."""
+        card = next((each.card for each in self._entries.values() if each.id == message.get("card")), None)
+        reply = await answer_stop(self._lab, card, message)
+        if message.get("do") != "stopped":
+            await self._changed()
+        return reply
 
     async def _answer(self, entry: _Entry, value: Any) -> None:
         card = entry.card
@@ -211,10 +226,15 @@ class Inbox(ListView):
     # ------------------------------------------------------------ showing
 
     def _title(self) -> str:
-        count = sum(len(flow.prompts) for flow in self._flows.values())
+        prompts = [prompt for flow in self._flows.values() for prompt in flow.prompts]
+        stopped = len({prompt.flow_key for prompt in prompts if is_stop(prompt.payload)})
+        count = sum(not is_stop(prompt.payload) for prompt in prompts)
         if self._waiting > MOST_READ:
             return f"{plural(self._waiting, 'flow')} wait for an answer"
-        return f"{plural(count, 'prompt')} wait{'s' if count == 1 else ''} for an answer" if count else ""
+        told = [f"{plural(count, 'prompt')} wait{'s' if count == 1 else ''} for an answer"] if count else []
+        if stopped:
+            told.append(f"{plural(stopped, 'flow')} {'is' if stopped == 1 else 'are'} stopped at a breakpoint")
+        return ", ".join(told)
 
     def _empty(self, shown: int) -> str:
         waiting = len(self._matching())

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dwarf.engine import Engine, FlowHandle
     from dwarf.workflow.graph import Graph
 
-__all__ = ["Card", "FlowWatcher"]
+__all__ = ["Card", "FlowWatcher", "gone_on", "steps_after"]
 
 _MOST_NOTES = 20
 _MOST_NAMED = 10
@@ -305,7 +305,7 @@ class FlowWatcher:
                 await self.handle._stop_once(then)
                 self._once = then
             await self.handle.resume(value, step=card.prompt.key, by=by)
-            card.closed = stop_text(value) if stop else answer_text(value, card.prompt.schema) or "answered"
+            card.closed = gone_on(value) if stop else answer_text(value, card.prompt.schema) or "answered"
         self._tell()
 
     # ------------------------------------------------------------ where it stops
@@ -321,12 +321,13 @@ class FlowWatcher:
         await self.read_stops()
         self._tell()
 
-    async def go_on(self, card: Card, changes: Mapping[str, Any], *, stepping: bool) -> None:
+    async def go_on(self, stop: Card | Prompt, changes: Mapping[str, Any], *, stepping: bool) -> None:
         """Go on from a breakpoint, with changes to the state; ``stepping``: as far as the next step."""
-        node = card.prompt.node
-        ways = self.graph.transitions if self.graph is not None and stepping else ()
-        then = frozenset(way.target for way in ways if way.source == node) - {END}
-        await self._store(card, dict(changes), by=user_name(), then=then)
+        if isinstance(stop, Prompt):
+            await self._read_prompts()
+            stop = self._card(stop)
+        then = steps_after(self.graph, stop.prompt.node) if self.graph is not None and stepping else frozenset()
+        await self._store(stop, dict(changes), by=user_name(), then=then)
 
     def _card(self, which: str | Prompt | None) -> Card:
         open_cards = [card for card in self.cards if not card.closed]
@@ -395,7 +396,12 @@ def _several(cards: Sequence[Card]) -> str:
     )
 
 
-def stop_text(changes: Any) -> str:
+def steps_after(graph: Graph, node: str) -> frozenset[str]:
+    """The nodes to which a step of this node may lead."""
+    return frozenset(way.target for way in graph.transitions if way.source == node) - {END}
+
+
+def gone_on(changes: Any) -> str:
     """What has come of a stop, on one line."""
     names = sorted(changes) if isinstance(changes, Mapping) else []
     return f"went on, with {', '.join(map(repr, names))} changed" if names else "went on"

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from dwarf.errors import DwarfError, InvalidRequest
+from dwarf.errors import InvalidRequest
 from dwarf.notebook.bundles import view_of
 from dwarf.notebook.kernel import name_cells
 from dwarf.notebook.live.drift import drift_of
@@ -19,8 +19,18 @@ from dwarf.notebook.live.earlier import label_of
 from dwarf.notebook.live.edited import MOST_EDITED, changes_between, pretty, result_of
 from dwarf.notebook.live.origins import MOST_SOURCE, items_of, origin_of
 from dwarf.notebook.live.output import describe_line
-from dwarf.notebook.live.stops import describe_stop, go_on
-from dwarf.notebook.messages import ActionReply, ListedStep, NodeReply, Spoken, StepOrigin, StepReply, StepState
+from dwarf.notebook.live.replies import reply_to
+from dwarf.notebook.live.stops import describe_stop, edits, stop_card
+from dwarf.notebook.messages import (
+    ActionReply,
+    ListedStep,
+    NodeReply,
+    Spoken,
+    StepOrigin,
+    StepReply,
+    StepState,
+    StopReply,
+)
 from dwarf.notebook.pictures.formatting import brief, duration_text, plain, plural
 from dwarf.notebook.pictures.palette import look_of
 from dwarf.notebook.pictures.subgraph_views import child_of
@@ -37,7 +47,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dwarf.engine import FlowHandle
-    from dwarf.notebook.live.flow_watcher import FlowWatcher
+    from dwarf.notebook.live.flow_watcher import Card, FlowWatcher
     from dwarf.notebook.services import LabServices
     from dwarf.workflow.graph import Graph
 
@@ -84,21 +94,11 @@ class PanelController:
             "earlier": self._earlier,
             "show": self._show_here,
             "stop": self._stop,
-            "stopped": lambda told: describe_stop(self.watcher, told),
-            "go": lambda told: go_on(self.watcher, told),
+            "stopped": self._stopped,
+            "go": self._go_on,
             "unfold": self._unfold,
         }
-        try:
-            call = calls.get(message.get("do"))
-            if call is None:
-                raise InvalidRequest(f"the view cannot do {brief(message.get('do'))}")
-            reply: Mapping[str, Any] = await call(message)
-        except DwarfError as fault:
-            reply = {"fault": str(fault) or type(fault).__name__}
-        except Exception as fault:  # noqa: BLE001  whoever clicked is told, and nothing else stops
-            _log.debug("a request of a view failed", exc_info=True)
-            reply = {"fault": f"{type(fault).__name__}: {fault}"}
-        return {"type": "reply", "ask": message.get("ask"), **reply}
+        return await reply_to(message, calls.get(message.get("do"), _refuse)(message))
 
     # ------------------------------------------------------------ looking
 
@@ -306,6 +306,19 @@ class PanelController:
         await self.watcher.set_stops(before=nodes if at == "before" else None, after=nodes if at == "after" else None)
         return await self._stops(message, name)
 
+    async def _stopped(self, message: Mapping[str, Any]) -> StopReply:
+        return await describe_stop(self.watcher.engine, self._stop_card(message).prompt, self.watcher.steps)
+
+    async def _go_on(self, message: Mapping[str, Any]) -> ActionReply:
+        """Go on from a breakpoint with what was edited; ``stepping``: to stop again before the next step."""
+        card = self._stop_card(message)
+        changes = await edits(self.watcher.engine, card.prompt, message)
+        await self.watcher.go_on(card, changes, stepping=message.get("stepping") is True)
+        return {}
+
+    def _stop_card(self, message: Mapping[str, Any]) -> Card:
+        return stop_card(next((each for each in self.watcher.cards if each.id == message.get("card")), None))
+
     async def _cancel(self, message: Mapping[str, Any]) -> ActionReply:
         await self.watcher.handle.cancel(str(message.get("reason") or ""))
         return {"said": "Cancelled."}
@@ -427,6 +440,10 @@ def diff_of(before: Mapping[str, Any], changes: Mapping[str, Any]) -> list[list[
             old = _cut(pretty(before[name]), _CELL) if had else ""
             rows.append([kind, name, old, "" if value is None else _cut(pretty(value), _CELL)])
     return rows
+
+
+async def _refuse(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    raise InvalidRequest(f"the view cannot do {brief(message.get('do'))}")
 
 
 def _cut(text: str, length: int) -> str:

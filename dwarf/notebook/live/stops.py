@@ -1,8 +1,12 @@
-"""What does the page get at a breakpoint? The state of the step that has stopped; it goes back with changes."""
+"""What does the page get at a breakpoint? The state of the step that has stopped; it goes back with changes.
+
+The card of a breakpoint is the same under a run's picture, in the inbox, beneath a map and in the line of a cell that
+waits, and asks the same of each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import InvalidRequest, StateConflict
@@ -13,44 +17,60 @@ from dwarf.workflow.status import Status
 from dwarf.workflow.values import state_to_json
 
 if TYPE_CHECKING:
-    from dwarf.notebook.live.flow_watcher import Card, FlowWatcher
+    from dwarf.engine import Engine
+    from dwarf.notebook.live.flow_watcher import Card
+    from dwarf.notebook.prompts.prompt import Prompt
+    from dwarf.notebook.services import LabServices
+    from dwarf.workflow.results import Step
 
-__all__ = ["describe_stop", "go_on"]
+__all__ = ["answer_stop", "describe_stop", "edits", "stop_card"]
 
-
-async def describe_stop(watcher: FlowWatcher, message: Mapping[str, Any]) -> StopReply:
-    """The state with which the flow goes on from a breakpoint, as the page edits it, and how many branches wait."""
-    card = _card(watcher, message)
-    state = await _state(watcher, card)
-    text = pretty(state)
-    whole = len(text) <= MOST_EDITED
-    node = card.prompt.node
-    alike = [step for step in watcher.steps if step.node == node and step.status is Status.INTERRUPTED]
-    return {"input": text if whole else "", "whole": whole, "count": len(alike)}
+_REASON = "cancelled from the notebook"
 
 
-async def go_on(watcher: FlowWatcher, message: Mapping[str, Any]) -> ActionReply:
-    """Go on with what was edited; ``stepping``: to stop again before the next step."""
-    card = _card(watcher, message)
-    text, changes = message.get("text"), {}
-    if text is not None:
-        state = await _state(watcher, card)
-        changes = changes_between(state, str(text), whole=message.get("whole") is not False)
-    await watcher.go_on(card, changes, stepping=message.get("stepping") is True)
+async def answer_stop(lab: LabServices, card: Card | None, message: Mapping[str, Any]) -> StopReply | ActionReply:
+    """What the card of a breakpoint in a list asks for: its state, to go on, or the end of its flow."""
+    prompt = stop_card(card).prompt
+    kind = message.get("do")
+    handle = lab.engine.flow(prompt.flow_key)
+    if kind == "stopped":
+        return await describe_stop(lab.engine, prompt, await handle.history())
+    if kind == "cancel":
+        await handle.cancel(_REASON)
+        return {"said": "Cancelled."}
+    if kind != "go":
+        raise InvalidRequest("at a breakpoint a flow can be looked at, go on, or be cancelled")
+    await lab.go_on(prompt, await edits(lab.engine, prompt, message), stepping=message.get("stepping") is True)
     return {}
 
 
-async def _state(watcher: FlowWatcher, card: Card) -> dict[str, Any]:
+async def describe_stop(engine: Engine, prompt: Prompt, steps: Sequence[Step]) -> StopReply:
+    """The state with which the flow goes on from a breakpoint, as the page edits it, and how many branches wait."""
+    text = pretty(await _state(engine, prompt))
+    whole = len(text) <= MOST_EDITED
+    alike = [step for step in steps if step.node == prompt.node and step.status is Status.INTERRUPTED]
+    return {"input": text if whole else "", "whole": whole, "count": len(alike)}
+
+
+async def edits(engine: Engine, prompt: Prompt, message: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes to the state with which the flow is to go on."""
+    text = message.get("text")
+    if text is None:
+        return {}
+    return changes_between(await _state(engine, prompt), str(text), whole=message.get("whole") is not False)
+
+
+async def _state(engine: Engine, prompt: Prompt) -> dict[str, Any]:
     """What the step begins with, or behind its task what it has come to."""
-    full = await watcher.engine.step(card.prompt.key)
+    full = await engine.step(prompt.key)
     state = state_to_json(full.state or {})
-    if card.prompt.payload["breakpoint"] == "before":
+    if prompt.payload["breakpoint"] == "before":
         return state
     return result_of(state, state_to_json(full.changes or {}))
 
 
-def _card(watcher: FlowWatcher, message: Mapping[str, Any]) -> Card:
-    card = next((each for each in watcher.cards if each.id == message.get("card")), None)
+def stop_card(card: Card | None) -> Card:
+    """A card that is open and of a breakpoint; else InvalidRequest or StateConflict."""
     if card is None or not is_stop(card.prompt.payload):
         raise InvalidRequest("the flow has not stopped there")
     if card.closed:

@@ -64,7 +64,7 @@ def describe_node(view: NodeView, *, redefined: bool = False) -> list[Any]:
 def describe_flow(whole: FlowView, now: float, *, drift: Sequence[str] = (), regraph: bool = False) -> FlowState:
     """The flow as a whole; ``now`` lets the page set its clock by the kernel's."""
     error = f"{look_of(whole.state).sign} {whole.error}" if whole.error else ""
-    return {
+    told: FlowState = {
         "state": _NUMBERS.get(whole.state, 0),
         "began": whole.began,
         "ended": whole.ended,
@@ -74,6 +74,9 @@ def describe_flow(whole: FlowView, now: float, *, drift: Sequence[str] = (), reg
         "drift": list(drift),
         "regraph": regraph,
     }
+    if whole.word:
+        told["word"] = whole.word
+    return told
 
 
 def describe_card(card: Card) -> CardState:

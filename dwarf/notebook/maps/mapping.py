@@ -17,6 +17,7 @@ from dwarf.notebook.maps.mapwork import MapWork, NewFlows, Repairs
 from dwarf.notebook.maps.rows import Rows
 from dwarf.notebook.maps.tally import MapProgress, Tally
 from dwarf.notebook.pictures.formatting import plural
+from dwarf.notebook.pictures.views import is_stop, stop_text
 from dwarf.notebook.waiting import wait_async, wait_blocking
 from dwarf.workflow.checking import written_fields
 from dwarf.workflow.durations import Seconds, to_ms
@@ -184,6 +185,8 @@ class MapRun:
 
     def _question(self) -> str:
         cards = self._work.stuck
+        if cards and is_stop(cards[0].prompt.payload):
+            return f"nothing is left but {plural(len(cards), 'row')} {stop_text(cards[0].prompt.payload)}"
         title = f" to {cards[0].prompt.title!r}" if cards else ""
         rows = f"{plural(max(len(cards), 1), 'row')} that wait{'s' if len(cards) < 2 else ''}"
         return f"nothing is left but {rows} for an answer{title}"
@@ -221,7 +224,7 @@ class MapRun:
         if kernel.in_kernel():
             from dwarf.notebook.maps.mapview import MapView
 
-            view = MapView(self._work, self._name, self._lab.submit, kept=self._lab.keeps_flows)
+            view = MapView(self._work, self._name, self._lab)
             view.show()
             self._views.append(view)
 
@@ -232,7 +235,7 @@ class MapRun:
         """
         from dwarf.notebook.maps.mapview import MapView
 
-        view = MapView(self._work, self._name, self._lab.submit, kept=self._lab.keeps_flows)
+        view = MapView(self._work, self._name, self._lab)
         self._views.append(view)
         return view.widget()
 

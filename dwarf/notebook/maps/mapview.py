@@ -7,15 +7,17 @@ import html
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.dashboards.listview import looks
 from dwarf.notebook.live.comms import free_comm
 from dwarf.notebook.live.pulse import Pulse
+from dwarf.notebook.live.replies import reply_to
 from dwarf.notebook.live.sending import Pacer
-from dwarf.notebook.live.widget import asset, fit_into_boxes, module, publish, widget_bundle
+from dwarf.notebook.live.stops import answer_stop
+from dwarf.notebook.live.widget import asset, fit_into_boxes, module, publish, style, widget_bundle
 from dwarf.notebook.live.wire import describe_card
 from dwarf.notebook.messages import CardState, MapState
 from dwarf.notebook.pictures.formatting import brief, plural
@@ -24,6 +26,7 @@ from dwarf.notebook.pictures.palette import LOOKS
 if TYPE_CHECKING:
     from dwarf.notebook.maps.mapwork import MapWork
     from dwarf.notebook.maps.tally import MapProgress
+    from dwarf.notebook.services import LabServices
 
 __all__ = ["MapView", "still"]
 
@@ -46,7 +49,7 @@ def _widget_class() -> Any:
         """The progress of a map; every trait is a whole state."""
 
         _esm = module("map.js")
-        _css = asset("dwarf.css") + "\n" + asset("lists.css")
+        _css = style() + "\n" + asset("lists.css")
         looks = traitlets.Dict().tag(sync=True)
         name = traitlets.Unicode().tag(sync=True)
         kept = traitlets.Bool().tag(sync=True)
@@ -120,18 +123,18 @@ def _table_html(table: Mapping[str, Any]) -> str:
 class MapView:
     """One display of a map. ``ready`` once a front end has shown it, so that somebody can see and answer."""
 
-    def __init__(self, work: MapWork, name: str, submit: Callable[[Any], Any], *, kept: bool = False) -> None:
+    def __init__(self, work: MapWork, name: str, lab: LabServices) -> None:
         self.ready = False
+        self._lab = lab
         self._work = work
         self._name = name
-        self._submit = submit
+        self._submit = lab.submit
         self._display_id = f"dwarf-map-{next(_numbers)}-{time.time_ns():x}"
         self._pacer = Pacer(self._push, least=LEAST_INTERVAL)
         self._settled: set[int | None] = set()  # the threads from which the still bar has been sent
         self._widget: Any = None
         self._stands_alone = False  # in no output of our own that could be replaced
-        self._kept = kept
-        self._pulse = Pulse(self._beat, submit)
+        self._pulse = Pulse(self._beat, lab.submit)
 
     def show(self) -> None:
         """Display it under the running cell."""
@@ -152,7 +155,7 @@ class MapView:
         return fit_into_boxes(self._widget)
 
     def _make_widget(self) -> None:
-        self._widget = _widget_class()(looks=looks(), name=self._name, kept=self._kept, **self._traits())
+        self._widget = _widget_class()(looks=looks(), name=self._name, kept=self._lab.keeps_flows, **self._traits())
         free_comm(self._widget)
         self._widget.on_msg(self._receive)
 
@@ -240,3 +243,14 @@ class MapView:
             watcher = self._work.asking.get(int(position)) if position.isdecimal() else None
             if watcher is not None:
                 self._submit(watcher.answer_card(card, message.get("value", ...)))
+        elif kind == "ask":
+            self._submit(self._reply(message))
+
+    async def _reply(self, message: Mapping[str, Any]) -> None:
+        self._widget.send(await reply_to(message, self._ask(message)))
+        free_comm(self._widget)
+
+    async def _ask(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the card of a breakpoint asks."""
+        cards = {f"{position}/{card.id}": card for position, card in self._work.cards}
+        return await answer_stop(self._lab, cards.get(str(message.get("card"))), message)

@@ -16,6 +16,7 @@ from dwarf.errors import EngineClosed, FlowNotFound, StateConflict
 from dwarf.notebook.live.listeners import Listeners
 from dwarf.notebook.maps.rows import MapRow, Rows
 from dwarf.notebook.maps.tally import Tally
+from dwarf.notebook.pictures.views import where_stopped
 from dwarf.workflow.results import Outcome
 from dwarf.workflow.status import Status
 
@@ -132,6 +133,7 @@ class MapWork:
         self._follow = follow
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
+        self._stopped: set[int] = set()  # the rows that wait at a breakpoint, and for no answer
         self._stopping: str | None = None
 
     # ------------------------------------------------------------ what it is
@@ -217,13 +219,24 @@ class MapWork:
             return handle
 
         watcher = await self._follow(known)
-        watcher.listeners.add(self._tell)
+
+        def tell() -> None:
+            self._mark_stopped(position, bool(where_stopped(watcher.steps)))
+            self._tell()
+
+        watcher.listeners.add(tell)
+        self._mark_stopped(position, bool(where_stopped(watcher.steps)))
         self._ask({**self.asking, position: watcher})
         try:
             return await asyncio.shield(asyncio.wrap_future(watcher.ended))
         finally:
-            watcher.listeners.discard(self._tell)
+            watcher.listeners.discard(tell)
+            self._mark_stopped(position, False)
             self._ask({key: each for key, each in self.asking.items() if key != position})
+
+    def _mark_stopped(self, position: int, stopped: bool) -> None:
+        (self._stopped.add if stopped else self._stopped.discard)(position)
+        self.tally.stopped = len(self._stopped)
 
     def _ask(self, asking: dict[int, FlowWatcher]) -> None:
         self.asking = asking

@@ -32,7 +32,8 @@ _STATUS, _ERROR, _FLOW = "status", "error", "flow"
 class MapProgress:
     """How far a map has come. ``total`` is None where it is not known; ``rate`` is in rows a second; times in seconds.
 
-    ``started`` counts the rows whose flow exists, ``waiting`` those that wait for an answer.
+    ``started`` counts the rows whose flow exists, ``waiting`` those that wait for an answer or at a breakpoint, and
+    ``stopped`` of them the latter.
     """
 
     total: int | None = None
@@ -41,6 +42,7 @@ class MapProgress:
     failed: int = 0
     cancelled: int = 0
     waiting: int = 0
+    stopped: int = 0
     rate: float | None = None
     remaining: float | None = None
     elapsed: float = 0.0
@@ -62,7 +64,9 @@ class MapProgress:
         words += [f"{self.cancelled:,} cancelled"] if self.cancelled else []
         if self.ended:
             return " · ".join(words)
-        words += [f"{self.waiting:,} waiting for an answer"] if self.waiting else []
+        asked = self.waiting - self.stopped
+        words += [f"{asked:,} waiting for an answer"] if asked else []
+        words += [f"{self.stopped:,} stopped at a breakpoint"] if self.stopped else []
         words += [rate_text(self.rate)] if self.rate else []
         words += [f"about {seconds_text(self.remaining)} left"] if self.remaining is not None else []
         return " · ".join(words)
@@ -79,6 +83,7 @@ class Tally:
         self.flows: list[str] = []  # the key of each row's flow; "" where there is none
         self.started = 0
         self.waiting = 0
+        self.stopped = 0
         self.began = time.monotonic()
         self.ended_at: float | None = None
         self._statuses = bytearray()
@@ -221,6 +226,7 @@ class Tally:
             failed=counts[Status.FAILED],
             cancelled=counts[Status.CANCELLED],
             waiting=self.waiting,
+            stopped=self.stopped,
             rate=rate,
             remaining=left,
             elapsed=now - self.began,

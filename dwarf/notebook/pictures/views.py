@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,9 @@ __all__ = [
     "loudest",
     "node_views",
     "state_of",
+    "stop_text",
     "taken_edges",
+    "where_stopped",
 ]
 
 # The order in which one state of a group of branches outdoes another in the colour of their node.
@@ -70,17 +72,21 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class FlowView:
-    """The flow as a whole: ``state`` names a look; times are epoch seconds, ``ended`` 0 while it goes on."""
+    """The flow as a whole: ``state`` names a look; times are epoch seconds, ``ended`` 0 while it goes on.
+
+    ``word`` takes the place of the look's own where that would mislead: a flow at a breakpoint waits for no answer.
+    """
 
     state: str = "pending"
     began: float = 0.0
     ended: float = 0.0
     steps: int = 0
     error: str = ""
+    word: str = ""
 
     def text(self, now: float) -> str:
         """Status and elapsed time, such as ``completed · 4.2 s · 66 steps``."""
-        parts = [look_of(self.state).word]
+        parts = [self.word or look_of(self.state).word]
         if self.began:
             parts.append(seconds_text((self.ended or now) - self.began))
         if self.steps:
@@ -121,7 +127,35 @@ def flow_view(outcome: Outcome | None, steps: Sequence[Step], since: float = 0.0
     if outcome is not None and outcome.status.terminal:
         ended = max((step.updated_at for step in steps), default=NO_TIME).timestamp()
         ended = max(ended, began)
-    return FlowView(state, began, ended, len(steps), error)
+    word = where_stopped(steps) if state == "interrupted" else ""
+    return FlowView(state, began, ended, len(steps), error, word)
+
+
+def where_stopped(steps: Iterable[Step]) -> str:
+    """Where a flow has stopped, such as ``stopped before Charge (breakpoint)``; "" where a question waits, too."""
+    places: dict[str, None] = {}
+    for step in _leaves(steps):
+        if step.status is Status.INTERRUPTED:
+            if not is_stop(step.interrupt_payload):
+                return ""
+            places[stop_text(step.interrupt_payload)] = None
+    first, *more = places or [""]
+    return f"{first} and at {plural(len(more), 'other breakpoint')}" if more else first
+
+
+def stop_text(payload: Mapping[str, Any] | None) -> str:
+    """The words for what a breakpoint asks."""
+    told = payload or {}
+    return f"stopped {told.get('breakpoint')} {told.get('node')} (breakpoint)"
+
+
+def _leaves(steps: Iterable[Step]) -> Iterator[Step]:
+    for step in steps:
+        if step.sub_flows:
+            for flow in step.sub_flows:
+                yield from _leaves(flow.steps)
+        else:
+            yield step
 
 
 def node_views(

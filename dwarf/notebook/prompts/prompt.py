@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import FlowNotFound
-from dwarf.notebook.pictures.views import is_stop
+from dwarf.notebook.pictures.views import is_stop, stop_text
 from dwarf.notebook.prompts.answers import NOTHING, default_of
 from dwarf.notebook.prompts.facts import facts_of, text_of
 from dwarf.notebook.prompts.forms import form_of
@@ -106,16 +106,18 @@ class Prompt:
             return dumps(state_to_json(self.payload)) == dumps(state_to_json(other.payload))
 
     def __repr__(self) -> str:
-        return f"<Prompt {self.title!r}: {self.node} waits for an answer>"
+        return f"<Prompt {self.title!r}: {self._what}>"
+
+    @property
+    def _what(self) -> str:
+        return stop_text(self.payload) if is_stop(self.payload) else f"{self.node} waits for an answer"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         lines = "".join(
             f"<dt>{html.escape(fact['name'])}</dt><dd style='white-space: pre-wrap'>{html.escape(text_of(fact))}</dd>"
             for fact in self._facts()
         )
-        shown = (
-            f"<p><b>{html.escape(self.title)}</b> ({html.escape(self.node)} waits for an answer)</p><dl>{lines}</dl>"
-        )
+        shown = f"<p><b>{html.escape(self.title)}</b> ({html.escape(self._what)})</p><dl>{lines}</dl>"
         return {"text/plain": repr(self), "text/html": shown}
 
 

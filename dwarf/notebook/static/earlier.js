@@ -3,7 +3,7 @@
 
 import { askTwice, shortTime } from "./card.js";
 import { make } from "./dom.js";
-import { tell } from "./panel.js";
+import { tell } from "./desk.js";
 
 // Keeps the lines in `root` in step with the model. `now()` is the kernel's time.
 export function earlierKeeper(model, desk, { now, shade }) {

@@ -3,9 +3,11 @@
 
 import { attention, notifySwitch } from "./attention.js";
 import { cardKeeper } from "./card.js";
+import { deskOf } from "./desk.js";
 import { make } from "./dom.js";
 import { watchKernel } from "./life.js";
 import { filterFields, keepShown } from "./lists.js";
+import { stopCards } from "./stops.js";
 import { ownKeys } from "./typing.js";
 
 function render({ model, el }) {
@@ -22,7 +24,9 @@ function render({ model, el }) {
   ownKeys(root);
   el.append(root);
 
-  const keeper = cardKeeper(box, life.send);
+  const desk = deskOf(life);
+  model.on("msg:custom", desk.receive);
+  const keeper = cardKeeper(box, life.send, stopCards(desk));
   // After an answer given here the next question is at hand.
   box.addEventListener("dwarf-closed", () => {
     box.querySelector(".dwarf-card:not(.dwarf-closed) :is(input, select, textarea, button):not(:disabled)")?.focus();
@@ -40,6 +44,7 @@ function render({ model, el }) {
   const stop = keepShown(model, root, life, paint, () => keeper.tick(life.now()));
   return () => {
     waits.leave();
+    model.off("msg:custom", desk.receive);
     stop();
   };
 }

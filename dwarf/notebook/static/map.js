@@ -5,8 +5,10 @@
 import { attention } from "./attention.js";
 import { askTwice, cardKeeper } from "./card.js";
 import { followShade, pageIsDark } from "./dark.js";
+import { deskOf } from "./desk.js";
 import { make } from "./dom.js";
 import { watchKernel } from "./life.js";
+import { stopCards } from "./stops.js";
 import { ownKeys } from "./typing.js";
 
 function sortedTable(grid) {
@@ -103,7 +105,8 @@ function render({ model, el }) {
   el.append(root);
   const life = watchKernel(model, root, { kept: model.get("kept"), gone: () => waits.set([]), back: () => { keeper.release(); cards(); } });
   const waits = attention();
-  const keeper = cardKeeper(asks, life.send);
+  const desk = deskOf(life);
+  const keeper = cardKeeper(asks, life.send, stopCards(desk));
   askTwice(stop, "Cancel", "Cancel all rows", () => life.send({ type: "cancel" }));
 
   const paint = () => {
@@ -141,6 +144,7 @@ function render({ model, el }) {
   model.on("change:errors", told);
   model.on("change:cards", cards);
   model.on("change:table", tabled);
+  model.on("msg:custom", desk.receive);
   const timer = setInterval(() => { if (!life.isLost()) keeper.tick(life.now()); }, 500);
   const unshade = followShade(root, heat.paint);
   life.ready();
@@ -153,6 +157,7 @@ function render({ model, el }) {
     model.off("change:errors", told);
     model.off("change:cards", cards);
     model.off("change:table", tabled);
+    model.off("msg:custom", desk.receive);
   };
 }
 

@@ -1,6 +1,8 @@
 // Made from messages.py by tests/notebook/write_messages.py: change it there.
 
-/** The flow as a whole. ``now`` is the kernel's time, ``drift`` says what has been redefined since it began. */
+/** The flow as a whole. ``now`` is the kernel's time, ``drift`` says what has been redefined since it began.
+
+``word`` takes the place of the look's own where that says something else. */
 export interface FlowState {
   state: number;
   began: number;
@@ -8,6 +10,7 @@ export interface FlowState {
   steps: number;
   error: string;
   now: number;
+  word?: string;
   drift?: string[];
   regraph?: boolean;
 }
@@ -20,6 +23,7 @@ export interface EarlierState {
   steps: number;
   error: string;
   now: number;
+  word?: string;
   drift?: string[];
   regraph?: boolean;
   id: string;

@@ -3,6 +3,7 @@
 // Whatever is asked goes to the kernel as a message with a number, is checked there, and is answered under that number.
 
 import { factOf, shortTime } from "./card.js";
+import { tell } from "./desk.js";
 import { make, nextId } from "./dom.js";
 import { setAll, SVG } from "./picture.js";
 import { saidParts } from "./said.js";
@@ -10,40 +11,6 @@ import { stateEditor } from "./state.js";
 import { isComposing } from "./typing.js";
 
 const BUSY_AFTER = 3000; // milliseconds
-
-export function deskOf(model, life) {
-  const waiting = new Map();
-  let last = 0;
-  return {
-    send: life.send,
-    receive(reply) {
-      if (reply?.type !== "reply" || !waiting.has(reply.ask)) return;
-      const { give, refuse } = waiting.get(reply.ask);
-      waiting.delete(reply.ask);
-      if (reply.fault) refuse(new Error(reply.fault));
-      else give(reply);
-    },
-    ask(message) {
-      const ask = ++last;
-      return new Promise((give, refuse) => {
-        waiting.set(ask, { give, refuse });
-        life.send({ type: "ask", ask, ...message });
-      });
-    },
-    pending: () => waiting.size > 0,
-  };
-}
-
-// What has come of an action: words, and the call that finds the new run.
-/**
- * @param {HTMLElement} box
- * @param {import("./messages").ActionReply} reply
- */
-export function tell(box, reply) {
-  box.classList.remove("dwarf-wrong");
-  box.replaceChildren(reply.said ?? "");
-  if (reply.find) box.append(" ", make("code", { textContent: reply.find }));
-}
 
 function timeOf(seconds) {
   if (!seconds) return "";

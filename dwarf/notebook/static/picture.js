@@ -155,8 +155,10 @@ export function paintFlow(svg, { pill, mark, text }, flow, shade, now) {
   const look = shade.looks[flow.state] ?? shade.looks[1];
   const clock = flow.began ? shortTime((flow.ended || now) - flow.began) : "";
   const steps = flow.steps ? `${flow.steps.toLocaleString("en-US")} step${flow.steps === 1 ? "" : "s"}` : "";
-  const words = [look.word, clock, steps].filter(Boolean).join(" · ");
-  if (pill.dataset.shown !== look.key) svg?.setAttribute("aria-label", `Workflow ${svg.dataset.name ?? ""}, ${look.word}`);
+  const word = flow.word || look.word;
+  const words = [word, clock, steps].filter(Boolean).join(" · ");
+  if (pill.dataset.word !== word) svg?.setAttribute("aria-label", `Workflow ${svg.dataset.name ?? ""}, ${word}`);
+  pill.dataset.word = word;
   if (text.textContent !== words) text.textContent = words;
   if (pill.dataset.shown === look.key && pill.dataset.ink === look.ink) return;
   [pill.dataset.shown, pill.dataset.ink] = [look.key, look.ink];
@@ -316,6 +318,6 @@ export function pictureKeeper(model, box, { pick, unfold, now }) {
     name: (path) => groups.get(path)?.dataset.name ?? "",
     find: (name) => [...groups.entries()].find(([, group]) => group.dataset.name === name)?.[0],
     choose: (path) => groups.forEach((group, key) => group.classList.toggle("dwarf-chosen", key === path)),
-    word: () => (shade.looks[(model.get("flow") ?? {}).state] ?? shade.looks[1]).word,
+    word: () => model.get("flow")?.word || (shade.looks[model.get("flow")?.state] ?? shade.looks[1]).word,
   };
 }

@@ -4,13 +4,14 @@
 import { attention } from "./attention.js";
 import { cardKeeper } from "./card.js";
 import { followShade } from "./dark.js";
+import { deskOf, tell } from "./desk.js";
 import { make } from "./dom.js";
 import { earlierKeeper } from "./earlier.js";
 import { watchKernel } from "./life.js";
-import { deskOf, panelKeeper, tell } from "./panel.js";
+import { panelKeeper } from "./panel.js";
 import { pictureKeeper } from "./picture.js";
 import { saidKeeper } from "./said.js";
-import { buildStop } from "./stops.js";
+import { stopCards } from "./stops.js";
 import { ownKeys } from "./typing.js";
 
 const USED_EVERY = 10_000; // milliseconds between two signs that somebody reads what is shown
@@ -71,7 +72,7 @@ export function renderRun({ model, el }) {
     gone: () => waits.set([]),
     back: () => { keeper.release(); ask(); paint(); },
   });
-  const desk = deskOf(model, life);
+  const desk = deskOf(life);
   const picture = pictureKeeper(model, box, {
     pick: (path) => panel.open(path),
     unfold: (path) => desk.ask({ do: "unfold", node: path }).catch((why) => { fault.textContent = why.message; }),
@@ -90,7 +91,7 @@ export function renderRun({ model, el }) {
   const earlier = earlierKeeper(model, desk, { now: life.now, shade: picture.shade });
   root.append(earlier.root, make("div", { className: "dwarf-stage" }, picture.line, main, bar, side), said);
   el.append(root);
-  const keeper = cardKeeper(asks, life.send, (prompt) => (prompt.stop && !prompt.closed ? buildStop(prompt, desk) : null));
+  const keeper = cardKeeper(asks, life.send, stopCards(desk));
   const waits = attention();
 
   const paint = () => {

@@ -8,13 +8,24 @@ import { stateEditor } from "./state.js";
 let stepped = false; // the reader goes on step by step, by the keyboard perhaps
 
 /**
+ * What builds the cards of breakpoints, and leaves all others, for `cardKeeper`.
+ *
+ * @param {any} desk
+ * @returns {(prompt: import("./messages").CardState) => any}
+ */
+export function stopCards(desk) {
+  return (prompt) => (prompt.stop && !prompt.closed ? buildStop(prompt, desk) : null);
+}
+
+/**
  * @param {import("./messages").CardState} prompt
  * @param {any} desk
  */
-export function buildStop(prompt, desk) {
+function buildStop(prompt, desk) {
   const id = nextId("stop");
   const root = make("section", { className: "dwarf-card dwarf-stop", role: "group", "aria-labelledby": id });
   const title = make("div", { className: "dwarf-question", textContent: prompt.title, id });
+  const where = make("span", { className: "dwarf-where", textContent: prompt.node });
   const clock = make("span", { className: "dwarf-clock" });
   const about = make("div", { className: "dwarf-help" });
   const place = make("div", { className: "dwarf-stop-state", textContent: "…" });
@@ -28,6 +39,7 @@ export function buildStop(prompt, desk) {
   let isWhole = true;
   let busy = false;
   let fault = "";
+  let done = false; // by the reader, on this very card
 
   const show = () => buttons.forEach((each) => { each.disabled = busy || (each !== cancel && Boolean(fault)); });
   const act = async (message) => {
@@ -44,6 +56,7 @@ export function buildStop(prompt, desk) {
   const go = (stepping) => {
     if (busy || fault) return;
     stepped = stepping;
+    done = true;
     act({ do: "go", card: prompt.id, stepping, whole: isWhole, ...(editor?.isTouched() ? { text: editor.text() } : {}) });
   };
   on.addEventListener("click", () => go(false));
@@ -54,9 +67,9 @@ export function buildStop(prompt, desk) {
     try {
       const reply = await desk.ask({ do: "stopped", card: prompt.id });
       isWhole = reply.whole;
-      const where = prompt.stop === "before" ? "The step has not been run." : "The task has been run; what it changed is in the state.";
+      const reached = prompt.stop === "before" ? "The step has not been run." : "The task has been run; what it changed is in the state.";
       const many = reply.count > 1 ? ` ${reply.count.toLocaleString("en-US")} branches have stopped here: the state of one is shown, and what you change is laid over each.` : "";
-      about.textContent = where + many;
+      about.textContent = reached + many;
       editor = stateEditor({
         text: reply.input,
         isWhole,
@@ -70,7 +83,7 @@ export function buildStop(prompt, desk) {
       error.textContent = why.message;
     }
   };
-  root.append(make("div", { className: "dwarf-head" }, title, clock), about, place, make("div", { className: "dwarf-buttons" }, ...buttons), error);
+  root.append(make("div", { className: "dwarf-head" }, title, where, clock), about, place, make("div", { className: "dwarf-buttons" }, ...buttons), error);
   load();
   if (stepped) requestAnimationFrame(() => {
     stepped = false;
@@ -87,6 +100,7 @@ export function buildStop(prompt, desk) {
       if (!fresh.closed || root.classList.contains("dwarf-closed")) return;
       root.classList.add("dwarf-closed");
       root.replaceChildren(make("span", { className: "dwarf-mark", textContent: "✔", "aria-hidden": "true" }), title, make("span", { className: "dwarf-answer", textContent: fresh.closed }));
+      if (done && !stepped) root.dispatchEvent(new CustomEvent("dwarf-closed", { bubbles: true }));
     },
   };
 }

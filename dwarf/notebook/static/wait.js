@@ -5,11 +5,12 @@
 
 import { cardKeeper } from "./card.js";
 import { followShade } from "./dark.js";
+import { deskOf, tell } from "./desk.js";
 import { make } from "./dom.js";
 import { earlierKeeper } from "./earlier.js";
 import { watchKernel } from "./life.js";
-import { deskOf, tell } from "./panel.js";
 import { flowLine, paintFlow, shades } from "./picture.js";
+import { stopCards } from "./stops.js";
 import { ownKeys } from "./typing.js";
 
 const PATIENCE = 1500; // ms: a view of the run in another cell is drawn by then, so that its question does not come and go here
@@ -21,7 +22,7 @@ function renderWait({ model, el }) {
     kept: Boolean((model.get("theme") ?? {}).kept),
     back: () => { keeper.release(); paint(); },
   });
-  const desk = deskOf(model, life);
+  const desk = deskOf(life);
   const line = flowLine(model.get("name"));
   const place = make("span", { className: "dwarf-where" });
   const show = make("button", { type: "button", className: "dwarf-act", textContent: "Show", title: "Go to the run, or show it here" });
@@ -45,7 +46,7 @@ function renderWait({ model, el }) {
   });
   const asks = make("div", { className: "dwarf-cards" });
   asks.addEventListener("focusin", () => { touched = true; });
-  const keeper = cardKeeper(asks, life.send);
+  const keeper = cardKeeper(asks, life.send, stopCards(desk));
   let shade = shades(model.get("theme"));
   const earlier = earlierKeeper(model, desk, { now: life.now, shade: () => shade });
   line.root.append(place, show, said);
@@ -63,7 +64,7 @@ function renderWait({ model, el }) {
     const more = cards.length > 1 ? ` and ${cards.length - 1} more` : "";
     const text = cards.length ? (elsewhere ? `“${cards[0].title}”${more}` : "") : where ? `at ${where}` : "";
     if (place.textContent !== text) place.textContent = text;
-    const next = cards.length && elsewhere ? "Answer" : "Show";
+    const next = cards.length && elsewhere && !cards[0].stop ? "Answer" : "Show";
     if (show.textContent !== next) show.textContent = next;
     paintFlow(null, line, model.get("flow") ?? {}, shade, life.now());
     keeper.tick(life.now());
