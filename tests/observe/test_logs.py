@@ -40,7 +40,7 @@ async def test_a_tasks_error_is_no_fault_of_the_engine(running: Running) -> None
     logger, lines = private_logger(logging.INFO)
 
     async def broken(flow: Flow) -> None:
-        raise ValueError("the payload says 4711")
+        raise ValueError("the payload says sesame")
 
     async with running(logger=logger) as engine:
         flow = await engine.create(chain("Broken", Broken=broken))
@@ -49,7 +49,7 @@ async def test_a_tasks_error_is_no_fault_of_the_engine(running: Running) -> None
     (record,) = [record for record in lines.records if "raised" in record.getMessage()]
     assert record.getMessage() == f"task Broken of flow {correlation(flow.key)} has raised ValueError"
     assert (record.dwarf_task, record.dwarf_error, record.dwarf_attempt) == ("Broken", "ValueError", 0)  # type: ignore[attr-defined]
-    assert "4711" not in lines.everything()
+    assert "sesame" not in lines.everything()
 
 
 async def test_debug_tells_of_every_step(running: Running) -> None:
@@ -153,8 +153,8 @@ def test_lines_name_the_place_that_wrote_them() -> None:
 
 def test_an_error_is_told_by_class_and_place() -> None:
     def inner() -> None:
-        secret = "4711"  # noqa: F841
-        raise LookupError("4711")
+        secret = "sesame"  # noqa: F841
+        raise LookupError("sesame")
 
     with pytest.raises(LookupError) as caught:
         inner()
@@ -162,7 +162,7 @@ def test_an_error_is_told_by_class_and_place() -> None:
     assert class_name(ConfigError("x")) == "dwarf.errors.ConfigError"
     shown = places(caught.value)
     assert shown.splitlines()[-1].endswith(", in inner")
-    assert "4711" not in shown
+    assert "sesame" not in shown
 
 
 def test_what_is_no_logger_or_provider_is_refused(host: LocalHost) -> None:
