@@ -58,7 +58,7 @@ def test_a_view_whose_kernel_is_gone(browser: Any) -> None:
     page.keyboard.type("!")
     page.wait_for_timeout(700)  # more than a tick of the clock
     assert page.evaluate(CLOCK) == stopped
-    assert [message["type"] for message in view.sent[sent:]] in ([], ["here"])
+    assert {message["type"] for message in view.sent[sent:]} <= {"here"}
     assert page.locator(".dwarf-panel").is_hidden()
     assert field.input_value() == "half an ans!"
 
