@@ -286,3 +286,19 @@ def test_a_still_picture_has_its_graph_where_the_live_view_had_it() -> None:
     )
     x, y = map(float, place.removeprefix("translate(").removesuffix(")").split())
     assert (x - left, y - top) == (6, 34 + 12)
+
+
+def test_a_high_picture_that_stays_is_folded() -> None:
+    names = [f"Step {number}" for number in range(60)]
+    graph = Graph("long").add_chain(*names, END)
+    steps = [step(n + 1, name, "completed", n, n + 1, predecessor_id=n) for n, name in enumerate(names[:40])]
+    steps.append(step(41, names[40], "failed", 40, 41, predecessor_id=40))
+    whole = parse(draw_run(graph, steps, outcome("failed")))
+    folded = parse(draw_run(graph, steps, outcome("failed"), folded=True))
+    assert list(nodes(whole)) == names
+    assert list(nodes(folded)) == [names[0], *names[39:]]  # what is not done stays
+    assert "⋯ 38 completed" in words(folded)
+    assert size(folded)[1] < 0.6 * size(whole)[1]
+    assert len(kinds(folded)) == len(kinds(whole)) - 39
+    short = draw_run(graph, steps[:3], outcome("running"), folded=True)
+    assert short == draw_run(graph, steps[:3], outcome("running"))

@@ -148,7 +148,7 @@ def test_zoom_fit_pan_and_follow(browser: Any) -> None:
     assert not view.faults
 
 
-def test_chains_that_are_done_fold(browser: Any) -> None:
+def test_chains_that_are_done_fold(browser: Any, shots: Path) -> None:
     graph, steps = chain(60)
     view = PageView(browser, width=1200, **picture_traits(graph, steps, "running", now=at(60)))
     page = view.page
@@ -171,6 +171,13 @@ def test_chains_that_are_done_fold(browser: Any) -> None:
     assert mark.count() == 0
     assert page.locator('[data-node="10"]').evaluate("node => node.style.display") == ""
     assert page.evaluate(high) > folded
+    again = page.get_by_role("button", name="fold 29 completed nodes again")
+    assert again.evaluate("node => node === document.activeElement")
+    page.screenshot(path=str(shots / "unfolded.png"))
+    page.keyboard.press("Enter")
+    assert mark.evaluate("node => node === document.activeElement")
+    assert page.evaluate(high) < folded
+    assert again.count() == 0
     assert not view.faults
 
     short = PageView(browser, width=1200, **picture_traits(*chain(7), "running", now=at(60)))

@@ -154,7 +154,7 @@ def make_report(facts: ReportFacts) -> Report:
     asked = frozenset(one.node for one in facts.answers) | {prompt.node for prompt in facts.waiting}
     masked = facts.mask.steps(facts.steps)
     outcome = _without_secrets(facts.outcome, facts.mask)
-    picture = draw_run(facts.graph, masked, outcome, asked=asked, now=moment)
+    picture = draw_run(facts.graph, masked, outcome, asked=asked, now=moment, folded=True)
     timeline = draw_timeline(masked, title="", asked=asked, answers=facts.answers, now=moment)
     return Report(to_page(facts, str(picture), str(timeline)))
 

@@ -222,7 +222,7 @@ class RunView:
         plane = self._plane()
         if plane is None:
             return Svg("", alt="a run")
-        return draw_plane(plane, notes=self.watcher.notes, now=time.time())
+        return draw_plane(plane, notes=self.watcher.notes, now=time.time(), folded=True)
 
     # ------------------------------------------------------------ on the lab's loop
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.pictures.differences import compared
+from dwarf.notebook.pictures.folding import Fold, draw_folds, fold_chains
 from dwarf.notebook.pictures.layout_plan import HEAD, INNER_PAD, LayoutPlan, NodeCard, layout_plan
 from dwarf.notebook.pictures.nodes import draw_card, icon
 from dwarf.notebook.pictures.palette import CARD, EDGE, EDGE_TAKEN, HAIR, INK, LOOKS, MUTED, look_of, on_any_ground
@@ -69,14 +70,16 @@ def draw_run(
     now: datetime | None = None,
     since: float = 0.0,
     stops: tuple[Collection[str], Collection[str]] = ((), ()),
+    folded: bool = False,
 ) -> Svg:
     """The picture of a run. ``asked``: nodes known to have put questions; ``notes``: lines to stand under the graph.
 
     ``since``: when the flow began (epoch seconds), where that is not the first step's time. ``stops``: see make_plane.
+    ``folded``: see draw_plane.
     """
     moment = now or datetime.now(UTC)
     plane = make_plane(graph, steps, outcome, asked=asked, now=moment, since=since, stops=stops)
-    return draw_plane(plane, notes=notes, max_width=max_width, now=moment.timestamp())
+    return draw_plane(plane, notes=notes, max_width=max_width, now=moment.timestamp(), folded=folded)
 
 
 def draw_difference(old: Graph, new: Graph, *, notes: Sequence[str] = (), max_width: float = MAX_WIDTH) -> Svg:
@@ -95,10 +98,18 @@ def draw_plane(
     max_width: float = MAX_WIDTH,
     now: float,
     live: bool = False,
+    folded: bool = False,
 ) -> Svg:
-    """The picture of what was seen of a run; ``now`` in epoch seconds. ``live``: with hidden marks for a live view."""
+    """The picture of what was seen of a run; ``now`` in epoch seconds. ``live``: with hidden marks for a live view.
+
+    ``folded``: where it would be very high only the ends of chains that are done are drawn, as a live view does itself.
+    """
+    folds: Sequence[Fold] = ()
     plan = plan or plan_of(plane, max_width)
-    return _compose(plane, plan, plane.whole, notes, max_width, now, live)
+    if folded:
+        idle = NodeView()
+        plan, folds = fold_chains(plan, lambda name: plane.views.get(name, idle).state == "completed")
+    return _compose(plane, plan, plane.whole, notes, max_width, now, live, folds=folds)
 
 
 def plan_of(plane: Plane, max_width: float = MAX_WIDTH) -> LayoutPlan:
@@ -137,6 +148,7 @@ def _compose(
     now: float,
     live: bool = False,
     findings: Sequence[Finding] = (),
+    folds: Sequence[Fold] = (),
 ) -> Svg:
     graph = plane.graph
     title = _header(graph.name, whole, now, live)
@@ -159,6 +171,7 @@ def _compose(
         f'<g transform="translate({number(left)} {number(top)})">',
         *_inside(plane, plan, whole, now, live),
         *draw_marks(plan, findings),
+        *map(on_any_ground, draw_folds(folds)),
         "</g>",
         *map(stands, _footer(lines, notes, inner, top + plan.layout.height + _PAD, said)),
         "</svg>",

@@ -1,6 +1,7 @@
 // @ts-check
 // Chains that are done, in a picture that is too high for its window: of many completed nodes in a row only the first and
-// the last are shown, and a mark between them that brings the others back.
+// the last are shown, and a mark between them that brings the others back; a mark beside the first one then folds them
+// again. pictures/folding.py does the same for pictures that stay.
 
 const LEAST_FOLDED = 4; // nodes
 const MARK = 46; // pixels between the two that stay
@@ -50,7 +51,46 @@ export function foldsOf(svg, changed) {
   const opened = new Set(); // the paths of the nodes above what the reader has unfolded
   /** @type {SVGGElement[]} */
   let marks = [];
-  let told = "";
+  let told = "|";
+
+  /** @param {SVGGElement} group @param {string} kind @param {string} path @param {() => void} act */
+  const pressable = (group, kind, path, act) => {
+    for (const [name, value] of Object.entries({ class: kind, role: "button", tabindex: "0", "data-fold": path })) group.setAttribute(name, value);
+    const press = () => {
+      const held = document.activeElement === group;
+      act();
+      changed();
+      if (held) marks.find((each) => each.dataset.fold === path)?.focus();
+    };
+    group.addEventListener("click", (event) => { event.stopPropagation(); press(); });
+    group.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      event.stopPropagation();
+      press();
+    });
+  };
+
+  // What folds a chain again, beside its first node.
+  /** @param {Piece[]} row @param {number} up */
+  const closer = (row, up) => {
+    const [first] = row;
+    const group = document.createElementNS(SPACE, "g");
+    const card = first.node.querySelector(':scope > [data-part="card"]');
+    const [width, high] = ["width", "height"].map((name) => Number(card?.getAttribute(name) ?? 0));
+    group.setAttribute("transform", `translate(${first.x + width + 6} ${first.y - up + high / 2})`);
+    group.setAttribute("aria-label", `fold ${row.length - 2} completed nodes again`);
+    const title = document.createElementNS(SPACE, "title");
+    title.textContent = `fold ${row.length - 2} completed nodes again`;
+    const ground = document.createElementNS(SPACE, "rect");
+    for (const [name, value] of Object.entries({ x: 0, y: -9, width: 18, height: 18, rx: 5, fill: "transparent" })) ground.setAttribute(name, String(value));
+    const words = document.createElementNS(SPACE, "text");
+    words.textContent = "⋯";
+    for (const [name, value] of Object.entries({ x: 9, y: 4.5, "font-size": 14, "text-anchor": "middle" })) words.setAttribute(name, String(value));
+    group.append(title, ground, words);
+    pressable(group, "dwarf-unfolded", first.path ?? "", () => opened.delete(first.path));
+    return group;
+  };
 
   /** @param {Piece} first @param {Piece[]} hidden @param {number} up */
   const mark = (first, hidden, up) => {
@@ -58,7 +98,6 @@ export function foldsOf(svg, changed) {
     const group = document.createElementNS(SPACE, "g");
     const middle = first.x + Number(first.node.querySelector(':scope > [data-part="card"]')?.getAttribute("width") ?? 0) / 2;
     group.setAttribute("transform", `translate(${middle} ${first.bottom - up})`);
-    for (const [name, value] of Object.entries({ class: "dwarf-chain", role: "button", tabindex: "0", "data-fold": first.path ?? "" })) group.setAttribute(name, value);
     group.setAttribute("aria-label", `${hidden.length} completed nodes, ${names[0]} to ${names[names.length - 1]}: show them`);
     const line = document.createElementNS(SPACE, "line");
     for (const [name, value] of Object.entries({ x1: 0, x2: 0, y1: 0, y2: MARK, "stroke-dasharray": "2 4" })) line.setAttribute(name, String(value));
@@ -70,14 +109,7 @@ export function foldsOf(svg, changed) {
     const ground = document.createElementNS(SPACE, "rect"); // what can be hit
     for (const [name, value] of Object.entries({ x: -12, y: 2, width: 130, height: MARK - 4, rx: 6, fill: "transparent" })) ground.setAttribute(name, String(value));
     group.append(title, ground, line, words);
-    const open = () => { opened.add(first.path); changed(); };
-    group.addEventListener("click", (event) => { event.stopPropagation(); open(); });
-    group.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" && event.key !== " ") return;
-      event.preventDefault();
-      event.stopPropagation();
-      open();
-    });
+    pressable(group, "dwarf-chain", first.path ?? "", () => opened.add(first.path));
     return group;
   };
 
@@ -99,15 +131,17 @@ export function foldsOf(svg, changed) {
     refresh(isDone) {
       /** @type {Piece[][]} */
       const folds = [];
+      /** @type {Piece[][]} */
+      const unfolded = [];
       for (const chain of chains) {
         let row = /** @type {Piece[]} */ ([]);
         for (const piece of [...chain, null]) {
           if (piece !== null && isDone(piece.path ?? "")) { row.push(piece); continue; }
-          if (row.length > LEAST_FOLDED + 1 && !opened.has(row[0].path)) folds.push(row);
+          if (row.length > LEAST_FOLDED + 1) (opened.has(row[0].path) ? unfolded : folds).push(row);
           row = [];
         }
       }
-      const now = folds.map((row) => `${row[0].path}-${row[row.length - 1].path}`).join(" ");
+      const now = [folds, unfolded].map((rows) => rows.map((row) => `${row[0].path}-${row[row.length - 1].path}`).join(" ")).join("|");
       if (now === told) return null;
       told = now;
       marks.forEach((each) => each.remove());
@@ -118,7 +152,10 @@ export function foldsOf(svg, changed) {
         piece.node.style.display = hidden ? "none" : "";
         if (!hidden) move(piece, up(piece.top));
       }
-      marks = cuts.map(({ row }) => mark(row[0], row.slice(1, -1), up(row[0].top)));
+      marks = [
+        ...cuts.map(({ row }) => mark(row[0], row.slice(1, -1), up(row[0].top))),
+        ...unfolded.map((row) => closer(row, up(row[0].top))),
+      ];
       sheet?.append(...marks);
       return up(Infinity);
     },
