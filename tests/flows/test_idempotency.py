@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 
@@ -36,6 +38,17 @@ async def test_the_same_request_returns_the_same_flow(engine: Engine) -> None:
     assert ran == [first.key]
     other = await engine.create(graph, {"n": 1, "m": [1, 2]}, idempotency_key="order-2")
     assert other.key != first.key
+
+
+async def test_a_request_with_equal_values_is_the_same(engine: Engine) -> None:
+    noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
+    state = {"price": Decimal("1.0"), "at": noon, "kinds": {"a", "b"}}
+    first = await engine.create(counted(NOBODY), state, idempotency_key="order-1")
+    elsewhere = noon.astimezone(timezone(timedelta(hours=2)))
+    alike = {"kinds": frozenset({"b", "a"}), "at": elsewhere, "price": Decimal("1.00")}
+    assert (await engine.create(counted(NOBODY), alike, idempotency_key="order-1")).key == first.key
+    with pytest.raises(StateConflict, match="differs in 'price'"):
+        await engine.create(counted(NOBODY), {**state, "price": Decimal("1.01")}, idempotency_key="order-1")
 
 
 async def test_another_request_is_a_conflict(engine: Engine) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from dwarf.workflow.jsontext import JSON, dumps
@@ -185,23 +186,59 @@ _MEANINGS: Final[dict[str, Callable[[dict[str, JSON]], Any]]] = {
 
 
 def canonical(value: JSON, *, exact: bool = False) -> JSON:
-    """The form by which whole states are compared: members in order at every depth, 5.0 as 5, numpy's numbers plain.
+    """The form by which whole states are compared: the same for values that are equal.
+
+    Members stand in order at every depth, 5.0 is 5, Decimal("1.50") is 1.5, a moment is the same in every zone, a
+    frozenset is a set, and what numpy and pandas have of their own is what Python has for it.
 
     ``exact``: only the order of members is left aside, since a task may tell 5.0 from 5.
     """
     kind = type(value)
     if kind is dict:
-        if not exact and value.get(TAG) == "numpy" and type(meant := behind(value)) in (bool, int, float, str):
-            return canonical(meant)
+        if not exact and TAG in value:
+            meant = _plain_form(value)
+            if meant is not value:
+                return meant
         return {name: canonical(value[name], exact=exact) for name in sorted(value)}
     if kind is list:
         return [canonical(item, exact=exact) for item in value]
     if exact:
         return value
-    return int(value) if kind is float and value.is_integer() and abs(value) < _EXACT else value
+    return int(value) if kind is float and value.is_integer() else value
 
 
-_EXACT: Final = 2.0**53
+def _plain_form(tag: dict[str, JSON]) -> JSON:
+    """The one form of all tags that stand for equal values; the tag itself where others are not known."""
+    if tag[TAG] in ("set", "frozenset") and type(tag.get("v")) is list:
+        return {TAG: "set", "v": sorted(map(canonical, tag["v"]), key=dumps)}
+    if tag[TAG] == "enum":  # a member equals its value in conditions, and is another thing to a task
+        return tag
+    meant = behind(tag)
+    kind = type(meant)
+    if kind is Decimal:
+        return _number_form(meant)
+    if kind in (Moment, TimeOfDay):
+        name = "time" if kind is TimeOfDay else "date" if meant.floating else "datetime"
+        return {TAG: name, "v": meant.local - (meant.offset or 0), "zone": meant.offset is not None}
+    if kind is Span:
+        return {TAG: "timedelta", "v": meant.ns}
+    return canonical(meant) if tag[TAG] == "numpy" and kind in (bool, int, float, str) else tag
+
+
+def _number_form(number: Decimal) -> JSON:
+    """A Decimal as the JSON number that equals it, as in conditions; where there is none, without zeros at its end."""
+    if not number.is_finite():
+        return {TAG: "float", "v": str(number).lower().replace("infinity", "inf")}
+    close = float(number)
+    if isfinite(close) and Decimal(repr(close)) == number:
+        return canonical(close)
+    if number == number.to_integral_value() and number.adjusted() < _MOST_DIGITS:
+        return int(number)
+    return {TAG: "decimal", "v": str(number.normalize(_UNROUNDED))}
+
+
+_MOST_DIGITS: Final = 1000
+_UNROUNDED: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 def same(one: JSON, other: JSON) -> bool:

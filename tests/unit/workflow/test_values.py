@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import sys
 from collections import Counter, OrderedDict, UserDict, defaultdict, deque
@@ -13,6 +14,8 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +24,7 @@ from dwarf.errors import StateError
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.values import MAX_DEPTH, from_json, register, state_from_json, state_to_json, to_json
 from dwarf.workflow.values.decoding import DECODERS
+from dwarf.workflow.values.meaning import canonical
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -364,6 +368,47 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+class Level(enum.Enum):
+    LOW = 1
+
+
+NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (1, 1.0, Decimal(1), Decimal("1.00"), np.float64(1), np.int8(1)),
+        (3.1, Decimal("3.10")),
+        (0, -0.0, Decimal("-0.0")),
+        (10**16, 1e16, Decimal("1E16")),
+        (2**53 + 1, Decimal(2**53 + 1)),
+        (Decimal("0.10000000000000000001"), Decimal("0.100000000000000000010")),
+        (float("nan"), Decimal("NaN"), np.float32("nan")),
+        (float("-inf"), Decimal("-Infinity")),
+        (True, np.True_),
+        (NOON, NOON.astimezone(ZoneInfo("Asia/Tokyo")), pd.Timestamp(NOON)),
+        (NOON.replace(tzinfo=None), pd.Timestamp("2024-01-01T12:00")),
+        (date(2024, 1, 1),),
+        (time(12, tzinfo=UTC), time(14, tzinfo=timezone(timedelta(hours=2)))),
+        (timedelta(hours=1), pd.Timedelta("1h")),
+        ({"a", Decimal("1.0")}, frozenset({Decimal("1.00"), "a"})),
+        ([1, {"y": 2.0, "x": Decimal("2.0")}], [1.0, {"x": 2, "y": 2}]),
+        ([1],),
+        ((1,),),
+        (Level.LOW,),
+        ("1",),
+    ],
+)
+def test_equal_values_have_one_form_to_compare(values: tuple[Any, ...]) -> None:
+    first, *others = (dumps(canonical(to_json(value))) for value in values)
+    assert others == [first] * len(others)
+    assert _SEEN.setdefault(first, values) is values  # and unequal ones have others
+
+
+_SEEN: dict[str, Any] = {}
+
+
 @settings(max_examples=300)
 @given(VALUES)
 def test_any_nesting_of_values_comes_back(value: Any) -> None:
@@ -390,4 +435,5 @@ JSON_WITH_TAGS: st.SearchStrategy[Any] = st.recursive(
 def test_reading_never_fails_whatever_the_tags_hold(value: Any) -> None:
     before = dumps(value)
     from_json(value)
+    canonical(value)
     assert dumps(value) == before
