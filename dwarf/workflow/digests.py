@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
-from types import CodeType, FunctionType, ModuleType
+from inspect import ismethod
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from dwarf.workflow.scopes import code_of
@@ -23,17 +24,74 @@ def _sha256(text: bytes) -> str:
 def code_digest(task: Any) -> str:
     """The digest of a task's code and defaults, of 32 hexadecimal digits; "" where it has no code of Python.
 
-    It is the same in every process of one Python version, and where a cell is run again unchanged. What the function
-    calls is not part of it.
+    It is the same in every process of one Python version, and where a cell is run again unchanged. The functions that
+    a decorator or a partial holds are part of it; what the function calls by a name is not.
     """
     told = _of(task)
-    return _sha256(told.encode())[:CODE_LENGTH] if told else ""
+    if not told:
+        return ""
+    held = [each for each in _held_functions(task) if each is not _callable_of(task)]
+    return _sha256("\n".join([told, *map(_text_of, held)]).encode("utf-8", "surrogatepass"))[:CODE_LENGTH]
 
 
 def fingerprint(function: Any) -> str:
-    """A digest of what a function does, as far as its code and defaults tell; running the same cell again keeps it."""
-    told = "" if isinstance(code_of(function), type) else _of(function)  # an object may be changed without its code
-    return _sha256(told.encode()) if told else f"object {id(function)}"
+    """A digest of what a function does, as far as it tells by itself; running the same cell again keeps it.
+
+    It begins with the digest of the code. The rest is of the plain values that the function was made with: those of its
+    closure, the arguments of a partial, and the attributes of a method's object.
+    """
+    code = "" if isinstance(code_of(function), type) else code_digest(function)  # an object may change without its code
+    return code + _sha256(_held_values(function).encode("utf-8", "surrogatepass")) if code else f"object {id(function)}"
+
+
+def _layers(task: Any) -> list[Any]:
+    """A task, and what a call of it leads to: under partials and methods, and inside decorators."""
+    found = [task]
+    while len(found) < _MOST_LAYERS:  # a wrapper may lead back to itself
+        task = found[-1]
+        if isinstance(task, partial):
+            found.append(task.func)
+        elif ismethod(task):
+            found.append(task.__func__)
+        elif callable(wrapped := getattr(task, "__wrapped__", None)):
+            found.append(wrapped)
+        else:
+            break
+    return found
+
+
+_MOST_LAYERS: Final = 100
+
+
+def _given(layer: Any) -> list[Any]:
+    """What one layer of a task was made with: the values of a closure, the arguments of a partial."""
+    if isinstance(layer, partial):
+        return [*layer.args, *layer.keywords.values()]
+    if isinstance(layer, FunctionType):
+        cells = zip(layer.__code__.co_freevars, layer.__closure__ or (), strict=False)
+        return [_content(cell) for name, cell in cells if name != "__class__"]
+    return []
+
+
+def _held_functions(task: Any) -> list[FunctionType]:
+    """The functions that a task is made of, each once: its layers, and those which these were made with, in turn."""
+    found: dict[int, FunctionType] = {}
+    left = [task]
+    while left:
+        for layer in _layers(left.pop(0)):
+            if isinstance(layer, FunctionType):
+                if id(layer) in found:
+                    break
+                found[id(layer)] = layer
+            left += [each for each in _given(layer) if isinstance(each, FunctionType | MethodType | partial)]
+    return list(found.values())
+
+
+def _held_values(task: Any) -> str:
+    """The plain values that a task was made with, and the types of others."""
+    layers = _layers(task)
+    told = [_counted(value) for each in [*layers, *_held_functions(task)[1:]] for value in _given(each)]
+    return "\n".join([*told, *(_attributes(each.__self__) for each in layers if ismethod(each))])
 
 
 def reach_digest(task: Any) -> str:
@@ -49,7 +107,14 @@ def reach_digest(task: Any) -> str:
     if code is None:
         return ""
     told: list[str] = []
-    _reach(inner, getattr(inner, "__module__", None), told, set())
+    module = getattr(inner, "__module__", None)
+    seen: set[int] = set()
+    _reach(inner, module, told, seen)
+    for held in _held_functions(task):  # what a decorator of a library holds is a function of the notebook's
+        if held.__module__ == module or held not in _layers(task):
+            _reach(held, held.__module__, told, seen)
+        else:
+            told.append(_text_of(held))
     bound = getattr(task, "__self__", None)
     keywords = getattr(task, "keywords", None)  # of a partial
     if bound is None and not isinstance(task, FunctionType | partial):
@@ -65,7 +130,7 @@ def _reach(function: Any, module: Any, told: list[str], seen: set[int]) -> None:
     if id(function) in seen:
         return
     seen.add(id(function))
-    told.append(_of(function))
+    told.append(_text_of(function))
     code: CodeType = function.__code__
     cells = zip(code.co_freevars, function.__closure__ or (), strict=False)
     values = {name: _content(cell) for name, cell in cells}
@@ -79,9 +144,8 @@ def _reach(function: Any, module: Any, told: list[str], seen: set[int]) -> None:
 
 def _own_functions(value: Any, module: Any) -> list[FunctionType]:
     """The functions of a module that a value brings: itself, what it wraps, or the methods of a class."""
-    inner = code_of(value) if callable(value) else None
-    if isinstance(inner, FunctionType) and inner.__module__ == module:
-        return [inner]
+    if callable(value) and isinstance(code_of(value), FunctionType):
+        return [each for each in _held_functions(value) if each.__module__ == module]
     if isinstance(value, type) and value.__module__ == module:
         members = [getattr(each, "fget", None) or code_of(each) for each in vars(value).values()]
         return [each for each in members if isinstance(each, FunctionType) and each.__module__ == module]
@@ -137,8 +201,13 @@ def _of(task: Any) -> str:
     code = getattr(inner, "__code__", None)
     if code is None:
         return ""
-    defaults = (getattr(inner, "__defaults__", None), getattr(inner, "__kwdefaults__", None))
-    return repr((_told(code), [_plain(each) for each in defaults]))
+    return _text_of(inner)
+
+
+def _text_of(function: Any) -> str:
+    """The code of this very function, and its defaults."""
+    defaults = (getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None))
+    return repr((_told(function.__code__), [_plain(each) for each in defaults]))
 
 
 def _told(code: CodeType) -> tuple[Any, ...]:

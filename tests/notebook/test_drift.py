@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from dwarf.notebook.live.panel import PanelController
 from dwarf.notebook.live.runview import RunView, touch_views
 from dwarf.notebook.pictures.differences import compared
 from dwarf.workflow import END, Flow, Graph
+from dwarf.workflow.digests import code_digest, reach_digest
 
 
 def define(source: str, **names: Any) -> Any:
@@ -27,6 +29,84 @@ def test_the_same_cell_run_again_is_no_change() -> None:
     assert fingerprint(define(source)) != fingerprint(define(source.replace("'a'", "'b'")))
     assert fingerprint(define(source)) != fingerprint(define(source.replace("'k': 2", "'k': 2.0")))
     assert fingerprint(define("def f(x=True): return x")) != fingerprint(define("def f(x=1): return x"))
+
+
+def silent(function: Any) -> Any:
+    """A decorator that does not say what it wraps."""
+
+    def wrapper(*args: Any, **named: Any) -> Any:
+        return function(*args, **named)
+
+    return wrapper
+
+
+def telling(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **named: Any) -> Any:
+        return function(*args, **named)
+
+    return wrapper
+
+
+def twice(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **named: Any) -> Any:
+        return function(*args, **named) * 2
+
+    return wrapper
+
+
+def times(factor: Any) -> Any:
+    def f(x: int) -> Any:
+        return x * factor
+
+    return f
+
+
+class Scaled:
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def run(self, x: int) -> int:
+        return x * self.factor
+
+
+ONE, TWO = "def f(x): return x + 1", "def f(x): return x + 2"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "fingerprints", "reach"),
+    [
+        (lambda: define(ONE), lambda: define(ONE), False, False, False),
+        (lambda: define(ONE), lambda: define(TWO), True, True, True),
+        (lambda: silent(define(ONE)), lambda: silent(define(TWO)), True, True, True),
+        (lambda: silent(silent(define(ONE))), lambda: silent(silent(define(ONE))), False, False, False),
+        (lambda: telling(define(ONE)), lambda: telling(define(TWO)), True, True, True),
+        (lambda: telling(define(ONE)), lambda: twice(define(ONE)), True, True, True),
+        (lambda: functools.lru_cache(define(ONE)), lambda: functools.lru_cache(define(TWO)), True, True, True),
+        (lambda: functools.partial(define(ONE), 1), lambda: functools.partial(define(ONE), 2), False, True, True),
+        (lambda: functools.partial(print, define(ONE)), lambda: functools.partial(print, define(ONE)), False, None, False),
+        (lambda: functools.partial(silent, define(ONE)), lambda: functools.partial(silent, define(TWO)), True, True, True),
+        (lambda: times(2), lambda: times(2), False, False, False),
+        (lambda: times(2), lambda: times(3), False, True, True),
+        (lambda: times(define(ONE)), lambda: times(define(TWO)), True, True, True),
+        (lambda: Scaled(2).run, lambda: Scaled(2).run, False, False, False),
+        (lambda: Scaled(2).run, lambda: Scaled(3).run, False, True, True),
+        # what is called by its name is another function, and counts for caches
+        (
+            lambda: define("def help(): return 1\ndef f(): return help()"),
+            lambda: define("def help(): return 2\ndef f(): return help()"),
+            False, False, True,
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_function_is_made_of(old: Any, new: Any, code: bool, fingerprints: bool | None, reach: bool) -> None:
+    one, other = old(), new()
+    assert (code_digest(one) != code_digest(other)) is code
+    if fingerprints is not None:  # a function of C is told by its identity
+        assert (fingerprint(one) != fingerprint(other)) is fingerprints
+        assert fingerprint(one).startswith(code_digest(one))
+    assert (reach_digest(one) != reach_digest(other)) is reach
 
 
 def test_things_that_are_no_functions_have_fingerprints() -> None:
