@@ -66,7 +66,8 @@ def print_line(line: LogLine, as_json: bool) -> None:
 def plain(value: Any) -> Any:
     """A value of the engine as plain JSON; what JSON does not know becomes text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        names = [field.name for field in dataclasses.fields(value) if not field.name.startswith("_")]
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, Enum):

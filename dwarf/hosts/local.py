@@ -308,13 +308,20 @@ class LocalHost(BaseHost):
         return sum(call.abandoned for call in self._calls.copy())
 
     def listen_free(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called, on the loop that runs now, whenever a thread becomes free; returns how to stop it."""
+        """Have a function called, on the loop that runs now, whenever a thread becomes free; returns how to stop it.
+
+        Engines listen while they run. When the last listener stops, threads end with their functions: an idle one
+        would be left over from an engine that is closed.
+        """
         entry = (asyncio.get_running_loop(), listener)
         self._listeners.append(entry)
+        self._threads.keep()
 
         def stop() -> None:
             if entry in self._listeners:
                 self._listeners.remove(entry)
+                if not self._listeners:
+                    self._threads.retire()
 
         return stop
 

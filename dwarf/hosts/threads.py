@@ -56,6 +56,11 @@ class DaemonThreads:
                         return
                 job = self._jobs.get()  # promised in the meantime
 
+    def keep(self) -> None:
+        """Keep threads for a while after their jobs, as from the beginning."""
+        with self._lock:
+            self._retired = False
+
     def end_idle(self) -> None:
         """End the threads that have nothing to do."""
         with self._lock:

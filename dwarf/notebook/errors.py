@@ -24,7 +24,7 @@ __all__ = ["check_step_key", "install_short_errors", "no_attribute", "readers_fr
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-_OF_OUTCOME = {field.name for field in fields(Outcome)} | {"raise_for_status"}
+_OF_OUTCOME = {field.name for field in fields(Outcome) if field.compare} | {"raise_for_status"}
 _STOPPED = "_dwarf_stopped"  # the attribute of an interrupt that has the line to be shown in its place
 _STOPS = KeyboardInterrupt, asyncio.CancelledError
 

@@ -37,6 +37,7 @@ class Outcome:
     error: str = ""
     interrupt_payload: Mapping[str, JSON] = field(default_factory=dict)
     cancel_reason: str = ""
+    _failed_at: str = field(default="", repr=False, compare=False)  # a node, where whoever waited knew the steps
 
     @property
     def stopped(self) -> bool:
@@ -47,7 +48,7 @@ class Outcome:
         """The outcome itself, unless the flow stopped before its end.
 
         FlowFailed, whose text is the error, FlowCancelled (the reason) or FlowInterrupted (the title of the prompt).
-        A note on the error names the flow, without the secret part of its key.
+        A note on the error names the flow, without the secret part of its key, and in a notebook the node that failed.
         """
         stopped: FlowStopped
         if self.status is Status.FAILED:
@@ -61,7 +62,8 @@ class Outcome:
         else:
             return self
         if self.flow_key:
-            stopped.add_note(f"flow {'-'.join(self.flow_key.split('-', 2)[:2])} is {self.status}")
+            at = f" at {self._failed_at!r}" if self._failed_at else ""
+            stopped.add_note(f"flow {'-'.join(self.flow_key.split('-', 2)[:2])} is {self.status}{at}")
         raise stopped
 
 

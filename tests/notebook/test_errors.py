@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dwarf import END, FlowFailed, InvalidRequest
-from dwarf.notebook import Lab
+from dwarf import END, FlowFailed, InvalidRequest, Outcome
+from dwarf.notebook import Lab, Run
 from dwarf.notebook.errors import check_step_key, install_short_errors, no_attribute, readers_frames
 from tests.notebook.test_kernel import ASK, execute, outputs
 
@@ -82,6 +83,14 @@ def test_a_failed_run_tells_where(lab: Lab) -> None:
     assert note.startswith("in the task of the node 'Outer':\n  File ")
     assert "test_errors.py" in note
     assert note.endswith("ZeroDivisionError: division by zero")
+    with pytest.raises(FlowFailed) as caught:
+        asyncio.run(awaited(run)).raise_for_status()
+    (note,) = caught.value.__notes__
+    assert note.endswith(" is failed at 'Outer'")
+
+
+async def awaited(run: Run) -> Outcome:
+    return await run
 
 
 def test_what_a_run_does_not_have(lab: Lab) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dwarf.errors import EngineClosed, FlowNotFound, InvalidRequest, StateConflict
@@ -198,6 +199,9 @@ class FlowWatcher:
 
     def _finish(self, outcome: Outcome) -> None:
         self.stuck = ()
+        failed = [step for step in _all_steps(self.steps) if step.status is Status.FAILED and not step.sub_flows]
+        if failed and outcome.status is Status.FAILED:
+            self.outcome = outcome = replace(outcome, _failed_at=failed[0].node)
         if not self.ended.done():
             self.ended.set_result(outcome)
         self._tell()

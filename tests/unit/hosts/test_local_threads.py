@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from dwarf import END, Graph
 from dwarf.errors import Parked
 from dwarf.hosts import LocalHost
 from dwarf.hosts import threads as threads_module
 from dwarf.hosts.threads import DaemonThreads, ThreadSlots
+from dwarf.testing import engine_for_test
 from dwarf.workflow.flow import Flow
 
 
@@ -272,6 +274,21 @@ async def test_threads_are_daemons_and_used_again() -> None:
     await host.execute_task("t", Flow())  # the host can still be used
     assert len(seen) == 51
     await host.aclose()
+
+
+async def test_threads_end_with_the_last_engine_that_uses_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads_module, "_IDLE_SECONDS", 600)
+    host = LocalHost()
+    seen: list[threading.Thread] = []
+    graph = Graph("g").add_node("A", lambda: seen.append(threading.current_thread())).add_transition("A", END)
+    host.add_graph(graph)
+    async with engine_for_test("threads-one", host) as one, engine_for_test("threads-two", host):
+        await one.run("g")
+    async with engine_for_test("threads-one", host) as again:
+        await again.run("g")
+    for thread in seen:
+        await asyncio.to_thread(thread.join, 60)
+        assert not thread.is_alive()
 
 
 def test_idle_threads_end_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
