@@ -9,7 +9,7 @@ import pytest
 
 from dwarf.notebook.live.wire import describe_planes
 from dwarf.notebook.pictures import render
-from dwarf.notebook.pictures.palette import LOOKS
+from dwarf.notebook.pictures.palette import LOOKS, in_dark
 from dwarf.notebook.pictures.picture import coloured, draw_graph, draw_plane, draw_run
 from dwarf.notebook.pictures.subgraph_views import lay_plane, make_plane, walk
 from dwarf.notebook.pictures.svg import escape
@@ -286,6 +286,36 @@ def test_a_still_picture_has_its_graph_where_the_live_view_had_it() -> None:
     )
     x, y = map(float, place.removeprefix("translate(").removesuffix(")").split())
     assert (x - left, y - top) == (6, 34 + 12)
+
+
+def beside(root: ElementTree.Element) -> list[ElementTree.Element]:
+    """The texts that stand on the page, and on no card."""
+    if "data-node" in root.attrib or root.attrib.get("data-part") == "flow":
+        return []
+    own = [root] if root.tag == f"{NS}text" else []
+    return own + [text for each in root for text in beside(each)]
+
+
+@pytest.mark.parametrize("shade", [str, in_dark], ids=["light", "dark"])
+def test_the_words_beside_the_nodes_can_be_read_on_both_grounds(shade: Any) -> None:
+    drawn = draw_run(order_graph(), order_steps(), outcome("failed", error="no such order"), notes=["a note"])
+    texts = beside(parse(shade(drawn)))
+    assert {text.text for text in texts} > {"order", "a note", "✘ no such order", "on error"}
+    for text in texts:
+        for ground in ("#ffffff", "#111111"):
+            assert contrast(text.attrib["fill"], ground) > 4.1, (text.text, text.attrib["fill"], ground)
+
+
+def contrast(one: str, other: str) -> float:
+    """As WCAG 2 has it."""
+    low, high = sorted(map(luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_a_high_picture_that_stays_is_folded() -> None:

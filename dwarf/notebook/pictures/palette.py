@@ -37,14 +37,17 @@ ON_ERROR = "#b91c1c"
 EDGES = ("#cbd5e1", EDGE_TAKEN)  # not taken, taken
 ON_ERROR_EDGE = ("#fca5a5", ON_ERROR)
 
-MIDDLE = "#68778d"  # 4.5 to white, 4.2 to the black of dark themes
-ERROR_TONE = "#dc2626"
+# Tones of words on the page itself: 4.5 to white, 4.1 to the black of dark themes. A picture for a dark page, which may
+# stand on a light one later, has the same.
+MIDDLE = "#68778d"
+ERROR_TONE = "#df3131"
 _ANY = {
     CARD: "none",
     INK: MIDDLE,
     MUTED: MIDDLE,
     EDGE_TAKEN: MIDDLE,
     FAINT: MIDDLE,
+    "#64748b": MIDDLE,
     EDGE: "#94a3b8",
     HAIR: "#94a3b855",
     "#cbd5e1": "#94a3b8",
