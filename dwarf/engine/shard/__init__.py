@@ -1,1 +1,1 @@
-"""Who runs the flows of one shard, and when? Its loops, its group commit, its leases, its reservations."""
+"""The services of one shard in this process: loops, group commit, leases and slot reservations."""

@@ -1,4 +1,4 @@
-"""Which tasks can start at once in this process, by the pools of its host."""
+"""Which tasks can start immediately in this process, by the thread and executor pools of its host."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from threading import Lock
 from dwarf.core.plan import APART, need_of, parts_of
 from dwarf.workflow.host import BaseHost
 
-MOST_UNKNOWN = 1000  # tasks of which is remembered that they were met
+MOST_UNKNOWN = 1000  # unknown needs that are remembered between two claims
 
 
 class Admission:
-    """Which tasks can start at once.
+    """Which tasks can start immediately.
 
-    A task that takes a slot of one of the host's pools, such as a thread, is admitted only while one is free: its lease
-    must not run while it queues. Slots promised to steps that are about to start are counted until they start. Of any
-    other task the host says whether it takes it now: one that does not know a task yet may leave it to others, or to
-    later. Steps are told apart by what they need: the task, and the executor that their node asks for.
+    A task that takes a slot of one of the host's pools, such as a thread, is admitted only while a slot is free: its
+    lease must not run while it queues. Slots promised to steps that are about to start are counted until they start.
+    For every other task the host is asked whether it accepts the task now; a host that does not know a task yet may
+    leave it to other replicas or decline it for now. Steps are grouped by their need: the task, and the executor of
+    their node.
     """
 
     def __init__(self, host: BaseHost, on_free: Callable[[], None]) -> None:
@@ -29,19 +30,19 @@ class Admission:
         self._admits = host.admits
         self._former = host.former
         self.knows = host.knows
-        self._counting = Lock()  # a database's thread may promise, too
-        self._promised: dict[str, list[Hashable]] = {}  # by need: a pool for each start
+        self._counting = Lock()  # promises are also made on database threads
+        self._promised: dict[str, list[Hashable]] = {}  # by need: one pool for each promised start
         self._totals: Counter[Hashable] = Counter()
-        self._refused: set[Hashable] = set()  # pools without a free slot for a task that was met
+        self._refused: set[Hashable] = set()  # pools that had no free slot when a task was found
         self._declined = False
         self._unknown: dict[str, None] = {}
 
     def has(self, need: str) -> bool:
-        """Whether the host knows the task, and has the executor."""
+        """Whether the host knows the task and has the executor."""
         return self.lacks(need) == ""
 
     def lacks(self, need: str) -> str:
-        """What the host does not have: the need as it stands, or with the executor of the task itself; or ""."""
+        """What the host lacks: the need itself, or the task with its default executor; "" if it lacks nothing."""
         url, executor = parts_of(need)
         if not self.knows(url):
             return need
@@ -50,7 +51,7 @@ class Admission:
         return need_of(url, executor) if known is not None and executor not in known else ""
 
     def take(self, need: str) -> bool:
-        """Promise a start to a step; False where its pool has no slot, or the host does not take it."""
+        """Promise a start to a step. False if its pool has no free slot or the host declines the task."""
         pool = self._pool(need)
         if pool is None:
             return self._welcome(need)
@@ -61,7 +62,8 @@ class Admission:
         return True
 
     def _pool(self, need: str) -> Hashable | None:
-        if APART not in need:  # as nearly all
+        # The common case first: this runs for every due step and every successor.
+        if APART not in need:
             return self._pool_of(need)
         return self._host.pool_of_executor(*parts_of(need))
 
@@ -78,17 +80,17 @@ class Admission:
         return False
 
     def met_unknown(self) -> list[str]:
-        """What steps that were met need and the host does not have, since this was last asked."""
+        """The needs found since the last call that the host cannot meet."""
         met, self._unknown = self._unknown, {}
         return list(met)
 
     def by_name(self, need: str) -> bool:
-        """Whether this may be the bare name, from former times, of a task that the host has."""
+        """Whether this may be the unscoped name, from an earlier release, of a task that the host has."""
         url, _ = parts_of(need)
         return not self.knows(url) and self._former(url) is not None
 
     def promise(self, need: str) -> None:
-        """Count a step that is about to start, where it takes a slot of a pool."""
+        """Count a step that is about to start, if it takes a slot of a pool."""
         pool = self._pool(need)
         if pool is not None:
             with self._counting:
@@ -96,7 +98,7 @@ class Admission:
                 self._totals[pool] += 1
 
     def begun(self, need: str) -> None:
-        """A promised step starts."""
+        """A promised step starts: its promise is consumed."""
         if self._promised:
             with self._counting:
                 pools = self._promised.get(need)
@@ -106,27 +108,27 @@ class Admission:
                     self._promised.pop(need, None)
 
     def given_up(self, needs: Iterable[str]) -> None:
-        """Promised steps will not start. Whoever found no slot is told."""
+        """Withdraw promises of steps that will not start; wake the dispatchers if a refused task can start now."""
         for need in needs:
             self.begun(need)
         if self.overlooked():
             self._on_free()
 
     def was_refused(self) -> bool:
-        """Whether a task was left, for want of a slot or by the host, since this was last asked."""
+        """Whether a task was refused a start, by a full pool or by the host, since the last call."""
         refused = bool(self._refused) or self._declined
         self._refused.clear()
         self._declined = False
         return refused
 
     def overlooked(self) -> bool:
-        """Whether a task was left for want of a slot that has become free meanwhile."""
+        """Whether a task was refused a slot of a pool that has a free slot by now."""
         if not self._refused:
             return False
         return any(self._free_in(pool) > self._totals[pool] for pool in self._refused.copy()) and self.was_refused()
 
     def survey(self) -> Callable[[str], bool]:
-        """A function that says of one due step after the other whether it must be left for later."""
+        """Return a predicate that tells for each due step whether it must be left for later."""
         pool_of = self._pool
         free: dict[Hashable, int] = {}
 

@@ -1,4 +1,4 @@
-"""What follows a commit in this process: waiters, watchers and loops learn of it, and other processes are notified."""
+"""What follows a commit in this process: waiters, watchers and loops are woken, other processes are notified."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dwarf.engine.telemetry.events import ShardTelemetry
 
 
 class AfterCommit:
-    """Is told of each group that the committer of one shard has made durable."""
+    """Receives each group that the committer of one shard has made durable."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class AfterCommit:
         self._observing = telemetry
 
     def committed(self, group: CommitResult) -> None:
-        """A group is durable: wake who waits, and look for work that became due."""
+        """Handle a durable group: wake the waiters of its flows, and the dispatcher if work became due."""
         for flow_id in group.resumed:
             self._waiters.goes_on(flow_id)
         self._scheduler.flows_stopped(group.stops)
@@ -56,6 +56,6 @@ class AfterCommit:
         self._trees.announce(group.moved)
         if self._notifier.active:
             context = self._context
-            # what this replica takes up itself at once is no news
+            # a step that this replica starts itself needs no notification
             busy = self._precedence.backlogged or not context.settings.workers or context.draining
             self._notifier.notify(group.work_due and busy, group.stops, group.due_step)

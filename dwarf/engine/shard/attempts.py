@@ -1,4 +1,4 @@
-"""One attempt of a step: what may take its place, its task in the host, and what the task asks for."""
+"""One attempt of a step: what may replace it, its task in the host, and the requests that the task makes."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from dwarf.workflow.unwrap import only_parked
 
 
 class Attempts:
-    """Makes the attempts of one shard's steps. It reads what may be known already, and stores no outcome.
+    """Makes the attempts of one shard's steps. It reads cached outcomes, and stores none.
 
-    Whatever a task raises is its own error, a cancellation included; unless ``must_stop`` says that the asyncio task
-    which runs now is cancelled for good.
+    Every exception of a task is the error of its step, including CancelledError, unless ``must_stop`` says that the
+    cancellation of the running asyncio task is final. A task may cancel itself, and must not end the engine by it.
     """
 
     def __init__(
@@ -59,19 +59,19 @@ class Attempts:
         self.must_stop: Callable[[], bool] = lambda: False
 
     def make(self, step: StepRecord, runner: asyncio.Task[Any], voice: Voice) -> Coroutine[Any, Any, Attempt]:
-        """One attempt in ``runner``, the asyncio task that runs now; or a stop before it, or behind it.
+        """One attempt in ``runner``, the running asyncio task; or the stop at a breakpoint before or after it.
 
-        WorkerLost where the task was lost with the process that ran it; CancelledError where ``must_stop``.
+        WorkerLost if the process that ran the task has died; CancelledError if ``must_stop`` is true.
         """
         points = self._directives.breakpoints(step)
-        if points is None and not step.answers:  # as nearly all
+        if points is None and not step.answers:  # nearly every step: spare it one coroutine
             return self._attempt(step, runner, voice)
         return self._between(step, points, runner, voice)
 
     async def _between(
         self, step: StepRecord, points: Breakpoints | None, runner: asyncio.Task[Any], voice: Voice
     ) -> Attempt:
-        """An attempt, unless the step stops before it or has stopped behind it; or the stop behind it."""
+        """An attempt, or the stop at a breakpoint before or after it."""
         done = gone_on(step) or (stop_before(step, points) if points is not None else None)
         step.answers = own_answers(step.answers)
         if done is not None:
@@ -81,7 +81,7 @@ class Attempts:
             return attempt
         stopped = stop_after(step, attempt, self._directives.breakpoints(step) or points)
         if stopped is not attempt:
-            step.keep = None  # what stops is not cached
+            step.keep = None  # the outcome after a stop may depend on an answer
         return stopped
 
     async def _attempt(self, step: StepRecord, runner: asyncio.Task[Any], voice: Voice) -> Attempt:
@@ -156,7 +156,7 @@ class Attempts:
         )
 
     async def _execute(self, url: str, flow: Flow, step: StepRecord, runner: asyncio.Task[Any]) -> BaseException | None:
-        """Run the task; the error it ended with, if any. A park is no error."""
+        """Run the task. Returns its error, or None; a park is not an error."""
         budget = step.time_budget_ms / 1000
         deadline = self._context.deadlines.within(budget, runner)
         watchdog = self._context.watchdog
@@ -169,7 +169,7 @@ class Attempts:
                     await failpoints.active.arrive("executeTask", [url])
                 await self._context.host.execute_task(url, flow)
         except GeneratorExit as error:
-            if not _runs(runner):  # a loop that is gone closes what it leaves behind: nothing can be awaited any more
+            if not _runs(runner):  # the loop is gone and this coroutine is being closed: no await is possible
                 raise
             return error
         except Parked:
@@ -184,25 +184,25 @@ class Attempts:
         except TimeoutError as error:
             return _late(budget, error) if deadline.passed else error
         except BaseException as error:  # noqa: BLE001
-            # whatever a task raises is its own error, KeyboardInterrupt and SystemExit included
+            # KeyboardInterrupt and SystemExit of a task fail its step and must not end the engine
             return error
         finally:
             watchdog.ended(deadline)
             _note_times(step, flow, entered)
         if not deadline.passed and time.monotonic() >= deadline.at:
-            return _late(budget)  # it has blocked the loop, so that nothing could stop it
+            return _late(budget)  # the task has blocked the loop, so the deadline could not stop it
         try:
             self._warn_of_lost_writes(flow, url)
-        except Warning as error:  # where warnings are errors, this one is the task's
+        except Warning as error:  # with warnings as errors, the step fails by it
             return error
         return None
 
     async def _take_back(
         self, runner: asyncio.Task[Any], url: str, error: BaseException | None
     ) -> BaseException | None:
-        """Take back what a task has asked for by cancelling the asyncio task in which it runs; the task's error.
+        """Undo a task's cancellation of the asyncio task in which it runs. Returns the error of the task.
 
-        Such a cancellation may not have been delivered yet. One that the task has caught itself is no error.
+        The cancellation may not have been delivered yet. One that the task has caught itself is not an error.
         """
         pending = isinstance(error, asyncio.CancelledError)
         try:
@@ -229,7 +229,7 @@ class Attempts:
         return Returned(control, returned.changes, child)
 
     async def _child(self, step: StepRecord, call: Subgraph) -> NewFlow | str:
-        """Prepare the child flow a task has called, or say why it cannot be had."""
+        """Prepare the child flow a task has called, or say why that failed."""
         flow = step.flow
         try:
             async with asyncio.timeout(flow.time_budget_ms / 1000):
@@ -255,7 +255,7 @@ class Attempts:
         )
 
     def _warn_of_lost_writes(self, flow: Flow, url: str) -> None:
-        """For tests: a task has changed something in place that was not stored."""
+        """For tests: report fields that a task has changed in place, since such changes are not stored."""
         if self._context.track_reads and self._context.on_lost_write is not None:
             lost = flow._lost_writes()
             if lost:
@@ -270,7 +270,7 @@ def _note_times(step: StepRecord, flow: Flow, asked: float) -> None:
 
 
 def _runs(task: asyncio.Task[Any]) -> bool:
-    """Whether this is the asyncio task that runs now."""
+    """Whether this is the running asyncio task."""
     try:
         return asyncio.current_task() is task
     except RuntimeError:
@@ -278,7 +278,7 @@ def _runs(task: asyncio.Task[Any]) -> bool:
 
 
 def _late(budget: float, error: BaseException | None = None) -> TimeoutError:
-    """A task is over its budget. Where its host was waiting for something, ``error`` was raised from what it was."""
+    """The error of a task over its budget. A DwarfError among its causes names what the host lacked."""
     seen = error
     while seen is not None and not isinstance(seen, DwarfError):
         seen = seen.__cause__

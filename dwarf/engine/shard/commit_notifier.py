@@ -1,4 +1,4 @@
-"""When those who wait for a group hear that it is durable."""
+"""When the callers of a committed group get their results."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from dwarf.engine.shard.commit_requests import CallRequest, CommitRequest, Commi
 from dwarf.engine.shard.reservations import Reservation
 from dwarf.errors import StorageError
 
-WORTH_HALVING = 48  # requests on their way; below, a transaction costs more than what is gained. See docs/design.md
+WORTH_HALVING = 48  # requests in flight; below, one more transaction costs more than it gains. See docs/design.md
 
 Launch: TypeAlias = Callable[[StepRecord, Reservation], None]
-"""Runs a step in a slot, which is the step's from then on."""
+"""Runs a step in a slot, which then belongs to the step."""
 
 
 def no_launch(step: StepRecord, slot: Reservation) -> None:
-    """Run nothing: for a committer that nobody listens to yet."""
+    """Run nothing: the default of a committer without a runner."""
     slot.release()
 
 
 class CommitNotifier:
-    """The answers to requests whose group is committed.
+    """The results of requests whose group is committed.
 
-    An answer lets a step go on, which soon has the next request. ``in_halves``: of a large group one half is answered
-    when the next group is on its way, so that its steps run while the server writes what the other half has handed in.
-    Otherwise the two would wait for each other in turn.
+    A result lets a step go on, and that step soon submits its next request. With ``in_halves``, half of a large group
+    is answered only when the next group is in flight: its steps run while the server writes the requests of the other
+    half. Answered all at once, the steps and the server would take turns waiting for each other.
     """
 
     def __init__(self, *, in_halves: bool) -> None:
@@ -37,11 +37,11 @@ class CommitNotifier:
 
     @property
     def waiting(self) -> bool:
-        """Whether there are answers that were not given yet."""
+        """Whether some results have not been delivered yet."""
         return bool(self._open)
 
     def gather(self, group: Sequence[CommitRequest], committed: CommitResult) -> None:
-        """Take the answers of a group, and give a single one at once."""
+        """Take the results of a group. The result of a single request is delivered immediately."""
         answers = [(request, *result, committed) for request, result in zip(group, committed.results, strict=True)]
         if len(answers) == 1:
             self._give(*answers[0])
@@ -49,9 +49,9 @@ class CommitNotifier:
             self._open.extend(answers)
 
     def some(self, queued: int) -> bool:
-        """Give those answers that the next group, in which ``queued`` requests are so far, is worth waiting for.
+        """Deliver results now if their steps' next requests should still join the next group.
 
-        Whether there are others.
+        ``queued`` requests wait for that group. Returns whether results remain.
         """
         count = len(self._open)
         if self._in_halves and count + queued >= WORTH_HALVING:
@@ -61,12 +61,12 @@ class CommitNotifier:
         return bool(self._open)
 
     def rest(self) -> None:
-        """Give all the others."""
+        """Deliver the remaining results."""
         while self._open:
             self._give(*self._open.popleft())
 
     def refuse(self, request: CommitRequest, error: BaseException) -> None:
-        """Answer a request with an error."""
+        """Deliver an error to the caller of a request."""
         if isinstance(request, (CreateRequest, CallRequest)) and request.slot is not None:
             request.slot.release()
         if isinstance(request, CallRequest) and request.again and not isinstance(error, StorageError):
@@ -79,7 +79,7 @@ class CommitNotifier:
             self.refuse(request, error)
             return
         if isinstance(request, CreateRequest) and request.slot is not None:
-            # a flow that an earlier try has made is begun by whoever finds that its lease is nobody's
+            # a flow that an earlier try has created is started by the recovery of its orphaned lease
             made = result == request.flow.key and (
                 not request.again or any(flow is request.flow for flow in committed.flows)
             )

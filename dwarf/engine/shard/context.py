@@ -1,4 +1,4 @@
-"""What the shards of one engine have in common."""
+"""The state that all shards of one engine share."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Clock(Protocol):
     offset_ms: int
 
     def jump(self, milliseconds: int) -> None:
-        """Move on, because nothing else can run until then."""
+        """Advance, because nothing else can run before the next due step."""
         ...
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call a function after each move. Returns how to stop it."""
+        """Call a function after each advance. Returns a function that stops the calls."""
         ...
 
 
 class EngineContext:
-    """What the shards of one engine have in common."""
+    """The state that all shards of one engine share."""
 
     def __init__(self, host: BaseHost, settings: Settings, clock: Clock | None, telemetry: Telemetry) -> None:
         self.host = host
@@ -52,20 +52,20 @@ class EngineContext:
         self.random = Random()
         self.wakers: list[Callable[[], None]] = []
         self.slots = Slots(settings.workers, self.admission, self.wake_all)
-        self.quarantined: set[tuple[int, int]] = set()  # steps in flight that have often lost their process
+        self.quarantined: set[tuple[int, int]] = set()  # steps in flight that have crashed their process often
         self.ceilings = PriorityCeilings(len(settings.shards), self.wake_all)
         self.peers: Peers | None = None
-        self.hurry = asyncio.Event()  # whoever drains is to wait no longer
+        self.hurry = asyncio.Event()  # set when a drain must not wait any longer
         self.track_reads = False
         self.echo: Echo | None = None
         self.on_lost_write: Callable[[str, list[str]], None] | None = None
 
     def thread_free(self) -> None:
-        """A thread has become free."""
+        """Called by the host when a thread has become free."""
         if self.admission.was_refused():
             self.wake_all()
 
     def wake_all(self) -> None:
-        """Have every shard look for work."""
+        """Wake the dispatcher of every shard."""
         for wake in self.wakers:
             wake()

@@ -1,4 +1,4 @@
-"""Time budgets of the tasks in flight, with one timer for all that share a budget."""
+"""Time budgets of the tasks in flight, with one timer for all tasks that share a budget."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Self
 class Deadline:
     """The end of one task's budget: cancels the asyncio task that runs the block, which then raises TimeoutError.
 
-    A cancel by somebody else in the same block stays a CancelledError, as with ``asyncio.timeout``.
+    A cancellation from elsewhere in the same block stays a CancelledError, as with ``asyncio.timeout``.
     """
 
     __slots__ = ("_cancelling", "_line", "at", "passed", "task")
@@ -19,7 +19,7 @@ class Deadline:
     def __init__(self, line: _Line, task: asyncio.Task[Any]) -> None:
         self.task = task
         self.at = time.monotonic() + line.seconds
-        self.passed = False  # the task was told to stop
+        self.passed = False  # the task was cancelled for its budget
         self._line = line
         self._cancelling = task.cancelling()
 
@@ -34,13 +34,13 @@ class Deadline:
 
 
 class Deadlines:
-    """The budgets of one event loop's tasks."""
+    """The time budgets of the tasks of one event loop."""
 
     def __init__(self) -> None:
         self._lines: dict[float, _Line] = {}
 
     def within(self, seconds: float, task: asyncio.Task[Any]) -> Deadline:
-        """A block that ``task``, which runs now, must leave within so many seconds."""
+        """A context manager that ``task``, which is running now, must leave within this many seconds."""
         line = self._lines.get(seconds)
         if line is None:
             self._forget()
@@ -58,7 +58,7 @@ class Deadlines:
 
 
 class _Line:
-    """Deadlines of equal length: they pass in the order in which they began."""
+    """Deadlines of equal length. They expire in the order in which they began, so one timer is enough for all."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -67,7 +67,7 @@ class _Line:
 
     @property
     def waits(self) -> bool:
-        """Whether a timer is set. It is, as long as a deadline is open."""
+        """Whether a timer is set: it is while a deadline is open."""
         return self._timer is not None
 
     def join(self, deadline: Deadline) -> None:
@@ -76,7 +76,7 @@ class _Line:
             self._set(deadline)
 
     def leave(self, deadline: Deadline) -> None:
-        self._open.pop(deadline, None)  # the timer stays: it finds out by itself which is next
+        self._open.pop(deadline, None)  # the timer stays and finds the next deadline by itself
 
     def close(self) -> None:
         if self._timer is not None:

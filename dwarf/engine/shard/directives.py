@@ -1,4 +1,4 @@
-"""What any engine may set for all that serve a shard: hooks, and breakpoints of flows that run."""
+"""Settings of a shard that any engine may change for all of them: hooks, and breakpoints of running flows."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ MOST_POINTS = 10_000  # flows whose breakpoints are remembered
 
 
 class Directives:
-    """The hooks and breakpoints of one shard, as last read. Hooks are kept at the writer, which makes their flows."""
+    """The hooks and breakpoints of one shard, as last read. The writer holds the hooks, as it creates their flows."""
 
     def __init__(self, database: Database, writer: WriterIdentity, committer: Committer, settings: Settings) -> None:
         self._database = database
         self._writer = writer
         self._committer = committer
         self._settings = settings
-        self._points: dict[int, Breakpoints] = {}  # of flows whose breakpoints were changed lately
+        self._points: dict[int, Breakpoints] = {}  # flows whose breakpoints were changed recently
         self._points_since = 0
-        self.met_breakpoints = False  # whether any have been met here
+        self.met_breakpoints = False  # whether a flow with breakpoints was seen here
 
     def breakpoints(self, step: StepRecord) -> Breakpoints | None:
-        """The breakpoints of a step's flow, as far as they are known here."""
+        """The breakpoints of a step's flow, as last read here."""
         flow = step.flow
         changed = self._points.get(flow.flow_id) if self._points else None
         self.met_breakpoints = self.met_breakpoints or flow.breakpoints is not None
         return changed or flow.breakpoints
 
     async def set_hooks(self, wanted: Mapping[str, tuple[str, Frozen]]) -> None:
-        """Keep these hooks in the database, and no others: by event, each with its workflow's URL and graph."""
+        """Store exactly these hooks in the database: for each event, its workflows with URL and graph."""
         settings = self._settings
         rows = [
             Hook(
@@ -54,7 +54,7 @@ class Directives:
         await self.refresh()
 
     async def refresh(self) -> None:
-        """Read what was set since the last time."""
+        """Read the changes since the last call."""
         self._writer.hooks = await self._database.read(read_hooks)
         since = self._points_since
         found, self._points_since = await self._database.read(lambda: read_changed(since))

@@ -1,10 +1,10 @@
-"""Finding work: due steps are claimed as long as there is room, and waited for when there is none due.
+"""Finding work: due steps are claimed while slots are free, and awaited when none is due.
 
-Why slots are reserved before the claim: what is claimed must start at once, else its lease and its time budget run
-while it waits. Why half of the slots are left free while no backlog is known: successors of running steps need them,
-and handing a step over is cheaper than claiming it. Why priorities are compared over all shards before a claim: a
-shard with only unimportant work must not fill the slots that another shard's urgent work needs. Why the loop is woken
-by events and still looks every few seconds: a notification can be lost, and then costs latency but no step.
+Why slots are reserved before the claim: a claimed step must start immediately, or its lease and its time budget run
+while it waits. Why half of the slots stay free while no backlog is known: successors of running steps need them, and
+handing a step over is cheaper than claiming it. Why priorities are compared over all shards before a claim: a shard
+with only unimportant work must not fill the slots that another shard's urgent work needs. Why the loop is woken by
+events and still looks every few seconds: a lost notification then costs latency and never a step.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from dwarf.storage.operations.unit_of_work import WriterIdentity
 
 LARGEST_CLAIM = 256
 LONGEST_WAIT_S = 5.0
-LOOK_AGAIN_S = 0.1  # how old the knowledge of what waits may be
+LOOK_AGAIN_S = 0.1  # how old the view of the backlog may be
 AFTER_FAULT_S = 1.0
 UNCONFIRMED_S = 0.1
 
 
 class Dispatcher(Service):
-    """The supply loop of one shard."""
+    """The claim loop of one shard."""
 
     name = "dwarf-dispatcher"
-    patience_s = None  # what is claimed has to be run or given back
+    patience_s = None  # claimed steps must be run or given back, however long that takes
 
     def __init__(
         self,
@@ -73,10 +73,10 @@ class Dispatcher(Service):
         self._trees = trees
         self._observing = telemetry
         self._health = health
-        self.resting = False  # nothing can be started, and it wakes at the next deadline
+        self.resting = False  # nothing can be started; the loop wakes at the next deadline
 
     def slot_for_flow(self, flow: NewFlow) -> Reservation | None:
-        """Reserve a slot for the first step of a new flow, which is leased then, unless other steps wait for one."""
+        """Reserve a slot for the first step of a new flow, and lease the step. None if other steps wait for a slot."""
         entry = flow.entry
         if (
             self._context.draining
@@ -86,7 +86,8 @@ class Dispatcher(Service):
             or entry.labels
         ):
             return None
-        if flow.deadline_at or flow.deadline_ms:  # it may have passed, and the dispatcher is to learn of the moment
+        # A deadline may already have passed, and the dispatcher has to learn the moment: a claim tells it.
+        if flow.deadline_at or flow.deadline_ms:
             return None
         if flow.record.priority > self._precedence.ceiling:
             return None
@@ -100,7 +101,7 @@ class Dispatcher(Service):
         return slot
 
     def slot_for_woken(self) -> Reservation | None:
-        """Reserve a slot for a step that is about to be woken, unless other steps wait for one."""
+        """Reserve a slot for a step that is about to be woken. None if other steps wait for a slot."""
         if self._context.draining or self._precedence.backlogged:
             return None
         slot = self._context.slots.reserve()
@@ -109,21 +110,21 @@ class Dispatcher(Service):
         return slot
 
     def failed(self, error: Exception) -> float:
-        """Report the error; what waits here is to hold up no other shard."""
+        """Report the error. The backlog of a shard that cannot be read must not hold up other shards."""
         self._health.failed(error)
         self._precedence.report(None)
         self._observing.fault("looking for work failed, next try in %s s", error, AFTER_FAULT_S)
-        self._woken.clear()  # also by the slots that were given back
+        self._woken.clear()  # the slots that were given back have set it, too
         return AFTER_FAULT_S
 
     async def turn(self) -> float | None:
-        """Claim what is due, and start it."""
+        """Claim due steps and start them."""
         self.resting = False
         if not self._membership.confirmed:
-            # after standing still for long it may have been declared dead, and would claim under an id that is buried
+            # after a long standstill this replica may have been declared dead, and would claim under a buried id
             return UNCONFIRMED_S
         slots, precedence = self._context.slots, self._precedence
-        # as long as nothing is known to wait, half of the places are left to steps that follow those which run here
+        # while no backlog is known, half of the slots are left to successors of steps that run here
         reserved = slots.reserve(min(LARGEST_CLAIM, slots.free if precedence.backlogged else (slots.free + 1) // 2))
         if reserved is None:
             return await self._full()
@@ -144,7 +145,7 @@ class Dispatcher(Service):
             precedence.backlogged = not reserved.held
         if precedence.backlogged:
             precedence.report(max(step.flow.priority for step in claimed.steps))
-        elif ceiling < ANY_BAND and await self._see():  # others go first
+        elif ceiling < ANY_BAND and await self._see():  # a better priority waits elsewhere
             precedence.backlogged = True
             return LOOK_AGAIN_S
         else:
@@ -154,12 +155,12 @@ class Dispatcher(Service):
         return await self._rest(claimed)
 
     async def _full(self) -> float | None:
-        """Every slot is taken: see what waits, so that no chain of steps keeps its slot for ever."""
+        """Every slot is taken: look at the backlog, so that no chain of steps keeps its slot forever."""
         self._precedence.backlogged = True
         return LOOK_AGAIN_S if await self._see() else None
 
     async def _see(self) -> bool:
-        """Look at what waits, and tell the other shards. Whether anything does."""
+        """Read the backlog and report it to the other shards. True if steps are waiting."""
         pressure, waking = await self._database.read(lambda: peek((), (), self._context.settings.quarantine_at))
         if waking:
             await self._database.write(wake_all)
@@ -186,12 +187,12 @@ class Dispatcher(Service):
         )
         self._observing.claimed(claimed, time.monotonic() - began)
         if unknown := self._context.admission.met_unknown():
-            with suppress(DwarfError):  # what was claimed is to be run in any case
+            with suppress(DwarfError):  # a failed note must not lose the claimed steps
                 await self._known_tasks.note(unknown)
         return claimed
 
     async def _rest(self, claimed: Claimed) -> float:
-        """Nothing can be started now: for how long there is no reason to look again."""
+        """Nothing can be started now. Returns the seconds until the next look."""
         if claimed.next_deadline is not None and claimed.next_deadline <= claimed.now:
             await self._committer.call(answer_overdue)
             return 0.0
@@ -207,7 +208,7 @@ class Dispatcher(Service):
         return min([LONGEST_WAIT_S, *((moment - claimed.now) / 1000 for moment in later)])
 
     def _jump(self, claimed: Claimed) -> bool:
-        """Move a virtual clock to the next due step, where nothing else can run until then."""
+        """Move a virtual clock to the next due step, if nothing else can run before it."""
         clock = self._context.clock
         if clock is None or claimed.next_due is None or claimed.next_due <= claimed.now:
             return False

@@ -1,4 +1,4 @@
-"""Making flows: their workflow is loaded, its graph frozen, and their records built from it."""
+"""Creating flows: load the workflow, freeze its graph, and build the records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dwarf.workflow.host import BaseHost
 
 
 class FlowFactory:
-    """Makes the flows of one shard. They are inserted by its committer."""
+    """Builds the flows of one shard. The committer inserts them."""
 
     def __init__(
         self, shard: int, host: BaseHost, plans: PlanCache, ids: IdAllocator, telemetry: ShardTelemetry
@@ -30,7 +30,7 @@ class FlowFactory:
         self._observing = telemetry
 
     async def load_graph(self, workflow: str | Graph, baggage: Mapping[str, Any]) -> tuple[str, Graph]:
-        """The URL and the graph of a workflow. GraphNotFound, or what the host raises."""
+        """The URL and the graph of a workflow. GraphNotFound, or the error that the host raises."""
         return await load_graph(self._host, workflow, baggage)
 
     def build(
@@ -52,7 +52,7 @@ class FlowFactory:
         scheduled_at: int = 0,
         extras: Extras = NO_EXTRAS,
     ) -> NewFlow:
-        """A new flow, ready to be inserted. Ids must be at hand: see ``IdAllocator.supply``."""
+        """A new flow, ready for insertion. Ids must be at hand: see ``IdAllocator.supply``."""
         flow_id, token = own = self._ids.flows.take(), new_token()
         record = FlowRecord(
             shard=self._shard,
@@ -101,7 +101,7 @@ def _points_of(extras: Extras) -> Breakpoints | None:
 
 
 async def load_graph(host: BaseHost, workflow: str | Graph, baggage: Mapping[str, Any]) -> tuple[str, Graph]:
-    """The URL and the graph of a workflow given by name or as a graph. Functions on a graph are registered."""
+    """The URL and the graph of a workflow given by name or as a graph. Functions on the graph are registered."""
     if isinstance(workflow, Graph):
         register(host, workflow)
         return workflow.name, workflow
@@ -116,6 +116,8 @@ async def load_graph(host: BaseHost, workflow: str | Graph, baggage: Mapping[str
 
 
 def register(host: BaseHost, graph: Graph) -> None:
-    """Register the functions on a graph's nodes. ConfigError where the host takes none, or has others of their URLs."""
+    """Register the functions on a graph's nodes. ConfigError if the host accepts none, or has other functions for their
+    URLs.
+    """
     if graph.functions:
         host.add_functions(graph)

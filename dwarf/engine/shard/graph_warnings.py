@@ -1,4 +1,4 @@
-"""Warnings about graphs that are used: each is looked at once, beside the loop, and no create waits for it."""
+"""Warnings about graphs in use. Each graph is checked once, in the background, so that no create waits for it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ REMEMBERED = 4096
 
 Told: TypeAlias = "tuple[str, CodePlace]"
 _NOWHERE = CodePlace("", 0)
-_warned: dict[Any, Any] = {}  # as every module has one for its warnings
+_warned: dict[Any, Any] = {}  # the warning registry, one per module as usual
 
 
 class Changes(NamedTuple):
-    """Fields that are laid over a state; ``there`` are those it has. ``whole``: none but the graph's tasks read it."""
+    """Fields that are laid over a state; ``there`` are the fields it has. ``whole``: only the graph's tasks read the
+    state.
+    """
 
     fields: frozenset[str]
     there: frozenset[str]
@@ -32,7 +34,7 @@ class Changes(NamedTuple):
 
 
 class WiringCheck:
-    """Checks the graphs of one engine. ``strict``: a flow is refused where a finding would be a warning."""
+    """Checks the graphs of one engine. With ``strict``, a finding that would be a warning refuses the flow."""
 
     def __init__(self, host: BaseHost, log: Log) -> None:
         self._host = host
@@ -43,7 +45,7 @@ class WiringCheck:
         self.strict = False
 
     async def look(self, graph: Graph, frozen: Frozen, fields: Iterable[str]) -> None:
-        """Have a graph checked with the fields of an initial state, unless it was. GraphError where it is strict."""
+        """Check a graph, once, with the fields of an initial state. GraphError if ``strict`` and there is a finding."""
         key = (frozen.graph_hash, frozenset(fields))
         if self.strict:
             found = [sentence for sentence, _ in await asyncio.to_thread(self._sentences, copy(graph), key[1])]
@@ -55,13 +57,13 @@ class WiringCheck:
         if len(self._seen) >= REMEMBERED:
             self._seen.clear()
         self._seen.add(key)
-        # a copy, because the graph may be built on meanwhile
+        # a copy, because the caller may go on building the graph
         pending = asyncio.get_running_loop().run_in_executor(None, self._sentences, copy(graph), key[1])
         self._pending.add(pending)
         pending.add_done_callback(lambda done: self._warn(graph.name, done))
 
     async def look_at_changes(self, graph_hash: str, graph: Graph, changes: Changes) -> None:
-        """Have fields checked that are laid over a state, unless they were. GraphError where it is strict."""
+        """Check, once, the fields that are laid over a state. GraphError if ``strict`` and there is a finding."""
         key = (graph_hash, changes.fields)
         if key in self._seen_changes and not self.strict:
             return
@@ -73,12 +75,12 @@ class WiringCheck:
             raise GraphError(f"graph {graph.name!r}: " + "\n  - ".join(sentences), sentences)
         if len(self._seen_changes) >= REMEMBERED:
             self._seen_changes.clear()
-        if key not in self._seen_changes:  # forks made at once look at once
+        if key not in self._seen_changes:  # forks that start together share one check
             self._seen_changes.add(key)
             self._tell(graph.name, [(sentence, _NOWHERE) for sentence in sentences])
 
     async def settled(self) -> None:
-        """Wait for the checks that are under way."""
+        """Wait for the running checks."""
         if self._pending:
             await asyncio.wait(set(self._pending))
 
@@ -90,7 +92,7 @@ class WiringCheck:
         return [
             (str(one), place_of(functions.get(graph.url_of(one.node))))
             for one in found
-            # a field may be there for people or for later turns only: of those, only what looks misspelt is worth it
+            # an unread field may be meant for people or for later turns; only fields that look misspelt are reported
             if one.kind != "unused-field" or one.node or one.suggestion
         ]
 
@@ -100,11 +102,11 @@ class WiringCheck:
             self._tell(name, done.result())
 
     def _tell(self, name: str, told: Iterable[Told]) -> None:
-        """Warn, at the code of the node that a sentence is about."""
+        """Warn at the source line of the node that a finding is about."""
         for sentence, place in told:
             file, line = (place.file, place.line) if place.file else (__file__, 0)
             text = f"graph {name!r}: {sentence}"
             try:
                 warnings.warn_explicit(text, GraphWarning, file, line, module=__name__, registry=_warned)
-            except GraphWarning as warning:  # where warnings are errors: nobody here could catch it
+            except GraphWarning as warning:  # warnings may be errors here, and no caller could catch them
                 self._log.warning("%s", warning)

@@ -1,7 +1,7 @@
-"""The heartbeat of one shard: a thread and a connection of its own, so that no task and no long transaction delays it.
+"""The heartbeat of one shard, on its own thread and connection: no task and no long transaction can delay it.
 
-It raises the counter of this replica, and looks at those of the others. What it sees goes to the engine's loop, which
-acts on it: here nothing is decided but who is dead.
+It raises the counter of this replica and reads the counters of the others. The engine's loop acts on the sightings; the
+only decision made here is which replicas are dead.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from dwarf.storage.drivers.pulse import LOOK_S, SessionPulse
 from dwarf.storage.sql.heartbeats import ReplicaRow, Seen
 
 CONNECTING_S = 10.0
-SHORTEST_PATIENCE_S = 5.0  # with one request to the server
+SHORTEST_PATIENCE_S = 5.0  # for one request to the server
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0  # between attempts to connect
 
 
 class Identity(NamedTuple):
-    """Under which id a replica works. The nonce tells two lives of one id apart."""
+    """The id under which a replica works. The nonce distinguishes two lives of one id."""
 
     engine_id: int
     nonce: str
 
 
 class Own(Enum):
-    """What has become of this replica's row."""
+    """The state of this replica's row."""
 
     THERE = "there"
     MISSING = "missing"
     BURIED = "buried"  # it was declared dead
-    TAKEN = "taken"  # by another engine that was given the same id
+    TAKEN = "taken"  # another engine was given the same id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """What one look has shown. ``forgetful``: the database is not as it was, and may know less than before."""
+    """The result of one look. ``forgetful``: the database may know less than before, as after a failover."""
 
     identity: Identity
     at: float  # by time.monotonic()
@@ -54,9 +54,9 @@ class Sighting:
 
 
 class Heartbeat:
-    """Beats for one replica on one shard from ``start`` to ``aclose``, or until its loop is closed.
+    """Beats for one replica on one shard from ``start`` until ``aclose``, or until its loop is closed.
 
-    ``on_sighting`` and ``on_loss`` are called on the loop that has started it.
+    ``on_sighting`` and ``on_loss`` are called on the loop that called ``start``.
     """
 
     def __init__(
@@ -74,8 +74,8 @@ class Heartbeat:
         self._liveness = Liveness(lease_s)
         self._on_sighting = on_sighting
         self._on_loss = on_loss
-        self._beats = 0  # the counter as it was last raised
-        self._server = ""  # the run of the server on which that was
+        self._beats = 0  # the last counter that was written
+        self._server = ""  # the run of the server on which it was written
         self._closing = False
         self._thread: threading.Thread | None = None
         self._home: asyncio.AbstractEventLoop | None = None
@@ -91,7 +91,7 @@ class Heartbeat:
         self._thread.start()
 
     def become(self, identity: Identity) -> None:
-        """Beat under another identity from now on."""
+        """Continue under another identity."""
         self.identity = identity
         self._beats = 0
         self.nudge()
@@ -100,11 +100,11 @@ class Heartbeat:
         """Beat now."""
         loop, wake = self._loop, self._wake
         if loop is not None and wake is not None:
-            with suppress(RuntimeError):  # it has ended
+            with suppress(RuntimeError):  # the thread has ended
                 loop.call_soon_threadsafe(wake.set)
 
     async def aclose(self) -> None:
-        """Beat no more, and let the session go."""
+        """Stop beating, and release the session."""
         self._closing = True
         self.nudge()
         if self._thread is not None:
@@ -146,7 +146,7 @@ class Heartbeat:
         return self._closing or self._home is None or self._home.is_closed()
 
     async def _beat_by(self, pulse: SessionPulse) -> None:
-        """Beat as long as the connection stands."""
+        """Beat while the connection lasts."""
         assert self._wake is not None
         forgetful = self._is_other_server(pulse)
         due = time.monotonic()
@@ -164,14 +164,14 @@ class Heartbeat:
             await self._until(pulse, min(due, time.monotonic() + self._pause(seen, identity)))
 
     def _is_other_server(self, pulse: SessionPulse) -> bool:
-        """Whether this is another run of the server than before: a standby that took over, or one started anew."""
+        """Whether the server is another run than before: a standby that took over, or a restart."""
         server = pulse.session.server
         other = bool(server and self._server and server != self._server)
         self._server = server or self._server
         return other
 
     def _pause(self, seen: Sequence[Seen], identity: Identity) -> float:
-        """How long to wait for the next look: where others hold locks, one is worth while between two beats."""
+        """Seconds until the next look. Where locks prove life, there is a second look between two beats."""
         if self._liveness.suspects:
             return CONFIRM_S
         locks = any(one.row.lock_key and one.row.engine_id != identity.engine_id for one in seen)
@@ -200,13 +200,13 @@ class Heartbeat:
         self._post(self._on_sighting, sighting)
 
     async def _until(self, pulse: SessionPulse, moment: float) -> None:
-        """Wait, but not on a connection that is gone: another one is to be made before that is noticed elsewhere."""
+        """Wait, but stop on a broken connection: it must be replaced before other replicas notice."""
         while not self._over and pulse.stands and (left := moment - time.monotonic()) > 0:
             if await self._sleep(min(LOOK_S, left)):
                 return
 
     async def _sleep(self, seconds: float) -> bool:
-        """Wait; whether somebody woke it."""
+        """Wait. True if the thread was woken."""
         assert self._wake is not None
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -1,7 +1,7 @@
 """Row ids and tokens. Ids come from blocks that are reserved in the database, so a decision needs no round trip.
 
-A decision takes its ids synchronously, in the middle of pure code that cannot wait for a database. So it is allowed to
-run out of them: it has no effects, more are reserved, and it is made again (``IdAllocator.supply``).
+A decision takes its ids synchronously, inside pure code that cannot wait for a database. So it may run out of ids: it
+has no effects, more are reserved, and it is made again (``IdAllocator.supply``).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ T = TypeVar("T")
 
 FIRST_BLOCK = 64
 LARGEST_BLOCK = 8192
-MORE_EACH_TIME = 8  # times as many as before, where a decision runs out of ids again
-_TOKENS = 256  # drawn from the system at once
+MORE_EACH_TIME = 8  # growth of the reservation when a decision runs out of ids again
+_TOKENS = 256  # tokens drawn from the operating system at once
 
 _tokens: deque[str] = deque()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_tokens.clear)  # two processes must not draw the same
+    os.register_at_fork(after_in_child=_tokens.clear)  # a parent and its child must not draw the same tokens
 
 
 class IdsExhausted(Exception):
@@ -34,7 +34,7 @@ class IdsExhausted(Exception):
 
 
 class IdsForgotten(StorageError):
-    """Ids that were at hand are in use: the database has forgotten that it gave them. There are new ones now."""
+    """The reserved ids are in use: the database has forgotten the reservation. New ids have been reserved."""
 
 
 class IdSource:
@@ -44,17 +44,17 @@ class IdSource:
         self.kind = kind
         self._ids: deque[int] = deque()
         self._block = FIRST_BLOCK
-        self.greatest = 0  # that was ever reserved here
+        self.greatest = 0  # the greatest id reserved so far
 
     def take(self) -> int:
-        """The next id. IdsExhausted when the block is used up."""
+        """The next id. IdsExhausted if the block is used up."""
         try:
             return self._ids.popleft()
         except IndexError:
             raise IdsExhausted from None
 
     def take_many(self, count: int) -> list[int]:
-        """``count`` ids, ascending within a block. IdsExhausted when there are fewer; none is then used up."""
+        """``count`` ids, ascending within a block. IdsExhausted if fewer are left; then none is taken."""
         taken: list[int] = []
         try:
             for _ in range(count):
@@ -65,16 +65,16 @@ class IdSource:
         return taken
 
     def wanted(self, count: int = 0) -> int:
-        """How many ids to reserve now, so that ``count`` are at hand and more to spare; 0 for none."""
+        """How many ids to reserve so that ``count`` and a reserve are at hand; 0 if there are enough."""
         at_hand = len(self._ids)
         if at_hand >= max(count, self._block // 2):
             return 0
         return max(self._block, count)
 
     def add(self, first: int, count: int) -> bool:
-        """Take in a reserved block. The next one is larger, as this one was used up.
+        """Add a reserved block. The next one is larger, since this one was used up.
 
-        False, and it is left out, where such ids were reserved before: the database has forgotten that.
+        False if such ids were reserved before: the database has forgotten the reservation, and the block is not used.
         """
         if first <= self.greatest:
             return False
@@ -84,26 +84,26 @@ class IdSource:
         return True
 
     def drop(self) -> None:
-        """Give up what is at hand."""
+        """Discard the ids at hand."""
         self._ids.clear()
 
 
 class IdAllocator:
-    """Where every id of one shard comes from in this process: of flows, of steps and of what their tasks show."""
+    """The source of all ids of one shard in this process: of flows, steps and displays."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.flows = IdSource("flow")
-        self.steps = IdSource("step")  # what tasks show is numbered by these, too
-        self.renewals = 0  # how often the ids at hand were given up
+        self.steps = IdSource("step")  # also numbers what tasks display
+        self.renewals = 0  # how often the ids at hand were discarded
 
     async def reserve(self, count: int) -> None:
-        """Have ``count`` ids of each kind at hand."""
+        """Ensure ``count`` ids of each kind."""
         for source in (self.flows, self.steps):
             await self._reserve(source, count)
 
     async def take(self, source: IdSource, count: int) -> list[int]:
-        """``count`` ids of one kind, however many that are."""
+        """``count`` ids of one kind, whatever the number."""
         while True:
             try:
                 return source.take_many(count)
@@ -111,21 +111,21 @@ class IdAllocator:
                 await self._reserve(source, count)
 
     async def supply(self, make: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """What ``make`` returns. It takes ids, and has no other effect: where they run out it is called again."""
+        """The result of ``make``, whose only effect is to take ids: when ids run out, it is called again."""
         wanted = 2 * FIRST_BLOCK
         while True:
             try:
                 return make(*arguments, **named)
-            except IdsExhausted:  # also by others, while this one waited for more
+            except IdsExhausted:  # concurrent decisions may use ids up while this one waits
                 await self.reserve(wanted)
                 wanted *= MORE_EACH_TIME
 
     def short(self) -> list[tuple[IdSource, int]]:
-        """The kinds of which more are wanted soon, each with how many: for a transaction that can bring them along."""
+        """The kinds that need more ids soon, each with the number: a transaction can reserve them along the way."""
         return [(source, wanted) for source in (self.flows, self.steps) if (wanted := source.wanted())]
 
     async def renew(self) -> None:
-        """Give up the ids at hand: the database may have forgotten that they were reserved, and give them again."""
+        """Discard the ids at hand: the database may have forgotten that they are reserved, and give them again."""
         self.renewals += 1
         for source in (self.flows, self.steps):
             source.drop()

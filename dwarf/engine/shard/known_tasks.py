@@ -1,4 +1,4 @@
-"""Which tasks are known here, and to the other engines of a shard; and the words for one that nobody knows."""
+"""Which tasks this engine and the other engines of a shard know, and messages about tasks that no engine knows."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from dwarf.workflow.suggest import did_you_mean, near_task
 LOOK_S = 2.0  # between looks at what the host knows
 RENEW_S = 20.0
 LOG_AGAIN_S = 60.0
-_ANY = "*"  # the executors of a host that cannot tell
+_ANY = "*"  # stands for every executor: the host cannot list its own
 
 
 class KnownTasks(Service):
-    """Tells the other engines of a shard which tasks this one knows, and says which of a flow's nobody knows."""
+    """Publishes the tasks of this engine to the others, and finds the tasks of a flow that no engine knows."""
 
     name = "dwarf-known-tasks"
 
@@ -67,21 +67,21 @@ class KnownTasks(Service):
         self._left = False
 
     async def enter(self) -> None:
-        """Tell, before any work is done. An engine that runs nothing has nothing to tell."""
+        """Publish the tasks before any work starts. An engine without workers publishes nothing."""
         if self._workers:
             await self._tell()
 
     def first_pause(self) -> float:
-        """``enter`` has told already."""
+        """``enter`` has published already."""
         return LOOK_S
 
     def start(self) -> None:
-        """Look at what the host knows from now on."""
+        """Start to compare the host's tasks with the published ones."""
         if self._workers:
             super().start()
 
     async def aclose(self) -> None:
-        """Leave."""
+        """Withdraw what was published."""
         self._left = True
         if self._setting_aside is not None:
             self._setting_aside.cancel()
@@ -94,23 +94,23 @@ class KnownTasks(Service):
                 await self._database.write(lambda: forget_tasks(self._writer.engine_id))
 
     async def turn(self) -> float:
-        """Tell the others where the host knows other tasks than before, and now and then that it knows the same."""
+        """Publish the tasks again if they have changed, and occasionally if not."""
         if self._known() != self._told:
             await self._tell()
         elif time.monotonic() - self._told_at > RENEW_S:
             self._told_at = time.monotonic()
             if self._database.registers:
                 await self._database.write(lambda: renew_tasks(self._writer.engine_id))
-            await self._bring_back()  # another engine may have learnt of this one too late
+            await self._bring_back()  # another engine may have learnt of this task too late
         return LOOK_S
 
     def failed(self, error: Exception) -> float:
-        """The others learn it later."""
+        """Note the failure for health checks. The next turn publishes again."""
         self._health.failed(error)
         return LOOK_S
 
     def _known(self) -> frozenset[str] | None:
-        """What steps may need that run here; None where the host cannot tell."""
+        """The needs that this engine can meet; None if the host cannot tell."""
         host = self._host
         urls = host.task_urls()
         if urls is None:
@@ -118,7 +118,7 @@ class KnownTasks(Service):
         places = {url: host.executors_for(url) for url in urls}
         return urls.union(
             (need_of(url, name) for url, names in places.items() for name in ((_ANY,) if names is None else names)),
-            map(labels_told, self._label_sets[-1:]),  # the last set is all of them
+            map(labels_told, self._label_sets[-1:]),  # the last set contains all labels
         )
 
     async def _tell(self) -> None:
@@ -128,7 +128,7 @@ class KnownTasks(Service):
         await self._bring_back()
 
     async def _bring_back(self) -> None:
-        """Put back the steps that were set aside while nobody had what they need and is here by now."""
+        """Restore the steps that were set aside and whose needs an engine can meet by now."""
         database, admission = self._database, self._admission
         for mark, need in await database.read(tasks_set_aside):
             if admission.has(need) or admission.by_name(need):
@@ -137,18 +137,18 @@ class KnownTasks(Service):
                 self._look_for_work()
 
     async def _set_aside(self, needs: Sequence[str]) -> None:
-        """Set the steps aside that need what no living engine has, where there are many of them."""
-        with suppress(DwarfError):  # they are met again
+        """Set aside the steps whose needs no living engine can meet, if there are many."""
+        with suppress(DwarfError):  # the steps are found again at the next search
             for need in await self.unknown(needs):
                 began = time.monotonic()
                 while await self._database.write(partial(set_aside, need)):
-                    await asyncio.sleep(time.monotonic() - began)  # others write, too
+                    await asyncio.sleep(time.monotonic() - began)  # a pause as long as the write, for other writers
                     began = time.monotonic()
 
     async def unknown(self, needs: Iterable[str]) -> list[str]:
-        """Those of the needs of steps that neither this host nor another living engine can meet."""
+        """The needs that neither this host nor another living engine can meet."""
         admission = self._admission
-        runs = self._workers  # an engine without workers may have the executor, and does not use it
+        runs = self._workers  # an engine without workers may have the executor but does not use it
         lacking = (
             admission.lacks(need) if runs or not parts_of(need)[1] else need
             for need in needs
@@ -167,13 +167,13 @@ class KnownTasks(Service):
         return await self._database.read(lambda: tasks_of_others(self._writer.engine_id, renewed=renewed))
 
     async def require(self, plan: Plan) -> None:
-        """TaskNotFound where a flow of this graph would wait for a task that nobody knows."""
+        """TaskNotFound if a flow of this graph would wait for a task that no engine knows."""
         if not self._workers:
             return
         asked = {node.url: node.name for node in plan.graph.nodes if not _is_elsewhere(node)}
         for url in await self.unknown(url for url in asked if not self._admission.knows(url)):
             others = [node.name for node in plan.graph.nodes if node.name != asked[url]] if asked[url] == url else []
-            hint = did_you_mean(url, others).replace("you mean", "you mean the node")  # a slip in its wiring
+            hint = did_you_mean(url, others).replace("you mean", "you mean the node")  # a slip in the graph's wiring
             hint = hint or near_task(url, self._host.task_urls() or ())
             raise TaskNotFound(
                 f"graph {plan.name!r}: node {asked[url]!r} needs the task {url!r}, which neither this host nor another "
@@ -182,21 +182,21 @@ class KnownTasks(Service):
             )
 
     async def waiting(self) -> dict[str, str]:
-        """The tasks that due steps of this shard wait for and nobody can run, each with a sentence about it."""
+        """The tasks that due steps of this shard wait for and no engine can run, each with a sentence about it."""
         due = await self._database.read(tasks_of_due_steps)
         due += [stray.url for stray in await self._database.read(tasks_set_aside)]
         known = self._host.task_urls() or ()
         return {parts_of(need)[0]: waits_for(need, known) for need in await self.unknown(due)}
 
     async def of_flow(self, flow_id: int) -> str:
-        """What a flow waits for, as the end of a sentence: what no process has, else where it is; or ""."""
+        """The end of a sentence about a flow: what it waits for and no process has, otherwise where it is; or ""."""
         stuck = await self.stuck(flow_id)
         if not stuck:
             return whereabouts(await self._database.read(lambda: under_way(flow_id)))
         return "".join(f"; its step {node!r} {waits}" for node, waits in stuck)
 
     async def stuck(self, flow_id: int) -> list[tuple[str, str]]:
-        """The nodes of due steps that no living engine can run, each with what it waits for; one for each reason."""
+        """The nodes of due steps that no living engine can run, with the reason; one node for each reason."""
         due = await self._database.read(lambda: due_steps_of(flow_id))
         known = self._host.task_urls() or ()
         lacks = self._admission.lacks
@@ -216,10 +216,10 @@ class KnownTasks(Service):
         return found
 
     async def note(self, needs: Iterable[str]) -> None:
-        """Say in the log, once a minute for each, that steps wait for what nobody has; set many aside."""
+        """Log, once a minute for each need, that steps wait for something no engine has. Set them aside if many."""
         needs, now = list(needs), time.monotonic()
         idle = self._setting_aside is None or self._setting_aside.done()
-        if idle and not self._left and now >= self._aside_due:  # a few that stay are met at every search
+        if idle and not self._left and now >= self._aside_due:  # a few that stay due are found at every search
             self._aside_due = now + LOOK_S
             self._setting_aside = asyncio.create_task(self._set_aside(needs), name="dwarf-unknown-tasks")
         fresh = [need for need in needs if now - self._logged.get(need, -LOG_AGAIN_S) >= LOG_AGAIN_S]
@@ -230,7 +230,7 @@ class KnownTasks(Service):
 
 
 def waits_for(need: str, known: Collection[str]) -> str:
-    """What a step does whose task nobody knows, and what to write if the task was renamed; or whose executor."""
+    """What a step with an unknown task or executor does, and the fix if the task was renamed."""
     url, executor = parts_of(need)
     if executor and url in known:
         return (
@@ -242,14 +242,14 @@ def waits_for(need: str, known: Collection[str]) -> str:
 
 
 def waits_for_labels(labels: Sequence[str]) -> str:
-    """What a step does that asks for labels which no living engine has together."""
+    """What a step does whose labels no living engine has together."""
     words = " and ".join(map(repr, labels))
     many = "label" if len(labels) == 1 else "labels"
     return f"waits for a worker with the {many} {words}: Engine(labels={list(labels)})"
 
 
 def whereabouts(steps: Sequence[UnderWay]) -> str:
-    """Where a flow is, as the end of a sentence: ``: 'Fit' is running, 3 steps of 'Score' are due``."""
+    """The end of a sentence about a flow's progress: ``: 'Fit' is running, 3 steps of 'Score' are due``."""
     told = []
     for step in steps:
         many = step.steps > 1
@@ -270,5 +270,5 @@ def whereabouts(steps: Sequence[UnderWay]) -> str:
 
 
 def _is_elsewhere(node: Any) -> bool:
-    """Whether a node is meant for replicas of a kind, of which none may be there yet."""
+    """Whether a node is meant for replicas of a kind that may not be running yet."""
     return bool(getattr(node, "labels", ()) or getattr(node, "executor", ""))

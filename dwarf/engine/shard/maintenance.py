@@ -1,4 +1,4 @@
-"""Keeping a shard in order: leases of dead owners taken back, flows removed, deadlines met."""
+"""Maintenance of a shard: leases of dead owners are taken back, expired flows removed, deadlines enforced."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from dwarf.storage.operations.unit_of_work import WriterIdentity
 from dwarf.workflow.durations import to_ms
 
 ORPHANED_LEASES_S = 0.25
-NEWS_S = 2.0  # how late the hooks and breakpoints that another process sets may be known here
-DEADLINES_S = 0.5  # between looks at deadlines while the dispatcher is busy
+NEWS_S = 2.0  # delay after which another process's hooks and breakpoints are known here
+DEADLINES_S = 0.5  # between deadline checks while the dispatcher is busy
 
 
 class ClockWatch:
-    """Notices that a clock went back, by one that does not."""
+    """Detects that the database's clock went back, by comparison with a monotonic one."""
 
     def __init__(self) -> None:
-        self._ahead = -math.inf  # of the steady clock, at most
+        self._ahead = -math.inf  # lead over the steady clock at the last look
 
     def went_back(self, now_ms: float, steady_ms: float) -> bool:
-        """Whether it went back by more than a correction since the last look."""
+        """Whether the clock went back, by more than a correction, since the last look."""
         before, self._ahead = self._ahead, now_ms - steady_ms
         return before - self._ahead > TOLERANCE_MS
 
 
 class Maintenance:
-    """The loops of one shard that do not run steps."""
+    """The loops of one shard other than the claim loop."""
 
     def __init__(
         self,
@@ -102,20 +102,20 @@ class Maintenance:
         await self._orphaned_leases.aclose()
 
     async def rebase(self) -> None:
-        """Let nothing wait for longer because the database's clock went back."""
+        """Begin all waits anew, so that none lasts longer because the database's clock went back."""
         count = await self._database.write(rebase_waits)
         if count:
             self._observing.log.warning("the database's clock went back: %s waits were begun anew", count)
             self._context.wake_all()
 
     async def take_back(self, own: set[int]) -> set[int]:
-        """Take back the leases of owners that are known to be dead: at once, whatever their leases say.
+        """Take back the leases of owners that are known to be dead, without waiting for their expiry.
 
-        The other owners that have leases now.
+        Returns the other owners that hold leases.
         """
         owners = await self._database.read(lease_owners)
         others = owners - {self._writer.engine_id}
-        # nobody can take a dead owner's id until the next call, so no new owner's leases are mistaken for old ones
+        # a dead owner's id is not reused before the next call, so no new owner's leases are mistaken for old ones
         dead = (owners & own) | await self._database.dead_engine_ids(others)
         if dead:
             await self._recovery.of_dead(dead, "owner_gone", crashed=True)
@@ -125,7 +125,7 @@ class Maintenance:
         return others - dead
 
     async def reap(self) -> None:
-        """Remove the flows whose time by the retention has come, and those deleted; in many small transactions."""
+        """Remove flows whose retention has expired and deleted flows, in many small transactions."""
         if failpoints.active is not None:
             await failpoints.active.arrive("beforeReap")
         for status, age_ms in self._context.settings.retention.items():
@@ -161,7 +161,7 @@ class Maintenance:
             await failpoints.active.arrive("recoveryDone")
 
     async def _look_at_deadlines(self) -> None:
-        """Do what the dispatcher does when it finds nothing to start, while it finds something all the time."""
+        """Enforce deadlines while the dispatcher is busy: it looks at them itself only when it finds no work."""
         if self._dispatcher.resting or not self._context.settings.workers:
             return
         now, question, flow = await self._database.read(next_deadlines)

@@ -1,4 +1,4 @@
-"""This replica among the others of its shard: it tells that it lives, buries the dead, and takes its part of things."""
+"""This replica among the replicas of its shard: it proves that it lives, buries dead ones, and takes its share."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from dwarf.storage.sql.heartbeats import ReplicaRow
 LEAVING_S = 4.0
 FIRST_BEAT_S = 5.0  # how long a start waits for it
 UNDECLARED_CPUS = 2
-PER_CPU, PER_CPU_OF_LARGE, LARGE_CPUS = 6, 12, 32  # connections that a processor serves well, see docs/design.md
+PER_CPU, PER_CPU_OF_LARGE, LARGE_CPUS = 6, 12, 32  # connections that one processor serves well; see docs/design.md
 
 
 class Membership(Service):
-    """What a shard's heartbeat tells, and what is done about it.
+    """Acts on what a shard's heartbeat finds.
 
     On a server living engines are known by their rows in the registry; on an SQLite file by the locks they hold, and
     in memory by being there, so there is nothing to do.
@@ -62,7 +62,7 @@ class Membership(Service):
         health: Health,
         on_forgotten: Callable[[], Awaitable[None]],
     ) -> None:
-        """``on_forgotten`` is called when the database is found to have lost what it knew."""
+        """``on_forgotten`` is called when the database has lost committed data."""
         super().__init__()
         self._context = context
         self._settings = context.settings
@@ -79,18 +79,18 @@ class Membership(Service):
         self._latest: Sighting | None = None
         self._shown: tuple[float, float] | None = None
         self._forgetful = False
-        self._stand_in = False  # the heartbeat has no connection
+        self._stand_in = False  # the heartbeat has no connection; transactions beat in its place
         self._looked = asyncio.Event()
         self._entered = False
         self._crowded = False
         self._beating: frozenset[int] = frozenset()
-        self.buried: dict[int, int] = {}  # engines that are dead, as far as is known, and why
-        self.living = 1  # engines, this one included, as last seen
+        self.buried: dict[int, int] = {}  # engines known to be dead, each with the reason
+        self.living = 1  # living engines, including this one, as last seen
         self.changes = 0  # how often that number was seen to change
         self.read_at = time.monotonic()  # when it was last read
 
     async def enter(self) -> None:
-        """Register, and take a part of the connections, before any work is done."""
+        """Register, and take a share of the connections, before any work starts."""
         if not self._database.registers:
             return
         identity = Identity(self._writer.engine_id, secrets.token_hex(8))
@@ -102,14 +102,14 @@ class Membership(Service):
         self.start()
 
     async def settle(self) -> None:
-        """Wait for the first beat: from then on others notice at once when this process dies."""
+        """Wait for the first beat: from then on other replicas notice immediately if this process dies."""
         if self._entered:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_BEAT_S):
                     await self._looked.wait()
 
     async def aclose(self) -> None:
-        """Leave: others may take what was this replica's part."""
+        """Leave: the other replicas may take this replica's share."""
         await super().aclose()
         if self._entered:
             self._entered = False
@@ -120,14 +120,14 @@ class Membership(Service):
                     await self._database.write(lambda: leave(*identity))
 
     async def count(self) -> int:
-        """How many engines live now, this one included."""
+        """The number of living engines, including this one."""
         database = self._database
         if database.registers:
             return await database.read(lambda: count_living(self._writer.engine_id))
         return await database.living() or 1
 
     async def beat(self) -> None:
-        """Have the heartbeat beat now, and act on what it sees."""
+        """Beat now, and act on the result."""
         asked = time.monotonic()
         while self._latest is None or self._latest.at < asked or not self._looked.is_set():
             self._looked.clear()
@@ -136,16 +136,16 @@ class Membership(Service):
 
     @property
     def confirmed(self) -> bool:
-        """Whether others cannot have taken this replica for dead, so that it may take work."""
+        """Whether no other replica can have declared this one dead, so that it may claim work."""
         return not self._entered or time.monotonic() - self._heartbeat.confirmed_at < self.lease_ms / 1000
 
     @property
     def beating(self) -> Collection[int]:
-        """The engines that raise their counters, and are not known to be dead."""
+        """The engines whose counters rise, without those known to be dead."""
         return self._beating
 
     def shown(self) -> tuple[float, float] | None:
-        """The database's clock as it was last seen, and this process's steady one at that moment; in milliseconds."""
+        """The database's clock as last seen, and this process's steady clock at that moment, in milliseconds."""
         if self._database.registers:
             return self._shown
         clock = self._context.clock
@@ -169,10 +169,10 @@ class Membership(Service):
         self.wake()
 
     def first_pause(self) -> None:
-        """Until the heartbeat tells something."""
+        """Wait for the first report of the heartbeat."""
 
     async def turn(self) -> None:
-        """Act on what the heartbeat tells."""
+        """Act on a report of the heartbeat."""
         if self._stand_in:
             await self._beat_here()
         elif self._latest is not None:
@@ -180,13 +180,13 @@ class Membership(Service):
         self._looked.set()
 
     def failed(self, error: Exception) -> None:
-        """Report the error. What was known of the others stays, until the heartbeat tells more."""
+        """Report the error. The view of the other replicas stays as it is until the next report."""
         self._health.failed(error)
         self._log.info("what the heartbeat saw could not be acted on: %s", type(error).__name__)
         self._looked.set()
 
     async def _beat_here(self) -> None:
-        """Raise the counter by the connections of the transactions, as long as the heartbeat is given none."""
+        """Raise the counter on a transaction's connection while the heartbeat cannot get a connection."""
         identity = self._heartbeat.identity
         async with asyncio.timeout(self.lease_ms / 1000):
             if await self._database.write(lambda: renew(*identity)):
@@ -194,7 +194,7 @@ class Membership(Service):
 
     async def _act_on(self, sighting: Sighting) -> None:
         if sighting.identity != self._heartbeat.identity:
-            return  # of a former life
+            return  # the sighting is of a former identity
         self.read_at = sighting.at
         now = max((row.seen_at for row in sighting.rows), default=0)
         self.buried = {row.engine_id: row.dead for row in sighting.rows if row.dead}
@@ -230,7 +230,7 @@ class Membership(Service):
             self._runner.abandon()
 
     async def _join(self, engine_id: int) -> None:
-        """Register anew; from now on this is that engine."""
+        """Register under a new identity, and continue as that engine."""
         identity = Identity(engine_id, secrets.token_hex(8))
         await self._register(identity)
         self._writer.engine_id = engine_id
@@ -243,7 +243,9 @@ class Membership(Service):
         return living
 
     async def _bury(self, death: Death, rows: Collection[ReplicaRow]) -> None:
-        """Mark another replica as dead, and take its steps back; unless it lives after all, or others were faster."""
+        """Declare another replica dead, and take its steps back, unless it lives after all or another replica was
+        faster.
+        """
         reason = ENDED if death.proven else SILENT
         marked = await self._database.write(lambda: bury(death.engine_id, death.nonce, death.beats, reason))
         if not marked:
@@ -269,7 +271,7 @@ class Membership(Service):
         self._share()
 
     def _share(self) -> None:
-        """Use no more connections than this replica's part, unless their number was given."""
+        """Limit the connections to this replica's share, unless their number was configured."""
         if self._settings.max_connections is not None:
             return
         budget = budget_of(self._virtual_cpus())
@@ -282,7 +284,7 @@ class Membership(Service):
         self._crowded = self.living > budget
 
     def _virtual_cpus(self) -> int:
-        """Those of the database's server; 0 where they are not known."""
+        """The processors of the database's server as configured; 0 if they are not."""
         return next((shard.virtual_cpus for shard in self._settings.shards if shard.index == self._writer.shard), 0)
 
 
@@ -297,5 +299,5 @@ def budget_of(virtual_cpus: int) -> int:
 
 
 def part_of(budget: int, living: int) -> int:
-    """The connections of one of so many replicas."""
+    """The share of one replica among this many."""
     return max(1, min(DEFAULT_LIMIT, budget // living))

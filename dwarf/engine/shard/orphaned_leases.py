@@ -1,4 +1,4 @@
-"""Leases that this replica holds without knowing it: a COMMIT took effect, and its answer was lost."""
+"""Leases that this replica holds without knowing it, because a COMMIT took effect and its answer was lost."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dwarf.storage.operations.recovery import leases_of, release_lease
 from dwarf.storage.operations.unit_of_work import WriterIdentity
 from dwarf.storage.sql.errors import Unavailable
 
-LOOKS_S = (0.0, 1.0, 5.0, 30.0)  # after a loss: the server may still be at the COMMIT when it is asked
-_TURNS = 20  # of the loop, in which the result of a transaction reaches the runner
+LOOKS_S = (0.0, 1.0, 5.0, 30.0)  # seconds after a loss: the server may still be processing the COMMIT
+_TURNS = 20  # turns of the loop in which a transaction's result reaches the runner
 
 
 class OrphanedLeases:
-    """Gives such leases back, so that the steps are taken up at once and not when the leases run out."""
+    """Gives such leases back, so that the steps run again immediately and not after the leases expire."""
 
     def __init__(
         self, writer: WriterIdentity, database: Database, runner: Runner, changes: ChangePoll, log: Log
@@ -30,11 +30,11 @@ class OrphanedLeases:
         self._runner = runner
         self._changes = changes
         self._log = log
-        self._known = 0  # of the database's in-doubt commits
-        self._due: list[float] = []  # when to look, by the loop's clock
+        self._known = 0  # the database's count of in-doubt commits at the last look
+        self._due: list[float] = []  # times of the next looks, by the loop's clock
 
     async def look(self) -> None:
-        """Look for them where a commit was lost lately; also for what else it has brought about."""
+        """Look for such leases after a lost commit, and wake the waiters of its other effects."""
         database = self._database
         now = asyncio.get_running_loop().time()
         if database.in_doubt_commits != self._known:
@@ -45,20 +45,20 @@ class OrphanedLeases:
         try:
             await self._release()
         except Unavailable:
-            return  # until it is back
+            return  # the database is away; look again when it is back
         self._due.pop(0)
         self._changes.on_notify(True, None)
 
     async def aclose(self) -> None:
-        """Give back what is left, after the last step has ended here."""
+        """Give back the remaining leases, after the last step here has ended."""
         if self._due or self._database.in_doubt_commits != self._known:
             with suppress(StorageError, EngineClosed):
                 await self._release()
 
     async def reconcile(self) -> None:
-        """The same, and the reverse: steps that run here without a lease are cancelled, and nothing of them is written.
+        """Give such leases back, and cancel steps that run here without a lease: their outcomes are not written.
 
-        For a database that has forgotten what it knew.
+        Called for a database that has lost committed data.
         """
         await self._database.settled()
         held = dict(self._runner.held)
@@ -76,7 +76,7 @@ class OrphanedLeases:
         orphans = [lease for lease in leases if lease[0] not in held]
         if not orphans:
             return
-        # one may have been made by a transaction of which the result is still on its way here
+        # the result of the transaction that made the lease may still be on its way
         await self._database.settled()
         for _ in range(_TURNS):
             await asyncio.sleep(0)

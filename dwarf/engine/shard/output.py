@@ -1,7 +1,7 @@
-"""What running tasks say: gathered in memory, and written while they run, at most four times a second.
+"""The output of running tasks: gathered in memory, and written while they run, at most four times a second.
 
-What there is at the end of a run goes with its outcome. So a task that ends soon costs no transaction more, and
-whoever sees the outcome sees everything.
+The remaining output of a run is written with its outcome. So a short task costs no additional transaction, and a reader
+that sees the outcome sees all of the output.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _making = threading.Lock()
 
 
 class Voice:
-    """One run of a step, as far as it says something: most say nothing, and cost next to nothing."""
+    """One run of a step. Most runs have no output, and cost next to nothing."""
 
     __slots__ = ("_book", "_step", "output")
 
@@ -38,7 +38,7 @@ class Voice:
         self.output: TaskOutput | None = None
 
     def __call__(self) -> TaskOutput:
-        """What the run says, from whichever thread."""
+        """The output of the run. Called from any thread."""
         if self.output is None:
             with _making:
                 if self.output is None:
@@ -47,7 +47,7 @@ class Voice:
 
 
 class OutputBook:
-    """What the steps in flight on one shard say. Tasks speak from the loop and from threads."""
+    """The output of the steps in flight on one shard. Tasks write from the loop and from threads."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class OutputBook:
         log: Log,
         echo: Echo | None = None,
     ) -> None:
-        """``echo`` writes a text that a flow's task prints: to the shard, the root flow, the stream, the text."""
+        """``echo`` prints a text of a flow's task: it gets the shard, the root flow, the stream and the text."""
         self._echo = echo
         self._committer = committer
         self._ids = ids
@@ -66,22 +66,22 @@ class OutputBook:
         self._loop = asyncio.get_running_loop()
         self._news: set[TaskOutput] = set()
         self._flush: asyncio.Task[None] | None = None
-        self._writing: asyncio.Event = asyncio.Event()  # whether nothing of a running step is on its way
+        self._writing: asyncio.Event = asyncio.Event()  # set while no output of a running step is being written
         self._writing.set()
         self._under_way: set[TaskOutput] = set()
 
     def output_of(self, step: StepRecord) -> TaskOutput:
-        """What one run of a step says."""
+        """The output of one run of a step."""
         output = TaskOutput(self._heard, step)
         if self._echo is not None:
             output.echo = partial(self._echo, step.flow.shard, step.flow.root_flow_id)
         return output
 
     def _heard(self, output: TaskOutput) -> None:
-        """Something new, told from any thread."""
+        """Note new output. Called from any thread."""
         try:
             self._loop.call_soon_threadsafe(self._note, output)
-        except RuntimeError:  # the loop has ended, and with it whoever waits
+        except RuntimeError:  # the loop has ended, and with it every waiter
             pass
 
     def _note(self, output: TaskOutput) -> None:
@@ -106,7 +106,7 @@ class OutputBook:
         try:
             records = {output: await self._record(output, said) for output, said in taken.items()}
             written = await self._committer.say(list(records.values()))
-        except Exception as error:  # noqa: BLE001 - what is said must not stop what is done
+        except Exception as error:  # noqa: BLE001 - output must not make a task fail
             self._log.warning("what tasks say could not be written: %s", error)
         else:
             for output, record in records.items():
@@ -119,7 +119,7 @@ class OutputBook:
             self._writing.set()
 
     async def rest_of(self, voice: Voice) -> SaidRecord | None:
-        """What a run that is over has said and is not written yet, to be written with its outcome."""
+        """The output of a finished run that is not written yet, to be written with its outcome."""
         output = voice.output
         if output is None:
             return None
@@ -130,7 +130,7 @@ class OutputBook:
         return await self._record(output, said) if said else None
 
     def forget(self, voice: Voice) -> None:
-        """A run has ended, with or without an outcome."""
+        """Discard the buffer of a run that has ended, with or without an outcome."""
         if voice.output is not None:
             voice.output.close()
             self._news.discard(voice.output)

@@ -1,6 +1,6 @@
-"""Hints between replicas by way of the host, where it carries them: what a database does not tell by itself.
+"""Hints between replicas through the host, if it carries them, for databases without notifications.
 
-Nothing depends on them. They may be lost, doubled, late or made up: whoever gets one looks at the database.
+Nothing depends on hints. They may be lost, doubled, late or forged: a replica that gets one looks at the database.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dwarf.storage.drivers.database import Database
 from dwarf.storage.operations.unit_of_work import Stop
 
 ENQUEUE, STATUS_CHANGE = "enqueue", "statusChange"
-MOST_WAITING = 1024  # of hints that were not sent yet; older ones are dropped
+MOST_WAITING = 1024  # unsent hints; older ones are dropped
 PATIENCE_S = 5.0  # for the host to take one
 
 Send = Callable[[str, bytes], Coroutine[Any, Any, None]]
 
 
 class Peers(Service):
-    """What this engine tells the others. The host is called for one hint after the other, and nobody waits for it."""
+    """The hints of this engine. The host gets them one after the other, and no caller waits for it."""
 
     name = "dwarf-peers"
     patience_s = PATIENCE_S
@@ -37,17 +37,17 @@ class Peers(Service):
         self._waiting: dict[tuple[str, bytes], None] = {}
 
     def work_due(self, shard: int, step_id: int) -> None:
-        """A step can be run: this one, among others. 0 where none is named."""
+        """Hint that a step is due. ``step_id`` is 0 if none is named."""
         self._tell(ENQUEUE, {"Shard": shard, "StepID": step_id})
 
     def stopped(self, shard: int, stops: Iterable[Stop]) -> None:
-        """Flows have stopped."""
+        """Hint that flows have stopped."""
         for stop in stops:
             self._tell(STATUS_CHANGE, {"FlowKey": format_key(shard, stop.flow_id, stop.token), "Status": stop.status})
 
     @property
     def finished(self) -> bool:
-        """Whether the engine closes and everything was sent."""
+        """Whether the engine is closing and every hint was sent."""
         return self._closing and not self._waiting
 
     def _tell(self, op: str, payload: dict[str, Any]) -> None:
@@ -57,10 +57,10 @@ class Peers(Service):
         self.wake()
 
     def first_pause(self) -> None:
-        """Until there is something to send."""
+        """Wait for the first hint."""
 
     async def turn(self) -> None:
-        """Send what waits."""
+        """Send the queued hints."""
         while self._waiting:
             op, payload = next(iter(self._waiting))
             del self._waiting[op, payload]
@@ -72,7 +72,7 @@ class Peers(Service):
 
 
 class Notifier:
-    """Tells other processes what they could find by themselves, only later: by the database, and by the host."""
+    """Notifies other processes of changes that they would otherwise find later, through the database and the host."""
 
     def __init__(self, shard: int, database: Database, peers: Peers | None) -> None:
         self._shard = shard
@@ -81,11 +81,11 @@ class Notifier:
 
     @property
     def active(self) -> bool:
-        """Whether anybody can be told."""
+        """Whether any channel for notifications exists."""
         return self._database.has_notifications or self._peers is not None
 
     def notify(self, work_due: bool, stops: Sequence[Stop] = (), step_id: int = 0) -> None:
-        """Work is due, such as this step; and these flows have stopped."""
+        """Notify that a step is due, and that these flows have stopped."""
         if self._database.has_notifications and (work_due or stops):
             self._database.notify(work_due, [stop.flow_id for stop in stops])
         if self._peers is not None:
@@ -95,9 +95,9 @@ class Notifier:
 
 
 def receive(op: str, payload: bytes, on_notify: Callable[[int, bool, Collection[int]], None]) -> None:
-    """Take a hint of another replica: on which shard, whether work is due, and which flows have stopped.
+    """Handle a hint of another replica: the shard, whether work is due, and the stopped flows.
 
-    InvalidRequest for one that cannot be understood.
+    InvalidRequest if it cannot be parsed.
     """
     try:
         said = json.loads(payload)

@@ -1,4 +1,4 @@
-"""Frozen graphs: their JSON text, its hash, and the plan made from it, each made once."""
+"""Frozen graphs: the JSON text of a graph, its hash, and the plan made from it; each is made once."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from dwarf.workflow.jsontext import dumps, loads
 
 CACHED_PLANS = 4096
 SCOPED = "scoped"
-"""A member of the frozen form of a graph, whose tasks have URLs with scopes. Graphs that were frozen before lack it."""
+"""A member of frozen graphs whose tasks have scoped URLs. Graphs frozen by earlier releases lack it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A graph as a flow is bound to it."""
+    """A graph in the form to which a flow is bound."""
 
     graph_hash: str
     body: str
@@ -31,10 +31,10 @@ class Frozen:
 
 
 class PlanCache:
-    """Plans by the hash of their graph, least recently used forgotten first. Used from several threads."""
+    """Plans by the hash of their graph, in a cache that drops the least recently used. Thread-safe."""
 
     def __init__(self, host: BaseHost | None = None) -> None:
-        """``host`` may tell which URL the text of a node stands for, and which one a bare name of former times."""
+        """``host`` may resolve the text of a node to a URL, and unscoped names of earlier releases to scoped ones."""
         asked = BaseHost() if host is None else host
         self._resolve = asked.resolve
         self._former = asked.former
@@ -45,10 +45,10 @@ class PlanCache:
         self._lock = Lock()
 
     def freeze(self, graph: Graph, *, scoped: bool | None = None) -> Frozen:
-        """Validate a graph and freeze it as it stands. GraphError with every problem found.
+        """Validate a graph and freeze its present state. GraphError with every problem found.
 
-        Nodes that name their task by a text get its URL, and the frozen form says that it has URLs with scopes. A graph
-        that was frozen elsewhere is taken as it is: ``scoped`` tells what its form said.
+        Nodes whose task is a text get its URL, and the frozen form records that its URLs have scopes. A graph that was
+        frozen elsewhere is used unchanged: ``scoped`` tells what its form recorded.
         """
         urls = {} if scoped is not None else _urls(graph, self._resolve)
         signature = (
@@ -77,9 +77,9 @@ class PlanCache:
         return frozen
 
     def plan_of(self, graph_hash: str, body: str | None = None) -> Plan | None:
-        """The plan of a frozen graph; made from ``body`` where it is not known.
+        """The plan of a frozen graph, made from ``body`` if it is not in the cache.
 
-        Tasks that a graph of former times names barely have the URLs that the host has for these names now.
+        Unscoped task names of earlier releases are resolved to the URLs that the host gives them now.
         """
         with self._lock:
             plan = self._plans.get(graph_hash)
@@ -98,7 +98,7 @@ class PlanCache:
         return plan if plan.scoped else self._with_scopes(graph_hash, plan)
 
     def _with_scopes(self, graph_hash: str, plan: Plan) -> Plan:
-        """The plan with the URLs that the bare names in it stand for."""
+        """The plan with its unscoped names resolved to URLs."""
         names = {
             node.name: self._former(node.url, plan.name) for node in plan.nodes.values() if not self._knows(node.url)
         }
@@ -116,7 +116,7 @@ class PlanCache:
 
 
 def _urls(graph: Graph, resolve: Callable[[str], str]) -> dict[str, str]:
-    """The URLs of those nodes, by name, that are bound to a text which stands for one. GraphError."""
+    """The URLs, by node name, of nodes whose task is a text that stands for a URL. GraphError."""
     found: dict[str, str] = {}
     problems: list[str] = []
     for node in graph.nodes:

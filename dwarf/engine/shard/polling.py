@@ -1,4 +1,4 @@
-"""What other processes do on a shard: their new work, and the flows they stop. It is notified, or looked for."""
+"""Changes that other processes make on a shard: new work and stopped flows, found by notification or by polling."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from dwarf.storage.queries.flows import read_statuses
 
 QUICKEST_LOOK_S = 0.05
 SLOWEST_LOOK_S = 0.25
-ANYWAY_S = 1.0  # a signal inside this process that was lost is made up for within this time
+ANYWAY_S = 1.0  # a lost signal inside this process is made up for within this time
 
 
 class ChangePoll(Service):
-    """Looks whether other processes have changed something. The cost does not grow with the number of waiters."""
+    """Polls for changes by other processes. The cost does not grow with the number of waiters."""
 
     name = "dwarf-poll-changes"
 
@@ -44,16 +44,16 @@ class ChangePoll(Service):
         self._observing = telemetry
         self._health = health
         self._clock = asyncio.get_running_loop().time
-        self._quick = QUICKEST_LOOK_S  # the pause while somebody waits
+        self._quick = QUICKEST_LOOK_S  # the pause while a caller waits
         self._anyway = self._clock() + ANYWAY_S
-        self._doubtful = False  # flows may have stopped of which no notification came
+        self._doubtful = False  # flows may have stopped without a notification
 
     def first_pause(self) -> float:
-        """Nobody waits yet."""
+        """Wait for the first waiter."""
         return SLOWEST_LOOK_S
 
     async def turn(self) -> float:
-        """Look once."""
+        """Poll once."""
         self._quick = min(SLOWEST_LOOK_S, self._quick * 1.5)
         elsewhere = await self._database.changed()
         if elsewhere:
@@ -71,7 +71,7 @@ class ChangePoll(Service):
         return self._pause()
 
     def failed(self, error: Exception) -> float:
-        """Report the error, also to those who watch a flow."""
+        """Report the error, also to the watchers of flows."""
         self._health.failed(error)
         self._observing.fault("looking at the database failed", error)
         self._quick = SLOWEST_LOOK_S
@@ -79,7 +79,7 @@ class ChangePoll(Service):
         return self._pause()
 
     def on_notify(self, work_due: bool, stopped: Collection[int] | None) -> None:
-        """Another process tells that work is due, or which flows have stopped; None: it cannot tell which."""
+        """Handle a notification: work is due, or these flows have stopped. None: the process cannot tell which."""
         if work_due:
             self._dispatcher.wake()
         if stopped is None:
@@ -94,7 +94,7 @@ class ChangePoll(Service):
         return self._quick if self._waiters.flow_ids or self._trees.watched else SLOWEST_LOOK_S
 
     async def _release_stopped(self) -> bool:
-        """Wake the waiters of flows that have stopped, or are gone. Whether there were any."""
+        """Wake the waiters of flows that have stopped or were removed. True if there were any."""
         waited_for = self._waiters.flow_ids
         if not waited_for:
             return False

@@ -1,4 +1,4 @@
-"""Who goes first: strict priorities over several shards, and fair shares among the flows of each."""
+"""The order of waiting steps: strict priorities over several shards, and fair shares among the flows of each."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dwarf.core.fairness import Backlog, FairShare
 from dwarf.core.records import FlowRecord
 
-FRESH_S = 1.0  # a shard that has said nothing for so long holds nobody back: it may be away
+FRESH_S = 1.0  # a report older than this holds back no other shard: that shard may be away
 ANY_BAND = 2**31 - 1
 
 
 class PriorityCeilings:
-    """The best priority that waits for a place on each shard, as far as known. It belongs to the engine's loop."""
+    """The best waiting priority of each shard, as last reported. Used on the engine's loop only."""
 
     def __init__(self, shards: int, on_way_free: Callable[[], None]) -> None:
         self._several = shards > 1
@@ -21,7 +21,7 @@ class PriorityCeilings:
         self._waiting: dict[int, tuple[int, float]] = {}
 
     def report(self, shard: int, band: int | None) -> None:
-        """What waits on a shard now; None where nothing does, or where that cannot be seen."""
+        """Set the best waiting priority of a shard; None if nothing waits, or if the backlog cannot be read."""
         if not self._several:
             return
         before = self._waiting.pop(shard, None)
@@ -31,7 +31,7 @@ class PriorityCeilings:
             self._on_way_free()
 
     def ceiling(self, shard: int) -> int:
-        """The worst band that this shard may start now: the best of those that wait on others."""
+        """The worst priority that this shard may start now: the best that waits on the others."""
         if not self._waiting:
             return ANY_BAND
         oldest = time.monotonic() - FRESH_S
@@ -40,22 +40,22 @@ class PriorityCeilings:
 
 
 class Precedence:
-    """What waits for a slot on one shard, as far as known, and whether a running flow has to let it go first."""
+    """The backlog of one shard, as last seen, and whether a running flow must let it go first."""
 
     def __init__(self, ceilings: PriorityCeilings, shard: int) -> None:
-        self.backlogged = True  # due steps may wait for a slot
+        self.backlogged = True  # due steps may be waiting for a slot
         self._ceilings = ceilings
         self._shard = shard
-        self._backlog: Backlog | None = None  # what waits
+        self._backlog: Backlog | None = None  # the backlog as last read
         self._fair_share = FairShare()
 
     @property
     def ceiling(self) -> int:
-        """The worst priority that may be started now: the best of those that wait on other shards."""
+        """The worst priority that may start now: the best that waits on the other shards."""
         return self._ceilings.ceiling(self._shard)
 
     def gate(self) -> Callable[[FlowRecord], bool]:
-        """Whether a flow may go straight on to its next step, by what is known now: also for another thread."""
+        """Whether a flow may continue with its next step without a claim. Thread-safe; uses what was last read."""
         ceiling, pressure, shares = self.ceiling, self._backlog, self._fair_share
 
         def may_go_on(flow: FlowRecord) -> bool:
@@ -65,20 +65,20 @@ class Precedence:
         return may_go_on
 
     def begun(self, flow: FlowRecord) -> None:
-        """A step of this flow starts."""
+        """Charge the start of a step to its flow's fairness key."""
         if self._backlog is not None:
             self._fair_share.start(flow.fairness_key, flow.fairness_weight)
 
     def saw(self, pressure: Backlog | None) -> None:
-        """This waits; None: nothing does."""
+        """Set the backlog as read; None if nothing waits."""
         self._backlog = pressure
         self.report(None if pressure is None else pressure.band)
 
     def saw_the_end(self) -> None:
-        """Everything that was due has been started."""
+        """Every due step has been started: the backlog is empty."""
         self.saw(None)
         self._fair_share.reset()
 
     def report(self, band: int | None) -> None:
-        """Tell the other shards the best priority that waits here; None where nothing does, or it cannot be seen."""
+        """Report the best priority that waits here to the other shards; None if nothing waits or it cannot be read."""
         self._ceilings.report(self._shard, band)

@@ -1,6 +1,6 @@
 """Progress that running tasks report: gathered in memory, written to their steps at most twice a second.
 
-The last report of a task is written before its outcome, with those of all others that end just then.
+The last report of a task is written before its outcome, together with those of all tasks that end at that moment.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class ProgressBook:
         self._latest: dict[int, tuple[StepRecord, tuple[float, float | None, str]]] = {}
         self._going: set[int] = set()  # steps whose progress is being written
         self._flush: asyncio.Task[None] | None = None
-        self._hurry = asyncio.Event()  # a step is about to end
-        self._written: asyncio.Future[None] = self._loop.create_future()  # the present batch, or the next
+        self._hurry = asyncio.Event()  # set when a step is about to end
+        self._written: asyncio.Future[None] = self._loop.create_future()  # the current batch, or the next
 
     def reporter(self, step: StepRecord) -> Reporter:
-        """What ``flow.progress`` of one step calls."""
+        """Store a report. ``flow.progress`` of one step calls this."""
 
         def report(done: float, total: float | None, message: str) -> None:
             self._latest[step.step_id] = (step, (done, total, message))
@@ -51,11 +51,11 @@ class ProgressBook:
             self._flush = asyncio.create_task(self._write(), name="dwarf-progress")
 
     def is_behind(self, step: StepRecord) -> bool:
-        """Whether something that this step reported is not yet written."""
+        """Whether a report of this step is not yet written."""
         return step.step_id in self._latest or step.step_id in self._going
 
     async def settle(self, step: StepRecord) -> None:
-        """Write what a step reported last: its task is over. Best effort, too: a fault is logged."""
+        """Write the last report of a step whose task has ended. Best effort: an error is only logged."""
         while self.is_behind(step):
             self._hurry.set()
             self._begin()
@@ -84,7 +84,7 @@ class ProgressBook:
             self._flush = None
 
     async def aclose(self) -> None:
-        """Stop writing. Progress is best effort."""
+        """Stop writing. Progress is best effort, so the rest is dropped."""
         self._latest.clear()
         if self._flush is not None:
             self._flush.cancel()

@@ -1,4 +1,4 @@
-"""Taking back the leases of engines that are gone, so that their steps are run again."""
+"""Taking back the leases of dead engines, so that their steps run again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dwarf.storage.operations.replicas import ENDED, SILENT
 
 
 class LeaseRecovery:
-    """Takes leases back on one shard, many in each transaction, and has the steps found."""
+    """Takes leases back on one shard, in batches, and wakes the dispatcher."""
 
     def __init__(
         self,
@@ -31,21 +31,21 @@ class LeaseRecovery:
         self._observing = telemetry
 
     async def of_buried(self, buried: Mapping[int, int]) -> None:
-        """Those of engines that are buried, each with the reason."""
+        """Take back the leases of buried engines, each with the reason."""
         for reason, name in ((ENDED, "owner_gone"), (SILENT, "owner_silent")):
             dead = {engine_id for engine_id, why in buried.items() if why == reason}
             if dead:
                 await self.of_dead(dead, name, crashed=reason == ENDED)
 
     async def of_dead(self, dead: set[int], reason: str, *, crashed: bool) -> None:
-        """Those of engines that are known to be dead: at once, whatever their leases say."""
+        """Take back the leases of engines that are known to be dead, without waiting for their expiry."""
         count = TAKEN_AT_ONCE
         while count == TAKEN_AT_ONCE:
             count = await self._database.write(lambda: recover_abandoned(dead, crashed=crashed))
             self._tell(count, reason)
 
     async def of_expired(self, living: Collection[int], grace_ms: int) -> None:
-        """Those that have run out; of living engines, after some grace."""
+        """Take back expired leases; those of living engines after a grace period."""
         count = TAKEN_AT_ONCE
         while count == TAKEN_AT_ONCE:
             count = await self._database.write(lambda: recover_expired(living, grace_ms))

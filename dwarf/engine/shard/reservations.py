@@ -1,4 +1,4 @@
-"""Worker slots: how many tasks may be in flight in this process, over all its shards, and who holds which slot.
+"""Worker slots: how many tasks may be in flight in this process over all its shards, and what holds each slot.
 
 A slot is taken before a step is claimed, inserted or woken, so that nothing is leased that cannot start. From then on
 a ``Reservation`` holds it. It changes hands between the dispatcher, the committer and the runner, across awaits and
@@ -15,7 +15,7 @@ from dwarf.core.records import FlowRecord
 from dwarf.engine.shard.admission import Admission
 
 Gate: TypeAlias = Callable[[FlowRecord], bool]
-"""Whether a step of a flow may go on now, or has to let others go first."""
+"""Whether the next step of a flow may start now; False if steps of other flows go first."""
 
 
 class Slots:
@@ -25,32 +25,32 @@ class Slots:
         self.limit = limit
         self.free = limit
         self._admission = admission
-        self._starved = False  # no slot was free when one was asked for
+        self._starved = False  # no slot was free at the last request
         self._on_free = on_free
 
     @property
     def taken(self) -> int:
-        """Tasks in flight, and slots reserved for steps that are about to start."""
+        """The number of tasks in flight and of slots reserved for steps that are about to start."""
         return self.limit - self.free
 
     def reserve(self, count: int = 1) -> Reservation | None:
-        """Reserve up to ``count`` slots; None where none is free."""
+        """Reserve up to ``count`` slots; None if none is free."""
         held = self.take(count)
         return Reservation(self, self._admission, held) if held else None
 
     def take(self, count: int) -> int:
-        """For reservations: take up to ``count`` slots; how many were there."""
+        """For reservations: take up to ``count`` slots, and return how many were free."""
         got = min(count, self.free)
         self.free -= got
         self._starved = self._starved or not got
         return got
 
     def ask(self) -> None:
-        """Call ``on_free`` when a slot is given back, as if none had been free."""
+        """Call ``on_free`` at the next release of a slot, as after a refused reservation."""
         self._starved = True
 
     def give(self, count: int) -> None:
-        """For reservations: give slots back. Calls ``on_free`` where one was asked for in vain."""
+        """For reservations: return slots. Calls ``on_free`` if a reservation was refused since the last call."""
         self.free += count
         if self._starved and self.free:
             self._starved = False
@@ -58,7 +58,7 @@ class Slots:
 
 
 class Reservation:
-    """Worker slots that are held, and the starts of tasks that are promised in them.
+    """Worker slots that are held, and the task starts promised in them.
 
     A slot is taken (``Slots.reserve``), promised to a task (``promise``, ``suits``), handed on to the step that runs in
     it (``hand_on``), and given back (``keep``, ``release``, the end of a ``with`` block). It belongs to the engine's
@@ -68,12 +68,12 @@ class Reservation:
     __slots__ = ("_admission", "_promised", "_slots", "_withdrawn", "gate", "held")
 
     def __init__(self, slots: Slots, admission: Admission, held: int) -> None:
-        self.held = held  # slots
-        self.gate: Gate | None = None  # of the flows whose steps a transaction may wake for it; None: all
+        self.held = held  # the number of slots
+        self.gate: Gate | None = None  # flows whose steps a transaction may wake for this slot; None: all
         self._slots = slots
         self._admission = admission
-        self._promised: list[str] = []  # what the tasks need to which a start is promised
-        self._withdrawn = False  # by ``suits``: tasks that found no thread are told on the loop
+        self._promised: list[str] = []  # the needs of the tasks whose start is promised
+        self._withdrawn = False  # by ``suits``, maybe on another thread; refused tasks are notified on the loop
 
     def __enter__(self) -> Self:
         return self
@@ -82,7 +82,7 @@ class Reservation:
         self.release()
 
     def promise(self, need: str) -> bool:
-        """Promise a start to a task, in a slot that is held or else in another one; False without slot or thread."""
+        """Promise a start to a task, in a held slot or a new one. False if no slot or no thread is free."""
         beyond = len(self._promised) >= self.held
         if (beyond and not self._slots.free) or not self._admission.take(need):
             return False
@@ -92,9 +92,9 @@ class Reservation:
         return True
 
     def suits(self, flow: FlowRecord, need: str) -> bool:
-        """Promise the slot to a step that a transaction wakes; False where it has to wait its turn, or has no thread.
+        """Promise the slot to a step that a transaction wakes. False if other flows go first, or no thread is free.
 
-        Whatever was promised before is withdrawn: a script that is run again asks anew.
+        An earlier promise is withdrawn first: a script that is run again makes its promises again.
         """
         if self._promised and self._promised != [need]:
             withdrawn, self._promised = self._promised, []
@@ -110,15 +110,15 @@ class Reservation:
         return True
 
     def begin(self, need: str) -> None:
-        """A step starts in the slot: its promise is kept."""
+        """A step starts in the slot: its promise is consumed."""
         if need in self._promised:
             self._promised.remove(need)
             self._admission.begun(need)
 
     def hand_on(self, need: str) -> Reservation:
-        """A reservation of its own for a step that is started: one of these slots, and the start promised for it.
+        """A separate reservation for a step that starts: one of these slots, and the start promised for it.
 
-        A step that was claimed has none promised yet: it takes a slot that is promised to no other.
+        A claimed step has no promise yet: it takes a slot without one.
         """
         other = Reservation(self._slots, self._admission, 1)
         if need in self._promised:
@@ -130,9 +130,9 @@ class Reservation:
         return other
 
     def keep(self, need: str = "") -> None:
-        """Keep one slot, with the start promised for ``need``, and give back everything else.
+        """Keep one slot with the start promised for ``need``, and release the others.
 
-        For what a transaction has made of it; and with nothing to keep where a decision is made again.
+        Called with the result of a transaction, and without a need when a decision is made again.
         """
         given_up = self._promised
         if given_up != [need]:
@@ -148,7 +148,7 @@ class Reservation:
             self._slots.give(extra)
 
     def release(self) -> None:
-        """Give back whatever is held. Once more does nothing."""
+        """Release everything that is held. A second call does nothing."""
         given_up, self._promised = self._promised, []
         self._give_up(given_up)
         held, self.held = self.held, 0

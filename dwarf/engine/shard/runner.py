@@ -37,15 +37,15 @@ from dwarf.storage.operations.recovery import leases_of, release_lease, release_
 from dwarf.storage.operations.unit_of_work import SlotPredicate, WriterIdentity
 from dwarf.storage.sql.errors import Contention, Unavailable
 
-COLLISIONS = 3  # of ids that the database has forgotten, in one decision
+COLLISIONS = 3  # id collisions in one decision, after which the step fails
 
 
 class Abandoned(Exception):
-    """The step is left to whoever takes its lease next."""
+    """The step is left to the engine that takes its lease next."""
 
 
 class Runner:
-    """Runs the steps of one shard that this replica holds."""
+    """Runs the steps that this replica has leased on one shard."""
 
     def __init__(
         self,
@@ -75,21 +75,21 @@ class Runner:
         self._observing = telemetry
         self._look_for_work = look_for_work
         self._quarantine_at, self._max_depth, self._pauses = settings.quarantine_at, settings.max_depth, settings.pauses
-        self._beyond_ms = settings.margin_ms + settings.grace_ms  # of a lease that an owner has who lives
+        self._beyond_ms = settings.margin_ms + settings.grace_ms  # how long a lease outlives its time budget
         attempts.must_stop = self._must_stop
         self._tasks: set[asyncio.Task[None]] = set()
-        self._attempting: dict[asyncio.Task[None], StepRecord] = {}  # those inside a task, which may be cancelled
+        self._attempting: dict[asyncio.Task[None], StepRecord] = {}  # steps inside a task, which may be cancelled
         self._giving_up = False
-        self._lost: set[asyncio.Task[None]] = set()  # those whose steps are run by others now
-        self.held: dict[int, int] = {}  # the steps that are run here, each with the number of its lease
+        self._lost: set[asyncio.Task[None]] = set()  # runners whose steps other replicas run now
+        self.held: dict[int, int] = {}  # the steps that run here, each with its lease number
 
     @property
     def busy(self) -> bool:
-        """Whether a step runs."""
+        """Whether a step is running."""
         return bool(self._tasks)
 
     def launch(self, step: StepRecord, slot: Reservation) -> None:
-        """Run a step in the slot that was reserved for it, or give it back where no step is started any more."""
+        """Run a step in the slot reserved for it. While the engine drains, give the step back."""
         if self._context.draining:
             run = self._return(step, slot)
         else:
@@ -102,7 +102,7 @@ class Runner:
         task.add_done_callback(self._tasks.discard)
 
     async def drain(self, grace: float | None) -> None:
-        """Wait for the steps in flight; after ``grace`` seconds cancel them and give their leases back."""
+        """Wait for the steps in flight. After ``grace`` seconds cancel them and give their leases back."""
         if self._tasks:
             hurry = asyncio.create_task(self._context.hurry.wait())
             over = asyncio.create_task(_all_done(set(self._tasks)))
@@ -116,14 +116,14 @@ class Runner:
             await asyncio.wait(set(self._tasks))
 
     def abandon(self, step_ids: Collection[int] | None = None) -> None:
-        """Cancel tasks whose steps are run by others now, and write nothing of them. None: all."""
+        """Cancel the tasks of steps that other replicas run now, and write no outcome. None: all tasks."""
         for task, step in tuple(self._attempting.items()):
             if step_ids is None or step.step_id in step_ids:
                 self._lost.add(task)
                 task.cancel()
 
     def in_executors(self, flow_ids: Collection[int]) -> list[int]:
-        """The steps of these flows whose tasks run in an executor now: those can be stopped, as a thread cannot."""
+        """The steps of these flows whose tasks run in an executor. Unlike a thread, an executor can be stopped."""
         return [
             step.step_id
             for step in self._attempting.values()
@@ -131,19 +131,19 @@ class Runner:
         ]
 
     def ended(self, flow_ids: Collection[int]) -> None:
-        """These flows are over: their tasks in executors are for nothing."""
+        """Cancel the tasks of ended flows that run in executors: their results would be fenced out."""
         if self._attempting and (step_ids := self.in_executors(flow_ids)):
             self.abandon(step_ids)
 
     def stopped_elsewhere(self, flow_ids: Collection[int]) -> None:
-        """Another process tells that these flows are over, or wait for an answer."""
+        """Handle a notification that these flows have ended or wait for an answer."""
         if self._attempting and (step_ids := self.in_executors(flow_ids)):
             look = asyncio.create_task(self._look(step_ids), name="dwarf-look")
             self._tasks.add(look)
             look.add_done_callback(self._tasks.discard)
 
     async def _look(self, step_ids: Collection[int]) -> None:
-        """Go on only with those of these steps that are still leased."""
+        """Abandon those of these steps whose lease this engine has lost."""
         try:
             leases = await self._database.read(lambda: leases_of(self._writer.engine_id))
         except (StorageError, EngineClosed):
@@ -152,7 +152,7 @@ class Runner:
         self.abandon([step_id for step_id in step_ids if step_id not in held])
 
     async def _run(self, step: StepRecord, slot: Reservation) -> None:
-        """Run a step and, in the same slot, those that follow it."""
+        """Run a step and, in the same slot, its successors."""
         telemetry = self._observing
         current: StepRecord | None = step
         held = step.step_id
@@ -182,23 +182,23 @@ class Runner:
             slot.release()
 
     def _clear(self, step: StepRecord) -> None:
-        """A step that was run apart from others is over."""
+        """Release the quarantine of a finished step, if it was quarantined."""
         context = self._context
         if context.quarantined and (self._writer.shard, step.step_id) in context.quarantined:
             context.quarantined.remove((self._writer.shard, step.step_id))
             context.wake_all()
 
     def _continue(self, following: list[StepRecord], slot: Reservation) -> StepRecord | None:
-        """Start the steps that follow: one in the slot of the step which is over, the others beside it."""
+        """Start the successors: the first in the slot of the finished step, the others in slots of their own."""
         for other in following[1:]:
             self.launch(other, slot.hand_on(other.need))
         if not following:
             return None
-        slot.keep(following[0].need)  # a fan-in that did not fire leaves its own
+        slot.keep(following[0].need)  # a fan-in that did not fire leaves its promise
         return following[0]
 
     async def _run_one(self, step: StepRecord, runner: asyncio.Task[Any], slot: Reservation) -> list[StepRecord]:
-        """Run a step to its outcome. The steps handed over, for which slots are reserved. ``runner`` is this task."""
+        """Run a step to its outcome. Returns the successors, with slots reserved for them. ``runner`` is this task."""
         slot.begin(step.need)
         self._precedence.begun(step.flow)
         voice = Voice(self._output, step)
@@ -229,20 +229,20 @@ class Runner:
         except asyncio.CancelledError:
             if runner in self._lost:
                 raise
-            # not by us: the loop is ending
+            # the engine did not cancel it: the event loop is ending
             await asyncio.shield(self._release(step, crashed=not self._giving_up))
             raise
         finally:
             self._attempting.pop(runner, None)
 
     def _must_stop(self) -> bool:
-        """Whether a cancellation is meant: the engine gives the step up, or the loop ends and cancels all there is."""
+        """Whether a cancellation is final: the engine gives the step up, or the loop ends and cancels every task."""
         return self._giving_up or self._committer.cancelled or asyncio.current_task() in self._lost
 
     async def _conclude(
         self, step: StepRecord, attempt: Attempt, slot: Reservation, said: SaidRecord | None
     ) -> Handover | None:
-        """Decide, and commit. Where the ids in a decision are in use it is made again, with others."""
+        """Decide and commit. A decision whose ids are in use is made again with new ids."""
         slot.gate = self._precedence.gate()
         goes_on = not self._context.draining and slot.gate(step.flow)
         suits = slot.suits if goes_on and step.flow.parent_step_id else None
@@ -259,7 +259,7 @@ class Runner:
         return await self._commit(step, Fail(step, unstorable(refused)), suits, said)
 
     async def _decide(self, step: StepRecord, attempt: Attempt, slot: Reservation | None) -> Decision:
-        """Decide. Starts of the steps that follow are promised in ``slot``; None: they are left to others."""
+        """Decide. Successors get their start promised in ``slot``; with None they are left to the dispatchers."""
         room = no_room if slot is None else slot.promise
         decision_context = DecisionContext(
             self._ids.steps.take, new_token, room, max_depth=self._max_depth, chance=random
@@ -273,9 +273,9 @@ class Runner:
     async def _commit(
         self, step: StepRecord, decision: Decision, suits: SlotPredicate | None, said: SaidRecord | None
     ) -> Handover | None:
-        """Commit a decision. The write is tried again as long as the lease lasts; the task is not run again for it.
+        """Commit a decision. The write is tried again while the lease lasts; the task is not run again for it.
 
-        An error that tells nothing is given as many tries as an outage at once; then the step fails with its text.
+        An unexpected error is tried again as often as an outage; after that the step fails with its text.
         """
         give_up = time.monotonic() + (step.time_budget_ms + self._beyond_ms) / 1000
         pauses = iter(self._pauses)
@@ -287,7 +287,7 @@ class Runner:
                     await self._abandon(step, error)
             except IdsForgotten:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, the step must not stay leased for nothing
+            except Exception as error:  # noqa: BLE001 - the step must not stay leased, whatever the error
                 pause = next(pauses, None)
                 if self._context.draining or (pause is None and isinstance(decision, Fail)):
                     await self._abandon(step, error)
@@ -300,7 +300,7 @@ class Runner:
                 return handover
 
     async def _lose(self, step: StepRecord, error: WorkerLost) -> NoReturn:
-        """Give a step back whose task was lost with the process that ran it."""
+        """Give back a step whose task was lost with its process."""
         self._observing.worker_lost(step, error)
         await asyncio.shield(self._release(step, crashed=True))
         raise Abandoned from error
@@ -312,7 +312,7 @@ class Runner:
         raise Abandoned from error
 
     async def _release(self, step: StepRecord, *, crashed: bool = False) -> None:
-        """Give a step back that this replica will not finish."""
+        """Give back a step that this replica will not finish."""
         try:
             await self._database.write(lambda: release_lease(step.step_id, step.lease_seq, crashed=crashed))
         except (StorageError, EngineClosed) as error:
@@ -324,7 +324,7 @@ class Runner:
                 self._notifier.notify(True, step_id=step.step_id)
 
     async def _return(self, step: StepRecord, slot: Reservation) -> None:
-        """Give a step back that was handed over as the engine began to close."""
+        """Give back a step that was handed over while the engine began to close."""
         try:
             await self._release(step)
         finally:
@@ -333,7 +333,7 @@ class Runner:
             slot.release()
 
     async def give_back(self, claimed: Sequence[StepRecord]) -> None:
-        """Give steps back that were claimed and will not be started."""
+        """Give back steps that were claimed and will not start."""
         held = [(step.step_id, step.lease_seq) for step in claimed]
         if held:
             await self._database.write(lambda: release_leases(held))
@@ -344,7 +344,7 @@ def _decided(
     step: StepRecord, attempt: Attempt, decision_context: DecisionContext, slot: Reservation | None
 ) -> Decision:
     if slot is not None:
-        slot.keep()  # what an earlier try has taken, whose ids ran out or are in use
+        slot.keep()  # the reservations of an earlier try, whose ids ran out or were in use
     return decide(step, attempt, decision_context)
 
 

@@ -1,4 +1,4 @@
-"""One shard as this process serves it: its parts are put together, started and closed."""
+"""One shard in this process: assembling, starting and closing its services."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from dwarf.storage.operations.unit_of_work import WriterIdentity
 
 
 class ShardRuntime:
-    """One shard in this process. It only assembles: each part takes those that it uses.
+    """One shard in this process. It only assembles: each service takes the services that it uses.
 
-    Two parts are told of others when all are there: the committer calls the runner, which commits by it; and what looks
-    for work is woken by parts that it uses itself.
+    Two connections are made after all services exist, since they point backwards: the committer calls the runner, which
+    itself commits through the committer; and the services that wake the dispatcher are used by it.
     """
 
     def __init__(self, context: EngineContext, shard: int, database: Database) -> None:
@@ -49,7 +49,7 @@ class ShardRuntime:
         self.telemetry = ShardTelemetry(context.telemetry, shard, self.settings.margin_ms, self.health)
         self.waiters = Waiters()
         self.trees = TreeWatchers()  # of changes
-        self.outputs = TreeWatchers()  # of what tasks say
+        self.outputs = TreeWatchers()  # of output
         self.notifier = Notifier(shard, database, context.peers)
         self.precedence = Precedence(context.ceilings, shard)
         self._assemble_writing()
@@ -57,13 +57,13 @@ class ShardRuntime:
         self._assemble_keeping()
 
     def _assemble_writing(self) -> None:
-        """The parts by which everything is written: ids, flows, commits, and what tasks say."""
+        """Assemble the write side: ids, flow factory, committer and output."""
         context, database, telemetry = self.context, self.database, self.telemetry
         self.ids = IdAllocator(database)
         self.flows = FlowFactory(self.shard, context.host, context.plans, self.ids, telemetry)
         self.writer = WriterIdentity(
             shard=self.shard,
-            engine_id=0,  # until it is claimed
+            engine_id=0,  # set when an id is claimed
             margin_ms=self.settings.margin_ms,
             decision_context=DecisionContext(self.ids.steps.take, new_token, no_room),
             plan_of=self.plans.plan_of,
@@ -76,7 +76,7 @@ class ShardRuntime:
         self.output = OutputBook(self.committer, self.ids, self.outputs.announce, self.log, context.echo)
 
     def _assemble_running(self) -> None:
-        """The parts that find steps and run them."""
+        """Assemble the services that find steps and run them."""
         context, writer, database, telemetry = self.context, self.writer, self.database, self.telemetry
         self.cache = StepCache(self.shard, context.host, database, self.ids, telemetry)
         self.runner = Runner(
@@ -130,7 +130,7 @@ class ShardRuntime:
         self.scheduler = Scheduler(database, self.committer, self.ids, self.flows, telemetry)
 
     def _assemble_keeping(self) -> None:
-        """The parts that keep the shard in order, and what follows a commit."""
+        """Assemble maintenance, and the handling of committed groups."""
         context, writer, database, telemetry = self.context, self.writer, self.database, self.telemetry
         self.changes = ChangePoll(
             database,
@@ -173,11 +173,11 @@ class ShardRuntime:
 
     @property
     def engine_id(self) -> int:
-        """Under which id this engine takes work on the shard; it may change."""
+        """The id under which this engine works on the shard; it may change."""
         return self.writer.engine_id
 
     async def start(self) -> None:
-        """Open the database, take back what a former life of this engine left, and begin to work."""
+        """Open the database, take back the leases of a former life of this engine, and start the services."""
         await self.database.open()
         self.writer.engine_id, proves_dead = await self.database.claim_engine_id(self.settings.engine_id or 0)
         self.database.listen(self.changes.on_notify)
@@ -199,24 +199,24 @@ class ShardRuntime:
             self.scheduler.start()
 
     async def stop_taking(self) -> None:
-        """Claim nothing more."""
+        """Claim no more steps."""
         self.committer.drain()
         await self.scheduler.aclose()
         await self.dispatcher.aclose()
 
     async def abort(self) -> None:
-        """Undo a start that did not succeed, as far as it came."""
+        """Undo a failed start, as far as it came."""
         await self.stop_taking()
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop the loops, release who waits, and disconnect. The steps in flight are over."""
+        """Stop the services, release the waiters, and disconnect. No step is in flight any more."""
         await self.changes.aclose()
         await self.maintenance.aclose()
         await self.progress.aclose()
         await self.output.aclose()
         await self.committer.aclose()
-        await self.runner.drain(0)  # what was handed over by the last commits
+        await self.runner.drain(0)  # the last commits may have handed steps over
         self.waiters.close()
         self.trees.announce_all()
         self.outputs.announce_all()
@@ -225,14 +225,14 @@ class ShardRuntime:
         await self.database.aclose()
 
     def look_for_work(self) -> None:
-        """Have the dispatcher look now."""
+        """Wake the dispatcher."""
         self.dispatcher.wake()
 
     async def reconcile(self) -> None:
-        """The database may have forgotten what it knew: a standby took over, or a copy was restored.
+        """Handle a database that may have lost committed data: a standby took over, or a copy was restored.
 
-        Ids that it would give again are left out, leases that nobody runs are given back, and steps that it does not
-        know to be leased to this engine are not run to an end.
+        Ids that it would assign again are skipped, orphaned leases are given back, and steps that it does not know to
+        be leased to this engine are cancelled.
         """
         self.log.warning("shard %s: the database is not the one it was, and may have forgotten something", self.shard)
         await self.ids.renew()

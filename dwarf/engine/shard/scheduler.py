@@ -27,11 +27,11 @@ from dwarf.storage.operations.unit_of_work import Stop
 
 LONGEST_WAIT_S = 5.0
 FIRST_LOOK_S = 0.02
-LONGEST_PATIENCE_S = 1.0  # before a tick is left out because an earlier flow runs
+LONGEST_PATIENCE_S = 1.0  # how long a tick waits for an earlier flow before it is skipped
 
 
 class Scheduler(Service):
-    """The loop of one shard that fires its schedules. It is woken where a schedule is new, or the clock has moved."""
+    """The schedule loop of one shard. It is woken when a schedule is new or a virtual clock has moved."""
 
     name = "dwarf-scheduler"
     patience_s = None
@@ -47,7 +47,7 @@ class Scheduler(Service):
         self._observing = telemetry
         self._waits_for: set[int] = set()  # flows whose end lets a tick fire
         self._pause = FIRST_LOOK_S
-        self._held_up: dict[tuple[str, int], float] = {}  # since when ticks are due, by schedule and tick
+        self._held_up: dict[tuple[str, int], float] = {}  # when each tick became due, by schedule and tick
 
     def failed(self, error: Exception) -> float:
         """Report the error."""
@@ -55,7 +55,7 @@ class Scheduler(Service):
         return LONGEST_WAIT_S
 
     async def turn(self) -> float:
-        """Fire what is due; for how many seconds there is nothing more to do."""
+        """Fire the due schedules. Returns the seconds until the next one is due."""
         due = await self._database.read(due_schedules)
         waiting: set[int] = set()
         moved = False
@@ -81,7 +81,7 @@ class Scheduler(Service):
         if moved:
             return 0.0
         if waiting:
-            # the end of a flow that this replica runs wakes the loop; of others it is looked for
+            # a commit here wakes the loop when the flow ends; flows of other replicas are polled
             self._pause = min(1.0, 2 * self._pause)
             return self._pause
         self._pause = FIRST_LOOK_S
@@ -90,14 +90,14 @@ class Scheduler(Service):
         return min(LONGEST_WAIT_S, max(0.0, (due.following - due.now) / 1000))
 
     def _is_patient(self, record: ScheduleRecord) -> bool:
-        """Whether a tick that finds an earlier flow running is held back yet: that flow may end in a moment."""
+        """Whether a tick that finds an earlier flow running still waits: that flow may end in a moment."""
         every_s = record.spec.every_ms / 1000 or LONGEST_PATIENCE_S
         now = asyncio.get_running_loop().time()
         since = self._held_up.setdefault((record.name, record.next_at), now)
         return now - since < min(LONGEST_PATIENCE_S, every_s / 2)
 
     def flows_stopped(self, stops: Iterable[Stop]) -> None:
-        """Look again where a tick waits for one of these flows."""
+        """Wake the loop if a tick waits for one of these flows."""
         if self._waits_for and not self._waits_for.isdisjoint(stop.flow_id for stop in stops):
             self._pause = FIRST_LOOK_S
             self.wake()
@@ -119,7 +119,7 @@ class Scheduler(Service):
 async def scheduled_flow(
     database: Database, ids: IdAllocator, flows: FlowFactory, record: ScheduleRecord, tick: int, *, keyed: bool
 ) -> NewFlow:
-    """A new flow for a tick. ``keyed``: the only one for it, whoever asks."""
+    """A new flow for a tick. With ``keyed``, an idempotency key makes it the only flow of the tick."""
     options = _options(record.options)
     frozen = await _frozen(database, flows, record, options)
     return await ids.supply(
@@ -150,14 +150,14 @@ async def _frozen(database: Database, flows: FlowFactory, record: ScheduleRecord
     return Frozen(record.graph_hash, body, plan)
 
 
-_OF_A_TICK = "tick"  # stands for the request: a tick's flow is its flow, also where the definition has changed since
+_OF_A_TICK = "tick"  # replaces the request's digest: the flow of a tick stays the same flow if the definition changes
 
 
 def _key_of(name: str, tick: int) -> str:
-    """What makes the flow of a tick the only one."""
+    """The idempotency key of a tick's flow."""
     return f"dwarf-schedule-{sha256(name.encode()).hexdigest()[:32]}-{tick}"
 
 
 def _options(kept: dict[str, Any]) -> CreateOptions:
-    """The options of a schedule, as they were kept."""
+    """The options of a schedule, in their stored form."""
     return CreateOptions(**{**kept, "extras": Extras(**kept.get("extras", {}))})

@@ -1,6 +1,6 @@
-"""Taking over the outcomes of earlier steps: what may be known of a step before its task runs.
+"""Reusing the outcomes of earlier steps: what is looked up before a task runs.
 
-Steps that begin in one pass of the loop ask together, in one statement. Who caches nothing asks nothing.
+Steps that begin in one pass of the loop share one query. Steps without a cache cause none.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["StepCache"]
 
 
 class StepCache:
-    """The outcomes that are kept in one shard."""
+    """The cached outcomes of one shard."""
 
     def __init__(
         self, shard: int, host: BaseHost, database: Database, ids: IdAllocator, telemetry: ShardTelemetry
@@ -45,9 +45,9 @@ class StepCache:
         self._used = False
 
     async def find(self, step: StepRecord) -> tuple[Returned | None, Keep | None, bool]:
-        """The outcome that a step takes over, or under what its own is to be kept. Neither where it is not cached.
+        """The cached outcome of a step, or else the key for its own outcome. Neither if the step is not cached.
 
-        The last of the three: the step's task may read its identity, which is to be watched for.
+        The third value tells that the step's task may read its identity, and must be watched for that.
         """
         if not self._can_tell or not may_be_cached(step):
             return None, None, False
@@ -63,11 +63,11 @@ class StepCache:
                 step.taken = Taken(found.step_id, display_ids)
             step.cached_from = format_key(self._shard, found.step_id, found.token)
             return Returned(Control(goto, found.delay_ms), found.changes), None, False
-        keep, watched = self._keep(step)  # the function may have been redefined meanwhile
+        keep, watched = self._keep(step)  # the function may have been redefined since the lookup began
         return None, keep, watched
 
     def digest(self, url: str) -> str:
-        """The digest of the function that would run as this task now; "" where the host cannot tell."""
+        """The digest of the function that would run as this task now; "" if the host cannot tell."""
         try:
             code = self._host.digest(url)
             return code if type(code) is str and len(code) <= CODE_LENGTH else str(code)[:CODE_LENGTH]
@@ -75,7 +75,7 @@ class StepCache:
             return ""
 
     async def free(self) -> None:
-        """Free what is of no use any more."""
+        """Drop expired entries."""
         if self._used:
             await self._database.write(free_stale)
 
@@ -86,7 +86,7 @@ class StepCache:
         if not code:
             return None, False
         told = basis_text(node.cache, node.url, code, fields, step.state, gathered=node.gathered)
-        key = self._database.payloads.hashed(told)  # inputs can be guessed, and their hashes must not tell
+        key = self._database.payloads.hashed(told)  # inputs can be guessed, so their hashes are keyed
         ttl_ms = 0 if node.cache.ttl is None else max(round(node.cache.ttl * 1000), 1)
         return Keep(key, node.url, ttl_ms), fields is None and node.cache.key is None
 
@@ -107,13 +107,13 @@ class StepCache:
         elif known is None:
             self._asking[keep.key] = (keep.ttl_ms, [answer])
         else:
-            return None  # asked with another age at this moment: computing it is right, too
+            return None  # asked with another age at this moment: running the task is correct, too
         if self._look is None:
             self._look = asyncio.create_task(self._look_up(), name="dwarf-cache")
         return await answer
 
     async def _look_up(self) -> None:
-        """Ask for what was gathered, and for what comes up meanwhile."""
+        """Run the gathered queries, including those that arrive meanwhile."""
         try:
             while self._asking:
                 asked, self._asking = self._asking, {}
@@ -126,7 +126,7 @@ class StepCache:
                 finally:
                     for key, (_, answers) in asked.items():
                         for answer in answers:
-                            with suppress(asyncio.InvalidStateError):  # nobody waits any more
+                            with suppress(asyncio.InvalidStateError):  # the waiter is gone
                                 answer.set_result(found.get(key))
         finally:
             self._look = None

@@ -1,4 +1,4 @@
-"""A thread that notices when the engine's loop stands still, and names the task that blocks it."""
+"""A thread that detects a blocked event loop, and names the task that blocks it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PATIENCE_S = 1.0
 class Watchdog:
     """Watches one loop while tasks are in flight.
 
-    A task that blocks the loop cannot be stopped. Its name and where it stands go to the log, once for each time.
+    A task that blocks the loop cannot be stopped. Its name and its stack go to the log, once for each blockage.
     """
 
     def __init__(self, log: Log, patience: float = PATIENCE_S) -> None:
-        self.on_beat: Callable[[float], None] | None = None  # called with how late the loop came to the beat
+        self.on_beat: Callable[[float], None] | None = None  # called with the delay of the loop at each beat
         self._log = log
         self._patience = patience
         self._running: dict[object, str] = {}
@@ -35,7 +35,7 @@ class Watchdog:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Watch the loop that runs now."""
+        """Watch the running loop."""
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._thread = threading.Thread(target=self._watch, name="dwarf-watchdog", daemon=True)
@@ -49,17 +49,17 @@ class Watchdog:
             self._timer.cancel()
 
     def names(self) -> list[str]:
-        """The tasks in flight, each as often as it is. May be called from any thread."""
+        """The tasks in flight, with repetition. Thread-safe."""
         return list(self._running.copy().values())
 
     def begun(self, token: object, name: str) -> None:
-        """A task is in flight, until ``ended`` is called with the same token."""
+        """Note that a task is in flight, until ``ended`` is called with the same token."""
         self._running[token] = name
         if self._timer is None and self._loop is not None:
             self._tick()
 
     def ended(self, token: object) -> None:
-        """A task has ended."""
+        """Note that a task has ended."""
         del self._running[token]
 
     def _tick(self) -> None:
