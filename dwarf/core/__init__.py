@@ -1,1 +1,1 @@
-"""What happens next? Pure decisions: no I/O, no clock, no randomness."""
+"""Decisions of the engine as pure functions: no I/O, no clock, no randomness."""

@@ -1,7 +1,8 @@
-"""The answers of a step, as they are kept on it: in the order in which its task asked.
+"""The answers of a step in their stored form, in the order in which its task asked.
 
-Beside each answer stands what the task had written since the question before, so that a fork can put the step back to
-the moment of any of its questions. Beside a person's answer stands the question too, and when it was put and answered.
+Each answer is stored with the changes that the task had made since the question before it, so that a fork can put the
+step back to the moment of any of its questions. A person's answer is also stored with its question, and with the times
+of both.
 """
 
 from __future__ import annotations
@@ -15,25 +16,27 @@ from dwarf.workflow.matching import title_of
 from dwarf.workflow.signals import Answer
 
 MOST_MISSES = 10
-"""How many times in a row a step is woken in vain by questions that change; see ``misses_after``."""
+"""How many answers in a row may wake a step in vain because its questions change; see ``misses_after``."""
 MOST_MISSES_OF_KEYS = 100
-"""The same where the questions have keys: many that are put side by side may overtake each other for a while."""
+"""The same for questions with keys. The limit is higher, as many concurrent questions may overtake each other for a
+while.
+"""
 
 _WROTE = "wrote"
 _SHOWN = 80  # characters of a title in a message
 
 
 def times(asked_at: int, answered_at: int) -> dict[str, JSON]:
-    """When a question was put, and answered, in epoch milliseconds."""
+    """When a question was asked and answered, in epoch milliseconds."""
     return {"askedAt": asked_at, "answeredAt": answered_at}
 
 
 def with_answer(
     answers: Sequence[JSON], answer: Answer, changes: State, put: Mapping[str, JSON] | None = None
 ) -> list[JSON]:
-    """The answers and one more. ``changes`` are those of the step at the moment it asked, ``put`` the ``times``."""
+    """The answers with one more. ``changes`` are the changes of the step when it asked; ``put`` are the ``times``."""
     if not answer.asked:
-        answer = replace(answer, asked=None)  # with the times beside it, that says that the payload was empty
+        answer = replace(answer, asked=None)  # with times beside it, None says that the payload was empty
     entry = answer.to_json() | dict(put or {})
     if changes:
         before = changes_at(answers, len(answers))
@@ -44,11 +47,11 @@ def with_answer(
 
 
 def _differ(one: JSON, other: JSON) -> bool:
-    return dumps(one) != dumps(other)  # to Python, True equals 1
+    return dumps(one) != dumps(other)  # Python treats True and 1 as equal
 
 
 def changes_at(answers: Sequence[JSON], count: int) -> dict[str, JSON]:
-    """What the step had written when it asked for the last of its first ``count`` answers."""
+    """The changes of the step when it asked for the last of its first ``count`` answers."""
     changes: dict[str, JSON] = {}
     for entry in answers[:count]:
         changes.update(entry.get(_WROTE, {}))
@@ -56,16 +59,18 @@ def changes_at(answers: Sequence[JSON], count: int) -> dict[str, JSON]:
 
 
 def names_text(answers: Sequence[Mapping[str, JSON]]) -> str | None:
-    """Who gave the answers, as it is kept with the step: those who said so, in the order of the answers."""
+    """The names of the answering persons in their stored form, in the order of the answers. Answers without a name are
+    left out.
+    """
     names = [entry["by"] for entry in answers if entry.get("by")]
     return dumps(names) if names else None
 
 
 def misses_after(answers: Sequence[Answer], unclaimed: Collection[int]) -> int:
-    """How many answers in a row have woken a step whose run then did not claim them, after a run that parks again.
+    """How many answers in a row have woken the step in vain, after a run that has parked again.
 
-    A run that claims the answer it was woken by, or one that was missed before, shows that the questions stay the
-    same, and the count begins anew.
+    An answer is in vain if the next run does not claim it. A run that claims the answer that woke it, or one that was
+    missed before, shows that the questions stay the same, and the count starts again at zero.
     """
     if not answers:
         return 0
@@ -75,7 +80,7 @@ def misses_after(answers: Sequence[Answer], unclaimed: Collection[int]) -> int:
 
 
 def gives_up(misses: int, key: str = "", misfit: str = "") -> str:
-    """Why a step that has missed so many answers is not to ask once more, or "". ``misfit``: why it missed the last."""
+    """Why a step that missed this many answers must not ask again, or "". ``misfit``: why it missed the last one."""
     if misses < (MOST_MISSES_OF_KEYS if key and not misfit else MOST_MISSES):
         return ""
     if misfit:
@@ -86,7 +91,7 @@ def gives_up(misses: int, key: str = "", misfit: str = "") -> str:
 
 
 def left_over(answers: Sequence[Answer], unclaimed: Sequence[int]) -> str:
-    """A warning that names the questions whose answers a task has not claimed when it returns."""
+    """A warning that names the questions whose answers a returning task has not claimed."""
     names = ", ".join(dict.fromkeys(_name(answers[place]) for place in unclaimed))
     return f"the task returned without claiming the answers to: {names}"
 

@@ -1,8 +1,8 @@
-"""Breakpoints: a flow stops before or after a node, shows its state, and goes on when somebody says so.
+"""Breakpoints: a flow stops before or after a node, shows its state, and waits for the user to continue it.
 
-A stop is a question of its own kind, told from a task's questions by its key. Before a node the task has not been run,
-and what is answered is laid over the step's state. After a node the task has returned: its changes are kept, and so is
-where it wanted to go on, in the key of the question.
+A stop is an interrupt, distinguished from a task's own questions by its key. Before a node the task has not run, and
+the answer is laid over the step's state. After a node the task has returned: its changes are stored with the step, and
+its routing (goto and delay) is stored in the key of the interrupt.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from dwarf.workflow.algebra import overlay
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.signals import Answer, Control, Interrupt
 
-_KEY = "\x1fdwarf breakpoint "  # no key that a person would write
+_KEY = "\x1fdwarf breakpoint "  # no task uses such a key by accident
 _BEFORE, _AFTER = f"{_KEY}before", f"{_KEY}after "
 
 
 @dataclass(frozen=True, slots=True)
 class Breakpoints:
-    """The nodes at which a flow stops. ``passed`` names cohorts that were let go on at one of them.
+    """The nodes at which a flow stops. ``passed`` names cohorts that the user has continued at one of them.
 
-    ``once``: nodes before which it stops as well until this is changed, which whoever goes on step by step does.
+    ``once``: further nodes before which the flow stops until the next change, for users who go on step by step.
     """
 
     before: frozenset[str] = frozenset()
@@ -34,19 +34,19 @@ class Breakpoints:
     once: frozenset[str] = frozenset()
 
     def to_json(self) -> dict[str, JSON]:
-        """The form that is kept with the flow."""
+        """The form that is stored with the flow."""
         named = {"before": self.before, "after": self.after, "passed": self.passed, "once": self.once}
         return {name: sorted(nodes) for name, nodes in named.items() if nodes}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Breakpoints:
-        """Read what ``to_json`` wrote."""
+        """Parse the result of ``to_json``."""
         return cls(**{name: frozenset(data.get(name, ())) for name in ("before", "after", "passed", "once")})
 
     def changed(
         self, before: Iterable[str] | None, after: Iterable[str] | None, once: Iterable[str] | None = None
     ) -> Breakpoints:
-        """These with others in their place, where they are given."""
+        """A copy with the given members replaced."""
         given = (("before", before), ("after", after), ("once", once))
         fresh = {name: frozenset(nodes) for name, nodes in given if nodes is not None}
         return replace(self, **fresh)
@@ -58,12 +58,12 @@ def is_breakpoint(key: str) -> bool:
 
 
 def pass_of(kind: str, node: str, lineage_id: int) -> str:
-    """What a cohort that was let go on at a node is called."""
+    """The entry in ``passed`` for a cohort that was continued at a node."""
     return f"{kind} {lineage_id} {node}"
 
 
 def kind_of(key: str) -> str:
-    """Where the stop is: before or after its node."""
+    """The position of a stop: before or after its node."""
     return "before" if key == _BEFORE else "after"
 
 
@@ -73,7 +73,7 @@ def own_answers(answers: Sequence[Answer]) -> Sequence[Answer]:
 
 
 def gone_on(step: StepRecord) -> Returned | None:
-    """The result of a step that had stopped after its task, and now goes on; None for others."""
+    """The result of a step that stopped after its task and was continued; None for other steps."""
     last = step.answers[-1] if step.answers else None
     if last is None or not last.key.startswith(_AFTER):
         return None
@@ -83,7 +83,7 @@ def gone_on(step: StepRecord) -> Returned | None:
 
 
 def stop_before(step: StepRecord, points: Breakpoints) -> Returned | None:
-    """The stop of a step that is about to run for the first time, where it has to stop."""
+    """The stop of a step before its first run, or None if it does not stop."""
     if step.node not in points.before | points.once or step.attempt:
         return None
     if any(is_breakpoint(answer.key) for answer in step.answers):
@@ -94,7 +94,7 @@ def stop_before(step: StepRecord, points: Breakpoints) -> Returned | None:
 
 
 def stop_after(step: StepRecord, returned: Returned, points: Breakpoints) -> Returned:
-    """What a task came to, or the stop behind it."""
+    """The result of a task, or the stop after it."""
     control = returned.control
     if step.node not in points.after or control.park is not None or control.problem:
         return returned

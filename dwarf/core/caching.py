@@ -1,4 +1,4 @@
-"""What the outcome of a step depends on, as one text: steps of the same text come to the same."""
+"""The inputs of a step's outcome as one text: steps with the same text have the same outcome."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ __all__ = ["basis_text", "may_be_cached"]
 
 
 def may_be_cached(step: StepRecord) -> bool:
-    """Whether a step that is about to run may take over an outcome, or leave its own: it has neither parked nor asked.
+    """Whether a step that is about to run may reuse an outcome, or store its own: it has neither parked nor asked.
 
-    A further attempt of a declared Retry is as good as the first: an error voids what the attempt before has written.
-    Where the cache's key names fields of which none is there (a slip, most often), nothing tells one input from others.
+    A further attempt of a declared Retry may too: an error voids the changes of the attempt before it. If the cache's
+    key names only fields that are absent, which most often is a slip, inputs cannot be distinguished, and nothing is
+    cached.
     """
     node = step.flow.plan.nodes[step.node]
     if node.cache is not None and node.cache.key and all(step.state.get(name) is None for name in node.cache.key):
@@ -28,10 +29,10 @@ def may_be_cached(step: StepRecord) -> bool:
 def basis_text(
     cache: Cache, url: str, code: str, fields: Collection[str] | None, state: State, *, gathered: Mapping[str, str]
 ) -> str:
-    """What tells a step's outcome from others, as one text, of which the key is made.
+    """Everything that the outcome of a step depends on, as one text from which the cache key is made.
 
-    ``code`` is the digest of its task's code, and ``fields`` are those the task reads. ``gathered`` are fields that
-    count as empty where they are absent; see ``NodePlan``.
+    ``code`` is the digest of the task's code, and ``fields`` are the fields that the task reads. ``gathered`` are
+    fields that count as empty if absent; see ``NodePlan``.
     """
     wanted = cache.key if cache.key is not None else fields
     given = state if wanted is None else {name: state[name] for name in wanted if state.get(name) is not None}

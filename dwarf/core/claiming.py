@@ -1,4 +1,4 @@
-"""Which of the steps that are due may start here."""
+"""Which of the due steps may start in this process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Limited(NamedTuple):
-    """A step that has to keep to a limit: its name, and its rule as text."""
+    """A due step with a limit: the name of the limit, and its rule as text."""
 
     step_id: int
     name: str
@@ -15,27 +15,27 @@ class Limited(NamedTuple):
 
 
 class Candidates:
-    """Steps that are due, looked at in the order in which they are: each of them starts, has a limit, or is left.
+    """Due steps in their order: each may start, may start if its limit has room, or is left for later.
 
-    ``busy(url)`` says of a task that it cannot be started now. Steps that have lost their process ``quarantine_at``
-    times run one at a time, so that the one which ends it does not take the others along; ``none_quarantined`` says
-    that none of them runs here now.
+    ``busy(url)`` tells whether a task cannot start now. Steps that have crashed their process ``quarantine_at`` times
+    run one at a time, so that a step that crashes it again interrupts no other such step; ``none_quarantined`` tells
+    that none of them is running here.
     """
 
     def __init__(
         self, busy: Callable[[str], bool], *, quarantine_at: int, none_quarantined: bool, any_crashes: int
     ) -> None:
         self.free: dict[int, None] = {}  # may start
-        self.shut: set[str] = set()  # tasks that cannot be started now
+        self.shut: set[str] = set()  # tasks that cannot start now
         self.crashes_below = any_crashes if none_quarantined else quarantine_at
         self._busy = busy
         self._quarantine_at = quarantine_at
 
     def look(self, due: Iterable[tuple[int, str, str, str, int]], names: dict[int, str]) -> list[Limited]:
-        """Take those that may start. The answer: those that may, as far as their limits have room.
+        """Sort due steps. Steps without a limit are added to ``free``; the result is the steps with a limit.
 
-        Each is given by its id, its task, its limit and that one's rule, and its crashes; ``names`` are the tasks that
-        some are known by here.
+        Each due step is given as its id, task, limit name, limit rule and crashes. ``names`` are the names under which
+        this process knows the tasks of some steps.
         """
         limited: list[Limited] = []
         for step_id, url, name, rule, crashes in due:
@@ -45,7 +45,7 @@ class Candidates:
                 self.shut.add(url)
                 continue
             if crashes >= self._quarantine_at:
-                self.crashes_below = self._quarantine_at  # the only one
+                self.crashes_below = self._quarantine_at  # it runs alone: no further one is taken
             if name:
                 limited.append(Limited(step_id, name, rule))
             else:

@@ -1,6 +1,6 @@
-"""When the branches of a cohort have all come to their end, and what follows if one of them has failed.
+"""When a cohort is full, and what follows if one of its branches has failed.
 
-Storage counts them in the row of the step that has opened the cohort; what the counts mean is said here.
+Storage counts arrivals in the row of the step that opened the cohort; this module says what the counts mean.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dwarf.core.decision import Advance, Decision, Fail
 
 @dataclass(slots=True)
 class Arrival:
-    """Branches that have come to their end at one cohort. ``by`` is the decision that came last."""
+    """Branches that have ended at one cohort. ``by`` is the decision that came last."""
 
     cohort_id: int
     arrivals: int
@@ -24,7 +24,7 @@ class Arrival:
 
 @dataclass(slots=True)
 class Full:
-    """A cohort to which the last branch has come now. ``outer``: the spawn of the cohort around it, or 0."""
+    """A cohort whose last branch has arrived. ``outer`` is the spawn of the cohort around it, or 0."""
 
     arrival: Arrival
     failures: int
@@ -34,11 +34,11 @@ class Full:
 
 Arrivals: TypeAlias = dict[int, Arrival]  # by cohort
 Counts: TypeAlias = tuple[int, int, int, int, int]
-"""A cohort's id, its size, its arrivals and failures so far, and the spawn of the cohort around it."""
+"""A cohort's id, size, arrivals and failures so far, and the spawn of the cohort around it."""
 
 
 def arrival_of(decision: Decision) -> Arrival | None:
-    """The branches that a decision ends, where they are counted in another row than its own."""
+    """The branches that a decision ends, if they are counted in another row than its own."""
     step = decision.step
     if isinstance(decision, Advance) and decision.arrivals and decision.cohort_id != step.step_id:
         return Arrival(decision.cohort_id, arrivals=decision.arrivals, failures=0, by=decision)
@@ -48,7 +48,7 @@ def arrival_of(decision: Decision) -> Arrival | None:
 
 
 def full_at_once(decision: Decision) -> Full | None:
-    """The cohort that a decision opens, where none of its branches has a step: it is full without being counted."""
+    """The cohort that a decision opens, if none of its branches has a step: it is full without being counted."""
     if not isinstance(decision, Advance) or decision.cohort_id != decision.step.step_id:
         return None
     size = decision.cohort_size
@@ -59,7 +59,7 @@ def full_at_once(decision: Decision) -> Full | None:
 
 
 def gather(arrivals: Arrivals, found: Arrival) -> None:
-    """Add an arrival, summed with earlier ones at the same cohort."""
+    """Add an arrival to earlier ones at the same cohort."""
     known = arrivals.setdefault(found.cohort_id, found)
     if known is not found:
         known.arrivals += found.arrivals
@@ -68,30 +68,30 @@ def gather(arrivals: Arrivals, found: Arrival) -> None:
 
 
 def filled(arrivals: Arrivals, counted: Iterable[Counts]) -> list[Full]:
-    """The cohorts that these arrivals have filled. ``counted``: what their rows say with them."""
+    """The cohorts that these arrivals have filled. ``counted`` are their counters, with these arrivals."""
     found: list[Full] = []
     for cohort_id, size, count, failures, outer in counted:
         arrival = arrivals[cohort_id]
-        if count - arrival.arrivals < size <= count:  # one that was full before has gone on already
+        if count - arrival.arrivals < size <= count:  # a cohort that was full before has already continued
             found.append(Full(arrival, failures, outer=outer, size=size))
     return found
 
 
 def failed_branch(found: Full) -> Arrival | None:
-    """A full cohort with a failure is one failed branch of the cohort around it; None where it fails the flow."""
+    """A full cohort with a failure, as a failed branch of the cohort around it. None if it fails the flow."""
     if not found.outer:
         return None
     return Arrival(found.outer, arrivals=1, failures=1, by=found.arrival.by)
 
 
 def own_error(found: Full) -> str:
-    """The error of the flow that a full cohort fails, where it is that of its last branch; otherwise ""."""
+    """The error of the flow that a full cohort fails, if it is the error of the last branch; otherwise ""."""
     by = found.arrival.by
     return by.error if found.failures <= 1 and isinstance(by, Fail) else ""
 
 
 def first_error(found: Full, first: str) -> str:
-    """The error of the flow that a full cohort fails. ``first``: the first error of its branches, if one has a text."""
+    """The error of the flow that a full cohort fails. ``first`` is the first error text of its branches, or ""."""
     first = first or "cohort failed"
     if found.failures <= 1:
         return first

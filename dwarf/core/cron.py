@@ -10,7 +10,7 @@ from dwarf.errors import InvalidRequest
 from dwarf.workflow.durations import Seconds, to_datetime, to_epoch_ms, to_ms
 from dwarf.workflow.suggest import did_you_mean
 
-LATE_MS = 60_000  # a tick that is older has been missed
+LATE_MS = 60_000  # an older tick counts as missed
 MOST_AT_ONCE = 100
 SHORTEST_MS = 100
 MOST_BETWEEN = 10_000
@@ -82,7 +82,7 @@ def next_tick(spec: ScheduleSpec, after_ms: int) -> int:
 
 
 def first_after(spec: ScheduleSpec, tick: int, now: int) -> int:
-    """The first tick after a moment, in step with one of its ticks: an interval is counted from there."""
+    """The first tick after a moment. Intervals are counted from ``tick``, one of the earlier ticks."""
     if tick > now:
         return tick
     if spec.every_ms:
@@ -91,7 +91,7 @@ def first_after(spec: ScheduleSpec, tick: int, now: int) -> int:
 
 
 def ticks_between(spec: ScheduleSpec, tick: int, start: int, end: int) -> list[int]:
-    """Every tick from ``start`` up to, and without, ``end``. InvalidRequest for more than 10,000."""
+    """Every tick from ``start`` up to but not including ``end``. InvalidRequest for more than 10,000."""
     if spec.every_ms:
         first = tick + -((tick - start) // spec.every_ms) * spec.every_ms
         count = max(0, -((first - end) // spec.every_ms))
@@ -110,7 +110,7 @@ def ticks_between(spec: ScheduleSpec, tick: int, start: int, end: int) -> list[i
 
 @dataclass(frozen=True, slots=True)
 class LastFlow:
-    """The flow of a schedule's latest tick. ``ended_at`` is 0 while it runs, or waits for an answer."""
+    """The flow of a schedule's latest tick. ``ended_at`` is 0 while it is running or interrupted."""
 
     flow_id: int
     ended_at: int
@@ -118,7 +118,7 @@ class LastFlow:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """What a schedule does now: the ticks to fire, and the next one. ``waits``: for the flow of the tick before."""
+    """The ticks that a schedule fires now, and its next tick. ``waits``: it waits for the flow of the previous tick."""
 
     ticks: list[int]
     next_at: int
@@ -135,11 +135,11 @@ def firing(
     last: LastFlow | None,
     patient: bool = False,
 ) -> Firing:
-    """What a schedule that is due does, given the flow of its latest tick, None where that is gone.
+    """The decision of a due schedule, given the flow of its latest tick, or None if that flow was removed.
 
-    While that flow runs, "skip" leaves ticks out and "queue" lets them wait; ticks that were missed and are made up
-    for wait in either case. So of these two, no more than one flow of a schedule's ticks runs at a time. ``patient``: a
-    tick is not left out yet, because the flow before it may be about to end.
+    While that flow runs, "skip" leaves ticks out and "queue" delays them; missed ticks that are made up for are delayed
+    in either case. So with both, at most one flow of a schedule runs at a time. ``patient``: a tick is not skipped yet,
+    because the earlier flow may be about to end.
     """
     if overlap == "allow":
         ticks, following = due_ticks(spec, next_at, now, catch_up=catch_up)
@@ -156,14 +156,14 @@ def firing(
 
 
 def due_ticks(spec: ScheduleSpec, next_at: int, now: int, *, catch_up: bool) -> tuple[list[int], int]:
-    """The ticks to fire now, oldest first, and the next one after them.
+    """The ticks to fire now, oldest first, and the next tick after them.
 
-    With ``catch_up`` every missed tick fires, a hundred at a time. Without it only the latest does, and only while it
-    is less than a minute old.
+    With ``catch_up`` every missed tick fires, at most a hundred at once. Otherwise only the latest tick fires, if it is
+    less than a minute old.
     """
     ticks: list[int] = []
     if spec.every_ms and not catch_up and now > next_at:
-        # a long pause must not be walked through step by step
+        # skip a long pause in one step instead of walking through its ticks
         next_at += (now - next_at) // spec.every_ms * spec.every_ms
     while next_at <= now and len(ticks) < MOST_AT_ONCE:
         if not catch_up:
@@ -176,7 +176,7 @@ def due_ticks(spec: ScheduleSpec, next_at: int, now: int, *, catch_up: bool) -> 
 
 
 def _expression(cron: object) -> str:
-    """A cron expression in its plain form: a name such as "@daily" becomes its fields. InvalidRequest."""
+    """The plain form of a cron expression: a name such as "@daily" becomes its fields. InvalidRequest."""
     if not isinstance(cron, str):
         raise InvalidRequest("cron is a text such as '0 6 * * *'")
     fields = cron.split()

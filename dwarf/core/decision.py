@@ -1,8 +1,8 @@
-"""What happens next with a step whose task has run: the decisions that storage makes durable.
+"""The decisions that storage makes durable: what happens next with a step whose task has run.
 
-Each decision is complete: ids, tokens and states are in it. Its warnings are texts that are kept with the step. Only
-what depends on rows that other steps write (is the cohort full, which flow waits for this one) is settled in the
-transaction, with the functions of ``fanin`` and ``failure``.
+Each decision is complete: it contains ids, tokens and states. Its warnings are texts that are stored with the step.
+Only what depends on rows of other steps (whether the cohort is full, which flow waits for this one) is settled in the
+transaction, with the functions of ``cohorts``, ``fanin`` and ``failure``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Advance:
     step: StepRecord
     changes: State
     successors: list[NewStep] = field(default_factory=list)
-    cohort_size: int = 0  # of the cohort this step opens
-    arrivals: int = 0  # branches that reach the fan-in by this step
-    cohort_id: int = 0  # where they arrive; the step's own id where it opened the cohort
+    cohort_size: int = 0  # of the cohort that this step opens
+    arrivals: int = 0  # branches that this step brings to the fan-in
+    cohort_id: int = 0  # their cohort; the step's own id if it opened the cohort
     fan_in: str = ""
     delay_ms: int = 0
-    lease_fan_in: bool = False  # this replica has room for the fan-in step, if it fires here
+    lease_fan_in: bool = False  # whether this replica can run the fan-in step, if it fires
     error_routed: bool = False
     route: str = ""  # see ``routing.route_text``
     warnings: Sequence[str] = ()
@@ -48,18 +48,18 @@ class Complete:
 
 @dataclass(slots=True)
 class Fail:
-    """The step has failed. Its cohort, or its flow, takes the consequence."""
+    """The step has failed, with consequences for its cohort or its flow."""
 
     step: StepRecord
     error: str
     traceback: str = ""
-    changes: State | None = None  # of the attempt, where they are kept
+    changes: State | None = None  # of the attempt, if they are kept
     warnings: Sequence[str] = ()
 
 
 @dataclass(slots=True)
 class Retry:
-    """The step goes back to pending for another attempt, and forgets its answers."""
+    """The step becomes pending for another attempt, and its answers are removed."""
 
     step: StepRecord
     changes: State
@@ -69,7 +69,7 @@ class Retry:
 
 @dataclass(slots=True)
 class TryAgain:
-    """The step goes back to pending for another attempt after an error, with its answers and what it had written."""
+    """The step becomes pending for another attempt after an error. It keeps its answers and changes."""
 
     step: StepRecord
     delay_ms: int
@@ -80,7 +80,7 @@ class TryAgain:
 
 @dataclass(slots=True)
 class Ask:
-    """The step waits for an answer, and with it the flows above it."""
+    """The step waits for an answer, and so do the flows above it."""
 
     step: StepRecord
     changes: State
@@ -100,7 +100,7 @@ class Call:
     step: StepRecord
     changes: State
     child: NewFlow
-    workflow: str  # as the task has named it; with the digest of its input, what tells the call from others
+    workflow: str  # as named by the task; with the digest of its input it identifies the call
     input: str
     misses: int = 0
     warnings: Sequence[str] = ()
@@ -110,7 +110,7 @@ Decision: TypeAlias = Advance | Complete | Fail | Retry | TryAgain | Ask | Call
 
 
 def add_warnings(decision: Decision, texts: Iterable[str]) -> None:
-    """Have texts kept with the step, each of them once, behind those that are kept already."""
+    """Store texts with the step, each once, after the texts that are already stored."""
     known = dict.fromkeys(decision.warnings)
     known.update(dict.fromkeys(_cut(text) for text in texts))
     decision.warnings = tuple(known)[:MOST_WARNINGS]

@@ -1,4 +1,4 @@
-"""What is left of a flow that stopped before its end."""
+"""The final state of a flow that stopped before its end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Tail:
 
 
 def relevant_tails(tails: Sequence[Tail]) -> Sequence[Tail]:
-    """The tails that count: the completed ones, or all where none is completed."""
+    """The tails that count: the completed ones, or all if none is completed."""
     completed = [tail for tail in tails if tail.completed]
     return completed or tails
 
@@ -32,8 +32,9 @@ def relevant_tails(tails: Sequence[Tail]) -> Sequence[Tail]:
 def stopped_state(plan: Plan, tails: Sequence[Tail], spawns: Sequence[Spawn]) -> dict[str, JSON]:
     """The final state of a failed or cancelled flow, from its relevant tails.
 
-    ``spawns`` are the sources of the cohorts around the first tail, innermost first; the fields that their for-eaches
-    name are given back. A reducer that fails here must not hide why the flow stopped: the state is then empty.
+    ``spawns`` are the sources of the cohorts around the first tail, innermost first; fields that a for-each sets for
+    its items get their former values. A reducer that fails here must not hide the error of the flow, so the state is
+    then empty.
     """
     if not tails:
         return {}

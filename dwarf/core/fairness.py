@@ -1,4 +1,4 @@
-"""Who is next: weighted shares between fairness keys, and when a chain must let others go first."""
+"""Fair shares: weighted draws between fairness keys, and when a running flow must let others go first."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ DEFAULT_WEIGHT = 1.0
 
 
 def draw(weights: Mapping[str, float], slots: int, chance: Callable[[], float]) -> list[str]:
-    """The keys of ``slots`` places in a row, each drawn in proportion to its weight.
+    """Keys for ``slots`` slots, each drawn in proportion to its weight.
 
-    ``chance`` gives numbers from 0 up to 1, evenly spread.
-    A key without work is left out by the caller, who draws its places again among the others.
+    ``chance`` returns numbers from 0 up to 1, evenly distributed. A drawn key may have no work: the caller then drops
+    the key and draws its slots again.
     """
     keys = list(weights)
     totals = list(accumulate(max(weight, 0.0) or 1.0 for weight in weights.values()))
@@ -24,7 +24,7 @@ def draw(weights: Mapping[str, float], slots: int, chance: Callable[[], float]) 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The best band of work that waits for a place, and the weights of the keys in it."""
+    """The best priority of the waiting steps, and the weights of the fairness keys that wait with it."""
 
     band: int
     weights: Mapping[str, float]
@@ -32,23 +32,23 @@ class Backlog:
 
 @dataclass(slots=True)
 class FairShare:
-    """What each key has had while others waited: its starts, divided by its weight."""
+    """The starts of each key while others waited, divided by its weight."""
 
     had: dict[str, float] = field(default_factory=dict)
 
     def start(self, key: str, weight: float) -> None:
-        """A step of this key has started."""
+        """Count the start of a step of this key."""
         self.had[key] = self.had.get(key, 0.0) + 1.0 / (weight if weight > 0 else 1.0)
 
     def reset(self) -> None:
-        """Nobody waits any more: what was had is forgotten."""
+        """Forget all starts, because no step is waiting any more."""
         self.had.clear()
 
     def must_yield(self, priority: int, key: str, weight: float, pressure: Backlog | None) -> bool:
-        """Whether the next step of a running flow has to wait its turn instead of being handed over.
+        """Whether the next step of a running flow must wait for its turn instead of being handed over.
 
-        It has to where a better band waits, and where its key has had more than its share while other keys of the
-        band wait. Within one key a flow in progress goes on before a new one begins.
+        It must if a better priority waits, or if its key has had more than its share while other keys of its priority
+        wait. Within one key, running flows go on before new flows start.
         """
         if pressure is None or priority < pressure.band:
             return False

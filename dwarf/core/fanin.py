@@ -1,4 +1,4 @@
-"""How the branches of a cohort come together again."""
+"""Merging the branches of a cohort at its fan-in."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dwarf.workflow.reducers import Reducer
 
 
 def merge_cohort(spawn: Spawn, reducers: Mapping[str, Reducer | str]) -> dict[str, JSON]:
-    """The state of the spawn with its own changes and those of every completed member, in branch order.
+    """The state of the spawn, with its own changes and the changes of every completed member in branch order.
 
-    ReducerError, naming reducer and field, where two values do not fit together.
+    ReducerError, naming reducer and field, if two values do not fit together.
     """
     deltas: list[State] = [spawn.changes]
     deltas.extend(member.changes for member in spawn.members)
@@ -23,9 +23,9 @@ def merge_cohort(spawn: Spawn, reducers: Mapping[str, Reducer | str]) -> dict[st
 
 
 def give_back(merged: dict[str, JSON], spawn: Spawn, plan: Plan) -> None:
-    """Undo, in a merged state, what a for-each has put into the fields that it names for its items.
+    """Restore, in a merged state, the fields that a for-each sets for its items.
 
-    They have the values again that they had when the cohort was opened, and are absent where the source had none.
+    They get the values that they had when the cohort was opened, and are removed if the source had none.
     """
     names = plan.nodes[spawn.node].injected
     if not names:
@@ -43,7 +43,7 @@ def give_back(merged: dict[str, JSON], spawn: Spawn, plan: Plan) -> None:
 def converge(
     spawn: Spawn, fan_in: str, last: StepRecord, context: DecisionContext, delay_ms: int, lease: bool
 ) -> NewStep:
-    """The fan-in step of a settled cohort. ``last`` is the step that arrived last. ReducerError."""
+    """The fan-in step of a settled cohort. ``last`` is the step that arrived last. ReducerError if the merge fails."""
     plan = last.flow.plan
     merged = merge_cohort(spawn, plan.reducers)
     give_back(merged, spawn, plan)

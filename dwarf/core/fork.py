@@ -1,8 +1,8 @@
-"""Forks: which steps of a flow are kept in a copy of it, and where the copy goes on.
+"""Planning a fork: which steps of a flow are copied, and where the copy continues.
 
-A copy goes on at one step or at several. What came after them is left out; everything else stays as it was, and
-cohorts are counted anew. In the copy of a flow that has not ended, what has not ended runs anew, too. Child flows
-belong to the step that called them: they are copied with it, except those whose answers it has to get again.
+A copy continues at one or several steps. Steps after them are left out; all other steps are copied unchanged, and
+cohorts are counted again. In the copy of a running flow, steps that have not ended run again as well. Child flows
+belong to the step that called them: they are copied with it, except those whose answers the step must get again.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from dwarf.workflow.status import Status
 
 
 class Role(Enum):
-    """What becomes of a step in the copy."""
+    """What happens to a step in the copy."""
 
-    KEPT = "kept"  # as it was
-    CANCELLED = "cancelled"  # live although its flow has ended: it is never run, so it counts as cancelled
+    KEPT = "kept"  # copied unchanged
+    CANCELLED = "cancelled"  # not ended although its flow has: it never runs, so it counts as cancelled
     AGAIN = "again"  # its task runs again
-    AFTER = "after"  # its result stands, and routing goes on from there
-    WAITING = "waiting"  # it waits again for the child flow in which the copy goes on
+    AFTER = "after"  # its result stands, and the copy continues with routing
+    WAITING = "waiting"  # it waits again for the child flow in which the copy continues
 
 
 @dataclass(frozen=True, slots=True)
 class OldFlow:
-    """What planning must know of a flow."""
+    """The facts of a flow that planning needs."""
 
     flow_id: int
     parent_flow_id: int
@@ -39,7 +39,7 @@ class OldFlow:
 
 @dataclass(frozen=True, slots=True)
 class OldStep:
-    """What planning must know of a step."""
+    """The facts of a step that planning needs."""
 
     step_id: int
     flow_id: int
@@ -60,7 +60,7 @@ class Counts(NamedTuple):
 
 
 class Target(NamedTuple):
-    """How the copy goes on at a step: AGAIN, with the first ``answers`` answers kept, or AFTER."""
+    """How the copy continues at a step: AGAIN, keeping the first ``answers`` answers, or AFTER."""
 
     role: Role
     answers: int = 0
@@ -72,19 +72,19 @@ class StepFate:
 
     role: Role
     answers: int | None = None  # how many of its answers are kept; None for all
-    counts: Counts | None = None  # None: as they were
+    counts: Counts | None = None  # None: unchanged
 
 
 @dataclass(slots=True)
 class ForkPlan:
-    """The steps of the copy by their old ids, flow by flow. ``live`` are the flows that go on."""
+    """The steps of the copy by their old ids, flow by flow. ``live`` are the flows that continue."""
 
     parts: dict[int, StepFate] = field(default_factory=dict)
     flows: list[int] = field(default_factory=list)
     live: set[int] = field(default_factory=set)
 
 
-# For each step with answers, in their order: the child flow that gave the answer, 0 for an interrupt's.
+# For each step with answers, in their order: the child flow that gave the answer, or 0 for an interrupt's answer.
 Answered = Mapping[int, Sequence[int]]
 
 
@@ -117,11 +117,11 @@ class Tree:
         return found
 
     def waits_for_child(self, step_id: int) -> bool:
-        """Whether a step waits for a flow that it has called."""
+        """Whether a step waits for a child flow."""
         return any(not self.flows[child].status.terminal for child in self.children.get(step_id, ()))
 
     def unfinished(self) -> list[int]:
-        """The steps that still run or wait, in flows that have not ended."""
+        """The steps that have not ended, in flows that have not ended."""
         return [
             step.step_id
             for step in self.steps.values()
@@ -129,7 +129,7 @@ class Tree:
         ]
 
     def after(self, steps: Iterable[int]) -> set[int]:
-        """Everything that came after any of these steps, in their flow."""
+        """All steps after any of these steps, in their flow."""
         found: set[int] = set()
         stack = list(steps)
         while stack:
@@ -141,11 +141,11 @@ class Tree:
 
 
 def plan_fork(tree: Tree, root: int, targets: Mapping[int, Target], answered: Answered) -> ForkPlan:
-    """What a copy of the tree under ``root`` consists of that goes on at ``targets``.
+    """The plan of a copy of the tree under ``root`` that continues at ``targets``.
 
-    ``answered`` is needed of the steps above a target, of targets that keep answers, and of steps that have not ended.
-    A target that came after another one is left out with it. StateConflict where a step of a flow that has ended waits
-    for an answer in a branch that is kept.
+    ``answered`` is needed for the steps above a target, for targets that keep answers, and for steps that have not
+    ended. A target that comes after another target is left out with the steps after that one. StateConflict if a step
+    of an ended flow waits for an answer in a branch that would be kept.
     """
     plan = ForkPlan()
     calls = _calls(tree, targets, answered)
@@ -173,10 +173,10 @@ def plan_fork(tree: Tree, root: int, targets: Mapping[int, Target], answered: An
 
 
 def failed_targets(tree: Tree, root: int, answered: Answered) -> dict[int, Target]:
-    """The steps at which a flow is repaired: those that failed, and those that were cancelled on their way.
+    """The steps at which a repair continues: those that failed, and those that were cancelled before their end.
 
-    Where a step was stopped by the child flow it had called last, the child is repaired instead, if there is a step to
-    repair in it. A step that failed starts over, as its answers may be why; a cancelled one keeps them.
+    If a step was stopped by the child flow that it called last, the child is repaired instead, provided that it has a
+    step to repair. A failed step starts over, since its answers may be the cause; a cancelled step keeps its answers.
     """
     found: dict[int, Target] = {}
     broken = [root]
@@ -195,14 +195,14 @@ def failed_targets(tree: Tree, root: int, answered: Answered) -> dict[int, Targe
 
 
 class _Call(NamedTuple):
-    """A call of a child flow: which one, and how many answers its caller had before."""
+    """A call of a child flow: the child, and how many answers the caller had before the call."""
 
     child: int
     place: int
 
 
 def _calls(tree: Tree, targets: Iterable[int], answered: Answered) -> dict[int, _Call]:
-    """By step: the child flow it waits for again. Where the copy goes on in several, the first of them."""
+    """By step: the child flow it waits for again. If the copy continues in several children, the first of them."""
     calls: dict[int, _Call] = {}
     for step_id in targets:
         child = tree.steps[step_id].flow_id
@@ -216,7 +216,7 @@ def _calls(tree: Tree, targets: Iterable[int], answered: Answered) -> dict[int, 
 
 
 def _place(child: int, answers: Sequence[int]) -> int:
-    """How many answers a caller had when it called a child. One that gave no answer was called last."""
+    """How many answers a caller had when it called a child. A child that gave no answer was called last."""
     return answers.index(child) if child in answers else len(answers)
 
 
@@ -227,7 +227,7 @@ def _keep(tree: Tree, plan: ForkPlan, flow_id: int, steps: Iterable[int], rewoun
 
 
 def _unfinished(tree: Tree, steps: Iterable[int], answered: Answered) -> dict[int, StepFate]:
-    """The steps that still run or wait: they run anew, with the answers they have by now."""
+    """The steps that have not ended: they run again, with the answers they have so far."""
     return {
         step_id: StepFate(Role.AGAIN, len(answered.get(step_id, ())))
         for step_id in steps
@@ -242,7 +242,7 @@ def _kept(step: OldStep) -> StepFate:
 
 
 def _keep_children(tree: Tree, plan: ForkPlan, flow_id: int, answered: Answered) -> None:
-    """Keep, whole, the child flows of a flow's kept steps whose answers stay."""
+    """Keep the whole child flows of kept steps, if their answers are kept."""
     whole: list[int] = []
     for step_id in tree.steps_of[flow_id]:
         part = plan.parts.get(step_id)
@@ -258,10 +258,10 @@ def _keep_children(tree: Tree, plan: ForkPlan, flow_id: int, answered: Answered)
 
 
 def _count_anew(tree: Tree, plan: ForkPlan, flow_id: int) -> None:
-    """Count the cohorts of a flow that goes on.
+    """Count the cohorts of a flow that continues.
 
-    Every branch has arrived, and so have the candidates that went straight to the fan-in, except the branches in
-    which the copy goes on. An arrived branch in which a step failed or was cancelled has failed.
+    All branches have arrived, including candidates that went straight to the fan-in, except the branches in which the
+    copy continues. An arrived branch with a failed or cancelled step has failed.
     """
     kept = [step_id for step_id in tree.steps_of[flow_id] if step_id in plan.parts]
     open_: dict[int, set[int]] = defaultdict(set)
@@ -281,14 +281,14 @@ def _count_anew(tree: Tree, plan: ForkPlan, flow_id: int) -> None:
 
 
 def _mark(tree: Tree, step: OldStep, branches: dict[int, set[int]]) -> None:
-    """Note the branch a step belongs to, in its own cohort and in each around it."""
+    """Note the branch of a step, in its own cohort and in each cohort around it."""
     while step.lineage_id and step.ordinal not in branches[step.lineage_id]:
         branches[step.lineage_id].add(step.ordinal)
         step = tree.steps[step.lineage_id]
 
 
 def _broken_child(tree: Tree, step_id: int, answers: Sequence[int]) -> int:
-    """The child flow that stopped a step: the last thing it waited for, and not completed. 0 for none."""
+    """The child flow that stopped a step: the last one it waited for, if it is not completed; otherwise 0."""
     children = tree.children.get(step_id, ())
     if not children:
         return 0

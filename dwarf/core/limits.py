@@ -1,4 +1,4 @@
-"""Limits on a task: which steps share one, and how many of them may start now."""
+"""Limits of tasks: which steps share one, and how many of them may start now."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class LimitRule:
 
     @classmethod
     def parse(cls, text: str) -> LimitRule:
-        """Read what ``str`` wrote."""
+        """Parse the result of ``str``."""
         concurrency, starts, period = (int(part) for part in text.split())
         return cls(concurrency, starts, period)
 
 
 def limit_of(limit: Limit | None, url: str, state: State) -> tuple[str, str]:
-    """What a step's limit is shared under, and its numbers as text; two empty texts where it has none.
+    """The name under which steps share a limit, and its rule as text; two empty texts if the task has no limit.
 
-    With a key, each value of that state field has a limit of its own; steps without the field share one.
+    With a key, each value of that state field has its own limit; steps without the field share one.
     """
     if limit is None:
         return "", ""
@@ -43,9 +43,9 @@ def limit_of(limit: Limit | None, url: str, state: State) -> tuple[str, str]:
 
 
 def admitted(rule: LimitRule, running: int, recent: int, oldest: int | None, now: int) -> tuple[int, int | None]:
-    """How many may start now, and when it is worth asking again for another reason than one of them ending.
+    """How many steps may start now, and when to ask again apart from the end of a running step.
 
-    ``running`` steps are in flight, ``recent`` have started within the period, the ``oldest`` of them at that moment.
+    ``running`` steps are in flight; ``recent`` steps have started within the period, the first of them at ``oldest``.
     """
     room = rule.concurrency - running if rule.concurrency else 2**31
     again: int | None = None
@@ -61,7 +61,7 @@ def admitted(rule: LimitRule, running: int, recent: int, oldest: int | None, now
 
 @dataclass(slots=True)
 class Admitted:
-    """Which limited steps may start, the limits that are exhausted, and when the first of them has room again."""
+    """The limited steps that may start, the exhausted limits, and the first moment at which one has room again."""
 
     step_ids: list[int] = field(default_factory=list)
     full: list[str] = field(default_factory=list)
@@ -78,9 +78,9 @@ class Admitted:
         oldest: int | None,
         now: int,
     ) -> Sequence[int]:
-        """Take as many of the steps that wait at a limit as there is room for, the first ones. See ``admitted``.
+        """Take the first of the steps that wait at a limit, as many as have room. See ``admitted``.
 
-        The limit is exhausted then, even where it has room left: what is counted of it says nothing of those taken.
+        The limit then counts as exhausted even if it has room left: its counters do not include the steps just taken.
         """
         room, again = admitted(rule, running, recent, oldest, now)
         chosen = waiting[:room]

@@ -1,4 +1,4 @@
-"""When is another replica dead? Judged by its row, from one look to the next, and by the lock of its session."""
+"""When is another replica dead? Decided from successive looks at its row, and from the lock of its session."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from enum import Enum
 
 BEATS_PER_LEASE = 7.5  # 2 s of 15
-HELD_LEASES = 4  # a session that lives is proof enough for so many leases: its process may be held up
+HELD_LEASES = 4  # leases for which a live session is enough proof: the process may be suspended
 LONGEST_BEAT_S = 2.0
-CONFIRM_S = 0.3  # in which a process whose connection was cut has another one
+CONFIRM_S = 0.3  # time within which a process reconnects after a lost connection
 
 
 class SessionLock(Enum):
-    """What the server says of the lock of a replica's session."""
+    """The server's view of the lock of a replica's session."""
 
-    UNKNOWN = "unknown"  # there is none, or it belongs to another run of the server
+    UNKNOWN = "unknown"  # no lock, or a lock of another run of the server
     HELD = "held"
     HELD_DIRECTLY = "held directly"  # by a session that ends with its process
     GONE = "gone"
@@ -23,7 +23,7 @@ class SessionLock(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """The row of another replica, as one look has shown it."""
+    """The row of another replica at one look."""
 
     engine_id: int
     nonce: str
@@ -33,7 +33,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
-    """A replica that is dead. ``proven``: its session has ended; else it was not heard for too long."""
+    """A dead replica. ``proven``: its session has ended; otherwise its counter stood still for too long."""
 
     engine_id: int
     nonce: str
@@ -44,20 +44,20 @@ class Death:
 @dataclass(slots=True)
 class _Known:
     beats: int
-    silent_s: float = 0.0  # for how long the counter was seen to stand still
+    silent_s: float = 0.0  # for how long the counter has been seen unchanged
     gone_since: float | None = None
 
 
 def beat_of(lease_s: float) -> float:
-    """How often a counter is raised, in seconds, for a lease of this length."""
+    """The interval between two beats, in seconds, for a lease of this length."""
     return min(LONGEST_BEAT_S, lease_s / BEATS_PER_LEASE)
 
 
 class Liveness:
-    """What one replica knows of the others on a shard. Times are seconds by its own clock, which never goes back.
+    """The view that one replica has of the others on a shard. Times are seconds of its own monotonic clock.
 
-    Time in which this replica did not look counts for one pause between two looks and no more: it may have stood still
-    itself, and the others with it.
+    A gap in this replica's looks counts at most as one regular pause: this replica may have been suspended, and the
+    others with it.
     """
 
     def __init__(self, lease_s: float) -> None:
@@ -67,17 +67,17 @@ class Liveness:
         self._looked_at: float | None = None
 
     def forget(self) -> None:
-        """This replica has lost the server: the others may have, too, and are given a whole lease again."""
+        """Start again after a lost connection: the others may have lost it, too, and get a whole lease."""
         self._known.clear()
         self._looked_at = None
 
     @property
     def suspects(self) -> bool:
-        """Whether a lock was gone at the last look, so that another one should follow soon."""
+        """Whether a lock was gone at the last look, so that the next look should follow soon."""
         return any(known.gone_since is not None for known in self._known.values())
 
     def look(self, peers: Iterable[Peer], now: float) -> list[Death]:
-        """Take in what a look has shown; who is dead."""
+        """Take in the rows of one look. Returns the dead replicas."""
         gap = 0.0 if self._looked_at is None else min(self._longest_gap_s, now - self._looked_at)
         self._looked_at = now
         before, self._known = self._known, {}

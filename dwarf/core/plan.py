@@ -1,4 +1,4 @@
-"""A graph prepared for routing: edges by source, conditions parsed, fan-ins found, the needs of its nodes."""
+"""A graph prepared for routing: edges by source, parsed conditions, fan-ins, and the needs of its nodes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dwarf.workflow.lineage import fan_in_map, gathering_nodes
 from dwarf.workflow.policies import Cache, Retry
 from dwarf.workflow.reducers import Reducer
 
-APART = "\x1f"  # the unit separator of ASCII: it is in no URL
-_LABELS = "\x1e"  # the record separator: no URL begins with it
+APART = "\x1f"  # ASCII unit separator: no URL contains it
+_LABELS = "\x1e"  # ASCII record separator: no URL begins with it
 
 _WITH_IDENTITY = frozenset(reducer for reducer in Reducer if reducer._has_identity)
 
 
 def need_of(url: str, executor: str = "") -> str:
-    """The need of a step of this task, in this executor; "" is none, and the need is the URL."""
+    """The need of a step: its task and its executor. Without an executor the need is the URL."""
     return f"{url}{APART}{executor}" if executor else url
 
 
@@ -30,12 +30,12 @@ def parts_of(need: str) -> tuple[str, str]:
 
 
 def labels_told(labels: str) -> str:
-    """What an engine with these labels, joined by commas, tells of them beside the needs that it meets."""
+    """The form in which an engine publishes its labels, joined by commas, among the needs that it can meet."""
     return _LABELS + labels
 
 
 def any_has_labels(told: Iterable[str], wanted: str) -> bool:
-    """Whether one of those that have told this has all of the labels, which are joined by commas."""
+    """Whether one of the engines that published these texts has all of the labels, which are joined by commas."""
     asked = set(wanted.split(","))
     return any(asked <= set(text[1:].split(",")) for text in told if text.startswith(_LABELS))
 
@@ -52,7 +52,7 @@ class Edge:
 
 @dataclass(slots=True)
 class NodePlan:
-    """What may follow one node."""
+    """The edges and settings of one node."""
 
     name: str
     url: str
@@ -60,24 +60,24 @@ class NodePlan:
     is_source: bool
     limit: Limit | None
     retry: Retry | None = None
-    time_budget_ms: int = 0  # 0: that of the flow
+    time_budget_ms: int = 0  # 0: the flow's
     cache: Cache | None = None
-    executor: str = ""  # of the host, by name
-    labels: str = ""  # which an engine must have to run it, with commas between; see ``label_sets``
-    need: str = ""  # what a host must have to run it; see ``needs``
+    executor: str = ""  # name of an executor of the host
+    labels: str = ""  # labels that an engine needs, joined by commas; see ``label_sets``
+    need: str = ""  # see ``need_of``
     edges: list[Edge] = field(default_factory=list)
     arms: list[tuple[Condition, str]] = field(default_factory=list)
     gotos: set[str] = field(default_factory=set)
     on_error: str = ""
     injected: tuple[str, ...] = ()
-    gathered: Mapping[str, Reducer] = field(default_factory=dict)  # what no branch has contributed counts as empty here
-    only_target: str = ""  # the single unconditional successor, where routing needs no look at the state
+    gathered: Mapping[str, Reducer] = field(default_factory=dict)  # fields that count as empty if no branch contributed
+    only_target: str = ""  # the only successor, unconditional: routing does not look at the state
 
 
 class Plan:
-    """A prepared graph. ConditionError where a condition cannot be read.
+    """A prepared graph. ConditionError if a condition cannot be parsed.
 
-    ``scoped``: the URLs of its tasks were frozen with their scopes. Those of graphs that were frozen before are bare
+    ``scoped``: the URLs of its tasks were frozen with their scopes. Graphs frozen by earlier releases have unscoped
     names.
     """
 
@@ -127,7 +127,7 @@ class Plan:
         self._gather()
 
     def _gather(self) -> None:
-        """Tell the nodes behind a for-each what counts as empty there."""
+        """Set ``gathered`` on the nodes behind a for-each."""
         reducers = {name: Reducer(value) for name, value in self.reducers.items() if value in _WITH_IDENTITY}
         for name in gathering_nodes(self.graph, self.fan_in_of) if reducers else ():
             if name in self.nodes:
@@ -147,6 +147,6 @@ def _injected(item: str) -> tuple[str, ...]:
 
 
 def label_sets(labels: Iterable[str]) -> list[str]:
-    """Every ``NodePlan.labels`` that an engine with these labels may run."""
+    """Every value of ``NodePlan.labels`` that an engine with these labels may run."""
     known = sorted(set(labels))
     return [",".join(chosen) for count in range(1, len(known) + 1) for chosen in combinations(known, count)]

@@ -1,7 +1,8 @@
-"""Flows and steps as the engine holds them in memory. States are plain tagged JSON and are shared, never mutated.
+"""Flows and steps in memory. States are plain tagged JSON; they are shared and never mutated.
 
-A record is made by the names of its fields. What is made for each step is filled in field by field: a call with as many
-keywords takes 4 microseconds longer, and there are two for each step. A test makes sure that no field is left out.
+Records are made by the names of their fields. A record that is made for each step is filled in field by field: a call
+with as many keywords takes 4 microseconds longer, and there are two for each step. A test checks that no field is left
+out.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ State = Mapping[str, JSON]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extras:
-    """What few flows are created with; a flow that has none of it writes nothing for it."""
+    """Rare options of a flow. A flow without any of them writes nothing for them."""
 
     name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     start_at: int = 0  # epoch milliseconds, like the next
     deadline_at: int = 0
-    deadline_ms: int = 0  # the same, counted from the creation
+    deadline_ms: int = 0  # relative to the creation
     before: Sequence[str] = ()  # nodes at which the flow stops
     after: Sequence[str] = ()
 
@@ -39,7 +40,7 @@ NO_EXTRAS = Extras()
 
 @dataclass(slots=True, kw_only=True)
 class FlowRecord:
-    """The facts of a flow that do not change while it runs (``updated_at``: as last read)."""
+    """The facts of a flow that do not change while it runs (``updated_at`` is as last read)."""
 
     shard: int
     flow_id: int
@@ -61,16 +62,16 @@ class FlowRecord:
     thread_token: str = ""
     trace_parent: str = ""
     delete_on_completion: bool = False
-    scheduled_at: int = 0  # the tick of the schedule that made the root flow
+    scheduled_at: int = 0  # the tick of the schedule that created the root flow
     name: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)  # those of the root, as last read
+    tags: Mapping[str, str] = field(default_factory=dict)  # tags of the root flow, as last read
     breakpoints: Breakpoints | None = None  # as last read
-    hook: str = ""  # the event by which a hook has made the root flow
+    hook: str = ""  # the event of the hook that created the root flow
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Under what the outcome of a step is kept for steps with the same code and input. ``ttl_ms``: 0 for any age."""
+    """The cache entry for a step's outcome, for steps with the same code and input. ``ttl_ms``: 0 for no expiry."""
 
     key: str
     url: str
@@ -79,7 +80,7 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The step whose lines and displays are taken over, and as many new ids as it has displays."""
+    """The step whose lines and displays are reused, and a new id for each of its displays."""
 
     step_id: int
     display_ids: Sequence[int]
@@ -94,9 +95,9 @@ class StepRecord:
     token: str
     node: str
     depth: int
-    state: State  # the input, whole
+    state: State  # the whole input
     refs: Mapping[str, int]  # fields of the input that are stored with another step
-    changes: State  # of earlier attempts and parks
+    changes: State  # changes of earlier attempts and parks
     attempt: int
     lineage_id: int
     ordinal: int
@@ -105,27 +106,27 @@ class StepRecord:
     created_at: int
     claimed_at: int
     crashes: int = 0
-    started_at: int = 0  # of the first attempt; 0 where this is it
-    ran_us: int = 0  # the time in the task, as measured in this attempt
-    waited_us: int = 0  # the time for which the task has waited here, for a thread
-    code: str = ""  # the digest of the function that ran, where the host can tell
-    cached_from: str = ""  # the key of the step whose outcome this one takes over
-    taken: Taken | None = None  # what that one has said, where it has said anything
-    keep: Keep | None = None  # under what its outcome is kept for other steps
+    started_at: int = 0  # start of the first attempt; 0 if this is the first
+    ran_us: int = 0  # time in the task in this attempt, in microseconds
+    waited_us: int = 0  # time in which the task waited for a thread, in microseconds
+    code: str = ""  # digest of the function that ran, if the host can tell
+    cached_from: str = ""  # key of the step whose outcome this one reuses
+    taken: Taken | None = None  # output of that step, if it has any
+    keep: Keep | None = None  # the cache entry for its own outcome
 
     @property
     def need(self) -> str:
-        """What a host must have to run it; see ``needs``."""
+        """The need of the step's node; see ``need_of``."""
         return self.flow.plan.nodes[self.node].need
 
     @property
     def time_budget_ms(self) -> int:
-        """How long one attempt may take."""
+        """The time budget of one attempt, in milliseconds."""
         return self.flow.plan.nodes[self.node].time_budget_ms or self.flow.time_budget_ms
 
     @classmethod
     def leased(cls, new: NewStep, now: int) -> StepRecord:
-        """A new step that was inserted leased to this replica."""
+        """A new step that was inserted with a lease of this replica."""
         step = cls.__new__(cls)
         step.flow = new.flow
         step.step_id = new.step_id
@@ -164,24 +165,24 @@ class NewStep:
     ordinal: int = 0
     predecessor_id: int = 0
     delay_ms: int = 0
-    not_before: int = 0  # of the first step of a flow that is to start later
-    leased: bool = False  # inserted running, leased to this replica, and handed over after the commit
+    not_before: int = 0  # for the first step of a flow with a later start
+    leased: bool = False  # inserted as running, leased to this replica, and handed over after the commit
     limit_name: str = ""
     limit_rule: str = ""
 
     @property
     def labels(self) -> str:
-        """What an engine must have to run it; see NodePlan."""
+        """The labels that an engine needs; see ``NodePlan``."""
         return self.flow.plan.nodes[self.node].labels
 
     @property
     def need(self) -> str:
-        """What a host must have to run it; see ``needs``."""
+        """The need of the step's node; see ``need_of``."""
         return self.flow.plan.nodes[self.node].need
 
     @property
     def time_budget_ms(self) -> int:
-        """How long one attempt may take."""
+        """The time budget of one attempt, in milliseconds."""
         return self.flow.plan.nodes[self.node].time_budget_ms or self.flow.time_budget_ms
 
 
@@ -198,7 +199,7 @@ class NewFlow:
     forked_from_step: int = 0
     deadline_at: int = 0
     deadline_ms: int = 0
-    note: Any = None  # the engine's own, on the start of the flow; not stored
+    note: Any = None  # for the engine, about the start of the flow; not stored
 
     @property
     def key(self) -> str:
@@ -208,7 +209,7 @@ class NewFlow:
 
 @dataclass(slots=True)
 class Member:
-    """What a completed step of a cohort adds to its fan-in."""
+    """The contribution of a completed step of a cohort to its fan-in."""
 
     step_id: int
     depth: int

@@ -1,4 +1,4 @@
-"""Whether the past of a flow fits another graph, with which a copy of it is to go on."""
+"""Whether the history of a flow fits another graph, so that a copy of the flow can continue with it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _OVER = (Role.KEPT, Role.CANCELLED)
 
 
 def misfits(tree: Tree, plan: ForkPlan, flow_id: int, nodes: Mapping[int, str], onto: Plan) -> list[str]:
-    """Every reason why a flow of a copy cannot go on with the graph ``onto``; none where it can.
+    """Every reason why a flow of a copy cannot continue with the graph ``onto``; empty if it can.
 
-    ``nodes`` are the names of the nodes of the steps that the copy has, by their ids. A node must be there where the
-    copy goes on at it, in the branches of the same fan-outs. Branches that have met must meet there as they did. What
-    else is over may be gone from the graph.
+    ``nodes`` are the node names of the steps in the copy, by their ids. A node at which the copy continues must exist,
+    in the branches of the same fan-outs. Branches that have joined must join at the same node. Other ended steps may
+    have nodes that are gone from the graph.
     """
     stands = open_sources(onto.graph)
     found: list[str] = []
@@ -37,7 +37,7 @@ def misfits(tree: Tree, plan: ForkPlan, flow_id: int, nodes: Mapping[int, str], 
 def _misplaced(
     tree: Tree, step: OldStep, nodes: Mapping[int, str], onto: Plan, stands: Mapping[str, tuple[str, ...]]
 ) -> list[str]:
-    """What is wrong with the place, in a graph, of a node at which the copy goes on."""
+    """Problems with the position, in a graph, of a node at which the copy continues."""
     node = nodes[step.step_id]
     if node not in onto.nodes:
         return [f"it has no node {node!r}, at which the fork goes on"]
@@ -52,7 +52,7 @@ def _misplaced(
 
 
 def _joined_elsewhere(tree: Tree, plan: ForkPlan, step: OldStep, nodes: Mapping[int, str], onto: Plan) -> list[str]:
-    """What is wrong with where the branches of a cohort have met; ``step`` is one of it, perhaps its last."""
+    """Problems with the node at which the branches of a cohort have joined. ``step`` is a member, perhaps the last."""
     spawn, joined = tree.steps[step.lineage_id], tree.steps.get(step.successor_id)
     if joined is None or joined.step_id not in plan.parts or joined.lineage_id != spawn.lineage_id:
         return []

@@ -13,12 +13,12 @@ from dwarf.workflow.values.meaning import behind, kind_name
 
 
 class RoutingError(Exception):
-    """The graph and the state lead nowhere: the step fails, and no error handler is asked."""
+    """The graph has no way on for this state: the step fails without its error handler."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A node to go to, with the fields that one item of a ``for_each`` adds to its state."""
+    """A possible successor node, with the fields that one item of a ``for_each`` adds to its state."""
 
     target: str
     injected: Mapping[str, JSON] | None = None
@@ -26,7 +26,7 @@ class Candidate:
 
 @dataclass(slots=True)
 class Route:
-    """The candidates in order, END left out but remembered. ``notes``: what the conditions have to say."""
+    """The candidates in order; END is left out and noted in ``ended``. ``notes`` are remarks of the conditions."""
 
     candidates: list[Candidate]
     ended: bool
@@ -38,21 +38,21 @@ _BY_GOTO = "goto:"
 
 
 def route_text(goto: str, error_routed: bool) -> str:
-    """How a step was left, as it is kept with the step: nothing where its edges alone decided."""
+    """How a step was left, in its stored form; "" if its edges alone decided."""
     if error_routed:
         return _BY_ERROR
     return f"{_BY_GOTO}{goto}" if goto else ""
 
 
 def read_route(text: str) -> tuple[str, bool]:
-    """The goto target, or none, and whether an error handler took over."""
+    """The goto target or "", and whether an error handler took over."""
     return (text.removeprefix(_BY_GOTO), False) if text.startswith(_BY_GOTO) else ("", text == _BY_ERROR)
 
 
 def route(node: NodePlan, view: State, *, goto: str = "", error_routed: bool = False) -> Route:
     """The candidates after ``node``, for the state ``view``.
 
-    RoutingError where the graph and the state lead nowhere; ConditionError for a bad regular expression.
+    RoutingError if the graph has no way on for the state; ConditionError for a bad regular expression.
     """
     if node.only_target and not goto and not error_routed:
         return Route([Candidate(node.only_target)], False)
@@ -109,7 +109,7 @@ def _items(edge: Edge, view: State) -> list[JSON]:
 
 
 def _described(value: JSON) -> str:
-    """What a value is that was to have items, and what to write for it."""
+    """The kind of a value that should have items, and a hint what to write instead."""
     meant = behind(value)
     hint = ""
     if isinstance(meant, dict) and "$dwarf" not in meant:

@@ -1,6 +1,6 @@
-"""What a successor's state is, and which of its fields are stored by reference.
+"""A successor's state, and which of its fields are stored by reference.
 
-A large field that a step only carries is stored once: successors name the step whose row holds its value. Tasks,
+A large field that a step only passes on is stored once: successors refer to the step whose row holds its value. Tasks,
 conditions and outcomes never see the difference.
 """
 
@@ -13,13 +13,13 @@ from dwarf.core.records import Spawn, State, StepRecord
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.overwrites import bare
 
-INLINE_TOTAL = 4096  # bytes of state, over all successors, that are not worth a reference
-INLINE_FIELD = 1024  # bytes of one field, over all successors, that are not worth a reference
+INLINE_TOTAL = 4096  # smaller states, summed over all successors, are stored inline
+INLINE_FIELD = 1024  # smaller fields, summed over all successors, are stored inline
 FLOOR = 64
 
 
 class Carried(NamedTuple):
-    """The part of a state that is stored with a step, the fields that other steps hold, and the text of that part."""
+    """The part of a state that is stored with a step, the fields that other steps hold, and that part as text."""
 
     literal: State
     refs: Mapping[str, int]
@@ -27,7 +27,7 @@ class Carried(NamedTuple):
 
 
 def after(state: State, changes: State) -> State:
-    """The state once changes are written over it: replaced fields replaced, deleted fields gone."""
+    """The state after changes: fields are replaced, and fields with the value None are removed."""
     if not changes:
         return state
     merged = dict(state)
@@ -42,16 +42,18 @@ def after(state: State, changes: State) -> State:
 
 
 def carried(merged: State, step: StepRecord, changes: State, width: int, reduced: Collection[str] = ()) -> Carried:
-    """Split the state of ``width`` successors of a step into what is stored with each, and references.
+    """Split the state of ``width`` successors of a step into the part stored with each of them, and references.
 
-    ``reduced`` names fields whose value a reducer has made: no row holds it yet.
+    ``reduced`` names fields whose value comes from a reducer: no row holds it yet.
     """
     refs = step.refs and {name: anchor for name, anchor in step.refs.items() if name not in changes and name in merged}
     return _split(merged, refs, step.step_id, reduced, width)
 
 
 def converged(merged: State, spawn: Spawn, reducers: Mapping[str, Any]) -> Carried:
-    """Split the state of a fan-in step: a field that no member has touched may stay where the spawn has it."""
+    """Split the state of a fan-in step: a field that no member has changed may stay in the row that holds it for the
+    spawn.
+    """
     touched: set[str] = set()
     for member in spawn.members:
         touched.update(member.changes)

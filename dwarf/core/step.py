@@ -1,4 +1,4 @@
-"""What happens next with a step whose task has run: the pure decision."""
+"""The pure decision about a step whose task has run."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Returned:
 
     control: Control
     changes: State
-    child: NewFlow | None = None  # prepared by the engine where the task has called a subgraph
-    warnings: Sequence[str] = ()  # what is to be kept with the step, for whoever looks at it
+    child: NewFlow | None = None  # prepared by the engine if the task has called a subgraph
+    warnings: Sequence[str] = ()  # stored with the step
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The task raised. ``fields`` is what an error handler reads as ``onErr``.
+    """The task raised. ``fields`` is the value of ``onErr`` for an error handler.
 
-    ``kinds`` are the names of the error's class and its bases, for each of the errors of a group; none where it may not
-    be tried again. ``ran_ms`` is how long the step has been held here.
+    ``kinds`` are the names of the error's class and its bases, for each error of a group; empty if it must not be tried
+    again. ``ran_ms`` is how long the step has been held here.
     """
 
     error: str
@@ -54,16 +54,16 @@ def _even() -> float:
 
 @dataclass(slots=True)
 class DecisionContext:
-    """What a decision takes from outside: fresh ids and tokens, and whether this replica can run a task at once.
+    """The inputs of a decision from outside: fresh ids and tokens, and whether this replica can run a task now.
 
-    ``max_depth`` is how many steps a flow may have on one path; None for no limit.
+    ``max_depth`` limits the steps on one path of a flow; None for no limit.
     """
 
     next_id: Callable[[], int]
     token: Callable[[], str]
     room: Callable[[str], bool]
     max_depth: int | None = None
-    chance: Callable[[], float] = _even  # from 0 to 1, which spreads what would come all at once
+    chance: Callable[[], float] = _even  # returns 0 to 1, for jitter
 
 
 def no_room(need: str) -> bool:
@@ -73,7 +73,7 @@ def no_room(need: str) -> bool:
 
 
 def decide(step: StepRecord, attempt: Attempt, context: DecisionContext) -> Decision:
-    """The decision about a step whose task has run."""
+    """Decide about a step whose task has run."""
     decision = _decide(step, attempt, context)
     if isinstance(attempt, Returned):
         if attempt.warnings:
@@ -90,7 +90,7 @@ def _decide(step: StepRecord, attempt: Attempt, context: DecisionContext) -> Dec
             return again
         if not step.flow.plan.nodes[step.node].on_error:
             return Fail(step, attempt.error, attempt.traceback)
-        # an error voids what this attempt wrote; what earlier attempts and parks have stored stays
+        # an error voids the changes of this attempt; changes stored by earlier attempts and parks stay
         return onward(step, overlay(step.changes, {"onErr": attempt.fields}), context, error_routed=True)
     control = attempt.control
     if control.problem:
@@ -104,7 +104,7 @@ def _decide(step: StepRecord, attempt: Attempt, context: DecisionContext) -> Dec
 
 
 def _wait(step: StepRecord, attempt: Returned, park: Interrupt | Subgraph, context: DecisionContext) -> Decision:
-    """The decision about a step that asks, a person or a workflow."""
+    """Decide about a step that asks a person or calls a workflow."""
     misses = misses_after(step.answers, attempt.control.unclaimed)
     misfit = attempt.control.misfit
     problem = gives_up(misses, park.key if isinstance(park, Interrupt) else "", misfit)
@@ -132,7 +132,7 @@ def _wait(step: StepRecord, attempt: Returned, park: Interrupt | Subgraph, conte
 
 
 def _try_again(step: StepRecord, attempt: Raised, context: DecisionContext) -> TryAgain | None:
-    """Another attempt after an error, if the policy of the task has one left."""
+    """Another attempt after an error, if the retry policy of the task has one left."""
     policy = step.flow.plan.nodes[step.node].retry
     failed = step.attempt + 1
     if policy is None or failed >= policy.max_attempts:
@@ -148,7 +148,7 @@ def _try_again(step: StepRecord, attempt: Raised, context: DecisionContext) -> T
 
 
 def check_depth(step: StepRecord, depth: int, target: str, context: DecisionContext) -> None:
-    """RoutingError where a step that follows would be deeper than a flow may become. Children count on from callers."""
+    """RoutingError if a successor would be deeper than ``max_depth``. A child counts on from its caller."""
     most = context.max_depth
     if most is not None and depth > most:
         raise RoutingError(
@@ -167,7 +167,7 @@ def onward(
     delay_ms: int = 0,
     error_routed: bool = False,
 ) -> Decision:
-    """The decision about a step that is completed with ``changes``: where the graph leads from there."""
+    """Decide about a step that is completed with ``changes``: the graph says what follows."""
     node = step.flow.plan.nodes[step.node]
     merged = after(step.state, changes)
     try:
@@ -186,18 +186,18 @@ def onward(
 
 @dataclass(slots=True)
 class _Turn:
-    """One completed step on its way onward."""
+    """The routing of one completed step."""
 
     step: StepRecord
     node: NodePlan
     context: DecisionContext
     changes: State = field(init=False)
-    merged: State = field(init=False)  # the state with the changes written over it
+    merged: State = field(init=False)  # the state with the changes
     delay_ms: int = field(init=False)
     error_routed: bool = field(init=False)
 
     def take(self, found: Route, by_goto: bool) -> Advance | Complete:
-        """Choose between the ways on, in the order of precedence."""
+        """Choose between the possible ways on, in the order of precedence."""
         node, step = self.node, self.step
         width = len(found.candidates)
         if node.is_source:
@@ -221,7 +221,7 @@ class _Turn:
         return settle(fold(self.step.state, [self.changes], self.step.flow.plan.reducers))
 
     def _converge(self, fan_in: str) -> Advance:
-        """A fan-out without branches: its fan-in runs at once, in the source's own lineage."""
+        """A fan-out without branches: its fan-in runs immediately, in the lineage of the source."""
         step = self.step
         merged = self._reduced()
         made = [name for name in self.changes if name in step.flow.plan.reducers]
