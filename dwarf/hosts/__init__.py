@@ -1,4 +1,4 @@
-"""How a task is reached."""
+"""Hosts: how the engine finds graphs and runs tasks."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 MAX_BODY = 64 * 1024 * 1024
 _ALIVE_S = 5.0
-_DRAIN_S = 30.0  # the longest silence in a body, and the longest time for the rest of one that is too long
+# The longest silence in a request body, and the longest time to read the rest of a body that is too long.
+_DRAIN_S = 30.0
 _DRAIN_TIMES = 16
 
 
@@ -41,14 +42,14 @@ def task_app(
 
         app = task_app(host, token=os.environ["TASK_TOKEN"])  # then: uvicorn module:app
 
-    ``POST /tasks/{url}`` with a Flow in wire form answers with the outcome, with progress before it where the caller
+    ``POST /tasks/{url}`` with a Flow in wire form answers with the outcome, and with progress before it if the caller
     accepts lines; ``POST /graphs/{url}`` with ``{"baggage": {}}`` answers with the graph as JSON. ``GET /health``
-    answers ``{"status": "ok"}`` to everybody; callers with the token are told the tasks, and how many run, as well.
+    answers ``{"status": "ok"}`` without a token; with the token it adds the tasks and the number of running tasks.
 
-    Every request must carry ``token`` as a bearer token, compared in constant time; without one whoever reaches the
-    port can run tasks. A body longer than ``max_body`` bytes is refused with 413, and never held in memory. Two
-    requests with one ``Idempotency-Key`` are one run. A run whose caller is gone is cancelled after ``orphans``
-    seconds, so that a caller whose connection broke can come back to it; its outcome is kept for ``kept`` seconds.
+    Every request must carry ``token`` as a bearer token, compared in constant time; without a token, every client that
+    reaches the port can run tasks. A body longer than ``max_body`` bytes is refused with 413 and never held in memory.
+    Two requests with the same ``Idempotency-Key`` share one run. A run whose caller has disconnected is cancelled after
+    ``orphans`` seconds, so that the caller can reconnect to it; its outcome is kept for ``kept`` seconds.
     """
     try:
         from starlette.applications import Starlette
@@ -71,7 +72,7 @@ def task_app(
 
 
 class _Run:
-    """One run of a task, which several requests may wait for."""
+    """One run of a task. Several requests may wait for it."""
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
@@ -96,7 +97,7 @@ class _Server:
     # ------------------------------------------------------------------ requests
 
     async def task(self, request: Request) -> Response:
-        """Run a task, or join the run that a request with the same key has begun."""
+        """Run a task, or join the run of an earlier request with the same key."""
         from starlette.responses import StreamingResponse
 
         refused = self._refusal(request)
@@ -120,7 +121,7 @@ class _Server:
         return await self._plain(run, request)
 
     async def graph(self, request: Request) -> Response:
-        """A graph of the host."""
+        """The graph of this URL, as the host has it."""
         refused = self._refusal(request)
         if refused is not None:
             return refused
@@ -137,7 +138,7 @@ class _Server:
         return _json(graph.to_json())
 
     async def health(self, request: Request) -> Response:
-        """Whether the server is there; what it knows, for callers with the token."""
+        """The health of the server, with its tasks for callers with the token."""
         found: dict[str, JSON] = {"status": "ok"}
         if self._refusal(request) is None:
             found["tasks"] = sorted(self._host.functions)
@@ -153,10 +154,10 @@ class _Server:
         return _refused("the token is missing or wrong", 401)
 
     async def _body(self, request: Request) -> bytes | None:
-        """The body, or None where it is longer than allowed.
+        """The body, or None if it is longer than allowed.
 
-        The rest of one that is too long is thrown away as it comes, up to a bound: a connection that ends while its
-        caller still writes would take the answer with it.
+        The rest of a body that is too long is read and discarded, up to a bound: if the connection ended while the
+        caller is still writing, the caller would never see the response.
         """
         parts: list[bytes] = []
         size = 0
@@ -213,7 +214,9 @@ class _Server:
 
     @asynccontextmanager
     async def _attending(self, run: _Run) -> AsyncIterator[asyncio.Task[dict[str, JSON]]]:
-        """While a caller waits for a run. When the last one has gone, the run is cancelled, unless one comes back."""
+        """A caller waits for the run inside this context. After the last caller the run is cancelled, unless one
+        reconnects.
+        """
         assert run.task is not None
         run.waiting += 1
         try:
@@ -245,7 +248,7 @@ class _Server:
         return _json(failed["fields"], status if isinstance(status, int) and 400 <= status <= 599 else 500)
 
     async def _lines(self, run: _Run) -> AsyncIterator[bytes]:
-        """Progress and signs of life, then the outcome."""
+        """Progress and keep-alives, then the outcome."""
         shown: Any = None
         async with self._attending(run) as task:
             while not task.done():
@@ -261,7 +264,7 @@ class _Server:
             yield _line(task.result())
 
     async def aclose(self) -> None:
-        """Cancel what runs, and wait for it."""
+        """Cancel all runs, and wait for them."""
         tasks = [run.task for run in self._runs.values() if run.task is not None and not run.task.done()]
         for task in tasks:
             task.cancel()
@@ -297,13 +300,13 @@ def _object(body: bytes) -> dict[str, JSON]:
 def _json(content: JSON, status: int = 200) -> Response:
     from starlette.responses import Response as Plain
 
-    # the rest of a body that is too long is not read: the connection ends with the answer
+    # the rest of a body that is too long is not read: the connection closes after the response
     headers = {"connection": "close"} if status == 413 else {}
     return Plain(dumps(content), status_code=status, media_type="application/json", headers=headers)
 
 
 def _refused(text: str, status: int) -> Response:
-    """An answer of the server itself, which a caller must not take for an error of the task."""
+    """A response of the server itself, distinct from an error of the task."""
     return _json({"error": text, "statusCode": status, "kind": "server"}, status)
 
 

@@ -1,4 +1,4 @@
-"""One call of a function in a thread, with a carrier of its own."""
+"""One call of a function in a thread, with its own carrier."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dwarf.workflow.flow import Flow
 class ThreadCall:
     """Calls a task in a thread and brings its outcome to the loop as data.
 
-    The function works on a detached carrier: if nobody waits for it any more, all that it still writes is lost.
+    The function works on a detached carrier: if its caller has stopped waiting, later writes are lost.
     """
 
     __slots__ = (
@@ -27,9 +27,9 @@ class ThreadCall:
     def __init__(
         self, binding: Binding, flow: Flow, on_end: Callable[[ThreadCall], None], *, own_loop: bool = False
     ) -> None:
-        """To be made on the loop. ``on_end`` is called in the thread as soon as the function has ended.
+        """Must be created on the loop. ``on_end`` is called in the thread as soon as the function has ended.
 
-        ``own_loop``: an awaitable that the function returns is awaited in the thread, and not on the engine's loop.
+        ``own_loop``: an awaitable returned by the function is awaited in the thread, not on the engine's loop.
         """
         self._own_loop = own_loop
         self._binding = binding
@@ -42,12 +42,12 @@ class ThreadCall:
         self._abandoned = False
         self._receiver = flow._on_progress
         self._latest: tuple[float, float | None, str] | None = None
-        self.began = self.ended = 0.0  # of the function, by time.perf_counter; 0 before
+        self.began = self.ended = 0.0  # time.perf_counter at the start and end of the function; 0 before
         self.carrier = flow._fork_carrier(None if self._receiver is None else self._progress)
 
     @property
     def abandoned(self) -> bool:
-        """Whether nobody waits for the end any more."""
+        """Whether the caller has stopped waiting."""
         return self._abandoned
 
     # ------------------------------------------------------------------ in the thread
@@ -63,7 +63,7 @@ class ThreadCall:
         self._on_end(self)
         try:
             self._loop.call_soon_threadsafe(self._deliver)
-        except RuntimeError:  # the loop is closed: nobody waits
+        except RuntimeError:  # the loop is closed, and with it the caller
             self._discard()
 
     def _invoke(self) -> Any:
@@ -77,7 +77,7 @@ class ThreadCall:
         return None
 
     def _progress(self, done: float, total: float | None, message: str) -> None:
-        # a tight loop in the thread must not flood the event loop: only the latest report waits for it
+        # a tight loop in the thread must not flood the event loop, so only the latest report is pending
         waiting = self._latest is not None
         self._latest = (done, total, message)
         if not waiting:
@@ -86,7 +86,9 @@ class ThreadCall:
     # ------------------------------------------------------------------ on the loop
 
     async def outcome(self) -> Any:
-        """Wait for the end; the awaitable that the function returned, or None. Raises what the function raised."""
+        """Wait for the end. Returns the awaitable that the function returned, or None. Raises the error of the
+        function.
+        """
         try:
             await self._done
         except asyncio.CancelledError:
@@ -111,7 +113,7 @@ class ThreadCall:
     def _discard(self) -> None:
         close = getattr(self._result, "close", None)
         if inspect.iscoroutine(self._result) and close is not None:
-            close()  # else Python warns that it was never awaited
+            close()  # an awaitable that is never awaited causes a warning
         self._result = self._error = None
 
     def _show(self) -> None:
@@ -124,12 +126,12 @@ class ThreadCall:
 
 
 async def awaited(result: Any) -> Any:
-    """What comes of an awaitable, as a coroutine."""
+    """The result of an awaitable, as a coroutine."""
     return await result
 
 
 def _portable(error: BaseException, url: str) -> BaseException:
-    """The error itself, or what stands for one that no coroutine can raise."""
+    """The error itself, or a replacement for an error that a coroutine cannot raise."""
     if not isinstance(error, StopIteration):
         return error
     stand_in = RuntimeError(quoted(f"task {url!r} raised StopIteration", error))
@@ -138,5 +140,5 @@ def _portable(error: BaseException, url: str) -> BaseException:
 
 
 def quoted(text: str, error: BaseException) -> str:
-    """A text, followed by what an error says, if it says anything."""
+    """A text, followed by the text of an error if it has one."""
     return f"{text}: {error}" if str(error) else text

@@ -1,7 +1,7 @@
-"""One call of a task that travels: packed where the engine is, run where the executor is.
+"""One call of a task in another process: packed on the engine's side, run on the executor's side.
 
-The task goes by cloudpickle: a function of a module by its name, one of a notebook's cell or a script by value. The
-Flow goes in its wire form. What comes back is the outcome as ``remote`` describes it, with the error itself where it
+The task is sent by cloudpickle: a function of a module by name, a function of a notebook cell or a script by value. The
+Flow is sent in its wire form. The outcome comes back in the form that ``remote`` describes, with the error itself if it
 can be pickled.
 """
 
@@ -33,20 +33,20 @@ from dwarf.workflow.values.lookup import is_kept, register_type
 Wants: TypeAlias = tuple[bool, bool, bool]
 
 _HERE = (sys.version_info[0], sys.version_info[1], __version__)
-_PROTOCOL = 4  # what every supported Python reads, so that a wrong version can be told and does not just fail
+_PROTOCOL = 4  # every supported Python reads it, so that a version mismatch can be reported instead of just failing
 _MAIN = "__main__"
 
 
 def pack_call(binding: Binding, flow: Flow, wants: Wants) -> bytes:
-    """A call as bytes. ``wants``: what is of use of what it tells, see ``Listener``.
+    """A call as bytes. ``wants``: which kinds of output are needed, see ``OutputListener``.
 
-    ConfigError, naming the task, where its function cannot travel.
+    ConfigError, naming the task, if its function cannot be pickled.
     """
     try:
         import cloudpickle
     except ImportError:
         raise ConfigError("executors need cloudpickle: pip install 'dwarf[executors]'") from None
-    binding.resolve()  # here: the names in its annotations do not travel with a function
+    binding.resolve()  # resolved on this side: the names in annotations are not sent with a function
     code = code_of(binding.function)
     scope = scope_of(binding.function) if getattr(code, "__module__", None) == _MAIN else ""
     try:
@@ -62,7 +62,7 @@ def pack_call(binding: Binding, flow: Flow, wants: Wants) -> bytes:
 
 
 def run_call(call: bytes, tell: Tell | None = None) -> bytes:
-    """Run a packed call in this process; its outcome as bytes. Never raises what the task raises."""
+    """Run a packed call in this process. Returns the outcome as bytes; never raises the task's error."""
     versions, pid, scope, wants, task, state = pickle.loads(call)
     teller = Teller(tell)
     flow = WatchedFlow.from_json(state)
@@ -75,7 +75,7 @@ def run_call(call: bytes, tell: Tell | None = None) -> bytes:
             )
         away = pid != os.getpid()
         if away and scope:
-            sys.modules[_MAIN].__dict__[SCOPE] = scope  # so that classes of the cells have the same names here as there
+            sys.modules[_MAIN].__dict__[SCOPE] = scope  # so that classes of the cells have the same names on both sides
         binding: Binding = pickle.loads(task)
         if away and scope:
             _register_classes(binding)
@@ -91,7 +91,7 @@ def run_call(call: bytes, tell: Tell | None = None) -> bytes:
 
 
 def _register_classes(binding: Binding) -> None:
-    """Let stored values name the classes that have come with a function."""
+    """Let stored values name the classes that were sent with a function."""
     names = getattr(code_of(binding.function), "__globals__", {})
     for value in [*names.values(), *binding.kinds()]:
         if is_kept(value) and value.__module__ == _MAIN:
@@ -99,7 +99,7 @@ def _register_classes(binding: Binding) -> None:
 
 
 def _heard(work: Callable[[], None], teller: Teller, captured: bool) -> None:
-    """Do the work; what is printed and logged by it goes to ``teller`` where it is to be kept."""
+    """Run the task. Its prints and log records go to ``teller`` if they are to be kept."""
     if not captured:
         work()
         return
@@ -121,7 +121,7 @@ def _invoke(binding: Binding, flow: Flow) -> None:
 
 
 def _pickled(error: BaseException | None) -> bytes:
-    """The error as bytes; empty where it cannot be pickled, or would not come back."""
+    """The error as bytes; empty if it cannot be pickled and unpickled."""
     if error is None or isinstance(error, Parked):
         return b""
     try:
@@ -135,7 +135,7 @@ def _pickled(error: BaseException | None) -> bytes:
 
 
 def take_outcome(flow: Flow, packed: bytes, listener: OutputListener) -> None:
-    """Take the outcome of a packed call over into the flow of the step. Raises what the task raised, or Parked."""
+    """Apply the outcome of a packed call to the flow of the step. Raises the task's error, or Parked."""
     text, pickled, rest = pickle.loads(memoryview(packed)[SENT.size :])
     listener.finish(rest)
     outcome = loads(text)

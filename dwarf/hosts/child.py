@@ -1,8 +1,8 @@
-"""A process that runs tasks for the process which has started it.
+"""A process that runs tasks for its parent process.
 
-Both sides send messages of four bytes of length, one byte of kind, and the content. A call comes in; what the task
-tells and one outcome go out. The end of the input ends the process, also in the middle of a task: then the process that
-started it is gone, and nobody waits for the outcome.
+Both sides send messages: four bytes of length, one byte of kind, and the content. Calls come in; output of the task and
+one outcome go out. The end of the input ends the process, even during a task: then the parent is gone, and the outcome
+has no receiver.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read_message(stream: BinaryIO) -> tuple[bytes, bytes] | None:
 
 def main() -> None:
     """Serve calls until the input ends."""
-    # What tasks print must not get between the messages: standard output leads to standard error from here on.
+    # prints of tasks must not mix with the messages, so standard output goes to standard error from here on
     calls = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)

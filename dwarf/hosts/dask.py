@@ -1,4 +1,4 @@
-"""Tasks on a Dask cluster: ``dask:local`` starts one on this machine, ``dask://host:8786`` uses one that is there."""
+"""Tasks on a Dask cluster: ``dask:local`` starts one on this machine, ``dask://host:8786`` uses a running one."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dwarf.hosts.remote import HostUnavailable
 from dwarf.hosts.telling import Message, OutputListener
 
 _CONNECT_S = 5
-_SIZE_S = 2.0  # how old the knowledge of the cluster's size may be
-_QUEUED = 2  # calls for each thread of the cluster: one runs, one is there when it ends
+_SIZE_S = 2.0  # how long the known size of the cluster is used
+_QUEUED = 2  # calls for each thread of the cluster: one runs, the next is ready when it ends
 _LOCAL_THREADS = 1
 
 
 class DaskPlace:
-    """A client of a cluster, connected with the first task. ConfigError where the extra "dask" is missing."""
+    """A client of a cluster, connected with the first task. ConfigError if the extra "dask" is missing."""
 
     def __init__(self, address: str, on_free: Callable[[], None]) -> None:
         try:
@@ -41,11 +41,11 @@ class DaskPlace:
 
     @property
     def free(self) -> int:
-        """How many calls the cluster should be given now: what is queued there uses up its time budget."""
+        """How many more calls the cluster can take now. Calls queued there would use up their time budgets."""
         return max(0, _QUEUED * self._threads - self._running)
 
     async def run(self, call: bytes, listener: OutputListener) -> bytes:
-        """Run a packed call on the cluster; its packed outcome. WorkerLost where its worker is gone."""
+        """Run a packed call on the cluster and return its packed outcome. WorkerLost if its worker is gone."""
         with self._counting:
             self._running += 1
         try:
@@ -63,7 +63,7 @@ class DaskPlace:
             raise HostUnavailable(f"the Dask scheduler at {self._address} cannot be reached: {error}") from error
         except asyncio.CancelledError:
             away = HostUnavailable(f"the Dask scheduler at {self._address} does not answer")
-            raise asyncio.CancelledError from away  # where it is the budget that is over, this is why
+            raise asyncio.CancelledError from away  # the reason, if the cancellation is the end of the time budget
         topic = f"dwarf-{secrets.token_hex(8)}"
         done: asyncio.Future[None] = loop.create_future()
 
@@ -84,7 +84,7 @@ class DaskPlace:
 
         try:
             future = await asyncio.to_thread(submit)
-        except Exception as error:  # the client has been closed meanwhile, as after its scheduler was away for long
+        except Exception as error:  # the client was closed meanwhile, as happens after a long absence of the scheduler
             raise HostUnavailable(f"the Dask cluster at {self._address} takes no task: {error}") from error
         future.add_done_callback(ended)
         try:
@@ -102,7 +102,7 @@ class DaskPlace:
     def _result(self, future: Any) -> bytes:
         try:
             result: bytes = future.result(timeout=_CONNECT_S)
-        except (ImportError, AttributeError) as error:  # raised where our own function was unpacked
+        except (ImportError, AttributeError) as error:  # raised while our own function was unpacked
             raise ConfigError(
                 f"a worker of the Dask cluster at {self._address} cannot run tasks of dwarf ({error}): install the "
                 "same version of dwarf there as here"
@@ -125,7 +125,7 @@ class DaskPlace:
 
     def _connect(self) -> Any:
         if self._address == "dask:local":
-            # without an address of its own even a scheduler that shows no dashboard asks for port 8787, and warns
+            # without an address even a scheduler without a dashboard requests port 8787, and warns
             cluster = self._distributed.LocalCluster(
                 dashboard_address=None,
                 scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
@@ -137,7 +137,7 @@ class DaskPlace:
         return self._distributed.Client(f"{scheme}://{place}", timeout=_CONNECT_S, set_as_default=False, name="dwarf")
 
     def close(self) -> None:
-        """Leave the cluster; one that was started here ends."""
+        """Disconnect from the cluster. A cluster that was started here ends."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
@@ -153,7 +153,7 @@ def _quietly(action: Callable[[], Any]) -> None:
 
 
 def run_on_worker(call: bytes, topic: str) -> bytes:
-    """Run a packed call on a worker of the cluster; what it tells goes by the scheduler's events."""
+    """Run a packed call on a worker of the cluster. Output of the task is sent as events of the scheduler."""
     from distributed import get_worker
 
     worker = get_worker()

@@ -1,4 +1,4 @@
-"""Where tasks of a LocalHost run that do not run in its own threads: executors, by name."""
+"""Executors of a LocalHost, by name: where tasks run that do not run in the host's own threads."""
 
 from __future__ import annotations
 
@@ -38,16 +38,18 @@ class ExecutorPlace(Protocol):
         ...
 
     async def run(self, call: bytes, listener: OutputListener) -> bytes:
-        """Run a packed call; its packed outcome. WorkerLost where what ran it is gone, HostUnavailable before."""
+        """Run a packed call and return its packed outcome. WorkerLost if its process is gone, HostUnavailable before
+        the start.
+        """
         ...
 
     def close(self) -> None:
-        """Give up what was made for this place."""
+        """Release the resources of this executor."""
         ...
 
 
 class Executors:
-    """The executors of a host, by name. ConfigError for one that is none."""
+    """The executors of a host, by name. ConfigError for an invalid one."""
 
     def __init__(self, given: Mapping[str, Given], on_free: Callable[[], None]) -> None:
         if not isinstance(given, Mapping):
@@ -65,7 +67,7 @@ class Executors:
         return int(self._places[name].free)
 
     async def run(self, name: str, binding: Binding, flow: Flow) -> None:
-        """Run a task in the executor of this name. Raises what it raises, or Parked."""
+        """Run a task in the executor of this name. Raises the task's error, or Parked."""
         place = self._places[name]
         if isinstance(place, Threads):
             await place.run(binding, flow)
@@ -79,7 +81,7 @@ class Executors:
                 try:
                     outcome = await place.run(call, listener)
                     break
-                except HostUnavailable as error:  # nothing has been run: wait, until the time budget is over
+                except HostUnavailable as error:  # nothing has run: wait until the time budget is over
                     if away is None:
                         log.warning("task %r waits for its executor %r: %s", binding.url, name, error)
                     away = error
@@ -89,17 +91,17 @@ class Executors:
             listener.close()
             if away is None or error.__cause__ is not None:
                 raise
-            raise asyncio.CancelledError from away  # where it is the budget that is over, this is why
+            raise asyncio.CancelledError from away  # the reason, if the cancellation is the end of the time budget
         take_outcome(flow, outcome, listener)
 
     def close(self) -> None:
-        """End what was made for these executors; those that were handed in are their makers'."""
+        """Close the executors that were made here. Executors that were passed in belong to their owners."""
         for place in self._places.values():
             place.close()
 
 
 def unknown(name: str, url: str, known: Executors | None) -> ConfigError:
-    """The error of a task that asks for an executor which its host does not have."""
+    """The error of a task whose executor its host does not have."""
     names = ", ".join(map(repr, known or ())) or "none"
     return ConfigError(
         f"task {url!r} asks for the executor {name!r}, and this host has {names}: LocalHost(executors={{{name!r}: 4}}) "
@@ -129,10 +131,11 @@ def _place(name: object, given: object, on_free: Callable[[], None]) -> Any:
 
 
 class _Counted:
-    """An executor that somebody else has made, of which at most so many calls are asked at a time."""
+    """An executor passed in by the user. Only as many calls are submitted as it can run."""
 
     def __init__(self, name: str, executor: concurrent.futures.Executor, on_free: Callable[[], None]) -> None:
-        size = getattr(executor, "_max_workers", None)  # what is queued in it would use up its time budget there
+        # Calls queued in the executor would use up their time budgets there.
+        size = getattr(executor, "_max_workers", None)
         self._slots = ThreadSlots(size if isinstance(size, int) and size > 0 else _MOST, on_free)
         self._on_free = on_free
         self._name = name
@@ -141,13 +144,13 @@ class _Counted:
 
     @property
     def free(self) -> int:
-        """How many calls could start now. None where the executor is broken: their steps wait for a sound one."""
+        """How many calls could start now. None while the executor is broken: steps wait for a working one."""
         return 0 if self._broken else self._slots.free
 
     def _submit(self, function: Callable[..., Any], *arguments: Any) -> concurrent.futures.Future[Any]:
         try:
             return self._executor.submit(function, *arguments)
-        except RuntimeError as error:  # it was shut down, or a process of it has died
+        except RuntimeError as error:  # it was shut down, or one of its processes has died
             raise self._lost(error) from error
 
     def _lost(self, error: Exception) -> WorkerLost:
@@ -168,14 +171,14 @@ class _Counted:
         self._on_free()
 
     def close(self) -> None:
-        """Nothing was made here."""
+        """The executor belongs to its owner: nothing to release."""
 
 
 class Threads(_Counted):
-    """A pool of threads. Nothing has to travel: its functions work on what they share with this process."""
+    """A pool of threads. Nothing is packed: functions work on objects shared with this process."""
 
     async def run(self, binding: Binding, flow: Flow) -> None:
-        """Run a task in a thread of the pool. Raises what it raises, or Parked."""
+        """Run a task in a thread of the pool. Raises the task's error, or Parked."""
         await self._slots.acquire()
         call = ThreadCall(binding, flow, lambda _: self._give(), own_loop=True)
         try:
@@ -191,14 +194,14 @@ class Threads(_Counted):
 
 
 class _Foreign(_Counted):
-    """An executor of ``concurrent.futures`` whose functions run elsewhere. Its calls report over a local connection."""
+    """An executor of ``concurrent.futures`` with other processes. Its calls report over a local connection."""
 
     def __init__(self, name: str, executor: concurrent.futures.Executor, on_free: Callable[[], None]) -> None:
         super().__init__(name, executor, on_free)
         self._reports = Reports()
 
     async def run(self, call: bytes, listener: OutputListener) -> bytes:
-        """Run a packed call; its packed outcome. WorkerLost where the executor has lost it."""
+        """Run a packed call and return its packed outcome. WorkerLost if the executor has lost it."""
         await self._slots.acquire()
         with self._reports.receiving(listener) as address:
             try:
@@ -215,5 +218,5 @@ class _Foreign(_Counted):
             return outcome
 
     def close(self) -> None:
-        """Take no more reports."""
+        """Accept no more reports."""
         self._reports.close()

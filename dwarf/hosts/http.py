@@ -25,8 +25,8 @@ STREAM = "application/x-ndjson"
 MAX_ANSWER = 64 * 1024 * 1024
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 10.0
 _CONNECT_S = 10.0
-_SILENCE_S = 30.0  # a server of ours says something every five seconds
-# The server is there but cannot answer: it is starting, overloaded, or a proxy before it has lost it.
+_SILENCE_S = 30.0  # a dwarf server sends something every five seconds
+# The server is reachable but cannot answer: it is starting, overloaded, or a proxy has lost it.
 _PASSING = frozenset({429, 502, 503, 504})
 
 log = logging.getLogger("dwarf.hosts.http")
@@ -40,14 +40,14 @@ class HttpHost(BaseHost):
         host = HttpHost("https://tasks.example.com", token=os.environ["TASK_TOKEN"])
         engine = Engine(host, "postgresql://...")
 
-    A task is one request, ``POST {base_url}/tasks/{url}``, with the wire form of the Flow. Progress comes while it
-    runs. A server that is away, or a connection that breaks, is tried again until the step's time budget is over; the
-    server takes a repeated request for the same run. When the step is cancelled, or over its budget, the connection is
-    closed and the server cancels the task.
+    A task is one request, ``POST {base_url}/tasks/{url}``, with the wire form of the Flow. Progress arrives while it
+    runs. If the server is away or a connection breaks, the request is repeated until the step's time budget is over;
+    the server joins a repeated request to the same run. When the step is cancelled or over its budget, the connection
+    is closed, and the server cancels the task.
 
-    ``timeout``: the longest silence of the server, in seconds (default: 30, and none while a server of another make
-    works on its answer). ``client``: an ``httpx.AsyncClient`` of your own, for certificates or proxies; you close it.
-    ``token`` is sent as a bearer token, and never shown. ConfigError for a bad URL or where httpx is missing.
+    ``timeout``: the longest silence of the server, in seconds (default: 30, and unlimited while another kind of server
+    works on its response). ``client``: your own ``httpx.AsyncClient``, for certificates or proxies; you close it.
+    ``token`` is sent as a bearer token and never shown. ConfigError for a bad URL, or if httpx is missing.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class HttpHost(BaseHost):
     # ------------------------------------------------------------------ for the engine
 
     async def load_graph(self, url: str, baggage: Mapping[str, JSON]) -> Graph:
-        """The server's graph of this URL. GraphNotFound where it has none, HostUnavailable where it is away."""
+        """The server's graph of this URL. GraphNotFound if it has none, HostUnavailable if the server is away."""
         body = dumps({"baggage": dict(baggage)}).encode()
         async for _ in _tries(3):
             try:
@@ -94,9 +94,10 @@ class HttpHost(BaseHost):
         raise HostUnavailable(f"the server {self._base} cannot be reached: {_reason(unreached)}") from unreached
 
     async def execute_task(self, url: str, flow: Flow) -> None:
-        """Run the task on the server. TaskNotFound where it has none; else whatever the task raises there.
+        """Run the task on the server. TaskNotFound if it has none; otherwise the task's error.
 
-        Returns or raises only with the outcome: while the server is away it is tried again, until this is cancelled.
+        Returns or raises only with the outcome: while the server is away the request is repeated, until this call is
+        cancelled.
         """
         body = dumps(flow.to_json()).encode()
         away = ""
@@ -116,7 +117,7 @@ class HttpHost(BaseHost):
         except asyncio.CancelledError:
             if not away:
                 raise
-            # where it is the budget that is over, this is why
+            # the reason, if the cancellation is the end of the time budget
             raise asyncio.CancelledError from HostUnavailable(f"{self._base} could not be reached: {away}")
 
     async def _call(self, url: str, flow: Flow, body: bytes) -> Mapping[str, JSON]:
@@ -139,7 +140,7 @@ class HttpHost(BaseHost):
         if response.status_code == 404 and isinstance(found, dict) and found.get("kind") == "task":
             raise TaskNotFound(f"the server {self._base} knows no task {url!r}")
         if response.status_code == 200 and isinstance(found, dict):
-            return found if "flow" in found else {"flow": found}  # a server of another make answers with the flow
+            return found if "flow" in found else {"flow": found}  # other kinds of servers answer with the flow alone
         text = found.get("error") if isinstance(found, dict) and found.get("kind") != "server" else None
         if isinstance(text, str) and response.status_code not in _PASSING:
             return {"flow": {}, "error": {"text": text, "fields": found}}
@@ -147,7 +148,7 @@ class HttpHost(BaseHost):
         raise RemoteTaskError(f"the server {self._base} answered without an outcome")
 
     async def _streamed(self, response: httpx.Response, flow: Flow) -> Mapping[str, JSON]:
-        """Show the progress as it comes, and return the outcome at the end."""
+        """Report progress as it arrives, and return the outcome."""
         limit = _SILENCE_S if self._silence is None else self._silence
         lines = _lines(response)
         while True:
@@ -177,7 +178,7 @@ class HttpHost(BaseHost):
     # ------------------------------------------------------------------ connections
 
     def _client(self) -> httpx.AsyncClient:
-        """The client of the loop that runs now: connections belong to their loop."""
+        """The client of the running loop: connections belong to their loop."""
         if self._given is not None:
             return self._given
         loop = asyncio.get_running_loop()
@@ -192,19 +193,19 @@ class HttpHost(BaseHost):
         return client
 
     async def aclose(self) -> None:
-        """Close the connections of the loop that runs now. The host can be used again."""
+        """Close the connections of the running loop. The host can be used again."""
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
 
 
 def run_key(flow: Flow) -> str:
-    """What a repeated request for the same run has in common: the step, its attempt, and how far it has come."""
+    """The identity of a run, for repeated requests: the step, its attempt, and its answers so far."""
     return f"{flow.step_key}/{flow.attempt}/{len(flow._answers)}"
 
 
 async def _tries(limit: int | None) -> AsyncIterator[int]:
-    """Count tries, with a growing pause between two."""
+    """Counts tries, with a growing pause between them."""
     pause, count = _FIRST_PAUSE_S, 0
     while limit is None or count < limit:
         if count:
@@ -215,7 +216,7 @@ async def _tries(limit: int | None) -> AsyncIterator[int]:
 
 
 async def _whole(response: httpx.Response) -> bytes:
-    """The body of an answer. StateError where it is longer than ``MAX_ANSWER`` bytes."""
+    """The body of a response. StateError if it is longer than ``MAX_ANSWER`` bytes."""
     parts: list[bytes] = []
     size = 0
     async for part in response.aiter_bytes():
@@ -227,7 +228,7 @@ async def _whole(response: httpx.Response) -> bytes:
 
 
 async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The lines of a body as they come. StateError where one is longer than ``MAX_ANSWER`` bytes."""
+    """The lines of a body as they arrive. StateError if one is longer than ``MAX_ANSWER`` bytes."""
     parts: list[bytes] = []
     size = 0
     async for part in response.aiter_bytes():

@@ -33,20 +33,20 @@ JSON: TypeAlias = Any
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MAX_THREADS = 32
-_THREADS = ""  # the pool of the host's own threads, beside those of its executors, which have names
+_THREADS = ""  # names the pool of the host's own threads; pools of executors have the executors' names
 
 
 class LocalHost(BaseHost):
     """Graphs and task functions of this process.
 
     Coroutine functions run on the engine's loop, all others in threads (at most ``max_threads``, 32 by default), with
-    the caller's context variables. Registering a URL again replaces it, also while flows run: the next step to be
-    executed finds the new function. What comes with a graph replaces only an earlier state of the same function.
-    Registering is legal from any thread. Steps of tasks that are not known here wait for a process that knows them, and
-    those that ask for an executor for one that has it.
+    the caller's context variables. Registering a URL again replaces its function, even while flows run: the next step
+    uses the new function. A function that comes with a graph replaces only an earlier version of the same function.
+    Functions may be registered from any thread. Steps of unknown tasks wait for a process that knows them, and steps
+    that name an unknown executor for a process that has it.
 
-    ``executors`` are other places for tasks that name them, as ``@task(executor="cpu")``: a number makes a pool of so
-    many processes, whose task is killed at its time budget; any ``concurrent.futures.Executor`` is used as it is;
+    ``executors`` are other places for tasks, which name them as in ``@task(executor="cpu")``: a number makes a pool of
+    as many processes, whose task is killed at its time budget; any ``concurrent.futures.Executor`` is used as it is;
     ``"dask:local"`` and ``"dask://scheduler:8786"`` are Dask clusters. ConfigError for anything else::
 
         host = LocalHost(executors={"cpu": 4, "cluster": "dask://scheduler:8786"})
@@ -60,14 +60,14 @@ class LocalHost(BaseHost):
         self._graphs: dict[str, Graph] = {}
         self._slots = ThreadSlots(limit, self._tell)
         self._threads = DaemonThreads()
-        weakref.finalize(self, self._threads.retire).atexit = False  # of a host that nobody has closed
+        weakref.finalize(self, self._threads.retire).atexit = False  # for hosts that were never closed
         self._calls: set[ThreadCall] = set()
         self._executors: Executors | None = None
         if executors is not None:
             from dwarf.hosts.executors import Executors
 
             self._executors = Executors(executors, self._tell)
-        self._placed: dict[str, str] = {}  # tasks whose marks name an executor, where a node does not
+        self._placed: dict[str, str] = {}  # executors from the marks of tasks, for nodes that name none
         self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
 
     def __repr__(self) -> str:
@@ -92,9 +92,8 @@ class LocalHost(BaseHost):
     ) -> Any:
         """Mark a function as ``dwarf.task`` does, register it here, and return it unchanged.
 
-        It replaces the function that was registered under its URL before. What it was marked with already stays, where
-        nothing else is said here. ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``, ``cache``,
-        ``executor``, ``labels``.
+        The function replaces the one registered under its URL. An earlier mark is kept except for the arguments given
+        here. ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``, ``cache``, ``executor``, ``labels``.
         """
         mark = mark_task(url=url, aliases=aliases, limit=limit, **policies)
         return partial(self._task, mark) if function is None else self._task(mark, function)
@@ -105,7 +104,7 @@ class LocalHost(BaseHost):
         return marked
 
     def __getattr__(self, name: str) -> Any:
-        """Only asked for what is not there: the error says what it is called here."""
+        """Called for missing attributes only: the error names the attribute that dwarf has instead."""
         if name.startswith("_"):
             raise AttributeError(name)
         from dwarf.workflow.habits import missing_attribute
@@ -113,9 +112,9 @@ class LocalHost(BaseHost):
         raise missing_attribute("LocalHost", name, dir(type(self)))
 
     def add_task(self, url: str, function: Callable[..., Any]) -> None:
-        """Register a function, or anything callable, as the task of a URL, and replace what was there before.
+        """Register a function, or any callable, as the task of a URL, replacing an earlier one.
 
-        ConfigError where it cannot be a task.
+        ConfigError if it cannot be a task.
         """
         url = valid_url(url)
         if not callable(function):
@@ -125,10 +124,10 @@ class LocalHost(BaseHost):
         self._tell()
 
     def add_graph(self, graph: Graph, *, url: str | None = None) -> None:
-        """Register a graph under its name, or another URL, and the functions on its nodes as tasks.
+        """Register a graph under its name or another URL, and the functions on its nodes as tasks.
 
-        A function that was redefined takes the place of the one before. ConfigError where another function has its
-        URL already, and GraphError where that is so between two nodes.
+        A redefined function replaces its earlier version. ConfigError if another function has its URL already;
+        GraphError if two nodes have different functions for one URL.
         """
         if not isinstance(graph, Graph):
             raise ConfigError(f"add_graph needs a Graph, not {type(graph).__name__}")
@@ -137,9 +136,9 @@ class LocalHost(BaseHost):
         self._graphs[url] = graph
 
     def add_functions(self, graph: Graph, urls: Container[str] | None = None) -> None:
-        """Register the functions on a graph's nodes, all or those of some URLs, as when a flow is started on it.
+        """Register the functions on a graph's nodes, all or those of some URLs, as when a flow is created from it.
 
-        GraphWarning where cells of a notebook have put another function in the place of one of them.
+        GraphWarning if cells of a notebook have replaced one of them by another function.
         """
         for url, function in self._arrive(graph, urls).items():
             warn_replaced(graph, url, function, self._tasks[url].function)
@@ -155,7 +154,7 @@ class LocalHost(BaseHost):
         return stale
 
     def _place(self, url: str, executor: str) -> None:
-        """Remember the executor of a task, to be asked for a slot before one of its steps is begun."""
+        """Remember the executor of a task, so that a slot is reserved before one of its steps is claimed."""
         if executor:
             self._placed[url] = executor
         else:
@@ -163,37 +162,37 @@ class LocalHost(BaseHost):
 
     @property
     def functions(self) -> Mapping[str, Callable[..., Any]]:
-        """The registered task functions by URL, as of now."""
+        """The registered task functions by URL: a snapshot."""
         return MappingProxyType(self._tasks.functions())
 
     @property
     def graphs(self) -> Mapping[str, Graph]:
-        """The registered graphs by URL, as of now."""
+        """The registered graphs by URL: a snapshot."""
         return MappingProxyType(self._graphs.copy())
 
     # ------------------------------------------------------------------ for the engine
 
     async def load_graph(self, url: str, baggage: Mapping[str, JSON]) -> Graph:
-        """The graph registered under this URL. GraphNotFound where there is none."""
+        """The graph registered under this URL. GraphNotFound if there is none."""
         graph = self._graphs.get(url)
         if graph is None:
             hint = did_you_mean(url, self._graphs)
             raise GraphNotFound(f"this host knows no graph {url!r}{hint or '; register it with host.add_graph'}")
-        self.add_functions(graph)  # some may have been put on it after it was registered
+        self.add_functions(graph)  # functions may have been added to the graph after its registration
         return graph
 
     def knows(self, url: str) -> bool:
-        """Whether this host has a task of this URL. Steps of other tasks wait for a process that has it."""
+        """Whether this host has a task of this URL. Steps of unknown tasks wait for a process that has it."""
         return self._tasks.get(url) is not None
 
     def task_urls(self) -> frozenset[str]:
-        """The URLs of the tasks that this host has, those they had before included."""
+        """The URLs of the host's tasks, including their aliases."""
         return self._tasks.urls()
 
     def digest(self, url: str) -> str:
-        """The digest of the code of the function that this URL stands for now, which steps keep as ``Step.code``.
+        """The digest of the code of the function that this URL stands for now; steps keep it as ``Step.code``.
 
-        "" for a URL that this host does not know, and for what has no code of Python.
+        "" for an unknown URL, and for callables without Python code.
         """
         binding = self._tasks.get(url)
         return "" if binding is None else binding.digest
@@ -201,25 +200,25 @@ class LocalHost(BaseHost):
     def cache_basis(self, url: str) -> tuple[str, Sequence[str] | None]:
         """What the outcome of a task depends on, for caches: a digest of its code, and the state fields that it takes.
 
-        The digest covers what the function names in its module or notebook, as that is now; "" for a URL that this
-        host does not know, and for what has no code of Python. None for the fields: the task may read any.
+        The digest covers the present definitions that the function names in its module or notebook; "" for an unknown
+        URL, and for callables without Python code. None for the fields: the task may read any.
         """
         binding = self._tasks.get(url)
         return ("", None) if binding is None else (reach_digest(binding.function), binding.inputs)
 
     def resolve(self, text: str) -> str:
-        """The URL that the text of a node stands for: itself, or that of the one function of this name.
+        """The URL for the text of a node: the text itself, or the URL of the only function with this name.
 
-        GraphError where several functions have the name.
+        GraphError if several functions have the name.
         """
         return self._tasks.resolve(text)
 
     def former(self, url: str, workflow: str | None = None) -> str | None:
-        """The URL of the task that flows (of this workflow) knew by its bare name, when tasks had no scopes."""
+        """The present URL of a task that flows (of this workflow) know by an unscoped name of an earlier release."""
         return self._tasks.by_name(url)
 
     async def execute_task(self, url: str, flow: Flow) -> None:
-        """Run a task. TaskNotFound where there is none; Parked where it parked; else whatever it raises."""
+        """Run a task. TaskNotFound if there is none, Parked if it parks; otherwise the task's error."""
         binding = self._tasks.get(url)
         if binding is None:
             raise TaskNotFound(f"this host knows no task {url!r}{self._advice(url)}")
@@ -244,25 +243,26 @@ class LocalHost(BaseHost):
             raise parked from None
 
     def _advice(self, url: str) -> str:
-        """What to do about a task that is not known."""
+        """What to do about an unknown task."""
         return near_task(url, self._tasks) or "; register it with host.add_task, or put it on a graph"
 
     async def _elsewhere(self, executor: str, binding: Binding, flow: Flow) -> None:
-        if self._executors is None or executor not in self._executors:  # no engine asks for it then, but others may
+        # An engine never asks for an unknown executor, but other callers may.
+        if self._executors is None or executor not in self._executors:
             from dwarf.hosts.executors import unknown
 
             raise unknown(executor, binding.url, self._executors)
         await self._executors.run(executor, binding, flow)
 
     def admits(self, url: str) -> bool:
-        """Whether the task could start at once: False where it needs a thread, or an executor, while none is free."""
+        """Whether the task could start now: False if it needs a thread or an executor and none is free."""
         pool = self.pool_of(url)
         if pool is None:
             return not self._placed or self._has(self.executor_of(url))
         return self.free_in(pool) > 0
 
     def pool_of(self, url: str) -> Hashable | None:
-        """The pool of which the task takes a slot while it runs: threads, or an executor. None where it takes none."""
+        """The pool from which the task takes a slot while it runs: threads, or an executor. None if it takes none."""
         binding = self._tasks.get(url)
         if binding is None:
             return None
@@ -272,23 +272,25 @@ class LocalHost(BaseHost):
         return None if binding.is_async else _THREADS
 
     def executors_for(self, url: str) -> Iterable[str]:
-        """The names of this host's executors. Steps that ask for others wait for a process that has them."""
+        """The names of this host's executors. Steps that name other executors wait for a process that has them."""
         return () if self._executors is None else self._executors
 
     def executor_of(self, url: str) -> str:
-        """The executor in which the task runs where its node does not name one: that of its mark, or ""."""
+        """The executor from the mark of the task, used if its node names none; or ""."""
         binding = self._tasks.get(url)
         return "" if binding is None else self._placed.get(binding.url, "")
 
     def pool_of_executor(self, url: str, executor: str) -> Hashable | None:
-        """The pool of which the task takes a slot in an executor that its node names. None where it is not here."""
+        """The pool from which the task takes a slot in an executor named by its node. None if this host lacks the
+        executor.
+        """
         return executor if self._has(executor) and self.knows(url) else None
 
     def _has(self, executor: str) -> bool:
         return not executor or (self._executors is not None and executor in self._executors)
 
     def free_in(self, pool: Hashable) -> int:
-        """How many more tasks could start now in a pool that ``pool_of`` has named."""
+        """How many more tasks could start now in a pool returned by ``pool_of``."""
         if pool == _THREADS:
             return self._slots.free
         return self._executors.free(str(pool)) if self._executors is not None else 0
@@ -304,14 +306,14 @@ class LocalHost(BaseHost):
 
     @property
     def overrun_threads(self) -> int:
-        """How many threads run a function whose result nobody waits for any more. May be asked from any thread."""
+        """How many threads run a function whose step has stopped waiting for it. Thread-safe."""
         return sum(call.abandoned for call in self._calls.copy())
 
     def listen_free(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called, on the loop that runs now, whenever a thread becomes free; returns how to stop it.
+        """Call a function on the running loop whenever a thread becomes free. Returns a function that stops this.
 
-        Engines listen while they run. When the last listener stops, threads end with their functions: an idle one
-        would be left over from an engine that is closed.
+        Engines listen while they run. After the last listener has stopped, threads end with their functions: an idle
+        thread would outlive the closed engine.
         """
         entry = (asyncio.get_running_loop(), listener)
         self._listeners.append(entry)
@@ -344,7 +346,7 @@ class LocalHost(BaseHost):
                 call.ended = perf_counter()
         except BaseException as error:
             if only_parked(error) is not None:
-                flow._adopt(call.carrier)  # what it wrote before it parked is kept
+                flow._adopt(call.carrier)  # keep the writes from before the park
             raise
         finally:
             flow._spent = (call.began, call.ended or perf_counter()) if call.began else None
@@ -356,9 +358,9 @@ class LocalHost(BaseHost):
         self._tell()
 
     def _tell(self) -> None:
-        """Tell the listeners that a thread may be free."""
+        """Notify the listeners that a thread may be free."""
         for loop, listener in list(self._listeners):
-            with suppress(RuntimeError):  # a closed loop listens no more
+            with suppress(RuntimeError):  # a closed loop has no listeners
                 loop.call_soon_threadsafe(listener)
 
     def close(self) -> None:
@@ -368,7 +370,7 @@ class LocalHost(BaseHost):
             self._executors.close()
 
     async def aclose(self, *, grace: Seconds | None = None) -> None:
-        """Wait until no function runs in a thread, at most ``grace``, then end the idle threads."""
+        """Wait until no function runs in a thread, at most ``grace`` seconds, then end the idle threads."""
         freed = asyncio.Event()
         stop = self.listen_free(freed.set)
         try:

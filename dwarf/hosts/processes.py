@@ -1,4 +1,4 @@
-"""A pool of processes for tasks. A process whose task is given up is killed, and replaced when the next task comes."""
+"""A pool of processes for tasks. The process of an abandoned task is killed, and replaced for the next task."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _START = "from dwarf.hosts.child import main; main()"
 class ProcessPool:
     """At most ``size`` processes, started when they are needed and kept until ``close``.
 
-    Processes are fresh interpreters and not forks: nothing of this process's threads, locks or connections is in them,
-    and the script that made the pool is not run again. It may be used from several loops.
+    Processes are fresh interpreters, not forks: they inherit no threads, locks or connections of this process, and do
+    not run the script that made the pool again. The pool may be used from several loops.
     """
 
     def __init__(self, size: int, on_free: Callable[[], None]) -> None:
@@ -44,7 +44,9 @@ class ProcessPool:
         return self._slots.free
 
     async def run(self, call: bytes, tell: Tell) -> bytes:
-        """Run a packed call; its packed outcome. WorkerLost where the process dies. Cancelled, it kills the process."""
+        """Run a packed call and return its packed outcome. WorkerLost if the process dies. A cancellation kills the
+        process.
+        """
         await self._slots.acquire()
         work = _Work(self, call, tell)
         try:
@@ -69,12 +71,12 @@ class ProcessPool:
         return _Child()
 
     def put(self, child: _Child) -> None:
-        """Keep a process whose call has ended for the next one."""
+        """Keep the process of an ended call for the next call."""
         with self._lock:
             self._idle.append(child)
 
     def give(self) -> None:
-        """A call has ended: another one may start."""
+        """Count down after a call, and report that another may start."""
         self._slots.release()
         self._on_free()
 
@@ -93,7 +95,7 @@ def _end(idle: list[_Child], threads: DaemonThreads) -> None:
 
 
 class _Work:
-    """One call in one process, talked to by one thread."""
+    """One call in one process, with one thread for the communication."""
 
     def __init__(self, pool: ProcessPool, call: bytes, tell: Tell) -> None:
         self._pool = pool
@@ -106,14 +108,14 @@ class _Work:
         self.done: asyncio.Future[bytes] = self._loop.create_future()
 
     def run(self) -> None:
-        """Talk to the process until the outcome is there. Runs in a thread; never raises."""
+        """Communicate with the process until the outcome arrives. Runs in a thread; never raises."""
         outcome: bytes | BaseException
         try:
             outcome = self._talk()
         except BaseException as error:  # noqa: BLE001 - the loop is told
             outcome = error
         self._pool.give()
-        with suppress(RuntimeError):  # the loop is closed: nobody waits
+        with suppress(RuntimeError):  # the loop is closed, and with it the caller
             self._loop.call_soon_threadsafe(self._deliver, outcome)
 
     def _talk(self) -> bytes:
@@ -148,7 +150,7 @@ class _Work:
             self.done.set_exception(outcome)
 
     def give_up(self) -> None:
-        """Kill the process: nobody waits for the outcome any more. The thread that talks to it clears up."""
+        """Kill the process: the caller has stopped waiting. The communicating thread cleans up."""
         with self._lock:
             self._given_up = True
             if self._child is not None:
@@ -156,16 +158,16 @@ class _Work:
 
 
 class _Child:
-    """One process, and both ends of the talk with it."""
+    """One process, with both ends of the communication."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, "-c", _START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the engine, which ends its tasks in order
+            start_new_session=True,  # Ctrl-C goes to the engine, which ends its tasks in order
         )
-        # modules are found there as they are found here, those beside a notebook included
+        # the child finds modules where this process finds them, including modules beside a notebook
         self._send(PATH, pickle.dumps(list(sys.path)))
 
     @property
@@ -173,7 +175,7 @@ class _Child:
         return self._process.poll() is None
 
     def call(self, call: bytes, tell: Tell) -> bytes:
-        """Run one call. WorkerLost where the process dies before the outcome."""
+        """Run one call. WorkerLost if the process dies before the outcome."""
         output: Any = self._process.stdout
         self._send(CALL, call)
         while True:
@@ -196,7 +198,7 @@ class _Child:
             raise WorkerLost(self._farewell()) from None
 
     def _farewell(self) -> str:
-        with suppress(subprocess.TimeoutExpired):  # it closes its end of the talk a moment before it has ended
+        with suppress(subprocess.TimeoutExpired):  # it closes its end of the pipe a moment before it exits
             self._process.wait(timeout=1)
         self.stop()
         status = self._process.wait()
@@ -204,8 +206,8 @@ class _Child:
         return f"the process {self._process.pid} that ran the task was lost ({how})"
 
     def stop(self) -> None:
-        """Kill the process, and those that its task has started."""
-        if self._process.returncode is not None:  # its number may be another's by now
+        """Kill the process and the processes that its task has started."""
+        if self._process.returncode is not None:  # its process id may have been reused
             return
         if hasattr(os, "killpg"):
             with suppress(OSError):
@@ -213,7 +215,7 @@ class _Child:
         self._process.kill()
 
     def kill(self) -> None:
-        """Kill the process, and collect its remains."""
+        """Kill the process and reap it."""
         self.stop()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):

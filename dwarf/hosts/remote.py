@@ -1,7 +1,7 @@
-"""What a task that runs in another process sends back, and how it becomes the outcome of the step here.
+"""The form in which a task in another process sends its outcome, and how the outcome is applied to the step.
 
-An outcome is one JSON object: ``{"flow": <wire form>}`` after a return or a park, with ``"error": {...}`` beside it
-where the task raised: its text, its fields as ``onErr`` has them, its traceback, and the names of its classes.
+An outcome is one JSON object: ``{"flow": <wire form>}`` after a return or a park. If the task raised, ``"error"`` has
+the text, the fields for ``onErr``, the traceback, and the names of the error's classes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RESERVED = ("error", "statusCode", "message", "status_code", "retryable")
 
 
 class RemoteTraceback(Exception):
-    """The cause of an error that was raised in another process: its text is the traceback there."""
+    """The cause of an error raised in another process. Its text is the traceback there."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -32,10 +32,10 @@ class RemoteTraceback(Exception):
 
 
 class RemoteTaskError(TaskError):
-    """Stands for an error that a task raised in another process.
+    """An error that a task raised in another process.
 
-    Its text, status code and properties are those of the original; ``type_names`` are the qualified names of the
-    original's classes, the most special one first.
+    It has the text, the status code and the properties of the original; ``type_names`` are the qualified names of the
+    original's classes, most specific first.
 
     Example::
 
@@ -57,14 +57,14 @@ class RemoteTaskError(TaskError):
 
 
 def type_names(error: BaseException) -> tuple[str, ...]:
-    """The qualified names of an error's classes, also of one that was raised in another process."""
+    """The qualified names of an error's classes, or of the original's if it was raised in another process."""
     if isinstance(error, RemoteTaskError):
         return error._type_names
     return tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__ if kind is not object)
 
 
 def outcome_to_json(flow: Flow, error: BaseException | None) -> dict[str, JSON]:
-    """The outcome of one execution. ``error`` is what it raised, if anything; Parked is no error."""
+    """The outcome of one execution. ``error`` is the exception of the task, if any; Parked is not an error."""
     outcome: dict[str, JSON] = {"flow": flow.to_json()}
     if error is not None and not isinstance(error, Parked):
         outcome["error"] = {
@@ -78,9 +78,9 @@ def outcome_to_json(flow: Flow, error: BaseException | None) -> dict[str, JSON]:
 
 
 def apply_outcome(flow: Flow, outcome: Mapping[str, JSON]) -> None:
-    """Take an outcome over into the flow of the step. Raises what the task raised, or Parked where it parked.
+    """Apply an outcome to the flow of the step. Raises the task's error, or Parked if it parked.
 
-    StateError where the outcome has the wrong shape: everything that comes from elsewhere is checked.
+    StateError if the outcome has the wrong shape: data from another process is always checked.
     """
     carried = outcome.get("flow")
     if not isinstance(carried, Mapping):
@@ -95,7 +95,7 @@ def apply_outcome(flow: Flow, outcome: Mapping[str, JSON]) -> None:
 
 
 def error_from_json(data: JSON) -> Exception:
-    """The error that ``outcome_to_json`` described."""
+    """The error described by ``outcome_to_json``."""
     if not isinstance(data, Mapping):
         return RemoteTaskError(str(data))
     text = data.get("text")
@@ -123,7 +123,7 @@ def error_from_json(data: JSON) -> Exception:
 
 
 class HostUnavailable(DwarfError):
-    """A task cannot be run now for a reason outside the task: its server is away, or refuses the caller.
+    """A task cannot run now for a reason outside the task: its server is away, or refuses the caller.
 
     Example::
 

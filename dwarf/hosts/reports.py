@@ -1,4 +1,4 @@
-"""What tasks tell that run in other processes of this machine, over a local connection."""
+"""Reports of tasks that run in other processes of this machine, over a local connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Address: TypeAlias = "tuple[str, bytes, int]"
 
 
 class Reports:
-    """Takes reports. The door is opened with the first call, and has a key."""
+    """Receives reports. The socket is opened for the first call, and protected by a key."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,7 +28,7 @@ class Reports:
 
     @contextmanager
     def receiving(self, show: Tell) -> Iterator[Address]:
-        """While one call may report: where it has to. ``show`` is called in a thread."""
+        """The address for the reports of one call, valid inside this context. ``show`` is called in a thread."""
         with self._lock:
             if self._listener is None:
                 self._listener = Listener(("127.0.0.1", 0), authkey=self._key)
@@ -67,7 +67,7 @@ class Reports:
                 return
 
     def close(self) -> None:
-        """Close the door; the next call opens another one."""
+        """Close the socket; the next call opens a new one."""
         with self._lock:
             listener, self._listener = self._listener, None
         if listener is not None:
@@ -75,7 +75,7 @@ class Reports:
 
 
 def run_reporting(call: bytes, address: Address) -> bytes:
-    """Run a packed call in an executor's process, with what it tells sent to where the engine is."""
+    """Run a packed call in an executor's process, and send its reports to the engine's process."""
     place, key, receiver = address
     connection: Connection[Any, Any] | None = None
 

@@ -1,4 +1,4 @@
-"""Several hosts behind one: each task goes to the host with the longest prefix of its URL."""
+"""Several hosts behind one: the longest matching prefix of a URL selects the host."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ JSON: TypeAlias = Any
 
 
 class RoutingHost(BaseHost):
-    """Passes each graph and task to the host whose prefix of the URL is the longest; "" is the default.
+    """Passes each graph and task to the host with the longest prefix of its URL; "" is the default.
 
     ::
 
         host = RoutingHost({"": local, "gpu/": HttpHost("http://gpu-box:8080", token=token)})
 
-    The URL is passed on whole. TaskNotFound and GraphNotFound where no prefix fits. Functions on a graph's nodes are
-    registered with the host that their URL leads to. ConfigError for routes that are no hosts.
+    The URL is passed on unchanged. TaskNotFound and GraphNotFound if no prefix fits. Functions on a graph's nodes are
+    registered with the hosts of their URLs. ConfigError for routes that are not hosts.
     """
 
     def __init__(self, routes: Mapping[str, Host]) -> None:
@@ -34,30 +34,31 @@ class RoutingHost(BaseHost):
             if not isinstance(host, Host):
                 raise ConfigError(f"the route {prefix!r} leads to a {type(host).__name__}, which is no host")
         self._routes = sorted(routes.items(), key=lambda route: -len(route[0]))
-        self._full = {id(host): complete(host) for _, host in self._routes}  # one may have several prefixes
+        # By identity, since one host may have several prefixes.
+        self._full = {id(host): complete(host) for _, host in self._routes}
         self._hosts = list(self._full.values())
 
     def __repr__(self) -> str:
         return f"<RoutingHost: {', '.join(repr(prefix) for prefix, _ in self._routes)}>"
 
     def route(self, url: str) -> Host | None:
-        """The host that a URL leads to, or None."""
+        """The host of a URL, or None."""
         return next((host for prefix, host in self._routes if url.startswith(prefix)), None)
 
     def _to(self, url: str) -> BaseHost:
-        """The same, with all that a host may be asked; one that has nothing where the URL leads to none."""
+        """The host of a URL with all optional methods; one without any tasks if no prefix fits."""
         host = self.route(url)
         return _NOWHERE if host is None else self._full[id(host)]
 
     async def load_graph(self, url: str, baggage: Mapping[str, JSON]) -> Graph:
-        """The graph of this URL, from the host that the URL leads to. GraphNotFound where it leads to none."""
+        """The graph of this URL, from its host. GraphNotFound if no prefix fits."""
         host = self.route(url)
         if host is None:
             raise GraphNotFound(f"no route fits the graph {url!r}; the prefixes are {self._prefixes()}")
         return await host.load_graph(url, baggage)
 
     async def execute_task(self, url: str, flow: Flow) -> None:
-        """Run the task on the host that its URL leads to. TaskNotFound where it leads to none."""
+        """Run the task on the host of its URL. TaskNotFound if no prefix fits."""
         host = self.route(url)
         if host is None:
             raise TaskNotFound(f"no route fits the task {url!r}; the prefixes are {self._prefixes()}")
@@ -69,14 +70,14 @@ class RoutingHost(BaseHost):
     # ------------------------------------------------------------------ optional capabilities
 
     def add_task(self, url: str, function: Callable[..., Any]) -> None:
-        """Register a function with the host that its URL leads to. ConfigError where that one takes none."""
+        """Register a function with the host of its URL. ConfigError if that host accepts none."""
         host = self._to(url)
         if not overrides(host, "add_task"):
             raise ConfigError(f"the host that {url!r} leads to takes no functions: route this URL to a LocalHost")
         host.add_task(url, function)
 
     def add_functions(self, graph: Graph, urls: Container[str] | None = None) -> None:
-        """Register the functions on a graph's nodes with the hosts that their URLs lead to. ConfigError."""
+        """Register the functions on a graph's nodes with the hosts of their URLs. ConfigError."""
         wanted = [url for url in graph.functions if urls is None or url in urls]
         for host in (*self._hosts, _NOWHERE):
             own = [url for url in wanted if self._to(url) is host]
@@ -88,19 +89,19 @@ class RoutingHost(BaseHost):
                         self.add_task(url, graph.functions[url])
 
     def knows(self, url: str) -> bool:
-        """Whether the host that the URL leads to has this task, as far as that host can tell."""
+        """Whether the host of the URL has this task, if that host can tell."""
         return self._to(url).knows(url)
 
     def digest(self, url: str) -> str:
-        """The digest of the code of this task; "" where the host that the URL leads to cannot tell."""
+        """The digest of the code of this task; "" if its host cannot tell."""
         return self._to(url).digest(url)
 
     def cache_basis(self, url: str) -> tuple[str, Sequence[str] | None]:
-        """What the outcome of a task depends on; a digest of "" where the host that the URL leads to cannot tell."""
+        """What the outcome of a task depends on; a digest of "" if its host cannot tell."""
         return self._to(url).cache_basis(url)
 
     def task_urls(self) -> frozenset[str] | None:
-        """The URLs of the tasks of all hosts, as far as the URLs lead to them; None where a host cannot tell."""
+        """The URLs of the tasks of all hosts that are reachable by their URLs; None if a host cannot tell."""
         found: set[str] = set()
         for host in self._hosts:
             urls = host.task_urls()
@@ -110,7 +111,7 @@ class RoutingHost(BaseHost):
         return frozenset(found)
 
     def resolve(self, text: str) -> str:
-        """The URL that the text of a node stands for: itself, or that of the one function of this name."""
+        """The URL for the text of a node: the text itself, or the URL of the only function with this name."""
         if self.route(text) is not None and self.knows(text):
             return text
         found = {url for host in self._hosts if (url := host.resolve(text)) != text and self.knows(url)}
@@ -119,25 +120,25 @@ class RoutingHost(BaseHost):
         return next(iter(found), text)
 
     def former(self, url: str, workflow: str | None = None) -> str | None:
-        """The URL of the task that flows (of this workflow) knew by its bare name, when tasks had no scopes."""
+        """The present URL of a task that flows (of this workflow) know by an unscoped name of an earlier release."""
         names = [host.former(url, workflow) for host in self._hosts]
         found = {name for name in names if name is not None and self.knows(name)}
         return next(iter(found)) if len(found) == 1 else None
 
     @property
     def functions(self) -> Mapping[str, Callable[..., Any]]:
-        """The functions of all hosts, by URL, as far as the URLs lead to them."""
+        """The functions of all hosts by URL, if reachable by their URLs."""
         return {
             url: function for host in self._hosts for url, function in host.functions.items() if self._to(url) is host
         }
 
     @property
     def graphs(self) -> Mapping[str, Graph]:
-        """The graphs of all hosts, by URL, as far as the URLs lead to them."""
+        """The graphs of all hosts by URL, if reachable by their URLs."""
         return {url: graph for host in self._hosts for url, graph in host.graphs.items() if self._to(url) is host}
 
     def admits(self, url: str) -> bool:
-        """Whether the host that the URL leads to takes the task now; False where it leads to none."""
+        """Whether the host of the URL accepts the task now; False if no prefix fits."""
         return self._to(url).admits(url)
 
     def needs_thread(self, url: str) -> bool:
@@ -145,38 +146,38 @@ class RoutingHost(BaseHost):
         return self._to(url).needs_thread(url)
 
     def pool_of(self, url: str) -> Hashable | None:
-        """The pool of its host of which the task takes a slot while it runs. None where it takes none."""
+        """The pool of its host from which the task takes a slot while it runs. None if it takes none."""
         host = self._to(url)
         pool = host.pool_of(url)
         return None if pool is None else (host, pool)
 
     def executors_for(self, url: str) -> Iterable[str] | None:
-        """The executors in which its host can run the task; None where that one cannot tell."""
+        """The executors in which its host can run the task; None if that host cannot tell."""
         return self._to(url).executors_for(url)
 
     def executor_of(self, url: str) -> str:
-        """The executor in which its host runs the task where its node does not name one."""
+        """The executor in which its host runs the task if its node names none."""
         return self._to(url).executor_of(url)
 
     def pool_of_executor(self, url: str, executor: str) -> Hashable | None:
-        """The pool of its host of which the task takes a slot in this executor. None where it takes none."""
+        """The pool of its host from which the task takes a slot in this executor. None if it takes none."""
         host = self._to(url)
         pool = host.pool_of_executor(url, executor)
         return None if pool is None else (host, pool)
 
     def free_in(self, pool: Hashable) -> int:
-        """How many more tasks could start now in a pool that ``pool_of`` has named."""
+        """How many more tasks could start now in a pool returned by ``pool_of``."""
         assert isinstance(pool, tuple)
         host, inner = pool
         return int(host.free_in(inner))
 
     @property
     def overrun_threads(self) -> int:
-        """How many threads run a function whose result nobody waits for any more."""
+        """How many threads run a function whose step has stopped waiting for it."""
         return sum(host.overrun_threads for host in self._hosts)
 
     def listen_free(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called when a host can take more. Returns how to stop it."""
+        """Call a function when a host can accept more tasks. Returns a function that stops the calls."""
         stops = [host.listen_free(listener) for host in self._hosts]
 
         def stop() -> None:
@@ -186,7 +187,7 @@ class RoutingHost(BaseHost):
         return stop
 
     async def signal_peers(self, op: str, payload: bytes) -> None:
-        """Pass a hint to the peers by every host that can."""
+        """Pass a hint to the peers through every host that can carry one."""
         await asyncio.gather(*(host.signal_peers(op, payload) for host in self._hosts))
 
     async def aclose(self) -> None:
@@ -196,7 +197,7 @@ class RoutingHost(BaseHost):
 
 
 class _Nowhere(BaseHost):
-    """Where URLs lead that fit no route."""
+    """A host without tasks, for URLs that fit no prefix."""
 
     def knows(self, url: str) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""The task functions of a host by URL: which of two takes the place of the other, and which is meant by a name."""
+"""The task functions of a host by URL: which function may replace another, and which one a name stands for."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Function: TypeAlias = Callable[..., Any]
 
 
 class Tasks:
-    """Functions by URL. May be used from several threads."""
+    """Functions by URL. Thread-safe."""
 
     def __init__(self) -> None:
         self._bindings: dict[str, Binding] = {}
         self._aliases: dict[str, str] = {}
-        self._replaced: WeakSet[Function] = WeakSet()  # graphs may still hold them, and must not bring them back
+        self._replaced: WeakSet[Function] = WeakSet()  # graphs may still hold them, and must not register them again
 
     def __len__(self) -> int:
         return len(self._bindings)
@@ -35,11 +35,11 @@ class Tasks:
         return self._bindings[url]
 
     def get(self, url: str) -> Binding | None:
-        """The task of a URL, or the one that had it before; None where there is none."""
+        """The task of a URL or of an alias; None if there is none."""
         return self._bindings.get(url) or self._bindings.get(self._aliases.get(url, ""))
 
     def urls(self) -> frozenset[str]:
-        """The URLs that lead to a task."""
+        """The URLs and aliases of all tasks."""
         return frozenset(self._bindings.copy()) | frozenset(self._aliases.copy())
 
     def functions(self) -> dict[str, Function]:
@@ -49,12 +49,12 @@ class Tasks:
     # ------------------------------------------------------------------ registering
 
     def put(self, url: str, function: Function) -> None:
-        """Register a function on purpose."""
+        """Register a function explicitly."""
         heed_cells()
         binding = Binding(function, url)
         known = self._bindings.get(url)
         if known is not None and known.function is not function:
-            with suppress(TypeError):  # not everything that can be called can be remembered
+            with suppress(TypeError):  # not every callable supports weak references
                 self._replaced.add(known.function)
         with suppress(TypeError):
             self._replaced.discard(function)
@@ -63,9 +63,10 @@ class Tasks:
             self._aliases[alias] = url
 
     def arrive(self, graph: Graph, urls: Container[str] | None = None) -> tuple[dict[str, Function], bool]:
-        """Register the functions on a graph's nodes (of these URLs); all of them or, with a ConfigError, none.
+        """Register the functions on a graph's nodes (of these URLs): all of them, or none and a ConfigError.
 
-        Those which have been replaced since they were put on the graph, by URL, and whether anything has changed.
+        Returns the functions that have been replaced since they were put on the graph, by URL, and whether anything has
+        changed.
         """
         fresh: dict[str, Function] = {}
         stale: dict[str, Function] = {}
@@ -99,7 +100,7 @@ class Tasks:
     # ------------------------------------------------------------------ by name
 
     def resolve(self, text: str) -> str:
-        """The URL that a text stands for. GraphError where it is the name of several functions."""
+        """The URL for a text. GraphError if it is the name of several functions."""
         if self.get(text) is not None:
             return text
         found = self._named(text)
@@ -109,7 +110,7 @@ class Tasks:
         return next(iter(found), text)
 
     def by_name(self, text: str) -> str | None:
-        """The URL of the one function of this name; None where there is none, or more than one."""
+        """The URL of the only function with this name; None if there is none or more than one."""
         found = self._named(text)
         return next(iter(found)) if len(found) == 1 else None
 
@@ -130,14 +131,14 @@ def _clash(graph: Graph, node: str, url: str, function: Function, known: Functio
     )
 
 
-_warned: dict[Any, Any] = {}  # as every module has one for its warnings
+_warned: dict[Any, Any] = {}  # the warning registry, one per module as usual
 
 
 def warn_replaced(graph: Graph, url: str, held: Function, current: Function) -> None:
-    """GraphWarning where a cell has put another function in the place of the one that a graph was made with."""
+    """GraphWarning if a cell has replaced a graph's function by another function."""
     before, after = place_of(held), place_of(current)
     if before.cell is None or after.cell is None:
-        return  # a program that replaces a function means it
+        return  # outside of notebooks a replacement is deliberate
     if before.cell == after.cell or (before.cell_id and before.cell_id == after.cell_id):
         return
     text = (

@@ -1,7 +1,7 @@
-"""What a task tells while it runs elsewhere: its progress, and what it prints, logs, warns, streams and displays.
+"""Output of a task that runs in another process: progress, prints, log records, warnings, streams and displays.
 
-There a ``Teller`` sends it, in groups at most four times a second, and what is left with the outcome. Here a
-``Listener`` gives it to the flow of the step, as if the task had said it in this process.
+In that process a ``Teller`` sends groups of messages at most four times a second, and the rest with the outcome. In the
+engine's process an ``OutputListener`` gives them to the flow of the step, as if the task ran here.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from dwarf.workflow.output import Source, TaskOutput
 
 Message: TypeAlias = tuple[Any, ...]
 Tell: TypeAlias = Callable[[int, "list[Message]"], None]
-"""Sends a group of messages; the number of the group counts from 0."""
+"""Sends a group of messages. Groups are numbered from 0."""
 
 SENT = struct.Struct(">Q")
-"""Begins a packed outcome: how many groups were sent before it."""
+"""The header of a packed outcome: how many groups were sent before it."""
 
 PAUSE_S = 0.25
-_HASTE = 20  # reports of progress that are sent at once before they are gathered, too
+_HASTE = 20  # progress reports that are sent immediately before the rest are gathered
 _LINE_S = 0.05
-_PATIENCE_S = 2.0  # for groups that were sent before the outcome, and come behind it
+_PATIENCE_S = 2.0  # wait for groups that were sent before the outcome and arrive after it
 
 
 class Teller(TaskOutput):
-    """Sends what one run of a task says. It may be told from every thread of the task."""
+    """Sends the output of one run of a task. Every thread of the task may use it."""
 
     def __init__(self, tell: Tell | None) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Teller(TaskOutput):
         self._timer: threading.Timer | None = None
 
     def write(self, source: Source, text: str) -> None:
-        """Text that is printed."""
+        """Printed text."""
         self._taken = True
         self._say(("write", source, text))
 
@@ -62,18 +62,18 @@ class Teller(TaskOutput):
         self._say(("stream", text, name))
 
     def show(self, name: str, data: Mapping[str, Any], slot: str | None = None) -> None:
-        """A display. StateError where a step shows more than is kept."""
-        super().show(name, data, slot)  # which counts
+        """A display. StateError if a step displays more than is kept."""
+        super().show(name, data, slot)  # counts the size of displays
         self._shown = {}
         self._say(("show", name, dict(data), slot))
 
     def progress(self, done: float, total: float | None, message: str) -> None:
-        """A report of progress; of many, not all are sent."""
+        """A report of progress. If there are many, some are not sent."""
         self._reports += 1
         self._say(("progress", done, total, message), at_once=self._reports <= _HASTE)
 
     def _echo(self, inner: Any, text: str) -> Any:
-        """What is kept is written where the engine is, and not here as well."""
+        """Text that is kept is printed in the engine's process, and not here as well."""
         taken, self._taken = self._taken, False
         return len(text) if taken else inner.write(text)
 
@@ -81,7 +81,7 @@ class Teller(TaskOutput):
         with self._sending:
             self._waiting.append(message)
             left = PAUSE_S - (time.monotonic() - self._sent_at)
-            whole = message[0] != "write" or message[2].endswith("\n")  # the rest of a line comes in a moment
+            whole = message[0] != "write" or message[2].endswith("\n")  # the rest of a line follows in a moment
             if at_once or (left <= 0 and whole):
                 self._flush()
             elif self._send is not None and self._timer is None:
@@ -107,7 +107,7 @@ class Teller(TaskOutput):
             self._waiting = waiting
 
     def rest(self) -> tuple[int, list[Message]]:
-        """How many groups were sent, and what was not. Nothing is sent any more."""
+        """The number of groups sent, and the messages that were not. After this call nothing is sent."""
         with self._sending:
             self._send = None
             if self._timer is not None:
@@ -116,7 +116,7 @@ class Teller(TaskOutput):
 
 
 class OutputListener:
-    """Gives what a task tells elsewhere to the flow of its step. To be made on the loop, in the task's context."""
+    """Gives the output of a remote task to the flow of its step. Must be created on the loop, in the task's context."""
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
@@ -129,20 +129,20 @@ class OutputListener:
 
     @property
     def wants(self) -> tuple[bool, bool, bool]:
-        """What is of use here: progress, streams and displays, what is printed and logged."""
+        """The kinds of output that are needed: progress, streams and displays, prints and log records."""
         return self._flow._on_progress is not None, self._flow._output is not None, self._voice is not None
 
     def __call__(self, number: int, messages: list[Message]) -> None:
-        """A group has come, on whichever thread."""
+        """Receive a group, on any thread."""
         with self._lock:
             if not self._over:
                 self._take(messages)
             self._heard += 1
-        with suppress(RuntimeError):  # the loop is closed: nobody waits
+        with suppress(RuntimeError):  # the loop is closed, and with it the caller
             self._loop.call_soon_threadsafe(self._news.set)
 
     async def heard(self, outcome: bytes) -> None:
-        """Wait for the groups that were sent before an outcome, where these come on another way than it."""
+        """Wait for the groups that were sent before an outcome, if they arrive on another channel."""
         (sent,) = SENT.unpack_from(outcome)
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
@@ -152,13 +152,13 @@ class OutputListener:
                         await self._news.wait()
 
     def finish(self, rest: list[Message]) -> None:
-        """Take what came with the outcome. Nothing is taken any more."""
+        """Take the messages that came with the outcome. After this call nothing is accepted."""
         with self._lock:
             self._take(rest)
             self._over = True
 
     def close(self) -> None:
-        """Take nothing any more."""
+        """Accept no more messages."""
         with self._lock:
             self._over = True
 
@@ -177,7 +177,7 @@ class OutputListener:
                 getattr(output(), kind)(*told)
 
     def _print(self, source: Source, text: str) -> None:
-        """Print here what was printed there: it is kept with the step, and goes where it would have gone."""
+        """Print the texts of the remote process here: they are kept with the step, and go to the usual streams."""
         if self._voice is None:
             return
         token = capture.current.set(self._voice)
@@ -190,7 +190,7 @@ class OutputListener:
 
 
 def _in_one(messages: list[Message]) -> list[Message]:
-    """The messages, with texts that were printed one after the other in one, so that lines of tasks do not mingle."""
+    """The messages, with consecutive prints joined, so that lines of different tasks do not mix."""
     found: list[Message] = []
     for message in messages:
         if found and message[0] == "write" and found[-1][:2] == message[:2]:

@@ -1,4 +1,4 @@
-"""Threads for functions that block: a bounded number, and none that a hung function could keep a process alive with."""
+"""Threads for blocking functions: a bounded number of daemons, so that a hung function blocks no exit."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _IDLE_SECONDS = 10.0
 class DaemonThreads:
     """Threads named ``dwarf-task-N`` that are kept for a while after their job, and never joined.
 
-    The standard executor waits for its threads when the interpreter ends; a task that hangs would hang it.
+    The standard executor joins its threads when the interpreter exits, so a hung task would block the exit.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._idle = 0  # threads that wait for a job which nobody has promised to them yet
+        self._idle = 0  # threads that wait for a job and are not promised one yet
         self._numbers = itertools.count(1)
         self._retired = False
 
@@ -42,7 +42,7 @@ class DaemonThreads:
     def _work(self, job: Job | None) -> None:
         while job is not None:
             job()
-            job = None  # while the thread is idle it must keep nothing of the task alive
+            job = None  # an idle thread must keep no object of the task alive
             with self._lock:
                 if self._retired:
                     return
@@ -54,7 +54,7 @@ class DaemonThreads:
                     if self._idle > 0:
                         self._idle -= 1
                         return
-                job = self._jobs.get()  # promised in the meantime
+                job = self._jobs.get()  # a job was promised between the timeout and the lock
 
     def keep(self) -> None:
         """Keep threads for a while after their jobs, as from the beginning."""
@@ -62,23 +62,23 @@ class DaemonThreads:
             self._retired = False
 
     def end_idle(self) -> None:
-        """End the threads that have nothing to do."""
+        """End the idle threads."""
         with self._lock:
             idle, self._idle = self._idle, 0
         for _ in range(idle):
             self._jobs.put(None)
 
     def retire(self) -> None:
-        """End the idle threads now, and the others after their jobs."""
+        """End the idle threads now, and the other threads after their jobs."""
         with self._lock:
             self._retired = True
         self.end_idle()
 
 
 class ThreadSlots:
-    """A bounded number of slots, waited for on any loop, in order, and given back from any thread.
+    """A bounded number of slots. Waiters may be on any loop and are served in order; any thread may release a slot.
 
-    ``on_late`` is called when a slot comes back that was on its way to somebody who had stopped waiting.
+    ``on_late`` is called when a slot is returned because its waiter had stopped waiting.
     """
 
     def __init__(self, limit: int, on_late: Callable[[], None] = lambda: None) -> None:
@@ -95,11 +95,11 @@ class ThreadSlots:
 
     @property
     def free(self) -> int:
-        """How many slots can be had at once."""
+        """How many slots are free."""
         return self.limit - self._taken
 
     async def acquire(self) -> None:
-        """Take a slot, after those who came before."""
+        """Take a slot, after earlier waiters."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if self._taken < self.limit:
@@ -111,11 +111,11 @@ class ThreadSlots:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._come_back()  # the slot came together with the cancellation
+                self._come_back()  # the slot arrived together with the cancellation
             raise
 
     def release(self) -> None:
-        """Give a slot back: to whoever waits longest, else to all."""
+        """Release a slot: to the longest waiting caller, otherwise to all."""
         while True:
             with self._lock:
                 if not self._waiting:
@@ -125,7 +125,7 @@ class ThreadSlots:
             try:
                 loop.call_soon_threadsafe(self._hand_over, turn)
                 return
-            except RuntimeError:  # that loop is closed: its waiter is gone
+            except RuntimeError:  # the loop of the waiter is closed
                 continue
 
     def _hand_over(self, turn: asyncio.Future[None]) -> None:
