@@ -1,4 +1,4 @@
-"""The engine: it runs flows, keeps them, and answers for them."""
+"""The engine: it runs and stores flows, and is the API for all of them."""
 
 from __future__ import annotations
 

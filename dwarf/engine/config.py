@@ -1,4 +1,4 @@
-"""The engine's settings, checked when it is made."""
+"""The engine's settings, which are checked at its creation."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Durability: TypeAlias = Literal["full", "relaxed"]
 DEFAULT_WORKERS = 512
 DEFAULT_TIME_BUDGET_S = 120
 DEFAULT_MAX_CRASHES = 20
-DEFAULT_MAX_DEPTH = 10_000  # a loop that makes no sense any more; well-meant ones have been seen with 1,000 laps
+DEFAULT_MAX_DEPTH = 10_000  # stops endless loops; useful loops with 1,000 laps have been seen
 MAX_INT32 = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One database of the fleet. Keys name it by ``index`` (1 or more), so an index keeps its database for ever.
+    """One database of the fleet. Keys name it by ``index`` (1 or more), so an index must always mean the same database.
 
-    A cordoned shard is given no new threads; everything on it goes on.
+    A cordoned shard gets no new threads; everything on it goes on.
 
     Example::
 
@@ -58,9 +58,9 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """The state of one shard. ``error`` is empty where it answered; ``latency_ms`` is that of a trivial query.
+    """The state of one shard. ``error`` is empty if it answered; ``latency_ms`` is that of a trivial query.
 
-    ``waiting`` has the tasks that due steps wait for and no living engine knows, each with a sentence about it.
+    ``waiting`` has the tasks that due steps wait for and no living engine knows, each with an explanation.
 
     Example::
 
@@ -82,11 +82,11 @@ class ShardInfo:
 class Timing:
     """Cadences, for tests and experts. Durations are seconds or timedelta.
 
-    ``lease`` is how long a replica on a database server lives without being heard: then others take its steps over. It
-    raises a counter every 2 seconds, or seven times in a lease where that is less. ``lease_margin`` is added to a
-    step's time budget: what is leased for longer than that, and a grace of four leases while its replica lives, is
-    taken back in any case. ``recovery`` is how often that is looked for, ``reap`` how often deleted flows are removed;
-    ``retry_ladder`` holds the pauses between tries to write an outcome while the database is away.
+    ``lease`` is how long a replica on a database server lives without a heartbeat: after that, others take its steps
+    over. It raises a counter every 2 seconds, or seven times in a lease if that is less. ``lease_margin`` is added to a
+    step's time budget: a lease that is held longer, plus a grace of four leases while its replica lives, is taken back
+    in any case. ``recovery`` is the interval between such checks, ``reap`` the interval between removals of deleted
+    flows; ``retry_ladder`` holds the pauses between tries to write an outcome while the database is away.
 
     Example::
 
@@ -113,7 +113,7 @@ class Timing:
 
 @dataclass
 class Settings:
-    """What ``Engine`` was given, checked. ``time_budget_ms`` and ``default_priority`` may be tuned while it runs."""
+    """The checked arguments of ``Engine``. ``time_budget_ms`` and ``default_priority`` may be tuned while it runs."""
 
     shards: tuple[Shard, ...]
     workers: int
@@ -123,35 +123,35 @@ class Settings:
     durability: Durability
     max_crashes: int | None
     timing: Timing
-    retention: Mapping[Status, int] = field(default_factory=dict)  # milliseconds
+    retention: Mapping[Status, int] = field(default_factory=dict)  # in milliseconds
     max_connections: int | None = None
     max_depth: int | None = None
-    label_sets: Sequence[str] = ()  # of the steps with labels that this engine may run
+    label_sets: Sequence[str] = ()  # sets of labels of the steps that this engine may run
     capture_output: bool = False
 
     @property
     def quarantine_at(self) -> int:
-        """How often a step may lose its process before it is run apart from others that have lost theirs."""
+        """How often a step may crash its process before it is run apart from other such steps."""
         return DEFAULT_MAX_CRASHES // 2 if self.max_crashes is None else max(1, self.max_crashes // 2)
 
     @property
     def margin_ms(self) -> int:
-        """What a lease has beyond the time budget."""
+        """How much longer a lease is than the time budget."""
         return to_ms(self.timing.lease_margin, "lease_margin")
 
     @property
     def lease_ms(self) -> int:
-        """For how long an engine that was not heard counts as living."""
+        """How long an engine counts as living without a heartbeat."""
         return to_ms(self.timing.lease, "lease")
 
     @property
     def grace_ms(self) -> int:
-        """How long others leave a lease that has run out to an owner that lives."""
+        """How long other engines respect an expired lease of a living owner."""
         return HELD_LEASES * self.lease_ms
 
     @property
     def pauses(self) -> list[float]:
-        """Between tries of a write, in seconds."""
+        """Pauses between tries of a write, in seconds."""
         return [to_ms(pause, "retry_ladder") / 1000 for pause in self.timing.retry_ladder]
 
 
@@ -171,7 +171,7 @@ def read_settings(
     max_depth: int | None = None,
     capture_output: bool = False,
 ) -> Settings:
-    """Check the engine's arguments. ConfigError names the one that is wrong."""
+    """Check the engine's arguments. ConfigError names a wrong one."""
     if workers is not None and (not _is_int(workers) or not 0 <= workers <= MAX_INT32):
         raise ConfigError(f"workers is a whole number from 0 to {MAX_INT32}, not {workers!r}")
     if timing is not None and not isinstance(timing, Timing):
@@ -218,7 +218,7 @@ def check_time_budget(value: Seconds) -> int:
 
 
 def check_labels(labels: object) -> list[str]:
-    """The sets of labels that tasks may have which an engine with these runs. ConfigError."""
+    """The sets of task labels that an engine with these labels runs. ConfigError."""
     try:
         return label_sets(as_labels(labels, "the labels of an engine"))
     except (GraphError, TypeError) as error:
@@ -226,7 +226,7 @@ def check_labels(labels: object) -> list[str]:
 
 
 def check_hooks(hooks: object) -> dict[str, str | Graph] | None:
-    """Workflows by the events that they are created at. ConfigError."""
+    """The workflow that is created at each event. ConfigError."""
     if hooks is None:
         return None
     if not isinstance(hooks, Mapping):
@@ -247,7 +247,7 @@ def check_codec(codec: Codec | None) -> Codec | None:
 
 
 def check_default_priority(value: object) -> int:
-    """A priority that may be a default: 1 up to 2**31 - 1. InvalidRequest."""
+    """A default priority: 1 to 2**31 - 1. InvalidRequest."""
     if not _is_int(value) or not 1 <= value <= MAX_INT32:  # type: ignore[operator]
         raise InvalidRequest(f"default_priority is a whole number from 1 to {MAX_INT32}, not {value!r}")
     return int(value)  # type: ignore[call-overload,no-any-return]

@@ -1,4 +1,4 @@
-"""The engine: it runs flows, and is the door to all of them."""
+"""The engine: it runs flows, and is the API for all of them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Outcome, Step
 from dwarf.workflow.suggest import check_names
 
-SAMPLED = 100  # states of create_many whose fields count as those that a flow may begin with
+SAMPLED = 100  # states of create_many that are sampled for the fields of the initial state
 BLOCK = 4096  # flows of create_many that are handed to the committers at once
 
 
@@ -51,17 +51,16 @@ class Engine(FleetOperations):
     """Runs flows. ``async with Engine(host, url)`` migrates the database, starts, and drains at the end.
 
     ``url`` is a SQLAlchemy URL or a plain one ("sqlite:///flows.db"; "sqlite://" or none for memory); ``shards`` names
-    several databases instead. ``workers`` is the most tasks in flight; with 0 this engine creates, waits and answers,
-    but runs nothing. ``time_budget`` (seconds or timedelta) bounds each call of a task. ``max_crashes`` is how often a
-    step may lose its process before it fails, None for no limit; from half of that such steps are run one at a time,
-    so that one which kills its process does not take others along. ``max_depth`` is how many steps a flow may have
-    on one path before it fails, None for no limit; the width of fan-outs does not count. ``capture_output``: what tasks
-    print, log and warn is kept with their steps, see FlowHandle.logs, and goes on to where it would have gone.
-    ``hooks`` are workflows by event ("interrupted", "failed", "completed", "cancelled"): a flow of the workflow is
-    created in the transaction of each event, whichever engine writes it. They are kept in the database; an empty
-    mapping removes them. ``labels`` say what this engine can do ("gpu"): a task that asks for labels runs only where
-    all of them are. ``clock`` is a dwarf.testing.VirtualClock, for SQLite: delays pass as it is moved.
-    ConfigError names a setting that is wrong.
+    several databases instead. ``workers`` is the maximum of tasks in flight; with 0 this engine creates, waits and
+    answers, but runs nothing. ``time_budget`` (seconds or timedelta) bounds each call of a task. ``max_crashes`` is how
+    often a step may crash its process before it fails, None for no limit; from half of that number such steps run one
+    at a time, so that a crash does not interrupt others. ``max_depth`` limits the steps on one path of a flow, None for
+    no limit; the width of fan-outs does not count. ``capture_output``: prints, log records and warnings of tasks are
+    stored with their steps, see FlowHandle.logs, and still go to their usual streams. ``hooks`` are workflows by event
+    ("interrupted", "failed", "completed", "cancelled"): a flow of the workflow is created in the transaction of each
+    event, whichever engine writes it. They are stored in the database; an empty mapping removes them. ``labels`` are
+    the capabilities of this engine ("gpu"): a task with labels runs only on engines that have all of them. ``clock`` is
+    a dwarf.testing.VirtualClock, for SQLite: delays pass when it is moved. ConfigError names a wrong setting.
 
     Example::
 
@@ -93,18 +92,18 @@ class Engine(FleetOperations):
         interrupt_after: Iterable[str] = (),
         check_tasks: bool = True,
     ) -> FlowHandle:
-        """Create a flow, which runs from now on; its graph is frozen as it is now.
+        """Create a flow, which starts to run immediately; its graph is frozen as it is now.
 
         A workflow given as a Graph is frozen from the object, and functions on its nodes are registered with a
         LocalHost (ConfigError with another host). ``name`` and ``tags`` (at most 32 texts by name) are for people,
         lists and filters; subgraphs inherit the tags, forks and further turns both. The flow is pending until
-        ``start_at``, and fails with "deadline exceeded" at its ``deadline`` (a moment, or a duration from now), also
+        ``start_at``, and fails with "deadline exceeded" at its ``deadline`` (a moment, or a duration from now), even
         while it sleeps or waits; forks and turns have none. ``interrupt_before`` and ``interrupt_after`` are nodes at
-        which it stops as if it asked; ``resume`` with a mapping lays changes over the state there. With an
+        which it stops with an interrupt; ``resume`` with a mapping lays changes over the state there. With an
         ``idempotency_key`` a second create returns the first flow. InvalidRequest names a wrong argument;
-        GraphNotFound, GraphError for the workflow; ThreadNotFound; StateConflict where the key was used with another
-        workflow or state. TaskNotFound where this engine runs tasks and neither its host nor another living engine
-        knows one of the graph; ``check_tasks=False`` has the flow wait for a process that knows it.
+        GraphNotFound, GraphError for the workflow; ThreadNotFound; StateConflict if the key was used with another
+        workflow or state. TaskNotFound if this engine runs tasks and neither its host nor another living engine knows a
+        task of the graph; with ``check_tasks=False`` the flow waits for a process that knows it.
         """
         self._check_running()
         asked = read_workflow(workflow)
@@ -143,8 +142,8 @@ class Engine(FleetOperations):
     ) -> list[FlowHandle]:
         """Create a flow for each state, in few transactions, with the same options. The handles are in order.
 
-        Every state and key is checked before the first flow is created. Where a key was used for another request, the
-        StateConflict is raised when the flows beside it have been created.
+        Every state and key is checked before the first flow is created. If a key was used for another request, the
+        StateConflict is raised after the other flows have been created.
         """
         self._check_running()
         asked = read_workflow(workflow)
@@ -182,7 +181,7 @@ class Engine(FleetOperations):
         return outcome
 
     def __getattr__(self, name: str) -> Any:
-        """Only asked for what is not there: the error says what it is called here."""
+        """Called for missing attributes only: the error names the attribute that dwarf has instead."""
         if name.startswith("_"):
             raise AttributeError(name)
         from dwarf.workflow.habits import missing_attribute
@@ -211,19 +210,20 @@ class Engine(FleetOperations):
         keep_answers: int = 0,
         graph: Graph | None = None,
     ) -> FlowHandle:
-        """Copy a flow, and go on in the copy at one of its steps. The flow itself is left as it is, and may still run.
+        """Copy a flow, and continue in the copy at one of its steps. The flow itself is unchanged and may still be
+        running.
 
         With ``at="input"`` the step's task runs again; ``changes`` are laid over its input, and None deletes a field.
-        ``keep_answers`` is how many of its answers are kept, of interrupts and subgraphs, in the order they came in.
-        With ``at="after"`` the step's result stands, ``changes`` are laid over it, and routing goes on from there.
-        What came after the step is left out, branches beside it are kept. In a child flow, the steps that wait for it
-        get its new result. Of a flow that has not ended, a step that has ended or waits can be chosen; what else has
-        not ended runs anew in the copy. GraphWarning for a field of ``changes`` that looks misspelt.
+        ``keep_answers`` is the number of its answers that are kept, of interrupts and subgraphs, in their order. With
+        ``at="after"`` the step's result stands, ``changes`` are laid over it, and routing continues from there. Steps
+        after it are left out, branches beside it are kept. In a child flow, the steps that wait for it get its new
+        result. In a flow that has not ended, a step that has ended or waits can be chosen; other steps that have not
+        ended run again in the copy. GraphWarning for a field of ``changes`` that looks misspelt.
 
-        ``graph`` takes the place of the graph that was frozen on the flow in which the step stands; the past is kept.
-        GraphError lists every reason why the past does not fit: the step's node is gone, a fan-out it stands in is not
-        there, or branches that have met meet elsewhere. StepNotFound; StateConflict where the step runs, or has no
-        result to go on from; InvalidRequest, StateError for wrong arguments.
+        ``graph`` replaces the frozen graph of the flow that contains the step; its history is kept. GraphError lists
+        every reason why the history does not fit: the step's node is gone, a fan-out around it is missing, or branches
+        that have joined would join elsewhere. StepNotFound; StateConflict if the step is running, or has no result to
+        continue from; InvalidRequest, StateError for wrong arguments.
         """
         self._check_running()
         target, given = read_target(at, keep_answers), read_changes(changes)
@@ -247,14 +247,15 @@ class Engine(FleetOperations):
     ) -> Schedule:
         """Create flows by the clock: at each tick of a cron expression (in ``timezone``), or at a fixed interval.
 
-        A schedule is kept in the database and fires once per tick, whatever the number of replicas. Asking for the
-        same again changes nothing, so a program may do so at each start; another definition replaces it, and keeps the
-        next tick where the rhythm is the same. A workflow given as a Graph is frozen now; one given by name is loaded
-        at each tick. Ticks that passed while no engine ran are left out, but for the latest if it is less than a minute
-        old; with ``catch_up`` each is made up for. ``overlap`` says what a tick does while the flow of an earlier one
-        runs, or waits for an answer: "skip" leaves it out, "queue" lets it wait, "allow" runs both. Ticks that are made
-        up for run one after another, unless "allow" is given. A flow finds its tick in ``flow.scheduled_at``.
-        ``create_options`` are those of ``create``, less ``thread`` and ``idempotency_key``. InvalidRequest, GraphError.
+        A schedule is stored in the database and fires once per tick, with any number of replicas. Requesting the same
+        schedule again changes nothing, so a program may do so at each start; another definition replaces it, and keeps
+        the next tick if the rhythm is the same. A workflow given as a Graph is frozen now; one given by name is loaded
+        at each tick. Ticks that passed while no engine ran are skipped, except for the latest if it is less than a
+        minute old; with ``catch_up`` each is made up for. ``overlap`` says what happens to a tick while the flow of an
+        earlier tick is running or waits for an answer: "skip" leaves it out, "queue" delays it, "allow" runs both.
+        Ticks that are made up for run one after another, unless "allow" is given. A flow finds its tick in
+        ``flow.scheduled_at``. ``create_options`` are those of ``create``, except ``thread`` and ``idempotency_key``.
+        InvalidRequest, GraphError.
         """
         self._check_running()
         spec, policy = read_spec(cron, every, timezone), read_overlap(overlap)
@@ -286,23 +287,23 @@ class Engine(FleetOperations):
     # ------------------------------------------------------------------ from one database to another
 
     async def export_flows(self, *flow_keys: str) -> AsyncIterator[str]:
-        """Flows that have stopped, with everything under them, as lines of JSON without their line ends.
+        """Stopped flows with their whole trees, as lines of JSON without line ends.
 
-        Payloads are in plain text in them, whatever the codec; keys are not. A branch that still runs beside one that
-        waits is begun anew where the flow is imported. InvalidRequest, also for the key of a child flow; FlowNotFound;
-        StateConflict for a flow that runs or is being deleted.
+        They contain payloads in plain text, even with a codec, and no keys. A branch that is running beside a waiting
+        one starts again after the import. InvalidRequest, also for the key of a child flow; FlowNotFound; StateConflict
+        for a flow that is running or being deleted.
         """
         self._check_running()
         async for line in exported(flow_keys, self._runtime):
             yield line
 
     async def import_flows(self, lines: Iterable[str] | AsyncIterable[str]) -> list[FlowHandle]:
-        """Create flows from the lines of ``export_flows``, in their order; they have new keys and threads of their own.
+        """Create flows from the lines of ``export_flows``, in their order; each gets a new key and a new thread.
 
-        What waits in them can be answered here, and what has completed can be forked and continued. The graphs are in
-        the lines, the tasks are the host's. Each flow arrives whole or not at all, and none before all lines have been
-        read and checked. Import only what you trust: it may name any class as the type of a value, and any task of the
-        host. InvalidRequest names the first line that is wrong.
+        Waiting flows can be answered here, completed ones can be forked and continued. The graphs are in the lines, the
+        tasks must be known to the host. Each flow is imported whole or not at all, and only after all lines have been
+        read and checked. Import only trusted lines: they may name any class as the type of a value, and any task of the
+        host. InvalidRequest names the first wrong line.
         """
         self._check_running()
         assert self._context is not None
@@ -314,7 +315,7 @@ class Engine(FleetOperations):
     async def _freeze(
         self, workflow: str | Graph, options: CreateOptions, fields: Iterable[str] | None
     ) -> tuple[str, Frozen]:
-        """The URL and the graph of a workflow, which is checked with the fields of an initial state."""
+        """The URL and the graph of a workflow, checked with the fields of an initial state."""
         assert self._context is not None
         url, graph = await load_graph(self._host, workflow, options.baggage)
         frozen = self._context.plans.freeze(graph)
@@ -324,7 +325,7 @@ class Engine(FleetOperations):
         return url, frozen
 
     async def _require(self, frozen: Frozen, keys: Iterable[str | None]) -> None:
-        """TaskNotFound where a flow would wait for a task nobody knows. Those of these keys may be there already."""
+        """TaskNotFound if a flow would wait for an unknown task. Flows with these keys may exist already."""
         admission = self._context.admission if self._context is not None else None
         if admission is None or all(admission.knows(node.url) for node in frozen.plan.nodes.values()):
             return
@@ -351,7 +352,9 @@ class Engine(FleetOperations):
         place: int,
         thread: tuple[int, str] | None,
     ) -> list[FlowHandle]:
-        """A flow for each state and idempotency key. They are handed to the committers of their shards all at once."""
+        """Create a flow for each state and idempotency key, handing all of them to the committers of their shards at
+        once.
+        """
         places = [self._runtime(place or self._place(key)) for _, key in asked]
         if len(asked) > 1:
             for runtime, count in Counter(places).items():
@@ -361,7 +364,7 @@ class Engine(FleetOperations):
             made.append(_hand_in(runtime, await self._new_flow(runtime, url, frozen, state, options, key, thread)))
         await asyncio.wait([done for _, _, done in made])
         for position, ((state, key), runtime) in enumerate(zip(asked, places, strict=True)):
-            if isinstance(made[position][2].exception(), IdsForgotten):  # it has others now
+            if isinstance(made[position][2].exception(), IdsForgotten):  # new ids have been reserved
                 flow = await self._new_flow(runtime, url, frozen, state, options, key, thread)
                 made[position] = _hand_in(runtime, flow)
                 await asyncio.wait([made[position][2]])
@@ -403,6 +406,6 @@ class Engine(FleetOperations):
 
 
 def _hand_in(runtime: ShardRuntime, flow: NewFlow) -> tuple[NewFlow, int, asyncio.Future[str]]:
-    """Have a new flow inserted: the flow, what its waiters knew before, and its key to come."""
+    """Insert a new flow. Returns the flow, the generation of its waiters, and the future of its key."""
     generation = runtime.waiters.generation
     return flow, generation, runtime.committer.create(flow, runtime.dispatcher.slot_for_flow(flow))

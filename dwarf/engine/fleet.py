@@ -1,4 +1,4 @@
-"""What the engine tells about all flows together, and how flows are deleted by the many."""
+"""Operations on all flows of an engine: lists, counts, bulk deletion, and the state of its shards."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from dwarf.workflow.suggest import near_task
 from dwarf.workflow.tasks import mark_of
 
 MOST_PURGED = 4096
-PATIENCE_S = 10.0  # for a shard to tell how it is
+PATIENCE_S = 10.0  # for a shard to report its state
 
 
 class FleetOperations(EngineBase):
-    """The operations that are about many flows."""
+    """The operations on many flows."""
 
     def flows(
         self,
@@ -52,15 +52,14 @@ class FleetOperations(EngineBase):
     ) -> FlowQuery:
         """Flows, newest first: ``async for summary in engine.flows(status="failed")``, or page by page with ``pages``.
 
-        All filters must hold; what is left out does not filter. ``thread`` is the key of any flow of the thread;
-        ``tags`` are all to be there, with these values, or with any where None is given, and child flows have those of
-        their root. ``node`` is where a flow is now, or was last; ``older_than`` and ``newer_than`` are about the last
-        change of the status; ``search`` is a literal text, in whatever case, in the URL or the name of the workflow,
-        the node, the error, the reason of the cancel, the name, the values of the tags, or the key of the flow.
-        Children are listed with ``include_subgraphs``, deleted flows never. The keys in the summaries grant access to
-        the flows.
+        All given filters must hold. ``thread`` is the key of any flow of the thread; ``tags`` must all be present, with
+        these values, or with any value for None; child flows have the tags of their root. ``node`` is where a flow is
+        now, or was last; ``older_than`` and ``newer_than`` refer to the last change of the status; ``search`` is a
+        literal text, ignoring case, in the URL or the name of the workflow, the node, the error, the reason of the
+        cancellation, the name, the values of the tags, or the key of the flow. Child flows are listed with
+        ``include_subgraphs``, deleted flows never. The keys in the summaries grant access to the flows.
 
-        InvalidRequest for a wrong filter or an unknown shard, ThreadNotFound when the list is read.
+        InvalidRequest for a wrong filter or an unknown shard; ThreadNotFound when the list is read.
         """
         self._check_running()
         query = read_query(
@@ -86,9 +85,9 @@ class FleetOperations(EngineBase):
         return FlowQuery(self, query)
 
     async def count(self, **filters: Any) -> Mapping[Status, int]:
-        """How many flows fit, by status, every status named. Takes the filters of ``flows`` but for ``limit``.
+        """The number of matching flows by status, with every status. Takes the filters of ``flows`` except ``limit``.
 
-        With ``search`` the flows are read to be counted. InvalidRequest for a wrong filter, ThreadNotFound.
+        With ``search`` all flows must be read. InvalidRequest for a wrong filter, ThreadNotFound.
         """
         self._check_running()
         if filters.get("limit") is not None:
@@ -107,11 +106,12 @@ class FleetOperations(EngineBase):
         return counts
 
     async def purge(self, **filters: Any) -> int:
-        """Delete the flows that fit, those first created first, at most 4,096 a call. How many; 0 when there are none.
+        """Delete matching flows, oldest first, at most 4,096 in one call. Returns their number; 0 when none is left.
 
-        Takes the filters of ``flows``, at least one that is about the flows themselves, and no ``include_subgraphs``:
-        flows are deleted with their children. Those that run are left out; those that wait for an answer are cancelled.
-        They are no longer listed from now on, and are removed a little later. InvalidRequest, ThreadNotFound.
+        Takes the filters of ``flows``, at least one of which must be about the flows themselves, without
+        ``include_subgraphs``: flows are deleted with their children. Running flows are left out; waiting flows are
+        cancelled. Deleted flows are not listed any more, and are removed a little later. InvalidRequest,
+        ThreadNotFound.
         """
         self._check_running()
         query = read_query(self._settings, filters)
@@ -133,10 +133,10 @@ class FleetOperations(EngineBase):
         return count
 
     async def clear_cache(self, task: str | Callable[..., Any] | None = None) -> int:
-        """Free what steps of a task came to, or those of all tasks, so that they run again. How many were freed.
+        """Remove the cached outcomes of a task, or of all tasks, so that its steps run again. Returns their number.
 
-        ``task`` is the function, its URL, or a name that stands for one of the host's functions. InvalidRequest where
-        nothing was freed, and the host, which can tell, has no such task.
+        ``task`` is the function, its URL, or a name of one of the host's functions. InvalidRequest if nothing was
+        removed and the host knows that it has no such task.
         """
         self._check_running()
         url = None if task is None else _url_of(self._host, task)
@@ -149,23 +149,23 @@ class FleetOperations(EngineBase):
         return count
 
     async def shards(self) -> Sequence[ShardInfo]:
-        """How each shard is, by index. One that does not answer has an ``error`` and no counts.
+        """The state of each shard, by index. A shard that does not answer has an ``error`` and no counts.
 
-        Counted are children too, and deleted flows until they are removed.
+        Counts include child flows, and deleted flows until they are removed.
         """
         self._check_running()
         cordoned = {shard.index for shard in self._settings.shards if shard.cordoned}
-        # taken at the same moment as the others: one that comes meanwhile must not be missing in both
+        # read at the same moment as the others: a replica that arrives meanwhile must not be missing in both
         away = [ShardInfo(shard, error=error, cordoned=shard in cordoned) for shard, error in self._away.items()]
         runtimes = self._runtimes.values()
         infos = await asyncio.gather(*(_shard_info(runtime, runtime.shard in cordoned) for runtime in runtimes))
         return sorted([*infos, *away], key=lambda info: info.index)
 
     async def deliver_signal(self, op: str, payload: bytes) -> None:
-        """Take a hint that the host of another replica was given in ``signal_peers``.
+        """Receive a hint that another replica passed to its host's ``signal_peers``.
 
-        Such hints only make things quicker: a doubled, late or made up one has this engine look at its database once
-        more. InvalidRequest for one that cannot be understood.
+        Hints only reduce latency: a doubled, late or forged one makes this engine look at its database once more.
+        InvalidRequest for one that cannot be parsed.
         """
         self._check_running()
 

@@ -1,4 +1,4 @@
-"""Forks and further turns: new flows made from other ones."""
+"""Forks and further turns: new flows made from existing ones."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ from dwarf.workflow.typeforms import fields_of
 if TYPE_CHECKING:
     from dwarf.engine.shard.runtime import ShardRuntime
 
-SAMPLED = 4  # steps whose fields are looked at
+SAMPLED = 4  # steps whose fields are sampled
 _ROLES = {"input": Role.AGAIN, "after": Role.AFTER}
 
 
 def read_changes(changes: Any, what: str = "changes") -> dict[str, Any]:
-    """Fields to lay over a state, as plain JSON; None deletes. InvalidRequest for what is no object; StateError."""
+    """Fields to lay over a state, as plain JSON; None deletes. InvalidRequest for a value that is no object;
+    StateError.
+    """
     if changes is None:
         return {}
     fields = fields_of(changes)
@@ -42,7 +44,7 @@ def read_changes(changes: Any, what: str = "changes") -> dict[str, Any]:
 
 
 def read_target(at: str, keep_answers: int) -> Target:
-    """How to go on at a step. InvalidRequest."""
+    """How the copy continues at a step. InvalidRequest."""
     role = _ROLES.get(at) if isinstance(at, str) else None
     if role is None:
         raise InvalidRequest(f'at is "input" (run the step again) or "after" (keep its result), not {at!r}')
@@ -56,7 +58,7 @@ def read_target(at: str, keep_answers: int) -> Target:
 async def fork_at(
     runtime: ShardRuntime, key: Key, target: Target, changes: Mapping[str, Any], graph: Graph | None = None
 ) -> str:
-    """A copy of a flow that goes on at one step, with ``graph`` where one is given; its key."""
+    """A copy of a flow that continues at one step, with ``graph`` if one is given. Returns its key."""
     onto = await _onto(runtime, graph)
     origin = await runtime.database.read(
         lambda: read_for_fork(key, target, runtime.plans.plan_of, changes=changes, onto=onto)
@@ -66,7 +68,7 @@ async def fork_at(
 
 
 async def repair(runtime: ShardRuntime, key: Key, changes: Mapping[str, Any], graph: Graph | None = None) -> str:
-    """A copy of a flow that goes on wherever the flow was stopped, with ``graph`` where one is given; its key."""
+    """A copy of a flow that continues wherever it was stopped, with ``graph`` if one is given. Returns its key."""
     onto = await _onto(runtime, graph)
     origin = await runtime.database.read(lambda: read_for_repair(key, runtime.plans.plan_of, changes, onto))
     await _check_changes(runtime, origin, changes)
@@ -74,10 +76,10 @@ async def repair(runtime: ShardRuntime, key: Key, changes: Mapping[str, Any], gr
 
 
 async def _check_changes(runtime: ShardRuntime, origin: Origin, changes: Mapping[str, Any]) -> None:
-    """Warn of changed fields that look misspelt. GraphError where the engine is strict."""
+    """Warn of changed fields that look misspelt. GraphError if the engine is strict."""
     targets = [row for row in origin.steps if row["step_id"] in origin.targets][:SAMPLED]
     homes = {row["flow_id"] for row in targets}
-    if not changes or len(homes) != 1:  # what is of no use to one flow may be to another
+    if not changes or len(homes) != 1:  # a field that is unknown in one flow may be used in another
         return
     there = {
         name for row in targets for column in ("state", "refs", "changes") for name in read_object(row[column] or "")
@@ -94,7 +96,7 @@ async def _check_changes(runtime: ShardRuntime, origin: Origin, changes: Mapping
 
 
 async def _onto(runtime: ShardRuntime, graph: Any) -> Onto | None:
-    """A graph as a copy is bound to it; functions on its nodes are registered. InvalidRequest, GraphError."""
+    """The frozen graph for a copy; functions on its nodes are registered. InvalidRequest, GraphError."""
     if graph is None:
         return None
     if not isinstance(graph, Graph):
@@ -105,7 +107,7 @@ async def _onto(runtime: ShardRuntime, graph: Any) -> Onto | None:
 
 
 async def next_turn(runtime: ShardRuntime, key: Key, additions: Mapping[str, Any]) -> str:
-    """A further turn of a flow's thread; its key."""
+    """A further turn of a flow's thread. Returns its key."""
     make = partial(_turn, runtime)
     flow = await runtime.committer.call(lambda work: continue_thread(key, additions, make, work, runtime.plans.plan_of))
     return flow.key
@@ -114,7 +116,7 @@ async def next_turn(runtime: ShardRuntime, key: Key, additions: Mapping[str, Any
 async def _copy(runtime: ShardRuntime, origin: Origin, changes: State) -> str:
     try:
         return await _copy_once(runtime, origin, changes)
-    except IdsForgotten:  # there are others now
+    except IdsForgotten:  # new ids have been reserved
         return await _copy_once(runtime, origin, changes)
 
 

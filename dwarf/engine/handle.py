@@ -1,4 +1,4 @@
-"""One flow, as the engine's users hold it."""
+"""The handle of one flow."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ if TYPE_CHECKING:
     from dwarf.engine.shard.runtime import ShardRuntime
 
 WATCH_PAUSE_S = 0.05
-LISTEN_LEAST_S, LISTEN_MOST_S = 0.1, 0.8  # between two looks at what tasks say; those of other processes need them
-LISTEN_QUIET_S = 2.0  # the same where nothing has been said for a while
+LISTEN_LEAST_S, LISTEN_MOST_S = 0.1, 0.8  # between two queries for output; needed for tasks of other processes
+LISTEN_QUIET_S = 2.0  # the same after a while without output
 MAX_REASON = 1_000_000
 
 
 class FlowHandle(Awaitable[Outcome]):
     """One flow, by its key. Making a handle does no I/O; awaiting it waits until the flow has stopped.
 
-    Every call raises InvalidRequest for a malformed key, FlowNotFound for one that names no flow, and EngineClosed
-    when the engine is not started.
+    Every call raises InvalidRequest for a malformed key, FlowNotFound for a key without a flow, and EngineClosed if the
+    engine is not started.
 
     Example::
 
@@ -66,7 +66,7 @@ class FlowHandle(Awaitable[Outcome]):
         self.key = key
         self._engine = engine
         self._parsed = parse_key(key)
-        self._fresh = fresh  # the waiters' generation when this engine has made the flow, or had it go on
+        self._fresh = fresh  # the waiters' generation when this engine created or resumed the flow
 
     def __repr__(self) -> str:
         return f"<FlowHandle {self._parsed.shard}-{self._parsed.id}>"
@@ -77,8 +77,8 @@ class FlowHandle(Awaitable[Outcome]):
     async def outcome(self, *, timeout: Seconds | None = None) -> Outcome:
         """Wait until the flow has stopped: completed, failed, cancelled, or interrupted.
 
-        Without a time-out this waits without limit. WaitTimeout when ``timeout`` passes first; the flow goes on. A
-        time-out of 0 looks at the flow once.
+        Without ``timeout`` it waits without limit. WaitTimeout if ``timeout`` passes first; the flow goes on. A
+        time-out of 0 checks the flow once.
         """
         seconds = _seconds(timeout)
         try:
@@ -94,27 +94,29 @@ class FlowHandle(Awaitable[Outcome]):
             raise WaitTimeout(text, self.key) from None
 
     async def _whereabouts(self) -> str:
-        """What the flow is at, or waits for, as the end of a sentence: ``: 'Fit' is running``; "" for one at an end."""
+        """The flow's position or what it waits for, as the end of a sentence: ``: 'Fit' is running``; "" for an ended
+        flow.
+        """
         runtime, key = self._place()
-        with suppress(DwarfError):  # the time-out is told in any case
+        with suppress(DwarfError):  # the time-out must be reported in any case
             return await runtime.known_tasks.of_flow(key.id)
         return ""
 
     async def _stuck(self) -> list[tuple[str, str]]:
-        """The nodes whose steps no living engine can run, each with what it waits for, as the end of a sentence."""
+        """The nodes whose steps no living engine can run, each with the missing need as the end of a sentence."""
         runtime, key = self._place()
         with suppress(DwarfError):
             return await runtime.known_tasks.stuck(key.id)
         return []
 
     async def poll(self, *, timeout: Seconds) -> Outcome:
-        """Like ``outcome``, but a time-out returns the outcome of the flow as it runs."""
+        """Like ``outcome``, but after a time-out it returns the outcome of the running flow."""
         with suppress(WaitTimeout):
             return await self.outcome(timeout=timeout)
         return await self.snapshot()
 
     async def snapshot(self) -> Outcome:
-        """The flow's outcome as of now."""
+        """The flow's present outcome."""
         runtime, key = self._place()
         outcome, _ = await runtime.database.read(lambda: read_outcome(key))
         return outcome
@@ -132,11 +134,12 @@ class FlowHandle(Awaitable[Outcome]):
     async def resume(self, data: Any = ..., *, step: str | Step | None = None, by: str = "") -> None:
         """Answer an interrupt: the oldest one, or that of ``step`` (a Step or its key).
 
-        ``data`` is any value a state can hold, None like any other; left out, it is ``{}``. At a breakpoint it is a
-        mapping of changes to the state, and None means no changes. Where the interrupt has a schema the answer must fit
-        it, and ``flow.interrupt`` returns it as the schema's type; otherwise as it was given. ``by``: who answers; it
-        is kept with the answer, see Step.answered_by. StateConflict when nothing waits there; InvalidRequest for an
-        answer that does not fit, or the key of a child flow; StateError for a value that cannot be kept.
+        ``data`` is any value that a state can hold, including None; without it the answer is ``{}``. At a breakpoint it
+        is a mapping of changes to the state, and None means no changes. If the interrupt has a schema, the answer must
+        fit it, and ``flow.interrupt`` returns it as the schema's type; otherwise as it was given. ``by`` is the name of
+        the answering person, stored with the answer, see Step.answered_by. StateConflict if nothing waits there;
+        InvalidRequest for an answer that does not fit, or the key of a child flow; StateError for a value that cannot
+        be stored.
         """
         if not isinstance(by, str):
             raise InvalidRequest(f"by is the name of who answers, not {type(by).__name__}")
@@ -152,43 +155,43 @@ class FlowHandle(Awaitable[Outcome]):
             result = await runtime.committer.call(partial(answer_step, key.id, key.token, named, given), slot)
             if not isinstance(result, Question):
                 break
-            # in a thread, since an answer may be large, and its schema anything
+            # in a thread, since an answer may be large and its schema arbitrary
             value = as_rows(value, result.schema)
             await asyncio.to_thread(check, value, result.schema)
             given = Given(value, by, checked=result)
         if result:
             self._fresh = generation
         if runtime.directives.met_breakpoints:
-            await runtime.directives.refresh()  # a cohort may have been let go on
+            await runtime.directives.refresh()  # a cohort may have been continued
 
     async def cancel(self, reason: str = "") -> None:
-        """Cancel the flow with everything under it. A task that runs is not stopped; its result is discarded.
+        """Cancel the flow and its child flows. A running task is not stopped, but its result is discarded.
 
-        StateConflict when the flow has ended already; InvalidRequest for the key of a child flow, and for a reason
-        that is no text of at most a million characters.
+        StateConflict if the flow has ended already; InvalidRequest for the key of a child flow, and for a reason that
+        is no text of at most a million characters.
         """
         runtime, key = self._place()
         text = read_text(reason, "the reason", MAX_REASON).strip()
         await runtime.committer.call(lambda work: cancel_flow(key.id, key.token, text, work, runtime.plans.plan_of))
 
     async def delete(self) -> None:
-        """Delete the flow with everything under it. It is no longer listed from now on, and is removed a little later.
+        """Delete the flow and its child flows. It is not listed any more, and is removed a little later.
 
-        One that waits for an answer is cancelled. Deleting again does nothing. StateConflict when the flow is running;
-        InvalidRequest for the key of a child flow.
+        A waiting flow is cancelled. Deleting again does nothing. StateConflict if the flow is running; InvalidRequest
+        for the key of a child flow.
         """
         runtime, key = self._place()
         await runtime.committer.call(lambda work: delete_flow(key.id, key.token, work))
 
     async def retry_failed(self, changes: Mapping[str, Any] | Any = None, *, graph: Graph | None = None) -> FlowHandle:
-        """Copy a flow that has failed or was cancelled, and run what was stopped again, in every branch at once.
+        """Copy a failed or cancelled flow, and run the stopped steps again, in every branch at once.
 
-        ``changes`` are laid over the input of each step that runs again; None deletes a field. Branches that came to
-        their end are kept, and are merged with the others as usual. Where a child flow was stopped, the copy goes on
-        inside it. A step that failed starts over; one that was cancelled keeps the answers it had. ``graph`` takes the
-        place of the graph that was frozen: of the flows that go on and have a graph of its name, or else of the one in
-        which something was stopped. StateConflict when nothing has failed, or the flow has not ended; GraphError when
-        the past does not fit the graph, with every reason; InvalidRequest for the key of a child flow.
+        ``changes`` are laid over the input of each step that runs again; None deletes a field. Completed branches are
+        kept, and merged with the others as usual. If a child flow was stopped, the copy continues inside it. A failed
+        step starts over; a cancelled step keeps its answers. ``graph`` replaces the frozen graph: of the continuing
+        flows with a graph of its name, or else of the one in which a step was stopped. StateConflict if nothing has
+        failed, or the flow has not ended; GraphError if the history does not fit the graph, with every reason;
+        InvalidRequest for the key of a child flow.
         """
         runtime, key = self._place()
         return FlowHandle(self._engine, await repair(runtime, key, read_changes(changes), graph))
@@ -196,19 +199,19 @@ class FlowHandle(Awaitable[Outcome]):
     async def continue_with(self, state: Mapping[str, Any] | Any = None) -> FlowHandle:
         """Create the next flow of this one's thread: a further turn of the same graph, with the same options.
 
-        It begins with the final state of the thread's latest flow, forks left aside, into which ``state`` is merged by
-        the graph's reducers; None deletes a field without one. Of several calls at once, one succeeds. StateConflict
-        when the latest flow has not completed; InvalidRequest for the key of a child flow; ThreadNotFound when every
-        flow of the thread is being deleted.
+        It begins with the final state of the thread's latest flow, not counting forks, into which ``state`` is merged
+        by the graph's reducers; None deletes a field without one. Of several concurrent calls, one succeeds.
+        StateConflict if the latest flow has not completed; InvalidRequest for the key of a child flow; ThreadNotFound
+        if every flow of the thread is being deleted.
         """
         runtime, key = self._place()
         return FlowHandle(self._engine, await next_turn(runtime, key, read_changes(state, "the fields of a state")))
 
     async def annotate(self, *, name: str | None = None, tags: Mapping[str, str | None] | None = None) -> None:
-        """Give the flow another name, and change its tags: those that are given, None removes one.
+        """Rename the flow, and change the given tags; None removes one.
 
-        What is left out stays as it is. At any time, also when the flow has ended, and its child flows have the same
-        tags from then on. InvalidRequest for wrong ones, and for the key of a child flow.
+        Arguments that are left out change nothing. Possible at any time, even after the flow has ended. Its child flows
+        get the same tags. InvalidRequest for wrong values, and for the key of a child flow.
         """
         runtime, key = self._place()
         fresh = None if name is None else read_label(name, "name")
@@ -216,12 +219,12 @@ class FlowHandle(Awaitable[Outcome]):
         await runtime.committer.call(lambda work: annotate(key, fresh, changes, work))
 
     async def set_breakpoints(self, *, before: Iterable[str] | None = None, after: Iterable[str] | None = None) -> None:
-        """Have the flow stop before and after these nodes from now on; an empty list removes them, None leaves them.
+        """Set the nodes before and after which the flow stops from now on; an empty list removes them, None keeps them.
 
-        At once where this engine runs the flow, within two seconds where another does. A stop is an interrupt with the
-        payload ``{"title", "breakpoint": "before" or "after", "node"}``; ``resume`` lays a mapping over the state of
-        the step, and the flow goes on. Branches that stop at one node wait under one prompt. InvalidRequest for a node
-        that the graph does not have, and for the key of a child flow; StateConflict when the flow has ended.
+        It takes effect immediately if this engine runs the flow, otherwise within two seconds. A stop is an interrupt
+        with the payload ``{"title", "breakpoint": "before" or "after", "node"}``; ``resume`` lays a mapping over the
+        state of the step, and the flow goes on. Branches that stop at one node wait under one prompt. InvalidRequest
+        for a node that the graph does not have, and for the key of a child flow; StateConflict if the flow has ended.
         """
         runtime, key = self._place()
         first = None if before is None else read_nodes(before, "before")
@@ -231,32 +234,33 @@ class FlowHandle(Awaitable[Outcome]):
         await runtime.directives.refresh()
 
     async def breakpoints(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The nodes before which, and those after which, the flow stops."""
+        """The nodes before which and after which the flow stops."""
         before, after, _ = await self._stops()
         return before, after
 
     async def _stops(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-        """``breakpoints``, and the nodes before which it stops because somebody goes on step by step."""
+        """``breakpoints``, and the nodes before which it stops while the user goes on step by step."""
         runtime, key = self._place()
         known = await runtime.database.read(lambda: read_breakpoints(key))
         return known.before, known.after, known.once
 
     async def _stop_once(self, nodes: Iterable[str]) -> None:
-        """Have the flow stop before these nodes, too, until this is called again."""
+        """Stop the flow before these nodes, too, until the next call."""
         runtime, key = self._place()
         once, plan_of = frozenset(nodes), runtime.plans.plan_of
         await runtime.committer.call(lambda work: change_breakpoints(key, None, None, work, plan_of, once=once))
         await runtime.directives.refresh()
 
     async def summary(self) -> FlowSummary:
-        """The flow as lists show it: its name and tags, its workflow, where it is."""
+        """The flow as in lists: its name and tags, its workflow, and its position."""
         runtime, key = self._place()
         return await runtime.database.read(lambda: read_summary(key))
 
     async def history(self) -> Sequence[Step]:
-        """The steps of the flow by depth and id, without their states. A step that called child flows holds them.
+        """The steps of the flow by depth and id, without their states. A step with child flows contains their
+        histories.
 
-        FlowNotFound when the flow is being deleted, too.
+        FlowNotFound also while the flow is being deleted.
         """
         runtime, key = self._place()
         return await runtime.database.read(lambda: read_history(key))
@@ -270,8 +274,8 @@ class FlowHandle(Awaitable[Outcome]):
     ) -> Sequence[Step]:
         """The steps of the flow and of its child flows with their states and changes, by depth and id, in one read.
 
-        ``node``: those of one node; ``only``: these. ``fields``: of each state, these fields alone, since what is
-        carried through a wide fan-out is in the state of every branch. StepNotFound, InvalidRequest for wrong keys.
+        ``node``: steps of this node; ``only``: these steps. ``fields`` limits the fields of each state, since every
+        branch of a wide fan-out has the fields of its source. StepNotFound, InvalidRequest for wrong keys.
         """
         runtime, key = self._place()
         parsed = None if only is None else {each.id: each.token for each in map(self._step_key, only)}
@@ -279,18 +283,18 @@ class FlowHandle(Awaitable[Outcome]):
         return await runtime.database.read(lambda: read_steps(key, wanted))
 
     async def answers(self) -> Sequence[Answered]:
-        """The questions of the flow and of its child flows that have been answered, in the order of the answers."""
+        """The answered questions of the flow and of its child flows, in the order of the answers."""
         runtime, key = self._place()
         return await runtime.database.read(lambda: read_answers(key))
 
     async def logs(
         self, *, step: str | Step | None = None, node: str = "", after: str = "", limit: int | None = None
     ) -> Sequence[LogLine]:
-        """What the tasks of the flow and of its child flows have printed, logged and streamed, oldest first.
+        """The prints, log records and streams of the tasks of the flow and of its child flows, oldest first.
 
-        Tasks are heard where the engine that runs them has ``capture_output``; streams are always kept. ``step``,
-        ``node``: of that step, of that node alone. ``after``: only what comes behind this line, by its ``cursor``;
-        ``limit``: at most so many. StepNotFound, InvalidRequest for wrong arguments.
+        Output is captured if the engine that runs the task has ``capture_output``; streams are always stored. ``step``,
+        ``node``: only of that step, of that node. ``after``: only output after this line, given by its ``cursor``;
+        ``limit``: the maximum of lines. StepNotFound, InvalidRequest for wrong arguments.
         """
         runtime, key = self._place()
         asked = self._asked(step, node)
@@ -308,7 +312,9 @@ class FlowHandle(Awaitable[Outcome]):
         return lines if limit is None else lines[:limit]
 
     async def displays(self, *, step: str | Step | None = None, node: str = "") -> Sequence[Display]:
-        """What the tasks of the flow and of its child flows have displayed, oldest first; of a step or a node alone."""
+        """The displays of the tasks of the flow and of its child flows, oldest first; of one step or node if it is
+        given.
+        """
         runtime, key = self._place()
         asked = self._asked(step, node)
         shown = await runtime.database.read(lambda: read_displays(asked))
@@ -317,9 +323,9 @@ class FlowHandle(Awaitable[Outcome]):
         return shown
 
     async def follow_logs(self, *, node: str = "") -> AsyncIterator[LogLine]:
-        """Every line there is, then each as it comes, until the flow has ended. Of one node alone, if it is named.
+        """All lines so far, then each new one, until the flow has ended. Only of ``node`` if it is given.
 
-        What tasks of other processes say is seen within a second::
+        Output of tasks in other processes arrives within a second::
 
             async for line in flow.follow_logs():
                 print(line.node, line.text)
@@ -329,7 +335,7 @@ class FlowHandle(Awaitable[Outcome]):
                 yield line
 
     async def _follow_output(self, node: str = "") -> AsyncIterator[tuple[list[LogLine], list[Display]]]:
-        """What is said and shown, in the groups in which it comes; also empty ones."""
+        """New lines and displays in groups, as they come; groups may be empty."""
         runtime, key = self._place()
         asked = self._asked(None, node)
         news = asyncio.Event()
@@ -364,18 +370,18 @@ class FlowHandle(Awaitable[Outcome]):
         return OutputQuery(self._parsed, None if step is None else self._step_key(step), node)
 
     async def graph(self) -> Graph:
-        """The graph the flow is frozen on."""
+        """The frozen graph of the flow."""
         runtime, key = self._place()
         return Graph.from_json(await runtime.database.read(lambda: read_graph(key)))
 
     async def to_mermaid(self, *, direction: str = "TD", title: str = "") -> str:
-        """The executed steps as Mermaid text. No keys are in it."""
+        """The executed steps as Mermaid text, without keys."""
         from dwarf.workflow.drawing.mermaid_history import FlowRenderer
 
         return FlowRenderer(await self.history(), direction=direction, title=title).render()
 
     async def watch(self) -> AsyncIterator[FlowUpdate]:
-        """One update for each visible change, until the flow has ended. Changes that come together share one."""
+        """One update for each visible change, until the flow has ended. Concurrent changes share one update."""
         runtime, key = self._place()
         changed = asyncio.Event()
         root = await runtime.database.read(lambda: read_root(key))
@@ -405,7 +411,7 @@ class FlowHandle(Awaitable[Outcome]):
                     await failpoints.active.arrive("awaitParked", [self.key])
                 stop = None
                 if runtime.waiters.knows_since(self._fresh):
-                    # begun here, and every stop since is known here: there is no need to look
+                    # this engine created the flow and knows every stop since: no query is needed
                     stop = runtime.waiters.recent(key.id) or await future
                 if stop is not None and _says_all(stop):
                     return self._outcome_of(stop)
@@ -437,7 +443,7 @@ class FlowHandle(Awaitable[Outcome]):
 
 
 def _says_all(stop: Stop) -> bool:
-    """Whether a stop tells the outcome, so that there is no need to read it."""
+    """Whether a stop contains the outcome, so that no query is needed."""
     return stop.final_state is not None and stop.status is not Status.CANCELLED
 
 

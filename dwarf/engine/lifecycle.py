@@ -1,4 +1,4 @@
-"""The engine's life: made, started, drained, closed."""
+"""The engine's life cycle: creation, start, drain, close."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LONGEST_PAUSE_S = 5.0  # between attempts to reach a shard
 
 
 class EngineBase:
-    """What every operation of the engine stands on: its settings, its shards, and whether it runs."""
+    """The base of all operations: the engine's settings, its shards, and whether it is running."""
 
     def __init__(
         self,
@@ -99,16 +99,16 @@ class EngineBase:
         self._clock = clock
         self._strict = False  # a graph with findings is refused
         self._on_lost_write: Any = None
-        self._echo: Echo | None = None  # where a notebook shows what the tasks of a flow print
+        self._echo: Echo | None = None  # where a notebook shows the prints of a flow's tasks
         self._context: EngineContext | None = None
         self._runtimes: dict[int, ShardRuntime] = {}
         self._started = self._capturing = False
-        self._away: dict[int, str] = {}  # shards that could not be opened yet, and why
+        self._away: dict[int, str] = {}  # shards that could not be opened yet, each with the reason
         self._returning: list[asyncio.Task[None]] = []
         self._closed = asyncio.Event()
         self._stop_listening: list[Callable[[], None]] = []
         for shard in self._settings.shards:
-            self._database(shard)  # a wrong URL shows on this line
+            self._database(shard)  # raises here for a wrong URL
 
     def __repr__(self) -> str:
         state = "running" if self._started else "not started"
@@ -117,7 +117,10 @@ class EngineBase:
     # ------------------------------------------------------------------ lifecycle
 
     async def start(self) -> None:
-        """Open and migrate the databases, take back what a dead predecessor left, and run. StateConflict if running."""
+        """Open and migrate the databases, take back leases of a dead predecessor, and start.
+
+        StateConflict if the engine is running.
+        """
         if self._context is not None:
             raise StateConflict("the engine is started already")
         self._telemetry.open()
@@ -161,7 +164,7 @@ class EngineBase:
         self._started = True
 
     def _capture(self, wanted: bool) -> None:
-        """Begin, or end, to keep what tasks print."""
+        """Start or stop to capture prints of tasks."""
         if wanted is not self._capturing:
             self._capturing = wanted
             capture.install() if wanted else capture.uninstall()
@@ -183,7 +186,7 @@ class EngineBase:
         return url, context.plans.freeze(graph)
 
     async def _await_shard(self, context: EngineContext, shard: Shard) -> None:
-        """Open a shard that was away at the start, once it is there. The others run meanwhile."""
+        """Open a shard that was away at the start, when it is back. The other shards run meanwhile."""
         log, pause = self._telemetry.log, 1.0
         log.warning("shard %s cannot be reached; the others run: %s", shard.index, self._away[shard.index])
         while True:
@@ -204,8 +207,8 @@ class EngineBase:
     async def aclose(self, *, grace: Seconds | None = None) -> None:
         """Stop: claim nothing more, wait for the tasks in flight (at most ``grace``), and disconnect.
 
-        Tasks that still run after ``grace`` are cancelled and their steps given back. Those who wait for flows get
-        EngineClosed; the flows stay in the database. Closing twice does nothing.
+        Tasks that still run after ``grace`` are cancelled and their steps given back. Callers that wait for flows get
+        EngineClosed; the flows stay in the database. A second close does nothing.
         """
         context = self._context
         if context is None or context.draining:
@@ -245,12 +248,12 @@ class EngineBase:
         grace: Seconds | None = None,
         signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
     ) -> None:
-        """Run until the process is asked to end by a signal, then close as ``aclose`` does, and return.
+        """Run until a signal asks the process to end, then close as ``aclose`` does, and return.
 
-        For a program that does nothing else: ``async with Engine(...) as engine: await engine.serve(grace=25)``. Let
-        ``grace`` be less than what your supervisor allows before it kills. A second signal ends the grace at once. The
-        signals do what they did before when this returns, which it also does when the engine is closed by another
-        task. ConfigError outside the main thread.
+        For a program with no other work: ``async with Engine(...) as engine: await engine.serve(grace=25)``. ``grace``
+        must be shorter than the time after which your supervisor kills the process. A second signal ends the grace
+        immediately. Former signal handlers are restored when this returns, which also happens when another task closes
+        the engine. ConfigError outside the main thread.
         """
         self._check_running()
         context, closed = self._context, self._closed
@@ -270,9 +273,9 @@ class EngineBase:
                 over.cancel()
 
     async def measure(self, *, meter_provider: Any = None, tracer_provider: Any = None) -> None:
-        """Report to these providers from now on, in place of those before; None leaves one as it is.
+        """Report to these providers from now on, instead of earlier ones; None keeps one.
 
-        Attempts that are under way are not seen. ConfigError for something that is no provider.
+        Attempts in flight are not reported to them. ConfigError for an object that is no provider.
         """
         self._telemetry.replace(meter_provider, tracer_provider)
         context = self._context
@@ -298,9 +301,10 @@ class EngineBase:
     def tune(
         self, *, time_budget: Seconds = _UNSET, default_priority: int = _UNSET, max_connections: int = _UNSET
     ) -> None:
-        """Change settings of a running engine: the first two for flows created from now on, connections at once.
+        """Change settings of a running engine: the first two apply to flows created from now on, connections
+        immediately.
 
-        InvalidRequest for a bad value; every setting is then left as it was.
+        InvalidRequest for a bad value; then no setting changes.
         """
         budget = None if time_budget is _UNSET else check_time_budget(time_budget)
         priority = None if default_priority is _UNSET else check_default_priority(default_priority)
@@ -330,7 +334,7 @@ class EngineBase:
         )
 
     def _for_test(self, on_lost_write: Any, strict: bool = False) -> None:
-        """Settings that only tests have; before the start."""
+        """Settings for tests only; before the start."""
         self._strict = strict
         self._on_lost_write = on_lost_write
 
@@ -339,14 +343,14 @@ class EngineBase:
             raise EngineClosed("the engine is not started: use `async with Engine(...)`, or await engine.start()")
 
     def _known(self, shard: int) -> ShardRuntime | None:
-        """A shard; None where the engine has none of this index. StorageError where it cannot be reached yet."""
+        """A shard; None if the engine has none of this index. StorageError if it cannot be reached yet."""
         self._check_running()
         if shard in self._away:
             raise StorageError(f"shard {shard} cannot be reached: {self._away[shard]}")
         return self._runtimes.get(shard)
 
     def _every(self) -> list[ShardRuntime]:
-        """All shards, by index. StorageError where one cannot be reached yet."""
+        """All shards, by index. StorageError if one cannot be reached yet."""
         self._check_running()
         return [runtime for shard in self._settings.shards if (runtime := self._known(shard.index)) is not None]
 
@@ -360,7 +364,7 @@ class EngineBase:
         return self._runtimes[shard].health.away
 
     def _place(self, idempotency_key: str | None) -> int:
-        """The shard of a new flow: by the key, over all shards; else at random in proportion to capacity."""
+        """The shard of a new flow: by its key, over all shards; otherwise at random in proportion to capacity."""
         shards = self._settings.shards
         if idempotency_key is not None:
             return shards[crc32(idempotency_key.encode()) % len(shards)].index
@@ -371,13 +375,13 @@ class EngineBase:
         open_shards = serving or open_shards
         if len(open_shards) == 1:
             return open_shards[0].index
-        # what a database server was found to write, in steps a second; only the ratio counts, see docs/design.md
+        # measured steps per second of each kind of server; only the ratio counts, see docs/design.md
         weights = [745 if shard.virtual_cpus <= 2 else 450 * shard.virtual_cpus for shard in open_shards]
         return random.choices(open_shards, weights)[0].index
 
 
 async def _first(task: asyncio.Task[Any], other: Coroutine[Any, Any, None]) -> None:
-    """Wait for one of the two; the second is given up."""
+    """Wait for one of the two, and cancel the second."""
     second = asyncio.ensure_future(other)
     try:
         await asyncio.wait({task, second}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""Whether a flow may have a node of this name: in its graph, in a child flow that has run, or in one still to come."""
+"""Whether a flow may have a node of this name: in its graph, in a child flow so far, or in a later one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def check_node(runtime: ShardRuntime, key: Key, node: str) -> None:
-    """InvalidRequest where no step of the flow, nor of a child flow, can be one of this node."""
+    """InvalidRequest if no step of the flow, or of a child flow, can have this node."""
     graph = Graph.from_json(await runtime.database.read(lambda: read_graph(key)))
     names = [each.name for each in graph.nodes]
     if node in names:
@@ -42,7 +42,7 @@ def _nodes(steps: Sequence[Step]) -> Iterator[str]:
 
 
 def _may_call(graph: Graph, functions: Mapping[str, Callable[..., Any]]) -> bool:
-    """Whether a task may call a child flow, whose nodes are not known before: by its code, where that is here."""
+    """Whether a task may call a child flow with unknown nodes: by its code, if that is available here."""
     return any(_may_name(functions.get(node.url), "subgraph") for node in graph.nodes)
 
 

@@ -1,4 +1,4 @@
-"""Lists of flows: what a caller may ask for, where a page ends, and how the answers of several shards are one."""
+"""Lists of flows: checking filters, paging, and merging the results of several shards."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _SUM = struct.Struct(">I")
 
 T = TypeVar("T")
 LARGEST_PAGE = 10_000
-FIRST_BATCH, LATER_BATCH = 100, 1000  # flows read at a time by a plain iteration
+FIRST_BATCH, LATER_BATCH = 100, 1000  # flows per query of a plain iteration
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The flow that a page ended with, by the order of lists, and how many flows were listed up to it."""
+    """The last flow of a page, in the order of lists, and the number of flows listed so far."""
 
     created_at: int
     flow_id: int
@@ -50,7 +50,7 @@ class Cursor:
     listed: int
 
     def text(self, database: str, query: str) -> str:
-        """The cursor as a user holds it."""
+        """The cursor in its public form."""
         body = _FORM.pack(
             _VERSION, _digest(database), _digest(query), self.created_at, self.flow_id, self.shard, self.listed
         )
@@ -58,7 +58,7 @@ class Cursor:
 
 
 def read_cursor(text: object, database: str, query: str) -> Cursor:
-    """Read a cursor. InvalidRequest says whether it is none, or belongs to another database or another query."""
+    """Parse a cursor. InvalidRequest says whether it is malformed, or belongs to another database or query."""
     if not isinstance(text, str):
         raise InvalidRequest(f"a cursor is the text that came with a page, not {type(text).__name__}")
     try:
@@ -82,7 +82,7 @@ def _digest(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A checked question. ``thread`` is not resolved yet; ``shard`` 0 is all of them."""
+    """A checked query. ``thread`` is not resolved yet; ``shard`` 0 means all shards."""
 
     filters: Filters
     thread: Key | None
@@ -91,22 +91,22 @@ class Query:
 
     @property
     def narrow(self) -> bool:
-        """Whether the flows themselves are filtered, not only where they are or how many."""
+        """Whether a filter is about the flows themselves, not only about the shard or the limit."""
         return self.filters.narrow or self.thread is not None
 
     def text(self) -> str:
-        """A text that differs where the question does."""
+        """A text that is equal for equal queries."""
         known = self.filters
         values = [getattr(known, name) for name in Filters.__dataclass_fields__ if name != "tags"]
-        values += known.tags  # nothing where there are none: cursors made before there were tags stay good
+        values += known.tags  # empty without tags: cursors of earlier releases stay valid
         return dumps([*values, str(self.thread or ""), self.shard, self.limit])
 
 
 class FlowQuery(AsyncIterator[FlowSummary]):
-    """Flows, newest first. Made by ``Engine.flows``; nothing is read before it is iterated.
+    """Flows, newest first. Returned by ``Engine.flows``; nothing is read before the iteration.
 
-    ``async for summary in query`` goes through all of them, ``pages`` through one page after the other. Each
-    ``async for`` begins anew. Flows that are created meanwhile are not met, and none is met twice.
+    ``async for summary in query`` iterates over all of them, ``pages`` page by page. Each ``async for`` starts again.
+    Flows that are created meanwhile are not included, and no flow appears twice.
 
     Example::
 
@@ -151,11 +151,11 @@ class FlowQuery(AsyncIterator[FlowSummary]):
             size = LATER_BATCH
 
     def pages(self, size: int = 100, cursor: str = "") -> AsyncIterator[tuple[list[FlowSummary], str]]:
-        """Pages of at most ``size`` flows, each with the cursor behind it; the last one's is empty.
+        """Pages of at most ``size`` flows, each with the cursor after it; the cursor of the last page is empty.
 
-        A cursor, given to ``pages`` of a query with the same filters, goes on from there: in another process too, and
-        after any time. There is always a first page, which may be empty. InvalidRequest for a wrong size, and for a
-        cursor of another query or another database, or a text that is none.
+        A cursor, given to ``pages`` of a query with the same filters, continues after its page, in any process and at
+        any time. There is always a first page, which may be empty. InvalidRequest for a wrong size, and for a cursor
+        that is malformed or belongs to another query or database.
         """
         if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= LARGEST_PAGE:
             raise InvalidRequest(f"the size of a page is a whole number from 1 to {LARGEST_PAGE}, not {size!r}")
@@ -172,7 +172,7 @@ class FlowQuery(AsyncIterator[FlowSummary]):
                 return
 
     async def _page(self, last: Cursor | None, size: int) -> tuple[list[Listed], Cursor | None]:
-        """The flows below a place, over all shards, and the place behind them; None where there are no more."""
+        """The flows after a position, over all shards, and the position after them; None if there are no more."""
         listed = 0 if last is None else last.listed
         limit = self._query.limit
         if limit is not None:
@@ -189,7 +189,7 @@ class FlowQuery(AsyncIterator[FlowSummary]):
         return page, cursor
 
     def _runtimes(self) -> list[ShardRuntime]:
-        """The shards that are asked, by index. EngineClosed, or StorageError for one that cannot be reached."""
+        """The queried shards, by index. EngineClosed, or StorageError for a shard that cannot be reached."""
         shard = self._query.shard if self._query.thread is None else self._query.thread.shard
         if not shard:
             return self._engine._every()
@@ -213,7 +213,7 @@ class FlowQuery(AsyncIterator[FlowSummary]):
         return replace(self._query.filters, thread_id=thread_id)
 
     async def _database_identity(self) -> str:
-        """That of the first shard, which all replicas have in common."""
+        """The id of the first shard's database, which all replicas share."""
         self._engine._check_running()
         if not self._identity:
             first = self._engine._runtime(self._engine._settings.shards[0].index)
@@ -222,7 +222,7 @@ class FlowQuery(AsyncIterator[FlowSummary]):
 
 
 async def _each(runtimes: Iterable[ShardRuntime], call: Callable[[ShardRuntime], Coroutine[Any, Any, T]]) -> list[T]:
-    """Ask every shard at once. The error of the first one that failed, with a note that names it."""
+    """Query all shards concurrently. Raises the error of the first failed shard, with a note that names it."""
     asked = list(runtimes)
     answers = await asyncio.gather(*map(call, asked), return_exceptions=True)
     for runtime, answer in zip(asked, answers, strict=True):
@@ -236,18 +236,18 @@ async def _each(runtimes: Iterable[ShardRuntime], call: Callable[[ShardRuntime],
 async def _read(runtime: ShardRuntime, filters: Filters, last: Cursor | None, limit: int) -> Sequence[Listed]:
     before = None
     if last is not None:
-        # flows of one moment and one id on several shards stand in the order of the shards, descending
+        # flows of one moment and one id on several shards are ordered by shard, descending
         before = Before(last.created_at, last.flow_id + (runtime.shard < last.shard))
     return await runtime.database.read(partial(read_page, filters, source_of(runtime), before, limit))
 
 
 def source_of(runtime: ShardRuntime) -> SearchSource:
-    """A shard, for those who look for flows in it."""
+    """A shard, for queries."""
     return SearchSource(runtime.shard, runtime.plans.plan_of, runtime.database.payloads.coded)
 
 
 def read_query(settings: Settings, given: dict[str, Any]) -> Query:
-    """Check the arguments of ``flows``. InvalidRequest names the one that is wrong."""
+    """Check the arguments of ``flows``. InvalidRequest names a wrong one."""
     for name in given.keys() - _READERS.keys():
         raise InvalidRequest(f"there is no filter {name!r}{did_you_mean(name, _READERS)}")
     values = {name: _READERS[name](name, value) for name, value in given.items()}
@@ -272,7 +272,7 @@ def _status(name: str, value: object) -> Status | None:
         raise InvalidRequest(f"status is one of {known}, not {value!r}") from None
 
 
-MAX_TEXT = 10_000  # characters of a filter; what it is compared with is shorter
+MAX_TEXT = 10_000  # characters of a filter; stored values are shorter
 
 
 def _text(name: str, value: object) -> str:
@@ -296,7 +296,7 @@ def _number(name: str, value: object) -> int:
 
 
 def _tags(name: str, value: object) -> tuple[tuple[str, str | None], ...]:
-    """Pairs in a fixed order. None as a value: whatever the flow has under this name."""
+    """Pairs in a fixed order. The value None stands for any value."""
     if value is not None and not isinstance(value, Mapping):
         raise InvalidRequest(f"tags are a mapping from names to texts (None: any), not {type(value).__name__}")
     return tuple(sorted(read_tag_changes(value).items()))

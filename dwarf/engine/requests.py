@@ -1,4 +1,4 @@
-"""Checking what a caller asks for when it creates a flow."""
+"""Checking the arguments with which a caller creates a flow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_TAG_NAME = 128
 
 @dataclass(frozen=True, slots=True)
 class CreateOptions:
-    """How a flow is to run, with every default filled in."""
+    """The options of a flow, with all defaults."""
 
     priority: int
     fairness_key: str
@@ -71,7 +71,7 @@ def read_options(
     interrupt_before: Iterable[str] = (),
     interrupt_after: Iterable[str] = (),
 ) -> CreateOptions:
-    """Check the options of create. InvalidRequest names the one that is wrong."""
+    """Check the options of create. InvalidRequest names a wrong one."""
     if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= MAX_INT32:
         raise InvalidRequest(f"priority is a whole number from 1 to {MAX_INT32} (0: the default), not {priority!r}")
     if isinstance(fairness_weight, bool) or not isinstance(fairness_weight, (int, float)):
@@ -100,7 +100,7 @@ def read_options(
 def _is_finite(number: float) -> bool:
     try:
         return math.isfinite(number)
-    except OverflowError:  # an integer beyond every float
+    except OverflowError:  # an integer beyond the range of floats
         return False
 
 
@@ -112,7 +112,7 @@ def read_moment(value: object, what: str) -> int:
 
 
 def _deadline(value: object) -> dict[str, int]:
-    """When a flow fails: a moment, or so long after its creation."""
+    """The deadline of a flow: a moment, or a duration from its creation."""
     if value is None:
         return {}
     if isinstance(value, datetime):
@@ -139,7 +139,7 @@ def read_label(value: object, what: str, most: int = MAX_KEY) -> str:
 
 
 def read_tags(tags: object) -> dict[str, str]:
-    """The tags of a flow. InvalidRequest names the one that is wrong."""
+    """The tags of a flow. InvalidRequest names a wrong one."""
     if tags is None:
         return {}
     found = _tags(tags)
@@ -169,7 +169,7 @@ def _tags(tags: object) -> dict[str, str | None]:
 
 
 def read_keys(keys: Iterable[str] | None, count: int) -> list[str | None]:
-    """Check the idempotency keys of ``count`` flows; None: they have none. InvalidRequest."""
+    """Check the idempotency keys of ``count`` flows; None: without keys. InvalidRequest."""
     if keys is None:
         return [None] * count
     if isinstance(keys, (str, bytes)):
@@ -181,7 +181,7 @@ def read_keys(keys: Iterable[str] | None, count: int) -> list[str | None]:
 
 
 def read_flag(value: object, what: str) -> bool:
-    """True or False, and nothing else: a text such as "no" would count as True. InvalidRequest."""
+    """True or False only: a text such as "no" would count as True. InvalidRequest."""
     if not isinstance(value, bool):
         raise InvalidRequest(f"{what} is True or False, not {value!r}")
     return value
@@ -201,13 +201,13 @@ def read_schedule_options(name: object, settings: Settings, options: Mapping[str
 
 
 def read_same_options(settings: Settings, options: Mapping[str, Any]) -> CreateOptions:
-    """Check the options that several flows share. InvalidRequest; TypeError for one that does not exist."""
+    """Check the options that several flows share. InvalidRequest; TypeError for an unknown one."""
     given: dict[str, Any] = {**_OPTIONS, **options}
     return read_options(settings, **given, idempotency_key="")
 
 
 def read_workflow(workflow: object) -> str | Graph:
-    """The workflow asked for: a name, or a Graph. InvalidRequest for anything else."""
+    """The workflow: a name, or a Graph. InvalidRequest for anything else."""
     if isinstance(workflow, Graph):
         return workflow
     if not isinstance(workflow, str):
@@ -218,7 +218,7 @@ def read_workflow(workflow: object) -> str | Graph:
 
 
 def read_state(state: Any) -> dict[str, Any]:
-    """An initial state as plain JSON. InvalidRequest where it is no object; StateError for a value in it."""
+    """An initial state as plain JSON. InvalidRequest if it is no object; StateError for a value in it."""
     if state is None:
         return {}
     fields = fields_of(state)
@@ -235,7 +235,7 @@ def read_states(states: Any) -> list[dict[str, Any]]:
 
 
 def request_text(workflow_url: str, state: Mapping[str, Any]) -> str:
-    """What a second create with the same idempotency key is compared by: the workflow's URL and the state."""
+    """The digest by which creates with the same idempotency key are compared: the workflow's URL and the state."""
     return dumps([workflow_url, canonical(state)])
 
 
@@ -251,7 +251,7 @@ def _baggage(baggage: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 def read_text(value: object, what: str, most: int = MAX_KEY) -> str:
-    """A name, a key or another text of a caller's, as a plain str. InvalidRequest for what no database can keep."""
+    """A name, a key or another text of a caller, as a plain str. InvalidRequest for text that no database can store."""
     if not isinstance(value, str):
         raise InvalidRequest(f"{what} is a string, not {type(value).__name__}")
     if len(value) > most:

@@ -1,4 +1,4 @@
-"""Schedules as users hold them: flows created by the clock, once per tick whatever the number of replicas."""
+"""Handles of schedules: flows created by the clock, once per tick with any number of replicas."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Schedule:
-    """A schedule, as it was when it was read: ``next_at`` is the time of its next tick, None while it is paused.
+    """A schedule, as last read: ``next_at`` is the time of its next tick, None while it is paused.
 
     Example::
 
@@ -49,7 +49,7 @@ class Schedule:
 
     @property
     def name(self) -> str:
-        """What it is known by."""
+        """Its name."""
         return self._record.name
 
     @property
@@ -59,7 +59,7 @@ class Schedule:
 
     @property
     def cron(self) -> str:
-        """Its cron expression; empty for one with a fixed interval."""
+        """Its cron expression; empty for a fixed interval."""
         return self._record.spec.cron
 
     @property
@@ -69,7 +69,7 @@ class Schedule:
 
     @property
     def paused(self) -> bool:
-        """Whether it fires no more for now."""
+        """Whether it is paused."""
         return self._record.paused
 
     @property
@@ -78,15 +78,15 @@ class Schedule:
         return None if self._record.paused else to_datetime(self._record.next_at)
 
     async def pause(self) -> None:
-        """Fire no more until ``resume``. NotFound when it was deleted."""
+        """Pause until ``resume``. NotFound if it was deleted."""
         name = self.name
         await self._runtime.committer.call(lambda work: pause_schedule(name))
         await self._refresh()
 
     async def resume(self) -> None:
-        """Fire again. Ticks that passed in the pause are not made up for. NotFound when it was deleted.
+        """Resume after a pause. Ticks in the pause are not made up for. NotFound if it was deleted.
 
-        A fixed interval is still counted from where it was counted before: it stays in step over pauses.
+        A fixed interval keeps its rhythm over pauses.
         """
         name = self.name
         record, now = await self._runtime.database.read(lambda: one_schedule(name))
@@ -96,9 +96,9 @@ class Schedule:
         await self._refresh()
 
     async def trigger(self) -> FlowHandle:
-        """Create a flow now, beside the ticks, which stay as they are; its ``scheduled_at`` is now.
+        """Create a flow now, in addition to the ticks, which are unchanged; its ``scheduled_at`` is now.
 
-        Also where the schedule is paused, and whatever ``overlap`` says. NotFound when it was deleted.
+        Works also while the schedule is paused, and ignores ``overlap``. NotFound if it was deleted.
         """
         name = self.name
         record, now = await self._runtime.database.read(lambda: one_schedule(name))
@@ -106,11 +106,11 @@ class Schedule:
         return handle
 
     async def backfill(self, start: datetime, end: datetime) -> list[FlowHandle]:
-        """A flow for each tick from ``start`` up to, and without, ``end``, oldest first, and once for each.
+        """One flow for each tick from ``start`` up to but not including ``end``, oldest first.
 
-        Where there is a flow of a tick already, because it fired or was asked for before, that one is returned. All
-        are created at once, whatever ``overlap`` says, and each knows its tick by ``scheduled_at``. InvalidRequest for
-        times without a zone, and for more than 10,000 ticks; NotFound when the schedule was deleted::
+        If a tick has a flow already, from the schedule or from an earlier call, that flow is returned. All flows are
+        created at once, ignoring ``overlap``, and each has its tick in ``scheduled_at``. InvalidRequest for times
+        without a zone, and for more than 10,000 ticks; NotFound if the schedule was deleted::
 
             await schedule.backfill(datetime(2030, 1, 1, tzinfo=UTC), datetime(2030, 2, 1, tzinfo=UTC))
         """
@@ -133,7 +133,7 @@ class Schedule:
         return [FlowHandle(self._engine, key) for key in keys]
 
     async def delete(self) -> None:
-        """Forget it. The flows it has created stay."""
+        """Delete it. The flows that it has created stay."""
         name = self.name
         await self._runtime.committer.call(lambda work: delete_schedule(name))
 
@@ -143,7 +143,7 @@ class Schedule:
 
 
 def _kept_extras(extras: Extras) -> dict[str, Any]:
-    """What a schedule keeps of options that few flows have."""
+    """The stored form of rare options of a flow."""
     given = {name: value for name, value in asdict(extras).items() if value != getattr(NO_EXTRAS, name)}
     return {"extras": given} if given else {}
 
@@ -160,9 +160,9 @@ def schedule_record(
     now: int,
     hashed: Callable[[str], str],
 ) -> ScheduleRecord:
-    """A new schedule. Its hash covers the whole definition, so that asking for the same again changes nothing."""
+    """A new schedule. Its hash covers the whole definition, so that requesting the same again changes nothing."""
     kept = {name: value for name, value in asdict(options).items() if name != "extras"}
-    kept |= _kept_extras(options.extras)  # others are as they were before there were such
+    kept |= _kept_extras(options.extras)  # others are stored as in earlier releases
     graph_hash = frozen.graph_hash if frozen else ""
     record = ScheduleRecord(
         name=name,

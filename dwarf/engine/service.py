@@ -1,4 +1,4 @@
-"""The loops of the engine: each makes one pass after the other, is woken in between, and does not end by a failure."""
+"""The loops of the engine: each makes one pass after the other, can be woken, and survives failures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dwarf.errors import EngineClosed
 class Service:
     """A loop of the engine, from ``start`` to ``aclose``.
 
-    A service says what one pass does (``turn``) and what follows one that failed (``failed``). Both return how many
-    seconds to wait for the next pass, unless the loop is woken before: 0 for none, None until it is woken.
+    A service defines one pass (``turn``) and what follows a failed pass (``failed``). Both return the seconds until the
+    next pass, unless the loop is woken before: 0 for none, None to wait until it is woken.
     """
 
     name = "dwarf-service"  # of its asyncio task
@@ -30,21 +30,21 @@ class Service:
         raise NotImplementedError
 
     def failed(self, error: Exception) -> float | None:
-        """A pass has failed: report it, and say when to try again."""
+        """A pass has failed: report the error, and return the seconds until the next try."""
         raise error
 
     @property
     def finished(self) -> bool:
-        """Whether no pass is to follow: at the close, as long as a service has nothing left to do."""
+        """Whether the loop ends: at the close, when the service has no work left."""
         return self._closing
 
     @property
     def cancelled(self) -> bool:
-        """Whether the loop was cancelled, as when its event loop ends."""
+        """Whether the loop was cancelled, as at the end of its event loop."""
         return self._task is not None and self._task.cancelling() > 0
 
     def first_pause(self) -> float | None:
-        """How long the first pass waits."""
+        """The seconds before the first pass."""
         return 0.0
 
     def start(self) -> None:
@@ -56,7 +56,7 @@ class Service:
         self._woken.set()
 
     async def aclose(self) -> None:
-        """End the loop: after the pass under way, or by cancelling it where that takes longer than ``patience_s``."""
+        """End the loop after the current pass, or cancel a pass that takes longer than ``patience_s``."""
         self._closing = True
         self._woken.set()
         if self._task is None:
@@ -93,7 +93,7 @@ class Service:
 
 
 class Periodic(Service):
-    """Calls a function again and again, with the same pause before each call."""
+    """Calls a function repeatedly, with the same pause before each call."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Periodic(Service):
         action: Callable[[], Awaitable[None]],
         on_failure: Callable[[Exception, float], None],
     ) -> None:
-        """``pause`` is in seconds. ``on_failure`` is told the error, and in how many seconds the next call is."""
+        """``pause`` is in seconds. ``on_failure`` gets the error, and the seconds until the next call."""
         super().__init__()
         self.name = name
         self._pause = pause

@@ -1,4 +1,4 @@
-"""Waiting for the signals by which an operating system asks a process to end."""
+"""Waiting for the signals with which an operating system ends a process."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from dwarf.errors import ConfigError
 
 
 class EndRequest:
-    """How often the process was asked to end."""
+    """Counts the signals that ask the process to end."""
 
     def __init__(self) -> None:
         self._times = 0
         self._again = asyncio.Event()
 
     def ask(self) -> None:
-        """A signal has come."""
+        """Count a signal."""
         self._times += 1
         self._again.set()
 
     async def times(self, count: int) -> None:
-        """Wait until it was asked so often."""
+        """Wait for this many signals."""
         while self._times < count:
             self._again.clear()
             await self._again.wait()
@@ -34,7 +34,7 @@ class EndRequest:
 
 @contextmanager
 def listening(signals: Iterable[signal.Signals]) -> Iterator[EndRequest]:
-    """Count these signals, instead of what else they would do. ConfigError outside the main thread, which gets them."""
+    """Count these signals instead of their usual effect. ConfigError outside the main thread, which receives them."""
     if threading.current_thread() is not threading.main_thread():
         raise ConfigError("signals reach the main thread only: run the engine's loop there, or call aclose yourself")
     loop = asyncio.get_running_loop()

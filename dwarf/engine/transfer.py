@@ -1,4 +1,4 @@
-"""Flows from one database to another, by way of lines of text."""
+"""Moving flows between databases, as lines of text."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def exported(flow_keys: Sequence[str], replica_of: Callable[[int], ShardRu
 async def imported(
     lines: Iterable[str] | AsyncIterable[str], plans: PlanCache, place: Callable[[], ShardRuntime]
 ) -> list[str]:
-    """The keys of the flows that lines were turned into. Nothing is written before every line has been checked."""
+    """The keys of the imported flows. Nothing is written before every line has been checked."""
     reader = Reader(partial(_freeze, plans))
     if isinstance(lines, (str, bytes)) or not isinstance(lines, (Iterable, AsyncIterable)):
         raise InvalidRequest("give the lines one by one: an open file, or a list of them")

@@ -1,4 +1,4 @@
-"""What a workflow is made of: pure types, without a database, a loop or a network."""
+"""The types of a workflow: pure, without a database, an event loop or a network."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ __all__ = ["fold", "overlay", "settle"]
 
 
 def overlay(base: Mapping[str, JSON], changes: Mapping[str, JSON]) -> dict[str, JSON]:
-    """The base with the changes laid over it. A None among the changes stays, as the tombstone of its field."""
+    """The base with the changes laid over it. A None in the changes stays, as the tombstone of its field."""
     return {**base, **changes}
 
 
@@ -30,9 +30,9 @@ def fold(
 ) -> dict[str, JSON]:
     """The deltas folded onto the base, in their order, field by field with the field's reducer.
 
-    A field without a reducer is replaced, and a None there is a tombstone in the result. On a field with a combining
-    reducer a None is ignored, and a value that is marked to overwrite is what later deltas are combined with. The time
-    is linear in the number of members. A ReducerError names the field.
+    A field without a reducer is replaced, and a None for it is a tombstone in the result. For a field with a combining
+    reducer a None is ignored, and an overwriting value becomes the base for later deltas. The time is linear in the
+    number of members. A ReducerError names the field.
     """
     result = dict(base)
     running: dict[str, Accumulator] = {}

@@ -1,4 +1,4 @@
-"""Calling a task: its parameters from the state, its result into the state."""
+"""Calling a task: arguments from the state, and the result into the state."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 class _Slot(NamedTuple):
-    """How one parameter is filled."""
+    """How one parameter gets its value."""
 
     name: str
     positional: bool
@@ -36,7 +36,7 @@ class _Slot(NamedTuple):
 class Binding:
     """How to call one function as a task. ConfigError for a function that cannot be one.
 
-    Annotations are resolved when the task is first called, so that they may name what is defined later.
+    Annotations are resolved at the first call of the task, so that they may name classes that are defined later.
     """
 
     __slots__ = (
@@ -73,7 +73,7 @@ class Binding:
         self._slots: list[_Slot] | None = None
 
     def _heed(self) -> None:
-        """Read the function again where it has other code now: %autoreload puts the new code into the old function."""
+        """Read the function again if its code has changed: %autoreload puts the new code into the old function."""
         if self._code is not getattr(self._target, "__code__", None):
             self._read_function()
 
@@ -99,7 +99,7 @@ class Binding:
 
     @property
     def digest(self) -> str:
-        """The digest of the function's code, made when it is first asked for."""
+        """The digest of the function's code, computed at the first request."""
         self._heed()
         if self._digest is None:
             self._digest = code_digest(self.function)
@@ -107,7 +107,7 @@ class Binding:
 
     @property
     def inputs(self) -> tuple[str, ...] | None:
-        """The names of the state fields that a call takes; None where it may read any: by a Flow, or ``**fields``."""
+        """The names of the state fields that a call takes; None if it may read any, through a Flow or ``**fields``."""
         self._heed()
         slots = self._slots if self._slots is not None else self.resolve()
         if self._others is not None or any(slot.is_flow for slot in slots):
@@ -117,9 +117,9 @@ class Binding:
     # ------------------------------------------------------------------ before the call
 
     def call_arguments(self, flow: Flow) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments for one call, to be asked for in the coroutine or thread that makes it.
+        """The arguments for one call. Must be requested in the coroutine or thread that makes the call.
 
-        StateError, naming task and parameter, where the state does not fit.
+        StateError, naming task and parameter, if the state does not fit.
         """
         flow._called_here()
         self._heed()
@@ -156,7 +156,7 @@ class Binding:
         raise StateError(f"task {self.url!r} needs the state field {slot.name!r}, which is absent{hint}")
 
     def _nothing_gathered(self, slot: _Slot, reducer: str) -> Any:
-        """What a field is to a task behind a fan-out whose branches have contributed nothing to it."""
+        """The value of a field behind a fan-out whose branches have contributed nothing to it."""
         if unwrap(slot.kind) is timedelta and reducer == Reducer.ADD:
             return timedelta()
         return convert(
@@ -172,7 +172,7 @@ class Binding:
             raise StateError(f"task {self.url!r}: {error}") from error
 
     def resolve(self) -> list[_Slot]:
-        """Resolve the annotations; how each parameter is filled. StateError where one cannot be resolved."""
+        """Resolve the annotations. Returns how each parameter is filled. StateError if one cannot be resolved."""
         slots = []
         for parameter in self._parameters:
             kind = self._annotation(parameter)
@@ -184,7 +184,7 @@ class Binding:
         return slots
 
     def kinds(self) -> list[Any]:
-        """The types of the parameters, as far as they were resolved."""
+        """The types of the parameters, as far as they have been resolved."""
         return [self._others_kind, *(slot.kind for slot in self._slots or ())]
 
     def _annotation(self, parameter: inspect.Parameter) -> Any:
@@ -206,7 +206,7 @@ class Binding:
     # ------------------------------------------------------------------ after the call
 
     def store_result(self, flow: Flow, result: Any) -> None:
-        """Write what the task returned to the flow. StateError for what cannot be written."""
+        """Write the return value of the task to the flow. StateError for a value that cannot be written."""
         if result is None or result is flow:
             return
         fields = fields_of(result)
@@ -229,7 +229,7 @@ def _none_among_items(url: str, slot: _Slot, place: Any) -> str:
 
 
 def _plain_function(function: Any) -> Any:
-    """What a call ends in: the function of a partial, the ``__call__`` of an object."""
+    """The function that a call ends in: the function of a partial, the ``__call__`` of an object."""
     while isinstance(function, functools.partial):
         function = function.func
     if inspect.isroutine(function) or isinstance(function, type):

@@ -1,9 +1,9 @@
-"""Text that is printed, logged and warned within a task is kept with its step, and goes on to where it would have gone.
+"""Capturing prints, log records and warnings of tasks, which are stored with the step and still printed.
 
-``sys.stdout`` and ``sys.stderr`` are wrapped, records of ``logging`` are seen as they are made, and
-``warnings.showwarning`` is wrapped. Which task it is, a context variable tells: so coroutines, their child tasks and
-threads with a copied context are told apart. Threads that a task starts by itself have no such context before
-Python 3.14; what they print goes where it always went.
+``sys.stdout`` and ``sys.stderr`` are wrapped, log records are seen at their creation, and ``warnings.showwarning`` is
+wrapped. A context variable identifies the task: this covers coroutines, their child tasks, and threads with a copied
+context. Threads that a task starts itself have no such context before Python 3.14; their prints go only to the usual
+streams.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dwarf.workflow.output import Source, TaskOutput
 __all__ = ["current", "enter", "install", "leave", "uninstall"]
 
 current: ContextVar[Callable[[], TaskOutput] | None] = ContextVar("dwarf_task_output", default=None)
-"""Gives what the task that runs now says; None outside of tasks, and where output is not kept."""
+"""Returns the output of the running task; None outside of tasks, and if output is not kept."""
 
 _lock = threading.Lock()
 _users = 0
@@ -31,7 +31,7 @@ _own: dict[str, Any] = {}
 
 
 class Tee:
-    """A stream that is written to as before; what a task writes is kept as well."""
+    """A stream that passes text on, and keeps the text of tasks."""
 
     def __init__(self, inner: Any, source: Source) -> None:
         object.__setattr__(self, "inner", inner)
@@ -41,7 +41,7 @@ class Tee:
         return getattr(self.inner, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # what is put in the place of a method of ours, as IPython does with `write`, calls that method
+        # a replacement for one of our methods, as IPython installs for `write`, calls that method
         if name in vars(Tee):
             object.__setattr__(self, name, value)
         else:
@@ -57,7 +57,7 @@ class Tee:
         self.flush()
 
     def write(self, text: str) -> Any:
-        """Write, and keep what comes from a task. Records and warnings on their way to a stream are kept already."""
+        """Write, and keep the text of a task. Records and warnings on their way to a stream have been kept already."""
         voice = current.get()
         if voice is None or not isinstance(text, str):
             return self.inner.write(text)
@@ -70,7 +70,7 @@ class Tee:
         return self.inner.write(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write every one of these texts."""
+        """Write each of these texts."""
         for line in lines:
             self.write(line)
 
@@ -82,13 +82,13 @@ class Tee:
         self.inner.flush()
 
     def close(self) -> None:
-        """Close the stream, but not for the whole process because a task says so."""
+        """Close the stream, unless a task asks: the stream belongs to the whole process."""
         if current.get() is None:
             self.inner.close()
 
 
 def enter(voice: Callable[[], TaskOutput]) -> Token[Callable[[], TaskOutput] | None]:
-    """A task begins. Whoever has put another stream in the place of ours meanwhile has it wrapped as well."""
+    """A task begins. Streams that have replaced ours meanwhile are wrapped, too."""
     if type(sys.stdout) is not Tee or type(sys.stderr) is not Tee:
         with _lock:
             if _users:
@@ -97,12 +97,12 @@ def enter(voice: Callable[[], TaskOutput]) -> Token[Callable[[], TaskOutput] | N
 
 
 def leave(token: Token[Callable[[], TaskOutput] | None]) -> None:
-    """The task is over."""
+    """The task has ended."""
     current.reset(token)
 
 
 def install() -> None:
-    """Begin to watch. For every call there is one of ``uninstall``."""
+    """Start to capture. Each call needs one of ``uninstall``."""
     global _users  # noqa: PLW0603 - the streams are the process's, too
     with _lock:
         _users += 1
@@ -122,7 +122,7 @@ def _wrap() -> None:
 
 
 def uninstall() -> None:
-    """Put back what was there, where nobody has put something else there meanwhile."""
+    """Restore the streams and hooks that were there before, unless they have been replaced since."""
     global _users  # noqa: PLW0603 - as above
     with _lock:
         _users -= 1
@@ -177,7 +177,7 @@ def _warn(inner: Any) -> Any:
 
 
 def _forget() -> None:
-    """In a forked child what is kept would never be written."""
+    """Keep nothing in a forked child: its output would never be written."""
     current.set(None)
 
 

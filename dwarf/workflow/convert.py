@@ -1,4 +1,4 @@
-"""Reading a state value as a type: what ``get_as``, ``load`` and the parameters of a task go by."""
+"""Reading a state value as a type, for ``get_as``, ``load`` and the parameters of a task."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _as_none(value: Any, what: str) -> None:
 
 
 def _parser(cls: type, parse: Callable[[str], Any], *, not_: type = NoneType) -> Callable[[Any, str], Any]:
-    """A converter for a class whose values may also stand in the state as text."""
+    """A converter for a class whose values may be stored as text."""
 
     def read(value: Any, what: str) -> Any:
         if isinstance(value, cls) and not isinstance(value, not_):
@@ -220,7 +220,7 @@ def _as_class(value: Any, cls: Any, what: str) -> Any:
     if issubclass(cls, enum.Enum):
         return _as_enum(value, cls, what)
     if getattr(cls, "_is_protocol", False):
-        return value  # a protocol says how the value is used, not what it is
+        return value  # a protocol describes the use of a value, not its type
     if isinstance(value, cls):
         return value
     if dataclasses.is_dataclass(cls):
@@ -231,7 +231,7 @@ def _as_class(value: Any, cls: Any, what: str) -> Any:
         return _as_named_tuple(value, cls, what)
     if issubclass(cls, PurePath) and isinstance(value, (str, PurePath)):
         return cls(value)
-    if cls.__module__ == "uuid":  # a UUID; the module takes long to load
+    if cls.__module__ == "uuid":  # the module is slow to import
         return _parser(cls, cls)(value, what)
     plain = _plain(value)
     if plain is not value and isinstance(plain, cls):
@@ -242,13 +242,13 @@ def _as_class(value: Any, cls: Any, what: str) -> Any:
 
 
 def _is_foreign(cls: type) -> bool:
-    """Whether this is a class of scalars of numpy or pandas; neither need be installed."""
+    """Whether this is a scalar class of numpy or pandas. Neither needs to be installed."""
     bases = {(base.__module__.partition(".")[0], base.__name__) for base in cls.__mro__}
     return bool(bases & {("numpy", "generic"), ("pandas", "Timestamp"), ("pandas", "Timedelta")})
 
 
 def _as_foreign(value: Any, cls: Any, what: str) -> Any:
-    """A scalar of numpy or pandas from what a state keeps of it, where that loses nothing."""
+    """A scalar of numpy or pandas from its stored form, if the conversion loses nothing."""
     try:
         made = cls(value)
         if isinstance(made, cls) and (made == value or (made != made and value != value)):  # noqa: PLR0124  NaN

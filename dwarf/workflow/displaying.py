@@ -1,7 +1,7 @@
-"""The mimebundle of a value: what a front end shows of it, made at once, while the value is as it is.
+"""The mimebundle of a value: its representations for a front end, computed immediately from its present state.
 
-It is asked for in a thread of its own, and not waited for without end: whatever a ``_repr_html_`` does, the task goes
-on. No library is imported for it, and none is needed: what has nothing better has its ``repr``.
+It is computed in its own thread with a time limit: a task goes on even if a ``_repr_html_`` hangs. No library is
+imported or required: a value without representations has its ``repr``.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _METHODS: Final = {
 
 
 def bundle_of(value: Any) -> dict[str, JSON]:
-    """A text, or another JSON value, for each type; binary ones in Base64. There is always a "text/plain".
+    """A text, or another JSON value, for each type; binary data in Base64. There is always a "text/plain".
 
-    What raises, takes longer than twenty seconds or is larger than all that a step may show is left out, and the
-    plain text says so.
+    A representation that raises, takes longer than twenty seconds or exceeds the size limit of a step is left out, and
+    the plain text says so.
     """
     if isinstance(value, str):
         return {"text/plain": sound(str.__str__(value))}
@@ -59,12 +59,12 @@ def bundle_of(value: Any) -> dict[str, JSON]:
 
 
 def is_rich(value: Any) -> bool:
-    """Whether a value has more to show than its repr."""
+    """Whether a value has other representations than its repr."""
     return next(_ways(value), None) is not None
 
 
 def _ask(value: Any, found: dict[str, JSON], faults: list[str]) -> None:
-    """Fill in what the value says about itself, the plain text last, since it may be the slowest."""
+    """Add the representations of the value; the plain text comes last, as it may be the slowest."""
     for kind, make in _ways(value):
         try:
             _keep(kind, make(), found, faults)
@@ -81,7 +81,7 @@ def _ask(value: Any, found: dict[str, JSON], faults: list[str]) -> None:
 
 
 def _ways(value: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """What can be asked of a value, with the type that it answers; "" for a whole bundle."""
+    """The representation methods of a value, each with its type; "" for a whole bundle."""
     if isinstance(value, type):
         return
     figure = _figure_of(value)
@@ -95,7 +95,7 @@ def _ways(value: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
 
 
 def _figure_of(value: Any) -> Any:
-    """The figure of matplotlib that a value is, or is part of; None for anything else."""
+    """The matplotlib figure that a value is, or belongs to; None for other values."""
     module = sys.modules.get("matplotlib.figure")
     if module is None:
         return None

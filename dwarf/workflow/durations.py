@@ -1,4 +1,4 @@
-"""Durations: seconds or timedelta outside, whole milliseconds inside."""
+"""Durations: seconds or timedelta in the API, whole milliseconds inside."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def to_ms(value: Any, what: str = "duration") -> int:
 
 
 def seconds_to_ms(seconds: float) -> int:
-    """Seconds, zero or more, as milliseconds to the nearest; a positive part of a millisecond counts as one."""
+    """Seconds, zero or more, as milliseconds, rounded; a positive part of a millisecond counts as one."""
     if seconds >= MAX_MS / 1000:
         return MAX_MS
     return round(seconds * 1000) or (1 if seconds > 0 else 0)

@@ -1,4 +1,4 @@
-"""What a task raised, as text and as the state field ``onErr``."""
+"""The error of a task, as text and as the state field ``onErr``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from dwarf.workflow.values import to_json
 JSON: TypeAlias = Any
 
 MAX_TRACEBACK = 20_000
-"""The most characters that ``traceback_text`` gives."""
+"""The maximum length of ``traceback_text``, in characters."""
 
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
-_COLOURS = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]")  # sequences of a terminal
+_COLOURS = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]")  # ANSI escape sequences of a terminal
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _TRACE = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _AWAITED = re.compile(r"object \w+ can't be used in 'await' expression")
@@ -33,9 +33,9 @@ _SKIPPED = frozenset({"args", "status_code", "properties", "obj", "object"})
 def error_fields(error: BaseException, *, trace: str = "") -> dict[str, JSON]:
     """The value of ``onErr``: ``{"error": text, "statusCode": int, ...}`` and the error's public JSON attributes.
 
-    ``properties`` of a TaskError stand beside them. ``trace`` is the id of the trace, in 32 hexadecimal digits; without
-    one, the error's own attribute or property of that name counts, if it is such an id. What has no JSON form is left
-    out. Never raises.
+    ``properties`` of a TaskError are added to them. ``trace`` is the id of the trace, in 32 hexadecimal digits; without
+    one, the error's own attribute or property of that name is used if it is such an id. Values without a JSON form are
+    left out. Never raises.
     """
     fields: dict[str, JSON] = {}
     own = _attributes(error)
@@ -57,9 +57,9 @@ def error_fields(error: BaseException, *, trace: str = "") -> dict[str, JSON]:
 
 
 def retry_kinds(error: BaseException) -> tuple[tuple[str, ...], ...]:
-    """For each error that was raised, at once or in a group, the names of its class and bases, for ``Retry._covers``.
+    """For each error, of a single one or of a group, the names of its class and bases, for ``Retry._covers``.
 
-    Empty where one of them is an error that another attempt cannot mend.
+    Empty if one of them is an error that another attempt cannot mend.
     """
     leaves, within = [error], tuple[str, ...]()
     if isinstance(error, BaseExceptionGroup):
@@ -78,7 +78,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
 
 
 def error_text(error: BaseException) -> str:
-    """The text of an error as it is recorded: without a terminal's colours; other control characters become U+FFFD.
+    """The recorded text of an error: without terminal colours, and with U+FFFD for other control characters.
 
     Newlines and tabs stay.
     """
@@ -94,7 +94,7 @@ def _text(error: BaseException) -> str:
 
 
 def _about_await(error: BaseException) -> str:
-    """What to write where the result of a call of a flow was awaited: the call itself waits, durably."""
+    """A hint for an awaited result of a control call: the call itself waits, durably."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     line = last[0].line or "" if last else ""
     called = next((name for name in ("interrupt", "subgraph") if f".{name}(" in line), "")
@@ -114,7 +114,7 @@ def _status_code(error: BaseException) -> int:
 
 
 def _attributes(error: BaseException) -> list[tuple[str, Any]]:
-    """The public data of an error: its own, its class's, and what Python's errors know, such as ``errno``."""
+    """The public data of an error: its attributes, its class's, and those of Python's errors, such as ``errno``."""
     names = dict.fromkeys(getattr(error, "__dict__", {}))
     for cls in type(error).__mro__:
         names.update(dict.fromkeys(name for name, value in vars(cls).items() if _is_data(value)))
@@ -143,7 +143,7 @@ def _properties(error: BaseException) -> list[tuple[str, Any]]:
 
 
 def traceback_text(error: BaseException) -> str:
-    """The traceback without the frames of this package around the task, at most ``MAX_TRACEBACK`` characters."""
+    """The traceback without this package's frames around the task, at most ``MAX_TRACEBACK`` characters."""
     try:
         summary = traceback.TracebackException(type(error), error, _users_part(error.__traceback__), compact=True)
         _drop_ours(summary)

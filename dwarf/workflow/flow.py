@@ -1,11 +1,11 @@
-"""The Flow: what a task receives, reads, writes, and controls its workflow with.
+"""The Flow: the object through which a task reads and writes its state and controls its workflow.
 
 Why the input and the changes are kept apart: only changes are stored with a step, branches of a fan-out are merged by
-their changes, and a retry begins with the same input again. Why every read is a copy, made when it is first asked for:
-a task may change what it has read without anybody else seeing it, and a state of many megabytes costs only what is
-looked at. Why interrupt, subgraph and retry leave the task by an exception that is no ``Exception``: a task may wait
-for days in another process, and ``except Exception`` around a call must not keep it from parking. The task is run again
-from its top, and the n-th call then returns what it waited for (see ``matching``).
+their changes, and a retry begins with the same input. Why every read is a copy, made at the first read: a task may
+modify the value without any effect elsewhere, and of a state of many megabytes only the fields that are read cost time.
+Why interrupt, subgraph and retry leave the task by an exception that is not an ``Exception``: a task may wait for days
+in another process, and ``except Exception`` around a call must not keep it from parking. The task is run again from its
+top, and the n-th call then returns its answer (see ``matching``).
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ _SCALARS = frozenset({str, int, bool, float})
 
 
 class Flow(MutableMapping[str, JSON]):
-    """What a task receives: its input state as a mapping, its control calls, its identity.
+    """The argument of a task: its input state as a mapping, its control calls, and its identity.
 
-    Reading gives the task its own copy of a value; only assigning it back keeps a change. Assigning None deletes, as
-    does ``del``, which never raises. A value that cannot be kept raises StateError when it is assigned.
+    Reading gives the task its own copy of a value; only assigning it back keeps a change. Assigning None deletes the
+    field, as does ``del``, which never raises. Assigning a value that cannot be stored raises StateError.
 
     A flow belongs to one execution of one task and is not locked: write from one thread or coroutine at a time.
 
@@ -74,9 +74,9 @@ class Flow(MutableMapping[str, JSON]):
     )  # fmt: skip
 
     key: str  # the flow's key
-    step_key: str  # stable over retries, resumes and recovery: the idempotency key for effects outside
+    step_key: str  # stable over retries, resumes and recovery: use it as idempotency key for external effects
     node: str
-    attempt: int  # 0 at first, one more with each retry
+    attempt: int  # 0 for the first attempt, one more with each retry
 
     def __init__(
         self,
@@ -104,10 +104,10 @@ class Flow(MutableMapping[str, JSON]):
         """For the engine and for tests.
 
         ``state`` and ``changes`` are plain tagged JSON that stays shared with the caller: it is neither changed nor
-        handed out. Times are milliseconds since 1970 by the database's clock, 0 where unknown; ``claimed_at_ms`` is
-        the time at which this execution began. ``track_reads`` makes ``_lost_writes`` work, and reading slower.
-        ``in_fan_out``: other branches run beside this task. ``gathered`` are the reducers of the fields that count as
-        empty where no branch has contributed to them. ``executor`` names the one in which the host is to run the task.
+        handed out. Times are milliseconds since 1970 by the database's clock, 0 if unknown; ``claimed_at_ms`` is the
+        start of this execution. ``track_reads`` enables ``_lost_writes``, and makes reading slower. ``in_fan_out``:
+        other branches run beside this task. ``gathered`` are the reducers of the fields that count as empty if no
+        branch has contributed to them. ``executor`` names the executor in which the host runs the task.
         """
         self._state = _NOTHING if state is None else state
         self._changes: dict[str, JSON] = dict(changes) if changes else {}
@@ -131,7 +131,7 @@ class Flow(MutableMapping[str, JSON]):
         self._executor = executor
         self._goto, self._delay_ms = "", 0
         self._park: Park | None = None
-        self._spent: tuple[float, float] | None = None  # when the call of the task began and ended, as its host tells
+        self._spent: tuple[float, float] | None = None  # start and end of the call of the task, set by its host
         self._reads: Reads | None = None
         if track_reads:
             from dwarf.workflow.flow_reads import Reads
@@ -142,7 +142,7 @@ class Flow(MutableMapping[str, JSON]):
     # ------------------------------------------------------------------ the mapping
 
     def _raw(self, name: object) -> JSON:
-        """The stored form of a field as this task sees it; None where it is absent."""
+        """The stored form of a field as this task sees it; None if it is absent."""
         changes = self._changes
         if name in changes:
             value = changes[name]
@@ -164,7 +164,7 @@ class Flow(MutableMapping[str, JSON]):
 
     # Mapping offers overloads here; one signature says the same
     def __getattr__(self, name: str) -> Any:
-        """Only asked for what is not there: the error says what it is called here."""
+        """Called for missing attributes only: the error names the attribute that dwarf has instead."""
         if name.startswith("_"):
             raise AttributeError(name)
         from dwarf.workflow.habits import missing_attribute
@@ -172,7 +172,7 @@ class Flow(MutableMapping[str, JSON]):
         raise missing_attribute("Flow", name, dir(type(self)))
 
     def get(self, name: str, default: Any = None, /) -> Any:
-        """The value of a field, or ``default`` where it is absent."""
+        """The value of a field, or ``default`` if it is absent."""
         raw = self._raw(name)
         if type(raw) in _SCALARS:
             return raw
@@ -219,7 +219,7 @@ class Flow(MutableMapping[str, JSON]):
         return self._present()
 
     def update(self, /, *args: Any, **fields: Any) -> None:
-        """As with a dict. Every value is checked before the first one is written."""
+        """As for a dict. All values are checked before the first one is written."""
         written = dict(*args, **fields)
         encoded = encode_fields(written)
         for name, value in encoded.items():
@@ -229,7 +229,7 @@ class Flow(MutableMapping[str, JSON]):
                 self._reads.assigned(name, value, encoded[name])
 
     def setdefault(self, name: str, default: Any = None) -> Any:
-        """The value of a field, written with ``default`` first where it is absent: a copy in either case."""
+        """The value of a field; if it is absent, ``default`` is written first. Always a copy."""
         if name not in self:
             self[name] = default
         return self.get(name)
@@ -240,7 +240,7 @@ class Flow(MutableMapping[str, JSON]):
             self[name] = None
 
     def snapshot(self) -> dict[str, JSON]:
-        """The state as this task sees it now, its own writes included, as a dict of its own."""
+        """The state as this task sees it now, including its own writes, as a new dict."""
         return {name: from_json(self._raw(name)) for name in self._present()}
 
     def overwrite(self, name: str, value: JSON) -> None:
@@ -259,7 +259,7 @@ class Flow(MutableMapping[str, JSON]):
 
     @property
     def changes(self) -> Mapping[str, JSON]:
-        """What this step has written so far: a copy, with None for what is deleted."""
+        """The changes of this step so far: a copy, with None for deleted fields."""
         return {name: from_json(raw) for name, raw in self._changes.items()}
 
     @property
@@ -278,8 +278,8 @@ class Flow(MutableMapping[str, JSON]):
     def get_as(self, name: str, type_: Any, default: Any = ...) -> Any:
         """A field read as a type: a class, ``list[int]``, ``X | None``, a dataclass, a model, a TypedDict, an Enum.
 
-        KeyError where it is absent and no default is given; StateError where it is of another type. A bool is no int,
-        and 5.0 reads as the int 5.
+        KeyError if it is absent and there is no default; StateError if it has another type. A bool is no int, and 5.0
+        reads as the int 5.
         """
         raw = self._raw(name)
         if raw is None:
@@ -289,7 +289,7 @@ class Flow(MutableMapping[str, JSON]):
         return self._given(name, convert(from_json(raw), type_, f"field {name!r}"))
 
     def load(self, model: type[M]) -> M:
-        """The whole state as a dataclass, a pydantic model or a TypedDict; fields it does not have are left out."""
+        """The whole state as a dataclass, a pydantic model or a TypedDict. Fields that the class lacks are left out."""
         loaded: M = convert(self.snapshot(), model, "the state")
         return loaded
 
@@ -313,20 +313,20 @@ class Flow(MutableMapping[str, JSON]):
 
     @property
     def step_created_at(self) -> datetime:
-        """When this step was first created (UTC); retries keep it."""
+        """When this step was created (UTC); retries keep the time."""
         return to_datetime(self._step_created_at_ms)
 
     @property
     def scheduled_at(self) -> datetime | None:
-        """The tick (UTC) of the schedule that created the root flow, however late it fired; None for other flows.
+        """The tick (UTC) of the schedule that created the root flow, even if it fired late; None for other flows.
 
-        What a report covers is told by this, not by the clock: a tick that is made up for belongs to its own hour.
+        A report should use it for its period instead of the clock: a tick that is made up for belongs to its own hour.
         """
         return to_datetime(self._scheduled_at_ms) if self._scheduled_at_ms else None
 
     @property
     def baggage(self) -> Mapping[str, JSON]:
-        """What the flow was created with for its hosts and tasks to know: a copy."""
+        """The baggage given at the creation of the flow, for its hosts and tasks: a copy."""
         return decode_fields(self._baggage) if self._baggage else {}
 
     # ------------------------------------------------------------------ control calls
@@ -336,17 +336,17 @@ class Flow(MutableMapping[str, JSON]):
     ) -> Any:
         """Wait for an answer, and return it: None like any other, and ``{}`` from a resume without data.
 
-        ``payload`` is a title, or a mapping with "title", "schema", "default" and whatever else the answering side
-        shall see; any other value, such as a number, a list or a frame, is shown as ``{"value": payload}``. The answer
-        comes as the schema's type: an instance where "schema" is a Python type, JSON where it is a JSON schema; without
-        a schema as it was given. After ``timeout`` (seconds) the call returns ``default``, which is None or fits the
-        schema, or raises InterruptTimeout without one. StateError for a default that does not fit the schema, also for
-        one that the payload or the schema itself has.
+        ``payload`` is a title, or a mapping with "title", "schema", "default" and any further members for the answering
+        side; any other value, such as a number, a list or a frame, is shown as ``{"value": payload}``. The answer comes
+        as the schema's type: an instance if "schema" is a Python type, JSON if it is a JSON schema; without a schema it
+        comes as it was given. After ``timeout`` (seconds) the call returns ``default``, which is None or fits the
+        schema; without a default it raises InterruptTimeout. StateError for a default that does not fit the schema,
+        also for one in the payload or the schema itself.
 
-        The task is parked and, when the answer is there, run again from its top. The call then gets the answer that
-        was given to the same question: the one of the same ``key``; without a key the one of an identical payload,
-        or, in the task's own coroutine or thread, of the same title and schema. Give a key where the title changes
-        from run to run, or where several child tasks ask alike.
+        The task is parked and, when the answer has come, run again from its top. The call then gets the answer to the
+        same question: the question with the same ``key``; without a key the one with an identical payload, or, in the
+        task's own coroutine or thread, with the same title and schema. Give a key if the title changes from run to run,
+        or if several child tasks ask alike.
         """
         self._raise_if_parked()
         asked, spec = make_interrupt(payload, timeout, default, key)
@@ -360,11 +360,11 @@ class Flow(MutableMapping[str, JSON]):
         return self._leave(asked)
 
     def subgraph(self, workflow: str | Graph, state: Mapping[str, JSON] | None = None) -> dict[str, JSON]:
-        """Run a workflow as a child flow, and return its final state; SubgraphFailed where it did not complete.
+        """Run a workflow as a child flow, and return its final state; SubgraphFailed if it did not complete.
 
-        Parks like ``interrupt``. ``state`` is the child's whole initial state. When the task is run again the call
-        gets the outcome of the child with the same workflow and input, or, in the task's own coroutine or thread, of
-        the first of that workflow that no call has got yet.
+        Parks like ``interrupt``. ``state`` is the child's whole initial state. When the task is run again, the call
+        gets the outcome of the child with the same workflow and input, or, in the task's own coroutine or thread, the
+        first unclaimed outcome of that workflow.
         """
         self._raise_if_parked()
         call, digest = make_subgraph(workflow, state)
@@ -383,10 +383,10 @@ class Flow(MutableMapping[str, JSON]):
         max_delay: Seconds | None = None,
         give_up_after: Seconds | None = None,
     ) -> None:
-        """Run this task again, after ``delay * factor ** attempt``, at most ``max_delay``; does not return then.
+        """Run this task again, after ``delay * factor ** attempt``, at most ``max_delay``. Does not return then.
 
-        Returns, for the task to ``raise`` its error, where the next run would begin ``give_up_after`` or more after
-        the step was created (None or 0: never give up).
+        Returns if the next run would begin ``give_up_after`` or more after the creation of the step (None or 0: no
+        limit). The task then raises its error.
         """
         self._raise_if_parked()
         delay_ms = backoff_ms(delay, factor, max_delay, self.attempt)
@@ -402,24 +402,24 @@ class Flow(MutableMapping[str, JSON]):
         self._delay_ms = to_ms(duration, "delay")
 
     def goto(self, node: str) -> None:
-        """Go to this node next, over an ``add_goto`` transition, or to END. Last call wins; "" takes it back."""
+        """Continue at this node, over an ``add_goto`` transition, or at END. The last call wins; "" cancels it."""
         if not isinstance(node, str):
             raise InvalidRequest(f"goto needs the name of a node, not {type(node).__name__}")
         self._goto = str.__str__(node)
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
-        """Show how far the task is. Best effort: live views show it and the step keeps the last one."""
+        """Report the progress of the task. Best effort: live views show it, and the step keeps the last report."""
         numbers = checked_progress(done, total, message)
         if self._on_progress is not None:
-            with suppress(Exception):  # showing progress must not fail the work; the receiver reports its own faults
+            with suppress(Exception):  # a failing report must not fail the task; the receiver logs its own errors
                 self._on_progress(*numbers)
 
     def stream(self, text: str, *, name: str = "") -> None:
-        """Append to a text that is read while it grows: the tokens of a model, a protocol. Views show it as it comes.
+        """Append to a text that is read while it grows: the tokens of a model, a log. Views show it as it comes.
 
-        It is kept with the step, and written at most four times a second. ``name`` tells several streams of a step
-        apart. A step that is run again begins anew. What goes beyond four million characters is left out, and said
-        so::
+        It is stored with the step, and written at most four times a second. ``name`` distinguishes several streams of a
+        step. A step that is run again begins anew. Text beyond four million characters is left out, with a note in the
+        output::
 
             for token in model.generate(prompt):
                 flow.stream(token)
@@ -433,9 +433,9 @@ class Flow(MutableMapping[str, JSON]):
     def display(self, value: Any, *, name: str = "") -> None:
         """Show a value under the node, in the panel, the report and the history: a figure, a frame, an image, Markdown.
 
-        What is kept is made at once, from the value's rich representation, or its repr where it has none. A display of
-        the same ``name`` is replaced; those without a name come one after the other, and are replaced in that order
-        where the task is run again. StateError where a step would keep more than 16 MB::
+        The value's rich representation is stored immediately, or its repr if it has none. A display of the same
+        ``name`` is replaced; displays without a name are added one after the other, and are replaced in that order if
+        the task is run again. StateError if the displays of a step exceed 16 MB::
 
             flow.display(figure, name="loss")
         """
@@ -447,7 +447,7 @@ class Flow(MutableMapping[str, JSON]):
             self._output().show(name, bundle)
 
     def _called_here(self) -> None:
-        """The coroutine or thread that runs now is the task's own: its calls come in the order of the task's code."""
+        """Call this in the task's own coroutine or thread: its calls come in the order of the task's code."""
         if self._book is not None:
             self._callers = (*self._callers, caller())
 
@@ -476,7 +476,7 @@ class Flow(MutableMapping[str, JSON]):
         return Control(self._goto, self._delay_ms, self._park, problem, unclaimed, self._misfit)
 
     def _fork_carrier(self, on_progress: Progress | None = None) -> Flow:
-        """A detached flow for one execution elsewhere: nothing it does is seen here until ``_adopt``."""
+        """A detached flow for an execution elsewhere. Its changes have no effect here until ``_adopt``."""
         kind = type(self)
         fork = kind.__new__(kind)
         for member in _COPIED:
@@ -486,24 +486,24 @@ class Flow(MutableMapping[str, JSON]):
         return fork
 
     def _adopt(self, other: Flow) -> None:
-        """Take over the writes and the control calls of a detached flow."""
+        """Adopt the writes and the control calls of a detached flow."""
         self._changes = dict(other._changes)
         self._goto, self._delay_ms, self._park = other._goto, other._delay_ms, other._park
         self._book, self._misfit = other._book, other._misfit
 
     def _lost_writes(self) -> list[str]:
-        """Fields handed out as containers that were changed and not assigned back (needs ``track_reads``)."""
+        """Fields whose containers were read, changed and not assigned back (needs ``track_reads``)."""
         return [] if self._reads is None else self._reads.lost()
 
     def to_json(self) -> dict[str, JSON]:
-        """The wire form, for hosts that reach a task over a network: plain JSON, with what is unset left out."""
+        """The wire form, for hosts that reach a task over a network: plain JSON, without unset members."""
         from dwarf.workflow.flow_wire import flow_to_json
 
         return flow_to_json(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON] | str | bytes) -> Self:
-        """Read the wire form. Unknown keys are ignored; StateError on the wrong shape."""
+        """Parse the wire form. Unknown keys are ignored; StateError for the wrong shape."""
         from dwarf.workflow.flow_wire import flow_from_json
 
         return flow_from_json(cls, data)

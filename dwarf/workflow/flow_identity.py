@@ -1,4 +1,4 @@
-"""A Flow that remembers whether its task has read what tells one execution from another."""
+"""A Flow that notes whether its task has read something that differs between executions."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class WatchedFlow(Flow):
         return bool(self._told)
 
     def note_read(self) -> None:
-        """The task has read its identity, where it ran."""
+        """Note that the task has read its identity in the other process."""
         self._told.add("elsewhere")
 
     def sent_json(self) -> dict[str, Any]:
-        """The wire form, for a carrier that tells by ``note_read`` whether the task has read its identity there."""
+        """The wire form, for a carrier that reports by ``note_read`` whether the task has read its identity."""
         told = set(self._told)
         form = self.to_json()
         self._told.intersection_update(told)
         return form
 
     def _fork_carrier(self, on_progress: Progress | None = None) -> Flow:
-        """A detached flow, which remembers in the same place."""
+        """A detached flow that notes the reads in the same place."""
         fork = super()._fork_carrier(on_progress)
         assert isinstance(fork, WatchedFlow)
         fork._told = self._told

@@ -1,4 +1,4 @@
-"""Finding writes that get lost: a container read from a flow, changed, and never assigned back."""
+"""Finding lost writes: a container read from a flow, changed, and never assigned back."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _IMMUTABLE = (str, int, float, bool, bytes, frozenset, type(None))
 
 
 class _Unkept:
-    """Stands for the form of a value that cannot be kept any more."""
+    """Stands for the form of a value that can no longer be stored."""
 
 
 class Reads:
-    """The containers that a flow handed out, with the form they had."""
+    """The containers that a flow has returned, each with its form at that time."""
 
     __slots__ = ("_handed_out",)
 
@@ -30,14 +30,14 @@ class Reads:
             self._handed_out.append((name, value, _form(value)))
 
     def assigned(self, name: str, value: Any, encoded: JSON) -> None:
-        """Note a write: what was read of the field before counts no more, save for the assigned object itself."""
+        """Note a write: earlier reads of the field are dropped, except for the assigned object itself."""
         kept = [entry for entry in self._handed_out if entry[0] != name]
         if any(entry[0] == name and entry[1] is value for entry in self._handed_out):
             kept.append((name, value, encoded))
         self._handed_out = kept
 
     def lost(self) -> list[str]:
-        """The fields whose handed-out value differs from the form it had, each once, in the order of reading."""
+        """The fields whose returned value differs from its former form, each once, in the order of reading."""
         return list(dict.fromkeys(name for name, value, form in self._handed_out if _form(value) != form))
 
 

@@ -31,8 +31,8 @@ def changed_fields(value: Any, raw: Callable[[str], JSON]) -> dict[str, Any]:
 
 
 def _reads_the_same(old: JSON, encoded: JSON, kind: Any, name: str) -> bool:
-    # A state that came from outside holds "2024-01-01" or {"x": 1} where the loaded object holds a date or a
-    # dataclass. Saving the object unchanged must write nothing, so compare with what loading gives as well.
+    # A state from outside holds "2024-01-01" or {"x": 1} where the loaded object holds a date or a dataclass. Saving
+    # the unchanged object must write nothing, so compare with the loaded value as well.
     if old is None or kind is Any:
         return False
     try:

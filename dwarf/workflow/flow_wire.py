@@ -1,7 +1,7 @@
 """The wire form of a Flow, for hosts that reach a task over a network.
 
-One JSON object; what is unset is left out, save ``state`` and ``changes``. Durations are whole nanoseconds, times are
-RFC 3339. Everything read back is untrusted: shapes are checked here, meanings by the engine.
+One JSON object without unset members, except ``state`` and ``changes``. Durations are whole nanoseconds, times are RFC
+3339. Input is untrusted: shapes are checked here, meanings by the engine.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _park_to_json(park: Park | None) -> dict[str, JSON]:
 
 
 def flow_from_json(cls: type[FlowT], data: Mapping[str, JSON] | str | bytes) -> FlowT:
-    """The flow that ``flow_to_json`` wrote. StateError on the wrong shape."""
+    """Parse the result of ``flow_to_json``. StateError for the wrong shape."""
     document = loads(data, bounded=True) if isinstance(data, (str, bytes)) else data
     if not isinstance(document, Mapping):
         raise StateError(f"a flow must be a JSON object, not {type(document).__name__}")
@@ -169,7 +169,7 @@ class _Reader:
         return max(0, count)
 
     def duration(self, key: str) -> int:
-        # nanoseconds; the reference allows negative ones and reads them as none
+        # nanoseconds; the wire format allows negative ones, which count as zero
         return min(self.count(key) // _NS_PER_MS, MAX_MS)
 
     def items(self, key: str) -> list[JSON]:

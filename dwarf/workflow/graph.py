@@ -30,19 +30,19 @@ JSON: TypeAlias = Any
 Task: TypeAlias = Callable[..., Any]
 
 display_hook: Callable[[Graph], Mapping[str, Any]] | None = None
-"""Set by the notebook: given a graph, richer forms of it by MIME type, made without a network."""
+"""Set by the notebook: returns richer forms of a graph by MIME type, without using a network."""
 
 
 class Graph:
     """A workflow definition. Every builder returns the graph, so calls chain. The first node added is the entry.
 
-    Building never refuses a wrong structure: ``validate`` reports all of it at once. Only wrong arguments raise
-    (TypeError, or GraphError for text that cannot be stored and for empty conditions). A transition that is there
-    already is not added again. Transitions add the nodes they name: such a node's URL is its name. The order of nodes
-    and of transitions is kept and has a meaning.
+    Building never refuses a wrong structure: ``validate`` reports all problems at once. Only wrong arguments raise
+    (TypeError, or GraphError for text that cannot be stored and for empty conditions). An existing transition is not
+    added again. Transitions add the nodes that they name: such a node's URL is its name. The order of nodes and of
+    transitions is kept and has a meaning.
 
-    A graph has no URL of its own: a host knows it by its name unless it is registered under another. Each flow keeps
-    the graph it was created with, as JSON.
+    A graph has no URL: a host knows it by its name unless it is registered under another URL. Each flow keeps the graph
+    it was created with, as JSON.
 
     >>> from dwarf import END, Graph
     >>> def ask(amount: int) -> dict:
@@ -69,7 +69,7 @@ class Graph:
         self._slots: list[_Slot] = []
         self._first: dict[str, _Slot] = {}
         self._edges: list[Transition] = []
-        self._known: set[Transition] | None = None  # the same, for look-ups; None where it has to be made anew
+        self._known: set[Transition] | None = None  # the same for look-ups; None if it must be rebuilt
         self._marks: dict[str, None] = {}  # a set that keeps its order
         self._reducers: dict[str, Reducer | str] | None = None
         self._view: View | None = None
@@ -77,12 +77,12 @@ class Graph:
 
     @classmethod
     def of(cls, name: str, *steps: Any, reducers: Mapping[str, Reducer | str] | None = None) -> Self:
-        """A graph in its shortest form: the tasks one after the other, named after their functions.
+        """A graph in its shortest form: the tasks in their order, named after their functions.
 
-        A step is a function, ``(name, function)``, the name of a node, END, or what ``each``, ``together``, ``choose``
-        and ``rescue`` give. The task behind branches is where they meet; a task that stands in the graph already is
-        gone back to; behind the last one the flow ends. It is the very graph that the builder makes, and can be built
-        on. GraphError names a step that cannot stand where it does::
+        A step is a function, ``(name, function)``, the name of a node, END, or the result of ``each``, ``together``,
+        ``choose`` and ``rescue``. Branches meet at the task after them; naming a task again goes back to its node;
+        after the last task the flow ends. The result is the same graph that the builder makes, and can be extended.
+        GraphError names a step that is not possible at its position::
 
             Graph.of("Survey", list_files, each("files", rescue(read, skip), item="file"), summarise)
         """
@@ -107,16 +107,16 @@ class Graph:
         executor: str = "",
         labels: Iterable[str] = (),
     ) -> Self:
-        """Add a node, or bind a known one anew.
+        """Add a node, or rebind an existing one.
 
-        ``task`` is a task function, or the URL that the host resolves; a text that is no URL of the host is taken for
-        the name of one of its functions when a flow is created. Without a task, a new node's URL is its name. On a
-        known node the URL is replaced if a task is given, and its place, its transitions and its fan-in mark are kept.
-        A lambda, a partial or a callable object is named after its scope, the graph and the node. ``limit``, ``retry``
-        (a Retry, or the number of attempts), ``time_budget`` (seconds or timedelta for one attempt), ``cache`` (a
-        Cache, or True; False: none), ``executor`` (the name of an executor of the host) and ``labels`` (which engines
-        run it: those that have all of them) default to what the function was marked with. END is not a node: adding it
-        does nothing.
+        ``task`` is a task function, or the URL that the host resolves; a text that is no URL of the host is resolved as
+        the name of one of its functions when a flow is created. Without a task, a new node's URL is its name. For an
+        existing node the URL is replaced if a task is given, and its position, its transitions and its fan-in mark are
+        kept. A lambda, a partial or a callable object is named after its scope, the graph and the node. ``limit``,
+        ``retry`` (a Retry, or the number of attempts), ``time_budget`` (seconds or timedelta for one attempt),
+        ``cache`` (a Cache, or True; False: none), ``executor`` (the name of an executor of the host) and ``labels``
+        (only engines that have all of them run the node) default to the marks of the function. END is not a node:
+        adding it does nothing.
         """
         name = as_text(name, "the name of a node")
         if limit is not None and not isinstance(limit, Limit):
@@ -174,8 +174,8 @@ class Graph:
     def add_switch(self, source: str, arms: Mapping[str, str], *, default: str | None = None) -> Self:
         """Go to the target of the first condition that is true, or to ``default``.
 
-        ``arms`` maps conditions to targets, in the order of trial. A second call appends arms; a default, which is the
-        arm "true", stays the last one, and a new default replaces it.
+        ``arms`` maps conditions to targets, which are tried in order. A second call appends arms; a default, which is
+        the arm "true", stays last, and a new default replaces it.
         """
         if not isinstance(arms, Mapping):
             hint = "; let the task decide by flow.goto, or write what it decided to a field" if callable(arms) else ""
@@ -251,15 +251,15 @@ class Graph:
 
     @property
     def functions(self) -> Mapping[str, Task]:
-        """The functions given as tasks, by URL. They are no part of equality or of the JSON form."""
+        """The functions given as tasks, by URL. They are not part of equality or of the JSON form."""
         return MappingProxyType({slot.url: slot.function for slot in self._slots if slot.function is not None})
 
     def _bindings(self) -> Iterable[tuple[str, str, Task | None]]:
-        """Each node's name, URL and function, if it was given one."""
+        """Each node's name, URL, and function if one was given."""
         return ((slot.name, slot.url, slot.function) for slot in self._slots)
 
     def _with_urls(self, urls: Mapping[str, str]) -> Self:
-        """A copy in which the nodes named here have these URLs, and no functions."""
+        """A copy in which these nodes have these URLs and no functions."""
         twin = copy(self)
         for slot in twin._slots:
             if slot.name in urls:
@@ -267,11 +267,11 @@ class Graph:
         return twin
 
     def transitions_from(self, name: str) -> tuple[Transition, ...]:
-        """The transitions that leave a node, in order; none where it is unknown."""
+        """The transitions that leave a node, in order; empty for an unknown node."""
         return self._index().outgoing.get(name, ())
 
     def url_of(self, name: str) -> str:
-        """The URL of a node; "END" of END, and "" of an unknown name."""
+        """The URL of a node; "END" for END, and "" for an unknown name."""
         if name == END:
             return END
         slot = self._first.get(name)
@@ -295,12 +295,11 @@ class Graph:
         return self
 
     def check(self, state: Mapping[str, JSON] | Iterable[str] | type | None = None) -> tuple[Finding, ...]:
-        """What will probably go wrong though the graph is valid: see ``Finding`` for the kinds. Never raises.
+        """Probable mistakes in a valid graph: see ``Finding`` for the kinds. Never raises.
 
-        ``state`` is the initial state, the names of its fields, or a TypedDict, dataclass or model of it. Without it
-        only names that look like a written field misspelt count as unknown. What tasks read and write is read off
-        their annotations and their code; nothing is run. Where a node may write anything, nothing is said of the
-        nodes behind it::
+        ``state`` is the initial state, the names of its fields, or a TypedDict, dataclass or model of it. Without it,
+        only names that look like a misspelt written field count as unknown. Reads and writes of tasks are derived from
+        their annotations and code; nothing is run. After a node that may write any field, nothing is reported::
 
             for finding in graph.check({"amount": 900}):
                 print(finding)
@@ -310,7 +309,7 @@ class Graph:
         return check(self, state)
 
     def data_flow(self) -> Any:
-        """Who writes what for whom, as a ``networkx.DiGraph`` whose edges have the attribute ``fields``.
+        """The data flow between nodes, as a ``networkx.DiGraph`` whose edges have the attribute ``fields``.
 
         Its nodes are those of the graph, "START" for the initial state and "END" for the final one.
         """
@@ -326,15 +325,15 @@ class Graph:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON] | str | bytes) -> Self:
-        """Read the JSON form. Unknown keys are ignored; GraphError on the wrong shape. Nothing else is checked."""
+        """Parse the JSON form. Unknown keys are ignored; GraphError for the wrong shape. Nothing else is checked."""
         from dwarf.workflow.graph_json import from_json
 
         return from_json(cls, data)
 
     def to_python(self) -> str:
-        """The code that makes an equal graph, with the names of its functions; those have to be there where it runs.
+        """Code that builds an equal graph, with the names of its functions, which must exist where the code runs.
 
-        Functions without a name of their own, and those of a graph that was read from JSON, stand as their URLs.
+        Functions without a name, and functions of a graph that was read from JSON, appear as their URLs.
         """
         from dwarf.workflow.drawing.python_code import to_python
 
@@ -356,13 +355,13 @@ class Graph:
         return GraphRenderer(self, direction=direction, title=title, links=links).render()
 
     def to_dot(self, *, rankdir: str = "LR") -> str:
-        """The text of a Graphviz drawing, from left to right or (TB) from top to bottom. No program is run."""
+        """The source of a Graphviz drawing, from left to right or (TB) from top to bottom. No program is run."""
         from dwarf.workflow.drawing.dot import to_dot
 
         return to_dot(self, rankdir=rankdir)
 
     def to_graphviz(self, *, rankdir: str = "LR") -> Any:
-        """The same drawing as a ``graphviz.Digraph``, to be styled at will. Needs the package graphviz."""
+        """The same drawing as a ``graphviz.Digraph``, for further styling. Needs the package graphviz."""
         from dwarf.workflow.drawing.dot import to_graphviz
 
         return to_graphviz(self, rankdir=rankdir)
@@ -372,13 +371,13 @@ class Graph:
     __hash__: ClassVar[None]  # type: ignore[assignment]  # a graph can be changed
 
     def __eq__(self, other: object) -> bool:
-        """Whether the definitions are equal. The functions behind the URLs do not count."""
+        """Whether the definitions are equal. The functions behind the URLs are not compared."""
         if not isinstance(other, Graph):
             return NotImplemented
         return self is other or self._definition() == other._definition()
 
     def __getattr__(self, name: str) -> Any:
-        """Only asked for what is not there: the error says what it is called here."""
+        """Called for missing attributes only: the error names the attribute that dwarf has instead."""
         if name.startswith("_"):
             raise AttributeError(name)
         from dwarf.workflow.habits import missing_attribute
@@ -422,7 +421,7 @@ class Graph:
         edge = Transition(source, target, **marks)
         if self._known is None:
             self._known = set(self._edges)
-        if edge not in self._known:  # the cell of a notebook is run again: that adds no second branch
+        if edge not in self._known:  # a cell run again must not add a second branch
             self._known.add(edge)
             self._edges.append(edge)
             self._view = None
@@ -440,7 +439,7 @@ class Graph:
     def _load(
         self, entry: str, nodes: Sequence[Node], edges: Sequence[Transition], reducers: Mapping[str, str] | None
     ) -> None:
-        """Take over a definition as it was read: here a node's name may occur twice, or be END."""
+        """Take over a parsed definition: in it a node's name may occur twice, or be END."""
         self.entry = entry
         self._slots = [
             _Slot(
@@ -462,7 +461,7 @@ class Graph:
         self._view = None
 
     def _set_reducers(self, reducers: Mapping[str, Reducer | str] | None) -> None:
-        """Replace the reducers. None and none at all differ in the JSON form only."""
+        """Replace the reducers. None and an empty mapping differ in the JSON form only."""
         if reducers is not None and not isinstance(reducers, Mapping):
             raise TypeError(f"reducers must map state fields to reducers, not {type(reducers).__name__}")
         self._reducers = None if reducers is None else {}
@@ -507,7 +506,7 @@ class _Slot:
 
 
 def _resolve(graph: str, name: str, task: str | Task | None) -> tuple[str, Task | None, _Slot | TaskMark]:
-    """The URL and the function that a node's ``task`` argument stands for, and what says how it is to be run."""
+    """The URL, the function and the mark for the ``task`` argument of a node."""
     if task is None:
         return name, None, _Slot(name, name)
     if isinstance(task, str):

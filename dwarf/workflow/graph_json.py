@@ -1,4 +1,4 @@
-"""The JSON form of a graph, in which each flow keeps the definition it was created with."""
+"""The JSON form of a graph, in which each flow stores its definition."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["from_json", "to_json"]
 JSON: TypeAlias = Any
 G = TypeVar("G", bound="Graph")
 
-# The optional keys of a transition in the order in which they are written, with the attribute each one stands for.
+# The optional keys of a transition in the order of the JSON form, each with its attribute.
 _TEXTS_AND_FLAGS: Final = (
     ("when", "when"),
     ("withGoto", "goto"),
@@ -31,7 +31,7 @@ _FLAGS: Final = frozenset({"goto", "on_error", "switch"})
 
 
 def to_json(graph: Graph) -> dict[str, JSON]:
-    """A fresh JSON value. What is empty or false is left out; a fan-in mark on an unknown name has no place in it."""
+    """A new JSON value. Empty and false members are left out; a fan-in mark on an unknown name is dropped."""
     data: dict[str, JSON] = {"name": graph.name} if graph.name else {}
     data["entryPoint"] = graph.entry
     data["tasks"] = [_task_to_json(node) for node in graph.nodes]
@@ -72,7 +72,7 @@ def _transition_to_json(edge: Transition) -> dict[str, JSON]:
 
 
 def from_json(cls: type[G], data: Mapping[str, JSON] | str | bytes) -> G:
-    """A graph of class ``cls``. Unknown keys are ignored, null is like missing; GraphError names the wrong place."""
+    """A graph of class ``cls``. Unknown keys are ignored, null counts as missing; GraphError names the position."""
     if isinstance(data, (str, bytes, bytearray)):
         try:
             data = loads(bytes(data) if isinstance(data, bytearray) else data, bounded=True)
@@ -199,7 +199,7 @@ def _seconds_from_json(data: _Reader, key: str) -> float | None:
 
 
 class _Reader:
-    """An object of the document, read key by key, which knows the path to name in an error."""
+    """An object of the document, read key by key, with its path for error messages."""
 
     def __init__(self, data: JSON, path: str) -> None:
         if not isinstance(data, Mapping):

@@ -1,4 +1,4 @@
-"""Names that people know from other engines, and what they are called here."""
+"""Names from other engines, and their counterparts in dwarf."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dwarf.workflow.suggest import did_you_mean
 __all__ = ["WHOLE_STATE", "missing_attribute"]
 
 WHOLE_STATE: Final = frozenset({"state", "ctx", "context", "inputs", "config", "runtime", "ti", "kwargs"})
-"""What a task's parameter for everything is called elsewhere; here it is ``flow: Flow``."""
+"""Other engines' names for a parameter that gets everything; in dwarf it is ``flow: Flow``."""
 
 _GRAPH: Final = {
     "add_edge": "add_transition(source, target)",
@@ -111,7 +111,7 @@ _KINDS: Final = {"Graph": _GRAPH, "Engine": _ENGINE, "Flow": _FLOW, "LocalHost":
 
 
 def missing_attribute(kind: str, name: str, known: Iterable[str]) -> AttributeError:
-    """The error for an attribute that a graph, an engine, a flow or a host has not."""
+    """The error for an unknown attribute of a graph, an engine, a flow or a host."""
     here = _KINDS[kind].get(name)
     hint = f"; here that is {here}" if here else did_you_mean(name, (one for one in known if not one.startswith("_")))
     article = "an" if kind[0] in "AEIO" else "a"

@@ -1,4 +1,4 @@
-"""What the engine asks of a host."""
+"""The interface between the engine and its host."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ JSON: TypeAlias = Any
 class Host(Protocol):
     """Finds graphs and runs tasks. Both calls are made on the engine's loop.
 
-    This is all that a host needs to have. What else an engine makes use of is in ``BaseHost``, each with a default: a
-    host that derives from it overrides what it can do, and ``dwarf.testing.check_host`` tries it.
+    These two methods are all that a host needs. ``BaseHost`` has the optional methods that an engine uses, each with a
+    default: derive from it, override what the host supports, and check the result with ``dwarf.testing.check_host``.
 
     Example::
 
@@ -30,20 +30,20 @@ class Host(Protocol):
     """
 
     async def load_graph(self, url: str, baggage: Mapping[str, JSON]) -> Graph:
-        """The graph of this URL. GraphNotFound where there is none."""
+        """The graph of this URL. GraphNotFound if there is none."""
         ...
 
     async def execute_task(self, url: str, flow: Flow) -> None:
-        """Run the task of this URL; its writes and control calls are on the flow when this returns or raises Parked.
+        """Run the task of this URL. Its writes and control calls are on the flow when this returns or raises Parked.
 
-        TaskNotFound where there is none, WorkerLost where the process that ran it is gone. Whatever else this raises is
-        the task's error. When it is cancelled, nothing the task still does may reach the flow.
+        TaskNotFound if there is none, WorkerLost if the process that ran it is gone. Any other exception is the error
+        of the task. After a cancellation, nothing that the task still does may reach the flow.
         """
         ...
 
 
 class BaseHost(Host):
-    """A host that has nothing and leaves everything open: to derive from, and override what a host can do.
+    """A host with a default for every method: derive from it, and override what the host supports.
 
     ::
 
@@ -55,7 +55,7 @@ class BaseHost(Host):
             def knows(self, url):
                 return url.startswith("queue/")
 
-    All calls are made on the engine's loop unless it says otherwise, and none of them may block.
+    All methods are called on the engine's loop unless they say otherwise, and must not block.
     """
 
     async def load_graph(self, url: str, baggage: Mapping[str, JSON]) -> Graph:
@@ -69,56 +69,56 @@ class BaseHost(Host):
     # ------------------------------------------------------------------ what it has
 
     def knows(self, url: str) -> bool:
-        """Whether the host has a task of this URL. Steps of others are left to engines whose host has it. Here: yes.
+        """Whether the host has a task of this URL. Other tasks are left to engines whose host has them. Default: yes.
 
         May be called from a database's thread, and often.
         """
         return True
 
     def task_urls(self) -> frozenset[str] | None:
-        """The URLs of all tasks, to tell other engines and to suggest the right one. Here: None, it cannot tell."""
+        """The URLs of all tasks, for other engines and for suggestions. Default: None, the host cannot tell."""
         return None
 
     def resolve(self, text: str) -> str:
-        """The URL that the text of a node stands for, which is frozen with the flow. Here: the text itself.
+        """The URL for the text of a node, which is frozen with the flow. Default: the text itself.
 
-        GraphError where the text may mean several tasks.
+        GraphError if the text may mean several tasks.
         """
         return text
 
     def former(self, url: str, workflow: str | None = None) -> str | None:
-        """The URL of the task that flows (of this workflow) know by a name of former times. Here: None."""
+        """The URL of the task that flows (of this workflow) know by a former name. Default: None."""
         return None
 
     @property
     def functions(self) -> Mapping[str, Callable[..., Any]]:
-        """The functions by URL, where they are in this process, for checks and pictures. Here: none."""
+        """The functions by URL, if they are in this process, for checks and pictures. Default: none."""
         return {}
 
     @property
     def graphs(self) -> Mapping[str, Graph]:
-        """The graphs by URL, where they can be listed. Here: none."""
+        """The graphs by URL, if the host can list them. Default: none."""
         return {}
 
     def digest(self, url: str) -> str:
-        """A digest of the code of a task, kept with its steps. Here: "", it cannot tell."""
+        """A digest of the code of a task, stored with its steps. Default: "", the host cannot tell."""
         return ""
 
     def cache_basis(self, url: str) -> tuple[str, Sequence[str] | None]:
         """What the outcome of a task depends on: a digest of its code, and the names of the state fields that it takes.
 
-        None for the names: any of them. A digest of "": its steps are not cached. Here: ``digest``, and any.
+        None for the names: any field. A digest of "": its steps are not cached. Default: ``digest``, and any field.
         """
         return self.digest(url), None
 
     # ------------------------------------------------------------------ taking functions
 
     def add_task(self, url: str, function: Callable[..., Any]) -> None:
-        """Register a function as the task of a URL, in place of what was there. Here: ConfigError."""
+        """Register a function as the task of a URL, replacing an earlier one. Default: ConfigError."""
         raise ConfigError(f"{type(self).__name__} takes no functions: name tasks by their URLs, or use a LocalHost")
 
     def add_functions(self, graph: Graph, urls: Container[str] | None = None) -> None:
-        """Register the functions on a graph's nodes, all or those of some URLs. Here: each by ``add_task``."""
+        """Register the functions on a graph's nodes, all or those of some URLs. Default: each by ``add_task``."""
         known = self.functions
         for url, function in graph.functions.items():
             if (urls is None or url in urls) and known.get(url) is not function:
@@ -127,73 +127,75 @@ class BaseHost(Host):
     # ------------------------------------------------------------------ room
 
     def admits(self, url: str) -> bool:
-        """Whether the host takes the task now. Asked before a step is claimed; one that is not taken waits. Here: yes.
+        """Whether the host accepts the task now. Called before a step is claimed; a refused step waits. Default: yes.
 
         May be called from a database's thread, and often.
         """
         return True
 
     def pool_of(self, url: str) -> Hashable | None:
-        """The pool of which the task takes a slot while it runs, such as a pool of threads. Here: None, it takes none.
+        """The pool from which the task takes a slot while it runs, such as a pool of threads. Default: None, no pool.
 
         Steps of such a task are claimed only while ``free_in`` has a slot. May be called from a database's thread.
         """
         return None
 
     def executors_for(self, url: str) -> Iterable[str] | None:
-        """The executors, by name, in which the task can run. Steps that ask for another one are left to other engines.
+        """The executors, by name, in which the task can run. Steps with other executors are left to other engines.
 
-        None where the host cannot tell, and takes them all. May be called often. Here: None.
+        None if the host cannot tell, and accepts all. May be called often. Default: None.
         """
         return None
 
     def executor_of(self, url: str) -> str:
-        """The executor in which the task runs where its node does not name one. Here: "", none."""
+        """The executor in which the task runs if its node names none. Default: "", none."""
         return ""
 
     def pool_of_executor(self, url: str, executor: str) -> Hashable | None:
-        """The pool, as of ``pool_of``, of which the task takes a slot in an executor its node names. Here: None."""
+        """The pool, as for ``pool_of``, from which the task takes a slot in an executor that its node names. Default:
+        None.
+        """
         return None
 
     def free_in(self, pool: Hashable) -> int:
-        """How many more tasks could start now in a pool that ``pool_of`` has named. Here: none."""
+        """How many more tasks could start now in a pool returned by ``pool_of``. Default: none."""
         return 0
 
     def listen_free(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called, on the loop that runs now, when more can be taken; returns how to stop it.
+        """Call a function on the running loop when the host can accept more. Returns a function that stops the calls.
 
-        To be called also when ``knows`` or ``admits`` would answer otherwise. Here: it is never called.
+        Must also be called when ``knows`` or ``admits`` would answer differently. Default: it is never called.
         """
         return _nothing
 
     def needs_thread(self, url: str) -> bool:
-        """Whether the task runs in a thread of this process, as metrics tell. Here: no."""
+        """Whether the task runs in a thread of this process, for metrics. Default: no."""
         return False
 
     @property
     def overrun_threads(self) -> int:
-        """How many threads run a function whose result nobody waits for any more, as metrics tell. Here: 0."""
+        """How many threads run a function whose step has stopped waiting for it, for metrics. Default: 0."""
         return 0
 
     # ------------------------------------------------------------------ others
 
     async def signal_peers(self, op: str, payload: bytes) -> None:
-        """Carry a hint to the other engines, which hand it to ``engine.deliver_signal``. Here: nothing.
+        """Carry a hint to the other engines, which pass it to ``engine.deliver_signal``. Default: nothing.
 
-        An engine asks for it only where this is overridden. It is best effort: what is lost is found later.
+        An engine uses it only if it is overridden. It is best effort: lost hints are made up for by polling.
         """
 
     async def aclose(self) -> None:
-        """Give up connections and threads. An engine does not call it: a host may serve several. Here: nothing."""
+        """Release connections and threads. Not called by an engine, as a host may serve several. Default: nothing."""
 
 
 def complete(host: Any) -> BaseHost:
-    """The host, with the defaults of BaseHost for whatever it does not have."""
+    """The host, with the defaults of BaseHost for missing methods."""
     return host if isinstance(host, BaseHost) else _Completed(host)
 
 
 def overrides(host: BaseHost, name: str) -> bool:
-    """Whether a host has a capability of its own in place of the inert one."""
+    """Whether a host overrides a method of BaseHost."""
     return name in vars(host) or getattr(type(host), name) is not getattr(BaseHost, name)
 
 
@@ -205,7 +207,7 @@ _CALLS = (
 
 
 class _Completed(BaseHost):
-    """A host that does not derive from BaseHost."""
+    """A host that does not derive from BaseHost, with its defaults."""
 
     def __init__(self, host: Any) -> None:
         self._host = host
@@ -234,4 +236,4 @@ class _Completed(BaseHost):
 
 
 def _nothing() -> None:
-    """Stops nothing."""
+    """A stop function without effect."""

@@ -1,1 +1,1 @@
-"""What does the engine report of its work? Which event becomes which metric, span and log line."""
+"""Telemetry of the engine: which event becomes which metric, span and log line."""

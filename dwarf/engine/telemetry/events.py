@@ -1,6 +1,6 @@
-"""What one shard of an engine tells of its work: metrics, spans, log lines. One place says what each event means.
+"""Events of one shard as metrics, spans and log lines. This is the one place that says what each event means.
 
-With no provider set, every call here is a look at a flag; with no log level wanted, at the logger's.
+Without a provider, every call here only checks a flag; without a log level, it only asks the logger.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ DEFAULT_LOGGER = "dwarf.engine"
 
 
 class Telemetry:
-    """Where an engine reports. ``open`` finds out whether anybody listens, so global providers may be set until then.
+    """Where an engine reports. ``open`` looks for providers, so global providers may be set until then.
 
-    ConfigError for something that is no logger, or no provider of OpenTelemetry.
+    ConfigError for an object that is no logger, or no provider of OpenTelemetry.
     """
 
     def __init__(self, logger: Any = None, meter_provider: Any = None, tracer_provider: Any = None) -> None:
@@ -47,7 +47,7 @@ class Telemetry:
         self._providers = (meter_provider, tracer_provider)
 
     def replace(self, meter_provider: Any, tracer_provider: Any) -> None:
-        """Report to other providers, once they are found; None leaves one as it is. ConfigError."""
+        """Report to other providers, once ``open`` has found them; None keeps one. ConfigError."""
         _check(meter_provider, "meter_provider", "get_meter")
         _check(tracer_provider, "tracer_provider", "get_tracer")
         meters, tracers = self._providers
@@ -91,11 +91,11 @@ class Watch(AbstractContextManager["Watch"]):
 
 
 class ShardTelemetry:
-    """What one shard tells."""
+    """The events of one shard."""
 
     def __init__(self, telemetry: Telemetry, shard: int, margin_ms: int, health: Health) -> None:
         self.log = telemetry.log
-        self._gone = False  # the database's file is, and the log has it
+        self._gone = False  # whether the loss of the database's file has been logged
         self.listen(telemetry)
         self._health = health
         self._margin_ms = margin_ms
@@ -104,7 +104,7 @@ class ShardTelemetry:
         self._watches: dict[int, Watch] = {}  # by the identity of the step's record
 
     def listen(self, telemetry: Telemetry) -> None:
-        """Report to the providers that were found. Attempts under way go on as they began."""
+        """Report to the providers that were found. Attempts in flight keep their earlier providers."""
         self.metrics = telemetry.metrics
         self.tracing = telemetry.tracing
         self.active = self.metrics.active or self.tracing is not None
@@ -112,7 +112,7 @@ class ShardTelemetry:
     # ------------------------------------------------------------------ flows
 
     def new_flow(self, flow: NewFlow, caller: StepRecord | None = None) -> None:
-        """A flow is about to be inserted: its spans will belong to the trace that begins here, or to its caller's."""
+        """A flow is about to be inserted: its spans belong to the trace that begins here, or to its caller's trace."""
         if self.tracing is None:
             return
         record = flow.record
@@ -124,7 +124,7 @@ class ShardTelemetry:
             flow.note = span
 
     def new_copy(self, rows: Sequence[dict[str, Any]], root_id: int) -> FlowSpan | None:
-        """The rows of a copied tree are about to be inserted: a trace of their own begins."""
+        """The rows of a copied tree are about to be inserted: a new trace begins."""
         if self.tracing is None:
             return None
         root = next(row for row in rows if row["flow_id"] == root_id)
@@ -134,7 +134,7 @@ class ShardTelemetry:
         return span
 
     def copied(self, rows: Sequence[Mapping[str, Any]], span: FlowSpan | None) -> None:
-        """A copy is durable. Flows in it that have ended are only history."""
+        """A copy is durable. Ended flows in it are only history."""
         if span is not None:
             span.durable()
         for row in rows:
@@ -212,7 +212,7 @@ class ShardTelemetry:
     # ------------------------------------------------------------------ steps
 
     def attempt(self, step: StepRecord) -> Watch:
-        """A step is about to run: to be entered for as long as it is processed."""
+        """A step is about to run. A context manager around its whole processing."""
         span = None
         if self.tracing is not None:
             flow = step.flow
@@ -253,18 +253,18 @@ class ShardTelemetry:
                 watch.span.raised(error)
 
     def worker_lost(self, step: StepRecord, error: Exception) -> None:
-        """The process in which a host ran a task is gone; the step is run again."""
+        """The process in which a host ran a task is gone; the step runs again."""
         flow = self._flow(step.flow.flow_id)
         self.log.warning("step %s of flow %s is run again: %s", step.node, flow, error, flow=flow)
 
     def poisoned(self, step: StepRecord) -> None:
-        """A step is failed because its runs take their process down."""
+        """A step fails because its runs crash their process."""
         flow = self._flow(step.flow.flow_id)
         self.log.warning("step %s of flow %s is given up: it has crashed too often", step.node, flow, flow=flow)
         self.metrics.count("steps_poisoned", 1, step.node)
 
     def claimed(self, claimed: Claimed, seconds: float) -> None:
-        """Work was looked for."""
+        """The dispatcher has searched for work."""
         if not self.metrics.active:
             return
         if claimed.steps:
@@ -283,7 +283,7 @@ class ShardTelemetry:
             self.metrics.count("state_read_bytes", size, workflow, column)
 
     def recovered(self, count: int, reason: str) -> None:
-        """Leases were taken back: owner_gone or lease_expired."""
+        """Leases were taken back, for this reason: owner_gone, owner_silent or lease_expired."""
         why = "their owner is gone" if reason == "owner_gone" else "their lease has run out"
         self.log.warning("shard %s: %s steps are run again, %s", self._shard, count, why, shard=self._number)
         self.metrics.count("steps_recovered", count, reason)
@@ -291,13 +291,13 @@ class ShardTelemetry:
     # ------------------------------------------------------------------ faults
 
     def write_retried(self, pause: float, error: StorageError) -> None:
-        """The database did not take a write, which is tried again after a pause."""
+        """The database refused a write, which is tried again after a pause."""
         self.log.warning("the database did not take a write, next try in %s s: %s", pause, error, shard=self._number)
         self.database_error(error)
         self.metrics.count("steps_write_retried", 1, self._shard)
 
     def write_failed(self, step: StepRecord, error: BaseException) -> None:
-        """A step is failed because what it brings cannot be stored."""
+        """A step fails because its outcome cannot be stored."""
         flow = self._flow(step.flow.flow_id)
         self.log.error(
             "step %s of flow %s fails, because its outcome could not be stored: %s",
@@ -310,7 +310,7 @@ class ShardTelemetry:
         self.metrics.count("steps_write_failed", 1, step.node)
 
     def write_abandoned(self, step: StepRecord, error: BaseException) -> None:
-        """A step's outcome could not be stored; it will run again."""
+        """A step's outcome could not be stored; the step will run again."""
         flow = self._flow(step.flow.flow_id)
         self.log.error(
             "the outcome of step %s of flow %s could not be stored, and it will run again: %s",
@@ -323,16 +323,16 @@ class ShardTelemetry:
         self.metrics.count("steps_write_abandoned", 1, step.node)
 
     def database_error(self, error: BaseException) -> None:
-        """The database has failed; whether it is tried again is another matter."""
+        """The database has failed. Whether the operation is tried again is decided elsewhere."""
         self._health.failed(error)
         if self.metrics.active and isinstance(error, StorageError):
             self.metrics.count("db_errors", 1, self._shard, error_class(error))
 
     def fault(self, message: str, error: BaseException, *values: object, **fields: object) -> None:
-        """Something failed that should not have: a fault of the database, or one that nobody has foreseen."""
+        """An unexpected error: of the database, or a fault of the engine."""
         self.database_error(error)
         if isinstance(error, FileGone):
-            if not self._gone:  # once says it: everything else fails for the same reason
+            if not self._gone:  # logged once: everything else fails for the same reason
                 self._gone = True
                 self.log.error("%s", error)
         elif isinstance(error, DwarfError):
@@ -370,12 +370,12 @@ def error_class(error: StorageError) -> str:
 
 
 def words_of(error: BaseException) -> str:
-    """What a log may say of an error: the text of our own, which holds no data; of others the class."""
+    """The text of an error for logs: of our own errors, which hold no data; of other errors only the class."""
     return str(error) if isinstance(error, DwarfError) else class_name(error)
 
 
 def _tell(watch: Watch, span: TaskSpan, decision: Decision, *, landed: bool) -> None:
-    """Put on a span what became of the attempt."""
+    """Set the outcome of an attempt on its span."""
     if not landed:
         span.status("fenced")
         return

@@ -1,4 +1,4 @@
-"""What gauges show: read from memory when an exporter asks, and from the databases now and then in the background."""
+"""The values of gauges: read from memory when an exporter asks, and from the databases occasionally."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from dwarf.engine.shard.runtime import ShardRuntime
 
 EVERY_S = 15.0
-MOST_TIME = 0.05  # of it may go into reading a database
-MOST_BANDS = 64  # the best ones are shown
+MOST_TIME = 0.05  # share of the time that may go into reading a database
+MOST_BANDS = 64  # the best priorities only
 
 NOTHING = Band(0, 0.0, 0)
 
 
 class Gauges(Service):
-    """The gauges of one engine. An exporter's thread reads them, so nothing here waits or changes while it is read."""
+    """The gauges of one engine. An exporter's thread reads them, so reading neither waits nor changes anything."""
 
     name = "dwarf-gauges"
 
@@ -40,7 +40,7 @@ class Gauges(Service):
         self._stops: list[Callable[[], None]] = []
 
     def start(self) -> None:
-        """Start the loop, where anybody measures."""
+        """Start the loop, if metrics are active."""
         metrics, host = self._metrics, self._context.host
         if not metrics.active:
             return
@@ -61,17 +61,17 @@ class Gauges(Service):
         super().start()
 
     def include(self, runtime: ShardRuntime) -> None:
-        """A shard has come that was away at the start."""
+        """Add a shard that was away at the start."""
         self._runtimes = {**self._runtimes, runtime.shard: runtime}
 
     async def aclose(self) -> None:
-        """End."""
+        """End the loop."""
         for stop in self._stops:
             stop()
         await super().aclose()
 
     async def refresh(self) -> None:
-        """Read the databases. One that does not answer is left out."""
+        """Read the databases. A database that does not answer is left out."""
         bands: dict[int, Band] = {}
         for runtime in self._runtimes.values():
             self._count_contentions(runtime)
@@ -89,12 +89,12 @@ class Gauges(Service):
                     max(known.oldest_s, band.oldest_s),
                     known.fairness_keys + band.fairness_keys,
                 )
-        # a priority that has nothing left says so, rather than staying as it was
+        # a priority without due steps must report 0 instead of its last value
         known_before = dict.fromkeys(self._ceilings, NOTHING)
         self._ceilings = dict(sorted((known_before | bands).items())[:MOST_BANDS])
 
     async def turn(self) -> float:
-        """Read the databases, so seldom that it takes little of the time."""
+        """Read the databases, with pauses that keep the load small."""
         began = time.monotonic()
         await self.refresh()
         return max(EVERY_S, (time.monotonic() - began) / MOST_TIME)
@@ -105,7 +105,7 @@ class Gauges(Service):
         return EVERY_S
 
     def _count_contentions(self, runtime: ShardRuntime) -> None:
-        """What a database waited out by itself is known only as a number."""
+        """Retries inside the database driver are known only as a number."""
         now = int(getattr(runtime.database, "contentions", 0))
         new = now - self._contentions.get(runtime.shard, 0)
         self._contentions[runtime.shard] = now

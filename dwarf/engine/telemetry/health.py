@@ -1,4 +1,4 @@
-"""Whether the database of a shard serves, as far as its services have seen."""
+"""Whether the database of a shard works, as far as its services have seen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dwarf.storage.sql.errors import FileGone, Unavailable
 
 
 class Health:
-    """New flows are placed on other shards while a database is away, where that is possible."""
+    """While a database is away, new flows are placed on other shards if possible."""
 
     def __init__(self) -> None:
         self.away = False
@@ -16,5 +16,5 @@ class Health:
         self.away = self.away or isinstance(error, (Unavailable, FileGone))
 
     def recovered(self) -> None:
-        """The database serves again."""
+        """The database works again."""
         self.away = False
