@@ -18,23 +18,23 @@ __all__ = [
     "CellOutput",
 ]
 
-MOST = 200_000  # characters that a run writes under its cell; what it says is kept in any case
+MOST = 200_000  # characters that a run writes under its cell; the stored output has its own limit
 
 
 class CellOutput:
-    """The output area of the cell that runs now."""
+    """The output area of the running cell."""
 
     def __init__(self) -> None:
-        # ipykernel 7 keeps the message that asked for the cell in a context variable, 6 in an attribute
+        # ipykernel 7 keeps the cell's request message in a context variable, 6 in an attribute
         self._context = copy_context()
         self._parent = _parent_of(_publisher())
 
     def call(self, function: Callable[[], None]) -> None:
-        """Call a function from any thread, so that what it displays appears here."""
+        """Call a function from any thread, with its displays in this area."""
         self._context.copy().run(self._with_parent, function)
 
     def write(self, stream: Any, text: str) -> Any:
-        """Write to a stream of the kernel from any thread, so that the text appears here."""
+        """Write to a stream of the kernel from any thread, with the text in this area."""
         return self._context.copy().run(stream.write, text)
 
     def _with_parent(self, function: Callable[[], None]) -> None:
@@ -65,15 +65,15 @@ class _Shown:
 
 
 class Echo:
-    """The cells of the runs that are shown."""
+    """The cells of the shown runs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._shown: dict[str, _Shown] = {}  # by the part of a flow's key that is no secret
+        self._shown: dict[str, _Shown] = {}  # by the public part of a flow's key
         self._starting: list[tuple[CellOutput, list[str]]] = []
 
     def show(self, watcher: FlowWatcher, place: CellOutput) -> None:
-        """The tasks of a flow write under this cell from now on, until it has ended."""
+        """Print the output of a flow's tasks under this cell until the flow has ended."""
         label = watcher.handle.key.rpartition("-")[0]
         with self._lock:
             known = self._shown.get(label)
@@ -83,9 +83,9 @@ class Echo:
 
     @contextmanager
     def starting(self, place: CellOutput) -> Iterator[Callable[[FlowWatcher], None]]:
-        """While a flow is begun by a cell, what is printed by a flow that nobody knows may be of this one.
+        """While a cell creates a flow, output of a still unknown flow may belong to it.
 
-        What is given is called with the flow when it is known.
+        The function that is yielded is called with the flow as soon as it is known.
         """
         guessed: list[str] = []
         start = place, guessed
@@ -107,7 +107,7 @@ class Echo:
             self._starting.remove(start)
 
     def write(self, shard: int, root: int, stream: Any, text: str) -> Any:
-        """Write what a task of a tree prints to a stream, from the thread in which the task runs."""
+        """Write the prints of a tree's task to a stream, in the thread in which the task runs."""
         label = f"{shard}-{root}"
         shown = self._shown.get(label)
         if shown is None and self._starting:

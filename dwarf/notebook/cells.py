@@ -20,14 +20,14 @@ __all__ = ["CellHost", "Missing", "missing_tasks"]
 
 
 class CellHost(LocalHost):
-    """The host of a notebook: what it does not know yet, a cell may define in a moment.
+    """The host of a notebook: a task that is unknown now may be defined by the next cell.
 
     A cell that defines a task again replaces it for good: graphs still hold the function that they were made with, and
-    bring it along whenever a flow is started on them.
+    bring it along whenever a flow is started from them.
     """
 
     def former(self, url: str, workflow: str | None = None) -> str | None:
-        """As that of LocalHost, for the workflows that the cells have defined: others may be another notebook's."""
+        """As in LocalHost, but only for workflows defined by the cells: others may belong to another notebook."""
         return super().former(url) if workflow is None or workflow in self._graphs else None
 
     def _advice(self, url: str) -> str:
@@ -35,7 +35,7 @@ class CellHost(LocalHost):
 
 
 def missing_tasks(graph: Graph, steps: Iterable[Step], known: Iterable[str]) -> list[str]:
-    """The tasks, by URL, of steps that are due and that this process does not know."""
+    """The URLs of due steps' tasks that this process does not know."""
     urls = {node.name: node.url for node in graph.nodes}
     now = time.time()
     due = [
@@ -55,9 +55,9 @@ class Missing:
         self._since: float | None = None
 
     def check(self, graph: Graph, steps: Iterable[Step], known: Iterable[str]) -> None:
-        """TaskNotFound, with what to do, where a due step has waited for longer than the grace.
+        """TaskNotFound, with advice, if a due step has waited for longer than the grace.
 
-        A lab that knows no task of the graph at all only looks on: others run the flow, and may take their time.
+        A lab that knows no task of the graph only watches: other processes run the flow, and may take their time.
         """
         known = list(known)
         missing = missing_tasks(graph, steps, known)

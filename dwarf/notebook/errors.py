@@ -25,14 +25,14 @@ __all__ = ["check_step_key", "install_short_errors", "no_attribute", "readers_fr
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _OF_OUTCOME = {field.name for field in fields(Outcome) if field.compare} | {"raise_for_status"}
-_STOPPED = "_dwarf_stopped"  # the attribute of an interrupt that has the line to be shown in its place
+_STOPPED = "_dwarf_stopped"  # the attribute of an interrupt with the line that is shown in its place
 _STOPS = KeyboardInterrupt, asyncio.CancelledError
 
 
 def install_short_errors(shell: Any) -> None:
-    """Show errors that come from this package without its own frames; ``%tb`` shows them all.
+    """Show errors from this package without its own frames; ``%tb`` shows all frames.
 
-    Whoever has set a way to show errors before keeps it.
+    An error handler that was installed before is kept.
     """
     if shell is not None and not getattr(shell, "custom_exceptions", True):
         shell.set_custom_exc((Exception, *_STOPS), _show)
@@ -40,9 +40,9 @@ def install_short_errors(shell: Any) -> None:
 
 @contextmanager
 def stoppable(tell: Callable[[], str]) -> Iterator[None]:
-    """A wait that the stop button may end: the cell then shows the line that ``tell`` gives in place of a traceback.
+    """A wait that the stop button may end: the cell then shows the line from ``tell`` instead of a traceback.
 
-    The interrupt itself is raised as it came, since others wait for it: time-outs, groups of tasks.
+    The interrupt itself is raised unchanged, since other code waits for it: time-outs, task groups.
     """
     try:
         yield
@@ -58,7 +58,7 @@ def _show(
     trace: TracebackType | None,
     tb_offset: int | None = None,
 ) -> None:
-    """IPython's own way to show an error, with less of it where it comes from this package."""
+    """IPython's error output, shortened for errors from this package."""
     line = getattr(value, _STOPPED, "")
     if line:
         shell._showtraceback(kind, value, [line])
@@ -66,14 +66,14 @@ def _show(
         shell.showtraceback((kind, value, trace), tb_offset=tb_offset, running_compiled_code=True)
     else:
         _show_short(shell, kind, value, trace, tb_offset)
-    # what `%tb` and `%debug` look at
+    # read by `%tb` and `%debug`
     sys.last_type, sys.last_value, sys.last_traceback = kind, value, trace
 
 
 def _show_short(
     shell: Any, kind: type[BaseException], value: BaseException, trace: TracebackType | None, tb_offset: int | None
 ) -> None:
-    """The readers' frames alone, and of what led to the error what was raised in them."""
+    """The frames of the user's code, and of the causes the part that was raised in them."""
     causes = value.__cause__, value.__context__, value.__suppress_context__
     if value.__cause__ is not None and not _has_readers_frames(value.__cause__):
         value.__cause__ = None
@@ -86,7 +86,7 @@ def _show_short(
 
 
 def _chain(value: BaseException | None) -> Iterator[BaseException]:
-    """An error, and those that led to it."""
+    """An error and its causes."""
     seen: set[int] = set()
     while value is not None and id(value) not in seen:
         seen.add(id(value))
@@ -119,7 +119,7 @@ def _has_readers_frames(value: BaseException) -> bool:
 def readers_frames(trace: TracebackType | None) -> TracebackType | None:
     """A traceback without the frames of this package, and of libraries below its first one.
 
-    What a function of the reader's did that this package called stays. Unchanged where nothing would be left.
+    Frames of the user's functions that this package has called stay. Unchanged if nothing would be left.
     """
     kept: list[TracebackType] = []
     inside = False
@@ -134,7 +134,7 @@ def readers_frames(trace: TracebackType | None) -> TracebackType | None:
 
 
 def tell_where(error: DwarfError, steps: Iterable[Step], read: Callable[[Step], Step]) -> None:
-    """Note on an error in which node it was raised, and on which lines of the task. ``read`` gives a step whole."""
+    """Add a note to an error: its node, and the lines of the task. ``read`` reads a whole step."""
     failed = [step for step in all_steps(list(steps)) if step.status is Status.FAILED and not step.sub_flows]
     if not failed:
         return
@@ -145,14 +145,14 @@ def tell_where(error: DwarfError, steps: Iterable[Step], read: Callable[[Step], 
 
 
 def no_attribute(name: str) -> str:
-    """What to say of an attribute that a Run does not have."""
+    """The message about an unknown attribute of a Run."""
     if name in _OF_OUTCOME:
         return f"a Run has no {name!r}, its outcome has: (await run).{name}, or run.wait().{name}"
     return f"a Run has no attribute {name!r}"
 
 
 def check_step_key(given: str, nodes: Iterable[str]) -> str:
-    """The given text if it looks like the key of a step. InvalidRequest where it can only be meant as a node."""
+    """The given text if it looks like the key of a step. InvalidRequest if it can only be a node."""
     if re.match(r"\d+-\d+-", given):
         return given
     raise InvalidRequest(f"there is no node {given!r}{near_node(given, nodes)}")

@@ -25,32 +25,32 @@ __all__ = [
 
 
 def shell() -> Any:
-    """IPython's shell, or None. IPython is not imported for the question."""
+    """IPython's shell, or None. Does not import IPython."""
     module = sys.modules.get("IPython")
     get = getattr(module, "get_ipython", None)
     return get() if get is not None else None
 
 
 def in_kernel() -> bool:
-    """Whether the code runs in a Jupyter kernel, whatever front end is behind it."""
+    """Whether the code runs in a Jupyter kernel, with any front end."""
     return getattr(shell(), "kernel", None) is not None
 
 
 def in_terminal_ipython() -> bool:
-    """Whether the code runs in an IPython that has no kernel, and so no front end that shows pictures."""
+    """Whether the code runs in an IPython without a kernel, and so without a front end for pictures."""
     return shell() is not None and not in_kernel()
 
 
 def in_marimo() -> bool:
-    """Whether a marimo notebook runs the code. It asks objects for what they show, by ``_display_``."""
+    """Whether a marimo notebook runs the code. It displays objects by their method ``_display_``."""
     running = getattr(sys.modules.get("marimo"), "running_in_notebook", None)
     return running is not None and bool(running())
 
 
 def is_attended() -> bool:
-    """Whether the running cell was sent by a front end that a person looks at, and not by a program.
+    """Whether the running cell was sent by a front end with a user, not by a program.
 
-    Voilà runs cells like a program, and shows what they display to a person afterwards.
+    Voilà runs cells like a program, but shows their displays to a user afterwards.
     """
     if os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
         return True
@@ -58,19 +58,19 @@ def is_attended() -> bool:
 
 
 def on_main_thread() -> bool:
-    """Whether this is the thread that runs cells, and in most kernels handles clicks."""
+    """Whether this is the thread that runs cells and, in most kernels, handles clicks."""
     return threading.current_thread() is threading.main_thread()
 
 
 def after_cells(function: Callable[[object], None]) -> None:
-    """Have a function called with the result of each cell of this IPython, however often this is asked for."""
+    """Call a function with the result of each cell of this IPython. Repeated calls register it once."""
     events = getattr(shell(), "events", None)
     if events is not None and function not in events.callbacks.get("post_run_cell", ()):
         events.register("post_run_cell", function)
 
 
 def cell_runs() -> bool:
-    """Whether a cell runs now, so that older kernels hear nothing of clicks. Known from the first question on."""
+    """Whether a cell is running, so that older kernels handle no clicks. Known from the first call on."""
     events = getattr(shell(), "events", None)
     if events is None:
         return False
@@ -93,15 +93,15 @@ def _cell_ended(_: object) -> None:
 
 
 def current_cell() -> object:
-    """Something that tells one execution of a cell from another; None outside IPython."""
+    """An object that identifies one execution of a cell; None outside IPython."""
     here = shell()
     return None if here is None else getattr(here, "execution_count", None)
 
 
 def cell_mark() -> tuple[str, str] | None:
-    """Which cell runs now, and what tells this execution of it from others; None outside a kernel.
+    """The running cell and the identity of its execution; None outside a kernel.
 
-    Front ends that give their cells no name tell them apart by their text.
+    Front ends without cell ids identify cells by their text.
     """
     get = getattr(shell(), "get_parent", None)
     message = get() if get is not None else None
@@ -112,9 +112,9 @@ def cell_mark() -> tuple[str, str] | None:
 
 
 def name_cells(text: str) -> str:
-    """The text of a traceback with ``Cell In[3], line 2`` in place of the temporary files that hold cells.
+    """The text of a traceback, with ``Cell In[3], line 2`` in place of the temporary files of cells.
 
-    Cells of an earlier kernel, whose numbers are not known any more, are told from files.
+    Cells of an earlier kernel, whose numbers are unknown, are distinguished from files.
     """
     if "ipykernel_" not in text and "<ipython-input" not in text:
         return text

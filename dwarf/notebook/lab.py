@@ -1,9 +1,9 @@
-"""What is a lab? An engine on a thread of its own, its host, and the runs that were started or found through it.
+"""The lab: an engine on its own thread, its host, and the runs that were started or found through it.
 
-Why a thread of its own: a cell that computes blocks the kernel's loop, and would stop every flow with it. Why making a
-lab again for the same place gives the running one: cells are run again and again, and a second engine on the same file
-would share the work with the first, unseen. Why an option that differs is refused: the cell would otherwise seem to
-have changed it. What runs and views need of a lab is in ``services``; this is its public face.
+Why the engine has its own thread: a cell that computes blocks the kernel's loop, and would stop every flow with it. Why
+making a lab again for the same place returns the running one: cells are run again and again, and a second engine on the
+same file would share the work with the first, unseen. Why a different option is refused: the cell would otherwise seem
+to have changed it. Services for runs and views are in ``services``; this module is the public API.
 """
 
 from __future__ import annotations
@@ -56,22 +56,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 _log = logging.getLogger("dwarf.notebook")
 _labs: dict[str, Lab] = {}
 
-_EXIT_GRACE = 2.0  # seconds for tasks in flight when the process ends
+_EXIT_GRACE = 2.0  # seconds for tasks in flight at the exit of the process
 
 
-SHORT_WAIT_S = 3.0  # for the database, when the lab itself is shown
-TIME_BUDGET_S = 3600  # for an attempt of a task in a notebook, where cells that compute for minutes are usual
+SHORT_WAIT_S = 3.0  # seconds for queries when the lab itself is displayed
+TIME_BUDGET_S = 3600  # for an attempt of a task in a notebook, where computations of minutes are common
 
 
 class Lab:
-    """An engine on its own thread, with the face of a notebook.
+    """An engine on its own thread, for notebooks.
 
     ``url``: nothing for the SQLite file ``.dwarf/flows.db`` in the working directory, a path, ``"memory"`` for a
-    throw-away one, or any URL an Engine takes. Making a Lab again for the same place in the same process returns the
-    running one; ConfigError where it would need other options. ``answers``: see Answers; without it, the variable
-    DWARF_ANSWERS. ``executors``: those of the LocalHost that the lab makes, where no ``host`` is given.
-    ``prompt_grace``: how long an awaited prompt may stay unseen by any front end. ``clock``: a
-    dwarf.testing.VirtualClock, for a lab on SQLite whose delays pass at once. Everything else goes to the Engine.
+    temporary database, or any URL of an Engine. Making a Lab again for the same place in the same process returns the
+    running one; ConfigError if the options differ. ``answers``: see Answers; without it, the variable DWARF_ANSWERS.
+    ``executors``: those of the LocalHost that the lab creates if no ``host`` is given. ``prompt_grace``: how long an
+    awaited prompt may stay invisible to all front ends. ``clock``: a dwarf.testing.VirtualClock, for a lab on SQLite
+    whose delays pass immediately. All other options are passed to the Engine.
 
     Example::
 
@@ -126,7 +126,7 @@ class Lab:
         self._place = place
         self._given = given
         answers = settings.pop("answers", None)
-        answers = Answers() if answers is None else answers  # none at all outranks the variable
+        answers = Answers() if answers is None else answers  # an explicit empty one outranks the variable
         executors = settings.pop("executors", None)
         given_host: Host | None = settings.pop("host", None)
         if given_host is not None and executors is not None:
@@ -150,7 +150,7 @@ class Lab:
         except BaseException:
             self._loop.stop()
             raise
-        make_private(place)  # the locks of the engine are there now, too
+        make_private(place)  # the engine's lock files exist now, too
         at_exit(self._at_exit)
         if kernel.in_kernel():
             threading.Thread(target=_warm_up, name="dwarf-warm-up", daemon=True).start()
@@ -185,7 +185,7 @@ class Lab:
         limit: Limit | None = None,
         **policies: Any,
     ) -> Any:
-        """Make a function a task of this lab. Defining it again replaces it, also for flows that are running.
+        """Make a function a task of this lab. Defining it again replaces it, even for running flows.
 
         ``policies`` are those of ``dwarf.task``: ``retry``, ``time_budget``, ``cache``, ``executor``, ``labels``.
         """
@@ -193,9 +193,9 @@ class Lab:
         return mark if function is None else mark(function)
 
     def graph(self, name: str, *steps: Any, **graph_options: Any) -> Graph:
-        """A new graph, known to this lab under its name; making it again replaces it for flows started later.
+        """A new graph, registered under its name; making it again replaces it for flows started later.
 
-        With ``steps`` it is made of these, in the short form of Graph.of; else it is empty.
+        With ``steps`` it is made of them, in the short form of Graph.of; otherwise it is empty.
         """
         graph = Graph.of(name, *steps, **graph_options) if steps else Graph(name, **graph_options)
         self._local_host().add_graph(graph)
@@ -203,9 +203,9 @@ class Lab:
         return graph
 
     def _register_graphs(self) -> None:
-        """Make known the functions put on the nodes of graphs since they were made.
+        """Register functions that were put on nodes of graphs after the graphs were made.
 
-        Where one of them cannot be had, that is told when its own graph is started.
+        An invalid function is reported when its own graph is started.
         """
         for graph in self._graphs.values():
             with suppress(ConfigError, GraphError):
@@ -229,7 +229,9 @@ class Lab:
         show: bool = True,
         **create_options: Any,
     ) -> Run:
-        """Start a flow and return at once. The same ``key`` gives the flow it started before, also after a restart."""
+        """Start a flow and return immediately. The same ``key`` returns the flow it started before, even after a
+        restart.
+        """
         check_names("lab.start", create_options, self.engine.create)
         self._register_graphs()
         if key:
@@ -238,7 +240,7 @@ class Lab:
         return adopt_run(self._services, made, show=show)
 
     def run(self, workflow: str | Graph, state: Mapping[str, Any] | Any = None, *, key: str = "", **same: Any) -> Run:
-        """``start``, to be awaited on the spot: ``outcome = await lab.run(...)``."""
+        """``start``, for an immediate await: ``outcome = await lab.run(...)``."""
         return self.start(workflow, state, key=key, **same)
 
     def map(
@@ -251,11 +253,11 @@ class Lab:
         show: bool = True,
         **create_options: Any,
     ) -> MapRun:
-        """Start a flow for each row of a DataFrame, or each item of an iterable of mappings, and return at once.
+        """Start a flow for each row of a DataFrame, or each item of an iterable of mappings, and return immediately.
 
-        Awaited, it gives a DataFrame of results with the frame's index. ``into`` names the fields of the final state
-        that become its columns; without it, these are all that the rows do not have. The same ``key`` goes on with the
-        flows started before, also after a restart. See MapRun.
+        Awaited, it returns a DataFrame of results with the frame's index. ``into`` names the fields of the final state
+        that become its columns; by default these are all fields that the rows do not have. The same ``key`` continues
+        with the flows started before, even after a restart. See MapRun.
         """
         self._register_graphs()
         return start_map(
@@ -272,12 +274,12 @@ class Lab:
         show: bool = True,
         **same: Any,
     ) -> ForkRun:
-        """Run past flows on from one node with today's functions, each in a fork; before and after, side by side.
+        """Continue past flows from one node with today's functions, each in a fork, and compare before and after.
 
         ``runs`` are runs, keys of flows, or a table such as ``lab.flows(workflow_name="Scoring")``; each is forked at
-        its first step of ``node``, with ``graph`` in place of its own one where that is given. Awaited, it gives a
-        DataFrame: for every field of the final states (or of ``into``) a column ``..._before`` and ``..._after``, the
-        rows that differ first. ``diff(row)`` shows one of them. ``same`` is what Run.fork takes.
+        its first step of ``node``, with ``graph`` in place of its own graph if given. Awaited, it returns a DataFrame:
+        for every field of the final states (or of ``into``) a column ``..._before`` and ``..._after``, with differing
+        rows first. ``diff(row)`` shows one of them. ``same`` is as for Run.fork.
         """
         from dwarf.notebook.maps.forks import replay
 
@@ -285,7 +287,7 @@ class Lab:
         return replay(self._services, self.get, runs, node, graph=graph, into=into, show=show, options=same)
 
     def get(self, flow_key: str) -> Run:
-        """The run of a flow that was started anywhere on this database. FlowNotFound where there is none."""
+        """The run of any flow in this database. FlowNotFound if there is none."""
         return adopt_run(self._services, partial(_just, lambda: self.engine.flow(flow_key)), show=False, begun=False)
 
     def flows(self, **filters: Any) -> pd.DataFrame:
@@ -297,7 +299,7 @@ class Lab:
         return flows_frame(self.call(read()))
 
     def prompts(self, **filters: Any) -> pd.DataFrame:
-        """A table of every prompt that waits, oldest flow last; the filters are those of Engine.flows."""
+        """A table of all waiting prompts, oldest flow last; the filters are those of Engine.flows."""
 
         async def read() -> list[tuple[str, Prompt]]:
             found, send = [], self._services.send_answer
@@ -309,20 +311,21 @@ class Lab:
         return prompts_frame(self.call(read()))
 
     def export(self, folder: str | os.PathLike[str], *graphs: Graph) -> Path:
-        """Write graphs (or all that this lab knows) and the live functions they use as a package; its folder.
+        """Write graphs (or all known to this lab) and the live functions they use as a package. Returns its folder.
 
-        It has a module with the tasks, what they use, and the graphs, a worker, a test that re-runs the latest flow of
-        each graph that completed, on a virtual clock, a pyproject.toml and a README. ConfigError names each thing that
-        cannot go along, such as a lambda, or a global that is no plain value; InvalidRequest for a folder in use.
+        The package has a module with the tasks, their helpers and the graphs, a worker, a test that repeats the latest
+        completed flow of each graph on a virtual clock, a pyproject.toml and a README. ConfigError names each
+        definition that cannot be exported, such as a lambda, or a global that is no plain value; InvalidRequest for a
+        folder in use.
         """
         from dwarf.notebook.exporting.package import export
 
         return export(self._services, folder, graphs, left_behind=[Lab])
 
     def clear_cache(self, task: str | Callable[..., Any] | None = None) -> int:
-        """Free what steps came to that others may take over: those of one task (the function, or its name), or all.
+        """Remove the cached outcomes of one task (the function, or its name), or of all tasks.
 
-        How many were freed. The next step with the same code and input runs again.
+        Returns their number. The next step with the same code and input runs again.
         """
         return self.call(self.engine.clear_cache(task))
 
@@ -331,25 +334,25 @@ class Lab:
         return Dashboard(self._services, filters)
 
     def inbox(self, **filters: Any) -> Inbox:
-        """Every prompt that waits, over all flows, as live cards. Takes the filters of Engine.flows."""
+        """All waiting prompts of all flows, as live cards. Takes the filters of Engine.flows."""
         return Inbox(self._services, filters)
 
     def close(self) -> None:
-        """Stop the engine, after the tasks in flight. The flows stay in the database; another Lab goes on with them."""
+        """Stop the engine, after the tasks in flight. The flows stay in the database; another Lab continues them."""
         self._close(None)
 
     # ------------------------------------------------------------ what it costs
 
     def trace(self, run: Run | str) -> Trace:
-        """The spans of a flow: every attempt, and what tasks opened with ``lab.tracer``.
+        """The spans of a flow: every attempt, and the spans that tasks opened with ``lab.tracer``.
 
-        The first call switches tracing on, if ``Lab(trace=True)`` has not; what ran before says so. Needs
+        The first call enables tracing, unless ``Lab(trace=True)`` has; earlier steps are marked as untraced. Needs
         opentelemetry-sdk.
         """
         return self._recording.trace(self._services, lambda: self.get(run) if isinstance(run, str) else run)
 
     def metrics(self) -> MetricsTable:
-        """A small table of the engine's metrics since they were first asked for, which refreshes itself."""
+        """A small table of the engine's metrics since the first call, which refreshes itself."""
         return self._recording.metrics(self._services)
 
     @property
@@ -362,7 +365,7 @@ class Lab:
     def call(self, coroutine: Awaitable[T]) -> T:
         """Run a coroutine on the engine's loop and wait for its result: ``lab.call(lab.engine.shards())``.
 
-        RuntimeError where the caller runs on that loop itself, as async tasks do; EngineClosed after ``close``.
+        RuntimeError if the caller is on that loop itself, as async tasks are; EngineClosed after ``close``.
         """
         return self._services.call(coroutine)
 
@@ -393,7 +396,7 @@ class Lab:
         return f"<Lab {without_password(self._place)}{'' if self._loop.running else ', closed'}>"
 
     def _ipython_display_(self) -> None:
-        """Live where somebody reads it; elsewhere as ``_repr_mimebundle_`` has it."""
+        """Live in a notebook; elsewhere as in ``_repr_mimebundle_``."""
         if not self._loop.running or self._services.on_loop or not kernel.is_attended() or kernel.in_marimo():
             raise NotImplementedError
         from dwarf.notebook.dashboards.labview import LabView
@@ -401,7 +404,7 @@ class Lab:
         LabView(self._services, repr(self)).show()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """The flows by status, what waits for an answer, and what runs. It never raises."""
+        """The flows by status, the waiting prompts, and the running flows. It never raises."""
         if not self._loop.running or self._services.on_loop:
             return {"text/plain": repr(self)}
         try:
@@ -428,7 +431,7 @@ def _prepare(place: str) -> None:
 
 
 def _same_executors(known: Any, given: Any) -> bool:
-    """Whether executors are those of before, as far as a cell that is run again can make them."""
+    """Whether executors equal the former ones, as far as a repeated cell can create equal ones."""
     if not isinstance(known, Mapping) or not isinstance(given, Mapping) or known.keys() != given.keys():
         return False
     plain = (int, str)
@@ -439,21 +442,21 @@ def _same_executors(known: Any, given: Any) -> bool:
 
 
 def current_lab() -> Lab:
-    """The Lab made last that is running; where there is none, the one of the working directory."""
+    """The most recent running Lab; if there is none, the one of the working directory."""
     running = [lab for lab in _labs.values() if lab._loop.running]
     return running[-1] if running else Lab()
 
 
 def _warm_up() -> None:
-    """Import what the first prompt and the first picture need, while the reader is still writing tasks."""
+    """Import the modules for the first prompt and the first picture, while the user is still writing tasks."""
     from contextlib import suppress
     from importlib import import_module
 
-    with suppress(Exception):  # whoever needs it will see the fault
+    with suppress(Exception):  # the later import reports the error
         from dwarf.notebook.live.widget import widget_class
         from dwarf.workflow.schemas import check
 
-        import_module("networkx")  # which the first graph is validated with
+        import_module("networkx")  # used by the validation of the first graph
         import_module("dwarf.workflow.schemas.typed")
         check("a", {"type": "string", "pattern": "a"})
         widget_class()

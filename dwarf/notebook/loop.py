@@ -1,6 +1,6 @@
 """Where does a lab's engine live? On an event loop of its own, in a daemon thread of its own.
 
-A cell that blocks must not stop the flows, and a cell that awaits must not starve them: the kernel's loop will not do.
+A blocking cell must not stop the flows, and an awaiting cell must not starve them, so the kernel's loop is not used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _log = logging.getLogger("dwarf.notebook")
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """A loop of uvloop where that is installed, as by the extra of this name; else one of asyncio."""
+    """A uvloop if it is installed, as by the extra of this name; otherwise an asyncio loop."""
     try:
         import uvloop
     except ImportError:
@@ -29,7 +29,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 class LabLoop:
-    """An event loop in a thread named ``dwarf-lab``. It starts at once and runs until ``stop``."""
+    """An event loop in a thread named ``dwarf-lab``. It runs from its creation until ``stop``."""
 
     def __init__(self) -> None:
         self.loop = new_loop()
@@ -39,7 +39,8 @@ class LabLoop:
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Run a coroutine on the loop, from any thread, with the caller's context variables.
 
-        These carry the cell to which ipykernel gives what is shown or printed. RuntimeError once the loop is stopped.
+        The context identifies the cell to which ipykernel sends displays and prints. RuntimeError after the loop has
+        stopped.
         """
         if not self.running:
             coroutine.close()
@@ -47,22 +48,22 @@ class LabLoop:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def call_soon(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function on the loop, from any thread; nothing happens once the loop is stopped."""
+        """Call a function on the loop, from any thread. Does nothing after the loop has stopped."""
         if self.running:
             self.loop.call_soon_threadsafe(function, *args)
 
     @property
     def running(self) -> bool:
-        """Whether the loop takes work."""
+        """Whether the loop accepts work."""
         return self.thread.is_alive() and not self.loop.is_closed()
 
     @property
     def is_current(self) -> bool:
-        """Whether the caller is on this very loop's thread, where waiting for it would never end."""
+        """Whether the caller is on this loop's thread, where waiting for it would never end."""
         return threading.current_thread() is self.thread
 
     def stop(self, *, grace: float = 2.0) -> None:
-        """End the loop and its thread; ``grace`` in seconds for the thread to end."""
+        """Stop the loop and its thread, waiting at most ``grace`` seconds for the thread."""
         if self.running:
             self._stopping = True
             self.loop.call_soon_threadsafe(self.loop.stop)
@@ -77,7 +78,7 @@ class LabLoop:
             try:
                 self.loop.run_forever()
             except (SystemExit, KeyboardInterrupt) as fault:
-                # asyncio lets these two out of the loop; they end what raised them, not every flow of the kernel
+                # asyncio lets these two escape from the loop; they must end only the task that raised them
                 _log.warning("%s was raised on the lab's loop, which goes on", type(fault).__name__)
         self._wind_up()
 
@@ -97,11 +98,11 @@ class LabLoop:
 
 
 def at_exit(function: Callable[[], None]) -> None:
-    """Have a function called when the process ends, while threads can still be used.
+    """Call a function when the process ends, while threads can still be used.
 
-    ``atexit`` comes too late: before it, Python joins every thread that is no daemon, and a database driver's thread
-    ends only when its connection is closed. So the hook by which ``concurrent.futures`` ends its own threads is
-    used where there is one; functions registered later are called earlier.
+    ``atexit`` comes too late: before it, Python joins every non-daemon thread, and a database driver's thread ends only
+    when its connection is closed. So the hook with which ``concurrent.futures`` ends its threads is used if there is
+    one; functions registered later are called earlier.
     """
     import atexit
 
@@ -111,5 +112,5 @@ def at_exit(function: Callable[[], None]) -> None:
         return
     try:
         register(function)
-    except RuntimeError:  # the process is ending already
+    except RuntimeError:  # the process is already ending
         atexit.register(function)

@@ -1,7 +1,7 @@
 """What do the runs and views of a lab share? The engine on its loop, what is known of each flow, and the way to answer.
 
-Every view takes these services and none takes the Lab itself. So a view can be read, and tested, without the lab's
-public face, and the lab imports its views while no view imports the lab.
+Views take these services, and never the Lab itself. So a view can be read and tested without the lab's public API, and
+the lab imports its views while no view imports the lab.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class LabServices:
-    """The inside of a lab. ``place`` is where its flows are kept, as it was asked for; see Lab for the others."""
+    """The services of a lab. ``place`` is the requested place of its flows; see Lab for the other arguments."""
 
     def __init__(
         self, engine: Engine, host: Host, loop: LabLoop, *, place: str, answers: Answers, prompt_grace: float
@@ -51,19 +51,21 @@ class LabServices:
         self.answers = answers
         self._watchers: WeakValueDictionary[str, FlowWatcher] = WeakValueDictionary()
         self._watching: set[asyncio.Task[None]] = set()
-        self._adopting = asyncio.Lock()  # a flow has one FlowWatcher, whoever asks for it at the same time
+        self._adopting = asyncio.Lock()  # concurrent callers must get the same FlowWatcher
 
     # ------------------------------------------------------------ the lab's loop
 
     def call(self, coroutine: Awaitable[T]) -> T:
-        """Run something on the lab's loop and wait for its result. RuntimeError on that loop, EngineClosed after it."""
+        """Run a coroutine on the lab's loop and wait for its result. RuntimeError on that loop, EngineClosed after its
+        end.
+        """
         if self.on_loop and isinstance(coroutine, Coroutine):
             coroutine.close()
         self.refuse_on_loop("this call")
         return wait_blocking(self.submit(coroutine))
 
     def submit(self, coroutine: Awaitable[T]) -> Future[T]:
-        """Run something on the lab's loop; a concurrent Future of its result. EngineClosed once the lab is closed."""
+        """Run a coroutine on the lab's loop. Returns a concurrent Future. EngineClosed if the lab is closed."""
         try:
             return self.loop.submit(_as_coroutine(coroutine))
         except RuntimeError as fault:
@@ -71,23 +73,23 @@ class LabServices:
 
     @property
     def on_loop(self) -> bool:
-        """Whether the caller runs on the lab's own loop, as async tasks do."""
+        """Whether the caller runs on the lab's loop, as async tasks do."""
         return self.loop.is_current
 
     def refuse_on_loop(self, what: str) -> None:
-        """RuntimeError where waiting would stop the loop that is waited for."""
+        """RuntimeError if waiting would block the awaited loop itself."""
         if self.on_loop:
             raise RuntimeError(f"{what} would wait for the loop it runs on; in a task use the flow and `await`")
 
     @property
     def keeps_flows(self) -> bool:
-        """Whether the flows outlive this process: false in memory."""
+        """Whether the flows outlive this process; false in memory."""
         return self.place not in ("memory", "sqlite://")
 
     # ------------------------------------------------------------ flows
 
     async def follow(self, make: Callable[[], Awaitable[FlowHandle]]) -> FlowWatcher:
-        """The FlowWatcher of a flow, on the lab's loop: one for all callers. ``make`` gives the flow's handle."""
+        """The only FlowWatcher of a flow, on the lab's loop. ``make`` returns the flow's handle."""
         handle = await make()
         async with self._adopting:
             known = self._watchers.get(handle.key)
@@ -118,7 +120,7 @@ class LabServices:
             await self.engine.flow(prompt.flow_key).resume(value, step=prompt.key, by=user_name())
 
     async def go_on(self, prompt: Prompt, changes: Mapping[str, Any], *, stepping: bool) -> None:
-        """Go on from a breakpoint with changes to the state, on the lab's loop; ``stepping``: to the next step only."""
+        """Continue from a breakpoint with changes to the state, on the lab's loop; ``stepping``: for one step only."""
         watcher = self._watchers.get(prompt.flow_key)
         if watcher is not None:
             await watcher.go_on(prompt, changes, stepping=stepping)
@@ -134,14 +136,14 @@ class LabServices:
         self.call(self.deliver(prompt, value))
 
     def write_under(self, watcher: FlowWatcher, place: CellOutput) -> None:
-        """Have the output of a flow's tasks appear under a cell."""
+        """Display the output of a flow's tasks under a cell."""
         self.echo.show(watcher, place)
 
     @contextmanager
     def starting(self) -> Iterator[Callable[[FlowWatcher], None]]:
-        """While a cell starts a flow, output of a flow that is not known yet appears under the cell.
+        """While a cell starts a flow, output of a still unknown flow appears under the cell.
 
-        The function that is given is called with the flow as soon as it is known.
+        The function that is yielded is called with the flow as soon as it is known.
         """
         with self.echo.starting(CellOutput()) as known:
             yield known

@@ -15,7 +15,7 @@ __all__ = ["BEAT", "wait_async", "wait_blocking"]
 
 T = TypeVar("T")
 
-BEAT = 0.2  # seconds; an idle wait would not notice an interrupt
+BEAT = 0.2  # seconds; a wait without beats would not notice an interrupt
 
 
 def wait_blocking(
@@ -29,8 +29,8 @@ def wait_blocking(
 ) -> T:
     """Wait in this thread. ``check`` is called at every heartbeat and may raise to end the waiting.
 
-    WaitTimeout after ``timeout`` seconds; ``where`` tells what it is at then, as the end of a sentence. The future is
-    neither cancelled by that nor by a KeyboardInterrupt.
+    WaitTimeout after ``timeout`` seconds; ``where`` gives the flow's position as the end of a sentence. Neither that
+    nor a KeyboardInterrupt cancels the future.
     """
     limit = None if timeout is None else time.monotonic() + timeout
     while not future.done():
@@ -44,7 +44,7 @@ def wait_blocking(
 
 
 async def wait_async(future: concurrent.futures.Future[T], *, check: Callable[[], None] | None = None) -> T:
-    """Wait on the caller's loop, whichever it is, while widgets stay alive.
+    """Wait on the caller's loop, while widgets stay alive.
 
     Cancelling the waiting does not cancel the future.
     """
@@ -54,7 +54,7 @@ async def wait_async(future: concurrent.futures.Future[T], *, check: Callable[[]
     def wake(_: object) -> None:
         try:
             loop.call_soon_threadsafe(finished.set)
-        except RuntimeError:  # the waiting loop is closed, nobody waits any more
+        except RuntimeError:  # the waiting loop is closed
             pass
 
     future.add_done_callback(wake)

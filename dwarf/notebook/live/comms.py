@@ -31,7 +31,7 @@ _log = logging.getLogger("dwarf.notebook")
 
 @contextlib.asynccontextmanager
 async def live_comms() -> AsyncIterator[None]:
-    """Let the messages of widgets through while the body awaits."""
+    """Handle the messages of widgets while the body awaits."""
     kernel = getattr(shell(), "kernel", None)
     pump: asyncio.Task[None] | None = None
     try:
@@ -51,10 +51,11 @@ async def live_comms() -> AsyncIterator[None]:
 
 
 def free_comm(widget: Any) -> None:
-    """Let a widget's messages be handled where the front end sends them, even while a cell blocks the main thread.
+    """Let a widget's messages be handled on the thread to which the front end sends them, even if a cell blocks the
+    main one.
 
-    From 7.4 on, ipykernel sends them to the thread that sent last. JupyterLab sends the messages of widgets to a thread
-    beside the main one; a widget whose handlers may run on any thread need not wait for the cell.
+    From 7.4 on, ipykernel replies on the thread of the last sender. JupyterLab sends the messages of widgets to a
+    second thread; a widget whose handlers may run on any thread need not wait for the cell.
     """
     comm = getattr(widget, "comm", None)
     if comm is not None:
@@ -71,7 +72,7 @@ def _is_main_loop(kernel: Any) -> bool:
 
 
 def _kind(kernel: Any, frames: Any) -> str:
-    """The type of a message that has not been handled yet."""
+    """The type of a message that is still unhandled."""
     try:
         _, rest = kernel.session.feed_identities(frames, copy=False)
         return str(kernel.session.deserialize(rest, content=False, copy=False)["header"]["msg_type"])
@@ -80,7 +81,7 @@ def _kind(kernel: Any, frames: Any) -> str:
 
 
 async def _handle(kernel: Any, call: Callable[[], Awaitable[Any]]) -> None:
-    """Handle one message in a context of its own, then give the running cell its output back."""
+    """Handle one message in its own context, then restore the running cell's output."""
     parent = kernel.get_parent("shell")
     identity = _identity(kernel)
 
@@ -103,7 +104,7 @@ def _identity(kernel: Any) -> Any:
 
 
 async def _pump(kernel: Any) -> None:
-    """ipykernel 6: take the messages of widgets out of the queue of those that wait for the cell to end."""
+    """ipykernel 6: take the messages of widgets out of the queue of messages that wait for the end of the cell."""
     while True:
         await asyncio.sleep(_POLL)
         try:
@@ -119,7 +120,7 @@ async def _pump(kernel: Any) -> None:
 
 
 class _OpenLock:
-    """Stands where the kernel takes its lock: the dispatcher below has taken it already, or need not."""
+    """Replaces the kernel's lock: the dispatcher below has acquired it already, or does not need it."""
 
     def locked(self) -> bool:
         return False
@@ -132,7 +133,7 @@ class _OpenLock:
 
 
 def _open_lock(kernel: Any) -> None:
-    """ipykernel 7.0 to 7.3: take the lock outside, for every message but those of widgets. Done once in a kernel."""
+    """ipykernel 7.0 to 7.3: take the lock outside, for all messages except those of widgets. Done once in a kernel."""
     if "dispatch_shell" in vars(kernel):
         return
     lock, dispatch = kernel._main_asyncio_lock, kernel.dispatch_shell

@@ -28,10 +28,10 @@ _MOST_SOURCES = 500
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """``nodes`` are those whose function was redefined, ``notes`` say in words what has drifted and what it means.
+    """``nodes`` are those whose function was redefined; ``notes`` describe each drift and its consequence.
 
-    ``graph`` is the workflow's graph as it is now, where it differs from the one that is frozen on the flow; None where
-    it does not. ``run.fork(step, graph=run.drift.graph)`` goes on with it. Shown, it is a picture of the difference.
+    ``graph`` is the workflow's present graph if it differs from the graph frozen on the flow; otherwise None.
+    ``run.fork(step, graph=run.drift.graph)`` continues with it. Displayed, it is a picture of the difference.
 
     Example::
 
@@ -45,7 +45,9 @@ class Drift:
     frozen: Graph | None = None
 
     def picture(self) -> Svg | None:
-        """The graph as it was and as it is in one, with what is new, gone, changed or moved; None where nothing is."""
+        """The old and the new graph in one picture, with new, removed, changed and moved nodes; None without
+        differences.
+        """
         from dwarf.notebook.pictures.picture import draw_difference
 
         if self.frozen is None or self.graph is None:
@@ -67,18 +69,18 @@ def fingerprints(functions: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
 
 
 class Digests:
-    """The digests of a host's functions, each made once. None for hosts that do not tell their functions.
+    """The digests of a host's functions, each computed once. None for hosts that do not list their functions.
 
-    The sources of functions that have been redefined are kept, as long as the lab lives.
+    The sources of redefined functions are kept while the lab lives.
     """
 
     def __init__(self, host: Any) -> None:
         self._host = host
-        self._known: dict[str, tuple[Any, str, float]] = {}  # function, digest, and when it was first seen
-        self._sources: dict[tuple[str, str], str] = {}  # of functions that were redefined, by URL and digest
+        self._known: dict[str, tuple[Any, str, float]] = {}  # function, digest, and the time it was first seen
+        self._sources: dict[tuple[str, str], str] = {}  # of redefined functions, by URL and digest
 
     def now(self) -> dict[str, str]:
-        """Those of the functions that are registered now, by URL."""
+        """The digests of the registered functions, by URL."""
         functions: Mapping[str, Any] = getattr(self._host, "functions", {})
         for url, function in functions.items():
             known = self._known.get(url)
@@ -89,11 +91,11 @@ class Digests:
         return {url: self._known[url][1] for url in functions}
 
     def source(self, url: str, code: str) -> str:
-        """The source of a function that was redefined, by the digest that its steps have; "" where it is not known."""
+        """The source of a redefined function, by the digest stored with its steps; "" if it is not known."""
         return self._sources.get((url, code), "")
 
     def _keep_source(self, url: str, function: Any, digest: str, since: float) -> None:
-        """Keep the source of a function that was redefined. A cell's stays what it was; a file may have been edited."""
+        """Keep the source of a redefined function. A cell's source is still available; a file may have been edited."""
         path = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", "")
         with suppress(OSError):
             if Path(path).stat().st_mtime > since:
@@ -111,7 +113,7 @@ class Digests:
 
 
 def drift_of(watcher: FlowWatcher, digests: Digests) -> Drift:
-    """What has drifted under a flow that is followed."""
+    """The drift under a watched flow."""
     if watcher.graph is None or not watcher.functions:
         return NONE
     current = digests.graph(watcher.graph.name)
@@ -119,10 +121,10 @@ def drift_of(watcher: FlowWatcher, digests: Digests) -> Drift:
 
 
 def read_drift(frozen: Graph, current: Graph | None, before: Mapping[str, str], now: Mapping[str, str]) -> Drift:
-    """What has drifted under a flow.
+    """The drift under a flow.
 
-    ``frozen`` is its graph and ``current`` the one that its workflow's name stands for now; ``before`` are the digests
-    of the functions as the lab first saw the flow, ``now`` those of today.
+    ``frozen`` is its graph, and ``current`` the graph that its workflow's name refers to now; ``before`` are the
+    digests of the functions when the lab first saw the flow, ``now`` the present ones.
     """
     notes = []
     changes = graph_changes(frozen, current) if current is not None else []
@@ -144,7 +146,7 @@ def read_drift(frozen: Graph, current: Graph | None, before: Mapping[str, str], 
 
 
 def graph_changes(old: Graph, new: Graph) -> list[str]:
-    """What is different in a graph, in a few words each; nothing for the same graph."""
+    """The differences of two graphs, each in a few words; empty for equal graphs."""
     if dumps(old.to_json()) == dumps(new.to_json()):
         return []
     told = []

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Earlier", "describe_earlier", "label_of"]
 
-_MOST = 5  # that are named
+_MOST = 5  # runs that are named
 
 
 class Earlier:
-    """The runs that each cell has begun, by the execution of the cell. Known while they go on."""
+    """The runs that each cell has started, by the execution of the cell. Kept until they end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._begun: dict[str, dict[str, WeakSet[FlowWatcher]]] = {}
 
     def begun(self, watcher: FlowWatcher) -> None:
-        """The cell that runs now has begun this one."""
+        """Note that the running cell has started this run."""
         mark = kernel.cell_mark()
         if mark is None:
             return
@@ -37,7 +37,7 @@ class Earlier:
             self._begun.setdefault(cell, {}).setdefault(execution, WeakSet()).add(watcher)
 
     def now(self, but: FlowWatcher) -> Sequence[FlowWatcher]:
-        """Those of former executions of the cell that runs now which have not ended, newest first; one is left out."""
+        """The unended runs of earlier executions of the running cell, newest first, without one."""
         mark = kernel.cell_mark()
         if mark is None:
             return ()
@@ -56,12 +56,12 @@ def _open(runs: WeakSet[FlowWatcher]) -> bool:
 
 
 def label_of(watcher: FlowWatcher) -> str:
-    """The part of a flow's key that is no secret."""
+    """The public part of a flow's key."""
     return watcher.handle.key.rpartition("-")[0]
 
 
 def describe_earlier(runs: Sequence[FlowWatcher], now: float) -> list[EarlierState]:
-    """Those that still go on, as the page shows them. ``now`` in epoch seconds."""
+    """The runs that have not ended, as shown on the page. ``now`` in epoch seconds."""
     return [
         {
             "id": label_of(each),

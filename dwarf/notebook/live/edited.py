@@ -17,7 +17,7 @@ MOST_EDITED = 100_000  # characters of a state that is edited as a whole
 
 
 def changes_between(base: Mapping[str, Any], text: str, *, whole: bool) -> dict[str, Any]:
-    """What lays an edited state over ``base``: ``text`` is all of it, or only the changes. InvalidRequest."""
+    """The changes from ``base`` to an edited state: ``text`` is all of it, or only the changes. InvalidRequest."""
     try:
         edited = loads(text)
     except StateError as fault:
@@ -40,5 +40,5 @@ def result_of(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
 
 
 def pretty(value: Any) -> str:
-    """JSON for people."""
+    """Indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False)

@@ -14,8 +14,8 @@ _log = logging.getLogger("dwarf.notebook")
 class Listeners:
     """Functions to be called after each change.
 
-    What is told does not hold still: add the function first, and then look at what it is to follow, on the thread that
-    tells. Looking first misses a change in between, and where that was the last one, the view stays as it is for ever.
+    The observed object keeps changing: add the function first, and then read the state, on the thread that notifies.
+    Reading first misses a change in between, and if that was the last change, the view stays stale forever.
     """
 
     def __init__(self) -> None:
@@ -23,13 +23,13 @@ class Listeners:
         self._known: tuple[Callable[[], object], ...] = ()  # replaced, never changed in place
 
     def add(self, function: Callable[[], object]) -> None:
-        """Have a function called from now on; a second time is once."""
+        """Call a function after each change from now on. A second call for the same function does nothing."""
         with self._lock:
             if function not in self._known:
                 self._known = (*self._known, function)
 
     def discard(self, function: Callable[[], object]) -> None:
-        """No more calls; nothing where there were none."""
+        """Stop the calls of a function, if it was added."""
         with self._lock:
             self._known = tuple(each for each in self._known if each != function)
 

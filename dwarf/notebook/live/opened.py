@@ -20,9 +20,9 @@ _numbers = itertools.count(1)
 
 
 class WidgetPart:
-    """Stands for a widget of its own: traits are those of the widget around it, with ``run_`` before their names.
+    """Stands for a separate widget: its traits are traits of the containing widget with the prefix ``run_``.
 
-    So one widget is enough, in front ends too that cannot put one widget into another.
+    So one widget is enough, even in front ends that cannot nest widgets.
     """
 
     around: Any
@@ -38,7 +38,7 @@ class WidgetPart:
 
     @property
     def comm(self) -> Any:
-        """The connection of the widget around it."""
+        """The connection of the containing widget."""
         return self.around.comm
 
     def hold_sync(self) -> Any:
@@ -63,7 +63,7 @@ class OpenedRun(RunView):
         shade = {**self._theme(), "number": next(_numbers)}
         traits = {"said": {}, **self._traits(first=True)}
         self._widget = WidgetPart(widget, **traits, theme=shade)
-        self._pulse = None  # the beats of the widget around it are heard
+        self._pulse = None  # the containing widget has its own beats
         lab.submit(self._hear())
         free_comm(self._widget)
 
@@ -81,10 +81,10 @@ class OpenedRun(RunView):
         self._receive(None, message, None)
 
     def settle(self) -> None:
-        """Nothing: there is no output of its own to be replaced."""
+        """Nothing: it has no separate output to replace."""
 
     def close(self) -> None:
-        """Take it away."""
+        """Remove the view."""
         self.watcher.listeners.discard(self.touch)
         self._widget.theme = {}
         free_comm(self._widget)

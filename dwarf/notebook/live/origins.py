@@ -21,9 +21,9 @@ _START = "START"
 
 
 def origin_of(step: Step, graph: Graph | None, functions: Mapping[str, Any]) -> StepOrigin:
-    """What the panel tells of a step's function, as it is now, and of its parameters. It never raises.
+    """The panel's facts about a step's present function and parameters. It never raises.
 
-    ``graph`` is one that has its functions, which tell what they write.
+    ``graph`` has its functions, so that the writers of fields can be found.
     """
     function = functions.get(step.url)
     told: StepOrigin = {}
@@ -40,7 +40,7 @@ def origin_of(step: Step, graph: Graph | None, functions: Mapping[str, Any]) -> 
 
 
 def source_of(function: Any) -> str:
-    """The source of a function as its file or its cell has it; "" where that cannot be told. It never raises."""
+    """The source of a function from its file or its cell; "" if it is not available. It never raises."""
     try:
         return inspect.getsource(inspect.unwrap(function))
     except Exception:  # noqa: BLE001  an object of the user's own may answer anything
@@ -48,7 +48,7 @@ def source_of(function: Any) -> str:
 
 
 def _parameters(step: Step, function: Any, graph: Graph | None) -> list[list[str]]:
-    """``[name, value, who wrote it]`` for each parameter that is a field of the state."""
+    """``[name, value, writers]`` for each parameter that is a field of the state."""
     try:
         names = list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
@@ -72,7 +72,7 @@ def _writers(node: str, graph: Graph | None) -> dict[str, list[str]]:
 
 
 async def items_of(steps: Sequence[Step], watcher: FlowWatcher) -> dict[int, str]:
-    """The item of each of these branches in a few words, by the id of its step; none where they have none."""
+    """A short text of each branch's item, by the id of its step; empty for branches without items."""
     graph = watcher.graph
     names = [each.item for each in graph.transitions if each.for_each] if graph is not None else []
     if not names or not steps:

@@ -27,7 +27,7 @@ _log = logging.getLogger("dwarf.notebook")
 
 
 class Heard:
-    """What has been heard of a flow so far. ``run`` listens until the flow has ended."""
+    """The output of a flow so far. ``run`` listens until the flow has ended."""
 
     def __init__(self, handle: FlowHandle, tell: Callable[[], None]) -> None:
         self._handle = handle
@@ -39,7 +39,7 @@ class Heard:
         self.state: SaidState | None = None
 
     async def run(self) -> None:
-        """Listen. Nothing is raised: a view without lines is still a view."""
+        """Listen. Nothing is raised: a view without output is still useful."""
         try:
             async for lines, shown in self._handle._follow_output():
                 if lines or shown:
@@ -79,18 +79,18 @@ class Heard:
 
 
 def describe_line(line: LogLine) -> list[str]:
-    """``[node, source, level, text]``, as a page shows it."""
+    """``[node, source, level, text]``, for the page."""
     return [plain(line.node), line.source, line.level, brief_line(line.text)]
 
 
 def brief_line(text: str) -> str:
-    """A line without control sequences, cut where it is very long."""
+    """A line without control sequences, truncated if it is very long."""
     text = plain(text)
     return text if len(text) <= _MOST_OF_LINE else f"{text[:_MOST_OF_LINE]} …"
 
 
 def describe_shown(display: Display) -> ShownState:
-    """A display in small: a picture, or a few words."""
+    """A small form of a display: a picture, or a few words."""
     thumb = thumbnail(display.data)
     return {
         "node": display.node,

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Paces"]
 
-_MOST_POINTS = 120  # of a step; then every other one goes
+_MOST_POINTS = 120  # of a step; beyond that every other point is dropped
 _MOST_STEPS = 500
-_RECENT = 5  # points from which the rate is taken
+_RECENT = 5  # points from which the rate is calculated
 
 
 class Paces:
-    """The progress of the steps of one flow, as seen here: pairs of a moment (epoch seconds) and how much was done."""
+    """The progress of the steps of one flow: pairs of a moment (epoch seconds) and the amount done."""
 
     def __init__(self) -> None:
         self._points: dict[int, list[tuple[float, float]]] = {}
 
     def note(self, steps: Iterable[Step]) -> None:
-        """Take down what running steps tell now."""
+        """Record the present progress of running steps."""
         for step in steps:
             if step.progress is not None and step.status is Status.RUNNING:
                 self._note(step, step.progress[0])
@@ -35,7 +35,7 @@ class Paces:
         known = self._points.pop(step.id, None) or ([(began.timestamp(), 0.0)] if began is not None else [])
         at = step.updated_at.timestamp()
         if known and done < known[-1][1]:
-            known = []  # begun again
+            known = []  # the step has started again
         if not known or (at > known[-1][0] and done != known[-1][1]):
             known.append((at, float(done)))
         self._points[step.id] = known if len(known) <= _MOST_POINTS else [*known[:-1:2], known[-1]]
@@ -43,7 +43,7 @@ class Paces:
             del self._points[next(iter(self._points))]
 
     def describe(self, step: Step) -> dict[str, Any]:
-        """What a panel tells of a step's progress: ``progress`` in words, and the points of its ``curve``."""
+        """The panel's texts about a step's progress: ``progress`` in words, and the points of its ``curve``."""
         if step.progress is None:
             return {"progress": ""}
         done, total, message = step.progress
@@ -61,7 +61,7 @@ class Paces:
         return {"progress": " · ".join(parts), "curve": curve}
 
     def _rate(self, step: Step, done: float) -> float:
-        """How much is done in a second: lately, where that is known, else on the whole."""
+        """The amount done in a second: recently if that is known, otherwise overall."""
         points = self._points.get(step.id, [])[-_RECENT:]
         if len(points) > 1:
             (since, before), (until, now) = points[0], points[-1]

@@ -1,9 +1,8 @@
 """How does a page know that the kernel is there? By a beat each second, as long as somebody may see the view.
 
-The page takes a silence of less than three seconds for the end of the connection, whatever ended it: a kernel that is
-dead, restarted or held, a network that is cut. The beats come from the lab's thread, so that a cell that computes on
-the main thread does not stop them. A page that is closed or hidden says nothing any more, and gets no more beats: a
-server keeps what is sent to nobody.
+The page takes a silence of three seconds as the end of the connection: the kernel may be dead, restarted or suspended,
+or the network cut. The beats come from the lab's thread, so a cell that computes on the main thread does not stop them.
+A closed or hidden page sends nothing any more, and gets no more beats: a server would queue undelivered messages.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from dwarf.notebook.messages import Beat
 __all__ = ["BEAT", "SIGN", "Pulse"]
 
 BEAT = 1.0  # seconds between two beats
-SIGN = 30.0  # seconds without a sign of the page after which nobody sees the view
-BLOCKED = 600.0  # the same while a cell runs: it may keep the page's signs from being heard
+SIGN = 30.0  # seconds without a sign of the page after which the view counts as hidden
+BLOCKED = 600.0  # the same while a cell runs: the kernel may not hear the page's signs meanwhile
 
 _log = logging.getLogger("dwarf.notebook")
 
 
 class Pulse:
-    """The beats of one view. ``send`` hands a message to its widget; it is called on the lab's loop."""
+    """The beats of one view. ``send`` passes a message to its widget; it is called on the lab's loop."""
 
     def __init__(self, send: Callable[[Beat], object], submit: Callable[[Any], Any]) -> None:
         self._send = send
@@ -38,23 +37,23 @@ class Pulse:
         kernel.cell_runs()
 
     def start(self) -> None:
-        """Begin; the page may not have shown the view yet. From any thread."""
+        """Start; the page may not have shown the view yet. Thread-safe."""
         self.sign()
 
     def sign(self) -> None:
-        """The page has said something. From any thread."""
+        """Note a sign of the page. Thread-safe."""
         self._signed = time.monotonic()
         if not self._beating and not self._ended:
             self._beating = True
             self._submit(self._beat())
 
     def stop(self) -> None:
-        """No more beats: the view is replaced by what needs no kernel."""
+        """Stop the beats: the view is replaced by a still one, which needs no kernel."""
         self._ended = True
 
     @property
     def is_seen(self) -> bool:
-        """Whether somebody may look at the view now."""
+        """Whether a user may be looking at the view."""
         return time.monotonic() - self._signed < (BLOCKED if kernel.cell_runs() else SIGN)
 
     async def _beat(self) -> None:

@@ -15,7 +15,7 @@ _log = logging.getLogger("dwarf.notebook")
 class Pacer:
     """Calls ``send`` soon after each ``touch``, with at least ``least`` seconds in between. Used on the lab's loop.
 
-    Where sending takes long, it is done less often, so that most of the loop's time is left to the flows.
+    If sending takes long, it happens less often, so that most of the loop's time is left to the flows.
     """
 
     def __init__(self, send: Callable[[], object], *, least: float, most: float = 2.0) -> None:
@@ -26,7 +26,7 @@ class Pacer:
         self._timer: asyncio.TimerHandle | None = None
 
     def touch(self) -> None:
-        """Something has changed."""
+        """Note a change."""
         if self._timer is None:
             rest = max(self._sent + self._interval - time.monotonic(), 0.0)
             self._timer = asyncio.get_running_loop().call_later(rest, self.flush)
@@ -43,7 +43,7 @@ class Pacer:
         self._interval = min(max(self._least, 5 * (time.thread_time() - begun)), self._most)
 
     def stop(self) -> None:
-        """Forget a touch that has not been followed by a call yet."""
+        """Drop a touch that has not led to a call yet."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -39,9 +39,9 @@ def widget_bundle(widget: Any, still: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def publish(bundle: Mapping[str, Any], display_id: str, *, update: bool = False) -> None:
-    """Display a bundle, or replace what has been displayed under the same id. Outside IPython nothing is displayed."""
+    """Display a bundle, or replace the earlier display with the same id. Outside IPython nothing is displayed."""
     if shell() is None:
-        return  # IPython would make a shell for it, and the program would look like a terminal's IPython from then on
+        return  # IPython would create a shell, and the program would look like a terminal's IPython from then on
     from IPython.display import publish_display_data
 
     send: Any = publish_display_data  # it has no types
@@ -56,10 +56,10 @@ def asset(name: str) -> str:
 
 @cache
 def module(name: str) -> str:
-    """A script of the package and all that it imports, as one module.
+    """A script of the package and all its imports, as one module.
 
-    Front ends get it as a text and cannot follow an import to a file beside it. So each file comes after those that it
-    imports, and the lines that import and export are left out.
+    Front ends get it as a text and cannot resolve an import of a neighbouring file. So each file comes after the files
+    that it imports, and lines with import and export are removed.
     """
     order: list[str] = []
     _put_in_order(name, order, set())
@@ -76,7 +76,7 @@ def _put_in_order(name: str, order: list[str], known: set[str]) -> None:
 
 
 def fit_into_boxes(widget: Any) -> Any:
-    """The widget, as wide as a box of widgets has room: a view is laid out by its width, and gives itself none."""
+    """The widget takes the width that a box of widgets offers: a view is laid out by its width and sets none."""
     widget.layout.flex = "1 1 auto"
     widget.layout.min_width = "min(320px, 100%)"
     return widget
@@ -88,14 +88,14 @@ def style() -> str:
 
 
 def theme() -> dict[str, Any]:
-    """The looks, the order in which states are numbered, and what each colour becomes on a dark page."""
+    """The looks, the numbers of states, and the dark variant of each colour."""
     looks = {key: asdict(look) for key, look in LOOKS.items()}
     return {"looks": looks, "states": list(LOOKS), "edge": EDGES, "onError": ON_ERROR_EDGE, "dark": DARK}
 
 
 @cache
 def widget_class() -> Any:
-    """The widget's class, made at the first use; ImportError that says what to install."""
+    """The widget's class, created at the first use. ImportError with the command that installs the package."""
     try:
         import anywidget
         import traitlets
