@@ -1,1 +1,1 @@
-"""How is it kept? The only package that knows SQL."""
+"""Durable storage: the only package that knows SQL."""

@@ -22,7 +22,7 @@ _FORMS = (
     '"sqlite:///file:NAME?mode=memory" for one in memory that engines of this process share, or '
     '"postgresql://user@host/name", "mysql://user@host/name" or "mariadb://user@host/name" for a server'
 )
-_SERVERS = {  # the driver that is used, and the extra of this package that brings it
+_SERVERS = {  # the driver, and the extra of this package that installs it
     "postgresql": ("asyncpg", "postgresql"),
     "postgres": ("asyncpg", "postgresql"),
     "mysql": ("asyncmy", "mysql"),
@@ -39,10 +39,10 @@ def open_database(
     max_connections: int | None = None,
     codec: Codec | None = None,
 ) -> Database:
-    """The database that a URL names, not yet open. None is a private one in memory.
+    """The database of a URL, not yet open. None is a private one in memory.
 
-    ``max_connections`` bounds the connections to a server; ``codec`` encodes what is stored. ConfigError, which never
-    shows a password, when there is no such kind of database, it cannot be there, or its driver is not installed.
+    ``max_connections`` bounds the connections to a server; ``codec`` encodes stored payloads. ConfigError, which never
+    shows a password, for an unknown kind of database, an impossible place, or a driver that is not installed.
     """
     database = _database(url, durability, clock, max_connections)
     if codec is not None:
@@ -80,7 +80,7 @@ def _parse(url: str) -> URL:
             raise ValueError
         return parsed
     except (ArgumentError, ValueError, TypeError, AttributeError):
-        # Not even the text is shown, and the cause neither: there may be a password in it.
+        # Neither the text nor the cause is shown: they may contain a password.
         raise ConfigError(f"this is not a database URL; {_FORMS}") from None
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OnNotify: TypeAlias = Callable[[bool, "Collection[int] | None"], None]
-"""Told of others: whether work is due, and the flows that stopped; None for flows that are not named."""
+"""Receives notifications of other processes: whether work is due, and the stopped flows; None for unnamed flows."""
 
 
 class ClockShift(Protocol):
@@ -35,67 +35,69 @@ class Database(Protocol):
     """
 
     dialect: str
-    single_writer: bool  # whether transactions that write come one after the other anyway
-    in_doubt_commits: int  # transactions so far of which it is not known whether they took effect
-    registers: bool  # whether living engines are known by their rows in the registry, not by the locks they hold
-    payloads: Payloads  # how large values and the codec are dealt with; set before it is opened
+    single_writer: bool  # whether write transactions run one after the other anyway
+    in_doubt_commits: int  # number of transactions so far whose outcome is unknown
+    registers: bool  # whether living engines are known by their rows in the registry, and not by the locks they hold
+    payloads: Payloads  # handling of large values and the codec; set before opening
 
     async def open(self) -> None:
-        """Connect and migrate. Safe when several processes open one database together."""
+        """Connect and migrate. Safe if several processes open one database together."""
         ...
 
     async def aclose(self) -> None:
-        """Finish what was handed in, and disconnect."""
+        """Finish the submitted work, and disconnect."""
         ...
 
     async def write(self, script: Callable[[], Script[T]]) -> T:
-        """Run a script as one transaction. StorageError (see ``sql.errors``) when the database fails."""
+        """Run a script as one transaction. StorageError (see ``sql.errors``) if the database fails."""
         ...
 
     async def read(self, script: Callable[[], Script[T]]) -> T:
-        """Run a script that only reads, on one consistent snapshot. It sees every write that was answered before."""
+        """Run a read-only script on one consistent snapshot. It sees every write that was answered before."""
         ...
 
     async def pulse(self) -> SessionPulse:
-        """A connection for the heartbeat, on the loop that runs now; only where ``registers``. StorageError."""
+        """A connection for the heartbeat, on the running loop; only if ``registers``. StorageError."""
         ...
 
     async def settled(self) -> None:
-        """Wait until every transaction that is in flight now has ended."""
+        """Wait until every transaction in flight has ended."""
         ...
 
     async def changed(self) -> bool | None:
-        """Whether somebody else has committed since the last call; None where only a look can tell."""
+        """Whether another connection has committed since the last call; None if only a query can tell."""
         ...
 
     @property
     def has_notifications(self) -> bool:
-        """Whether the news of others come by themselves now, so that looking is only a precaution."""
+        """Whether push notifications are active, so that polling is only a precaution."""
         ...
 
     def listen(self, on_notify: OnNotify) -> None:
-        """Have a function called, on this event loop, with the news of others, where they come by themselves."""
+        """Call a function on this event loop with the notifications of other processes, if there are any."""
         ...
 
     def notify(self, work_due: bool, stopped: Collection[int]) -> None:
-        """Let others know of a commit, soon and without waiting, where that is possible. It may be lost."""
+        """Notify other processes of a commit, soon and without waiting, if that is possible. The notification may be
+        lost.
+        """
         ...
 
     def resize(self, max_connections: int) -> None:
-        """Change the number of connections, where it is limited."""
+        """Change the number of connections, if it is limited."""
         ...
 
     async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:
-        """Take an engine id: the id, and whether owning it proves that its former owner is dead.
+        """Take an engine id. Returns the id, and whether owning it proves that its former owner is dead.
 
-        ConfigError when the wanted one is known to be in use. It is given back by ``aclose``.
+        ConfigError if the wanted id is known to be in use. ``aclose`` releases it.
         """
         ...
 
     async def dead_engine_ids(self, engine_ids: set[int]) -> set[int]:
-        """Those of the ids whose owner is known to be dead."""
+        """The ids whose owner is known to be dead."""
         ...
 
     async def living(self) -> int | None:
-        """How many engines have the database open, this one included; None where that is not known."""
+        """How many engines have the database open, including this one; None if unknown."""
         ...

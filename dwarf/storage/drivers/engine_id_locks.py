@@ -1,7 +1,7 @@
-"""Engine ids on an SQLite file: numbered lock files beside it, held by the operating system for their owners.
+"""Engine ids on an SQLite file: numbered lock files beside it, locked by the operating system for their owners.
 
-Holding the lock of slot n proves that no living engine has the id n. The lock goes with its process, however that
-ends. The files stay: removing one would let two engines lock two files of the same name.
+Holding the lock of slot n proves that no living engine has the id n. The operating system releases the lock however the
+process ends. The files stay: removing one would let two engines lock two files of the same name.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ class _Lock(Protocol):
 
 
 class EngineIdLocks:
-    """The slots of one database file, as one engine sees them. Calls come one at a time."""
+    """The slots of one database file, as seen by one engine. Calls must not overlap."""
 
     def __init__(self, path: Path) -> None:
-        self._stem = path.resolve()  # one file has one set of slots, by whatever name it is reached
+        self._stem = path.resolve()  # one file has one set of slots under all of its names
         self._own: dict[int, _Lock] = {}
         self._buried: dict[int, _Lock] = {}
 
     def claim(self, wanted: int = 0) -> int:
         """Take the slot of this number, or the lowest free one from 1, until ``release``.
 
-        ConfigError when the wanted one is taken.
+        ConfigError if the wanted slot is taken.
         """
         for slot in [wanted] if wanted else numbers(1):
             lock = self._take(slot)
@@ -41,7 +41,7 @@ class EngineIdLocks:
         raise ConfigError(f"the engine id {wanted} is in use by a living engine on '{self._stem}'")
 
     def dead(self, engine_ids: set[int]) -> set[int]:
-        """Those of the ids that had a slot which nobody holds now.
+        """The ids whose slots exist and are free.
 
         Their slots stay locked until the next call or ``release``, so that the caller can take back their leases
         before a new engine gets the same id. An engine that starts meanwhile gets another one.
@@ -57,7 +57,7 @@ class EngineIdLocks:
         return set(self._buried)
 
     def living(self) -> int:
-        """How many slots are held by engines, this one's included."""
+        """How many slots are held by engines, including this one."""
         count = len(self._own)
         for path in self._stem.parent.glob(f"{glob.escape(self._stem.name)}-engine-*.lock"):
             number = path.stem.rpartition("-")[2]
@@ -71,7 +71,7 @@ class EngineIdLocks:
         return count
 
     def release(self) -> None:
-        """Give every slot back."""
+        """Release every slot."""
         self._bury({})
         own, self._own = self._own, {}
         for lock in own.values():
@@ -94,9 +94,9 @@ class EngineIdLocks:
             return None
         except (OSError, NotImplementedError) as error:
             if isinstance(error, PermissionError) and path.exists():
-                return None  # another user's
+                return None  # another user's file
             raise ConfigError(f"cannot lock '{path}': {error}") from error
-        if isinstance(lock, SoftFileLock):  # a mark that outlives its process proves nothing
+        if isinstance(lock, SoftFileLock):  # a marker file outlives its process and proves nothing
             lock.release()
             raise ConfigError(f"the file system of '{path}' has no file locks; put the database on a local disk")
         return lock

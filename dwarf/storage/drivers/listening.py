@@ -1,7 +1,7 @@
-"""PostgreSQL: news between processes by LISTEN and NOTIFY, on a connection of its own.
+"""PostgreSQL: notifications between processes by LISTEN and NOTIFY, on a separate connection.
 
-An accelerator. News may be lost, so everybody also looks at the database now and then. A process sends nothing while
-no other listens, and never inside a transaction that does work: NOTIFY makes commits wait for each other.
+Notifications only reduce latency. They may be lost, so every process also polls the database. A process sends nothing
+while no other process listens, and never inside a transaction that does work: NOTIFY makes commits wait for each other.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import asyncpg
 from dwarf.errors import StorageError
 from dwarf.storage.drivers.database import OnNotify
 
-BEAT_S = 10.0  # how often a process tells that it is there
-FORGOTTEN_S = 35.0  # after which a process that was not heard is gone
+BEAT_S = 10.0  # interval in which a process announces itself
+FORGOTTEN_S = 35.0  # time after which a silent process counts as gone
 LONGEST_PAUSE_S = 30.0  # between attempts to connect
 MOST_NAMED = 300  # flows in one message, which has at most 8000 bytes
 _HELLO, _HERE, _BYE = "hello", "here", "bye"
@@ -30,13 +30,14 @@ logger = logging.getLogger(__name__)
 
 
 class ChannelListener:
-    """The ear and the voice of one process on one database."""
+    """Sends and receives the notifications of one process on one database."""
 
     def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection[Any]]], on_notify: OnNotify) -> None:
         self._connect = connect
         self._on_notify = on_notify
-        self._others: dict[int, float] = {}  # by the server's process for their ear: when they were last heard
-        self._itself = float("-inf")  # when it last heard its own voice
+        # when other processes were last heard, by the server process id of their listening connection
+        self._others: dict[int, float] = {}
+        self._itself = float("-inf")  # when it last received its own notification
         self._connection: asyncpg.Connection[Any] | None = None
         self._channel = ""
         self._wake = asyncio.Event()
@@ -48,16 +49,16 @@ class ChannelListener:
 
     @property
     def has_notifications(self) -> bool:
-        """Whether the connection stands, and what is said comes back by it: a pooler may be in between."""
+        """Whether the connection stands and its own notifications arrive: a pooler in between may swallow them."""
         return self._connection is not None and self._itself >= time.monotonic() - FORGOTTEN_S
 
     @property
     def living(self) -> int | None:
-        """How many processes listen here, this one included; None while it does not."""
+        """How many processes listen, including this one; None while this one does not."""
         return None if self._connection is None else len(self._others) + 1
 
     def notify(self, work_due: bool, stopped: Collection[int]) -> None:
-        """Have news sent, soon and together with what comes meanwhile. Nothing is kept where nobody listens."""
+        """Send a notification soon, together with those that follow shortly. Dropped if no other process listens."""
         if self._connection is None or not self._others:
             return
         self._work_due = self._work_due or work_due
@@ -65,7 +66,7 @@ class ChannelListener:
         self._wake.set()
 
     async def aclose(self) -> None:
-        """Say goodbye and disconnect."""
+        """Announce the end, and disconnect."""
         self._closing = True
         self._wake.set()
         if self._connection is not None:
@@ -98,7 +99,7 @@ class ChannelListener:
         self._channel = f"dwarf_{crc32(str(schema).encode()):08x}"
         connection.add_termination_listener(lambda _: self._wake.set())
         await connection.add_listener(self._channel, self._on_message)
-        self._on_notify(True, None)  # who knows what was said while nobody listened here
+        self._on_notify(True, None)  # notifications may have been missed while nothing listened here
         await self._send(connection, _HELLO)
         beat = time.monotonic()
         while not self._closing and not connection.is_closed():
@@ -143,7 +144,7 @@ class ChannelListener:
         if pid not in self._others:
             if message != _HELLO:
                 self._outbox.append(_HERE)
-            self._on_notify(True, None)  # what it did while it did not know of this process was told to nobody
+            self._on_notify(True, None)  # that process did not know this one, so its notifications so far were not sent
         self._others[pid] = time.monotonic()
         if message == _HELLO:
             self._outbox.append(_HERE)
@@ -156,5 +157,5 @@ class ChannelListener:
         try:
             stopped = None if named == "*" else [int(flow) for flow in named.split()]
         except ValueError:
-            return  # of a version that says more
+            return  # from a later version
         self._on_notify(work == "1", stopped)

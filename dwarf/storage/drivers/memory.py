@@ -23,7 +23,7 @@ from dwarf.storage.sql.script import Script
 T = TypeVar("T")
 
 _named: dict[str, _Store] = {}
-_entry = threading.Lock()  # over _named, and the users and engine ids of a store
+_entry = threading.Lock()  # guards _named, and the users and engine ids of a store
 
 
 class _Store:
@@ -39,7 +39,7 @@ class _Store:
         self._prepared = False
 
     def prepare(self) -> None:
-        """Make the schema, the first time. Runs on the thread."""
+        """Create the schema at the first call. Runs on the thread."""
         if not self._prepared:
             self.session.write(partial(migrate, MemoryDatabase.dialect))
             self._prepared = True
@@ -51,9 +51,9 @@ class _Store:
 
 
 class MemoryDatabase(SingleWriter):
-    """One engine's way to a database in memory.
+    """One engine's access to a database in memory.
 
-    The data live while a database of the same name is open; without a name they are this object's own.
+    The data live while a database of the same name is open; without a name they belong to this object alone.
     """
 
     dialect = "sqlite"
@@ -77,7 +77,7 @@ class MemoryDatabase(SingleWriter):
         self._running().session.observer = observer
 
     async def open(self) -> None:
-        """Join the database of this name, or make it. ConfigError when it has another clock, or another codec."""
+        """Join the database of this name, or create it. ConfigError if it has another clock or another codec."""
         if self._store is None:
             store = self._join()
             try:
@@ -88,7 +88,7 @@ class MemoryDatabase(SingleWriter):
                 raise
 
     async def aclose(self) -> None:
-        """Finish what was handed in. The last user's close drops the data."""
+        """Finish the submitted work. The last user's close drops the data."""
         store, self._store = self._store, None
         if store is None:
             return
@@ -101,7 +101,7 @@ class MemoryDatabase(SingleWriter):
         if last:
             await store.executor.aclose(store.session.close)
         else:
-            with suppress(EngineClosed):  # the last user closed meanwhile
+            with suppress(EngineClosed):  # the last user has closed meanwhile
                 await store.executor.call(lambda: None)
 
     async def write(self, script: Callable[[], Script[T]]) -> T:
@@ -123,7 +123,7 @@ class MemoryDatabase(SingleWriter):
         return False
 
     async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:
-        """The next number, or the wanted one, that no open database holds."""
+        """The next free engine id, or the wanted one."""
         store = self._running()
         with _entry:
             if wanted in store.live_ids:
@@ -134,11 +134,11 @@ class MemoryDatabase(SingleWriter):
         return engine_id, True
 
     async def dead_engine_ids(self, engine_ids: set[int]) -> set[int]:
-        """Those of the ids that no open database holds."""
+        """The ids that no open database holds."""
         return {engine_id for engine_id in engine_ids if engine_id not in self._running().live_ids}
 
     async def living(self) -> int | None:
-        """How many have it open."""
+        """How many engines have it open."""
         return len(self._running().users)
 
     def _running(self) -> _Store:

@@ -11,12 +11,12 @@ from typing import Generic, Protocol, TypeVar
 from dwarf.errors import EngineClosed
 
 DEFAULT_LIMIT = 5
-IDLE_LIMIT_S = 120.0  # a connection that was not needed for so long is closed
+IDLE_LIMIT_S = 120.0  # seconds after which an unused connection is closed
 _KEPT_FOR_WRITES = 2
 
 
 class Pooled(Protocol):
-    """What the pool knows of a connection."""
+    """The pool's record of a connection."""
 
     idle_since: float
 
@@ -36,9 +36,9 @@ ConnectionT = TypeVar("ConnectionT", bound=Pooled)
 class Pool(Generic[ConnectionT]):
     """At most ``limit`` connections in use at once.
 
-    Writes are let in before reads, and reads leave some places to them; else who came first goes first. Waiting has no
-    limit in time: a full pool is no fault of the database. The connection used last is used next, so that what a burst
-    has opened grows old and is closed.
+    Writes come before reads, and reads leave some slots to writes; otherwise callers are served in order. Waiting has
+    no time limit: a full pool is not a fault of the database. The connection used last is used next, so that the
+    connections of a burst become idle and are closed.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[ConnectionT]], limit: int) -> None:
@@ -47,19 +47,19 @@ class Pool(Generic[ConnectionT]):
         self._idle: list[ConnectionT] = []
         self._made: set[ConnectionT] = set()
         self._making = 0
-        self._busy = 0  # places: one that is let in has none of the connections yet
+        self._busy = 0  # slots in use: an admitted caller may have no connection yet
         self._reading = 0
         self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}  # by "writes"
         self._closed = False
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many connections are ``busy`` and ``idle``, and how many callers are ``waiting`` for one. Any thread."""
+        """How many connections are ``busy`` and ``idle``, and how many callers are ``waiting``. Thread-safe."""
         waiting = sum(len(queue) for queue in self._waiting.values())
         return {"busy": self._busy, "idle": len(self._idle), "waiting": waiting}
 
     async def take(self, *, writes: bool) -> ConnectionT:
-        """A connection, when there is one to be had; it is given back with ``give``. EngineClosed."""
+        """Acquire a connection, waiting for a free one; return it with ``give``. EngineClosed."""
         await self._enter(writes)
         try:
             while self._idle:
@@ -79,7 +79,7 @@ class Pool(Generic[ConnectionT]):
             raise
 
     def give(self, connection: ConnectionT, *, writes: bool) -> None:
-        """Give a connection back. One that is in doubt is dropped, and one too many."""
+        """Return a connection. Connections in doubt, and those beyond the limit, are dropped."""
         if self._closed or not connection.usable or self._open > self.limit:
             self._drop(connection)
         else:
@@ -88,13 +88,13 @@ class Pool(Generic[ConnectionT]):
         self._leave(writes)
 
     def replace(self, connection: ConnectionT) -> None:
-        """Drop a connection, and with it the idle ones: they are likely to be as dead."""
+        """Drop a connection, and all idle ones with it: they are likely to be dead, too."""
         self._drop(connection)
         while self._idle:
             self._drop(self._idle.pop())
 
     async def trim(self) -> None:
-        """Close connections that have not been needed for a while."""
+        """Close connections that have been idle for a while."""
         oldest = time.monotonic() - IDLE_LIMIT_S
         while self._idle and self._idle[0].idle_since < oldest:
             connection = self._idle.pop(0)
@@ -102,14 +102,14 @@ class Pool(Generic[ConnectionT]):
             await connection.close()
 
     def resize(self, limit: int) -> None:
-        """Change the limit. Connections above it are closed: the idle ones now, the others as they are given back."""
+        """Change the limit. Excess connections are closed: idle ones now, others when they are returned."""
         self.limit = limit
         while self._idle and self._open > limit:
             self._drop(self._idle.pop(0))
         self._admit()
 
     async def aclose(self) -> None:
-        """Refuse whoever waits, and disconnect what is idle; what is in use is dropped when it is given back."""
+        """Refuse all waiters, and close idle connections; used ones are dropped when they are returned."""
         self._closed = True
         for queue in self._waiting.values():
             while queue:
@@ -124,7 +124,7 @@ class Pool(Generic[ConnectionT]):
 
     @property
     def _open(self) -> int:
-        """How many connections there are, or are being made."""
+        """How many connections exist or are being opened."""
         return len(self._made) + self._making
 
     def _drop(self, connection: ConnectionT) -> None:
@@ -157,7 +157,7 @@ class Pool(Generic[ConnectionT]):
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._leave(writes)  # let in and cancelled in the same moment
+                self._leave(writes)  # admitted and cancelled at the same moment
             raise
 
     def _admit(self) -> None:

@@ -1,8 +1,8 @@
-"""The connection of a heartbeat: it raises a counter, sees those of others, and holds a lock as long as it lives.
+"""The connection of a heartbeat: it raises a counter, reads the counters of others, and holds a lock while it lives.
 
-The lock tells others at once when the session has ended, which a counter does only after a while. It is worth nothing
-where a pooler stands in between: the session is the pooler's then, and is not asked for a lock. A proxy that passes
-bytes on may keep a session open whose process is dead: such a lock is no proof of life, but its end is one of death.
+The lock shows the end of a session immediately, which a counter shows only after a while. It is useless behind a
+pooler: the session is then the pooler's, and no lock is taken. A TCP proxy may keep the session of a dead process open:
+such a lock is no proof of life, but its end is a proof of death.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from dwarf.storage.sql.heartbeats import ReplicaRow, Seen
 if TYPE_CHECKING:
     from dwarf.storage.drivers.connection import Connection
 
-LOOK_S = 0.1  # how often a connection that waits is asked whether it stands
+LOOK_S = 0.1  # interval in which a waiting connection is checked
 _CLOSING_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What a session on the server is good for.
+    """The properties of a session on the server.
 
-    ``lock_key`` names the lock it holds, 0 where it has none. ``server`` is the run of the server which has that lock:
-    another one says nothing about it. ``direct``: nothing stands between the process and its session.
+    ``lock_key`` names the lock it holds, 0 for none. ``server`` is the run of the server with that lock: another run
+    knows nothing about it. ``direct``: there is no proxy between the process and its session.
     """
 
     lock_key: int = 0
@@ -37,7 +37,7 @@ class Session:
 
 
 class SessionPulse:
-    """One connection, used by one heartbeat on one loop. StorageError where the server fails."""
+    """One connection, used by one heartbeat on one loop. StorageError if the server fails."""
 
     def __init__(self, connection: Connection, session: Session) -> None:
         self._connection = connection
@@ -45,11 +45,11 @@ class SessionPulse:
 
     @property
     def stands(self) -> bool:
-        """Whether the connection is there, as far as is known without asking the server."""
+        """Whether the connection stands, without asking the server."""
         return self._connection.usable
 
     async def beat(self, engine_id: int, nonce: str) -> list[Seen]:
-        """Raise the counter of a replica, and see all rows as they are then."""
+        """Raise the counter of a replica, and read all rows afterwards."""
         session = self.session
         return await self._look(
             {
@@ -62,11 +62,11 @@ class SessionPulse:
         )
 
     async def look(self) -> list[Seen]:
-        """See all rows."""
+        """Read all rows."""
         return await self._look(None)
 
     def lock_of(self, seen: Seen) -> SessionLock:
-        """What the server says of a replica's lock."""
+        """The server's view of a replica's lock."""
         row = seen.row
         if not row.lock_key:
             return SessionLock.UNKNOWN
@@ -75,7 +75,7 @@ class SessionPulse:
         return SessionLock.GONE if row.server and row.server == self.session.server else SessionLock.UNKNOWN
 
     async def close(self) -> None:
-        """Disconnect, and let the lock go."""
+        """Disconnect, and release the lock."""
         try:
             async with asyncio.timeout(_CLOSING_S):
                 await self._connection.close()
@@ -92,5 +92,5 @@ class SessionPulse:
 
 
 def seen_rows(rows: Sequence[tuple[object, ...]]) -> list[Seen]:
-    """Rows of the registry, each with whether its lock is held behind it."""
+    """Rows of the registry, each followed by whether its lock is held."""
     return [Seen(ReplicaRow._make(row[:-1]), bool(row[-1])) for row in rows]

@@ -1,4 +1,4 @@
-"""One thread that runs functions in turn and answers the event loops that asked."""
+"""One thread that runs functions in turn and returns their results to the callers' event loops."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ logger = logging.getLogger(__name__)
 
 
 class SerialExecutor:
-    """A thread and its queue. Any loop of any thread may call it; functions run one at a time, in order.
+    """A thread and its queue. Callable from any loop of any thread; functions run one at a time, in order.
 
-    A function that was handed in is always run, also when its caller has been cancelled meanwhile. The thread is a
-    daemon: a program that forgets to close does not hang at its end.
+    A submitted function always runs, even if its caller has been cancelled meanwhile. The thread is a daemon: a program
+    that forgets to close it does not hang at its exit.
     """
 
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._entry = threading.Lock()  # nothing is queued behind the end
+        self._entry = threading.Lock()  # nothing may be queued after the end
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
-        """Run a function on the thread. EngineClosed when the worker is closed."""
+        """Run a function on the thread. EngineClosed if the executor is closed."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         with self._entry:
@@ -43,7 +43,7 @@ class SerialExecutor:
         return future
 
     async def aclose(self, last: Callable[[], None]) -> None:
-        """Run what was handed in, then ``last``, and end the thread."""
+        """Run the submitted functions, then ``last``, and end the thread."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         with self._entry:
@@ -57,7 +57,7 @@ class SerialExecutor:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             _answer(*job)
-            del job  # nothing of it is kept alive while the thread waits
+            del job  # an idle thread must keep no object alive
 
 
 def _answer(function: Callable[[], Any], future: asyncio.Future[Any], loop: asyncio.AbstractEventLoop) -> None:
@@ -66,7 +66,8 @@ def _answer(function: Callable[[], Any], future: asyncio.Future[Any], loop: asyn
     try:
         result = function()
     except BaseException as raised:  # noqa: BLE001 - it belongs to the caller, and the thread goes on
-        error = RuntimeError("StopIteration") if isinstance(raised, StopIteration) else raised  # no future takes it
+        # a future refuses StopIteration
+        error = RuntimeError("StopIteration") if isinstance(raised, StopIteration) else raised
     try:
         loop.call_soon_threadsafe(_settle, future, result, error)
     except RuntimeError:  # the loop is closed
@@ -84,6 +85,6 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
 
 def _report(error: BaseException | None) -> None:
     if error is not None:
-        # the text of an error that is not ours may hold data
+        # the text of a foreign error may contain data
         text = str(error) if isinstance(error, DwarfError) else type(error).__name__
         logger.warning("a database operation failed after its caller had gone: %s", text)

@@ -1,4 +1,4 @@
-"""A database server as one engine uses it: connections, transactions, and what is done about failures."""
+"""A database server as used by one engine: connections, transactions, and the handling of failures."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ Durability = Literal["full", "relaxed"]
 
 logger = logging.getLogger(__name__)
 
-CLOSING_PATIENCE_S = 5.0  # in which what was handed in is finished while closing
-_WORTH_A_WORD_S = 10.0  # of waiting for others, after which the log tells
+CLOSING_PATIENCE_S = 5.0  # seconds to finish submitted work while closing
+_WORTH_A_WORD_S = 10.0  # seconds of waiting for other transactions after which a line is logged
 _FIRST_PAUSE_S, _PAUSE_GROWTH, _LONGEST_PAUSE_S = 0.002, 2.0, 0.25
-_RACES = 3  # times that a taken unique key is taken for a race with another transaction
+_RACES = 3  # how often a taken unique key is treated as a race with another transaction
 
 
 class ServerDatabase(ABC):
-    """One database on a server. Its connections belong to the event loop that opens it; other loops ask that one.
+    """One database on a server. Its connections belong to the event loop that opens it; other loops submit to that one.
 
-    ``max_connections`` bounds the connections that this process uses at once for its transactions. One that is held for
-    every commit is among them.
+    ``max_connections`` bounds this process's concurrent connections for transactions, including one that is always kept
+    for commits.
     """
 
     dialect: str
@@ -49,11 +49,11 @@ class ServerDatabase(ABC):
     registers = True
 
     def __init__(self, url: URL, *, durability: Durability = "full", max_connections: int | None = None) -> None:
-        self._name = url.set(query={}, password=None).render_as_string()  # what errors may show
+        self._name = url.set(query={}, password=None).render_as_string()  # the form that errors may show
         self.payloads = Payloads()
         self.observer: Observer | None = None
         self.contentions = 0  # how often other transactions were in the way
-        self.in_doubt_commits = 0  # transactions of which it is not known whether they took effect
+        self.in_doubt_commits = 0  # transactions whose outcome is unknown
         self._clock = ServerClock()
         self._durability = durability
         self._limit = max_connections or DEFAULT_LIMIT
@@ -61,31 +61,31 @@ class ServerDatabase(ABC):
         self._running: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
-        self._give_up_at = math.inf  # by time.monotonic(); from then on contention is not waited out
+        self._give_up_at = math.inf  # by time.monotonic(); after it, contention is not waited out
 
     @property
     def connections(self) -> dict[str, int]:
-        """What the connections do, by state; nothing while it is not open."""
+        """The number of connections by state; empty while it is not open."""
         return {} if self._pool is None else self._pool.counts
 
     # ------------------------------------------------------------------ what a driver adds
 
     @abstractmethod
     async def _connect(self) -> Connection:
-        """A new connection, prepared. What the driver raises is classified."""
+        """A new connection, set up for use. The driver's errors are classified."""
 
     @abstractmethod
     def _is_refusal(self, error: BaseException | None) -> bool:
-        """Whether a driver's error in connecting is one that waiting does not mend."""
+        """Whether a driver's connection error is permanent."""
 
     @abstractmethod
     async def _migrate(self, connection: Connection) -> None:
-        """Bring the schema up to date, alone among all processes. ConfigError for a server that is too old."""
+        """Migrate the schema, under a lock among all processes. ConfigError for a server that is too old."""
 
     # ------------------------------------------------------------------ opening and closing
 
     async def open(self) -> None:
-        """Connect and migrate. ConfigError where the server refuses the user or has no such database."""
+        """Connect and migrate. ConfigError if the server refuses the user or has no such database."""
         if self._pool is not None:
             return
         self._closing, self._give_up_at = False, math.inf
@@ -108,7 +108,7 @@ class ServerDatabase(ABC):
             raise
 
     async def _connected(self) -> Connection:
-        """A new connection. Whatever is in the way, it is no fault of the data: Unavailable."""
+        """A new connection. All failures are Unavailable: none is a fault of the data."""
         try:
             return await self._connect()
         except Unavailable:
@@ -117,7 +117,7 @@ class ServerDatabase(ABC):
             raise Unavailable(str(error)) from error.__cause__
 
     async def _prepare(self, connection: Connection) -> None:
-        # a schema that is up to date is only looked at: who has no right to change it can use it
+        # a current schema is only read, so a user without the right to change it can use it
         try:
             current = await Transaction(connection, None, final=True).run(
                 partial(is_current, self.dialect), writes=False
@@ -125,7 +125,7 @@ class ServerDatabase(ABC):
         except Unavailable:
             raise
         except StorageError:
-            current = False  # there is no table of versions yet, or another process is just making it
+            current = False  # no table of versions yet, or another process is just creating it
         while not current:
             try:
                 await self._migrate(connection)
@@ -134,7 +134,7 @@ class ServerDatabase(ABC):
                 await asyncio.sleep(_LONGEST_PAUSE_S)
 
     async def aclose(self) -> None:
-        """Finish what was handed in, and disconnect."""
+        """Finish the submitted work, and disconnect."""
         if self._pool is None or self._closing:
             return
         self._closing = True
@@ -168,7 +168,7 @@ class ServerDatabase(ABC):
         return f"<{type(self).__name__}: {self._name}>"
 
     async def changed(self) -> bool | None:
-        """None: only a look can tell."""
+        """None: only a query can tell."""
         if self._pool is None or self._closing:
             raise EngineClosed("the database is not open")
         await self._pool.trim()
@@ -176,31 +176,31 @@ class ServerDatabase(ABC):
 
     @property
     def has_notifications(self) -> bool:
-        """Whether the news of others come by themselves at this moment."""
+        """Whether push notifications are active now."""
         return False
 
     def listen(self, on_notify: OnNotify) -> None:  # noqa: B027 - not every dialect can
-        """Nothing is heard here."""
+        """Do nothing: this server sends no notifications."""
 
     def notify(self, work_due: bool, stopped: Collection[int]) -> None:  # noqa: B027
-        """Nobody is told."""
+        """Do nothing: this server sends no notifications."""
 
     async def claim_engine_id(self, wanted: int = 0) -> tuple[int, bool]:
-        """A random id, or the wanted one: whoever is given an id by its operator has no living twin."""
+        """A random id, or the wanted one: an operator who assigns ids must not assign one twice."""
         if self._pool is None or self._closing:
             raise EngineClosed("the database is not open")
         return wanted or secrets.randbelow(2**63 - 1) + 1, bool(wanted)
 
     async def dead_engine_ids(self, engine_ids: set[int]) -> set[int]:
-        """None is known to be dead: leases run out."""
+        """Empty: no death can be proven, so leases must expire."""
         return set()
 
     async def living(self) -> int | None:
-        """None: nobody is counted."""
+        """None: engines are not counted."""
         return None
 
     async def pulse(self) -> SessionPulse:
-        """A connection for the heartbeat, beside those of the transactions. It belongs to the loop that runs now."""
+        """A connection for the heartbeat, in addition to those for transactions. It belongs to the running loop."""
         connection = await self._connected()
         try:
             return SessionPulse(connection, await connection.session())
@@ -212,12 +212,12 @@ class ServerDatabase(ABC):
             raise
 
     async def settled(self) -> None:
-        """Wait until every transaction that is in flight now has ended."""
+        """Wait until every transaction in flight has ended."""
         if self._running:
             await asyncio.wait(set(self._running))
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run to the end, also when the caller is cancelled: no connection is left in the middle of anything."""
+        """Run to the end even if the caller is cancelled, so that no connection is left in the middle of a request."""
         if self._pool is None or self._closing:
             work.close()
             raise EngineClosed("the database is not open")
@@ -237,7 +237,7 @@ class ServerDatabase(ABC):
         return result  # type: ignore[return-value] # there is one where there is no error
 
     async def _persist(self, script: Callable[[], Script[T]], *, writes: bool) -> T:
-        """Run a script again and again while others are in the way."""
+        """Run a script again and again while other transactions are in the way."""
         pause, races, patience = _FIRST_PAUSE_S, 0, time.monotonic() + _WORTH_A_WORD_S
         while True:
             try:
@@ -246,7 +246,7 @@ class ServerDatabase(ABC):
                 if not error.duplicate or races >= _RACES or not writes:
                     raise
                 self.contentions += 1
-                races += 1  # it is committed: there is nothing to wait for
+                races += 1  # the other transaction has committed: there is nothing to wait for
                 continue
             except Contention:
                 self.contentions += 1
@@ -268,7 +268,7 @@ class ServerDatabase(ABC):
             try:
                 return await run.run(script, writes=writes)
             except StorageError as error:
-                # an idle connection that the server has dropped says nothing about the server: take a new one
+                # an idle connection dropped by the server says nothing about the server: use a new one
                 stale = connection.served and not run.begun
                 self.in_doubt_commits += isinstance(error, LostCommit)
                 if stale or isinstance(error, Unavailable):
@@ -280,7 +280,7 @@ class ServerDatabase(ABC):
 
 
 async def _settled(work: Coroutine[Any, Any, T]) -> tuple[T | None, BaseException | None]:
-    """The result or the error, as a value: not every error can be raised out of a task."""
+    """The result or the error as a value, since not every error can be raised out of a task."""
     try:
         return await work, None
     except asyncio.CancelledError:
@@ -292,6 +292,6 @@ async def _settled(work: Coroutine[Any, Any, T]) -> tuple[T | None, BaseExceptio
 def _report(task: asyncio.Task[tuple[Any, BaseException | None]]) -> None:
     error = None if task.cancelled() else task.result()[1]
     if error is not None:
-        # the text of an error that is not ours may hold data
+        # the text of a foreign error may contain data
         text = str(error) if isinstance(error, DwarfError) else type(error).__name__
         logger.warning("a database operation failed after its caller had gone: %s", text)

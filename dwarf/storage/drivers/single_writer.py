@@ -1,4 +1,4 @@
-"""What is the same wherever one connection does all the writing: there is nobody to hear from, and nothing in doubt."""
+"""The common part of databases with a single writing connection: no notifications, and no commit is ever in doubt."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from dwarf.storage.drivers.pulse import SessionPulse
 
 
 class SingleWriter:
-    """A part of the contract of a database that has one connection to write with, and no voice."""
+    """Part of the contract of a database, for one with a single writing connection and without notifications."""
 
     single_writer = True
     in_doubt_commits = 0
 
     async def pulse(self) -> SessionPulse:
-        """Who lives is known by other means here."""
+        """Living engines are not registered here."""
         raise TypeError("this database has no registry, and needs no heartbeat")
 
     async def settled(self) -> None:
-        """Nothing here is ever in doubt."""
+        """No commit is ever in doubt."""
 
     @property
     def has_notifications(self) -> bool:
-        """False: ``changed`` is asked."""
+        """False: ``changed`` is polled."""
         return False
 
     def listen(self, on_notify: OnNotify) -> None:
-        """Nothing comes by itself."""
+        """Do nothing: there are no notifications."""
 
     def notify(self, work_due: bool, stopped: Collection[int]) -> None:
-        """The others see it for themselves."""
+        """Do nothing: other engines poll."""
 
     def resize(self, max_connections: int) -> None:
-        """There is one connection that writes."""
+        """There is only one writing connection."""

@@ -1,4 +1,4 @@
-"""A database in an SQLite file: writes on one thread of its own, reads on connections beside it."""
+"""A database in an SQLite file: writes on one thread, reads on separate connections."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from dwarf.storage.sql.script import Script
 T = TypeVar("T")
 Durability = Literal["full", "relaxed"]
 
-_CLOSING_PATIENCE = 2.0  # seconds in which a write that meets others is still tried again while closing
+_CLOSING_PATIENCE = 2.0  # seconds in which a contended write is still tried again while closing
 _STATEMENT_CACHE = 256
 _SETTINGS = (
     "foreign_keys=OFF",
     "temp_store=MEMORY",
     "cache_size=-16384",  # kibibytes
-    "journal_size_limit=67108864",  # bytes: a log that a long read has let grow shrinks again
+    "journal_size_limit=67108864",  # bytes: a log that has grown during a long read is truncated
 )
 _NOT_WAL = (
     "the database '{path}' cannot use SQLite's write-ahead log (journal_mode is {mode!r}). It does not work on network "
@@ -56,7 +56,7 @@ def connect(database: str, clock: ClockShift | None) -> sqlite3.Connection:
 
 
 def register_clock(connection: sqlite3.Connection, clock: ClockShift) -> None:
-    """Give a connection the function that stands for the database's clock where a test moves it."""
+    """Register, on a connection, the function for the database's clock that a test can move."""
     connection.create_function("dwarf_now_ms", 0, lambda: time.time_ns() // 1_000_000 + clock.offset_ms)
 
 
@@ -66,19 +66,19 @@ def dialect_for(clock: ClockShift | None) -> str:
 
 
 class SqliteDatabase(SingleWriter):
-    """One SQLite file. Several processes, and several of these in one process, may use the file together.
+    """One SQLite file. Several processes, and several objects in one process, may use the file together.
 
-    ConfigError at once when there can be no file at the path.
+    ConfigError immediately if no file can exist at the path.
 
-    ``durability``: ``full`` flushes every commit to the disk; ``relaxed`` may lose the last commits, and nothing
-    else, when the power fails.
+    ``durability``: ``full`` flushes every commit to the disk; ``relaxed`` may lose only the last commits in a power
+    failure.
     """
 
     dialect = "sqlite"
     registers = False
 
     def __init__(self, path: Path, *, durability: Durability = "full", clock: ClockShift | None = None) -> None:
-        self.path = path.absolute()  # a later change of the working directory does not move it
+        self.path = path.absolute()  # a later change of the working directory must not move it
         _check_place(self.path)
         self.payloads = Payloads()
         self._durability = durability
@@ -88,7 +88,7 @@ class SqliteDatabase(SingleWriter):
         self._executor: SerialExecutor | None = None
         self._readers: Readers | None = None
         self._data_version = 0
-        self._file: tuple[int, int] | None = None  # device and number of the file that is open
+        self._file: tuple[int, int] | None = None  # device and inode of the open file
 
     @property
     def observer(self) -> Observer | None:
@@ -103,11 +103,11 @@ class SqliteDatabase(SingleWriter):
 
     @property
     def contentions(self) -> int:
-        """How often a write met another program's, and was tried again."""
+        """How often a write met another process's, and was tried again."""
         return self._session.contentions
 
     async def open(self) -> None:
-        """Connect and migrate. ConfigError when the file cannot serve as a database."""
+        """Connect and migrate. ConfigError if the file cannot serve as a database."""
         if self._executor is not None:
             return
         self._session.give_up_at = None
@@ -121,7 +121,7 @@ class SqliteDatabase(SingleWriter):
         self._readers.observer = self._session.observer
 
     async def aclose(self) -> None:
-        """Finish what was handed in, release the engine id, and disconnect."""
+        """Finish the submitted work, release the engine id, and disconnect."""
         executor, self._executor = self._executor, None
         readers, self._readers = self._readers, None
         self._session.give_up_at = time.monotonic() + _CLOSING_PATIENCE
@@ -133,15 +133,15 @@ class SqliteDatabase(SingleWriter):
                 await executor.aclose(self._close)
 
     async def write(self, script: Callable[[], Script[T]]) -> T:
-        """Run a script as one transaction. A cancelled caller does not stop it. FileGone: nothing was kept."""
+        """Run a script as one transaction. A cancelled caller does not stop it. FileGone if nothing was stored."""
         return await self._running().call(partial(self._write, self.payloads.through(script)))
 
     async def read(self, script: Callable[[], Script[T]]) -> T:
-        """Run a script on one snapshot, beside the writes."""
+        """Run a script on one snapshot, concurrently with the writes."""
         if self._readers is None:
             self._running()
         assert self._readers is not None
-        self._check_file()  # before: no connection is made to another file
+        self._check_file()  # before connecting: never open another file
         result = await self._readers.read(self.payloads.through(script))
         self._check_file()
         return result
@@ -155,7 +155,7 @@ class SqliteDatabase(SingleWriter):
         return await self._running().call(partial(self._id_locks.claim, wanted)), True
 
     async def dead_engine_ids(self, engine_ids: set[int]) -> set[int]:
-        """Those of the ids whose slot nobody holds. This engine holds them until the next call."""
+        """The ids whose slots are free. This engine holds these slots until the next call."""
         return await self._running().call(partial(self._id_locks.dead, engine_ids))
 
     async def living(self) -> int | None:
@@ -183,7 +183,7 @@ class SqliteDatabase(SingleWriter):
     def _write(self, script: Callable[[], Script[T]]) -> T:
         self._check_file()
         result = self._session.write(script)
-        self._check_file()  # what went into a file without a name must not be acknowledged
+        self._check_file()  # a commit to a deleted file must not be acknowledged
         return result
 
     def _check_file(self) -> None:
@@ -194,7 +194,7 @@ class SqliteDatabase(SingleWriter):
         except FileNotFoundError:
             same = False
         except OSError:
-            return  # it cannot be told now
+            return  # unknown at this moment
         if not same:
             raise FileGone(_GONE.format(path=self.path))
 
@@ -230,7 +230,7 @@ def _number_of(path: Path) -> tuple[int, int]:
 def _check_place(path: Path) -> None:
     try:
         in_directory, is_directory = path.parent.is_dir(), path.is_dir()
-    except OSError as error:  # a name that is too long, a directory that may not be searched
+    except OSError as error:  # a path that is too long, or a directory without search permission
         raise ConfigError(f"there can be no database at '{path}': {error.strerror}") from error
     if not in_directory:
         raise ConfigError(f"the directory '{path.parent}' of the database '{path}' does not exist; create it first")

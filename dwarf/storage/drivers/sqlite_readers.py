@@ -1,4 +1,4 @@
-"""Reads of an SQLite file, on connections beside the writer's."""
+"""Reads of an SQLite file, on separate connections."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Pool:
 
 
 class Readers:
-    """Connections that read one file. They are opened when they are first needed."""
+    """Connections that read one file, opened at their first use."""
 
     def __init__(self, path: Path, clock: ClockShift | None) -> None:
         self.observer: Observer | None = None
@@ -45,11 +45,11 @@ class Readers:
         self._clock = clock
         self._dialect = "sqlite" if clock is None else SHIFTED_SQLITE
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
-        self._entry = threading.Lock()  # over _pools
+        self._entry = threading.Lock()  # guards _pools
         self._closed = False
 
     async def read(self, script: Callable[[], Script[T]]) -> T:
-        """Run a script on one snapshot. It sees all that was committed before this call."""
+        """Run a script on one snapshot. It sees every commit before this call."""
         pool = self._pool()
         while True:
             async with pool.turns:
@@ -72,7 +72,9 @@ class Readers:
             await asyncio.sleep(_PAUSE)
 
     async def aclose(self) -> None:
-        """Let the reads of this loop end, and disconnect. Those of other loops end with the read they are in."""
+        """Let the reads of this loop finish, and disconnect. Connections of other loops are closed after their current
+        read.
+        """
         self._closed = True
         own = self._pool()
         for _ in range(_CONNECTIONS):
@@ -95,7 +97,7 @@ class Readers:
 
     async def _connect(self) -> aiosqlite.Connection:
         connection = aiosqlite.connect(self._path, timeout=_BUSY_TIMEOUT, isolation_level=None)
-        # A program that forgets to close must not hang at its end.
+        # A program that forgets to close must not hang at its exit.
         thread: Any = getattr(connection, "_thread", connection)
         thread.daemon = True
         try:
@@ -109,7 +111,7 @@ class Readers:
                 )
         except BaseException as error:
             await connection.close()
-            # it may still be connecting for a caller that is gone, and would tell a loop that is gone too
+            # it may still be connecting for a caller and a loop that are gone
             if thread.is_alive():
                 await asyncio.to_thread(thread.join)
             if isinstance(error, sqlite3.Error):
@@ -122,8 +124,8 @@ class Readers:
             await self._rows(connection, "begin", "BEGIN", ())
             return await self._drive(connection, script())
         finally:
-            # The connection's thread takes its orders in turn: even if this wait is cancelled, the next reader
-            # finds the connection without a transaction.
+            # The connection's thread works in order: even if this wait is cancelled, the next reader finds the
+            # connection outside a transaction.
             try:
                 await connection.rollback()
             except sqlite3.Error as error:

@@ -1,4 +1,4 @@
-"""Scripts on one SQLite connection of the standard library, from first request to commit, on one thread."""
+"""Scripts on one SQLite connection of the standard library: a whole transaction on one thread."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ Observer = Callable[[str, int], None]
 
 NOW = Statement("now", select(now_ms()))
 _FETCH_NOW = Fetch(NOW, {})
-# What the driver raises by itself: the database's errors, and those of turning a Python value into a column's.
+# The driver's errors: those of the database, and those of converting a Python value for a column.
 DRIVER_ERRORS = (sqlite3.Error, OverflowError, UnicodeError, orjson.JSONEncodeError)
 
 logger = logging.getLogger(__name__)
 
-_WORTH_A_WORD = 10.0  # seconds of waiting for others after which the log tells
+_WORTH_A_WORD = 10.0  # seconds of waiting for other processes after which a line is logged
 _FIRST_PAUSE, _PAUSE_GROWTH, _LONGEST_PAUSE = 0.0002, 1.3, 0.005  # seconds
 
 
 class SqliteSession:
-    """A connection and the transactions on it. It is used by one thread at a time.
+    """A connection and its transactions. Used by one thread at a time.
 
-    ``observer``, where set, is called with the name of every statement and its number of rows, and with ``begin``,
+    ``observer``, if set, is called with the name of every statement and its number of rows, and with ``begin``,
     ``commit`` and ``rollback``.
     """
 
     def __init__(self, connect: Callable[[], sqlite3.Connection], dialect: str, *, lasting: bool) -> None:
-        """``lasting``: the connection holds the only copy of the data, so it is never replaced by a new one."""
+        """``lasting``: the connection holds the only copy of the data, so it must never be replaced."""
         self.observer: Observer | None = None
-        self.contentions = 0  # how often another program was in the way
-        self.give_up_at: float | None = None  # by time.monotonic(); from then on contention is not waited out
+        self.contentions = 0  # how often another process was in the way
+        self.give_up_at: float | None = None  # by time.monotonic(); after it, contention is not waited out
         self._connect = connect
         self._dialect = dialect
         self._lasting = lasting
@@ -77,7 +77,7 @@ class SqliteSession:
         }
 
     def write(self, script: Callable[[], Script[T]]) -> T:
-        """Run a script as one write transaction, again and again while others are in the way."""
+        """Run a script as one write transaction, again and again while other processes are in the way."""
         return self._persist(lambda: self._transaction("BEGIN IMMEDIATE", script, "COMMIT"))
 
     def read(self, script: Callable[[], Script[T]]) -> T:
@@ -85,7 +85,7 @@ class SqliteSession:
         return self._persist(lambda: self._snapshot(script))
 
     def connection(self) -> sqlite3.Connection:
-        """The connection, made when there is none."""
+        """The connection, opened if there is none."""
         if self._connection is None:
             try:
                 self._connection = self._connect()
@@ -95,11 +95,11 @@ class SqliteSession:
         return self._connection
 
     def open(self) -> None:
-        """Connect. Another process that opens the same file is waited for."""
+        """Connect. Waits for another process that opens the same file."""
         self._persist(self.connection)
 
     def close(self) -> None:
-        """Disconnect. What was not committed is gone."""
+        """Disconnect. Uncommitted changes are lost."""
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             connection.close()
@@ -127,14 +127,14 @@ class SqliteSession:
                 if now >= patience:
                     patience = math.inf
                     logger.warning("still waiting for another program that keeps the database locked")
-            # SQLite's own busy handler is off: its pauses are neither random nor cut short by a close.
+            # SQLite's busy handler is off: its pauses are neither random nor interruptible by a close.
             time.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(_LONGEST_PAUSE, pause * _PAUSE_GROWTH)
 
     def _snapshot(self, script: Callable[[], Script[T]]) -> T:
         if not self._lasting:
             return self._transaction("BEGIN", script, "ROLLBACK")
-        connection = self.connection()  # it serves the writes too
+        connection = self.connection()  # it serves the writes, too
         connection.execute("PRAGMA query_only=1")
         try:
             return self._transaction("BEGIN", script, "ROLLBACK")
@@ -148,14 +148,14 @@ class SqliteSession:
             result = self._drive(script())
             self._control(end)
         except BaseException as error:
-            # A file that failed may have been moved, or be back on another mount: the next attempt opens it anew.
+            # A file that failed may have been moved, or be back on another mount: the next try opens it again.
             if not self._roll_back() or isinstance(error, Unavailable):
                 self._give_up()
             raise
         return result
 
     def _roll_back(self) -> bool:
-        """End the transaction, if SQLite has not ended it by itself; whether that went well."""
+        """End the transaction, if SQLite has not ended it by itself. Returns whether that succeeded."""
         if self._connection is not None and self._connection.in_transaction:
             try:
                 self._control("ROLLBACK")
@@ -246,12 +246,12 @@ class SqliteSession:
         return self._drive(one_by_one(request))
 
     def _matched(self, cursor: sqlite3.Cursor) -> int:
-        """The rows a write matched. The driver does not count where the text begins with WITH."""
+        """The rows a write matched. The driver does not count them if the text begins with WITH."""
         count = cursor.rowcount
         return count if count >= 0 else int(self.connection().execute("SELECT changes()").fetchone()[0])
 
     def _guarded(self, request: Guarded) -> tuple[Any, DwarfError | None]:
-        self._control("SAVEPOINT guarded")  # nested ones share the name: SQLite takes the innermost
+        self._control("SAVEPOINT guarded")  # nested savepoints share the name: SQLite uses the innermost
         try:
             result = self._drive(request.script())
         except DwarfError as error:
@@ -265,7 +265,7 @@ class SqliteSession:
 
 
 def _locked_already(request: Lock) -> None:
-    """Whoever writes has the whole database."""
+    """Nothing: a writer has locked the whole database."""
 
 
 def _refuse(request: object) -> None:

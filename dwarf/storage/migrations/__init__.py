@@ -26,9 +26,9 @@ NAME_IT = Statement("name_database", insert(tables.facts).values(name="database"
 
 
 def migrate(dialect: str) -> Script[int]:
-    """Bring the schema to this code's version, in the script's own transaction, and answer that version.
+    """Migrate the schema to this code's version, in the script's transaction, and return that version.
 
-    ConfigError when a later version of this package has been here before.
+    ConfigError if a later version of this package has migrated it already.
     """
     preparation, *versions = _statements(dialect)
     for statement in preparation[1]:
@@ -65,7 +65,7 @@ def _applied(latest: int) -> Script[set[int]]:
 
 
 def read_identity() -> Script[str]:
-    """A random text that names this database, and no other."""
+    """A random text that identifies this database."""
     rows = yield Fetch(IDENTITY, {})
     return str(rows[0][0])
 

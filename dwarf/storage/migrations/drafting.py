@@ -21,7 +21,7 @@ _FIRST_IDS = "INSERT INTO dwarf_ids (kind, next_id) VALUES ('flow', 1), ('step',
 
 
 def draft(dialect: str, version: int) -> str:
-    """What one version of the schema adds: tables, columns and indexes; the first one adds the first rows, too.
+    """The additions of one schema version: tables, columns and indexes; the first version also adds the first rows.
 
     ``dwarf_migrations`` is made by the runner.
     """
@@ -30,7 +30,7 @@ def draft(dialect: str, version: int) -> str:
 
 
 def whole_schema(dialect: str) -> str:
-    """Every version in turn: what a new database gets, but for ``dwarf_migrations``."""
+    """Every version in turn: the DDL of a new database, without ``dwarf_migrations``."""
     parts = [part for table in metadata.sorted_tables for part in (table, *table.columns, *table.indexes)]
     return "\n".join(draft(dialect, version) for version in sorted(set(map(_since, parts))))
 
@@ -54,7 +54,7 @@ def _create(name: str, table: Table, indexes: list[Index]) -> Iterator[str]:
     dialect = dialect_of(name)
     table = _as_of(table, _since(table))
     created = str(CreateTable(table).compile(dialect=dialect))
-    if name == "mysql":  # no transaction there undoes half a migration: a table comes with its indexes, or not
+    if name == "mysql":  # MySQL's DDL has no transactions: a table must come with its indexes in one statement
         head, end, options = created.rpartition("\n)")
         created = ",\n    ".join([head.rstrip(), *map(_key, indexes)]) + end + options
         indexes = []

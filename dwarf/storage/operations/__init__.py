@@ -1,1 +1,1 @@
-"""What is written when something happens: a commit, a claim, a cancel, a fork, a new flow ...?"""
+"""The writes of each event: a commit, a claim, a cancellation, a fork, a new flow."""

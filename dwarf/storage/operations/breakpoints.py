@@ -1,4 +1,4 @@
-"""Breakpoints as they are kept: on the row of the flow, and for some time as news for the engines that run it."""
+"""Breakpoints in storage: on the row of the flow, and for some time as news for the engines that run it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Script, Stateme
 from dwarf.storage.sql.tables import breakpoints, flows
 from dwarf.workflow.suggest import did_you_mean
 
-NEWS_MS = 600_000  # how long engines may learn of a change; those that start later read the flow's row
-_OVERLAP_MS = 60_000  # transactions that began earlier may be seen later
+NEWS_MS = 600_000  # how long engines can learn of a change; an engine that starts later reads the flow's row
+_OVERLAP_MS = 60_000  # a transaction that began earlier may become visible later
 
 
 class PointsRow(NamedTuple):
-    """A flow whose breakpoints are changed."""
+    """The row of a flow whose breakpoints are changed."""
 
     token: str
     parent_flow_id: int
@@ -64,7 +64,7 @@ def change_breakpoints(
     *,
     once: Iterable[str] | None = None,
 ) -> Script[None]:
-    """Set the breakpoints of a root flow, those that are given. FlowNotFound, InvalidRequest, StateConflict."""
+    """Set the given breakpoints of a root flow. FlowNotFound, InvalidRequest, StateConflict."""
     flow = yield from _read(key.id)
     if flow is None or flow.token != key.token:
         raise FlowNotFound("flow not found")
@@ -87,7 +87,7 @@ def read_breakpoints(key: Key) -> Script[Breakpoints]:
 
 
 def let_pass(flow_id: int, name: str, work: UnitOfWork) -> Script[None]:
-    """A cohort goes on at a breakpoint: its other branches are not to stop there. The flow's row is locked."""
+    """Continue a cohort at a breakpoint: its other branches must not stop there. The flow's row is locked."""
     flow = yield from _read(flow_id)
     if flow is not None:
         known = Breakpoints.from_json(read_object(flow.breakpoints))
@@ -107,7 +107,7 @@ def _keep(flow_id: int, points: Breakpoints, work: UnitOfWork) -> Script[None]:
 
 
 def read_changed(since: int) -> Script[tuple[dict[int, Breakpoints], int]]:
-    """The breakpoints that were changed since a moment, by flow, and from when on to ask next."""
+    """The breakpoints changed since a moment, by flow, and the moment for the next call."""
     rows = yield Fetch(CHANGED, {"since": since}, autocommit=True)
     latest = max((changed_at for *_, changed_at in rows), default=0)
     found = {flow_id: Breakpoints.from_json(read_object(body)) for flow_id, body, _ in rows}

@@ -1,4 +1,4 @@
-"""Outcomes of steps that others take over: found by their keys, kept with the commit of the step, and freed."""
+"""Cached outcomes of steps: found by their keys, stored with the commit of the step, and removed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Now, Script, St
 from dwarf.storage.sql.tables import cache, displays, output, steps
 from dwarf.workflow.status import Status
 
-AT_ONCE = 1024  # keys in one question
+AT_ONCE = 1024  # keys in one query
 
 
 class CachedRow(NamedTuple):
-    """An outcome that is kept."""
+    """A cache entry."""
 
     cache_key: str
     step_id: int
@@ -28,7 +28,7 @@ class CachedRow(NamedTuple):
 
 
 class SourceRow(NamedTuple):
-    """The step that came to it."""
+    """The step with the cached outcome."""
 
     token: str
     route: str
@@ -36,7 +36,7 @@ class SourceRow(NamedTuple):
 
 
 class SaidRow(NamedTuple):
-    """How much it has said, and how many displays it has."""
+    """The amount of the step's output, and the number of its displays."""
 
     says: int
     shows: int
@@ -70,7 +70,7 @@ FREE_ORPHANED = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An outcome to take over, and the id and token of the step that came to it."""
+    """A cached outcome, with the id and token of its step."""
 
     step_id: int
     token: str
@@ -78,11 +78,11 @@ class Found:
     changes: State
     delay_ms: int
     says: bool
-    shows: int  # so many displays
+    shows: int  # the number of displays
 
 
 def find_cached(wanted: Mapping[str, int]) -> Script[dict[str, Found]]:
-    """The latest outcome of each key that is young enough: ``wanted`` are ages in milliseconds, 0 for any."""
+    """The latest outcome of each key that is young enough: ``wanted`` maps keys to ages in milliseconds, 0 for any."""
     now = yield Now()
     keys = sorted(wanted)
     found: dict[str, Found] = {}
@@ -110,7 +110,7 @@ _SOURCE = _KEPT + len(SourceRow._fields)
 
 
 def kept_row(step: StepRecord, delay_ms: int, now: int) -> dict[str, Any]:
-    """The row by which the outcome of a step is found; it must have a ``keep``."""
+    """The cache entry of a step, which must have a ``keep``."""
     keep = step.keep
     assert keep is not None
     return {
@@ -124,18 +124,18 @@ def kept_row(step: StepRecord, delay_ms: int, now: int) -> dict[str, Any]:
 
 
 def keep_outcomes(rows: Sequence[Mapping[str, Any]]) -> InsertMany:
-    """Keep outcomes, in one order of keys everywhere."""
+    """Store outcomes, always in the order of their keys."""
     return InsertMany(KEEP, sorted(rows, key=lambda row: (row["cache_key"], row["step_id"])))
 
 
 def clear_cache(url: str | None) -> Script[int]:
-    """Free the outcomes of a task, or all. How many."""
+    """Remove the outcomes of a task, or of all tasks. Returns their number."""
     count: int = yield Execute(FREE_ALL, {}) if url is None else Execute(FREE_TASK, {"url": url})
     return count
 
 
 def free_stale() -> Script[int]:
-    """Free what has grown too old, and what steps came to that are gone."""
+    """Remove expired outcomes, and outcomes of removed steps."""
     now = yield Now()
     expired: int = yield Execute(FREE_EXPIRED, {"now": now})
     orphaned: int = yield Execute(FREE_ORPHANED, {})

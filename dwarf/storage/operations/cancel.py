@@ -1,4 +1,4 @@
-"""Ending a flow with everything under it: because it is cancelled, or because its deadline has passed."""
+"""Ending a flow and its child flows, because of a cancellation or a passed deadline."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ LIVE_STEP = Statement(
     .where(in_ids(flows.c.root_flow_id, "ids"), _LIVE_STEP)
     .limit(1),
 )
-# In the order in which others go: a child that ends, asks or is answered writes upward to its caller, and whoever
-# writes several steps goes by their ids. So these wait for each other, and not in a circle.
+# The lock order of other transactions: a child that ends, asks or is answered writes upward to its caller, and writers
+# of several steps go by their ids. The same order here avoids deadlocks.
 LOCK_STEPS = Statement(
     "lock_live_steps",
     locked(
@@ -78,7 +78,7 @@ def cancel_flow(flow_id: int, token: str, reason: str, work: UnitOfWork, plan_of
         raise InvalidRequest("a child flow is cancelled with its root flow: use the root flow's key")
     if not Status(target.status).terminal:
         yield from end_steps([flow_id], work.now)
-        target = yield from _target(flow_id)  # it may have come to its end meanwhile
+        target = yield from _target(flow_id)  # the flow may have ended meanwhile
         assert target is not None
     if Status(target.status).terminal:
         raise StateConflict(f"the flow is {target.status} already")
@@ -88,14 +88,14 @@ def cancel_flow(flow_id: int, token: str, reason: str, work: UnitOfWork, plan_of
 
 
 def fail_overdue(work: UnitOfWork) -> Script[int]:
-    """Fail the flows whose deadlines have passed, and cancel what is live under them. How many were looked at."""
+    """Fail flows whose deadlines have passed, and cancel the live flows under them. Returns how many were examined."""
     found = [flow_id for (flow_id,) in (yield Fetch(OVERDUE, {"now": work.now}))]
     yield from fail_late(found, work)
     return len(found)
 
 
 def fail_late(found: Sequence[int], work: UnitOfWork) -> Script[None]:
-    """Fail flows, by their ids, whose deadlines have passed."""
+    """Fail these flows, whose deadlines have passed."""
     for flow_id in found:
         target = yield from _target(flow_id)
         if target is None or Status(target.status).terminal:
@@ -112,7 +112,7 @@ def fail_late(found: Sequence[int], work: UnitOfWork) -> Script[None]:
 
 
 def tell_hook_of_cancel(flow_id: int, work: UnitOfWork) -> Script[None]:
-    """Create the hook's flow, where there is a hook, for a root flow that another write has cancelled."""
+    """Create the hook's flow, if there is a hook, for a root flow that another write has cancelled."""
     target = (yield from _target(flow_id)) if Status.CANCELLED.value in work.writer.hooks else None
     if target is not None:
         plan = yield from load_plan(target.graph_hash, work.writer.plan_of)
@@ -120,7 +120,7 @@ def tell_hook_of_cancel(flow_id: int, work: UnitOfWork) -> Script[None]:
 
 
 def _live(root: int, work: UnitOfWork, plan_of: PlanOf) -> Script[list[FlowRecord]]:
-    """The flows of a tree that have not ended, each before the one that called it."""
+    """The flows of a tree that have not ended, each before its caller."""
     rows = yield Fetch(LIVE_TREE, {"root": root})
     records = []
     for row in _deepest_first([FlowRow._make(row) for row in rows]):
@@ -135,11 +135,11 @@ def _target(flow_id: int) -> Script[FlowRow | None]:
 
 
 def end_steps(roots: Sequence[int], now: int) -> Script[None]:
-    """Cancel every live step in the trees of some roots. Afterwards nothing in them can move, and nothing be added.
+    """Cancel every live step in the trees of some roots. Afterwards no step in them can start, and none can be added.
 
-    The statement waits for a step that somebody else is writing. That one may then be over, with a successor or a child
-    flow that was not there when the statement began: so it is done again until no live step is to be seen. Whoever is
-    still at work has written a step that is seen as live, so then there is nobody.
+    The statement waits for steps locked by other transactions. Such a step may have ended meanwhile, with a successor
+    or a child flow that did not exist when the statement began. So the statement is repeated until no live step is
+    visible: every transaction still at work has locked a step that is visible as live.
     """
     while True:
         yield Lock(LOCK_STEPS, {"ids": roots})
@@ -150,7 +150,7 @@ def end_steps(roots: Sequence[int], now: int) -> Script[None]:
 
 
 def _deepest_first(tree: Sequence[FlowRow]) -> list[FlowRow]:
-    """The flows of a tree, each before the one that called it."""
+    """The flows of a tree, each before its caller."""
     children: dict[int, list[FlowRow]] = {}
     for row in tree:
         children.setdefault(row.parent_flow_id, []).append(row)

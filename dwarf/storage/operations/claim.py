@@ -45,11 +45,11 @@ _FIRST_OVERDUE = select(func.min(steps.c.interrupt_deadline)).where(
 )
 _FIRST_FLOW = select(func.min(deadlines.c.due_at))
 NEXT_DEADLINE = Statement("next_deadline", select(_FIRST_OVERDUE.scalar_subquery(), _FIRST_FLOW.scalar_subquery()))
-_NOW = bindparam("now", type_=BigInteger)  # it would take the type of what is added to it
+_NOW = bindparam("now", type_=BigInteger)  # typed, as it would otherwise take the type of the other operand
 
 
 class ClaimedRow(NamedTuple):
-    """What is read of a step that is leased."""
+    """The columns of a leased step."""
 
     step_id: int
     flow_id: int
@@ -71,7 +71,7 @@ class ClaimedRow(NamedTuple):
     def record(
         self, flow: FlowRecord, anchors: Mapping[int, State], now: int, stored_answers: Sequence[JSON] | None = None
     ) -> StepRecord:
-        """The step; ``stored_answers`` stand in for those that the row has."""
+        """The step; ``stored_answers`` replaces the answers of the row."""
         refs = read_object(self.refs)
         if stored_answers is None:
             stored_answers = loads(self.answers) if self.answers else []
@@ -96,12 +96,12 @@ class ClaimedRow(NamedTuple):
         )
 
     def sizes(self, workflow_url: str) -> Read:
-        """What was read of it."""
+        """The sizes of the step's payloads."""
         return Read(workflow_url, state=len(self.state), changes=len(self.changes), answers=len(self.answers))
 
 
 class Read(NamedTuple):
-    """How much was read of a step that is leased: the lengths of three of its payloads."""
+    """The lengths of three payloads of a leased step."""
 
     workflow_url: str
     state: int
@@ -117,8 +117,8 @@ LEASE: dict[str, Any] = {
     "engine_id": bindparam("new_engine_id"),
     "started_at": case((steps.c.started_at == literal_column("0"), _NOW), else_=steps.c.started_at),
     "updated_at": _NOW,
-    # since it was due: as it was inserted, or went back to pending for another attempt or with an answer;
-    # whoever made it due may have had a clock a little ahead of this one
+    # since it became due: by its insertion, or by its return to pending for another attempt or with an answer; the
+    # clock of the replica that wrote that may have been slightly ahead
     "waited_us": case(
         (
             steps.c.not_before < _NOW,
@@ -133,7 +133,7 @@ _LEASE_APART = (
     .values(LEASE)
 )
 _LEASE = _LEASE_APART.where(flag_is(of_row(steps.c.asleep), 0))
-# Where it is done in turn, ``find_due`` has locked the rows: nobody else can have leased them.
+# Without RETURNING, ``find_due`` has locked the rows: no other transaction can have leased them.
 _LEASED = select(*CLAIMED).where(
     in_ids(steps.c.step_id, "ids"),
     status_is(steps.c.status, Status.RUNNING),
@@ -159,11 +159,11 @@ CONVERGE_ENDED = Statement(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """The steps taken, in the order they were due, and when the next work is due if there was too little.
+    """The leased steps, in the order in which they became due, and the moment of the next work if there was too little.
 
-    ``next_due``, ``next_deadline`` (of a question) and ``flow_deadline`` are epoch milliseconds, or None where nothing
-    waits for a time. ``lost`` were taken by somebody else first. ``waking``: so many steps wake up now that nothing was
-    taken yet. ``read`` has what was read of each step.
+    ``next_due``, ``next_deadline`` (of a question) and ``flow_deadline`` are epoch milliseconds, or None without such a
+    moment. ``lost`` steps were leased by another replica first. ``waking``: so many delayed steps became due that
+    nothing was leased yet. ``read`` has the payload sizes of each step.
     """
 
     now: int
@@ -191,13 +191,13 @@ def claim_due(
     by_name: Callable[[str], bool] = lambda _: False,
     labels: Sequence[str] = (),
 ) -> Script[Claimed]:
-    """Lease up to ``limit`` due steps. ``busy(url)`` says of a task that it cannot be started now.
+    """Lease up to ``limit`` due steps. ``busy(url)`` tells whether a task cannot start now.
 
-    ``plan_of(graph_hash, body)`` prepares a graph, or answers None where it does not know the hash and was given no
-    body. Steps that have lost their process ``quarantine_at`` times are run one at a time, so that the one which kills
-    it does not take the others along; ``none_quarantined`` says that none of them runs here now. ``ceiling`` is the
-    worst band that may be taken. ``by_name(url)``: this may be the bare name of a task, under which flows knew it that
-    were created when tasks had no scopes. ``labels`` are the sets of labels with which steps are taken, first of all.
+    ``plan_of(graph_hash, body)`` prepares a graph, or returns None for an unknown hash without a body. Steps that have
+    crashed their process ``quarantine_at`` times run one at a time, so that a crash interrupts no other such step;
+    ``none_quarantined`` tells that none of them is running here. ``ceiling`` is the worst priority that may be leased.
+    ``by_name(url)`` tells whether this may be the unscoped name of a task, as in flows of earlier releases. ``labels``
+    are the sets of labels whose steps are leased, before all others.
     """
     now = yield Now()
     apart = (yield from _set_aside(limit, busy, now, labels)) if labels else []
@@ -234,14 +234,14 @@ def claim_due(
 
 
 def next_deadlines() -> Script[tuple[int, int | None, int | None]]:
-    """Now, and the first deadlines of a question and of a flow."""
+    """The present time, and the first deadlines of a question and of a flow."""
     now = yield Now()
     ((question, flow),) = yield Fetch(NEXT_DEADLINE, {})
     return now, question, flow
 
 
 def _set_aside(limit: int, busy: Callable[[str], bool], now: int, sets: Sequence[str]) -> Script[list[int]]:
-    """The steps to lease that are set aside for engines with these sets of labels, the urgent and old ones first."""
+    """The steps to lease among those for engines with these sets of labels, by priority and age."""
     rows = (yield Fetch(SET_ASIDE, {"now": now, "sets": sets, "limit": limit})) if limit > 0 else []
     free: list[int] = []
     limited: list[Limited] = []
@@ -259,14 +259,14 @@ def _set_aside(limit: int, busy: Callable[[str], bool], now: int, sets: Sequence
 
 
 class _Names:
-    """Finds the tasks that steps know by a bare name: those of flows that were created when tasks had no scopes."""
+    """Resolves unscoped task names, in flows that were created when tasks had no scopes."""
 
     def __init__(self, by_name: Callable[[str], bool], plan_of: PlanOf) -> None:
         self._by_name = by_name
         self._plan_of = plan_of
 
     def urls(self, due: Sequence[tuple[int, str]]) -> Script[dict[int, str]]:
-        """The URLs of these tasks, by step; given are steps and their tasks."""
+        """The URLs of these tasks, by step. Takes steps and their tasks."""
         barely = [step_id for step_id, url in due if self._by_name(url)]
         found: dict[int, str] = {}
         if barely:
@@ -286,7 +286,7 @@ def _choose(
     ceiling: int,
     names: _Names,
 ) -> Script[tuple[list[int], int | None] | None]:
-    """The due steps to lease, and when a limit that holds others back has room again. None as ``find_due`` has it."""
+    """The due steps to lease, and when an exhausted limit has room again. None as in ``find_due``."""
     admitted = Admitted()
     candidates = Candidates(
         busy, quarantine_at=quarantine_at, none_quarantined=none_quarantined, any_crashes=ANY_CRASHES
@@ -299,14 +299,14 @@ def _choose(
             yield from admit(limited, now, admitted)
         if len(found) < limit or len(candidates.free) + len(admitted.step_ids) >= limit:
             return [*admitted.step_ids, *candidates.free][:limit], admitted.again
-        # steps that cannot start, for want of a thread or over their limit, must not hide those behind them
+        # steps that cannot start, for lack of a thread or over their limit, must not hide the steps behind them
         shut = sorted(candidates.shut)
         found = yield from find_due(limit, now, admitted.full, shut, random, candidates.crashes_below, ceiling)
     return None
 
 
 class _Owner(NamedTuple):
-    """The flow of a step that was taken."""
+    """The flow of a leased step."""
 
     flow: FlowRecord
     status: Status
@@ -322,7 +322,7 @@ def _owners(flow_ids: Collection[int], shard: int, plan_of: PlanOf) -> Script[di
 
 
 def _without_ended(claimed: Sequence[ClaimedRow], owners: Mapping[int, _Owner], now: int) -> Script[list[ClaimedRow]]:
-    """A pending step under a flow that has ended takes the flow's status instead of running."""
+    """A pending step of an ended flow gets the flow's status instead of running."""
     live: list[ClaimedRow] = []
     for row in claimed:
         status = owners[row.flow_id].status

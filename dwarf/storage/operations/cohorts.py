@@ -57,7 +57,7 @@ FIRST_ERROR = Statement(
     select(steps.c.error)
     .where(
         steps.c.flow_id == bindparam("flow"),
-        status_is(steps.c.status, Status.FAILED, Status.CANCELLED),  # a fork says of a cancelled branch what it lacks
+        status_is(steps.c.status, Status.FAILED, Status.CANCELLED),  # a fork stores on a cancelled branch what it lacks
         steps.c.error != "",
     )
     .order_by(steps.c.created_at, steps.c.step_id)

@@ -1,4 +1,4 @@
-"""Ending a flow: its status and final state, and the news for the step that called it, in one transaction."""
+"""Ending a flow: its status and final state, and the wake-up of the calling step, in one transaction."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _PARKED = (flag_is(of_row(steps.c.parked), 1), status_is(of_row(steps.c.status),
 
 
 class CallerRow(NamedTuple):
-    """A step that has called a flow and waits for it."""
+    """A step that waits for the flow it has called."""
 
     step_id: int
     answers: str
@@ -97,7 +97,7 @@ class TailRow(NamedTuple):
 
 
 class SpawnRow(NamedTuple):
-    """The source of a cohort."""
+    """The step that opened a cohort."""
 
     step_id: int
     node: str
@@ -132,7 +132,7 @@ MEMBERS = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A flow that has just come to its end."""
+    """A flow that has just ended."""
 
     flow: FlowRecord
     status: Status
@@ -140,7 +140,7 @@ class Ended:
     error: str = ""
 
     def answer(self, call: Mapping[str, Any]) -> Answer:
-        """What the step is told that has called it. ``call``: what was kept of the call, if anything."""
+        """The answer for the calling step. ``call``: the stored facts of the call, if any."""
         return Answer(
             "subgraph",
             dict(self.final_state),
@@ -156,7 +156,7 @@ class Ended:
 def end_flow(
     flow: FlowRecord, status: Status, final_state: State, work: UnitOfWork, *, error: str = "", reason: str = ""
 ) -> Script[bool]:
-    """Give a flow its last status. False when another write ended it first."""
+    """Set a flow's final status. False if another write has ended it first."""
     matched = yield Execute(END_FLOW, end_row(flow, status, final_state, work.now, error, reason))
     if not matched:
         return False
@@ -165,7 +165,7 @@ def end_flow(
 
 
 def complete_flows(done: Sequence[tuple[FlowRecord, State]], work: UnitOfWork) -> Script[None]:
-    """Complete flows with their final states, each unless another write ended it first."""
+    """Complete flows with their final states, except those that another write has ended first."""
     rows = [end_row(flow, Status.COMPLETED, final_state, work.now) for flow, final_state in done]
     matched = yield UpdateEach(END_FLOW, rows)
     landed = [one for one, ok in zip(done, matched, strict=True) if ok]
@@ -201,7 +201,7 @@ def _ended(ended: Sequence[Ended], work: UnitOfWork) -> Script[None]:
 
 
 class _Leased(NamedTuple):
-    """A step that goes on at once, since the flow that it has called has ended."""
+    """A step that continues immediately, since the flow that it called has ended."""
 
     ended_id: int
     step: StepRecord
@@ -209,7 +209,7 @@ class _Leased(NamedTuple):
 
 
 def _tell_callers(told: Mapping[int, Ended], work: UnitOfWork) -> Script[None]:
-    """Give steps, by their ids, the outcomes of the flows that they have called, and lease those that have a place."""
+    """Give steps, by their ids, the outcomes of the flows they have called, and lease those that have a slot."""
     whole = any(one.flow.flow_id in work.slot_predicates for one in told.values())
     rows = yield Fetch(CALLERS_WHOLE if whole else CALLERS, {"ids": sorted(told)})
     pending: list[dict[str, Any]] = []
@@ -243,13 +243,13 @@ def _tell_callers(told: Mapping[int, Ended], work: UnitOfWork) -> Script[None]:
 
 
 def fail_flow(flow: FlowRecord, error: str, work: UnitOfWork) -> Script[None]:
-    """Fail a flow with what its completed steps have left."""
+    """Fail a flow, with the state left by its completed steps."""
     final_state = yield from left_over(flow)
     yield from end_flow(flow, Status.FAILED, final_state, work, error=error)
 
 
 def left_over(flow: FlowRecord) -> Script[dict[str, object]]:
-    """The final state of a flow that stops before its end."""
+    """The final state of a flow that stopped before its end."""
     rows = [TailRow._make(row) for row in (yield Fetch(TAILS, {"flow": flow.flow_id}))]
     if not rows:
         return {}
@@ -276,7 +276,7 @@ def left_over(flow: FlowRecord) -> Script[dict[str, object]]:
 
 
 def load_spawns(step_ids: Sequence[int], *, with_members: bool) -> Script[dict[int, Spawn]]:
-    """The sources of cohorts, by id, with what their completed members have changed."""
+    """The steps that opened cohorts, by id, with the changes of their completed members."""
     rows = [SpawnRow._make(row) for row in (yield Fetch(SPAWNS, {"ids": step_ids}))]
     all_refs = [read_object(row.refs) for row in rows]
     anchors = yield from fetch_anchors(anchor for refs in all_refs for anchor in refs.values())

@@ -1,6 +1,6 @@
-"""Deleting flows: first they are marked, which hides them at once, and later their trees are removed.
+"""Deleting flows: marking hides them immediately, and their trees are removed later.
 
-A marked ("doomed") root is no longer listed and has no history; what it came to can be read until it is removed.
+A marked ("doomed") root is not listed and has no history; its outcome can be read until it is removed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from dwarf.storage.sql.tables import blob_refs, displays, flows, output, steps, 
 from dwarf.workflow.status import Status
 
 ROOTS_AT_ONCE = 500
-STEPS_AT_ONCE = 20_000  # for each transaction, so that writers do not wait long; a larger tree goes by itself
+STEPS_AT_ONCE = 20_000  # in one transaction, so that writers do not wait long; a larger tree gets its own transaction
 AT_ONCE_MS = 1
 
 
 class TargetRow(NamedTuple):
-    """What tells whether a flow may be deleted."""
+    """The facts that decide whether a flow may be deleted."""
 
     token: str
     parent_flow_id: int
@@ -109,7 +109,7 @@ TREES = Statement("flows_of_trees", select(flows.c.flow_id, _TAGGED).where(in_id
 DROP_TAGS = Statement("drop_tags", delete(tags).where(in_ids(tags.c.flow_id, "ids")))
 DROP_STEPS = Statement("drop_steps", delete(steps).where(in_ids(steps.c.flow_id, "ids")))
 DROP_FLOWS = Statement("drop_flows", delete(flows).where(in_ids(flows.c.flow_id, "ids")))
-# what else there is of flows, asked at once: the names of blobs, and whether their tasks have said or shown something
+# other data of the flows, in one query: names of blobs, and whether there is output or a display
 _SAID, _SHOWN = "1", "2"
 LEFT = Statement(
     "left_by_flows",
@@ -124,7 +124,7 @@ DROP_DISPLAYS = Statement("drop_displays_of_flows", delete(displays).where(in_id
 
 
 def delete_flow(flow_id: int, token: str, work: UnitOfWork) -> Script[None]:
-    """Mark a root flow that does not run. FlowNotFound, InvalidRequest (a child flow), StateConflict (it runs)."""
+    """Mark a root flow that is not running. FlowNotFound, InvalidRequest (a child flow), StateConflict (running)."""
     target = yield from _target(flow_id)
     if target is None or target.token != token:
         raise FlowNotFound("flow not found")
@@ -143,15 +143,15 @@ def _target(flow_id: int) -> Script[TargetRow | None]:
 
 
 def retire(status: Status, age_ms: int, work: UnitOfWork) -> Script[int]:
-    """Mark some of the roots that have had a status for longer than this. How many; fewer than a chunk at the end."""
+    """Mark some roots with a status for longer than this. Returns their number; at the end, less than a chunk."""
     found = yield Fetch(RETIRED, {"status": status.value, "before": work.now - age_ms})
     return (yield from mark([(flow_id, status.value) for (flow_id,) in found], work))
 
 
 def mark(roots: Iterable[tuple[int, str]], work: UnitOfWork) -> Script[int]:
-    """Mark roots that still have the status they were seen with, unless they run. How many.
+    """Mark roots that still have the status in which they were listed, unless they are running. Returns their number.
 
-    One that waits for an answer is cancelled, with all that is live under it. A marked flow frees its idempotency key.
+    A waiting root is cancelled with its live child flows. Marking releases the flow's idempotency key.
     """
     by_status: dict[str, list[int]] = defaultdict(list)
     for flow_id, status in roots:
@@ -172,13 +172,13 @@ def mark(roots: Iterable[tuple[int, str]], work: UnitOfWork) -> Script[int]:
 
 
 def _cancel_under(roots: list[int], work: UnitOfWork) -> Script[None]:
-    """End what is live in the trees of roots that were just cancelled."""
+    """Cancel live steps in the trees of roots that were just cancelled."""
     if not roots:
         return
     yield from end_steps(roots, work.now)
     ended = yield Fetch(ROOTS_AND_LIVE, {"ids": roots})
     yield Execute(CANCEL_BELOW, {"ids": [flow_id for flow_id, *_ in ended], "now": work.now})
-    work.work_due = True  # there may be room under a limit now
+    work.work_due = True  # limits may have room now
     work.stops.extend(
         Stop(flow_id, Status.CANCELLED, workflow=workflow, token=token) for flow_id, workflow, token in ended
     )
@@ -188,7 +188,7 @@ def _cancel_under(roots: list[int], work: UnitOfWork) -> Script[None]:
 
 
 def removable() -> Script[list[int]]:
-    """Some marked roots whose time has come; none when there are none. Their trees can be removed together."""
+    """Some marked roots whose retention has expired, possibly none. Their trees can be removed together."""
     now = yield Now()
     due = [flow_id for (flow_id,) in (yield Fetch(DUE, {"now": now}))]
     if not due:
@@ -205,7 +205,7 @@ def removable() -> Script[list[int]]:
 
 
 def remove_trees(roots: Collection[int]) -> Script[list[int]]:
-    """Remove marked roots with all that is under them, whatever its status. The ids of the flows that are gone."""
+    """Remove marked roots with their trees, in any status. Returns the ids of the removed flows."""
     tagged = dict((yield Fetch(TREES, {"ids": roots})))
     if any(tagged.values()):
         yield Execute(DROP_TAGS, {"ids": sorted(flow_id for flow_id, has in tagged.items() if has)})
@@ -215,7 +215,7 @@ def remove_trees(roots: Collection[int]) -> Script[list[int]]:
 
 
 def drop_flows(flow_ids: Collection[int]) -> Script[None]:
-    """Remove flows with their steps and what only they refer to."""
+    """Remove flows with their steps and all rows that belong to them alone."""
     yield Execute(DROP_STEPS, {"ids": flow_ids})
     if failpoints.active is not None:
         failpoints.active.hit("dropFlows")

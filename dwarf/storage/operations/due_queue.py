@@ -1,6 +1,6 @@
-"""Finding due steps in order: strict bands of priority, weighted keys within a band, first in first out within a key.
+"""Due steps in order: strict priority bands, weighted keys within a band, first in first out within a key.
 
-The cost depends on the number of keys and of places, never on how much work waits.
+The cost depends on the number of keys and slots, never on the number of waiting steps.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _first_key(*conditions: object) -> Select[tuple[str]]:
 
 
 def _keys() -> Select[tuple[str, float]]:
-    """The distinct keys of a band, by one jump in the index for each, and the weight of each key's oldest step."""
+    """The distinct keys of a band, found by one index jump for each, and the weight of each key's oldest step."""
     known: CTE = select(_first_key().scalar_subquery().label("fairness_key")).cte("known", recursive=True)
     following = _first_key(steps.c.fairness_key > known.c.fairness_key).correlate(known).scalar_subquery()
     known = known.union_all(select(following).where(known.c.fairness_key.is_not(None)))
@@ -63,7 +63,7 @@ _BEST_BAND = (
     .order_by(steps.c.priority)
     .limit(literal_column("1"))
 )
-# by its order, not as a minimum: PostgreSQL may read all of a small table for that, and go on when it has grown
+# ordered instead of a minimum: for a minimum, PostgreSQL may read a small table, and keep that plan as it grows
 FIRST_TO_WAKE = select(steps.c.not_before).where(*ASLEEP).order_by(steps.c.not_before).limit(literal_column("1"))
 BAND = Statement("best_band", select(_BEST_BAND.scalar_subquery(), FIRST_TO_WAKE.scalar_subquery()))
 KEYS = Statement("keys_of_band", _keys())
@@ -75,10 +75,10 @@ OF_KEY = Statement(
         .order_by(steps.c.created_at, steps.c.step_id)
         .limit(bindparam("limit")),
         steps,
-        skip=True,  # replicas that look at once find different steps
+        skip=True,  # concurrent replicas then find different steps
     ),
 )
-# Steps that sleep are in none of the indexes above, so that no number of them slows down the search.
+# Delayed steps are in none of the indexes above, so their number does not slow down the search.
 OVERSLEPT = Statement(
     "asleep_and_due",
     locked(
@@ -102,7 +102,7 @@ WAKE = Statement(
 )
 
 
-# Nor are those that only engines with certain labels may run.
+# Nor are steps with labels.
 _APART = (*PENDING, flag_is(steps.c.asleep, APART), in_names(steps.c.labels, "sets"))
 SET_ASIDE = Statement(
     "set_aside_and_due",
@@ -119,7 +119,7 @@ NEXT_APART = Statement("next_set_aside", select(func.min(steps.c.not_before)).wh
 
 
 def wake_due(now: int) -> Script[bool]:
-    """Wake the steps whose time has come, the first of them. Whether there may be more."""
+    """Wake the first of the delayed steps that are due. True if there may be more."""
     found = yield Fetch(OVERSLEPT, {"now": now})
     if found:
         yield Execute(WAKE, {"ids": sorted(step_id for (step_id,) in found)})
@@ -137,9 +137,9 @@ def find_due(
 ) -> Script[list[Row] | None]:
     """Up to ``limit`` due steps: id, task, limit and its rule, crashes.
 
-    ``full`` limits, ``shut`` tasks, and steps with ``crashes_below`` crashes or more are left out, and so are
-    bands worse than ``ceiling``. None where so many steps
-    wake up now that others may be before those that can be seen: commit, and look again.
+    Steps of ``full`` limits and ``shut`` tasks, steps with ``crashes_below`` crashes or more, and bands worse than
+    ``ceiling`` are left out. None if so many delayed steps became due that others may come before the visible ones:
+    commit, and search again.
     """
     found: list[Row] = []
     common = {"now": now, "full": full, "shut": shut, "crashes_below": crashes_below}
@@ -162,7 +162,7 @@ def find_due(
 def peek(
     full: Sequence[str], shut: Sequence[str], crashes_below: int = ANY_CRASHES
 ) -> Script[tuple[Backlog | None, bool]]:
-    """The best band that waits now, and its keys; None where nothing does. And whether steps are to be woken."""
+    """The best waiting band and its keys, or None without due steps; and whether delayed steps have become due."""
     now = yield Now()
     ((band, wake_at),) = yield Fetch(
         BAND, {"now": now, "full": full, "shut": shut, "crashes_below": crashes_below, "floor": -1}
@@ -174,7 +174,7 @@ def peek(
 
 
 def wake_all() -> Script[bool]:
-    """Wake the steps whose time has come, without running any. Whether there may be more."""
+    """Wake delayed steps that are due, without leasing any. True if there may be more."""
     now = yield Now()
     return (yield from wake_due(now))
 
@@ -187,7 +187,7 @@ def _weights(band: int) -> Script[dict[str, float]]:
 def _share_out(
     places: int, band: int, weights: Mapping[str, float], common: Mapping[str, object], random: Random
 ) -> Script[list[Row]]:
-    """Fill places from the keys of a band. A key that runs dry leaves its places to the others."""
+    """Fill slots from the keys of a band. A key without further steps leaves its slots to the others."""
     open_keys = dict(weights)
     taken: Counter[str] = Counter()
     chosen: list[Row] = []

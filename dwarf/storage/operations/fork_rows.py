@@ -1,4 +1,4 @@
-"""The rows of a copy, made from the rows of its origin: new ids and tokens, and what changes where it goes on."""
+"""The rows of a copy, made from the rows of its origin: new ids and tokens, and changes where the copy continues."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ _ANEW = {
 class Copier:
     """Makes the rows of one copy.
 
-    ``flow_ids``, ``step_ids`` and ``display_ids`` are new ones, as many as the origin has rows; ``changes`` are laid
-    over the input of the steps that run again, or over the result of the step from which routing goes on.
+    ``flow_ids``, ``step_ids`` and ``display_ids`` are new ids, as many as the origin has rows; ``changes`` are laid
+    over the input of the steps that run again, or over the result of the step from which routing continues.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Copier:
         return format_key(self._shard, self._flows[root], self._flow_tokens[root])
 
     def copy(self) -> Copy:
-        """All rows, complete but for the time of the write."""
+        """All rows, complete except for the time of the write."""
         origin = self._origin
         root = origin.root
         copy = Copy(Key(self._shard, root["flow_id"], root["token"]), self._flows[root["flow_id"]], onto=origin.onto)
@@ -104,7 +104,7 @@ class Copier:
         return {"step_id": self._steps[row["step_id"]], "flow_id": self._flows[row["flow_id"]]}
 
     def route_on(self, copy: Copy, decision_context: DecisionContext) -> None:
-        """Decide what follows the step whose result stands, and write the decision into its row."""
+        """Decide about the step whose result stands, and write the decision into its row."""
         origin = self._origin
         assert origin.routed is not None
         plan, state, recorded = origin.routed
@@ -115,7 +115,7 @@ class Copier:
         flow = FlowRow(**{name: flow_row[name] for name in FlowRow._fields}).record(self._shard, plan)
         goto, error_routed = read_route(origin.steps[position]["route"])
         if error_routed and "onErr" in self._changes and self._changes["onErr"] is None:
-            error_routed = False  # the error is taken back
+            error_routed = False  # the error is undone
         changes = overlay(recorded, self._changes)
         decision = onward(_record(flow, row, state), changes, decision_context, goto=goto, error_routed=error_routed)
         row.update(own_columns(decision))
@@ -158,7 +158,7 @@ class Copier:
             **old,
             **{
                 name: self._origin.root[name] for name in _INHERITED if name != "time_budget_ms"
-            },  # its task may have its own
+            },  # the task may have its own
             "step_id": self._steps[old["step_id"]],
             "flow_id": self._flows[old["flow_id"]],
             "token": self._token(),
@@ -193,7 +193,7 @@ class Copier:
         return new
 
     def _rewind(self, new: dict[str, Any], old: Mapping[str, Any], changes: State, has_answers: bool) -> None:
-        """The step runs again, as if it had just been given its answers, if it keeps any."""
+        """The step runs again with the answers it keeps, if any."""
         new.update(_ANEW, status=Status.PENDING.value, changes=object_text(changes))
         if not has_answers:
             new["attempt"] = 0
@@ -208,7 +208,7 @@ class Copier:
     def _wait(
         self, new: dict[str, Any], old: Mapping[str, Any], call: Mapping[str, Any] | None, kept: Sequence[Any]
     ) -> None:
-        """The step waits for a child flow, as it did when it had called it. ``call``: its answer, where it gave one."""
+        """The step waits for a child flow, as after its call. ``call`` is the child's answer, if it gave one."""
         new.update(_ANEW, status=Status.RUNNING.value, parked=1)
         if call is None:
             new["called"] = old["called"]

@@ -1,6 +1,6 @@
-"""Which tasks the living engines know: a row for each engine, written when it starts and when it learns a task.
+"""The tasks known to living engines: a row for each engine, written at its start and when it learns a task.
 
-Nothing that runs depends on these rows. They tell a caller that a flow would wait for a task which nobody has.
+Execution does not depend on these rows. They tell a caller that a flow would wait for an unknown task.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dwarf.storage.sql.tables import flows, knowledge, steps
 from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.status import Status
 
-FRESH_MS = 60_000  # an engine on a server that has not told for so long is taken for dead
+FRESH_MS = 60_000  # an engine on a server without a renewal for so long counts as dead
 
 _OWN = knowledge.c.engine_id == bindparam("own_id")
 TELL = Statement("tell_tasks", update(knowledge).where(_OWN).values(tasks=bindparam("known"), told_at=bindparam("now")))
@@ -43,7 +43,9 @@ FIRST_WAITING = Statement(
 
 
 class DueStep(NamedTuple):
-    """A step that could be running. ``task_url``: what it needs; ``labels``: those it asks for, or a stray's mark."""
+    """A step that could be running. ``task_url`` is its need; ``labels`` are its labels, or the mark of an unknown
+    task.
+    """
 
     node: str
     task_url: str
@@ -84,7 +86,7 @@ UNDER_WAY = Statement(
 
 
 class UnderWay(NamedTuple):
-    """Steps of a node, in a flow or in one under it, that have not ended. ``later``: they are not yet due."""
+    """The steps of a node that have not ended, in a flow or under it. ``later``: they are not due yet."""
 
     node: str
     status: str
@@ -95,14 +97,14 @@ class UnderWay(NamedTuple):
 
 
 def under_way(flow_id: int) -> Script[list[UnderWay]]:
-    """What has not ended in a flow: the first few nodes."""
+    """The steps of a flow that have not ended: the first few nodes."""
     now = yield Now()
     rows = yield Fetch(UNDER_WAY, {"id": flow_id, "now": now})
     return list(map(UnderWay._make, rows))
 
 
 def tasks_of_due_steps() -> Script[list[str]]:
-    """The tasks of the steps that are first in the queue, each once."""
+    """The tasks of the first steps in the queue, each once."""
     rows = yield Fetch(FIRST_WAITING, {})
     return list(dict.fromkeys(url for (url,) in rows))
 
@@ -114,7 +116,7 @@ def due_steps_of(flow_id: int) -> Script[list[DueStep]]:
 
 
 def tell_tasks(engine_id: int, known: Collection[str] | None) -> Script[None]:
-    """Tell which tasks an engine knows; None where it cannot tell."""
+    """Publish the tasks that an engine knows; None if it cannot tell."""
     now = yield Now()
     text = "" if known is None else dumps(sorted(known))
     told = yield Execute(TELL, {"own_id": engine_id, "known": text, "now": now})
@@ -123,20 +125,20 @@ def tell_tasks(engine_id: int, known: Collection[str] | None) -> Script[None]:
 
 
 def renew_tasks(engine_id: int) -> Script[None]:
-    """Tell that an engine still knows what it has told."""
+    """Renew the row of an engine whose tasks are unchanged."""
     now = yield Now()
     yield Execute(RENEW, {"own_id": engine_id, "now": now})
 
 
 def forget_tasks(engine_id: int) -> Script[None]:
-    """Take out an engine that ends."""
+    """Remove the row of an engine that ends."""
     yield Execute(LEAVE, {"own_id": engine_id})
 
 
 def tasks_of_others(engine_id: int, *, renewed: bool) -> Script[set[str] | None]:
-    """The tasks that other living engines know; None where one of them cannot tell.
+    """The tasks that other living engines know; None if one of them cannot tell.
 
-    ``renewed``: the rows of living engines are renewed, so that an old one is of a dead engine.
+    ``renewed``: living engines renew their rows, so an old row belongs to a dead engine.
     """
     now = yield Now()
     found: set[str] = set()

@@ -1,4 +1,4 @@
-"""Holding limits when steps are claimed: a step over its limit stays pending and holds no worker."""
+"""Enforcing limits at the claim: a step over its limit stays pending and holds no worker."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ START = Statement(
 
 
 def admit(limited: Sequence[Limited], now: int, result: Admitted) -> Script[None]:
-    """Let as many limited steps start as their limits have room for, in order."""
+    """Admit limited steps in order, as many as their limits have room for."""
     by_name: dict[str, list[tuple[int, str]]] = {}
     for step_id, name, rule in limited:
         by_name.setdefault(name, []).append((step_id, rule))
@@ -58,7 +58,7 @@ def admit(limited: Sequence[Limited], now: int, result: Admitted) -> Script[None
 
 
 def _admit_one(name: str, rule: LimitRule, waiting: list[int], now: int, result: Admitted) -> Script[None]:
-    # the gate's row is locked until the commit, so that two replicas do not count at the same time
+    # the row of the limit is locked until the commit, so that two replicas do not count at the same time
     if not (yield Execute(GATE, {"name": name})):
         yield InsertMany(NEW_GATE, [{"limit_name": name}])
     running, recent, oldest = 0, 0, None

@@ -1,4 +1,4 @@
-"""Keeping what tasks say and how far they have come: output in tables of its own, progress on the step."""
+"""Storing the output and the progress of tasks: output in its own tables, progress on the step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RUNNING = (
     .order_by(steps.c.step_id)
 )
 RUNNING = Statement("running_steps", _RUNNING)
-# a step that is locked is about to be over: what it says is written then, or a moment later
+# a locked step is about to end: its output is written then, or a moment later
 LOCK_RUNNING = Statement("lock_running_steps", locked(_RUNNING, steps, skip=True))
 INSERT_OUTPUT = Statement("insert_output", insert(output).values({c: bindparam(c.name) for c in output.columns}))
 INSERT_DISPLAY = Statement("insert_display", insert(displays).values({c: bindparam(c.name) for c in displays.columns}))
@@ -58,7 +58,7 @@ PROGRESS = Statement(
     )
     .values(progress=bindparam("new_progress"), updated_at=bindparam("now")),
 )
-# a step that is locked is about to be over
+# a locked step is about to end
 FREE = Statement(
     "free_steps",
     locked(select(steps.c.step_id).where(in_ids(steps.c.step_id, "ids")).order_by(steps.c.step_id), steps, skip=True),
@@ -67,7 +67,7 @@ FREE = Statement(
 
 @dataclass(slots=True, kw_only=True)
 class SaidRecord:
-    """What a run of a step has said. ``display_ids`` are as many new ids as it has displays."""
+    """The output of a run of a step. ``display_ids`` are new ids, one for each display."""
 
     step_id: int
     flow_id: int
@@ -79,13 +79,13 @@ class SaidRecord:
 
 
 class Moments:
-    """When was something said, by the clock of the shard? What this process said later is never told as earlier.
+    """Times of output by the clock of the shard. Later output of this process never gets an earlier time.
 
-    A transaction knows its own time only, and reads this process's clock a little later, so each would be off by
-    another few milliseconds. One offset serves them all, until one of the clocks has been set.
+    A transaction reads the database's clock first and this process's clock slightly later, so each offset is wrong by
+    some milliseconds. One offset is used for all transactions, until one of the clocks has been set.
     """
 
-    AS_ONE_MS = 250  # above the time that a busy process loses between the two readings, below what a reader notices
+    AS_ONE_MS = 250  # above the delay of a busy process between the two readings, below what a reader notices
 
     def __init__(self) -> None:
         self._offset: float | None = None
@@ -99,12 +99,12 @@ class Moments:
         self._latest = now
 
     def __call__(self, moment: float) -> int:
-        """The milliseconds of a moment of ``time.monotonic``, at the latest the time of the transaction."""
+        """The time of a moment of ``time.monotonic``, in milliseconds; at most the time of the transaction."""
         return min(math.floor(moment * 1000 + (self._offset or 0.0)), self._latest)
 
 
 def write_live(records: Sequence[SaidRecord], now: int, moments: Moments, *, again: bool) -> Script[set[int]]:
-    """Write what running steps have said so far. The ids of those for which that was possible now.
+    """Write the output of running steps so far. Returns the ids of the steps for which that was possible now.
 
     ``again``: an earlier try may have taken effect.
     """
@@ -121,7 +121,7 @@ def write_live(records: Sequence[SaidRecord], now: int, moments: Moments, *, aga
 
 
 def take_over_said(steps_: Sequence[StepRecord], now: int) -> Script[None]:
-    """Write for steps, as if they had just said it, what the steps have said and shown whose outcome they take over."""
+    """Copy to steps the output and displays of the steps whose outcomes they reuse."""
     telling = {step.taken.step_id: step.taken for step in steps_ if step.taken is not None}
     ids = sorted(telling)
     said = [dict(zip(OUTPUT_NAMES, row, strict=True)) for row in (yield Fetch(SAID, {"ids": ids}))]
@@ -149,7 +149,7 @@ def take_over_said(steps_: Sequence[StepRecord], now: int) -> Script[None]:
 
 
 def write_said(records: Collection[SaidRecord], now: int, moments: Moments) -> Script[None]:
-    """Write what was said, where it is known that the steps are there."""
+    """Write output of steps that are known to exist."""
     lines = [_line_row(record, part, moments(part.began), now) for record in records for part in record.said.parts]
     if lines:
         yield InsertMany(INSERT_OUTPUT, lines)
@@ -211,7 +211,7 @@ def _parts_of(records: Collection[SaidRecord]) -> list[dict[str, int]]:
 
 
 def _replace(records: Collection[SaidRecord]) -> Script[None]:
-    """Take away the displays in whose place others come."""
+    """Remove the displays that are replaced."""
     wanted = {(record.step_id, slot) for record in records for slot in record.said.shown}
     rows = yield Fetch(DISPLAYED, {"ids": sorted({step_id for step_id, _ in wanted})})
     stale = [display_id for display_id, step_id, slot in rows if (step_id, slot) in wanted]
@@ -221,7 +221,7 @@ def _replace(records: Collection[SaidRecord]) -> Script[None]:
 
 
 def write_progress(reports: Sequence[tuple[int, int, str]]) -> Script[None]:
-    """Keep progress on running steps: (step id, lease, JSON text) each. Steps that moved on are left alone."""
+    """Store the progress of running steps: (step id, lease, JSON text) each. Steps with another lease are skipped."""
     now = yield Now()
     free: list[Row] | None = yield Lock(FREE, {"ids": [step_id for step_id, _, _ in reports]})
     wanted = None if free is None else {step_id for (step_id,) in free}

@@ -1,4 +1,4 @@
-"""Taking back the leases of owners that are gone, and waits that a clock which went back would make longer."""
+"""Taking back the leases of dead owners, and shortening waits that a clock's step backward would prolong."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REWIND = {
 }
 TAKEN_AT_ONCE = 1000
 
-# A step that is locked is being written: it is not abandoned, or somebody else is just taking it back.
+# A locked step is being written: it is not abandoned, or another replica is just taking it back.
 _FREE = locked(select(steps.c.step_id).where(*LEASED), steps, skip=True)
 EXPIRED = Statement(
     "recover_expired",
@@ -63,16 +63,16 @@ RELEASE = Statement(
     ),
 )
 
-TOLERANCE_MS = 1000  # a clock that is set right by so little is not worth a look
+TOLERANCE_MS = 1000  # smaller corrections of a clock are ignored
 _NOW = bindparam("now", type_=BigInteger)
 _BEYOND = bindparam("beyond", type_=BigInteger)
 _IN_THE_FUTURE = steps.c.updated_at > _BEYOND
 
 
 def recover_expired(living: Collection[int] = (), grace_ms: int = 0) -> Script[int]:
-    """Some steps whose lease has run out become pending again; how many: fewer than TAKEN_AT_ONCE when all are done.
+    """Return some steps with expired leases to pending. Returns their number: fewer than TAKEN_AT_ONCE at the end.
 
-    Those of engines that are known to be living are left to them for ``grace_ms`` longer. No death is proven by it.
+    Engines that are known to be living keep their leases for ``grace_ms`` longer. An expired lease proves no death.
     """
     now = yield Now()
     params = {"now": now, "living": sorted(living), "long_ago": now - grace_ms}
@@ -80,9 +80,9 @@ def recover_expired(living: Collection[int] = (), grace_ms: int = 0) -> Script[i
 
 
 def recover_abandoned(engine_ids: Collection[int], *, crashed: bool = True) -> Script[int]:
-    """Some steps leased to engines that are known to be dead become pending again at once. How many, as above.
+    """Return some steps of dead engines to pending, without waiting for their expiry. Returns their number, as above.
 
-    ``crashed``: it is proven that their processes died, which counts towards the limit of each step.
+    ``crashed``: their processes are proven dead, which counts towards the crash limit of each step.
     """
     now = yield Now()
     return (yield from _rewind((yield Fetch(ABANDONED, {"engine_ids": sorted(engine_ids)})), now, crashed=crashed))
@@ -103,30 +103,30 @@ def lease_owners() -> Script[set[int]]:
 
 
 def leases_of(engine_id: int) -> Script[list[tuple[int, int]]]:
-    """The steps leased to an engine, each with the number of its lease."""
+    """The steps leased to an engine, each with its lease number."""
     rows = yield Fetch(HELD, {"engine_id": engine_id})
     return [(step_id, lease_seq) for step_id, lease_seq in rows]
 
 
 def release_lease(step_id: int, lease_seq: int, *, crashed: bool = False) -> Script[None]:
-    """Give a step back that was claimed and not run to an outcome. ``crashed``: this counts towards its limit."""
+    """Give back a step that was claimed and not run to an outcome. ``crashed``: this counts towards its crash limit."""
     now = yield Now()
     yield Execute(RELEASE, {"id": step_id, "seq": lease_seq, "crashed": int(crashed), "now": now})
 
 
 def release_leases(held: Sequence[tuple[int, int]]) -> Script[None]:
-    """Give steps back that were claimed and not begun, given as their ids and lease numbers."""
+    """Give back steps that were claimed and not started, given as their ids and lease numbers."""
     now = yield Now()
     yield UpdateEach(RELEASE, [{"id": step, "seq": seq, "crashed": 0, "now": now} for step, seq in sorted(held)])
 
 
 def _rebase(name: str, moment: Column[Any], *conditions: ColumnElement[bool]) -> Statement:
-    """Move a moment of steps by as much as their last change lies in the future."""
+    """Move a moment of steps by the amount that their last change lies in the future."""
     values = {moment.name: _NOW + (moment - steps.c.updated_at), "updated_at": _NOW}
     return Statement(name, update(steps).where(*conditions, _IN_THE_FUTURE).values(values))
 
 
-# a first step that has not run yet sleeps until a moment that was named
+# a first step that has not run waits for an absolute time
 SLEEPING = _rebase(
     "rebase_sleeping",
     steps.c.not_before,
@@ -147,7 +147,7 @@ WAITING = _rebase(
 STARTS = Statement(
     "rebase_starts", update(limit_starts).where(limit_starts.c.started_at > _BEYOND).values(started_at=_NOW)
 )
-# whole periods, so that the ticks stay where they were within one
+# by whole periods, so that ticks keep their phase
 PERIODIC = Statement(
     "rebase_schedules",
     update(schedules)
@@ -161,7 +161,7 @@ PERIODIC = Statement(
 
 
 def rebase_waits() -> Script[int]:
-    """Give what waits the rest of its wait from now on, where it was begun in what is now the future. How many rows."""
+    """Restart waits that began in what is now the future, with their remaining time. Returns the number of rows."""
     now = yield Now()
     count = 0
     for statement in (SLEEPING, RUNNING, WAITING, STARTS, PERIODIC):

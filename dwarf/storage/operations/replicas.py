@@ -1,9 +1,9 @@
-"""Which engines use a database on a server: a row for each, whose counter it raises as long as it lives.
+"""The engines that use a database on a server: one row each, whose counter an engine raises while it lives.
 
-A replica whose counter stands still, or whose session on the server has ended, is buried: its row is marked, and its
-steps are taken back, by whoever notices first. A row that is marked stays for a while, so that what the replica still
-leases under that id, not knowing of its end, is taken back, too. Replicas of the version before raise no counter: their
-steps are taken back when their leases run out.
+A replica whose counter stands still, or whose session on the server has ended, is buried by the first replica that
+notices: its row is marked, and its steps are taken back. A marked row stays for a while, so that leases which the
+replica still takes under that id, unaware of its burial, are taken back, too. Replicas of the previous version raise no
+counter: their steps are taken back when their leases expire.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from dwarf.storage.sql.rows import columns
 from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Now, Script, Statement
 from dwarf.storage.sql.tables import replicas
 
-LIVING_MS = 40_000  # whoever was not seen for so long counts no more; it may still have connections until then
+LIVING_MS = 40_000  # an engine not seen for so long is not counted any more; it may have connections until then
 STALE_MS = 80_000  # then its row is removed
 REMOVED_AT_ONCE = 64
-SILENT, ENDED = 1, 2  # why a row is marked: not heard for too long, or its session has ended
+SILENT, ENDED = 1, 2  # the reason of a mark: silent for too long, or an ended session
 TAKE = Statement(
     "take_replica",
     update(replicas)
@@ -68,14 +68,14 @@ REMOVE = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Living:
-    """Who lives, the asking engine included: as a number, and the ids of those that raise a counter."""
+    """The living engines, including the asking one: their number, and the ids of those that raise a counter."""
 
     count: int
     beating: frozenset[int] = field(default_factory=frozenset)
 
 
 def enter(engine_id: int, nonce: str, workers: int) -> Script[Living]:
-    """Register an engine that starts. Whoever had its id before is taken for its former life."""
+    """Register an engine that starts. An earlier owner of its id counts as its former life."""
     now = yield Now()
     taken = yield Execute(TAKE, {"own_id": engine_id, "new_nonce": nonce, "new_workers": workers, "now": now})
     if not taken:
@@ -85,36 +85,36 @@ def enter(engine_id: int, nonce: str, workers: int) -> Script[Living]:
 
 
 def renew(engine_id: int, nonce: str) -> Script[bool]:
-    """Raise an engine's counter in the place of its heartbeat, which holds no lock now. Whether its row is there."""
+    """Raise an engine's counter in place of its heartbeat, which holds no lock now. False if its row is gone."""
     own = {"own_id": engine_id, "own_nonce": nonce, "new_lock": 0, "new_server": "", "new_direct": 0}
     return bool((yield Execute(RENEW, own)))
 
 
 def leave(engine_id: int, nonce: str) -> Script[None]:
-    """Take an engine out that ends."""
+    """Remove the row of an engine that ends."""
     yield Execute(LEAVE, {"own_id": engine_id, "own_nonce": nonce})
 
 
 def count_living(engine_id: int) -> Script[int]:
-    """How many engines live, this one included."""
+    """The number of living engines, including this one."""
     now = yield Now()
     return (yield from _living(engine_id, now)).count
 
 
 def bury(engine_id: int, nonce: str, beats: int, reason: int) -> Script[bool]:
-    """Mark an engine as dead, unless it has raised its counter meanwhile, or another one was faster."""
+    """Mark an engine as dead, unless it has raised its counter meanwhile, or another replica was faster."""
     row = {"own_id": engine_id, "own_nonce": nonce, "seen_beats": beats, "reason": reason}
     return bool((yield Execute(BURY, row)))
 
 
 def remove_stale(engine_ids: Sequence[int]) -> Script[None]:
-    """Remove rows that were not renewed for long: of engines that are buried, or that raise no counter."""
+    """Remove rows without a recent renewal: of buried engines, and of engines without a counter."""
     now = yield Now()
     yield Execute(REMOVE, {"ids": sorted(engine_ids)[:REMOVED_AT_ONCE], "before": now - STALE_MS})
 
 
 def living_of(rows: Sequence[ReplicaRow], engine_id: int, now: int) -> Living:
-    """Who lives by these rows and the database's time."""
+    """The living engines according to these rows and the database's time."""
     living = {row.engine_id for row in rows if not row.dead and row.seen_at >= now - LIVING_MS} | {engine_id}
     return Living(len(living), frozenset(row.engine_id for row in rows if row.beating) | {engine_id})
 

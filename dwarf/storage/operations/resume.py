@@ -1,4 +1,4 @@
-"""Steps that are leased by the transaction that wakes them, so that nobody has to look for them."""
+"""Steps that are leased by the transaction that wakes them, so that no claim is needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STEP = len(CLAIMED)
 
 
 class WakingRow(NamedTuple):
-    """What has to be known of a step that sleeps, so that it can be run when it wakes up."""
+    """The columns of a waiting step that are needed to run it when it wakes up."""
 
     step: ClaimedRow
     limit_name: str
@@ -35,10 +35,9 @@ class WakingRow(NamedTuple):
 def awoken(
     row: WakingRow, answers: Sequence[JSON], suits: SlotPredicate | None, work: UnitOfWork
 ) -> Script[StepRecord | None]:
-    """A step with new answers, as it is when this replica leases it now.
+    """A step with new answers, as leased to this replica.
 
-    None where it is left to whoever looks for work: it has no place here, has to keep to a limit, or is suspected of
-    ending its process.
+    None if it is left to the dispatchers: it has no slot here, has a limit, or has often crashed its process.
     """
     writer = work.writer
     asleep = row.step

@@ -1,4 +1,4 @@
-"""The name and the tags of a flow: changed at any time, and found by rows of their own."""
+"""The name and the tags of a flow: changed at any time, and searchable by rows in a separate table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_TAGS = 32  # of one flow
 
 
 class TaggedRow(NamedTuple):
-    """A flow as it is annotated."""
+    """A flow whose name and tags are changed."""
 
     token: str
     parent_flow_id: int
@@ -43,9 +43,9 @@ FORGET_TAGS = Statement(
 
 
 def annotate(key: Key, name: str | None, changes: Mapping[str, str | None], work: UnitOfWork) -> Script[None]:
-    """Give a root flow another name, where one is given, and change its tags; None removes one.
+    """Rename a root flow, if a name is given, and change its tags; None removes one.
 
-    FlowNotFound; InvalidRequest for a child flow, and where there would be too many tags.
+    FlowNotFound; InvalidRequest for a child flow, and for too many tags.
     """
     yield Lock(LOCK_FLOW, {"id": key.id})
     rows = yield Fetch(TAGGED, {"id": key.id})
@@ -74,7 +74,7 @@ def annotate(key: Key, name: str | None, changes: Mapping[str, str | None], work
 
 
 def copy_tags(origin_id: int, flow_id: int, created_at: int) -> Script[None]:
-    """Give a copy of a flow the rows by which it is found, as the flow has them."""
+    """Give a copy of a flow the searchable rows of the flow."""
     rows = yield Fetch(TAGS_OF, {"id": origin_id})
     if rows:
         told = [{"flow_id": flow_id, "name": tag, "value": value, "created_at": created_at} for tag, value in rows]

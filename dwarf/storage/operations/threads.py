@@ -1,4 +1,4 @@
-"""Threads: flows that follow each other, each beginning with what the one before has left."""
+"""Threads: flows that follow each other, each beginning with the final state of the previous one."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ NextTurn = Callable[[FlowRecord, State], NewFlow]
 
 
 def continue_thread(key: Key, additions: State, make: NextTurn, work: UnitOfWork, plan_of: PlanOf) -> Script[NewFlow]:
-    """Add a turn to the thread of a root flow. ``make`` makes it from the latest turn and the state it begins with.
+    """Add a turn to the thread of a root flow. ``make`` creates it from the latest turn and its initial state.
 
-    Forks are no turns. FlowNotFound; InvalidRequest for a child flow; ThreadNotFound where no turn is left;
-    StateConflict where the latest has not completed; ReducerError where an addition does not fit its reducer.
+    Forks are not turns. FlowNotFound; InvalidRequest for a child flow; ThreadNotFound if no turn is left; StateConflict
+    if the latest has not completed; ReducerError if an addition does not fit its reducer.
     """
     rows = yield Fetch(THREAD, {"id": key.id})
     named = ThreadRow._make(rows[0]) if rows else None
@@ -50,7 +50,7 @@ def continue_thread(key: Key, additions: State, make: NextTurn, work: UnitOfWork
     rows = yield Fetch(LATEST_TURN, {"thread": named.thread_id})
     if rows:
         ((latest,),) = rows
-        # of two that continue a thread at once, the second waits here, and then finds the turn of the first
+        # a concurrent continuation of the thread waits here, and then finds the first one's turn
         yield Lock(LOCK_TURN, {"id": latest})
         rows = yield Fetch(BASE, {"thread": named.thread_id})
     if not rows:
@@ -64,7 +64,7 @@ def continue_thread(key: Key, additions: State, make: NextTurn, work: UnitOfWork
         )
     plan = yield from load_plan(turn.graph_hash, plan_of)
     base = turn.record(work.writer.shard, plan)
-    # this transaction may be older than the turn it has waited for, and turns are told apart by their times
+    # this transaction may be older than the turn it has waited for, and the order of turns is that of their times
     work.now = max(work.now, base.created_at + 1)
     state = settle(fold(read_object(final_state), [additions], plan.reducers))
     flow = make(base, state)

@@ -1,8 +1,7 @@
-"""Steps of tasks that no living engine knows are set aside, so that no number of them slows down the search for others.
+"""Steps of tasks that no living engine knows are set aside, so that their number does not slow down the search.
 
-They are in none of the indexes that claims go by, as steps with labels are: in the place of labels stands a mark of
-their task. Who learns the task brings them back. A few are left where they are: whoever learns their task finds them
-at once.
+Like steps with labels, they are in none of the indexes used by claims: a mark of their task replaces the labels. An
+engine that learns the task restores them. A few steps are not set aside, so that such an engine finds them immediately.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from dwarf.storage.sql.script import Execute, Fetch, Script, Statement
 from dwarf.storage.sql.tables import steps
 
 AT_ONCE: Final = 1000
-FEW: Final = 200  # they may stay: a search passes over them in less than a millisecond
+FEW: Final = 200  # this many stay: a search skips them in less than a millisecond
 
 _MARK: Final = "?"  # no set of labels begins with it
 _OF_TASK = Statement(
@@ -67,19 +66,19 @@ _BRING_BACK = Statement(
 
 
 class UnknownTask(NamedTuple):
-    """A task whose steps are set aside, and the mark that they have."""
+    """A task whose steps are set aside, and their mark."""
 
     mark: str
     url: str
 
 
 def is_mark(labels: str) -> bool:
-    """Whether this stands for no labels, but for a task that nobody knew."""
+    """Whether this is the mark of an unknown task, and no labels."""
     return labels.startswith(_MARK)
 
 
 def set_aside(url: str) -> Script[bool]:
-    """Set many steps of a task aside. Whether there are more."""
+    """Set aside many steps of a task. True if there are more."""
     ids = [step_id for (step_id,) in (yield Fetch(_OF_TASK, {"url": url}))]
     if len(ids) > FEW:
         mark = _MARK + sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:40]
@@ -88,7 +87,7 @@ def set_aside(url: str) -> Script[bool]:
 
 
 def tasks_set_aside() -> Script[list[UnknownTask]]:
-    """The tasks whose steps are set aside, by one jump in the index for each."""
+    """The tasks whose steps are set aside, found by one index jump for each."""
     found: list[UnknownTask] = []
     while True:
         rows = yield Fetch(_NEXT, {"beyond": found[-1].mark if found else _MARK})
@@ -99,7 +98,7 @@ def tasks_set_aside() -> Script[list[UnknownTask]]:
 
 
 def bring_back(mark: str) -> Script[bool]:
-    """Put steps of a task, the first of them, back where claims look. Whether there may be more."""
+    """Return the first of a task's steps to the queue. True if there may be more."""
     ids = [step_id for (step_id,) in (yield Fetch(_MARKED, {"mark": mark}))]
     if ids:
         yield Execute(_BRING_BACK, {"ids": sorted(ids)})

@@ -1,1 +1,1 @@
-"""What becomes of states and results between a script and a row: cut, coded, kept once, put together again."""
+"""Payloads between scripts and rows: large values are cut out, texts encoded, equal values stored once."""

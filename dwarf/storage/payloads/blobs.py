@@ -1,7 +1,7 @@
 """Large values: each is stored once, under a keyed hash of its text, for as long as a row refers to it.
 
-Whoever refers to a blob, or frees one, locks its row first. So a blob that loses its last reference cannot get a new
-one at the same time.
+A transaction that adds or removes a reference to a blob locks the blob's row first. So a blob that loses its last
+reference cannot get a new one at the same time.
 """
 
 from __future__ import annotations
@@ -51,27 +51,27 @@ _PARTS = [column.type.parts for column in _LARGE_COLUMNS if isinstance(column.ty
 
 
 class Holder(NamedTuple):
-    """A row that refers to blobs: a step, a display (by its own id), or a flow's own row, with the step id 0."""
+    """A row that refers to blobs: a step, a display (by its id), or a flow's own row, with the step id 0."""
 
     flow_id: int
     step_id: int
 
     @property
     def holder_id(self) -> int:
-        """What the row is known by."""
+        """The identity of the row."""
         return self.step_id or -self.flow_id
 
 
 def read_blobs(names: Iterable[str]) -> Script[dict[str, str]]:
-    """The texts of blobs by their names. Those that are gone are left out."""
+    """The texts of blobs by their names. Missing ones are left out."""
     rows: list[Row] = yield Fetch(READ, {"hashes": sorted(set(names))})
     return dict(rows)
 
 
 def keep_blobs(bodies: Mapping[str, str], wanted: Collection[tuple[Holder, str]]) -> Script[None]:
-    """Refer to blobs by their names. A body is stored where there is none of its name yet.
+    """Add references to blobs by their names. A body is stored if there is none of its name yet.
 
-    StateConflict where a blob without a body is gone.
+    StateConflict if a blob without a body is missing.
     """
     names = sorted({name for _, name in wanted})
     locked: list[Row] | None = yield Lock(LOCK, {"hashes": names})
@@ -95,7 +95,7 @@ def keep_blobs(bodies: Mapping[str, str], wanted: Collection[tuple[Holder, str]]
 
 
 def forget_overwritten(kept: Mapping[int, Collection[str]]) -> Script[None]:
-    """Let go of the blobs that steps had before they were written. ``kept``: what was written now, by step."""
+    """Remove the references that steps had before this write. ``kept`` are their present references, by step."""
     held: dict[int, set[str]] = {}
     for step_id, name in (yield Fetch(HELD_BY_ROWS, {"ids": sorted(kept)})):
         if name not in kept[step_id]:
@@ -112,14 +112,14 @@ def forget_overwritten(kept: Mapping[int, Collection[str]]) -> Script[None]:
 
 
 def release_blobs(flow_ids: Collection[int], names: Collection[str]) -> Script[None]:
-    """Forget that flows refer to these blobs, and free those to which nothing refers any more."""
+    """Remove the references of flows to these blobs, and the blobs without further references."""
     if names:
         yield Execute(FORGET, {"ids": flow_ids})
         yield from _free(names)
 
 
 def free_holders(holder_ids: Collection[int]) -> Script[None]:
-    """The same for rows that are gone."""
+    """The same for removed rows."""
     names = {name for _, name in (yield Fetch(HELD_BY_ROWS, {"ids": holder_ids}))}
     if names:
         yield Execute(FORGET_HOLDERS, {"ids": holder_ids})
@@ -132,7 +132,7 @@ def _free(names: Collection[str]) -> Script[None]:
 
 
 def _by_size(rows: list[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
-    """The rows in groups, each of which a server takes as one message."""
+    """The rows in groups that fit into one message to a server."""
     group: list[dict[str, str]] = []
     size = 0
     for row in rows:

@@ -1,4 +1,4 @@
-"""The codec: what a database keeps in the place of a payload's text."""
+"""The codec: the stored form of a payload's text."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dwarf.storage.sql.script import Params, Row
 __all__ = ["SIGN", "Codec", "Coder"]
 
 SIGN: Final = "dwarf+codec:"
-"""What the stored form of an encoded text begins with. Base64 of the codec's bytes follows."""
+"""The prefix of the stored form of an encoded text. Base64 of the codec's bytes follows."""
 
 
 class Codec(Protocol):
-    """Turns stored payloads into something else and back: encryption, compression. Called from several threads.
+    """Transforms stored payloads and back: encryption, compression. Called from several threads.
 
     Example::
 
@@ -37,7 +37,7 @@ class Codec(Protocol):
     """
 
     def encode(self, data: bytes) -> bytes:
-        """What is stored for ``data``."""
+        """The stored bytes for ``data``."""
         ...
 
     def decode(self, data: bytes) -> bytes:
@@ -46,9 +46,9 @@ class Codec(Protocol):
 
 
 class Coder:
-    """Payloads by way of a codec. Empty texts stay empty, since statements compare with them.
+    """Encodes and decodes payloads with a codec. Empty texts stay empty, since statements compare with them.
 
-    StorageError where the codec fails. It names the column and the statement, and never what is in them: not even by
+    StorageError if the codec fails. It names the column and the statement, and never their content, not even through
     its cause.
     """
 
@@ -64,7 +64,7 @@ class Coder:
         return given
 
     def decoded_rows(self, name: str, layout: PayloadLayout, rows: Sequence[Row]) -> list[Row]:
-        """The rows of a statement as they were before they were encoded."""
+        """The rows of a statement, decoded."""
         decoded: list[Row] = []
         for row in rows:
             values = list(row)

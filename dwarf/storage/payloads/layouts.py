@@ -1,4 +1,4 @@
-"""Where the payloads are among a statement's parameters and in its rows, and which flow they belong to."""
+"""The positions of payloads among a statement's parameters and in its rows, and the flow they belong to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dwarf.storage.sql.tables import Payload, displays, flows, steps
 class PayloadLayout:
     """Payloads by parameter, and by position in a row.
 
-    ``cut`` and ``gaps`` are those of them of which parts may be kept as blobs: with the kind of those parts. ``owner``
+    ``cut`` and ``gaps`` are those whose parts may be stored as blobs, with the kind of the parts. ``owner``
     is the parameter that holds the id of the flow to which a written row belongs, or of its step (``owner_is_step``).
     """
 

@@ -1,14 +1,14 @@
-"""Large values out of a JSON text and back into it.
+"""Moving large values out of a JSON text and back (the claim-check pattern).
 
-A value whose own text is longer than a limit is a blob: the text that it was part of keeps its name in its place,
-``{"$dwarf": "blob", "v": <hash>}``. That can stand only for one of the text's parts:
+A value whose own text is longer than a limit is stored as a blob, and its name replaces it in the text: ``{"$dwarf":
+"blob", "v": <hash>}``. Only these parts of a text can be replaced:
 
 ``members``: the members of an object, as the fields of a state.
 ``interrupt``: the members of the payload that is shown, and the default.
 ``answers``: of each answer, the members of its value (or the value, where it is no plain object), of the payload that
 was shown, and of what the task had written before.
 
-A value of the user's that looks like such a name is escaped before it is stored, as all tags of the user's are.
+A user's value that looks like such a name is escaped before it is stored, like all tags in users' values.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 BLOB: Final = "blob"
-_SIGN: Final = f'"{TAG}":"{BLOB}"'  # as dumps writes it; no text of the user's holds it inside a string
+_SIGN: Final = f'"{TAG}":"{BLOB}"'  # as written by dumps; no text of a user contains it inside a string
 _HASH: Final = re.compile("[0-9a-f]{64}")
 _LONGEST_ESCAPE: Final = 6  # characters of JSON text for one character of a string
 
@@ -38,14 +38,14 @@ _Place = tuple[Any, Any]  # a container, and the key of a part in it
 
 
 def may_hold_blobs(text: str) -> bool:
-    """Whether it is worth a closer look. Fast."""
+    """Whether a closer look is needed. Fast."""
     return _SIGN in text
 
 
 def cut(text: str, parts: str, limit: int, name: Callable[[str], str], *, raw: bool) -> tuple[str, dict[str, str]]:
-    """The text without its large parts, and those by name. ``name`` makes the name of a blob from its text.
+    """The text without its large parts, and these parts by name. ``name`` makes the name of a blob from its text.
 
-    ``raw``: the names in the text are names of blobs. They stay, and are given back without a text.
+    ``raw``: names in the text are names of blobs. They stay, and are returned without a text.
     """
     document = dict(text.source) if isinstance(text, Whole) else loads(text)
     bodies: dict[str, str] = {}
@@ -76,7 +76,7 @@ def names_in(text: str, parts: str) -> list[str]:
 
 
 class Gaps:
-    """The places of a document in which names of blobs stand. The document is filled, and so used up."""
+    """The places of a document that contain names of blobs. Filling them modifies the document."""
 
     def __init__(self, document: JSON, parts: str) -> None:
         self._document = document
@@ -85,7 +85,7 @@ class Gaps:
         self.names = [known for _, known in found if known is not None]
 
     def filled(self, bodies: Mapping[str, str]) -> str:
-        """Its text with the blobs in their places. KeyError for one that is not among the bodies."""
+        """Its text with the blobs in their places. KeyError for a blob that is not among the bodies."""
         mark = token_hex(8)  # in no text by chance
         for number, (container, key) in enumerate(self._places):
             container[key] = f"{mark}{number}"
@@ -93,7 +93,7 @@ class Gaps:
         return re.sub(f'"{mark}([0-9]+)"', lambda found: pieces[int(found[1])], dumps(self._document))
 
     def renamed(self, names: Mapping[str, str]) -> JSON:
-        """The document with other names of the blobs in their places. KeyError for one that has none."""
+        """The document with other names of the blobs. KeyError for a blob without one."""
         for (container, key), known in zip(self._places, self.names, strict=True):
             container[key] = {TAG: BLOB, "v": names[known]}
         return self._document
@@ -124,7 +124,7 @@ def _members(value: JSON) -> Iterator[_Place]:
 
 
 def _name_of(value: JSON) -> str | None:
-    """The name that stands in a blob's place."""
+    """The name in place of a blob."""
     if isinstance(value, dict) and value.get(TAG) == BLOB and len(value) == 2:
         known = value.get("v")
         if isinstance(known, str) and _HASH.fullmatch(known):

@@ -19,7 +19,7 @@ ANCHORS = Statement(
 
 
 def fetch_anchors(anchor_ids: Iterable[int], *, autocommit: bool = False) -> Script[dict[int, State]]:
-    """What each anchor holds: its changes over its own stored state. ``autocommit``: see Fetch."""
+    """The values held by each anchor: its changes over its own stored state. ``autocommit``: see Fetch."""
     wanted = sorted(set(anchor_ids))
     if not wanted:
         return {}

@@ -1,1 +1,1 @@
-"""How is it looked up? One flow, its history, lists, searches and counts."""
+"""Reads of the API: one flow, its history, lists, searches and counts."""

@@ -1,4 +1,4 @@
-"""How many flows and steps a database holds, and how many of them wait to be run."""
+"""Counts of flows and steps in a database, and of the steps that wait to run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEPS = Statement("count_steps", select(steps.c.status, func.count()).group_by(s
 
 Counts = dict[Status, int]
 
-# A pending row is not written while it waits, so the later of the two is when the step became due.
+# A pending row is not written while it waits, so the step became due at the later of the two moments.
 _DUE_SINCE = case((steps.c.not_before > steps.c.updated_at, steps.c.not_before), else_=steps.c.updated_at)
 
 BANDS = Statement(
@@ -40,14 +40,14 @@ BANDS = Statement(
 
 
 def count_rows() -> Script[tuple[Counts, Counts]]:
-    """Flows and steps by status, every status named; children, and flows that are about to be removed, included."""
+    """Flows and steps by status, with every status, including child flows and flows marked for deletion."""
     of_flows = dict((yield Fetch(FLOWS, {})))
     of_steps = dict((yield Fetch(STEPS, {})))
     return _every_status(of_flows), _every_status(of_steps)
 
 
 def count_flows(filters: Filters) -> Script[Counts]:
-    """The flows that fit, by status, every status named. ``search`` is no filter here: that takes reading them."""
+    """The matching flows by status, with every status. ``search`` is ignored here: it requires reading the flows."""
     now = (yield Now()) if filters.older_ms or filters.newer_ms else 0
     names, values = conditions_of(filters, now)
     counts = _every_status(dict((yield Fetch(count_statement(frozenset(names)), values))))
@@ -66,14 +66,14 @@ def _every_status(counted: Mapping[str, int]) -> Counts:
 
 
 def read_time() -> Script[int]:
-    """The database's clock: the least there is to ask."""
+    """The database's clock: the cheapest query."""
     now: int = yield Now()
     return now
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The due steps of one priority: how many, how long the first of them has been due, and of how many keys."""
+    """The due steps of one priority: their number, the waiting time of the first, and the number of their keys."""
 
     pending: int
     oldest_s: float

@@ -1,4 +1,4 @@
-"""Reading many steps of a flow at once with what they began with and wrote, and the questions they have put."""
+"""Reading many steps of a flow at once, with inputs and changes, and their answered questions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AT_ONCE = 4096  # steps in one statement
 
 
 class DetailsRow(NamedTuple):
-    """What a step began with, and what it wrote."""
+    """The input and the changes of a step."""
 
     step_id: int
     state: str
@@ -34,7 +34,7 @@ class DetailsRow(NamedTuple):
 
 
 class AnswersRow(NamedTuple):
-    """A step that was answered."""
+    """A step with answers."""
 
     step_id: int
     flow_id: int
@@ -63,8 +63,10 @@ ANSWERS = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which steps: those of a ``node``, those of ``ids`` with their tokens, or with neither all. ``fields``: of the
-    states, these alone; None for all of them."""
+    """The wanted steps: of a ``node``, or of ``ids`` with their tokens; by default all.
+
+    ``fields`` are the wanted fields of their states; None for all fields.
+    """
 
     node: str = ""
     ids: Mapping[int, str] | None = None
@@ -72,8 +74,10 @@ class Wanted:
 
 
 def read_steps(key: Key, wanted: Wanted) -> Script[list[Step]]:
-    """Steps of a flow and of the flows below it, with states and changes, by depth and id. FlowNotFound, StepNotFound
-    for one that is none of the flow's."""
+    """Steps of a flow and of the flows below it, with states and changes, by depth and id.
+
+    FlowNotFound; StepNotFound for an id that is not in this tree.
+    """
     root = yield from read_root(key)
     tree = yield from read_tree(key.shard, root)
     below = steps_below(key.id, tree)
@@ -101,7 +105,7 @@ def read_steps(key: Key, wanted: Wanted) -> Script[list[Step]]:
 
 
 def _parts(row: DetailsRow, fields: Collection[str] | None) -> tuple[Any, dict[str, int], dict[str, Any]]:
-    """Of a row: what is stored of the state, where the rest of it is, and the changes."""
+    """From a row: the stored part of the state, the references of the other part, and the changes."""
     state, refs = read_object(row.state), read_object(row.refs)
     if fields is not None:
         state = {name: value for name, value in state.items() if name in fields}
@@ -110,7 +114,7 @@ def _parts(row: DetailsRow, fields: Collection[str] | None) -> tuple[Any, dict[s
 
 
 def read_answers(key: Key) -> Script[list[Answered]]:
-    """The questions of a flow, and of the flows below it, that have been answered, in the order of the answers."""
+    """The answered questions of a flow and of the flows below it, in the order of the answers."""
     root = yield from read_root(key)
     rows = [AnswersRow._make(row) for row in (yield Fetch(ANSWERS, {"root": root}))]
     if key.id != root and rows:

@@ -1,7 +1,7 @@
-"""What a list of flows is narrowed by, and the statements that read it.
+"""The filters of a list of flows, and the statements that read it.
 
-Each condition is written once, by name; a statement is a set of names. Led by equalities and by the order of creation,
-each finds its index, and none sorts.
+Each condition is written once, by name; a statement is a set of names. A statement begins with equalities and the order
+of creation, so each one has an index, and none sorts.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from dwarf.storage.sql.tables import flows, steps, tags
 from dwarf.workflow.status import Status
 
 LATEST = 2**62  # later than any moment
-MOST_TAGS = 8  # in one question
+MOST_TAGS = 8  # in one query
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """All of these hold for a listed flow; what is empty, 0 or None is no filter.
+    """All given filters must hold for a listed flow; empty values, 0 and None do not filter.
 
     ``tags`` are pairs of a name and a value, None for any; the name '' is that of the flow. ``older_ms`` and
     ``newer_ms`` are ages of the last change of the flow's status. ``thread_id`` is that of the
@@ -48,12 +48,12 @@ class Filters:
 
     @property
     def narrow(self) -> bool:
-        """Whether there is a filter at all."""
+        """Whether any filter is given."""
         return Filters(include_subgraphs=self.include_subgraphs) != self
 
 
 class ListedRow(NamedTuple):
-    """What a list tells of a flow."""
+    """The columns of a listed flow."""
 
     flow_id: int
     created_at: int
@@ -81,7 +81,7 @@ class ListedRow(NamedTuple):
 _LATER = starts_later(flows.c.created_at, flows.c.started_at)
 COLUMNS = columns(ListedRow, flows, later=case((_LATER, 1), else_=0))
 
-# The step that a flow is at: the end of its trunk. Inside a fan-out there is none, since its source has a successor.
+# The present step of a flow: the end of its trunk. Inside a fan-out there is none, since its source has a successor.
 AT_TRUNK_END = (flag_is(steps.c.lineage_id, 0), flag_is(steps.c.successor_id, 0))
 
 _root = flows.alias("root")
@@ -124,7 +124,7 @@ _CONDITIONS: dict[str, ColumnElement[bool]] = {
     "priority": flows.c.priority == bindparam("priority"),
     "older": flows.c.updated_at < bindparam("older"),
     "newer": flows.c.updated_at >= bindparam("newer"),
-    # what a search looks at; see ``search``
+    # the columns for a search; see ``search``
     "arm_url": flows.c.workflow_url == bindparam("arm_url"),
     "arm_name": flows.c.workflow_name == bindparam("arm_name"),
     "arm_key": (flows.c.flow_id == bindparam("arm_id")) & flows.c.token.like(bindparam("arm_token")),
@@ -144,7 +144,7 @@ for _number in range(MOST_TAGS):
 _FEW = select(tags.c.flow_id).where(tags.c.name == bindparam("few"))
 _CONDITIONS["few_any"] = flows.c.root_flow_id.in_(_FEW)
 _CONDITIONS["few"] = flows.c.root_flow_id.in_(_FEW.where(tags.c.value == bindparam("few_value")))
-# Led by a tag, a list is in the order of the tags' rows, which are those of root flows alone.
+# Led by a tag, a list has the order of the tags' rows, which exist for root flows only.
 _LED = {
     "led": (tags.c.name == bindparam("led")) & (tags.c.value == bindparam("led_value")),
     "led_any": tags.c.name == bindparam("led"),
@@ -175,7 +175,7 @@ def _conditions(names: frozenset[str]) -> Mapping[str, ColumnElement[bool]]:
 
 @cache
 def list_statement(conditions: frozenset[str], *, oldest_first: bool) -> Statement:
-    """The statement with these conditions. Its parameters are those they name, and ``limit``."""
+    """The statement with these conditions. Its parameters are those of the conditions, and ``limit``."""
     known = _conditions(conditions)
     order = (tags.c.created_at, tags.c.flow_id) if known is not _CONDITIONS else (flows.c.created_at, flows.c.flow_id)
     query = (
@@ -210,7 +210,7 @@ def conditions_of(filters: Filters, now: int, *, few: bool = False) -> tuple[set
         names.add("roots_of_thread" if filters.thread_id else "roots")
     for name in ("status", "workflow_url", "workflow_name", "thread_id", "node", "fairness_key", "priority"):
         if value := getattr(filters, name):
-            # few flows are not completed: then the index by status is better than the one by workflow
+            # few flows are not completed, so the index by status is better than the one by workflow
             rare = filters.status not in (None, Status.COMPLETED) and name in ("workflow_url", "workflow_name")
             names.add(f"rare_{name}" if rare else name)
             values[name] = str(value) if name == "status" else value
@@ -229,7 +229,7 @@ def conditions_of(filters: Filters, now: int, *, few: bool = False) -> tuple[set
 
 
 def _add_tags(filters: Filters, names: set[str], values: dict[str, Any], few: bool) -> None:
-    """The conditions about tags. One of them leads: the order of root flows, or to the few flows that have it."""
+    """The conditions about tags. The first has the order of root flows, or leads to the few flows with the tag."""
     rest = list(filters.tags)
     if rest and (few or "roots" in names):
         name, value = rest.pop(0)
@@ -246,7 +246,7 @@ def _add_tags(filters: Filters, names: set[str], values: dict[str, Any], few: bo
 _SAMPLED_ELSEWHERE = {"kept", "tree_kept", "upto"} | {
     f"tag_{n}{any_}" for n in range(1, MOST_TAGS) for any_ in ("", "_any")
 }
-# One of each kind, for the tests of what is sent to a database.
+# One of each kind, for the tests of the SQL.
 SAMPLES: Collection[Statement] = [
     *(
         list_statement(frozenset({"kept", "upto", scope, *more}), oldest_first=False)

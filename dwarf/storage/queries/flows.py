@@ -22,7 +22,7 @@ from dwarf.workflow.values import from_json, state_from_json
 
 
 class OutcomeRow(NamedTuple):
-    """What a flow has come to."""
+    """The columns of a flow's outcome."""
 
     token: str
     status: str
@@ -34,12 +34,12 @@ class OutcomeRow(NamedTuple):
 
     @property
     def state(self) -> Status:
-        """The status; that of a flow which is to begin later is pending."""
+        """The status; pending for a flow with a later start."""
         return status_of(self.status, self.later)
 
 
 class WaitingRow(NamedTuple):
-    """A step of an interrupted flow that waits, itself or for a flow that it has called."""
+    """A step of an interrupted flow that waits, for an answer or for its child flow."""
 
     step_id: int
     state: str
@@ -107,7 +107,7 @@ STATUSES = Statement(
 _MOVED_TO = (Status.RUNNING, Status.INTERRUPTED, Status.COMPLETED)
 MOVEMENT = Statement(
     "flow_movement",
-    # the newest moment alone would miss what happens within one millisecond
+    # the latest moment alone would miss changes within one millisecond
     select(
         func.count(),
         func.max(steps.c.updated_at),
@@ -121,13 +121,13 @@ MOVEMENT = Statement(
 
 
 def status_of(stored: str, later: int) -> Status:
-    """The status of a flow; pending where it is to begin later."""
+    """The status of a flow; pending if its start is later."""
     status = read_status(stored)
     return Status.PENDING if later and status is Status.RUNNING else status
 
 
 def _find_flow(key: Key, *, autocommit: bool = False) -> Script[OutcomeRow]:
-    """The flow that a key names. FlowNotFound where there is none, or its token differs."""
+    """The flow of a key. FlowNotFound if there is none, or if its token differs."""
     rows = yield Fetch(FLOW, {"id": key.id}, autocommit=autocommit)
     row = OutcomeRow._make(rows[0]) if rows else None
     if row is None or row.token != key.token:
@@ -136,9 +136,9 @@ def _find_flow(key: Key, *, autocommit: bool = False) -> Script[OutcomeRow]:
 
 
 def read_outcome(key: Key, *, waits: bool = False) -> Script[tuple[Outcome, bool]]:
-    """A flow's outcome, and whether an interrupt in it is overdue: then it is about to go on by itself.
+    """A flow's outcome, and whether an interrupt in it is overdue and therefore about to be answered.
 
-    ``waits``: it is probably interrupted. Then there is more to be read, all of it on one snapshot.
+    ``waits``: the flow is probably interrupted. Then more must be read, all on one snapshot.
     """
     row = yield from _find_flow(key, autocommit=not waits)
     if not waits and row.status == Status.INTERRUPTED:
@@ -197,7 +197,7 @@ def _payload_below(caller: int) -> Script[str]:
 
 
 def read_graph(key: Key) -> Script[str]:
-    """The JSON text of the graph a flow is frozen on."""
+    """The JSON text of a flow's frozen graph."""
     for token, body in (yield Fetch(GRAPH_OF, {"id": key.id})):
         if token == key.token:
             return str(body)

@@ -27,7 +27,7 @@ from dwarf.workflow.values import from_json, state_from_json
 
 
 class StepRow(NamedTuple):
-    """What a history tells of a step."""
+    """The columns of a step in a history."""
 
     step_id: int
     flow_id: int
@@ -104,9 +104,9 @@ ROOT_OF = Statement("root_of", select(flows.c.root_flow_id).where(flows.c.flow_i
 
 
 def read_history(key: Key, *, deleted_too: bool = False) -> Script[list[Step]]:
-    """The steps of a flow by depth and id, each with the child flows it called, whole.
+    """The steps of a flow by depth and id, each with its child flows and their histories.
 
-    FlowNotFound when the flow is being deleted, unless ``deleted_too`` is set.
+    FlowNotFound if the flow is being deleted, unless ``deleted_too`` is set.
     """
     root = yield from read_root(key)
     if not deleted_too:
@@ -118,7 +118,7 @@ def read_history(key: Key, *, deleted_too: bool = False) -> Script[list[Step]]:
 
 
 def read_whole(key: Key) -> Script[tuple[Outcome, list[Step]]]:
-    """A flow's outcome and its steps, of one and the same moment; also while it is being deleted."""
+    """A flow's outcome and its steps on one snapshot, even while it is being deleted."""
     outcome, _ = yield from read_outcome(key, waits=True)
     return outcome, (yield from read_history(key, deleted_too=True))
 
@@ -134,7 +134,7 @@ def read_interrupts(key: Key) -> Script[list[Step]]:
     shown = []
     for row in waiting:
         question = read_object(row.interrupt).get("key") or ""
-        if is_breakpoint(question):  # the branches that have stopped there wait under one prompt
+        if is_breakpoint(question):  # branches that have stopped at one breakpoint wait under one prompt
             place = (row.flow_id, row.node, question)
             if place in seen:
                 continue
@@ -180,7 +180,7 @@ class HistoryTree:
                 self.children[flow.parent_step_id].append(flow.flow_id)
 
     def history(self, flow_id: int) -> list[Step]:
-        """The steps of a flow. Built from the deepest flow up, so that depth costs no recursion."""
+        """The steps of a flow. Built from the deepest flow up, so that deep trees need no recursion."""
         order = [flow_id]
         for known in order:
             order.extend(child for step in self.steps_of[known] for child in self.children[step])
@@ -238,7 +238,7 @@ class HistoryTree:
         return linked if linked in self.rows else 0
 
     def _edge_step(self, flow_id: int, *, forward: bool) -> int:
-        # ids come in blocks: those of several processes are in no order of time
+        # ids come in blocks, so those of several processes are not in the order of time
         steps_of = sorted(
             (self.rows[step_id] for step_id in self.steps_of[flow_id]), key=lambda step: (step.created_at, step.step_id)
         )
@@ -271,17 +271,18 @@ def steps_below(flow_id: int, tree: HistoryTree) -> set[int]:
 
 
 def moment(milliseconds: int) -> datetime | None:
-    """A stored time; None for none."""
+    """A stored time; None if it is not set."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
 
 
 def step_of(shard: int, row: StepRow) -> Step:
-    """A step as users see it, without its states."""
+    """A public step, without its states."""
     interrupt = read_object(row.interrupt)
     progress: Any = loads(row.progress) if row.progress else None
     created, updated = moment(row.created_at), moment(row.updated_at)
     again = row.status == Status.PENDING and row.attempt > 0
-    failing = again or row.status in (Status.FAILED, Status.CANCELLED)  # the error of an attempt is over with the next
+    # the next attempt clears the error of an attempt
+    failing = again or row.status in (Status.FAILED, Status.CANCELLED)
     assert created is not None
     assert updated is not None
     return Step(

@@ -1,7 +1,7 @@
-"""Lists of flows, newest first, in pages that no write can shift.
+"""Lists of flows, newest first, in pages that concurrent writes cannot shift.
 
-The order is that of creation, then of ids, and neither ever changes; a page goes on below the last flow of the one
-before it.
+The order is that of creation, then of ids, and never changes; a page continues after the last flow of the previous
+page.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from dwarf.storage.sql.script import Fetch, Now, Script, Statement
 from dwarf.storage.sql.tables import flows, steps, tags
 from dwarf.workflow.results import NO_TIME, FlowSummary
 
-AT_ONCE = 500  # flows, of which the texts are decoded
-FEW = 1000  # flows that are sorted sooner than that all are gone through
+AT_ONCE = 500  # flows whose texts are decoded together
+FEW = 1000  # up to this many flows are sorted; scanning all flows would be slower
 
 NODES = Statement(
     "nodes_of_flows",
@@ -57,7 +57,7 @@ _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}
 
 
 class Listed(NamedTuple):
-    """A flow in a list. The first three are its place: lists are in their descending order."""
+    """A flow in a list. The first three columns are its position: lists are in their descending order."""
 
     created_at: int
     flow_id: int
@@ -66,18 +66,18 @@ class Listed(NamedTuple):
 
 
 class Before(NamedTuple):
-    """Where a page begins: below this moment, or at it with a smaller id."""
+    """The beginning of a page: before this moment, or at it with a smaller id."""
 
     created_at: int
     flow_id: int
 
 
 def read_page(filters: Filters, source: SearchSource, before: Before | None, limit: int) -> Script[list[Listed]]:
-    """The newest flows below a place, at most ``limit``."""
+    """The newest flows after a position, at most ``limit``."""
     shard = source.shard
     rows = yield from find_flows(filters, source, limit, before=before)
     at = dict((yield Fetch(NODES, {"ids": [row.flow_id for row in rows]}))) if rows else {}
-    # a child has the tags that its root has now
+    # a child has the present tags of its root
     roots = sorted({row.root_flow_id for row in rows if row.parent_flow_id})
     inherited = dict((yield Fetch(TAGS, {"ids": roots}))) if roots else {}
     return [
@@ -92,7 +92,7 @@ def read_page(filters: Filters, source: SearchSource, before: Before | None, lim
 
 
 def read_summary(key: Key) -> Script[FlowSummary]:
-    """One flow as lists show it, a child too. FlowNotFound."""
+    """One flow as in lists, possibly a child. FlowNotFound."""
     rows = [ListedRow._make(row) for row in (yield Fetch(ONE_FLOW, {"id": key.id}))]
     if not rows or rows[0].token != key.token:
         raise FlowNotFound("flow not found")
@@ -124,7 +124,7 @@ def find_flows(
     arms = yield from arms_of(filters, source)
     for arm in arms:
         conditions, given = arm.conditions | names, {**values, **arm.values, "limit": limit}
-        if len(found) >= limit:  # only what comes before the last of these can still be of use
+        if len(found) >= limit:  # only flows before the last of these are still needed
             last = _in_order(found.values(), limit, oldest_first)[-1]
             if oldest_first:
                 given["upto"] = min(given["upto"], last.created_at)
@@ -140,9 +140,9 @@ def find_flows(
 
 
 def _rarest_first(filters: Filters) -> Script[tuple[Filters, bool]]:
-    """The filters with the tag in front that the fewest flows have, and whether they are few.
+    """The filters with the tag of the fewest flows first, and whether these are few.
 
-    Where there is one tag, which leads a list of root flows anyway, nothing is asked.
+    With a single tag nothing is counted, as it leads the list anyway.
     """
     if not filters.tags or (len(filters.tags) == 1 and not (filters.include_subgraphs or filters.thread_id)):
         return filters, False
@@ -168,7 +168,7 @@ def _in_order(rows: Iterable[ListedRow], limit: int, oldest_first: bool) -> list
 def _look_within(
     arm: Arm, conditions: frozenset[str], values: dict[str, Any], *, every: bool
 ) -> Script[list[ListedRow]]:
-    """The newest flows with a text in what is decoded only here: as many as wanted, or ``every`` one."""
+    """The newest flows with a text in payloads that only this process can decode: as many as wanted, or all."""
     statement = list_statement(conditions | {"before"}, oldest_first=False)
     given = {"before": LATEST, "before_id": LATEST, **values, "limit": AT_ONCE}
     found: list[ListedRow] = []
@@ -184,7 +184,7 @@ def _look_within(
 
 
 def read_thread(key: Key) -> Script[int]:
-    """The id of the thread of any flow. ThreadNotFound where the key names none."""
+    """The id of the thread of any flow. ThreadNotFound if the key names none."""
     for token, thread_id in (yield Fetch(THREAD_OF, {"id": key.id})):
         if token == key.token:
             return int(thread_id)
@@ -216,6 +216,6 @@ def _summary(shard: int, row: ListedRow, node: str, tags: str | None) -> FlowSum
 
 
 def purge_candidates(filters: Filters, source: SearchSource, limit: int) -> Script[list[tuple[int, str]]]:
-    """The oldest root flows, with their statuses, that fit the filters and do not run."""
+    """The oldest matching root flows that are not running, with their statuses."""
     rows = yield from find_flows(filters, source, limit, oldest_first=True, more=("not_running",))
     return [(row.flow_id, row.status) for row in rows]

@@ -1,4 +1,4 @@
-"""Reading what the tasks of a flow have said and shown."""
+"""Reading the output and displays of a flow's tasks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from dwarf.workflow.output import Display, LogLine, lines_of
 from dwarf.workflow.results import NO_TIME
 
 RowT = TypeVar("RowT")
-OVERLAP_MS = 10_000  # what was written up to so long before the latest may have been committed after it
+OVERLAP_MS = 10_000  # rows written up to so long before the latest may have been committed after it
 
 
 class OutputRow(NamedTuple):
-    """A part of what a step has said."""
+    """A part of a step's output."""
 
     step_id: int
     run: int
@@ -84,7 +84,7 @@ FLOW_ENDED = Statement("flow_ended", select(flows.c.status).where(flows.c.flow_i
 
 @dataclass(frozen=True, slots=True)
 class OutputQuery:
-    """What is wanted: of one step, or of the flow with those below it; of a node, or of all."""
+    """The selected output: of one step, or of the flow and those below it; of a node, or of all."""
 
     key: Key
     step: Key | None = None
@@ -93,13 +93,13 @@ class OutputQuery:
 
 @dataclass(slots=True)
 class OutputPosition:
-    """How far a reader has come, so that it can go on: the last number of each run, and the latest time of writing."""
+    """The position of a reader: the last number of each run, and the latest time of writing."""
 
     since: int = 0
     seen: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
     def is_new(self, step_id: int, run: int, kind: int, number: int, written_at: int) -> bool:
-        """Whether a row has not been read yet. Then it is read."""
+        """Whether a row has not been read yet; it then counts as read."""
         self.since = max(self.since, written_at - OVERLAP_MS)
         known = self.seen.get((step_id, run, kind), -1)
         if number <= known:
@@ -109,7 +109,7 @@ class OutputPosition:
 
 
 def read_output(asked: OutputQuery, place: OutputPosition | None = None) -> Script[list[LogLine]]:
-    """The lines that were said, oldest first; those behind a place, which is moved on."""
+    """The lines, oldest first; only those after a position, which is moved forward."""
     place = place or OutputPosition()
     statement = OUTPUT_OF_TREE if asked.step is None else OUTPUT_OF_STEP
     rows = yield from _rows(asked, statement, OutputRow._make, place.since)
@@ -120,7 +120,7 @@ def read_output(asked: OutputQuery, place: OutputPosition | None = None) -> Scri
 
 
 def read_displays(asked: OutputQuery, place: OutputPosition | None = None) -> Script[list[Display]]:
-    """What was displayed, oldest first; what is behind a place, which is moved on."""
+    """The displays, oldest first; only those after a position, which is moved forward."""
     place = place or OutputPosition()
     statement = DISPLAYS_OF_TREE if asked.step is None else DISPLAYS_OF_STEP
     rows = yield from _rows(asked, statement, DisplayRow._make, place.since)
@@ -132,7 +132,7 @@ def read_displays(asked: OutputQuery, place: OutputPosition | None = None) -> Sc
 def read_news(
     asked: OutputQuery, lines: OutputPosition, displays_: OutputPosition
 ) -> Script[tuple[list[LogLine], list[Display], str]]:
-    """What was said and shown behind two places, and the status of the flow: "" where it is gone."""
+    """Lines and displays after two positions, and the status of the flow: "" if it is gone."""
     rows = yield Fetch(FLOW_ENDED, {"id": asked.key.id})
     if not rows:
         return [], [], ""
@@ -143,7 +143,7 @@ def read_news(
 
 
 def cursor_of(text: str) -> tuple[int, ...]:
-    """The place of a line. ValueError for what is no cursor."""
+    """The position of a line. ValueError for a malformed cursor."""
     place = tuple(int(number, 16) for number in text.split("."))
     if len(place) != 5:
         raise ValueError(text)
@@ -165,9 +165,9 @@ def _rows(asked: OutputQuery, statement: Statement, make: Callable[[Any], RowT],
 
 
 def _lines(shard: int, rows: Sequence[OutputRow]) -> Iterator[tuple[tuple[int, ...], LogLine]]:
-    """The lines of parts that stand in the order of their runs, each with its place."""
+    """The lines of parts that are in the order of their runs, each with its position."""
     expected: dict[tuple[int, int], int] = {}  # the number of the next line of a run
-    latest: dict[tuple[int, int], int] = {}  # within a run time does not go back
+    latest: dict[tuple[int, int], int] = {}  # times within a run never go back
     for row in rows:
         run = row.step_id, row.run
         began = max(row.began_at, latest.get(run, 0))

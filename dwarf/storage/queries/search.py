@@ -1,10 +1,9 @@
-"""Where a search has to look.
+"""Which rows a search must read.
 
-Reading every flow takes a second for a million of them. But the words of a flow are mostly those of its workflow, of
-which there are few: so the few are looked through first, and a search becomes some arms, each of which an index leads.
-Errors and reasons are looked for among the failed and the cancelled, names and the
-values of tags among the flows that have any. Only a part of a key is looked for in every flow,
-newest first, until the page is full; and so is everything, where there are too many workflows to look through.
+Reading every flow takes a second for a million flows. But most texts of a flow are those of its workflow, and there are
+few workflows: so these are searched first, and a search becomes several arms, each with an index. Errors and reasons
+are searched among failed and cancelled flows, names and tag values among flows that have any. Only parts of keys are
+searched in every flow, newest first, until the page is full; so is everything if there are too many workflows.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _KEY_PART = re.compile(r"[0-9a-f-]+", re.ASCII)
 
 
 class SearchSource(NamedTuple):
-    """Where flows are looked for. ``coded``: a codec has encoded the payloads, and statements cannot look into them."""
+    """The search of one list. ``coded``: a codec has encoded the payloads, so statements cannot search them."""
 
     shard: int
     plan_of: PlanOf
@@ -46,9 +45,9 @@ class SearchSource(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Conditions, beyond those of the list, and their parameters. A flow is found by any arm.
+    """Conditions in addition to those of the list, and their parameters. A flow matches if any arm does.
 
-    ``within``, a folded text, has to be in the error or the reason of a flow, which no statement can see.
+    ``within``, a folded text, must be in the error or the reason of a flow, which a statement cannot check.
     """
 
     conditions: frozenset[str] = frozenset()
@@ -57,7 +56,7 @@ class Arm:
 
 
 def arms_of(filters: Filters, source: SearchSource) -> Script[list[Arm]]:
-    """What to look for. The arms together find each flow that fits, and nothing else; none means that none can fit."""
+    """The arms of a search. Together they find exactly the matching flows; without arms, none can match."""
     if filters.search:
         return (yield from _search_arms(filters, source))
     if not filters.node or filters.thread_id or filters.workflow_name:
@@ -94,7 +93,7 @@ def _search_arms(filters: Filters, source: SearchSource) -> Script[list[Arm]]:
 
 
 def _texts(filters: Filters, source: SearchSource, values: dict[str, Any], unicode: str) -> list[Arm]:
-    """Errors, which only failed flows have, and reasons, which only cancelled ones have."""
+    """Errors, which only failed flows have, and reasons, which only cancelled flows have."""
     statuses = [known for known in (Status.FAILED, Status.CANCELLED) if filters.status in (None, known)]
     if source.coded:
         return [Arm(frozenset({status.value}), within=filters.search.casefold()) for status in statuses]
@@ -102,7 +101,9 @@ def _texts(filters: Filters, source: SearchSource, values: dict[str, Any], unico
 
 
 def _key_arms(text: str, shard: int, values: dict[str, Any]) -> list[Arm]:
-    """The flows whose keys a text may be part of. One that has the form of a key has a whole id: one flow at most."""
+    """The flows whose keys may contain a text. A text in the form of a key has a whole id, so it matches one flow at
+    most.
+    """
     key = _KEY.fullmatch(text)
     if key is None:
         return [Arm(frozenset({"key_text"}), values)] if _KEY_PART.fullmatch(text) else []
@@ -112,7 +113,7 @@ def _key_arms(text: str, shard: int, values: dict[str, Any]) -> list[Arm]:
 
 
 def _urls(filters: Filters) -> Script[list[str] | None]:
-    """The workflow URLs there are; None for too many. Each is one step along their index."""
+    """The existing workflow URLs; None for too many. Each is one step along their index."""
     if filters.workflow_url:
         return [filters.workflow_url]
     found: list[str] = []

@@ -1,1 +1,1 @@
-"""What is a table, a row, a statement, a script? The words in which operations and queries are written."""
+"""Tables, rows, expressions, statements and scripts: the building blocks of operations and queries."""

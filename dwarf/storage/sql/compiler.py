@@ -22,15 +22,15 @@ from dwarf.storage.sql.script import Params, Statement
 
 DIALECTS: tuple[str, ...] = ("sqlite", "postgresql", "mysql", "mssql")
 SHIFTED_SQLITE = "sqlite+shift"  # SQLite with its clock moved by a test; see expressions.now_ms
-QUEUEING_MYSQL = "mysql+queue"  # MariaDB before 10.6, which cannot skip rows that others have locked
-_LISTS_AS_THEY_ARE = ("postgresql", "mysql", QUEUEING_MYSQL)  # the others take JSON text
+QUEUEING_MYSQL = "mysql+queue"  # MariaDB before 10.6, which has no SKIP LOCKED
+_LISTS_AS_THEY_ARE = ("postgresql", "mysql", QUEUEING_MYSQL)  # the other dialects get JSON text
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """One statement in one dialect. ``parameters`` turns a row's mapping into the tuple that the text expects.
 
-    ``names`` are those of the parameters, in the order of that tuple.
+    ``names`` are the names of the parameters, in the order of that tuple.
     """
 
     sql: str
@@ -66,7 +66,7 @@ def compiled(statement: Statement, dialect: str) -> Compiled:
 
 
 def golden(statement: Statement) -> dict[str, str]:
-    """The SQL text in every dialect, as it is sent."""
+    """The SQL text in every dialect, as it is sent to the database."""
     texts = {dialect: compiled(statement, dialect).sql for dialect in DIALECTS}
     if statement.returning_fallback is not None:
         texts["mysql"] = ";\n".join(compiled(part, "mysql").sql for part in statement.returning_fallback)
@@ -81,7 +81,7 @@ def _compile(statement: Statement, dialect: str) -> Compiled:
         raise ValueError(f"{statement.name}: a list needs in_ids, which keeps one text for every length")
     sql = result.string
     names = list(result.positiontup or ())
-    for bind in result.literal_execute_params:  # constants that a dialect wants in the text: SQL Server's TOP
+    for bind in result.literal_execute_params:  # constants that a dialect needs in the text: SQL Server's TOP
         key = result.bind_names[bind]
         sql = sql.replace(f"__[POSTCOMPILE_{key}]", str(int(bind.effective_value or 0)))
         names = [name for name in names if name != key]

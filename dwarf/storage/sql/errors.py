@@ -1,7 +1,7 @@
-"""What a database's error means for the work at hand, whatever the dialect.
+"""The meaning of a database's error for the current operation, in every dialect.
 
-``Contention`` is rerun, ``Unavailable`` is waited out, ``PayloadRefused`` fails the step that brought the data, and
-a plain ``StorageError`` is unknown.
+``Contention`` is tried again, ``Unavailable`` is waited out, ``PayloadRefused`` fails the step with the data, and a
+plain ``StorageError`` is unknown.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Unavailable(StorageError):
 
 
 class FileGone(StorageError):
-    """The file of a database was deleted or replaced while it was open: what is written to it is kept nowhere."""
+    """The file of a database was deleted or replaced while it was open: writes to it are lost."""
 
 
 class LostCommit(Unavailable):
@@ -33,7 +33,7 @@ class LostCommit(Unavailable):
 
 
 class PayloadRefused(StorageError):
-    """The database refused these data, and would again. ``duplicate``: a unique key is taken."""
+    """The database has refused the data, and would again. ``duplicate``: a unique key is taken."""
 
     def __init__(self, message: str, *, duplicate: bool = False) -> None:
         super().__init__(message)
@@ -41,11 +41,11 @@ class PayloadRefused(StorageError):
 
 
 def can_be_undone(error: DwarfError) -> bool:
-    """Whether the transaction can go on without the part that raised this error."""
+    """Whether the transaction can continue without the part that raised this error."""
     return isinstance(error, PayloadRefused) or not isinstance(error, StorageError)
 
 
-# Codes by dialect, most telling first. PostgreSQL: five characters of SQLSTATE, or its class of two. SQLite: the
+# Codes by dialect, most specific first. PostgreSQL: five characters of SQLSTATE, or its class of two. SQLite: the
 # primary result code, the low byte of an extended one. MySQL and SQL Server: the server's error number.
 _CODES: dict[str, dict[Kind, frozenset[int | str]]] = {
     "sqlite": {
@@ -56,7 +56,7 @@ _CODES: dict[str, dict[Kind, frozenset[int | str]]] = {
     },
     "postgresql": {
         "contention": frozenset({"40001", "40P01", "55P03"}),
-        # 25P03, 25P04, 57P05: sessions that the server has ended because they stood still
+        # 25P03, 25P04, 57P05: the server has ended an idle session
         "unavailable": frozenset({"08", "53", "57", "58", "25006", "25P03", "25P04"}),
         "duplicate": frozenset({"23505"}),
         "payload": frozenset({"22", "23", "54"}),
@@ -81,7 +81,7 @@ _CODES: dict[str, dict[Kind, frozenset[int | str]]] = {
     },
 }
 
-# asyncpg: the schema has changed under a prepared statement, which is prepared anew the next time.
+# asyncpg: the schema has changed under a prepared statement, which is prepared again at its next use.
 _STALE_PLANS = frozenset({"InvalidCachedStatementError", "OutdatedSchemaCacheError"})
 
 _WORDS: dict[Kind, str] = {
@@ -92,15 +92,15 @@ _WORDS: dict[Kind, str] = {
     "unknown": "the database failed",
 }
 
-# How ODBC ends each of its messages: with the server's number, and the first with the function that was called. What
-# stands in brackets before may be data.
+# The end of each ODBC message: the server's number and, in the first message, the called function. The text in brackets
+# before it may contain data.
 _NATIVE = re.compile(r"\((\d+)\)(?= \(SQL\w+\)|; \[|\s*\Z)")
 _SECRETS = re.compile(r"""'[^']*'|"[^"]*"|\([^()]*\)=\([^()]*\)|//[^@\s/]*@""")
-_LONGEST = 200  # characters of the driver's own words
+_LONGEST = 200  # characters of the driver's text
 
 
 def classify(error: BaseException, dialect: str, statement: str = "") -> StorageError:
-    """The error to raise for a driver's error. Its text holds no data, and its cause is the driver's error."""
+    """The error to raise for a driver's error. Its text contains no data; its cause is the driver's error."""
     kind = _kind(error, dialect)
     where = f" ({statement})" if statement else ""
     message = f"{_WORDS[kind]}{where}: {_sanitised(error)}"
@@ -135,7 +135,7 @@ def _kind(error: BaseException, dialect: str) -> Kind:
 
 
 def _codes_of(error: BaseException, dialect: str) -> Iterator[int | str]:
-    """The error's codes as the tables have them, the most particular first."""
+    """The error's codes in the form of the tables, most specific first."""
     if dialect == "sqlite":
         code = getattr(error, "sqlite_errorcode", None)
         if isinstance(code, int):

@@ -1,4 +1,4 @@
-"""The few SQL expressions that each dialect spells in its own way."""
+"""SQL expressions that differ between dialects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from sqlalchemy.types import UserDefinedType
 
 from dwarf.workflow.status import Status
 
-ZERO: ColumnElement[int] = literal_column("0")  # in the SQL, so that partial indexes serve a comparison with it
+# written into the SQL, so that partial indexes serve comparisons with it
+ZERO: ColumnElement[int] = literal_column("0")
 
 
 class now_ms(ColumnElement[int]):  # noqa: N801 - reads as a SQL function
@@ -49,12 +50,12 @@ def _now_mssql(element: now_ms, compiler: SQLCompiler, **kw: Any) -> str:
 
 
 def starts_later(created_at: ColumnElement[Any], started_at: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a flow was created to begin later, at a moment that has not come."""
+    """Whether a flow was created with a later start that has not come."""
     return and_(started_at > created_at, started_at > now_ms())
 
 
 class IdList(UserDefinedType[Any]):
-    """The type of a parameter that is a whole list of ids."""
+    """The type of a parameter that is a list of ids."""
 
     cache_ok = True
 
@@ -81,11 +82,11 @@ class in_ids(ColumnElement[bool]):  # noqa: N801 - reads as a SQL operator
         self.bind: BindParameter[Any] = BindParameter(name, type_=IdList(), required=True)
 
     def self_group(self, against: OperatorType | None = None) -> in_ids:
-        """Itself: the ``= 1`` that is put behind a boolean on some dialects would keep indexes from being used."""
+        """The expression itself: the ``= 1`` that some dialects add to a boolean would keep indexes from being used."""
         return self
 
     def _negate(self) -> ColumnElement[bool]:
-        # SQLAlchemy would write ``= 0`` behind it, which SQL Server does not understand
+        # SQLAlchemy would append ``= 0``, which SQL Server does not understand
         return UnaryExpression(self, operator=inv, type_=Boolean())
 
 
@@ -109,7 +110,7 @@ def _in_postgresql(element: in_ids, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(in_ids, "mysql")
 @compiles(in_ids, "mariadb")
 def _in_mysql(element: in_ids, compiler: SQLCompiler, **kw: Any) -> str:
-    # the driver writes the list into the text: a subquery in an UPDATE would have MariaDB read, and lock, every row
+    # the driver writes the list into the text: for a subquery in an UPDATE, MariaDB would read, and lock, every row
     return _in_ids(element, compiler, "{column} IN {ids}", **kw)
 
 
@@ -119,7 +120,7 @@ def _in_mssql(element: in_ids, compiler: SQLCompiler, **kw: Any) -> str:
 
 
 class NameList(IdList):
-    """The type of a parameter that is a whole list of short texts."""
+    """The type of a parameter that is a list of short texts."""
 
     cache_ok = True
 
@@ -172,7 +173,7 @@ def flag_is(column: ColumnElement[Any], value: int) -> ColumnElement[bool]:
 
 
 class unindexed(ColumnElement[Any]):  # noqa: N801 - reads as a SQL function
-    """A column, of which SQLite shall not use an index: it knows no statistics, and another index is better."""
+    """A column whose indexes SQLite must not use: it has no statistics, and another index is better."""
 
     inherit_cache = True
     _traverse_internals: Any = [("column", InternalTraversal.dp_clauseelement)]  # noqa: RUF012 - as above
@@ -193,10 +194,10 @@ def _unindexed_sqlite(element: unindexed, compiler: SQLCompiler, **kw: Any) -> s
 
 
 class of_row(ColumnElement[Any]):  # noqa: N801 - reads as a SQL function
-    """A column of rows that are named by their ids, of which PostgreSQL shall not use an index.
+    """A column of rows given by their ids, whose indexes PostgreSQL must not use.
 
-    A plan that was made while a table was small would go by such an index, and would walk through all the rows in it
-    when there are many: for each of the ids.
+    A plan made while a table was small would use such an index, and would scan all its rows for each of the ids when
+    there are many.
     """
 
     inherit_cache = True
@@ -219,9 +220,9 @@ def _of_row_postgresql(element: of_row, compiler: SQLCompiler, **kw: Any) -> str
 
 
 class contains(ColumnElement[bool]):  # noqa: N801 - reads as a SQL function
-    """Whether a text contains another, literally and whatever the case. ``search_terms`` makes the parameters.
+    """Whether a text contains another, literally and ignoring case. ``search_terms`` makes the parameters.
 
-    SQLite folds the case of ASCII only: where ``unicode`` is set it is asked by a pattern that names both cases.
+    SQLite folds the case of ASCII only: with ``unicode`` it gets a pattern with both cases.
     """
 
     type = Boolean()
@@ -273,9 +274,10 @@ def _either_case(character: str) -> str:
 
 
 def locked(query: Select[Any], table: Table, *, skip: bool = False) -> Select[Any]:
-    """The query, locking the rows of a table until the commit. ``skip``: rows that others have locked are left out.
+    """The query, locking the rows of a table until the commit. ``skip``: rows that other transactions have locked are
+    left out.
 
-    SQLite has nothing of the kind: whoever writes has the whole database.
+    On SQLite nothing is added: a writer has locked the whole database.
     """
     hint = "WITH (UPDLOCK, ROWLOCK, READPAST)" if skip else "WITH (UPDLOCK, ROWLOCK)"
     return query.with_for_update(of=table, skip_locked=skip).with_hint(table, hint, "mssql")

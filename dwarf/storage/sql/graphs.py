@@ -17,7 +17,7 @@ PlanOf: TypeAlias = Callable[[str, str | None], "Plan | None"]
 
 
 def load_plan(graph_hash: str, plan_of: PlanOf) -> Script[Plan]:
-    """The prepared graph of a hash, read where it is not known yet."""
+    """The prepared graph of a hash, read if it is not in the cache."""
     plan = plan_of(graph_hash, None)
     if plan is None:
         ((body,),) = yield Fetch(GRAPH, {"graph_hash": graph_hash})

@@ -1,4 +1,4 @@
-"""The row by which an engine shows that it lives: read and raised by the heartbeat, on a connection of its own."""
+"""The row by which an engine proves that it lives. The heartbeat reads and raises it on its own connection."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class ReplicaRow(NamedTuple):
 
     @property
     def beating(self) -> bool:
-        """Whether it raises its counter, and is not buried."""
+        """Whether the engine raises its counter, and is not buried."""
         return self.beats > 0 and not self.dead
 
 
 class Seen(NamedTuple):
-    """A row as the heartbeat reads it."""
+    """A row as read by the heartbeat."""
 
     row: ReplicaRow
     held: bool  # whether its lock is held

@@ -1,4 +1,4 @@
-"""Between rows and records: rows read by name, insert parameters, and the columns a claim reads."""
+"""From rows to records and back: rows read by name, insert parameters, and the columns of a claim."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dwarf.workflow.status import Status
 
 Columns = tuple[ColumnElement[Any], ...]
 
-APART = 2  # of ``asleep``: a step with labels, which few engines look for
+APART = 2  # value of ``asleep`` for a step with labels, which only some engines look for
 _EMPTY: ColumnElement[Any] = literal_column("''")
 _STEP_BINDS = (
     "step_id flow_id token depth node task_url state refs status time_budget_ms lineage_id ordinal predecessor_id "
@@ -52,8 +52,8 @@ INSERT_LABELLED_STEP = Statement(
         }
     ),
 )
-# As most steps are inserted: leased at once, with the flow's priority and key left as they are by default. What they
-# share is in the text, and each of their times is the same parameter.
+# The insertion of most steps: leased immediately, with the flow's default priority and key. Shared values are in the
+# text, and all times are one parameter.
 _READY_BINDS = (
     "step_id flow_id token depth node task_url state refs lineage_id ordinal predecessor_id engine_id"
 ).split()
@@ -113,7 +113,7 @@ GRAPH_KNOWN = Statement(
 )
 
 LARGE: Final = 256 * 1024
-"""The longest JSON text of a value, in characters, that is stored in its place."""
+"""The longest JSON text of a value, in characters, that is stored inline."""
 
 
 def columns(kind: type[tuple[Any, ...]], *tables: FromClause, **given: ColumnElement[Any]) -> Columns:
@@ -131,12 +131,12 @@ def columns(kind: type[tuple[Any, ...]], *tables: FromClause, **given: ColumnEle
 
 
 def object_text(value: Mapping[str, Any]) -> str:
-    """A JSON object as it is stored: nothing for the empty one."""
+    """The stored form of a JSON object: NULL for the empty one."""
     return with_source(dumps(value), lambda: value) if value else ""
 
 
 def read_status(text: str) -> Status:
-    """A stored status. StorageError for one that there is not."""
+    """A stored status. StorageError for an unknown one."""
     try:
         return Status(text)
     except ValueError:
@@ -216,12 +216,12 @@ def step_row(step: NewStep, now: int, engine_id: int, margin_ms: int) -> dict[st
 
 
 def _stored(step: NewStep) -> dict[str, Any]:
-    """The part of a new step's state that is stored with it."""
+    """The stored part of a new step's state."""
     return {name: value for name, value in step.state.items() if name not in step.refs}
 
 
 def insert_flows(new: Sequence[NewFlow], now: int, engine_id: int) -> list[InsertMany]:
-    """The insertion of new flows. Only those with a tick, a name, tags or a deadline pay for it."""
+    """The insertion of new flows. Only flows with a tick, a name, tags or a deadline need the longer statement."""
     rows = [flow_row(flow, now, engine_id) for flow in new]
     due = [
         {"flow_id": flow.record.flow_id, "due_at": flow.deadline_at or now + flow.deadline_ms}
@@ -233,7 +233,7 @@ def insert_flows(new: Sequence[NewFlow], now: int, engine_id: int) -> list[Inser
     if not any(_has_more(record) for record in records):
         return [InsertMany(INSERT_FLOW, rows), *limited]
     for row, record in zip(rows, records, strict=True):
-        has_rows = bool(record.name or record.tags)  # the column says so where the flow is removed
+        has_rows = bool(record.name or record.tags)  # the column tells it when the flow is removed
         told_tags = object_text(record.tags) if has_rows else None
         row.update(scheduled_at=record.scheduled_at, name=record.name, tags=told_tags)
         row["hook"] = record.hook
@@ -252,7 +252,7 @@ def _has_more(record: FlowRecord) -> bool:
 
 
 def tag_rows(flow_id: int, name: str, given: Mapping[str, str], created_at: int) -> list[dict[str, Any]]:
-    """The rows by which a root flow is found: one for its name, under '', and one for each tag."""
+    """The rows that make a root flow searchable: one for its name, under '', and one for each tag."""
     pairs = {**({"": name} if name else {}), **given}
     return [{"flow_id": flow_id, "name": tag, "value": pairs[tag], "created_at": created_at} for tag in pairs]
 
@@ -290,7 +290,7 @@ def flow_row(flow: NewFlow, now: int, engine_id: int) -> dict[str, Any]:
 
 
 class FlowRow(NamedTuple):
-    """What is read of a flow that runs, or may run again."""
+    """The columns of a running flow, or of one that may run again."""
 
     flow_id: int
     token: str
@@ -360,7 +360,7 @@ def restore(stored: str, refs: Mapping[str, int], anchors: Mapping[int, State]) 
 
 
 class Whole(str):
-    """The text of an object, and the object itself, so that a long text need not be read again."""
+    """The text of an object with the object itself, so that a long text need not be parsed again."""
 
     __slots__ = ("source",)
 
@@ -368,7 +368,7 @@ class Whole(str):
 
 
 def with_source(text: str, source: Callable[[], Mapping[str, JSON]]) -> str:
-    """A text that may have to be cut, with the object that it was made from; a short one as it is."""
+    """A text that may be cut, with the object it was made from; a short text alone."""
     if len(text) <= LARGE:
         return text
     whole = Whole(text)

@@ -1,11 +1,11 @@
 """The tables. Times are epoch milliseconds by the database's clock; payloads are JSON text, never a JSON type.
 
-Ids are given by the engine from blocks it reserves in ``ids``, so a decision is complete before it is written.
-Partial indexes hold only live rows: finished rows leave them, and history may grow without slowing the work.
-Long columns stand last, so that a scan of the short ones does not read them.
+The engine assigns ids from blocks that it reserves in ``ids``, so a decision is complete before it is written. Partial
+indexes contain only live rows: finished rows leave them, so a growing history does not slow the work. Long columns come
+last, so that a scan of the short ones does not read them.
 
-What a later version of the schema adds says so by ``since``: a column stands at the end of its table, where
-``ALTER TABLE`` puts it. One of text is nullable, since MySQL knows no default for it, and old rows have none.
+Additions of a later schema version are marked with ``since``: a column comes at the end of its table, where ``ALTER
+TABLE`` puts it. A text column is nullable, since MySQL has no default for it, and old rows have none.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ metadata = MetaData()
 
 
 class Payload(UnicodeText):
-    """The type of columns with texts of any length, which a codec may turn into something else in the database.
+    """The type of columns with texts of any length, which a codec may transform.
 
-    ``parts``: which parts of the JSON text in it may be kept as blobs, where they are large; see ``offload``.
+    ``parts``: which parts of its JSON text may be stored as blobs if they are large; see ``offload``.
     """
 
     def __init__(self, parts: str = "") -> None:
@@ -42,9 +42,10 @@ class Payload(UnicodeText):
         self.parts = parts
 
 
-# Names and keys compare by their code points everywhere: two servers' defaults ignore case and accents.
+# Names and keys compare by code points everywhere: two servers' defaults ignore case and accents.
 _MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
-# Rows of these die young: history must not keep PostgreSQL from clearing them away and counting anew.
+# Live rows of these tables change quickly: vacuum and analyse must not wait until a share of the long history has
+# changed.
 _BUSY = {"postgresql_with": "autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02"}
 _MSSQL_COLLATION = "Latin1_General_100_BIN2"
 

@@ -1,1 +1,1 @@
-"""How does a flow get from one database into another? As lines of JSON."""
+"""Moving flows between databases, as lines of JSON."""

@@ -1,4 +1,4 @@
-"""What must hold between the rows of an imported tree: no engine may meet a state that no engine could have made."""
+"""Invariants between the rows of an imported tree: no engine may meet a state that no engine could have made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Row: TypeAlias = Mapping[str, Any]
 
 
 def contradictions(flows: Mapping[int, Row], steps: Mapping[int, Row]) -> Iterator[str]:
-    """Each rule that is broken, in words. Both are by their ids."""
+    """A description of each violated invariant. Both arguments are by id."""
     waiting: Counter[int] = Counter()
     live: Counter[int] = Counter()
     for step in steps.values():
@@ -42,7 +42,7 @@ def contradictions(flows: Mapping[int, Row], steps: Mapping[int, Row]) -> Iterat
 
 
 def _calls(flows: Mapping[int, Row], steps: Mapping[int, Row]) -> Iterator[str]:
-    """A step that waits for a flow has exactly one that has not ended, and is as that one is."""
+    """A step that waits for a child flow has exactly one unended child, in a matching status."""
     called: defaultdict[int, list[Row]] = defaultdict(list)
     for flow in flows.values():
         if flow["parent_step_id"] and not Status(flow["status"]).terminal:

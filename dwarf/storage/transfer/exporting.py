@@ -1,4 +1,4 @@
-"""Reading a flow with its whole tree, to carry it to another database."""
+"""Reading a flow with its whole tree, for another database."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PARTS = {
 
 @dataclass(slots=True)
 class Exported:
-    """A tree as lines, and what they refer to: graphs by their hashes, and the names of blobs."""
+    """A tree as lines, with its references: graphs by their hashes, and the names of blobs."""
 
     graphs: dict[str, str]
     blobs: list[str]
@@ -47,7 +47,7 @@ class Exported:
 
 
 def read_export(key: Key) -> Script[Exported]:
-    """A flow that has stopped, with everything under it. FlowNotFound, InvalidRequest (a child flow), StateConflict."""
+    """A stopped flow with its whole tree. FlowNotFound, InvalidRequest (a child flow), StateConflict."""
     place = yield from find_flow(key)
     if place.parent_flow_id:
         raise InvalidRequest("a child flow is exported with its root flow: use the root flow's key")
@@ -80,7 +80,7 @@ def graph_line(graph_hash: str, body: str) -> str:
 
 
 def read_blob_line(name: str) -> Script[str]:
-    """A large value as a line. StateConflict where nothing refers to it any more."""
+    """A large value as a line. StateConflict if no row refers to it any more."""
     bodies = yield from read_blobs([name])
     if name not in bodies:
         raise StateConflict("the flow has gone on, or is being deleted, while it was exported")
@@ -115,7 +115,7 @@ def _lines(
 
 
 def _without_tokens(text: str) -> str:
-    """Answers that name child flows by their ids alone: keys give access."""
+    """Answers with the ids of child flows only, since keys grant access."""
     if '"flowKey"' not in text:
         return text
     answers = loads(text)

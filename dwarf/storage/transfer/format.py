@@ -1,9 +1,9 @@
-"""Flows as lines of JSON text: the columns of a row that mean something in another database.
+"""Flows as lines of JSON text: the columns of a row that have a meaning in another database.
 
-A line is an object with a member ``kind``. ``header`` comes first. A ``graph`` and a ``blob`` come before what refers
-to them. A tree is its ``flow`` lines, the root first and each flow behind its parent, then its ``step`` lines, then
-what its tasks have ``said`` and ``shown``, then ``end`` with the numbers of flows and steps. Ids are those of the
-database it comes from, and count within the tree alone. What is empty or 0 is left out.
+A line is an object with a member ``kind``. ``header`` comes first. A ``graph`` and a ``blob`` come before the lines
+that refer to them. A tree consists of its ``flow`` lines, the root first and each flow after its parent, its ``step``
+lines, the ``said`` and ``shown`` lines of its tasks, and ``end`` with the numbers of flows and steps. Ids are those of
+the original database, and are valid within the tree only. Empty values and 0 are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dwarf.workflow.jsontext import JSON, dumps
 FORMAT: Final = "dwarf flows"
 VERSION: Final = 1
 
-# What belongs to the database a row is in, or is found again from the graph.
+# Columns that belong to the original database, or are derived from the graph.
 _FLOW_OWN: Final = frozenset(
     "breakpoints token thread_id thread_token forked_from_step trace_parent delete_after_ms engine_id idempotency_key "
     "request_hash workflow_name".split()
@@ -45,7 +45,7 @@ _BREAKS: Final = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 class BadLine(Exception):
-    """A line cannot be taken. Its text says why."""
+    """An invalid line. Its text says why."""
 
 
 def header_line() -> str:

@@ -1,4 +1,4 @@
-"""Reading exported flows: every line is checked, so that nothing can be written that would later stop an engine."""
+"""Reading exported flows: every line is checked, so that no imported row can make an engine fail later."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from dwarf.workflow.signals import Answer
 from dwarf.workflow.status import Status
 
 Freeze = Callable[[Graph, Mapping[str, JSON]], tuple[str, str, Plan]]
-"""Checks a graph, given with the form it came in, and answers its hash, its text and its plan. GraphError."""
+"""Checks a graph, given with its original form, and returns its hash, its text and its plan. GraphError."""
 
 PARTS: Mapping[str, str] = {
     column.name: column.type.parts
@@ -47,7 +47,7 @@ _LINKS = ("predecessor_id", "lineage_id", "successor_id")
 
 @dataclass(slots=True)
 class ImportedTree:
-    """A flow with everything under it, under its old ids. JSON columns are objects and arrays."""
+    """A flow with its whole tree, under the original ids. JSON columns are objects and arrays."""
 
     flows: dict[int, dict[str, Any]] = field(default_factory=dict)  # the root first, parents before their children
     steps: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class ImportedTree:
 
 
 class Reader:
-    """Takes the lines in their order. InvalidRequest, naming the line, for one that does not fit."""
+    """Accepts the lines in their order. InvalidRequest, naming the line, for an invalid one."""
 
     def __init__(self, freeze: Freeze) -> None:
         self.trees: list[ImportedTree] = []
@@ -90,7 +90,7 @@ class Reader:
             raise InvalidRequest(f"line {self._number}: {error}") from None
 
     def finish(self) -> list[ImportedTree]:
-        """The trees, when there are no more lines."""
+        """The trees, after the last line."""
         if not self._begun:
             raise InvalidRequest("line 1: there is nothing to import")
         if self._tree is not None:
@@ -276,7 +276,7 @@ def _status(row: Mapping[str, Any]) -> Status:
 
 
 def _problems(tree: ImportedTree) -> Iterator[str]:
-    """What is wrong between the rows of a whole tree."""
+    """The violated invariants of a whole tree."""
     for flow in tree.flows.values():
         caller = tree.steps.get(flow["parent_step_id"])
         if flow["parent_flow_id"] and (caller is None or caller["flow_id"] != flow["parent_flow_id"]):
@@ -286,7 +286,7 @@ def _problems(tree: ImportedTree) -> Iterator[str]:
             other = tree.steps.get(step[link])
             if other is None and not step[link]:
                 continue
-            # every step is deeper than those before it: so no link leads back, and all ways end
+            # every step is deeper than its predecessors, so there are no cycles
             nearer, farther = (step, other) if link == "successor_id" else (other, step)
             if nearer is None or farther is None or nearer["flow_id"] != farther["flow_id"]:
                 yield f"the {link} of the step {step_id} is no step of its flow"
