@@ -1,7 +1,7 @@
-"""Log lines with fields, in one place: what may be said, how it is named, and that a broken handler hurts nobody.
+"""Log lines with fields: the allowed content, the names, and protection against broken handlers.
 
-A line never holds a key's token, a payload or a state: flows are named by their correlation id, errors of tasks by
-their class, and where they were raised.
+A line never contains a key's token, a payload or a state: flows are named by their correlation id, errors of tasks by
+their class and the place where they were raised.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ MOST_FRAMES = 30
 
 _PACKAGE = str(Path(__file__).parents[1])
 
-logging.getLogger("dwarf").addHandler(logging.NullHandler())  # silent, unless the program sets logging up
+logging.getLogger("dwarf").addHandler(logging.NullHandler())  # silent, unless the program configures logging
 
 
 class Log:
-    """A logger whose lines carry fields: ``flow=...`` becomes the attribute ``dwarf_flow`` of the record.
+    """A logger whose lines have fields: ``flow=...`` becomes the attribute ``dwarf_flow`` of the record.
 
     A handler that raises is ignored: logging must not fail the work.
     """
@@ -32,7 +32,7 @@ class Log:
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
 
     def wants(self, level: int) -> bool:
-        """Whether anybody may read lines of a level."""
+        """Whether lines of this level are enabled."""
         return bool(self._logger.isEnabledFor(level))
 
     def debug(self, message: str, *values: object, **fields: object) -> None:
@@ -40,19 +40,19 @@ class Log:
         self._say(logging.DEBUG, message, values, fields)
 
     def info(self, message: str, *values: object, **fields: object) -> None:
-        """What is meant to happen: flows change their status, tasks fail."""
+        """An expected event: a flow changes its status, a task fails."""
         self._say(logging.INFO, message, values, fields)
 
     def warning(self, message: str, *values: object, **fields: object) -> None:
-        """What an operator may have to look at."""
+        """An event that may need an operator's attention."""
         self._say(logging.WARNING, message, values, fields)
 
     def error(self, message: str, *values: object, **fields: object) -> None:
-        """A fault of the engine or of its database; never that of a task."""
+        """A fault of the engine or of its database, never of a task."""
         self._say(logging.ERROR, message, values, fields)
 
     def fault(self, message: str, error: BaseException, *values: object, **fields: object) -> None:
-        """An error that the engine did not expect: its class and where it was raised, for its text may hold data."""
+        """An unexpected error: its class and where it was raised, since its text may contain data."""
         fields |= {"error": class_name(error), "where": places(error, whole=True)}
         self._say(logging.ERROR, f"{message}: %s, raised at\n%s", (*values, fields["error"], fields["where"]), fields)
 

@@ -1,4 +1,4 @@
-"""Spans and metrics kept in memory, to be looked at where they were made: in a notebook, in a test.
+"""Spans and metrics in memory, for inspection where they were made: in a notebook, in a test.
 
 Needs opentelemetry-sdk, and only when a recorder is made.
 """
@@ -20,7 +20,7 @@ MOST_SPANS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class SpanEvent:
-    """Something that happened in a span."""
+    """An event in a span."""
 
     name: str
     at: datetime
@@ -29,7 +29,7 @@ class SpanEvent:
 
 @dataclass(frozen=True, slots=True)
 class SpanRecord:
-    """A span that is over. Ids are hexadecimal; ``parent_id`` is empty for a root, ``error`` unless it failed."""
+    """An ended span. Ids are hexadecimal; ``parent_id`` is empty for a root, ``error`` unless it failed."""
 
     name: str
     trace_id: str
@@ -45,7 +45,7 @@ class SpanRecord:
 
 @dataclass(frozen=True, slots=True)
 class MetricRecord:
-    """One series as of now. ``value`` is a counter's or gauge's, or the mean of a histogram of ``count`` values."""
+    """The present value of one series: of a counter or gauge, or the mean of a histogram of ``count`` values."""
 
     name: str
     unit: str
@@ -57,7 +57,7 @@ class MetricRecord:
 
 
 class Recorder:
-    """Providers to give to an engine, and what came of it.
+    """Providers for an engine, and their recorded data.
 
     With a ``tracer_provider`` of the SDK the recorder listens to that one, so a program's own spans are seen too, and
     exporters that it has go on. Only the last ``limit`` spans are kept. ConfigError without opentelemetry-sdk.
@@ -79,11 +79,11 @@ class Recorder:
 
     @property
     def full(self) -> bool:
-        """Whether spans have had to be forgotten, or the next one will push one out."""
+        """Whether spans have been dropped, or the next one will displace one."""
         return len(self._spans) == self._spans.maxlen
 
     def spans(self, trace_id: str = "") -> list[SpanRecord]:
-        """The spans that are over, of one trace or all, by their start."""
+        """The ended spans, of one trace or all, by their start."""
         found = [_span_record(span) for span in tuple(self._spans)]
         return sorted((span for span in found if trace_id in ("", span.trace_id)), key=lambda span: span.started)
 
@@ -100,11 +100,11 @@ class Recorder:
         return sorted(_metric_records(self._reader.get_metrics_data()), key=lambda row: (row.name, str(row.labels)))
 
     def clear(self) -> None:
-        """Forget the spans."""
+        """Drop the spans."""
         self._spans.clear()
 
     def close(self) -> None:
-        """Record no more; what was recorded can still be read. A tracer provider that was given goes on by itself."""
+        """Stop recording; recorded data can still be read. A given tracer provider continues."""
         if not self._listening:
             return
         self._listening = False

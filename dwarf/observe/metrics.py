@@ -1,4 +1,4 @@
-"""Metrics on OpenTelemetry's API. Where nobody has set a provider, nothing is made and nothing is counted."""
+"""Metrics on OpenTelemetry's API. Without a provider no instrument is created, and counting does nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = Log("dwarf.observe")
 
 
 class Metrics:
-    """Where an engine counts. This one counts nothing; ``active`` says so to those who would do work for it."""
+    """Where an engine counts. This class counts nothing; callers can check ``active`` before they prepare values."""
 
     active = False
 
@@ -44,7 +44,7 @@ class Metrics:
 
 
 class LiveMetrics(Metrics):
-    """Counts on a provider. A fault of the provider is logged once, and never reaches the engine."""
+    """Counts with a provider. A fault of the provider is logged once, and never reaches the engine."""
 
     active = True
 
@@ -80,7 +80,7 @@ class LiveMetrics(Metrics):
         self._emit(key, value, labels)
 
     def source(self, key: str, read: Read, owner: object = None) -> Callable[[], None]:
-        """Have a gauge read from a function too."""
+        """Add a function as a source of a gauge."""
         sources = self._sources[key]
         source = (read if owner is None else owner, read)
         with self._entry:
@@ -156,7 +156,7 @@ def _made(provider: Any) -> Metrics:
 
 
 def _is_stand_in(provider: Any) -> bool:
-    """Whether a provider is the API's own: one that does nothing, or passes on to a global one that is not set yet."""
+    """Whether a provider is the API's own: a no-op, or a proxy for a global provider that is not set yet."""
     return type(provider).__module__.startswith("opentelemetry.metrics")
 
 

@@ -1,7 +1,7 @@
 """Spans on OpenTelemetry's API: one for the start of each flow, and under it one for each attempt of a task.
 
-The context of a flow is kept with the flow, so its spans belong together whichever process makes them. A span holds
-correlation ids, names and counts; never a key's token, a payload, a state, or the text of an error.
+The context of a flow is stored with the flow, so its spans belong together whichever process makes them. A span
+contains correlation ids, names and counts; never a key's token, a payload, a state, or the text of an error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = Log("dwarf.observe")
 
 
 class FlowSpan:
-    """The span of a flow's start. It is sent only when the flow exists."""
+    """The span of a flow's start. It is exported only when the flow exists."""
 
     __slots__ = ("_span", "trace_parent")
 
@@ -41,7 +41,7 @@ class FlowSpan:
         )
 
     def durable(self) -> None:
-        """The flow is stored: the span is over."""
+        """The flow is stored: end the span."""
         try:
             self._span.end()
         except Exception as error:  # noqa: BLE001 - a broken exporter must not fail the work
@@ -49,7 +49,7 @@ class FlowSpan:
 
 
 class TaskSpan:
-    """The span of one attempt. While it is entered, spans that the task opens lie under it, in its threads too."""
+    """The span of one attempt. Within its context, spans of the task are its children, in the task's threads too."""
 
     __slots__ = ("_context", "_span", "_token")
 
@@ -72,14 +72,14 @@ class TaskSpan:
             _fault(error)
 
     def event(self, name: str, attributes: Attributes) -> None:
-        """Something that happened in the attempt."""
+        """An event in the attempt."""
         try:
             self._span.add_event(name, attributes)
         except Exception as error:  # noqa: BLE001 - a broken exporter must not fail the work
             _fault(error)
 
     def status(self, word: str) -> None:
-        """What became of the attempt."""
+        """The outcome of the attempt."""
         try:
             self._span.set_attribute("workflow.status", word)
         except Exception as error:  # noqa: BLE001 - a broken exporter must not fail the work
@@ -111,7 +111,7 @@ class Tracing:
         self._tracer = tracer
 
     def flow(self, attributes: Attributes, caller: TaskSpan | None = None) -> FlowSpan | None:
-        """Open the span of a new flow: under the attempt that calls it, else as a root of its own."""
+        """Open the span of a new flow: under the attempt that calls it, otherwise as a root."""
         try:
             context = Context() if caller is None else caller._context
             return FlowSpan(self._tracer.start_span(FLOW_SPAN, context, attributes=attributes))

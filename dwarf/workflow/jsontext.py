@@ -25,13 +25,15 @@ _strict = 0  # orjson's options, once it is loaded
 
 
 def _dump(value: JSON, default: None, option: int) -> bytes:
-    """orjson's own from the first call on: it takes a tenth of `import dwarf` to load, and a graph needs none of it."""
+    """orjson's own function from the first call on: loading it takes a tenth of `import dwarf`, and a graph does not
+    need it.
+    """
     _load()
     return _dump(value, default, _strict)
 
 
 def _parse(data: bytes) -> JSON:
-    """orjson's own, likewise."""
+    """The same for reading."""
     _load()
     return _parse(data)
 
@@ -55,9 +57,9 @@ _LARGE: Final = 10**_STR_DIGITS
 
 
 def largest_integer() -> int:
-    """The largest integer that a value may hold: as many digits as the interpreter converts, 4,300 by default.
+    """The largest integer that a value may contain: as many digits as the interpreter converts, 4,300 by default.
 
-    ``sys.set_int_max_str_digits`` is the setting. What was stored with more digits is still read, and carried on.
+    ``sys.set_int_max_str_digits`` is the setting. Stored integers with more digits can still be read and passed on.
     """
     return _nines(sys.get_int_max_str_digits() or _NO_LIMIT)
 
@@ -73,7 +75,7 @@ def _nines(digits: int) -> int:
 def dumps(value: JSON) -> str:
     """The compact JSON text of a plain JSON value.
 
-    StateError for what has none: NaN, infinities, lone surrogates, member names that are not str.
+    StateError for values without one: NaN, infinities, lone surrogates, member names that are not str.
     """
     try:
         text = _dump(value, None, _strict).decode()
@@ -84,9 +86,9 @@ def dumps(value: JSON) -> str:
 
 
 def loads(text: str | bytes, *, bounded: bool = False) -> JSON:
-    """The value of a JSON text. StateError when it is not JSON (no NaN, no infinities, no lone surrogates).
+    """The value of a JSON text. StateError if it is not JSON (no NaN, no infinities, no lone surrogates).
 
-    ``bounded``: it comes from outside, and an integer of more digits than a value may hold is a StateError, too.
+    ``bounded``: for text from outside, where an integer with more digits than a value may contain is a StateError, too.
     """
     try:
         data = text.encode() if isinstance(text, str) else text
@@ -94,7 +96,7 @@ def loads(text: str | bytes, *, bounded: bool = False) -> JSON:
         if _LONG in digits or _LONG_NEGATIVE in digits:
             return _read_exactly(data, _read_bounded if bounded else read_int)
         return _parse(data)
-    except ValueError as error:  # also the encode error of a lone surrogate
+    except ValueError as error:  # includes the encode error of a lone surrogate
         raise StateError(f"not a JSON text: {error}") from None
     except RecursionError:
         raise StateError("the JSON text is nested too deeply to be read") from None
@@ -103,7 +105,7 @@ def loads(text: str | bytes, *, bounded: bool = False) -> JSON:
 def _read_exactly(data: bytes, whole: Callable[[str], int]) -> JSON:
     value = json.loads(data.decode(), parse_int=whole, parse_float=_read_float, parse_constant=_read_float)
     if b"\\u" in data:
-        dumps(value)  # the standard library lets escaped lone surrogates pass
+        dumps(value)  # the standard library accepts escaped lone surrogates
     return value
 
 
@@ -129,7 +131,7 @@ def _read_float(text: str) -> float:
 def _write_int(value: int) -> str:
     if -_LARGE < value < _LARGE:
         return int.__repr__(value)
-    return str(Decimal(value))  # exact whatever the context, and without an exponent
+    return str(Decimal(value))  # exact in any context, and without an exponent
 
 
 def _has_bad_float(value: JSON) -> bool:
@@ -148,7 +150,7 @@ def _has_bad_float(value: JSON) -> bool:
 
 
 def _write_all(value: JSON) -> str:
-    """The text by the slow writer, which takes what orjson refuses and says what is wrong with the rest."""
+    """The text by the slow writer, which accepts values that orjson refuses, and explains the error of others."""
     parts: list[str] = []
     try:
         _write(value, parts)

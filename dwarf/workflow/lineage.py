@@ -1,9 +1,9 @@
 """Which fan-in closes which fan-out.
 
 A walk from the entry carries, for each node, the stack of fan-out sources that are open when the node is entered. An
-edge out of a source opens a frame, an edge into a fan-in closes the innermost one, or the source's own where the source
-leads to the fan-in directly. Jumps (goto, on_error) and switch arms leave the stack as it is. The engine and the
-validation share this one walk.
+edge out of a source opens a frame; an edge into a fan-in closes the innermost frame, or the source's own if the source
+leads to the fan-in directly. Jumps (goto, on_error) and switch arms leave the stack unchanged. The engine and the
+validation share this walk.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _EMPTY: Final = 0
 
 
 def fan_in_map(graph: Graph) -> dict[str, str]:
-    """The fan-in of each fan-out source that has one. Never raises, and skips over what is wrong with the graph."""
+    """The fan-in of each fan-out source that has one. Never raises; errors of the graph are skipped."""
     return _Walk(graph).run().fan_in_of
 
 
 def gathering_nodes(graph: Graph, fan_in_of: Mapping[str, str]) -> set[str]:
-    """The fan-ins of for-eaches, and the nodes that a flow reaches only through one of them."""
+    """The fan-ins of for-eaches, and the nodes that a flow can reach only through one of them."""
     sources = {edge.source for edge in graph.transitions if edge.for_each}
     joins = {fan_in for source, fan_in in fan_in_of.items() if source in sources}
     names = {node.name for node in graph.nodes}
@@ -43,19 +43,19 @@ def gathering_nodes(graph: Graph, fan_in_of: Mapping[str, str]) -> set[str]:
 
 
 def open_sources(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """For each node that the entry reaches, the fan-out sources in whose branches it stands, outermost first."""
+    """For each reachable node, the fan-out sources of the branches around it, outermost first."""
     walk = _Walk(graph).run()
     return {name: walk.stacks.owners(stack) for name, stack in walk.entered.items()}
 
 
 def lineage_problems(graph: Graph) -> list[str]:
-    """What is wrong with the fan-outs and fan-ins of the nodes that the entry reaches, in the order of the walk."""
+    """The problems of the fan-outs and fan-ins of reachable nodes, in the order of the walk."""
     walk = _Walk(graph).run()
     return [*walk.problems, *walk.unmatched()]
 
 
 class _Stacks:
-    """Stacks as numbers: equal stacks have equal numbers, whatever their height. 0 is the empty one."""
+    """Stacks as numbers: equal stacks have equal numbers. 0 is the empty stack."""
 
     def __init__(self) -> None:
         self._cells: list[tuple[int, str]] = [(_EMPTY, "")]
@@ -70,7 +70,7 @@ class _Stacks:
         return number
 
     def pop(self, stack: int) -> tuple[int, str]:
-        """The stack below, and the owner of the frame that was on top."""
+        """The stack without its top frame, and the owner of that frame."""
         return self._cells[stack]
 
     def owners(self, stack: int) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ class _Walk:
         return self
 
     def _follow(self, edge: Transition, stack: int) -> int:
-        """The stack at the target of an edge, given the one at its source."""
+        """The stack at the target of an edge, given the stack at its source."""
         source, target = edge.source, edge.target
         opens = self.graph.is_fan_out_source(source)
         if target != END and self.graph.is_fan_in(target):
@@ -139,7 +139,7 @@ class _Walk:
         return stack
 
     def unmatched(self) -> list[str]:
-        """A problem for each source that the walk reached and for which it found no fan-in."""
+        """A problem for each source that the walk reached without finding its fan-in."""
         found = []
         for node in self.graph.nodes:
             name = node.name
@@ -151,7 +151,7 @@ class _Walk:
         return found
 
     def _doubles(self, name: str) -> str:
-        """A hint where the source is one only because an edge was added more than once."""
+        """A hint if the source is a source only because an edge was added more than once."""
         edges = self.graph.transitions_from(name)
         plain = [edge for edge in edges if not (edge.goto or edge.on_error or edge.switch or edge.for_each)]
         if len(plain) > 1 and len(set(plain)) == 1 and not any(edge.for_each for edge in edges):

@@ -1,17 +1,17 @@
-"""Which stored answer belongs to which call, when a task is run again from its top.
+"""Matching stored answers to calls, when a task is run again from its top.
 
 A task need not ask in the same order each time: branches under ``asyncio.gather`` overtake each other, and code is
-edited while flows wait. So an answer is not found by counting calls but by the question it was given to. A call takes
-the first answer that nobody has taken yet among, in this order,
+edited while flows wait. So answers are matched by their questions, and not by counting calls. A call takes the first
+unclaimed answer among, in this order,
 
-1. those given to a question of the same ``key``;
-2. those given to the identical payload (for a child flow: the same workflow and the same input);
-3. those given to the same title and schema (the same workflow), but only for calls of the task's own coroutine or
-   thread, whose calls come in the order of its code. Calls from child tasks and threads have no order to go by.
-4. those whose question was not kept, as in databases of the first version, which counted calls.
+1. answers to a question with the same ``key``;
+2. answers to an identical payload (for a child flow: the same workflow and the same input);
+3. answers to the same title and schema (the same workflow), but only for calls in the task's own coroutine or thread,
+   whose calls come in the order of its code. Calls from child tasks and threads have no such order.
+4. answers whose question was not stored, as in databases of the first version, which counted calls.
 
-An answer with a key belongs to calls with that key alone. An answer that the call cannot use, because it does not fit
-the schema that is asked for now, is passed over.
+An answer with a key belongs only to calls with that key. An answer that does not fit the schema of the present call is
+skipped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TITLES = ("title", "question", "message", "prompt")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one call asks: of a person (``key`` and ``payload``), or of a workflow (``workflow`` and ``input``)."""
+    """The question of a call: to a person (``key`` and ``payload``), or to a workflow (``workflow`` and ``input``)."""
 
     kind: AnswerKind
     key: str = ""
@@ -42,30 +42,30 @@ class Asked:
 
 
 class AnswerBook:
-    """The answers of a step, each taken by at most one call of a run. Calls may come from any thread."""
+    """The answers of a step. Each is claimed by at most one call of a run. Thread-safe."""
 
     __slots__ = ("_marks", "_open", "answers")
 
     def __init__(self, answers: Sequence[Answer]) -> None:
         self.answers = answers
-        # a dict in the order of the answers: removing a key is atomic, and tells whether it was there
+        # ordered by answer: removing a key is atomic, and tells whether it was there
         self._open = dict.fromkeys(range(len(answers)), True)
         self._marks: dict[int, tuple[str, str]] = {}
 
     @property
     def unclaimed(self) -> tuple[int, ...]:
-        """The places of the answers that no call has taken."""
+        """The positions of the unclaimed answers."""
         return tuple(self._open)
 
     def take(self, place: int) -> bool:
-        """Take the answer at a place; False where it is taken already, or there is none."""
+        """Claim the answer at a position. False if it is claimed already, or does not exist."""
         return self._open.pop(place, False)
 
     def claim(self, asked: Asked, *, own: bool, usable: Callable[[Answer], bool] = lambda _: True) -> Answer | None:
-        """Take the answer that belongs to a call; None where there is none, so that the question is to be put.
+        """Claim the answer that belongs to a call. None if there is none and the question must be asked.
 
-        ``own``: whether the call comes from the task's own coroutine or thread. ``usable`` tells of an answer that
-        belongs to the call whether it can be returned.
+        ``own``: whether the call comes from the task's own coroutine or thread. ``usable`` tells whether the call can
+        return an answer.
         """
         tried: set[int] = set()
         for place in self._candidates(asked, own):
@@ -101,7 +101,7 @@ def _is_known(answer: Answer) -> bool:
 
 
 def _marks(kind: AnswerKind, payload: Mapping[str, JSON], workflow: str, given: str) -> tuple[str, str]:
-    """Two texts that are equal for the identical question, and for one of the same title and schema."""
+    """Two texts: one is equal for identical questions, the other for questions of the same title and schema."""
     if kind == "subgraph":
         return f"{given} {workflow}", workflow
     schema = payload.get("schema")
@@ -112,7 +112,7 @@ def _marks(kind: AnswerKind, payload: Mapping[str, JSON], workflow: str, given: 
 
 
 def title_of(payload: Mapping[str, JSON]) -> str:
-    """The title of a question, as its payload has it; "" where it has none."""
+    """The title of a question's payload; "" if it has none."""
     for name in _TITLES:
         text = payload.get(name)
         if isinstance(text, str) and text.strip():
@@ -123,9 +123,9 @@ def title_of(payload: Mapping[str, JSON]) -> str:
 
 
 def as_opened(schema: JSON) -> JSON:
-    """A schema as it was before those of Python types named all members there may be.
+    """A schema in its earlier form, in which schemas of Python types did not list all possible members.
 
-    Questions that were put then are those that are put now.
+    With it, questions asked by an earlier version match today's.
     """
     if isinstance(schema, Mapping):
         is_open = schema.get("additionalProperties") is not False
@@ -136,14 +136,14 @@ def as_opened(schema: JSON) -> JSON:
 
 
 def digest_of(state: Mapping[str, JSON]) -> str:
-    """A short text that tells the input of a child flow from others."""
+    """A digest of a child flow's input."""
     from hashlib import blake2b
 
     return blake2b(_text(state).encode(), digest_size=12).hexdigest()
 
 
 def _text(value: JSON) -> str:
-    """JSON text in which members stand in one order, so that equal values have equal texts."""
+    """JSON text with sorted members, so that equal values have equal texts."""
     return dumps(_sorted(value))
 
 
@@ -156,13 +156,13 @@ def _sorted(value: JSON) -> JSON:
 
 
 def caller() -> tuple[int, int]:
-    """Who runs now: the thread, and the asyncio task in it (0 where there is none)."""
-    asyncio = sys.modules.get("asyncio")  # where nobody has imported it there are no tasks
+    """The identity of the caller: its thread, and the asyncio task in it (0 if there is none)."""
+    asyncio = sys.modules.get("asyncio")  # if asyncio was never imported, there are no tasks
     loop = None if asyncio is None else asyncio._get_running_loop()
     task = None if asyncio is None or loop is None else asyncio.current_task(loop)
     return get_ident(), 0 if task is None else id(task)
 
 
 def is_on_loop() -> bool:
-    """Whether a coroutine runs now, so that all who share its event loop wait."""
+    """Whether a coroutine is running, so that blocking would block its whole event loop."""
     return caller()[1] != 0

@@ -1,7 +1,6 @@
-"""What a task says while it runs: what it prints and logs, its streams, and what it displays.
+"""The output of a running task: its prints, log records, streams and displays.
 
-A run of a task gathers it in memory, bounded, until the engine takes it to the database. It may be written to from
-every thread.
+A run of a task gathers output in bounded memory until the engine writes it to the database. Thread-safe.
 """
 
 from __future__ import annotations
@@ -23,25 +22,25 @@ __all__ = ["ATTEMPTS", "SOURCES", "Display", "LogLine", "Part", "Said", "Shown",
 JSON: TypeAlias = Any
 Source: TypeAlias = Literal["stdout", "stderr", "log", "warning", "stream"]
 
-HEAD: Final = 512 * 1024  # characters of a run's lines that are kept from its beginning
-TAIL: Final = 512 * 1024  # and those from its end
+HEAD: Final = 512 * 1024  # characters kept from the beginning of a run's lines
+TAIL: Final = 512 * 1024  # characters kept from their end
 STREAMED: Final = 4 * 2**20  # characters of a run's streams
 LONGEST_LINE: Final = 64 * 1024
-SHOWN: Final = 16 * 2**20  # characters of what a step displays
+SHOWN: Final = 16 * 2**20  # characters of a step's displays
 LONGEST_NAME: Final = 200
 
 SOURCES: Final[tuple[Source, ...]] = ("stdout", "stderr", "log", "warning", "stream")
 ATTEMPTS: Final = "dwarf.attempt"
-"""The logger of lines that tell of attempts which failed and are followed by others."""
+"""The logger name of lines about failed attempts that are followed by others."""
 _NUMBERS: Final = {name: number for number, name in enumerate(SOURCES)}
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line that a task printed or logged, or a piece of a text that it streamed.
+    """A line that a task printed or logged, or a piece of text that it streamed.
 
-    ``level`` and ``logger`` are those of a log record, or the category of a warning; ``name`` is that of a stream.
-    ``cursor`` goes to ``FlowHandle.logs(after=)``, which then begins behind this line.
+    ``level`` and ``logger`` come from a log record, or the category of a warning; ``name`` is the name of a stream.
+    ``cursor`` can be passed to ``FlowHandle.logs(after=)``, which then begins after this line.
 
     Example::
 
@@ -63,9 +62,9 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """What a task displayed: a mimebundle. As the last line of a cell it displays itself.
+    """A display of a task: a mimebundle. As the last line of a cell it displays itself.
 
-    ``data`` has a text for each type, binary ones in Base64, and always one of "text/plain".
+    ``data`` has a text for each type, binary data in Base64, and always one of "text/plain".
 
     Example::
 
@@ -85,7 +84,7 @@ class Display:
 
 
 class Part(NamedTuple):
-    """Lines in a row, or a piece of a stream, as they are written together.
+    """Consecutive lines, or a piece of a stream, as written together.
 
     ``first`` is the number of the first line within its run, ``began`` its time (``time.monotonic``).
     """
@@ -100,7 +99,7 @@ class Part(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A display. What had its ``slot`` before is replaced by it."""
+    """A display. It replaces an earlier one with the same ``slot``."""
 
     slot: str
     name: str
@@ -111,7 +110,7 @@ class Shown(NamedTuple):
 
 @dataclass(slots=True)
 class Said:
-    """What a run has said since it was asked last. ``dropped`` are the numbers of parts that are to be left out."""
+    """The output of a run since the last call. ``dropped`` are the numbers of parts to remove."""
 
     parts: list[Part] = field(default_factory=list)
     dropped: list[int] = field(default_factory=list)
@@ -125,32 +124,32 @@ class _Line(NamedTuple):
     number: int
     at: float
     size: int
-    told: list[JSON]  # source, text, level, logger, without what is empty at the end
+    told: list[JSON]  # source, text, level, logger, without trailing empty values
 
 
 class TaskOutput:
-    """What one run of a task says, until it is taken.
+    """The output of one run of a task that has not been taken yet.
 
-    ``on_news`` is called, from whichever thread, when there is something to take and was nothing before. Of the lines
-    the first and the last half megabyte are kept, of the streams the first four; what was left out is told by a line.
+    ``on_news`` is called, from any thread, when the first new output arrives. Of the lines the first and the last half
+    megabyte are kept, of the streams the first four megabytes; omissions are noted in a line.
     """
 
     def __init__(self, on_news: Callable[[TaskOutput], None] | None = None, owner: Any = None) -> None:
         self.owner = owner
-        self.echo: Callable[[Any, str], Any] | None = None  # writes to where a text would have gone, or elsewhere
+        self.echo: Callable[[Any, str], Any] | None = None  # writes a text to its usual stream, or elsewhere
         self._on_news = on_news
         self._lock = threading.Lock()
         self._closed = False
         self._dirty = False
-        self._began: dict[int, str] = {}  # lines that have not ended, by source
-        self._held: dict[Source, tuple[Any, str]] = {}  # the same, of what goes on to a stream
+        self._began: dict[int, str] = {}  # unfinished lines, by source
+        self._held: dict[Source, tuple[Any, str]] = {}  # the same for text passed on to a stream
         self._head: list[_Line] = []
         self._head_left = HEAD
         self._tail: deque[_Line] = deque()
         self._tail_size = 0
-        self._written: deque[tuple[int, int]] = deque()  # number and size of parts behind the head
+        self._written: deque[tuple[int, int]] = deque()  # number and size of parts after the head
         self._written_size = 0
-        self._leapt = False  # whether lines behind those were left out
+        self._leapt = False  # whether lines after the written ones were dropped
         self._lines = 0
         self._parts = 0
         self._streams: dict[str, list[tuple[float, str]]] = {}
@@ -158,12 +157,12 @@ class TaskOutput:
         self._shown: dict[str, Shown] = {}
         self._sizes: dict[str, int] = {}
         self._displays = 0
-        self._kept: Said | None = None  # taken before, and not written
+        self._kept: Said | None = None  # taken before, but not written
 
     # ------------------------------------------------------------------ from the task
 
     def write(self, source: Source, text: str) -> None:
-        """Text that is printed. Lines are kept when they are whole; of one that is written over, its last form."""
+        """Keep printed text. Whole lines are kept; of an overwritten line, its last form."""
         number = _NUMBERS[source]
         with self._lock:
             if self._closed:
@@ -184,7 +183,7 @@ class TaskOutput:
         self._tell()
 
     def pass_on(self, stream: Any, source: Source, text: str) -> Any:
-        """Write text to where it goes, a line at a time: those of tasks that print side by side stay whole."""
+        """Write text to its usual stream, whole lines at a time, so that the lines of concurrent tasks stay whole."""
         with self._lock:
             if not self._closed:
                 whole = self._held.pop(source, (stream, ""))[1] + text
@@ -201,7 +200,7 @@ class TaskOutput:
         return len(text)
 
     def let_go(self, source: Source | None = None) -> None:
-        """Write what was held back of a line that has not ended: the stream is flushed, or the task is over."""
+        """Write the rest of an unfinished line: the stream is flushed, or the task has ended."""
         with self._lock:
             held = list(self._held.values()) if source is None else [self._held.pop(source, (None, ""))]
             if source is None:
@@ -239,7 +238,7 @@ class TaskOutput:
         self._tell()
 
     def show(self, name: str, data: Mapping[str, JSON], slot: str | None = None) -> None:
-        """A display. One of the same name is replaced. StateError where a step shows more than is kept."""
+        """Keep a display; one of the same name is replaced. StateError if a step displays more than is kept."""
         size = sum(len(text) if isinstance(text, str) else len(dumps(text)) for text in data.values())
         with self._lock:
             if self._closed:
@@ -289,7 +288,7 @@ class TaskOutput:
     # ------------------------------------------------------------------ from the engine
 
     def take(self, *, last: bool = False) -> Said:
-        """What there is by now. ``last``: lines that have not ended count as well, and nothing is taken any more."""
+        """Take the output so far. With ``last``, unfinished lines are included, and nothing is accepted afterwards."""
         with self._lock:
             self._dirty = False
             said, self._kept = self._kept or Said(), None
@@ -321,7 +320,7 @@ class TaskOutput:
                 self._written.append((part.number, self._tail_size))
                 self._written_size += self._tail_size
         self._head, self._tail, self._tail_size = [], deque(), 0
-        spared = 1 if self._leapt else len(self._written)  # behind a leap nothing earlier is kept but the head
+        spared = 1 if self._leapt else len(self._written)  # after a gap, only the head of the earlier output is kept
         self._leapt = False
         while len(self._written) > spared or (self._written and self._written_size - self._written[0][1] >= TAIL):
             number, size = self._written.popleft()
@@ -336,7 +335,7 @@ class TaskOutput:
         return self._parts
 
     def give_back(self, said: Said) -> None:
-        """What was taken could not be written now: it is taken again."""
+        """The output could not be written now: it will be taken again."""
         with self._lock:
             if self._closed and not said:
                 return
@@ -347,7 +346,7 @@ class TaskOutput:
             self._dirty = True
 
     def close(self) -> None:
-        """Take nothing any more: nobody waits for what the run still says."""
+        """Accept nothing more: the output would not be read."""
         with self._lock:
             self._closed = True
 
@@ -360,7 +359,7 @@ def lines_of(body: str) -> Iterable[tuple[int, Source, str, str, str]]:
 
 
 def sound(text: str) -> str:
-    """The text without lone surrogates, which no database can keep."""
+    """The text without lone surrogates, which no database can store."""
     try:
         text.encode()
     except UnicodeEncodeError:

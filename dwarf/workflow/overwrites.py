@@ -1,8 +1,8 @@
-"""Values that stand as they are, whatever the reducer of their field says: how ``flow.overwrite`` is kept.
+"""Values that replace a field regardless of its reducer: how ``flow.overwrite`` is stored.
 
-Among the changes of a step such a value is tagged, ``{"$dwarf": "overwrite", "v": value}``, so that it goes wherever
-the changes go: into the history, a fork, an exported flow. A state never holds the tag: laying changes over a state
-takes it off.
+Among the changes of a step such a value is tagged, ``{"$dwarf": "overwrite", "v": value}``, so that the tag goes
+wherever the changes go: into the history, a fork, an exported flow. A state never contains the tag: applying changes to
+a state removes it.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dwarf.errors import StateError
 
 JSON: TypeAlias = Any
 
-_TAG: Final = "$dwarf"  # a user's own member of this name is escaped, so nobody can write such a value by hand
+_TAG: Final = "$dwarf"  # a user's member of this name is escaped, so such a value cannot be forged
 _KIND: Final = "overwrite"
 
 __all__ = ["bare", "is_overwrite", "overwrite", "refused"]
 
 
 def overwrite(value: JSON) -> JSON:
-    """A value, as plain tagged JSON, marked to replace what there is. None clears the field."""
+    """A value, as plain tagged JSON, marked to replace the present value. None clears the field."""
     return {_TAG: _KIND, "v": value}
 
 
 def is_overwrite(value: JSON) -> bool:
-    """Whether a changed value replaces what there is."""
+    """Whether a changed value replaces the present value."""
     return type(value) is dict and value.get(_TAG) == _KIND
 
 
@@ -35,7 +35,7 @@ def bare(value: JSON) -> JSON:
 
 
 def refused(name: str) -> StateError:
-    """The error for an overwrite in a branch, beside which others contribute to the field."""
+    """The error for an overwrite in a branch, where other branches contribute to the field."""
     return StateError(
         f"field {name!r} cannot be overwritten inside a fan-out, where other branches contribute to it: "
         "assign it, for its reducer to combine, or overwrite it at the fan-in or behind"

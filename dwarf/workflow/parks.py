@@ -1,4 +1,4 @@
-"""The arithmetic and the value handling behind a flow's control calls."""
+"""Arguments and results of a flow's control calls."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ LONGEST_LABEL = 200
 
 
 def make_interrupt(payload: Any, timeout: Any, default: Any, key: Any = "") -> tuple[Interrupt, Any]:
-    """An Interrupt from the arguments of ``flow.interrupt``, and the schema as the task has given it (None: none).
+    """An Interrupt from the arguments of ``flow.interrupt``, and the schema as given by the task (None: none).
 
-    Ellipsis for ``default`` means that there is none.
+    Ellipsis for ``default`` means no default.
     """
     if not isinstance(key, str):
         raise InvalidRequest(f"the key of an interrupt must be a string, not {type(key).__name__}")
@@ -39,7 +39,7 @@ def make_interrupt(payload: Any, timeout: Any, default: Any, key: Any = "") -> t
 
 
 def check_default(asked: Interrupt, default: Any) -> None:
-    """StateError for a default of a question that is no answer to it. None fits: nobody has answered."""
+    """StateError for a default that is not a valid answer. None is valid: it stands for no answer."""
     schema = asked.payload.get("schema")
     if schema is None:
         return
@@ -56,7 +56,7 @@ def check_default(asked: Interrupt, default: Any) -> None:
 
 
 MAX_QUESTION = 16_000_000
-"""Characters of JSON; servers refuse statements of more than 16 MiB where nobody has set it otherwise."""
+"""Characters of JSON; servers refuse statements of more than 16 MiB by default."""
 MAX_ANSWER = MAX_QUESTION
 MAX_SCHEMA = 1_000_000
 
@@ -77,7 +77,7 @@ def _payload(payload: Any) -> tuple[dict[str, JSON], Any]:
         spec = Table(fields["table"], fields["editable"], fields.get("rows"))
         fields |= {"editable": spec.editable, "schema": spec.schema()}
     elif spec is not None:
-        from dwarf.workflow.schemas import to_schema  # loaded by the first prompt that has a schema
+        from dwarf.workflow.schemas import to_schema  # loaded by the first prompt with a schema
 
         fields["schema"] = to_schema(spec, on_loop=is_on_loop())
     else:
@@ -90,7 +90,7 @@ def _payload(payload: Any) -> tuple[dict[str, JSON], Any]:
 
 
 def check_size(value: JSON, most: int, what: str) -> None:
-    """StateError for a value whose JSON is longer than this."""
+    """StateError for a value with longer JSON than this."""
     length = len(dumps(value))
     if length > most:
         raise StateError(
@@ -100,7 +100,7 @@ def check_size(value: JSON, most: int, what: str) -> None:
 
 
 def _showable(value: Any) -> Any:
-    """A value of a payload; where no state can hold it, but it can be shown, what there is to show of it."""
+    """A value of a payload; if it cannot be stored but can be displayed, its display."""
     if value is None or isinstance(value, (str, int, float)):
         return value
     if type(value) is dict:
@@ -119,7 +119,9 @@ def _showable(value: Any) -> Any:
 
 
 def encode_fields(fields: Mapping[str, Any], prefix: str = "", *, drop_none: bool = False) -> dict[str, JSON]:
-    """Each field as plain tagged JSON. StateError, naming the field after ``prefix``, for what cannot be kept."""
+    """Each field as plain tagged JSON. StateError, naming the field after ``prefix``, for a value that cannot be
+    stored.
+    """
     encoded: dict[str, JSON] = {}
     for name, value in fields.items():
         name = checked_name(name)
@@ -129,12 +131,12 @@ def encode_fields(fields: Mapping[str, Any], prefix: str = "", *, drop_none: boo
 
 
 def decode_fields(fields: Mapping[str, JSON]) -> dict[str, Any]:
-    """The user's own copy of each field, without the absent ones."""
+    """The user's own copy of each field, without absent ones."""
     return {name: from_json(value) for name, value in fields.items() if value is not None}
 
 
 def checked_name(name: object) -> str:
-    """A field name as a plain str. StateError unless it is a string, not empty, that can be encoded."""
+    """A field name as a plain str. StateError unless it is a non-empty string that can be encoded."""
     if not isinstance(name, str):
         raise StateError(f"a field name must be a string, not {type(name).__name__}")
     if not name:
@@ -148,14 +150,14 @@ def checked_name(name: object) -> str:
 
 
 class Reading:
-    """Reads the answers that belong to a call of ``flow.interrupt``, until there is one that the call can return."""
+    """Reads the answers that belong to a call of ``flow.interrupt``, until one can be returned."""
 
     __slots__ = ("_default", "_schema", "_spec", "_timed_out", "_value", "misfit")
 
     misfit: str  # why an answer could not be returned
 
     def __init__(self, spec: Any, schema: Any, default: Any) -> None:
-        """``spec``: the schema as the task gives it now, of which ``schema`` is made; ``default``: that of the call."""
+        """``spec``: the task's present schema, from which ``schema`` is made; ``default``: the default of the call."""
         self._spec = spec
         self._schema = schema
         self._default = default
@@ -164,7 +166,7 @@ class Reading:
         self.misfit = ""
 
     def take(self, answer: Answer) -> bool:
-        """Whether an answer can be returned, in the form that the schema asks for."""
+        """Whether an answer can be returned, in the form required by the schema."""
         self._timed_out = answer.timed_out
         if answer.timed_out:
             return True
@@ -181,12 +183,12 @@ class Reading:
         return True
 
     def result(self) -> Any:
-        """What the call returns, or InterruptTimeout."""
+        """The return value of the call, or InterruptTimeout."""
         if not self._timed_out:
             return self._value
         if self._default is ...:
             raise InterruptTimeout("no answer came before the interrupt's time-out")
-        return self._default  # the task has got a default since it asked
+        return self._default  # the default was added after the question was asked
 
 
 def make_subgraph(workflow: str | Graph, state: Any) -> tuple[Subgraph, str]:
@@ -209,7 +211,7 @@ def make_subgraph(workflow: str | Graph, state: Any) -> tuple[Subgraph, str]:
 
 
 def subgraph_result(answer: Answer) -> dict[str, Any]:
-    """What ``flow.subgraph`` returns for a recorded answer; SubgraphFailed where the child did not complete."""
+    """The return value of ``flow.subgraph`` for a stored answer; SubgraphFailed if the child did not complete."""
     state = decode_fields(answer.value) if isinstance(answer.value, Mapping) else {}
     if not answer.error and answer.status in ("", "completed"):
         return state
@@ -247,12 +249,12 @@ def backoff_ms(delay: Any, factor: Any, max_delay: Any, attempt: int) -> int:
 
 
 def checked_progress(done: Any, total: Any, message: Any) -> tuple[float, float | None, str]:
-    """The arguments of ``flow.progress``; InvalidRequest for numbers that are none, or negative."""
+    """The arguments of ``flow.progress``; InvalidRequest for values that are not numbers, or are negative."""
     return _count(done, "done"), None if total is None else _count(total, "total"), str(message)
 
 
 def checked_label(name: object) -> str:
-    """The name of a stream or a display; InvalidRequest for what is no text, or a long one."""
+    """The name of a stream or a display; InvalidRequest for values that are not texts, or are too long."""
     if not isinstance(name, str):
         raise InvalidRequest(f"a name is a text, not {type(name).__name__}")
     if len(name) > LONGEST_LABEL:

@@ -13,7 +13,7 @@ from dwarf.workflow.policies import Cache, Retry
 __all__ = ["END", "Limit", "Node", "Transition", "View", "as_text", "shown"]
 
 END: Final = "END"
-"""The terminal pseudo-node: a transition to it ends the flow. It is never a node itself."""
+"""The terminal pseudo-node: a transition to it ends the flow. It is not a node itself."""
 
 _UNITS: Final = {"second": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
 _RATE: Final = re.compile(r"\s*([0-9]{1,9})\s*/\s*(second|minute|hour|day)\s*")
@@ -21,11 +21,11 @@ _RATE: Final = re.compile(r"\s*([0-9]{1,9})\s*/\s*(second|minute|hour|day)\s*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """How much of a task may run, counted over all flows and replicas of one database.
+    """A bound on the running steps of a task, over all flows and replicas of one database.
 
     At most ``concurrency`` steps at a time, and at most ``rate`` starts per period, written ``"60/minute"`` with the
-    periods second, minute, hour and day. ``key`` names a state field: then each value of that field has a limit of its
-    own. GraphError for a limit that cannot be read or that limits nothing.
+    periods second, minute, hour and day. ``key`` names a state field: then each value of that field has its own limit.
+    GraphError for a limit that cannot be parsed or that limits nothing.
 
     >>> from dwarf import Graph, Limit
     >>> graph = Graph("Mail").add_node("Send", "mail.send", limit=Limit(rate="60/minute", key="customer"))
@@ -57,20 +57,19 @@ class Limit:
 
     @property
     def _allowance(self) -> tuple[int, int] | None:
-        """The rate as (starts, period in milliseconds), or None where there is none."""
+        """The rate as (starts, period in milliseconds), or None."""
         match = _RATE.fullmatch(self.rate or "")
         return (int(match[1]), _UNITS[match[2]]) if match else None
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A place in a graph. ``name`` is its identity there, ``url`` what the host is asked to execute.
+    """A node of a graph. ``name`` identifies it there, ``url`` is the task that the host executes.
 
-    Several nodes may share a URL. ``fan_in`` marks the place where the branches of a fan-out meet. ``retry`` says
-    whether it is tried again after an error, and ``time_budget`` how many seconds one attempt may take; None leaves
-    that to the flow. ``cache``: its steps take over what earlier ones with the same code and input came to.
-    ``executor`` names the executor of its host that runs it; "" is none. ``labels``: only engines that have all of them
-    run it.
+    Several nodes may share a URL. ``fan_in`` marks the node at which the branches of a fan-out meet. ``retry`` is the
+    policy for further attempts after an error, and ``time_budget`` the seconds for one attempt; None for the flow's.
+    ``cache``: its steps reuse the outcomes of earlier ones with the same code and input. ``executor`` names the
+    executor of its host that runs it; "" for none. ``labels``: only engines that have all of them run it.
 
     >>> from dwarf import Graph
     >>> Graph("Pay").add_node("Ask", "shop.ask").nodes[0].url
@@ -113,7 +112,7 @@ class Transition:
 
 @dataclass(slots=True)
 class View:
-    """The nodes and transitions of a graph as they are now, and what follows from them."""
+    """The present nodes and transitions of a graph, and properties derived from them."""
 
     nodes: tuple[Node, ...]
     transitions: tuple[Transition, ...]
@@ -135,7 +134,7 @@ MOST_LABELS = 8
 
 
 def as_labels(labels: object, what: str) -> frozenset[str]:
-    """Labels. GraphError for texts that are none, and for too many."""
+    """Labels. GraphError for invalid texts, and for too many."""
     if isinstance(labels, (str, bytes)) or not isinstance(labels, Iterable):
         raise GraphError(f'{what} are a list of texts, such as ["gpu"], not {labels!r}')
     found = frozenset(as_text(label, f"one of {what}") for label in labels)
@@ -161,5 +160,5 @@ def as_text(value: object, what: str) -> str:
 
 
 def shown(name: str) -> str:
-    """A name as people read it: without a leading ``scheme://``, unless nothing would be left."""
+    """A name for display: without a leading ``scheme://``, unless nothing would be left."""
     return name.partition("://")[2] or name

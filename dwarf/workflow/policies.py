@@ -1,4 +1,4 @@
-"""What is said about a task rather than written in it: how often it is tried again, and how long it may take."""
+"""Policies of a task: retries, time budgets, caching."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_BUDGET_MS = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, init=False)
 class Retry:
-    """An error of a task is no end yet: the task is tried again, durably, before its step fails.
+    """A retry policy: after an error the task is tried again, durably, before its step fails.
 
     ``max_attempts`` counts all runs, the first included. The pause after the first run is ``delay``, and each further
     one is ``factor`` times as long, at most ``max_delay``; ``jitter`` spreads it by that part of itself in both
@@ -77,7 +77,7 @@ class Retry:
             object.__setattr__(self, name, value)
 
     def _pause_ms(self, failed: int, chance: float) -> int:
-        """How long to wait after so many failed attempts, in milliseconds. ``chance``: from 0 to 1, spreads it."""
+        """The pause after this many failed attempts, in milliseconds. ``chance``, from 0 to 1, sets the jitter."""
         try:
             grown = self.delay * self.factor ** max(failed - 1, 0)
         except OverflowError:
@@ -86,14 +86,14 @@ class Retry:
         return round(seconds * 1000)
 
     def _covers(self, kinds: Iterable[str]) -> bool:
-        """Whether an error is one to try again after, by the names of its class and of that one's bases."""
+        """Whether to try again after an error, by the names of its class and its bases."""
         known = tuple(kinds)
         return any(_is_named(kind, name) for name in self.retry_on for kind in known)
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Cache:
-    """A step whose code and input are those of an earlier completed step takes over its outcome, and is not run.
+    """A cached step is not run: it reuses the outcome of an earlier completed step with the same code and input.
 
     What it depends on is its code (with the functions of its module or notebook that it calls, and the plain values
     among its defaults, closures and globals), ``version``, and its input: the parameters that the task takes, or the
@@ -135,7 +135,7 @@ def _fields(key: Any) -> tuple[str, ...] | None:
 
 
 def read_cache(cache: Cache | bool | None) -> Cache | bool | None:
-    """What was given as ``cache=``: True stands for a Cache of no special kind. TypeError."""
+    """The value of ``cache=``: True stands for a default Cache. TypeError."""
     if cache is None or cache is False or isinstance(cache, Cache):
         return cache
     if cache is not True:
@@ -144,7 +144,7 @@ def read_cache(cache: Cache | bool | None) -> Cache | bool | None:
 
 
 def read_retry(retry: Retry | int | None) -> Retry | None:
-    """What was given as ``retry=``: a number is that of all runs. TypeError, GraphError."""
+    """The value of ``retry=``: a number is the maximum of all attempts. TypeError, GraphError."""
     if retry is None or isinstance(retry, Retry):
         return retry
     if isinstance(retry, bool) or not isinstance(retry, int):
@@ -153,7 +153,7 @@ def read_retry(retry: Retry | int | None) -> Retry | None:
 
 
 def read_time_budget(budget: Seconds | None) -> float | None:
-    """What was given as ``time_budget=``, in seconds. GraphError."""
+    """The value of ``time_budget=``, in seconds. GraphError."""
     if budget is None:
         return None
     seconds = _seconds(budget, "time_budget")
@@ -165,7 +165,7 @@ def read_time_budget(budget: Seconds | None) -> float | None:
 def kinds_of(error: BaseException) -> tuple[str, ...]:
     """The names of an error's class and of its bases, as ``Retry._covers`` takes them.
 
-    An error that stands for one of another process has the names of that one, too.
+    An error that stands for one of another process also has the names of the original.
     """
     there: tuple[str, ...] = getattr(error, "_type_names", ())
     return (*there, *(_name_of(kind) for kind in type(error).__mro__ if kind is not object))
@@ -177,7 +177,7 @@ def _name_of(kind: type) -> str:
 
 
 def _is_named(kind: str, name: str) -> bool:
-    """Whether a class is meant by a name: its own, without its module, or where a package shows it."""
+    """Whether a name means a class: its own name, without its module, or at the place where a package exports it."""
     if kind == name:
         return True
     package, _, last = name.rpartition(".")

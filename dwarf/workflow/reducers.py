@@ -1,7 +1,7 @@
 """Reducers: how several contributions to one state field become one value.
 
-Numbers are exact while they are integers. Equality in ``union`` is deep and typed: 1 equals 1.0, but not True. A value
-that is kept with a tag counts as what it stands for, as in a condition.
+Integers are exact. Equality in ``union`` is deep and typed: 1 equals 1.0, but not True. A value that is stored with a
+tag counts as the value behind the tag, as in a condition.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Accumulator(Protocol):
     """A running fold of one field. It works on private copies, so a fold of n members takes linear time."""
 
     def take(self, incoming: JSON) -> None:
-        """Fold one more member in. ReducerError on the wrong type; the fold so far is not changed then."""
+        """Fold one more member in. ReducerError for the wrong type; then the fold so far is unchanged."""
 
     def value(self) -> JSON:
-        """The result so far. The accumulator must not be used after that."""
+        """The result. The accumulator must not be used afterwards."""
 
 
 class Reducer(StrEnum):
@@ -53,8 +53,8 @@ class Reducer(StrEnum):
     def reduce(self, base: JSON, incoming: JSON) -> JSON:
         """One step of the fold: a new value, both arguments unchanged. A base of None counts as absent.
 
-        Values may be anything that a state keeps. ReducerError when either side is of the wrong type; None as the
-        incoming value is one, except for REPLACE. StateError for what no state can keep.
+        Values may be of any type that a state can store. ReducerError if either side is of the wrong type; None as the
+        incoming value is wrong, except for REPLACE. StateError for a value that no state can store.
         """
         if not (_is_json(base) and _is_json(incoming)):
             from dwarf.workflow.values import from_json, to_json  # they need this module's neighbours
@@ -67,20 +67,20 @@ class Reducer(StrEnum):
 
     @property
     def _has_identity(self) -> bool:
-        """Whether there is a value that stands for no contribution at all."""
+        """Whether there is a neutral value."""
         return self in _IDENTITIES
 
     def _identity(self) -> JSON:
-        """The result of a fold of nothing, a value of the caller's own. KeyError for REPLACE, MIN and MAX."""
+        """The result of a fold of nothing, as a new value. KeyError for REPLACE, MIN and MAX."""
         return copy(_IDENTITIES[self])
 
     def start(self, base: JSON) -> Accumulator:
-        """Begin a fold of many members on this base (None: absent). ReducerError when the base is of the wrong type."""
+        """Begin a fold of many members on this base (None: absent). ReducerError if the base is of the wrong type."""
         return _STARTS[self](self, base)
 
 
 def _is_json(value: object) -> bool:
-    """Whether a value is in the form in which it is stored."""
+    """Whether a value is in its stored form."""
     stack: list[object] = [value]
     while stack:
         item = stack.pop()
@@ -97,7 +97,7 @@ _SCALARS: Final = frozenset({type(None), bool, int, float, str})
 
 
 def kind_of(value: JSON) -> str:
-    """The JSON type of a value, as error messages call it."""
+    """The JSON type of a value, for error messages."""
     if type(value) is dict:
         meant = behind(value)
         if meant is value and TAG in value:
@@ -122,7 +122,7 @@ _TIMES: Final = {Moment: "date", TimeOfDay: "time", Span: "duration"}
 
 
 def _check(reducer: Reducer, side: str, value: JSON, wanted: tuple[str, ...]) -> str:
-    """The kind of a value. ReducerError where the reducer takes no such value."""
+    """The kind of a value. ReducerError if the reducer does not accept it."""
     kind = kind_of(value)
     if kind not in wanted:
         found = _WITH_ARTICLE.get(kind, f"a value of the kind {kind!r:.40}")
@@ -159,7 +159,7 @@ class _Replace:
 
 
 class _Append:
-    """An array as the incoming value is spread one level; anything else is one element."""
+    """An incoming array is spread one level; any other value is one element."""
 
     def __init__(self, reducer: Reducer, base: JSON) -> None:
         if base is not None:
@@ -224,7 +224,7 @@ class _Merge:
 
     def value(self) -> JSON:
         members = self._members
-        return {TAG: "dict", "v": members} if TAG in members else members  # a member of the user's with that name
+        return {TAG: "dict", "v": members} if TAG in members else members  # a user's member with that name is escaped
 
 
 class _Concat:
@@ -270,12 +270,12 @@ class _Pairwise:
 
 
 class _Unlike(Exception):
-    """Two values of one kind that do not go together. The text says why."""
+    """Two values of one kind do not fit together. The text says why."""
 
 
 _SMALL: Final = 2**63
 
-# As exact as the largest integer that can be kept: sums of money are never rounded.
+# As exact as the largest integer that can be stored: sums of money are never rounded.
 _EXACT: Final = Context(prec=4300, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
 
@@ -324,7 +324,7 @@ def _or(base: JSON, incoming: JSON) -> JSON:
 
 
 _ORDERED: Final = ("number", "date", "time", "duration")
-# Equal operands keep the base, so that 1 and 1.0 do not change places.
+# Equal operands keep the base, so that 1 and 1.0 do not swap.
 _SCALAR: Final[dict[Reducer, tuple[tuple[str, ...], Callable[[JSON, JSON], JSON]]]] = {
     Reducer.ADD: (("number", "duration"), _add),
     Reducer.MIN: (_ORDERED, lambda base, incoming: incoming if _less(base, incoming) else base),
@@ -355,7 +355,7 @@ _IDENTITIES: Final[dict[Reducer, JSON]] = {
 
 
 class _Mark:
-    """A token that equals nothing but itself, so that no value can be mistaken for it."""
+    """A token that equals only itself, so that no value can be mistaken for it."""
 
 
 _TRUE, _FALSE, _ARRAY, _OBJECT, _END, _NAN = (_Mark() for _ in range(6))

@@ -1,8 +1,8 @@
-"""What a task is called where it has no URL of its own: the scope it is defined in, and its qualified name.
+"""The default URL of a task: the scope in which it is defined, and its qualified name.
 
-Two programs on one database must not run each other's functions because these happen to have one name, so a name alone
-is not enough. The scope is the module's name. The main program has no module name of its own: its scope is what it was
-started as, or the name of its notebook, as the front end tells it.
+A name alone is not enough: two programs on one database must not run each other's functions because of equal names. The
+scope is the module's name. The main program has no module name: its scope is the name it was started with, or the name
+of its notebook, as reported by the front end.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ __all__ = [
 ]
 
 SCOPE: Final = "__dwarf_scope__"
-"""The global name by which a module or a notebook says itself what its scope is."""
+"""The global name with which a module or a notebook sets its scope."""
 
-_MAIN: Final = ("__main__", "__mp_main__")  # the second is a main program as a child process imports it
+_MAIN: Final = ("__main__", "__mp_main__")  # the second is a main program as imported by a child process
 _NOTEBOOK_TOOLS: Final = ("papermill", "voila", "nbconvert", "jupyter-nbconvert", "jupyter-execute", "execute")
 
 
 def url_of(task: Any, graph: str = "", node: str = "") -> str:
-    """The URL of a task without one of its own.
+    """The URL of a task without an explicit one.
 
-    A lambda, a partial or a callable object has no name, so it goes by the graph and the node that it is put on; where
-    there is none, by the name of what it calls.
+    A lambda, a partial or a callable object has no name, so its URL is made of the graph and the node; without a graph,
+    of the name of the function that it calls.
     """
     scope = scope_of(task)
     return f"{scope}.{graph}.{node}" if node and is_nameless(task) else f"{scope}.{name_of(task)}"
 
 
 def is_nameless(task: Any) -> bool:
-    """Whether this is something callable that has no name of its own."""
+    """Whether this is a callable without a name."""
     name = getattr(task, "__name__", None)
     return not isinstance(name, str) or not name or name == "<lambda>" or not isinstance(_qualname(task), str)
 
 
 def name_of(task: Any) -> str:
-    """The qualified name of a function; a partial has its function's, and a callable object its class's."""
+    """The qualified name of a function; for a partial of its function, for a callable object of its class."""
     while isinstance(task, functools.partial):
         task = task.func
     name = _qualname(task)
@@ -67,7 +67,7 @@ def _qualname(task: Any) -> Any:
 
 
 def code_of(task: Any) -> Any:
-    """What a call of a task ends in: the function under partials, methods and wrappers; the class of an object."""
+    """The end of a call: the function under partials, methods and wrappers; the class of an object."""
     for _ in range(100):  # a wrapper may lead back to itself
         if isinstance(task, functools.partial):
             task = task.func
@@ -81,7 +81,7 @@ def code_of(task: Any) -> Any:
 
 
 def scope_of(task: Any) -> str:
-    """The scope that a task is defined in. ConfigError where ``__dwarf_scope__`` is no text."""
+    """The scope in which a task is defined. ConfigError if ``__dwarf_scope__`` is not a text."""
     code = code_of(task)
     module = getattr(code, "__module__", None)
     names = getattr(code, "__globals__", None)
@@ -91,7 +91,7 @@ def scope_of(task: Any) -> str:
 
 
 def scope_of_names(names: Mapping[str, Any], module: Any = None) -> str:
-    """The scope of what is defined among these global names, in a module of this name. ConfigError."""
+    """The scope of definitions among these global names, in a module of this name. ConfigError."""
     given = names.get(SCOPE)
     if given is not None:
         if not isinstance(given, str) or not given.strip():
@@ -119,7 +119,7 @@ def _scope_of_main(names: Mapping[str, Any]) -> str:
 
 
 def notebook_shell() -> Any:
-    """The IPython shell of a notebook's kernel, or None. IPython is not imported for the question."""
+    """The IPython shell of a notebook's kernel, or None. Does not import IPython."""
     get = getattr(sys.modules.get("IPython"), "get_ipython", None)
     shell = get() if get is not None else None
     return shell if getattr(shell, "kernel", None) is not None else None
@@ -131,26 +131,26 @@ def in_notebook(names: Mapping[str, Any]) -> bool:
 
 
 def _notebook(names: Mapping[str, Any]) -> str:
-    """The name of a notebook as its front end tells it, or "notebook"."""
+    """The name of a notebook as reported by its front end, or "notebook"."""
     told = (names.get("__vsc_ipynb_file__"), _session(names), _page())
     name = next((name for each in told if isinstance(each, str) and (name := _stem(each))), "")
     return name or _of_command() or "notebook"
 
 
 def _session(names: Mapping[str, Any]) -> Any:
-    """The name of the session, unless the kernel's parent has it too: then it is that of another notebook."""
+    """The session's name, unless the kernel's parent has it too: then it belongs to another notebook."""
     session = os.environ.get("JPY_SESSION_NAME") or names.get("__session__")
     return None if session and session == _parent()[1] else session
 
 
 def _page() -> str | None:
-    """The notebook that Voilà shows under this address."""
+    """The notebook that Voilà shows at this address."""
     page = os.environ.get("SCRIPT_NAME", "")
     return page if os.environ.get("SERVER_SOFTWARE", "").startswith("voila") and page.endswith(".ipynb") else None
 
 
 def _of_command() -> str:
-    """The notebook named in the command of a tool that runs notebooks: the first one there, which it reads."""
+    """The notebook in the command of a tool that runs notebooks: the first one named, which is its input."""
     arguments = _parent()[0]
     if not any(_stem(argument) in _NOTEBOOK_TOOLS for argument in arguments[:4]):
         return ""
@@ -159,9 +159,9 @@ def _of_command() -> str:
 
 @functools.cache
 def _parent() -> tuple[tuple[str, ...], str | None]:
-    """The command of the process that started this one, and the session it is in itself."""
+    """The command of the parent process, and the parent's session."""
     try:
-        psutil: Any = import_module("psutil")  # a kernel has it
+        psutil: Any = import_module("psutil")  # installed with a kernel
         parent = psutil.Process(os.getppid())
         return tuple(parent.cmdline()), parent.environ().get("JPY_SESSION_NAME")
     except Exception:  # noqa: BLE001 - not every system lets a process ask

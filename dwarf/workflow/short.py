@@ -1,8 +1,8 @@
-"""Graphs in the shortest form: the tasks one after the other, named after their functions.
+"""Graphs in the shortest form: the tasks in their order, named after their functions.
 
     Graph.of("Scoring", fetch, each("items", score, item="item"), merge, choose({"total > 100": approve}), publish)
 
-It makes the very graph that the builder makes. A task after ``each`` or ``together`` is where the branches meet.
+It makes the same graph as the builder. The branches meet at the task after ``each`` or ``together``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["choose", "each", "put_steps", "rescue", "together"]
 
 Step: TypeAlias = Any
-"""A function; ``(name, function)``; the name of a node; END; or what each, together, choose and rescue give."""
+"""A function; ``(name, function)``; the name of a node; END; or the result of each, together, choose and rescue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class _Rescue:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Where a path has come to: the node, and how it goes on from there to another one."""
+    """The end of a path: its node, and how it continues to the next one."""
 
     node: str
     go: Callable[[str], Any]
@@ -59,7 +59,7 @@ class _End:
 
 
 def each(items: str, *steps: Step, item: str = "item") -> Any:
-    """These steps once for each element of the list in the field ``items``; the branches meet in the task behind it.
+    """Run these steps once for each element of the list in the field ``items``; the branches meet at the next task.
 
     Each branch finds its element in the field ``item``::
 
@@ -71,7 +71,7 @@ def each(items: str, *steps: Step, item: str = "item") -> Any:
 def together(*paths: Step) -> Any:
     """Several steps side by side, or lists of steps.
 
-    They meet in the task behind it::
+    They meet at the next task::
 
         Graph.of("Offer", read, together(price, [check, rate]), decide)
     """
@@ -79,10 +79,10 @@ def together(*paths: Step) -> Any:
 
 
 def choose(arms: Mapping[str, Step], default: Step | None = None) -> Any:
-    """Go to the step, or the list of steps, of the first condition that is true, or else to ``default``.
+    """Continue with the step, or the list of steps, of the first condition that is true, otherwise with ``default``.
 
-    Without a default, what fits no condition goes on behind it. A list that does not end with END, or with a task that
-    stands in the graph already, goes on behind it, too::
+    If no condition is true and there is no default, the flow continues after the choice. So does a list that does not
+    end with END or with a task that is already in the graph::
 
         Graph.of("Agent", think, choose({"done": [answer, END]}), use_tool, think)
     """
@@ -92,7 +92,7 @@ def choose(arms: Mapping[str, Step], default: Step | None = None) -> Any:
 def rescue(step: Step, handler: Step) -> Any:
     """A step whose errors go to a handler, which is a step or a list of steps.
 
-    The handler goes on where the step would have::
+    The handler continues where the step would have::
 
         Graph.of("Load", list_urls, each("urls", rescue(fetch, note_missing), item="url"), merge)
     """
@@ -100,7 +100,7 @@ def rescue(step: Step, handler: Step) -> Any:
 
 
 def put_steps(graph: Graph, steps: Sequence[Step]) -> None:
-    """Put steps on a graph that is empty. GraphError names a step that cannot stand where it does."""
+    """Put steps on an empty graph. GraphError names a step that is not possible at its position."""
     short = _Short(graph)
     ends, meets = short.path(steps, [], meets=False)
     if meets:
@@ -118,7 +118,7 @@ class _Short:
         return GraphError(f"graph {self.graph.name!r}: {why}")
 
     def path(self, steps: Sequence[Step], ends: list[_End], *, meets: bool) -> tuple[list[_End], bool]:
-        """Put steps one behind the other. Where they come to, and whether it is branches that have to meet next."""
+        """Put steps in a sequence. Returns the end of the path, and whether branches must meet next."""
         for place, step in enumerate(steps):
             if place and not ends:
                 raise self.wrong(f"nothing leads to {_shown(step)}: the steps before it end, or lead back")
@@ -174,7 +174,7 @@ class _Short:
         return ends[0].node
 
     def _first(self, path: Sequence[Step]) -> str:
-        """The name of the node with which a path begins."""
+        """The name of the first node of a path."""
         if not path:
             raise self.wrong("a path needs a step")
         step = path[0].step if isinstance(path[0], _Rescue) else path[0]
@@ -183,7 +183,7 @@ class _Short:
         return END if step == END else self._named(step)[0]
 
     def _node(self, step: Step, ends: list[_End], *, meets: bool) -> list[_End]:
-        """Go on to a node, which is made if there is none yet. Nothing follows where it was there."""
+        """Continue to a node, which is created if it is new. An existing node ends the path."""
         if isinstance(step, str) and step == END:
             if meets:
                 raise self.wrong("branches need a task in which they meet before the END")

@@ -1,4 +1,4 @@
-"""What a task asks of the engine while it runs, and the answers it gets when it is run again."""
+"""The requests of a running task to the engine, and the answers it gets when it is run again."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ AnswerKind: TypeAlias = Literal["interrupt", "subgraph"]
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """The task waits for an answer. ``default`` is what it gets at the time-out, if ``has_default``.
+    """The task waits for an answer. ``default`` is the answer after the time-out, if ``has_default``.
 
-    ``key`` tells the question from others of the same task; "" where its payload does.
+    ``key`` distinguishes the question from others of the same task; "" if its payload does.
     """
 
     payload: dict[str, JSON] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Subgraph:
 
     @property
     def name(self) -> str:
-        """What tells the workflow from others: its URL, or the name of the graph."""
+        """The identity of the workflow: its URL, or the name of the graph."""
         return self.workflow if isinstance(self.workflow, str) else self.workflow.name
 
 
@@ -55,7 +55,7 @@ Park: TypeAlias = Interrupt | Subgraph | RetrySignal
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one ``interrupt`` or ``subgraph`` call returns when the task is run again, and the question it belongs to.
+    """The result of one ``interrupt`` or ``subgraph`` call when the task is run again, and the question it belongs to.
 
     ``value`` is plain tagged JSON: the answer given, or the child's final state. ``timed_out`` makes the call raise
     InterruptTimeout; ``is_default`` says that the value is the default of a question that nobody answered in time. For
@@ -84,7 +84,7 @@ class Answer:
     by: str = ""
 
     def to_json(self) -> dict[str, JSON]:
-        """The compact form kept on the step: keys that hold nothing are left out."""
+        """The compact form stored with the step: empty members are left out."""
         data: dict[str, JSON] = {"kind": self.kind}
         if self.value is not None:
             data["value"] = self.value
@@ -97,7 +97,7 @@ class Answer:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Answer:
-        """Read what ``to_json`` wrote. Unknown keys are ignored; StateError on the wrong shape."""
+        """Parse the result of ``to_json``. Unknown keys are ignored; StateError for the wrong shape."""
         if not isinstance(data, Mapping):
             raise StateError(f"an answer must be an object, not {type(data).__name__}")
         kind = data.get("kind")
@@ -106,7 +106,7 @@ class Answer:
         flags = [data.get(name) or False for name in ("timedOut", "isDefault")]
         texts = {attribute: data.get(name) or "" for name, attribute in _TEXTS.items()}
         misses = data.get("misses") or 0
-        # the first version left an empty payload out, and noted beside it when the question was put
+        # the first version left an empty payload out, and stored the time of the question beside it
         asked = data.get("asked", {} if "askedAt" in data else None)
         if not all(isinstance(flag, bool) for flag in flags) or not all(
             isinstance(each, str) for each in texts.values()
@@ -132,7 +132,7 @@ _TEXTS: Final = {
 
 @dataclass(slots=True)
 class Control:
-    """What the engine reads after a task has run.
+    """What the engine reads from a flow after a task has run.
 
     ``problem`` is a fault in the use of the control calls themselves: it fails the step and is not routed to an
     error handler. ``delay_ms`` is when the next step may start; the engine adds it to a ``Retry``'s own delay.
@@ -154,7 +154,7 @@ def control_of(flow: Flow) -> Control:
 
 
 def answer_on_timeout(interrupt: Interrupt) -> Answer:
-    """The answer to record for an interrupt whose deadline has passed."""
+    """The answer that is stored for an interrupt whose deadline has passed."""
     if interrupt.has_default:
         return Answer("interrupt", interrupt.default, is_default=True)
     return Answer("interrupt", timed_out=True)

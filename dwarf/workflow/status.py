@@ -1,4 +1,4 @@
-"""What a flow or a step is doing, or how it ended."""
+"""The status of a flow or a step."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Status(StrEnum):
 
     @property
     def stopped(self) -> bool:
-        """Whether nothing happens until somebody acts: completed, failed, cancelled or interrupted."""
+        """Whether it waits for an action or has ended: completed, failed, cancelled or interrupted."""
         return self is not Status.PENDING and self is not Status.RUNNING
 
     @property
     def terminal(self) -> bool:
-        """Whether this is for good: completed, failed or cancelled."""
+        """Whether the status is final: completed, failed or cancelled."""
         return self in _TERMINAL
 
 

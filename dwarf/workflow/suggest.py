@@ -1,4 +1,4 @@
-"""What did you mean? Words for names that are not there."""
+"""Suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def near_node(name: str, nodes: Iterable[str]) -> str:
-    """The nodes close to a wrong name, as ``did_you_mean``; all of them where none is close."""
+    """The nodes close to a wrong name, as ``did_you_mean``; all of them if none is close."""
     known = list(dict.fromkeys(nodes))
     return did_you_mean(name, known) or (f"; the nodes are {', '.join(known)}" if known else "")
 
 
 def near_task(url: str, known: Iterable[str]) -> str:
-    """The tasks that a URL may have been meant for, as ``did_you_mean``: by the whole URL, or by its last part."""
+    """Suggestions for an unknown task URL, as ``did_you_mean``: by the whole URL, or by its last part."""
     known = list(known)
     whole = did_you_mean(url, known)
     if whole:
@@ -35,11 +35,11 @@ def near_task(url: str, known: Iterable[str]) -> str:
     return f"; did you mean {by_name[close[0]]!r}?" if close else ""
 
 
-_KNOWN: Final[dict[object, frozenset[str]]] = {}  # the options of the few functions that this is asked about
+_KNOWN: Final[dict[object, frozenset[str]]] = {}  # the options of the few functions that are checked
 
 
 def check_names(call: str, options: Iterable[str], create: Callable[..., object]) -> None:
-    """TypeError for options that creating a flow does not have: a field of the state, most often."""
+    """TypeError for unknown options of a new flow: most often they are fields of the state."""
     function = getattr(create, "__func__", create)
     known = _KNOWN.get(function)
     if known is None:

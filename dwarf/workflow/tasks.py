@@ -21,10 +21,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class TaskMark:
-    """What ``@task`` notes on a function: the URL a host resolves, and how it is to be run.
+    """The mark that ``@task`` sets on a function: the URL that a host resolves, and the policies.
 
-    ``aliases`` are URLs that it had before: steps that wait under one of them are found. ``named`` tells that the URL
-    was given, and not made from the scope and the name.
+    ``aliases`` are its earlier URLs: steps that wait under one of them find it. ``named`` tells that the URL was given,
+    and not made from the scope and the name.
     """
 
     url: str
@@ -112,7 +112,7 @@ def _mark(function: Any, url: str | None, policies: dict[str, Any]) -> Any:
     if not policies.get("cache", True):
         policies["cache"] = None
     mark = replace(before, **policies, named=before.named or url is not None)
-    Binding(function, mark.url)  # refuses at once what cannot be called
+    Binding(function, mark.url)  # raises immediately for a function that cannot be called
     if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType):
         function = MethodType(_copy(function.__func__), function.__self__)
         function.__func__.__dwarf_task__ = mark
@@ -125,7 +125,7 @@ def _mark(function: Any, url: str | None, policies: dict[str, Any]) -> Any:
 
 
 def _copy(function: FunctionType) -> FunctionType:
-    """The same function again, for marks of its own: those of a method are of one object, not of its class."""
+    """A second function object for separate marks: those of a method belong to one object, not to its class."""
     parts = (function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     copied = FunctionType(function.__code__, *parts)
     copied.__kwdefaults__, copied.__annotations__ = function.__kwdefaults__, function.__annotations__
@@ -145,7 +145,7 @@ def _aliases(aliases: object) -> tuple[str, ...]:
 
 
 def valid_url(url: object) -> str:
-    """The URL of a task or a graph as a plain str; ConfigError unless it is a string that is not empty."""
+    """The URL of a task or a graph as a plain str; ConfigError unless it is a non-empty string."""
     if not isinstance(url, str):
         raise ConfigError(f"a URL must be a string, not {type(url).__name__}")
     if not url.strip():
@@ -154,20 +154,20 @@ def valid_url(url: object) -> str:
 
 
 def mark_of(function: Callable[..., Any]) -> TaskMark:
-    """The mark of a function; for one without, a mark whose URL is made from its scope and name."""
+    """The mark of a function; without one, a mark with a URL from its scope and name."""
     mark = _own_mark(function)
     return mark if mark is not None else TaskMark(scopes.url_of(function))
 
 
 def node_mark(function: Callable[..., Any], graph: str, node: str) -> TaskMark:
-    """The mark of a function as the task of a node, after which it is named where it has no name of its own."""
+    """The mark of a function as the task of a node, which names it if it has no name of its own."""
     mark = _own_mark(function)
     if mark is not None and (mark.named or not scopes.is_nameless(function)):
         return mark
     inner: Any = function
     while mark is None and isinstance(inner, functools.partial):
         inner = inner.func
-        mark = _own_mark(inner)  # what holds for a function holds for a partial of it, too, but for its names
+        mark = _own_mark(inner)  # a partial has the policies of its function, but not its names
     url = scopes.url_of(function, graph, node)
     return replace(mark, url=url, aliases=(), named=False) if mark is not None else TaskMark(url)
 

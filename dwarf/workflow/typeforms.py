@@ -1,4 +1,4 @@
-"""Classes and annotations looked at from outside: the fields of an object, the parts of a type."""
+"""Inspecting classes and annotations: the fields of an object, the parts of a type."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_pydantic(cls: object) -> bool:
 
 
 def fields_of(value: Any) -> dict[str, Any] | None:
-    """The fields of a mapping, a dataclass instance or a pydantic model by name, not deeper; None for anything else."""
+    """The fields of a mapping, a dataclass instance or a pydantic model by name, one level; None for other values."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, type):
@@ -40,7 +40,7 @@ def _model_fields(model: Any) -> dict[str, Any]:
 
 
 def field_types(cls: Any) -> dict[str, Any]:
-    """The types of the fields that ``fields_of`` gives for an instance; empty where they are not known."""
+    """The types of the fields that ``fields_of`` returns for an instance; empty if they are unknown."""
     if is_pydantic(cls):
         return {info.alias or name: info.annotation for name, info in cls.model_fields.items()}
     if dataclasses.is_dataclass(cls):
@@ -49,7 +49,7 @@ def field_types(cls: Any) -> dict[str, Any]:
 
 
 def hints_of(cls: Any, what: str) -> dict[str, Any]:
-    """The resolved annotations of a class; StateError beginning with ``what`` (empty: no error) if they cannot be."""
+    """The resolved annotations of a class. StateError beginning with ``what`` (empty: no error) if that fails."""
     try:
         return typing.get_type_hints(cls)
     except Exception as error:  # noqa: BLE001 - an annotation may hold any expression
@@ -59,9 +59,9 @@ def hints_of(cls: Any, what: str) -> dict[str, Any]:
 
 
 def required_keys(cls: Any) -> set[str]:
-    """The keys a TypedDict cannot be without."""
+    """The required keys of a TypedDict."""
     required = set(cls.__required_keys__)
-    # written as text, as in a module with postponed annotations, NotRequired has escaped the class's own count
+    # with postponed annotations, the class's own count misses NotRequired
     for name, kind in typing.get_type_hints(cls, include_extras=True).items():
         if get_origin(kind) is typing.NotRequired:
             required.discard(name)
@@ -71,7 +71,7 @@ def required_keys(cls: Any) -> set[str]:
 
 
 def type_name(kind: Any) -> str:
-    """A type as a person writes it."""
+    """A type in its usual notation."""
     if isinstance(kind, type) and get_origin(kind) is None:
         return kind.__name__
     return str(kind).replace("typing.", "").replace("collections.abc.", "")
@@ -93,7 +93,7 @@ def is_union(kind: Any) -> bool:
 
 
 def unwrap(kind: Any) -> Any:
-    """Without Annotated, NewType and type aliases; a TypeVar as its bound."""
+    """The type without Annotated, NewType and type aliases; a TypeVar as its bound."""
     for _ in range(20):
         if get_origin(kind) is Annotated:
             kind = get_args(kind)[0]

@@ -1,4 +1,4 @@
-"""Finding the park in what a task raised."""
+"""Finding a park in the exception of a task."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dwarf.errors import Parked
 
 
 def only_parked(error: BaseException) -> Parked | None:
-    """The Parked that an error is, or that is all an exception group holds; else None.
+    """The Parked that an error is, or the only one in an exception group; otherwise None.
 
-    A park inside an ``asyncio.TaskGroup`` comes out as a group of one.
+    A park inside an ``asyncio.TaskGroup`` is raised as a group of one.
     """
     if isinstance(error, Parked):
         return error

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a graph, found at once."""
+"""Validation: all errors of a graph, found at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LISTED: Final = 20
 
 
 def validate(graph: Graph) -> None:
-    """GraphError if anything is wrong. Its ``problems`` hold everything, its text the first of them."""
+    """GraphError if anything is wrong. Its ``problems`` contain all errors, its text the first."""
     problems = problems_of(graph)
     if len(problems) == 1:
         raise GraphError(problems[0], problems)
@@ -47,7 +47,7 @@ def problems_of(graph: Graph) -> list[str]:
     ]
     if graph.url_of(graph.entry) and graph.entry != END:
         problems += lineage_problems(graph)
-    return list(dict.fromkeys(problems))  # doubled transitions have the same fault
+    return list(dict.fromkeys(problems))  # duplicate transitions have the same error
 
 
 def _head(graph: Graph) -> Iterator[str]:
@@ -116,7 +116,7 @@ def _edges(graph: Graph) -> Iterator[str]:
             try:
                 parse(edge.when)
             except ConditionError as error:
-                reason = str(error).partition("\n")[0]  # the lines below it draw the position
+                reason = str(error).partition("\n")[0]  # the lines below it point at the position
                 yield f"{arrow} has invalid 'when' expression {edge.when!r}: {reason}"
 
 
@@ -130,7 +130,7 @@ def _ends(edge: Transition, known: set[str]) -> Iterator[str]:
 
 
 def _kinds(edge: Transition, handled: set[str]) -> Iterator[str]:
-    """Marks that exclude each other. ``handled`` are the nodes that have an error handler by an earlier transition."""
+    """Marks that exclude each other. ``handled`` are the nodes with an error handler from an earlier transition."""
     if edge.for_each and edge.goto:
         yield "cannot combine forEach and withGoto; a goto leads to a single step"
     if edge.item and not edge.for_each:

@@ -58,7 +58,7 @@ def written_fields(graph: Graph, functions: Functions | None = None) -> frozense
 
 
 def data_flow(graph: Graph) -> Any:
-    """Who writes what for whom, as a ``networkx.DiGraph``. The attribute ``fields`` of an edge lists the fields.
+    """The data flow between nodes, as a ``networkx.DiGraph``. The attribute ``fields`` of an edge lists the fields.
 
     The nodes are those of the graph, "START" for the initial state and "END" for the final one. Each has the
     attributes ``reads`` and ``writes``, and ``known``: whether those are all.

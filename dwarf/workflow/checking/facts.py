@@ -130,7 +130,7 @@ class _Body:
         return isinstance(node, ast.Name) and node.id in self.flows
 
     def _unconditional(self) -> set[int]:
-        """The statements that are run whatever happens, by identity, unless the function is left before them."""
+        """The statements, by identity, that run on every path unless the function returns before them."""
         sure: set[int] = set()
         for statement in self.body:
             if isinstance(statement, ast.With | ast.AsyncWith) or not isinstance(
@@ -238,7 +238,7 @@ class _Body:
         return False
 
     def _is_derived(self, name: str, value: ast.AST) -> bool:
-        """Whether what is written is the old value with something done to it."""
+        """Whether the written value is derived from the old value."""
         if isinstance(value, ast.BinOp):
             return any(self._is_old(name, side) or self._is_derived(name, side) for side in (value.left, value.right))
         if isinstance(value, ast.List | ast.Tuple):
@@ -342,7 +342,7 @@ class _Body:
             self.facts.unknown()
 
     def _saved(self, node: ast.AST) -> dict[str, tuple[Any, bool]] | None:
-        """The fields of what is saved: a model that was loaded, or made here."""
+        """The fields of a saved object: a model that was loaded, or created in the function."""
         if isinstance(node, ast.Name):
             values = self._values_of(node.id)
             kinds = [self._model_made(value) for value in values]
@@ -357,7 +357,7 @@ class _Body:
         return model_fields(self._resolve(value.func))
 
     def _values_of(self, name: str) -> list[ast.AST | None]:
-        """What is assigned to a local name, None for what cannot be told."""
+        """The values assigned to a local name; None for a value that is unknown."""
         found: list[ast.AST | None] = []
         for node in self.own:
             if (
@@ -520,7 +520,7 @@ def _is_starred(node: ast.AST) -> bool:
 
 
 def _kind_of(value: ast.AST | None) -> Any:
-    """The type of an expression, where it is plain to see."""
+    """The type of an expression, if it is obvious."""
     if isinstance(value, ast.Constant):
         return type(value.value)
     if isinstance(value, ast.JoinedStr):

@@ -306,8 +306,8 @@ def _branch(wiring: Wiring, edge: Transition, inside: set[str]) -> set[str]:
 def unread(wiring: Wiring, fields: Iterable[str], there: Iterable[str], *, whole: bool) -> dict[str, str]:
     """Of fields that are laid over a state with the fields ``there``, those that look misspelt, each with a sentence.
 
-    Nobody reads them, and they resemble what is read or there; where nobody can tell what else is read, they resemble
-    it closely. ``whole``: what the graph's tasks read is all that is read.
+    No task reads them, and they resemble fields that are read or present; if further reads are possible, they resemble
+    one closely. ``whole``: only the graph's tasks read the state.
     """
     known = {name for name in (*there, *wiring.graph.reducers) if name}
     known |= {name for facts in wiring.facts.values() for name in (*facts.reads, *facts.writes)}

@@ -46,7 +46,7 @@ class Initial:
 
 @dataclass(slots=True)
 class Available:
-    """What may be in the state somewhere: the fields with who has written them. ``open``: there may be others."""
+    """The fields that a state may have at some node, each with its writers. ``open``: there may be others."""
 
     writers: dict[str, frozenset[str]] = field(default_factory=dict)
     open: bool = False

@@ -1,4 +1,4 @@
-"""What people write who think in Python or SQL, and what to write instead."""
+"""Habits from Python and SQL in conditions, and what to write instead."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _METHODS: Final = {
 
 
 def missing_operator(tokens: Sequence[Token], index: int) -> str:
-    """What is wrong where a value follows a value, with the operator that is probably meant."""
+    """The error for a value after a value, with the operator that is probably meant."""
     before, token = tokens[index - 1], tokens[index]
     words = (before.text.lower(), token.text.lower())
     if before.kind is Kind.WORD and token.kind is Kind.OPEN:

@@ -28,7 +28,7 @@ class Kind(Enum):
 class Token:
     kind: Kind
     text: str
-    """As written; of a string, what is between the quotes."""
+    """The text as written; for a string, the text between the quotes."""
     position: int
     """Where it begins, counted in characters from 0."""
 

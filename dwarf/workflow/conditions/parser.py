@@ -77,7 +77,7 @@ class _Parser:
         return self.tokens[self.index]
 
     def unexpected(self) -> ConditionError:
-        """The error for a token that cannot stand where it is."""
+        """The error for a token at an impossible position."""
         token = self.token
         if token.kind is Kind.END:
             return fault(self.text, token.position, "a value is missing at the end")
@@ -158,7 +158,7 @@ def _negate(expression: Expression, bangs: int) -> Expression:
 def _truth(operand: Operand) -> Expression:
     if isinstance(operand, Group):
         return operand.expression
-    # Bare, in any letter case and whatever the fields are called; as an operand of a comparison a field comes first.
+    # Bare, in any letter case, even if a field has the name; as an operand of a comparison a field comes first.
     if isinstance(operand, Symbol) and operand.name.lower() in ("true", "false"):
         return Constant(operand.name.lower() == "true")
     return Truth(operand)

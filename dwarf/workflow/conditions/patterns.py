@@ -1,4 +1,4 @@
-"""Regular expressions in RE2 syntax, matched in linear time whatever the pattern and the text."""
+"""Regular expressions in RE2 syntax, matched in linear time for any pattern and text."""
 
 from __future__ import annotations
 

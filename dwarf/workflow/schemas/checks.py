@@ -1,4 +1,4 @@
-"""Checking an answer against a JSON schema, with messages for the person who gave it."""
+"""Checking an answer against a JSON schema, with messages for the answering person."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def check_defaults(schema: Mapping[str, JSON], given: JSON = None, *, on_loop: b
         try:
             faults = [fault for fault in work.of(part, default).faults if not _is_absence(fault)]
         except (TooMuchWork, RecursionError):
-            return  # whoever gives such an answer is told
+            return  # such an answer is refused with a message
         if faults:
             name = ".".join(map(str, path[1::2] if set(path[::2]) == {"properties"} else path))
             what = f"the default of {name!r} in the schema of a question" if name else "the default of a question"
@@ -152,7 +152,7 @@ def _texts(fault: Fault) -> Iterable[str]:
 
 
 def _branch_texts(fault: Fault) -> Iterable[str]:
-    # of the alternatives, the one that comes closest says what is wrong; null, of an optional value, never does
+    # the closest alternative explains the error; null, of an optional value, never does
     real = [faults for faults in fault.branches if faults[0].wanted != "null" or faults[0].keyword != "type"]
     deep = [faults for faults in real if any(inner.path for inner in faults)] or real
     if len(deep) == 1:

@@ -22,7 +22,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 MOST_WORK = 1_000_000  # parts of a schema held against parts of a value, and other steps of a microsecond or two
 MOST_WORK_ON_LOOP = 100_000  # where an event loop waits for it: some 0.15 s
-MOST_FAULTS = 100  # of one part; more help nobody
+MOST_FAULTS = 100  # of one part; more are of no help
 
 
 class TooMuchWork(Exception):
@@ -90,7 +90,7 @@ class Evaluation:
         return known
 
     def of(self, schema: JSON, value: JSON) -> Result:
-        """The result for a part of the schema and a part of the value. RecursionError where it depends on itself."""
+        """The result for a part of the schema and a part of the value. RecursionError if it depends on itself."""
         if schema is True:
             return Result()
         if schema is False:
@@ -110,7 +110,7 @@ class Evaluation:
             if check is not None:
                 self.spend()
                 result.add(check(self, schema[name], value, schema, result))
-        for name, check in _LATE.items():  # what nobody has looked at is known when all else is
+        for name, check in _LATE.items():  # unevaluated parts are known only after all other keywords
             if name in schema:
                 result.add(check(self, schema[name], value, schema, result))
         self._known[key] = result
@@ -303,7 +303,7 @@ def _extra(
     result: Result,
     names: Sequence[str],
 ) -> Iterator[Fault]:
-    """The members that no other keyword has looked at: one fault for all of them where none is allowed."""
+    """The members that no other keyword has evaluated: one fault for all of them if none is allowed."""
     result.names.update(names)
     if wanted is False and names:
         yield Fault("additionalProperties", names, value, schema)
@@ -350,7 +350,7 @@ def _dependent_schemas(
 
 
 def _in_place(work: Evaluation, part: JSON, value: JSON, result: Result) -> list[Fault]:
-    """The faults by another schema for the same value; what that one has looked at counts where it fits."""
+    """The faults by another schema for the same value; its evaluated parts count if it fits."""
     inner = work.of(part, value)
     if not inner.faults:
         work.spend((len(inner.names) + len(inner.items)) // 16)

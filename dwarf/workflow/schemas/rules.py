@@ -14,7 +14,7 @@ JSON: TypeAlias = Any
 MOST_PARTS = 20_000  # sub-schemas of one schema; far more than any form can show
 
 MOST_SECONDS = 2.0  # of computing; a schema of a megabyte takes 0.06 s, and a pattern that repeats much 0.0002 s
-MOST_SECONDS_ON_LOOP = 0.1  # where an event loop waits for it, and with it all who share that
+MOST_SECONDS_ON_LOOP = 0.1  # on an event loop, where all other tasks wait meanwhile
 _MORE_TIME = "; a task that is a plain function (def) has more time, since it does not run on the event loop"
 
 TYPES: Final = ("string", "number", "integer", "boolean", "array", "object", "null")
@@ -28,7 +28,7 @@ NAMED: Final = frozenset(("properties", "patternProperties", "$defs", "definitio
 
 
 class SchemaFault(Exception):
-    """What is wrong with a schema, and where: ``path`` from its root."""
+    """An error of a schema, and its place: ``path`` from its root."""
 
     def __init__(self, reason: str, path: tuple[Any, ...] = ()) -> None:
         self.reason = reason
@@ -153,7 +153,7 @@ def walk(schema: JSON) -> Iterator[tuple[tuple[Any, ...], JSON]]:
 
 
 def resolve(reference: str, root: Mapping[str, JSON]) -> JSON:
-    """What a reference within a schema leads to. SchemaFault where it leads nowhere, or out of the schema."""
+    """The target of a reference within a schema. SchemaFault if there is none, or if it is outside of the schema."""
     base, _, fragment = reference.partition("#")
     if base and base != root.get("$id"):
         raise SchemaFault(f"the reference {reference!r:.80} leads out of the schema")

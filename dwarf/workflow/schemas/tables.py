@@ -84,7 +84,7 @@ class Table:
         return {"kind": "any" if known else "text", "nullable": True}
 
     def read(self, value: Any) -> Any:
-        """An answer as the task gets it. StateError where it is none."""
+        """An answer in the form for the task. StateError for an invalid one."""
         if self.is_frame and hasattr(value, "iloc"):
             return value
         rows = rows_of(value, self.labels) if isinstance(value, (list, tuple)) else None

@@ -119,7 +119,7 @@ def answer_to_json(value: Any) -> JSON:
 
 
 def _revealed(value: Any) -> Any:
-    """The value with secrets as texts, models that hold some as mappings; the value itself where there are none."""
+    """The value with secrets as texts, and models with secrets as mappings; the value itself without any."""
     if is_secret(type(value)):
         return value.get_secret_value()
     if isinstance(value, (list, tuple)):
@@ -141,7 +141,7 @@ class SchemaMaker:
         self._recurring: set[type] = set()
 
     def root(self, kind: Any) -> Schema:
-        """The whole schema of a type. InvalidRequest where there is none."""
+        """The whole schema of a type. InvalidRequest for a type without one."""
         schema = self._pydantic(kind.model_json_schema, kind) if is_pydantic(kind) else self._of(kind)
         if self._defs:
             schema = {**schema, "$defs": self._defs}

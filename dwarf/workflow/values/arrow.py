@@ -45,7 +45,7 @@ class _Table:
         (self._size,) = struct.unpack_from("<H", data, self._names)
 
     def field(self, number: int) -> int:
-        """Where a field is, or 0 where it is not there."""
+        """The position of a field, or 0 if it is absent."""
         at = 4 + 2 * number
         if at + 2 > self._size:
             return 0

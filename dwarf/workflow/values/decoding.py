@@ -35,7 +35,7 @@ def decode_dict(value: dict[str, JSON]) -> Any:
 
 
 def decode_members(value: dict[str, JSON]) -> dict[str, Any]:
-    """The object with its members decoded, whatever they are called."""
+    """The object with its members decoded, including members with special names."""
     result = value.copy()
     for name, item in value.items():
         kind = type(item)
@@ -60,7 +60,7 @@ def decode_list(value: list[JSON]) -> list[Any]:
 
 
 def items_of_tag(tag: dict[str, JSON]) -> list[Any]:
-    """The items of a tag that stands for several. TypeError where it has none: it is broken."""
+    """The items of a tag for several values. TypeError for a broken one without items."""
     if type(tag["v"]) is not list:
         raise TypeError(type(tag["v"]))
     return decode_list(tag["v"])

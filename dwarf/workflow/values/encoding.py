@@ -54,7 +54,7 @@ class Refused(Exception):
         steps = [field, *reversed(self.path)] if field else list(reversed(self.path))
         way = "".join(steps[:12]) + ("..." if len(steps) > 12 else "")
         text = f"field '{way.removeprefix('.')}': {self}" if way else str(self)
-        return text.encode(errors="backslashreplace").decode()  # a message must be printable, whatever the names
+        return text.encode(errors="backslashreplace").decode()  # a message must be printable, even with unusual names
 
 
 class TooDeep(Refused):
@@ -74,7 +74,7 @@ ENCODERS: Final[dict[type, Encoder]] = {}
 """By exact type."""
 
 FALLBACKS: Final[list[Callable[[Any, int], JSON]]] = []
-"""For every other type, in order: each returns NotImplemented for what is not its business."""
+"""The encoders of other types, in order: each returns NotImplemented for types that it does not encode."""
 
 
 def encode(value: Any, depth: int) -> JSON:
@@ -159,7 +159,7 @@ def _encode_name(name: Any) -> str:
 
 
 def encode_str(value: str, depth: int = 0) -> str:
-    text = str.__str__(value)  # a plain str, also from a subclass with a __str__ of its own
+    text = str.__str__(value)  # a plain str, even from a subclass with its own __str__
     if not text.isascii():
         try:
             text.encode()

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 UNORDERED: Final = 2
-"""The order of NaN and any number: none, and nobody need be told."""
+"""The order of NaN and any number: none, without a note."""
 
 _NS: Final = 1000  # in a microsecond
 _DAY: Final = 86_400_000_000_000
@@ -226,7 +226,7 @@ def _plain_form(tag: dict[str, JSON]) -> JSON:
 
 
 def _number_form(number: Decimal) -> JSON:
-    """A Decimal as the JSON number that equals it, as in conditions; where there is none, without zeros at its end."""
+    """A Decimal as the JSON number that equals it, as in conditions; without such a number, without trailing zeros."""
     if not number.is_finite():
         return {TAG: "float", "v": str(number).lower().replace("infinity", "inf")}
     close = float(number)
@@ -310,7 +310,7 @@ _OF_TEXT: Final[dict[type, Callable[[str], Any]]] = {Moment: _moment_of, TimeOfD
 
 
 def equal(one: JSON, other: JSON) -> bool:
-    """Whether two stored values mean the same scalar. Arrays, objects and what is opaque equal nothing."""
+    """Whether two stored values mean the same scalar. Arrays, objects and opaque values equal nothing."""
     return order(one, other, equality=True) == 0
 
 

@@ -40,13 +40,13 @@ _MOMENT: Final = re.compile(r"([^\[]*)(?:\[([^=\]]+)\])?(\[fold=1\])?")
 
 def moment_suffix(zone: tzinfo | None, fold: int) -> str:
     """What stands behind the ISO text: the zone's name in its data base, and the fold."""
-    loaded = sys.modules.get("zoneinfo")  # where it is not, no zone can be one of its own
+    loaded = sys.modules.get("zoneinfo")  # if it was never imported, no zone can be one of its own
     key = zone.key if loaded is not None and isinstance(zone, loaded.ZoneInfo) else None
     return (f"[{key}]" if key else "") + ("[fold=1]" if fold else "")
 
 
 def zone_name(zone: tzinfo | None) -> str:
-    """The name that somebody has given a fixed zone, or nothing."""
+    """The user's name of a fixed zone, or ""."""
     if type(zone) is not timezone:
         return ""
     name = zone.tzname(None)
