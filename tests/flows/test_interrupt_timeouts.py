@@ -11,7 +11,11 @@ from dwarf import END, Flow, Graph, Status
 from dwarf.engine import Engine
 from dwarf.errors import InterruptTimeout, StateConflict
 from dwarf.hosts import LocalHost
+from dwarf.storage.operations.interrupts import answer_overdue
+from dwarf.storage.operations.unit_of_work import UnitOfWork
+from dwarf.storage.sql.script import Now, Script
 from dwarf.testing import VirtualClock
+from tests.support.invariants import query
 from tests.support.workflows import Running, install
 
 HOUR = 3600
@@ -162,6 +166,25 @@ async def test_a_deadline_passes_while_no_engine_runs(running: Running, clock: V
     clock.advance(HOUR + 1)
     async with running() as engine:
         assert (await engine.flow(flow.key)).state == {"answer": "nobody"}
+
+
+async def test_deadlines_of_root_flows_and_of_a_child_in_one_transaction(engine: Engine) -> None:
+    inner = alone(asking(timeout=HOUR, default="nobody"))
+
+    async def call(flow: Flow) -> None:
+        flow["child"] = flow.subgraph(inner)
+
+    outer = Graph("outer").add_node("Call", call).add_transition("Call", END)
+    for graph in (inner, outer, inner):
+        assert (await engine.run(graph)).status is Status.INTERRUPTED
+    runtime: Any = engine._runtimes[1]
+
+    def script() -> Script[int]:
+        now = yield Now()
+        return (yield from answer_overdue(UnitOfWork(runtime.writer, now + 2 * HOUR * 1000, last=True)))
+
+    assert await runtime.database.write(script) == 3
+    assert await query(engine, "SELECT count(*) FROM dwarf_steps WHERE status = 'interrupted'") == [(0,)]
 
 
 async def test_hundreds_of_deadlines_at_once(engine: Engine, clock: VirtualClock) -> None:

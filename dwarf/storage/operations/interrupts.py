@@ -384,6 +384,7 @@ def _check_root(rows: Sequence[Row], token: str) -> None:
 
 def answer_overdue(work: UnitOfWork) -> Script[int]:
     """Give every interrupt whose deadline has passed its default, or a time-out. Answers how many."""
+    work.last = False  # one step after the other
     rows = yield Fetch(OVERDUE, {"now": work.now})
     count = 0
     for leaf in map(_leaf, map(LeafRow._make, rows)):
