@@ -114,5 +114,6 @@ async def test_sleeping_steps_cost_a_search_nothing_on_postgresql() -> None:
             before = await blocks(database)
             query("postgresql", rows(ASLEEP_ROW, MANY, "postgresql") + " RETURNING 1", url=url)
             after = await blocks(database)
-    # an index of more rows is a few levels deeper
-    assert all(after[name] <= before[name] + 8 for name in before), (before, after)
+    # an index of more rows is a few levels deeper, for each of the ten steps that are looked up; had the sleeping ones
+    # been passed over, there would be thousands
+    assert all(after[name] <= before[name] + 40 for name in before), (before, after)
