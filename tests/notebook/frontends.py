@@ -32,7 +32,14 @@ _RUN_ALL = {
 _READY = {
     "jupyterlab": CONNECTED,
     "notebook7": CONNECTED,
-    "nbclassic": "() => window.Jupyter?.notebook?.kernel?.info_reply?.status === 'ok'",
+    "nbclassic": """async () => {
+        const kernel = window.Jupyter?.notebook?.kernel;
+        if (kernel?.info_reply?.status !== 'ok' || !kernel.widget_manager) return false;
+        // When a page is loaded it asks the kernel for its widgets; one that a cell makes meanwhile may get two models
+        // there, of which one hears nothing. A second question is answered after the first.
+        await kernel.widget_manager._loadFromKernel();
+        return true;
+    }""",
 }
 # Whether the first cell has been sent off.
 _BEGUN = (

@@ -59,9 +59,10 @@ class Pulse:
     async def _beat(self) -> None:
         try:
             while not self._ended and self.is_seen:
-                self._send({"type": "beat", "now": round(time.time(), 3)})
+                try:
+                    self._send({"type": "beat", "now": round(time.time(), 3)})
+                except Exception:  # noqa: BLE001  the next may go through; a page that is closed gives no more signs
+                    _log.debug("a view could not be sent a beat", exc_info=True)
                 await asyncio.sleep(BEAT)
-        except Exception:  # noqa: BLE001  a widget that is closed takes no messages
-            _log.debug("a view could not be sent a beat", exc_info=True)
         finally:
             self._beating = False
