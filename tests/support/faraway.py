@@ -66,7 +66,9 @@ def die_once(folder: str) -> dict[str, Any]:
 
 
 def hang(folder: str) -> None:
-    (Path(folder) / "pid").write_text(str(os.getpid()))
+    half = Path(folder) / "pid.half"
+    half.write_text(str(os.getpid()))
+    half.rename(Path(folder) / "pid")  # whole as soon as it is there
     wait_for(Path(folder) / "never")
 
 
