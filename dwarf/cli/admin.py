@@ -187,7 +187,7 @@ def doctor(url: Url = "") -> None:
         found = {name: _version(name) for name in packages}
         missing = [name for name, version in found.items() if not version]
         told = ", ".join(f"{name} {version}" for name, version in found.items() if version)
-        if missing and len(missing) == len(packages):
+        if not found[packages[0]]:
             line(None, extra, f"not installed: pip install 'dwarf[{extra}]'")
         elif missing:
             line(False, extra, f"{', '.join(missing)} is missing: pip install 'dwarf[{extra}]'")
@@ -197,11 +197,12 @@ def doctor(url: Url = "") -> None:
     raise typer.Exit(int(Exit.UNAVAILABLE if bad else Exit.FINE))
 
 
+# The first package of each comes with that extra alone, so that it tells whether the extra was asked for.
 _EXTRAS = {
     "notebook": ("anywidget", "ipywidgets", "graphviz", "graphviz-pure", "pandas", "ipykernel"),
     "postgresql": ("asyncpg",),
     "mysql": ("asyncmy",),
-    "http": ("httpx", "starlette"),
+    "http": ("starlette", "httpx"),
     "dask": ("distributed",),
     "cli": ("typer", "rich"),
 }

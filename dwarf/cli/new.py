@@ -27,7 +27,7 @@ def measure(word: str) -> dict:
 
 def review(flow: Flow, lengths: list[int]) -> dict:
     mean = sum(lengths) / len(lengths) if lengths else 0.0
-    approved = flow.interrupt({"title": f"Publish a mean of {mean:.1f}?", "schema": bool})
+    approved = flow.interrupt({"title": f"Publish a mean of {mean:.1f}?", "schema": bool, "default": True})
     return {"mean": mean, "published": approved}
 
 
@@ -86,11 +86,11 @@ pythonpath = ["."]
 _README = """# PROJECT
 
 ```sh
-dwarf lab PROJECT.ipynb                                                   # the notebook
+dwarf lab PROJECT.ipynb            # the notebook
 dwarf run PROJECT.flows:graph --state '{"text": "hello durable world"}'   # asks its question here
-dwarf flows                                                               # what there is
-dwarf worker PROJECT.flows:host                                           # runs what others create
-pytest
+dwarf flows                      # lists the flows
+dwarf worker PROJECT.flows:host    # runs flows that other processes create, until Ctrl-C
+pip install pytest && pytest     # tests/
 ```
 
 The flows are kept in `.dwarf/flows.db`; set `DWARF_URL` to a PostgreSQL or MySQL database to share them.

@@ -24,6 +24,7 @@ from dwarf.notebook.live.drift import Drift, drift_of
 from dwarf.notebook.pictures.picture import draw_run
 from dwarf.notebook.pictures.timeline import draw_timeline
 from dwarf.notebook.pictures.views import is_stop, stop_text, where_stopped
+from dwarf.notebook.prompts.answers import example_for
 from dwarf.notebook.waiting import wait_async, wait_blocking
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
@@ -188,29 +189,31 @@ class Run:
                 "instead of run.wait(), or answer in another cell with run.answer(...)."
             )
         if for_ever:
-            raise PromptNeedsHuman(f"{self._question()}. {_ADVICE} To wait for somebody else's answer, give a timeout.")
+            raise PromptNeedsHuman(
+                f"{self._question()}. {self._advice()} To wait for somebody else's answer, give a timeout."
+            )
 
     def _check_awaiting(self) -> None:
         if not self._watcher.unanswered:
             self._asked_at = None
             return
         if kernel.in_terminal_ipython():
-            raise PromptNeedsHuman(f"{self._question()}, and a terminal shows no form. {_ADVICE}")
+            raise PromptNeedsHuman(f"{self._question()}, and a terminal shows no form. {self._advice()}")
         if self._asked_at is None:
             self._asked_at = time.monotonic()
             if not kernel.in_kernel():
-                _log.warning("%s. %s", self._question(), _ADVICE)
+                _log.warning("%s. %s", self._question(), self._advice())
             elif not self._views:
                 self.show()
         if not kernel.in_kernel() or any(view.ready for view in self._views):
             return
         if time.monotonic() - self._asked_at > self._lab.prompt_grace:
-            raise PromptNeedsHuman(f"{self._question()}, and no front end shows it. {_ADVICE}")
+            raise PromptNeedsHuman(f"{self._question()}, and no front end shows it. {self._advice()}")
 
     def _where(self) -> str:
         """What the flow is at when the waiting has ended, as the end of a sentence; "" where that cannot be told."""
         if self._watcher.unanswered:
-            return f": {self._question()}. {_ADVICE}"
+            return f": {self._question()}. {self._advice()}"
         with suppress(DwarfError):
             return self._lab.call(self._watcher.handle._whereabouts())
         return ""
@@ -221,6 +224,13 @@ class Run:
         if is_stop(card.prompt.payload):
             return f"the flow has {stop_text(card.prompt.payload)}"
         return f"the flow waits for an answer to {card.prompt.title!r}, put by {card.prompt.node!r}{wrong}"
+
+    def _advice(self) -> str:
+        example = example_for(self._watcher.unanswered[0].prompt)
+        return (
+            "Answer with run.answer(...), or beforehand with Lab(answers={...}) or the variable DWARF_ANSWERS, "
+            f"such as {example}."
+        )
 
     @property
     def result(self) -> dict[str, Any]:
@@ -505,9 +515,3 @@ def adopt_run(lab: LabServices, make: Callable[[], Awaitable[FlowHandle]], *, sh
     if show:
         run._display(begun_here=True)
     return run
-
-
-_ADVICE = (
-    "Answer with run.answer(...), or beforehand with Lab(answers={...}) or the variable DWARF_ANSWERS, "
-    'such as {"*": "default"}.'
-)

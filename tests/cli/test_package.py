@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dwarf import END, Flow
+from dwarf.notebook import Lab
 from tests.architecture.repository import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -120,6 +124,57 @@ def test_the_package_works_in_an_empty_environment(tmp_path: Path, source: Path,
     assert "1 completed" in environment.run("dwarf", "doctor", "--url", "flows.db")
     (tmp_path / "test_flow.py").write_text(TEST, encoding="utf-8")
     assert "1 passed" in environment.run("python", "-m", "pytest", "-q", "-o", "asyncio_mode=auto", "test_flow.py")
+    if versions == "newest":
+        check_an_exported_package(environment)
+
+
+RUN = """
+import asyncio, json
+from dwarf.testing import engine_for_test
+from from_cells.flows import graphs, host
+
+async def main():
+    async with engine_for_test("exported", host) as engine:
+        flow = await engine.create(graphs["Sizes"], {"text": "to be or not"})
+        await flow
+        await flow.resume(True)
+        print(json.dumps(dict((await flow).raise_for_status().state)))
+
+asyncio.run(main())
+"""
+
+
+def check_an_exported_package(environment: Environment) -> None:
+    """What a lab exports is installed beside dwarf, passes its own test there, and comes to what the lab has come to."""
+    folder, outcome = exported(environment.folder / "from-cells")
+    environment.install(str(folder))
+    (folder / "pyproject.toml").unlink()  # whose pythonpath leads to the folder: what is installed is to be tested
+    (folder / "from_cells").rename(folder / "moved")
+    tests = str(folder / "tests")
+    assert "2 passed" in environment.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", tests)
+    (environment.folder / "run.py").write_text(RUN, encoding="utf-8")
+    assert json.loads(environment.run("python", "run.py")) == outcome
+
+
+def exported(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """A package of a lab's graph, and the state that its flow has ended in."""
+    lab = Lab("memory", answers={"Ask": True})
+    try:
+
+        @lab.task
+        def measure(text: str) -> dict[str, Any]:
+            return {"sizes": [len(word) for word in text.split()]}
+
+        @lab.task
+        def ask(flow: Flow, sizes: list[int]) -> dict[str, Any]:
+            return {"sum": sum(sizes), "kept": flow.interrupt({"title": "Keep them?", "schema": bool})}
+
+        graph = lab.graph("Sizes").add_node("Measure", measure).add_node("Ask", ask).add_chain("Measure", "Ask", END)
+        run = lab.start(graph, {"text": "to be or not"}, show=False)
+        outcome = dict(run.wait(60).raise_for_status().state)
+        return Path(lab.export(folder, graph)), outcome
+    finally:
+        lab.close()
 
 
 def _belongs(path: Path) -> bool:

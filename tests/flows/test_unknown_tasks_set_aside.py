@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from sqlalchemy import func, select
 
-from dwarf import END, Flow, Graph, Status
+from dwarf import END, Flow, Graph, Status, task
 from dwarf.engine import Engine
 from dwarf.hosts import LocalHost
 from dwarf.storage.operations import unknown_tasks
@@ -53,6 +53,24 @@ async def test_many_are_set_aside_and_brought_back(running: Running, host: Local
         await engine._runtimes[1].known_tasks._tell()
         assert {(await flow).status for flow in lost} == {Status.COMPLETED}
         assert await engine._runtimes[1].database.read(apart) == 0
+
+
+async def test_tasks_whose_own_mark_names_an_executor_that_nobody_has(running: Running, host: LocalHost) -> None:
+    @task(executor="gpu")
+    async def marked(flow: Flow) -> None:
+        pass
+
+    host.add_task("gone.task", marked)
+    async with running() as engine:
+        async with running():  # a replica with the same code
+            lost = await engine.create_many(GONE, [{} for _ in range(MANY)])
+            while await set_aside(engine) < MANY - unknown_tasks.FEW:
+                await asyncio.sleep(0.01)
+            ((shard,),) = [await engine.shards()]
+            assert "gpu" in shard.waiting["gone.task"]
+        host.add_task("gone.task", known)
+        await engine._runtimes[1].known_tasks._tell()
+        assert {(await flow).status for flow in lost} == {Status.COMPLETED}
 
 
 async def test_a_few_stay_where_they_are_found_at_once(running: Running, host: LocalHost) -> None:

@@ -8,7 +8,7 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -136,6 +136,52 @@ def test_a_fork_without_changes_ends_as_its_origin_did(chain: Chain, initial: St
 @given(CHAINS, INITIAL, st.booleans(), st.integers(0, 2**32))
 def test_many_more_forks(chain: Chain, initial: State, child: bool, seed: int) -> None:
     asyncio.run(fork_and_compare(chain, initial, child, random.Random(seed)))
+
+
+async def run_on(flow: FlowHandle, luck: random.Random) -> None:
+    """Let a flow run for a random while, and answer a question or two."""
+    for _ in range(luck.randrange(40)):
+        await asyncio.sleep(0)
+    for _ in range(luck.randrange(3)):
+        if (await flow.snapshot()).status is Status.INTERRUPTED:
+            step = luck.choice(await flow.interrupts())
+            await flow.resume((step.interrupt_payload or {})["number"], step=step)
+
+
+async def fork_while_it_runs(chain: Chain, initial: State, child: bool, luck: random.Random) -> None:
+    host = LocalHost(max_threads=4)
+    graph = Builder(chain, luck, host).graph
+    model = expected(chain, initial)
+    wanted = {"out": model} if child else model
+    async with running(host) as engine:
+        flows = [await engine.create(called(graph, initial) if child else graph, {} if child else initial)]
+        for _ in range(4):
+            origin = luck.choice(flows)
+            await run_on(origin, luck)
+            steps = all_steps(await origin.history())
+            if steps := [step for step in steps if step.status in (Status.COMPLETED, Status.INTERRUPTED)]:
+                step = luck.choice(steps)
+                at = luck.choice(["input", "after"]) if step.status is Status.COMPLETED else "input"
+                with suppress(StateConflict):  # an answer has taken the step up meanwhile
+                    flows.append(await engine.fork(step, at=at))
+        for flow in flows:
+            assert (await driven(flow, luck)).state == wanted
+
+
+@QUICK
+@given(CHAINS, INITIAL, st.booleans(), st.integers(0, 2**32))
+def test_a_fork_of_a_flow_that_runs_ends_as_its_origin_does(
+    chain: Chain, initial: State, child: bool, seed: int
+) -> None:
+    asyncio.run(fork_while_it_runs(chain, initial, child, random.Random(seed)))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@THOROUGH
+@given(CHAINS, INITIAL, st.booleans(), st.integers(0, 2**32))
+def test_many_more_forks_of_flows_that_run(chain: Chain, initial: State, child: bool, seed: int) -> None:
+    asyncio.run(fork_while_it_runs(chain, initial, child, random.Random(seed)))
 
 
 # ---------------------------------------------------------------- repairs

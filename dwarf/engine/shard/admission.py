@@ -71,9 +71,9 @@ class Admission:
         if APART not in need and self.knows(need) and self._admits(need):
             return True
         url, executor = parts_of(need)
-        if lacking := self.lacks(need):
+        if self.lacks(need):
             if len(self._unknown) < MOST_UNKNOWN:
-                self._unknown[lacking] = None
+                self._unknown[need] = None
         elif executor and self._admits(url):
             return True
         self._declined = True

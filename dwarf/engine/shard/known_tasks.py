@@ -34,6 +34,7 @@ LOOK_S = 2.0  # between looks at what the host knows
 RENEW_S = 20.0
 LOG_AGAIN_S = 60.0
 _ANY = "*"  # stands for every executor: the host cannot list its own
+_LACKS = "="  # before the executor that a task asks for by itself, and that its host does not have
 
 
 class KnownTasks(Service):
@@ -116,7 +117,9 @@ class KnownTasks(Service):
         if urls is None:
             return None
         places = {url: host.executors_for(url) for url in urls}
-        return urls.union(
+        lacking = {url: parts_of(need)[1] for url in urls if (need := self._admission.lacks(url))}
+        return (urls - lacking.keys()).union(
+            (need_of(url, _LACKS + name) for url, name in lacking.items()),  # it is known, and does not run here
             (need_of(url, name) for url, names in places.items() for name in ((_ANY,) if names is None else names)),
             map(labels_told, self._label_sets[-1:]),  # the last set contains all labels
         )
@@ -139,28 +142,41 @@ class KnownTasks(Service):
     async def _set_aside(self, needs: Sequence[str]) -> None:
         """Set aside the steps whose needs no living engine can meet, if there are many."""
         with suppress(DwarfError):  # the steps are found again at the next search
-            for need in await self.unknown(needs):
+            for need in await self._missing(needs):
                 began = time.monotonic()
                 while await self._database.write(partial(set_aside, need)):
                     await asyncio.sleep(time.monotonic() - began)  # a pause as long as the write, for other writers
                     began = time.monotonic()
 
     async def unknown(self, needs: Iterable[str]) -> list[str]:
-        """The needs that neither this host nor another living engine can meet."""
+        """What neither this host nor another living engine has of what steps need: tasks, or tasks with executors."""
+        return list(dict.fromkeys((await self._missing(needs)).values()))
+
+    async def _missing(self, needs: Iterable[str]) -> dict[str, str]:
+        """The needs of steps that no living engine can meet, and what each lacks.
+
+        A step whose node names no executor needs its task; its function may ask for an executor by itself.
+        """
         admission = self._admission
         runs = self._workers  # an engine without workers may have the executor but does not use it
-        lacking = (
-            admission.lacks(need) if runs or not parts_of(need)[1] else need
+        lacking = {
+            need: admission.lacks(need) if runs or not parts_of(need)[1] else need
             for need in needs
             if not admission.by_name(need)
-        )
-        missing = [need for need in dict.fromkeys(lacking) if need]
-        if not missing:
-            return []
-        others = await self._told_by_others()
+        }
+        lacking = {need: lack for need, lack in lacking.items() if lack}
+        others = await self._told_by_others() if lacking else None
         if others is None:
-            return []
-        return [need for need in missing if others.isdisjoint((need, need_of(parts_of(need)[0], _ANY)))]
+            return {}
+        known = {parts_of(told)[0] for told in others}
+
+        def met(need: str, lack: str) -> bool:
+            url, executor = parts_of(lack)
+            if not executor:
+                return url in known
+            return need in others or not others.isdisjoint((lack, need_of(url, _ANY)))
+
+        return {need: lack for need, lack in lacking.items() if not met(need, lack)}
 
     async def _told_by_others(self) -> set[str] | None:
         renewed = self._database.registers

@@ -19,6 +19,7 @@ __all__ = [
     "NOTHING",
     "VARIABLE",
     "default_of",
+    "example_for",
 ]
 
 VARIABLE = "DWARF_ANSWERS"
@@ -86,6 +87,15 @@ def default_of(payload: Mapping[str, Any], schema: Mapping[str, Any] | None) -> 
         name: field["default"] for name, field in fields.items() if isinstance(field, Mapping) and "default" in field
     }
     return found if needed <= set(found) else NOTHING
+
+
+def example_for(prompt: Prompt) -> str:
+    """Scripted answers, as JSON, that would answer the prompt: by its default, or by the name of its node."""
+    if default_of(prompt.payload, prompt.schema) is not NOTHING:
+        return '{"*": "default"}'
+    kind = (prompt.schema or {}).get("type")
+    value = {"boolean": "true", "integer": "1", "number": "1.5", "string": '"..."'}.get(str(kind), "...")
+    return f"{{{json.dumps(prompt.node)}: {value}}} (the question has no default)"
 
 
 def _value(value: Any, prompt: Prompt) -> Any:
