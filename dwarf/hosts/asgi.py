@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import hmac
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager, suppress
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
 from dwarf.errors import ConfigError, GraphNotFound, StateError, TaskNotFound
-from dwarf.hosts.http import STREAM, run_key
+from dwarf.hosts.http import STREAM, TELLS, run_key
 from dwarf.hosts.remote import outcome_to_json
+from dwarf.hosts.telling import Message as Said
+from dwarf.hosts.telling import Teller
+from dwarf.workflow import capture
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.host import Host, complete
@@ -27,6 +31,7 @@ Message: TypeAlias = MutableMapping[str, Any]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 MAX_BODY = 64 * 1024 * 1024
+_MOST_TOLD = 24 * 1024 * 1024  # bytes of what one run says, displays included; a step keeps less
 _ALIVE_S = 5.0
 # The longest silence in a request body, and the longest time to read the rest of a body that is too long.
 _DRAIN_S = 30.0
@@ -42,9 +47,10 @@ def task_app(
 
         app = task_app(host, token=os.environ["TASK_TOKEN"])  # then: uvicorn module:app
 
-    ``POST /tasks/{url}`` with a Flow in wire form answers with the outcome, and with progress before it if the caller
-    accepts lines; ``POST /graphs/{url}`` with ``{"baggage": {}}`` answers with the graph as JSON. ``GET /health``
-    answers ``{"status": "ok"}`` without a token; with the token it adds the tasks and the number of running tasks.
+    ``POST /tasks/{url}`` with a Flow in wire form answers with the outcome. If the caller accepts lines, progress comes
+    before it, and, if the caller asks for it, what the task prints, logs, streams and displays. ``POST /graphs/{url}``
+    with ``{"baggage": {}}`` answers with the graph as JSON. ``GET /health`` answers ``{"status": "ok"}`` without a
+    token; with the token it adds the tasks and the number of running tasks.
 
     Every request must carry ``token`` as a bearer token, compared in constant time; without a token, every client that
     reaches the port can run tasks. A body longer than ``max_body`` bytes is refused with 413 and never held in memory.
@@ -80,6 +86,47 @@ class _Run:
         self.waiting = 0
         self.progress: tuple[float, float | None, str] | None = None
         self.changed = asyncio.Event()
+        self.told: list[bytes] = []  # what the task says, in lines: a caller that comes back is told all of it
+        self._name = secrets.token_hex(4)  # tells this run from one that repeats it
+        self._told_size = 0
+        self._loop = asyncio.get_running_loop()
+
+    def tell(self, _: int, messages: list[Said]) -> None:
+        """The task has said something, on whichever thread."""
+        if self._told_size > _MOST_TOLD:
+            return
+        line = _line({"told": [self._name, len(self.told), messages]})
+        self._told_size += len(line)
+        if self._told_size > _MOST_TOLD:
+            words = f"the rest of what the task says is left out: a server passes {_MOST_TOLD // 2**20} MB on"
+            line = _line({"told": [self._name, len(self.told), [("log", "warning", words, "OutputCut", "")]]})
+        self.told.append(line)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            self._loop.call_soon_threadsafe(self.changed.set)
+
+    @contextmanager
+    def hearing(self, wants: str) -> Iterator[None]:
+        """While the task runs: what it says is told to its callers, and goes where it would have gone as well."""
+        if not wants:
+            yield
+            return
+        teller = Teller(self.tell)
+        teller.echo = None
+        if "shown" in wants:
+            self.flow._output = lambda: teller
+        token = None
+        if "printed" in wants:
+            capture.install()
+            token = capture.enter(lambda: teller)
+        try:
+            yield
+        finally:
+            if token is not None:
+                capture.leave(token)
+                capture.uninstall()
+            teller.let_go()
+            if rest := teller.rest()[1]:
+                self.tell(0, rest)
 
 
 class _Server:
@@ -115,7 +162,7 @@ class _Server:
         key = f"{url} {named or next(self._unnamed)}"
         run = self._runs.get(key)
         if run is None:
-            run = self._begin(url, key, flow)
+            run = self._begin(url, key, flow, request.headers.get(TELLS, ""))
         if STREAM in request.headers.get("accept", ""):
             return StreamingResponse(self._lines(run), media_type=STREAM)
         return await self._plain(run, request)
@@ -178,7 +225,7 @@ class _Server:
 
     # ------------------------------------------------------------------ runs
 
-    def _begin(self, url: str, key: str, flow: Flow) -> _Run:
+    def _begin(self, url: str, key: str, flow: Flow, wants: str) -> _Run:
         run = _Run(flow)
 
         def show(done: float, total: float | None, message: str) -> None:
@@ -186,7 +233,7 @@ class _Server:
             run.changed.set()
 
         run.flow._on_progress = show
-        run.task = asyncio.create_task(self._run(url, run))
+        run.task = asyncio.create_task(self._run(url, run, wants))
         self._runs[key] = run
 
         def ended(task: asyncio.Task[dict[str, JSON]]) -> None:
@@ -203,9 +250,10 @@ class _Server:
         if self._runs.get(key) is run:
             del self._runs[key]
 
-    async def _run(self, url: str, run: _Run) -> dict[str, JSON]:
+    async def _run(self, url: str, run: _Run, wants: str) -> dict[str, JSON]:
         try:
-            await self._host.execute_task(url, run.flow)
+            with run.hearing(wants):
+                await self._host.execute_task(url, run.flow)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a task raises is its outcome
@@ -248,19 +296,25 @@ class _Server:
         return _json(failed["fields"], status if isinstance(status, int) and 400 <= status <= 599 else 500)
 
     async def _lines(self, run: _Run) -> AsyncIterator[bytes]:
-        """Progress and keep-alives, then the outcome."""
+        """Progress, the task's output and keep-alives, then the outcome."""
         shown: Any = None
+        said = 0
         async with self._attending(run) as task:
             while not task.done():
                 run.changed.clear()
                 if run.progress is not None and run.progress != shown:
                     shown = run.progress
                     yield _line({"progress": list(shown)})
+                while said < len(run.told):
+                    said += 1
+                    yield run.told[said - 1]
                 try:
                     async with asyncio.timeout(_ALIVE_S):
                         await run.changed.wait()
                 except TimeoutError:
                     yield _line({"alive": True})
+            for line in run.told[said:]:
+                yield line
             yield _line(task.result())
 
     async def aclose(self) -> None:

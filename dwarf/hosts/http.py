@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from dwarf.errors import ConfigError, GraphNotFound, StateError, TaskNotFound
 from dwarf.hosts.remote import HostUnavailable, RemoteTaskError, apply_outcome
+from dwarf.hosts.telling import OutputListener
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.flow import Flow
 from dwarf.workflow.graph import Graph
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 JSON: TypeAlias = Any
 
 STREAM = "application/x-ndjson"
+TELLS = "dwarf-tells"
+"""The header that asks for what a task says: "shown" for streams and displays, "printed" for texts and records."""
+
 MAX_ANSWER = 64 * 1024 * 1024
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 10.0
 _CONNECT_S = 10.0
@@ -100,11 +105,12 @@ class HttpHost(BaseHost):
         cancelled.
         """
         body = dumps(flow.to_json()).encode()
+        said = _Said(flow)
         away = ""
         try:
             async for _ in _tries(None):
                 try:
-                    outcome = await self._call(url, flow, body)
+                    outcome = await self._call(url, flow, body, said)
                 except (self._httpx.TransportError, TimeoutError, HostUnavailable) as error:
                     if isinstance(error, self._httpx.UnsupportedProtocol):
                         raise
@@ -119,10 +125,13 @@ class HttpHost(BaseHost):
                 raise
             # the reason, if the cancellation is the end of the time budget
             raise asyncio.CancelledError from HostUnavailable(f"{self._base} could not be reached: {away}")
+        finally:
+            said.listener.close()
 
-    async def _call(self, url: str, flow: Flow, body: bytes) -> Mapping[str, JSON]:
+    async def _call(self, url: str, flow: Flow, body: bytes, said: _Said) -> Mapping[str, JSON]:
         headers = {
             **self._headers,
+            **said.asked,
             "content-type": "application/json",
             "accept": f"{STREAM}, application/json",
             "idempotency-key": run_key(flow),
@@ -131,7 +140,7 @@ class HttpHost(BaseHost):
         async with self._client().stream("POST", address, content=body, headers=headers) as response:
             kind = response.headers.get("content-type", "").partition(";")[0].strip()
             if response.status_code == 200 and kind == STREAM:
-                return await self._streamed(response, flow)
+                return await self._streamed(response, flow, said)
             answer = await _whole(response)
         try:
             found = loads(answer, bounded=True) if answer else None
@@ -147,8 +156,8 @@ class HttpHost(BaseHost):
         self._check(response.status_code, answer[:300].decode("utf-8", "replace"))
         raise RemoteTaskError(f"the server {self._base} answered without an outcome")
 
-    async def _streamed(self, response: httpx.Response, flow: Flow) -> Mapping[str, JSON]:
-        """Report progress as it arrives, and return the outcome."""
+    async def _streamed(self, response: httpx.Response, flow: Flow, said: _Said) -> Mapping[str, JSON]:
+        """Report progress and the task's output as they arrive, and return the outcome."""
         limit = _SILENCE_S if self._silence is None else self._silence
         lines = _lines(response)
         while True:
@@ -164,6 +173,8 @@ class HttpHost(BaseHost):
             progress = message.get("progress")
             if isinstance(progress, list) and len(progress) == 3:
                 flow.progress(*progress)
+            if "told" in message:
+                said.take(message["told"])
 
     def _check(self, status: int, text: str) -> None:
         if status in (401, 403):
@@ -197,6 +208,40 @@ class HttpHost(BaseHost):
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
+
+
+class _Said:
+    """What a task says on a server, over all requests for one run: each group is taken once."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.listener = OutputListener(flow)
+        _, shown, printed = self.listener.wants
+        wanted = ", ".join(["shown"] * shown + ["printed"] * printed)
+        self.asked = {TELLS: wanted} if wanted else {}
+        self._run: Any = None
+        self._next = 0
+
+    def take(self, told: JSON) -> None:
+        """A line of a server, which may say anything: what has not the shape of a message is passed over."""
+        if not (isinstance(told, list) and len(told) == 3 and isinstance(told[2], list)):
+            return
+        run, number, messages = told
+        if run != self._run:  # the task was begun anew, as by a server that was restarted
+            self._run, self._next = run, 0
+        if number == self._next:
+            self._next += 1
+            with suppress(StateError):  # more displays than a step keeps
+                self.listener(number, [tuple(each) for each in messages if _is_message(each)])
+
+
+def _is_message(message: JSON) -> bool:
+    match message:
+        case ["write", "stdout" | "stderr", str()] | ["stream", str(), str()]:
+            return True
+        case ["log", "log" | "warning", str(), str(), str()] | ["show", str(), dict(), str() | None]:
+            return True
+        case _:
+            return False
 
 
 def run_key(flow: Flow) -> str:

@@ -11,7 +11,9 @@ import pytest
 from dwarf import END, Cache, Flow, Graph, GraphError, InvalidRequest, Status, task
 from dwarf.engine import Engine, FlowHandle
 from dwarf.hosts import LocalHost
+from dwarf.storage.sql.tables import cache, steps
 from dwarf.testing import VirtualClock
+from tests.storage.test_statement_counts import QUIET, counted, writing
 from tests.support.workflows import Gate, Running, at
 
 RAN: Counter[str] = Counter()
@@ -103,6 +105,45 @@ async def test_what_an_edit_means(engine: Engine, host: LocalHost, edited: str, 
     host.add_task("double", cell(edited))
     await ran(engine, single("double"), {"n": 4})
     assert RAN["double"] == runs
+
+
+async def test_ten_tasks_of_which_the_last_was_edited(
+    running: Running, host: LocalHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine are not run again, and the second flow writes less than the first."""
+    monkeypatch.setattr("dwarf.engine.shard.dispatcher.LONGEST_WAIT_S", 3600.0)  # nothing looks for work by itself
+    RAN.clear()
+    names = [f"N{number}" for number in range(10)]
+    graph = Graph("ten")
+    for name in names:
+        host.add_task(name, numbered(name))
+        graph.add_node(name, name, cache=True)
+    graph.add_chain(*names, END)
+    writes, costs = writing(steps) | writing(cache), []
+    async with running(timing=QUIET) as engine:
+        for _ in range(2):
+            with counted(engine) as counts:
+                flow = await ran(engine, graph, {"n": 4})
+            costs.append(sum(counts[name] for name in writes))
+            host.add_task("N9", numbered("N9", edited=True))
+        assert [step.cached for step in await flow.history()] == [True] * 9 + [False]
+    assert {**dict.fromkeys(names, 1), "N9": 2} == RAN
+    first, second = costs
+    assert second < first  # which has kept what it came to; looks for work depend on time, and are not counted
+
+
+def numbered(name: str, *, edited: bool = False) -> Any:
+    """A task of its own name, whose code an edit changes."""
+
+    async def before(n: int) -> dict[str, int]:
+        RAN[name] += 1
+        return {"n": n + 1}
+
+    async def after(n: int) -> dict[str, int]:
+        RAN[name] += 1
+        return {"n": n + 2}
+
+    return task(url=name)(after if edited else before)
 
 
 class Model:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,8 +16,9 @@ from dwarf import END, Flow, Graph, Retry, Status
 from dwarf.errors import ConfigError, GraphNotFound, TaskError, TaskNotFound
 from dwarf.hosts import LocalHost
 from dwarf.hosts.asgi import task_app
-from dwarf.hosts.http import HttpHost
+from dwarf.hosts.http import HttpHost, _Said
 from dwarf.hosts.routing import RoutingHost
+from tests.support import faraway
 from tests.support.web import Website, website
 from tests.support.workflows import Running
 
@@ -111,6 +113,34 @@ async def test_what_a_task_does_there_happens_here(running: Running, site: Websi
         assert (await flow).status is Status.INTERRUPTED
         await flow.resume("this one")
         assert (await flow).state["said"] == "this one"
+
+
+async def test_what_a_task_says_there_is_kept_here(running: Running, far: Far, site: Website, tmp_path: Path) -> None:
+    far.host.add_task("say", faraway.say)
+    async with reaching(site) as host, running(host=host, capture_output=True) as engine:
+        flow = await engine.create(one("say"), {"folder": str(tmp_path)})
+        said: list[str] = []
+        async for line in flow.follow_logs():
+            said.append(f"{line.source} {line.level} {line.name}: {line.text}")
+            if line.text == "token ":
+                (tmp_path / "go").touch()
+        (display,) = await flow.displays()
+        assert (await flow).status is Status.COMPLETED
+    wanted = ["stdout  : printed", "log WARNING : careful", "stream  tokens: token ", "stderr  : the end"]
+    assert [line for line in said if "warning" not in line] == wanted
+    assert (display.name, display.data["text/plain"]) == ("number", "42")
+
+
+async def test_a_server_cannot_make_up_what_is_said() -> None:
+    said, heard = _Said(Flow({})), []
+    said.listener = lambda number, messages: heard.append((number, messages))  # type: ignore[assignment]
+    line = ["write", "stdout", "a"]
+    for told in (None, [], ["r", 0, "x"], ["r", 0, [line, 5, ["write", "nowhere", "b"], ["show", "n", [], None]]]):
+        said.take(told)
+    said.take(["r", 0, [line]])  # again, by a connection that was made anew
+    said.take(["r", 1, [line]])
+    said.take(["s", 0, [line]])  # of a run that was begun anew
+    assert heard == [(number, [tuple(line)]) for number in (0, 1, 0)]
 
 
 async def test_an_error_keeps_its_text_status_and_properties(running: Running, site: Website) -> None:
