@@ -156,3 +156,40 @@ async def test_o12_a_rolling_restart_under_load_loses_and_doubles_nothing(site: 
     await front.ask("check")
     await asyncio.gather(front.close(), *(process.close() for process in new))
     assert registered(site) == 0
+
+
+async def test_a_new_task_is_rolled_out_and_back_over_three_processes(site: Site) -> None:
+    """Processes with and without it are replaced one after the other; its steps wait while nobody has it."""
+    *old, new = await asyncio.gather(*(site.start(fresh=fresh, grace=60) for fresh in (False, False, True)))
+    keys = await new.ask("create_many", workflow="fresh", states=[{}] * 12)
+    await new.ask("outcomes", keys=keys)  # until all ask
+
+    async def answered(those: list[str], processes: list[Process]) -> None:
+        for number, key in enumerate(those):  # wherever the answer comes in
+            await processes[number % len(processes)].ask("resume", key=key, answer=number)
+
+    async def completed(those: list[str], process: Process) -> None:
+        outcomes = await process.ask("outcomes", keys=those)
+        assert Counter(outcome["status"] for outcome in outcomes) == {"completed": len(those)}, outcomes
+
+    await answered(keys[:4], [*old, new])
+    await completed(keys[:4], old[0])
+    new.signal(signal.SIGTERM)  # and back: only old ones are there
+    assert await new.ended() == 0
+    await answered(keys[4:8], old)
+    others = await old[1].ask("create_many", workflow="steps", states=[{}] * 30)
+    await completed(others, old[0])
+    waiting = "SELECT status, crashes FROM dwarf_steps WHERE task_url = 'Fresh' AND status <> 'completed'"
+    await old[0].until(lambda: site.rows(waiting) == [("pending", 0)] * 4)
+    again = [await site.start(grace=60)]
+    await completed(keys[4:8], old[1])
+    for process in old:  # forward
+        again.append(await site.start(grace=60))
+        process.signal(signal.SIGTERM)
+        assert await process.ended() == 0
+    await answered(keys[8:], again)
+    await completed(keys[8:], again[0])
+    assert set(Counter(execution.step_key for execution in site.ledger()).values()) == {1}
+    assert site.rows("SELECT COUNT(*) FROM dwarf_steps WHERE crashes <> 0 OR status <> 'completed'") == [(0,)]
+    await again[0].ask("check")
+    await asyncio.gather(*(process.close() for process in again))

@@ -194,10 +194,11 @@ async def main(
     holding: bool = False,
     freeze: str = "",
     grace: float | None = None,
+    fresh: bool = True,
     **settings: Any,
 ) -> None:
     """Run until told to end. With ``grace`` a signal ends it too, after so many seconds at most."""
-    host, released = build(Path(ledger), holding, lambda node: say(event="holding", what=node))
+    host, released = build(Path(ledger), holding, lambda node: say(event="holding", what=node), fresh=fresh)
     timing = Timing(
         recovery=settings.pop("recovery", 0.25),
         lease_margin=settings.pop("lease_margin", 30),

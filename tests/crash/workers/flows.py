@@ -26,8 +26,13 @@ class Ledger:
         return nonce
 
 
-def build(ledger: Path, holding: bool, tell: Callable[[str], None]) -> tuple[LocalHost, asyncio.Event]:
-    """A host with all workflows. In a process that is ``holding``, the tasks Hold wait for the event."""
+def build(
+    ledger: Path, holding: bool, tell: Callable[[str], None], *, fresh: bool = True
+) -> tuple[LocalHost, asyncio.Event]:
+    """A host with all workflows. In a process that is ``holding``, the tasks Hold wait for the event.
+
+    ``fresh``: whether it has the task Fresh, as a version of a program that is not yet everywhere.
+    """
     host, book, released = LocalHost(), Ledger(ledger), asyncio.Event()
 
     def effect(flow: Flow) -> None:
@@ -96,6 +101,8 @@ def build(ledger: Path, holding: bool, tell: Callable[[str], None]) -> tuple[Loc
         flow["count"] = flow.get("count", 0) + 1
 
     host.add_task("Recall", Remember)
+    if fresh:
+        host.add_task("Fresh", Remember)
     for graph in _graphs():
         host.add_graph(graph)
     return host, released
@@ -122,6 +129,7 @@ def _graphs() -> list[Graph]:
         chain("asking", "Step", "Ask", "Step"),
         chain("calling", "Step", "Call", "Step"),
         chain("poison", "Poison"),
+        chain("fresh", "Ask", "Fresh", "Step"),
         both,
         cached.add_chain("N1", "N2", "N3", END),
         fan.add_chain("Work", "Join", END).set_fan_in("Join"),
