@@ -42,6 +42,7 @@ from dwarf.workflow.durations import Seconds
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.results import Outcome, Step
 from dwarf.workflow.suggest import check_names
+from dwarf.workflow.typeforms import fields_of
 
 SAMPLED = 100  # states of create_many that are sampled for the fields of the initial state
 BLOCK = 4096  # flows of create_many that are handed to the committers at once
@@ -124,7 +125,7 @@ class Engine(FleetOperations):
             interrupt_after=interrupt_after,
         )
         given, must_know = read_state(state), read_flag(check_tasks, "check_tasks")
-        url, frozen = await self._freeze(asked, options, given)
+        url, frozen = await self._freeze(asked, options, fields_of(state) or given)  # None is given on purpose
         place, joined = await self._thread(thread)
         one = [(given, options.idempotency_key)]
         if must_know:

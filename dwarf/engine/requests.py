@@ -223,7 +223,8 @@ def read_state(state: Any) -> dict[str, Any]:
         return {}
     fields = fields_of(state)
     if fields is None:
-        raise InvalidRequest(f"a state is a mapping, a dataclass or a model, not {type(state).__name__}")
+        hint = ": give its .to_dict()" if type(state).__name__ == "Series" else ""
+        raise InvalidRequest(f"a state is a mapping, a dataclass or a model, not {type(state).__name__}{hint}")
     return encode_fields(fields, drop_none=True)
 
 

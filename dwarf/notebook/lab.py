@@ -38,7 +38,7 @@ from dwarf.surroundings import address_of, make_private, prepare_folder, without
 from dwarf.workflow.durations import Seconds, to_ms
 from dwarf.workflow.graph import Graph
 from dwarf.workflow.parts import Limit
-from dwarf.workflow.suggest import check_names
+from dwarf.workflow.suggest import check_filters, check_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -292,6 +292,7 @@ class Lab:
 
     def flows(self, **filters: Any) -> pd.DataFrame:
         """A table of the flows, newest first; the filters are those of Engine.flows."""
+        check_filters("lab.flows", filters, self.engine.flows)
 
         async def read() -> list[Any]:
             return [summary async for summary in self.engine.flows(**filters)]
@@ -300,6 +301,7 @@ class Lab:
 
     def prompts(self, **filters: Any) -> pd.DataFrame:
         """A table of all waiting prompts, oldest flow last; the filters are those of Engine.flows."""
+        check_filters("lab.prompts", filters, self.engine.flows)
 
         async def read() -> list[tuple[str, Prompt]]:
             found, send = [], self._services.send_answer

@@ -19,6 +19,8 @@ JSON: TypeAlias = Any
 MAX_TRACEBACK = 20_000
 """The maximum length of ``traceback_text``, in characters."""
 
+_MOST = 3  # errors of a group, told in its text
+
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 _COLOURS = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]")  # ANSI escape sequences of a terminal
@@ -88,9 +90,22 @@ def error_text(error: BaseException) -> str:
 def _text(error: BaseException) -> str:
     try:
         text = str(error) or type(error).__name__
+        if isinstance(error, KeyError) and type(error).__str__ is KeyError.__str__:
+            return f"{type(error).__name__}: {text}"  # the key alone tells nobody what has happened
+        if isinstance(error, BaseExceptionGroup):
+            return text + _about_members(error)
         return text + _about_await(error) if type(error) is TypeError and _AWAITED.fullmatch(text) else text
     except Exception:  # noqa: BLE001 - an exception's __str__ may raise anything
         return type(error).__name__
+
+
+def _about_members(group: BaseExceptionGroup[BaseException]) -> str:
+    """The first few of the errors in a group, which says itself only how many there are."""
+    leaves = list(_leaves(group))
+    texts = [(type(leaf).__name__, _text(leaf)) for leaf in leaves[:_MOST]]
+    told = [text if text.startswith(name) else f"{name}: {text}" for name, text in texts]
+    more = f"; and {len(leaves) - _MOST} more" if len(leaves) > _MOST else ""
+    return f": {'; '.join(told)}{more}"
 
 
 def _about_await(error: BaseException) -> str:

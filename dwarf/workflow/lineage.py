@@ -146,7 +146,7 @@ class _Walk:
             if self.graph.is_fan_out_source(name) and name in self.entered and name not in self.fan_in_of:
                 found.append(
                     f"{self.label}: fan-out source {_quoted(name)} has no fan-in node downstream; mark the node where "
-                    f"its branches meet: add_node(..., fan_in=True){self._doubles(name)}"
+                    f"its branches meet: add_node(..., fan_in=True){self._doubles(name)}{self._choice(name)}"
                 )
         return found
 
@@ -157,6 +157,14 @@ class _Walk:
         if len(plain) > 1 and len(set(plain)) == 1 and not any(edge.for_each for edge in edges):
             return f" (the transition to {_quoted(plain[0].target)} was added {len(plain)} times)"
         return ""
+
+    def _choice(self, name: str) -> str:
+        """A hint where the source is one only because several edges have conditions, each of which may be true."""
+        edges = self.graph.transitions_from(name)
+        if any(edge.for_each for edge in edges) or not any(edge.when and not edge.switch for edge in edges):
+            return ""
+        arms = ", ".join(f"{edge.when!r}: {edge.target!r}" for edge in edges[:3] if edge.when)
+        return f"; or, where only one way is to be taken, choose it: add_switch({name!r}, {{{arms}}})"
 
     def _nothing_to_close(self, edge: Transition) -> None:
         self.problems.append(

@@ -38,14 +38,28 @@ def near_task(url: str, known: Iterable[str]) -> str:
 _KNOWN: Final[dict[object, frozenset[str]]] = {}  # the options of the few functions that are checked
 
 
-def check_names(call: str, options: Iterable[str], create: Callable[..., object]) -> None:
-    """TypeError for unknown options of a new flow: most often they are fields of the state."""
-    function = getattr(create, "__func__", create)
+def _parameters(function: Callable[..., object]) -> frozenset[str]:
+    function = getattr(function, "__func__", function)
     known = _KNOWN.get(function)
     if known is None:
         import inspect
 
         known = _KNOWN[function] = frozenset(inspect.signature(function).parameters) - {"self"}
+    return known
+
+
+def check_filters(call: str, filters: Iterable[str], search: Callable[..., object]) -> None:
+    """TypeError for filters that a search does not have."""
+    known = _parameters(search)
+    for name in filters:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; its filters are {', '.join(sorted(known))}"
+            raise TypeError(f"{call}() has no filter {name!r}{hint}")
+
+
+def check_names(call: str, options: Iterable[str], create: Callable[..., object]) -> None:
+    """TypeError for unknown options of a new flow: most often they are fields of the state."""
+    known = _parameters(create)
     for name in options:
         if name not in known:
             hint = did_you_mean(name, known) or f"; the state is one mapping: {call}(graph, {{{name!r}: ...}})"

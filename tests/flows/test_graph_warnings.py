@@ -82,6 +82,15 @@ async def test_a_field_for_people_is_no_warning(engine: Engine) -> None:
     assert [one for one in caught if issubclass(one.category, GraphWarning)] == []
 
 
+async def test_a_field_that_is_given_as_none_is_no_warning(engine: Engine) -> None:
+    graph = Graph("maybe").add_node("A", lambda note=None: {"told": note}).add_node("B", lambda: {"empty": True})
+    graph.add_switch("A", {"note == null": "B"}, default=END).add_transition("B", END)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (await engine.run(graph, {"note": None})).state == {"empty": True}
+        await engine.aclose()
+
+
 async def test_tasks_of_the_host_are_read(host: LocalHost, engine: Engine) -> None:
     host.add_task("quote", quote)
     graph = Graph("Loan").add_node("Price", "quote").add_switch("Price", {"amout > 1": "Price"}, default=END)

@@ -59,7 +59,10 @@ class Rows:
     def _row(self, position: int, item: Any) -> MapRow:
         fields = fields_of(item)
         if fields is None:
-            raise InvalidRequest(f"item {position} is a {type(item).__name__}; each item must be a mapping of fields")
+            raise InvalidRequest(
+                f"item {position} is of type {type(item).__name__}; each item must be a mapping of fields, such as "
+                f"{{'x': ...}}; a Series becomes a frame by .to_frame()"
+            )
         state: dict[str, Any] = {}
         try:
             for name, value in fields.items():

@@ -140,8 +140,17 @@ def _encode_other(value: Any, depth: int) -> JSON:
         if result is not NotImplemented:
             return result
     name = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-    hint = "; make it a list first" if isinstance(value, Iterable) else ""
-    raise Refused(f"a value of type {name} cannot be kept in a state{hint}")
+    raise Refused(f"a value of type {name} cannot be kept in a state; {_advice(value)}")
+
+
+def _advice(value: Any) -> str:
+    if hasattr(value, "fileno") or hasattr(value, "cursor"):
+        return "keep the path or the address, and open it in each task"
+    if isinstance(value, Iterable):
+        return "make it a list first"
+    if callable(value) and hasattr(value, "__name__"):
+        return "keep its name"
+    return "keep what it holds as a mapping or a dataclass, or write it to a file and keep the path"
 
 
 def shown(value: Any) -> str:

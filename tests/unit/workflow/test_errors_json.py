@@ -44,7 +44,7 @@ class Silent(Exception):
     [
         (ValueError("bad"), {"error": "bad", "statusCode": 500}),
         (ValueError(), {"error": "ValueError", "statusCode": 500}),
-        (KeyError("x"), {"error": "'x'", "statusCode": 500}),
+        (KeyError("x"), {"error": "KeyError: 'x'", "statusCode": 500}),
         (TaskError("no", status_code=418, k=1), {"error": "no", "statusCode": 418, "k": 1}),
         (TaskError("no", trace=TRACE, k=1), {"error": "no", "statusCode": 500, "trace": TRACE, "k": 1}),
         (TaskError("no", trace="short", stack=["x"], error="e", statusCode=1), {"error": "no", "statusCode": 500}),
@@ -98,6 +98,11 @@ def test_error_text() -> None:
     assert error_text(ValueError("a\x00b\x1fc\nd\te\r")) == "a\ufffdb\ufffdc\nd\te\ufffd"
     assert error_text(ValueError()) == "ValueError"
     assert error_text(Silent()) == "Silent"
+    assert error_text(KeyError("price")) == "KeyError: 'price'"
+    group = ExceptionGroup("two failed", [ValueError("a"), ExceptionGroup("", [KeyError("b"), Silent()])])
+    assert error_text(group) == "two failed (2 sub-exceptions): ValueError: a; KeyError: 'b'; Silent"
+    many = BaseExceptionGroup("many", [ValueError(str(number)) for number in range(9)])
+    assert error_text(many).endswith(": ValueError: 0; ValueError: 1; ValueError: 2; and 6 more")
     assert error_text(ValueError("\ud800")) == "\ufffd"
     assert error_text(ValueError("\x1b[1;31mred\x1b[0m \x1b")) == "red \ufffd"
 

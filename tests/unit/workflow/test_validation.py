@@ -131,6 +131,13 @@ RULES: list[tuple[str, Callable[[], Graph], list[str]]] = [
         ["fan-out source 'a' has no fan-in node downstream", "fan_in=True"],
     ),
     (
+        "a choice that is written as conditions",
+        lambda: (
+            Graph("g").add_transition("a", "b", when="n < 5").add_transition("a", "c", when="n > 4").add_goto("a", END)
+        ),
+        ["where only one way is to be taken, choose it: add_switch('a', {'n < 5': 'b', 'n > 4': 'c'})"],
+    ),
+    (
         "an unknown reducer",
         lambda: Graph("g", reducers={"n": "sum"}).add_chain("a", END),
         ["field 'n' has an unknown reducer 'sum'; did you mean 'add'?"],
