@@ -150,6 +150,10 @@ class Lab:
         except BaseException:
             self._loop.stop()
             raise
+        if (found := kernel.shell()) is not None:
+            from dwarf.notebook.magic import load_ipython_extension
+
+            load_ipython_extension(found)
         make_private(place)  # the engine's lock files exist now, too
         at_exit(self._at_exit)
         if kernel.in_kernel():

@@ -1,4 +1,7 @@
-"""What does ``%load_ext dwarf.notebook`` bring? ``%dwarf flows``, ``%dwarf show KEY`` and ``%dwarf inbox``."""
+"""What are ``%dwarf flows``, ``%dwarf show KEY`` and ``%dwarf inbox``? Magics, there as soon as a Lab is made.
+
+Before, ``%load_ext dwarf.notebook`` brings them.
+"""
 
 from __future__ import annotations
 

@@ -183,10 +183,15 @@ class Run:
     def _check_blocked(self, *, for_ever: bool) -> None:
         if not kernel.on_main_thread() or not self._watcher.unanswered:
             return
-        if kernel.in_kernel():
+        if kernel.in_kernel() and kernel.is_attended():
             raise PromptNeedsHuman(
                 f"{self._question()}, and this cell would keep the click from being handled. Use `await run` "
                 "instead of run.wait(), or answer in another cell with run.answer(...)."
+            )
+        if kernel.in_kernel():
+            raise PromptNeedsHuman(
+                f"{self._question()}, and nobody looks at this notebook. {_ADVICE} "
+                "Where somebody does, use `await run`."
             )
         if for_ever:
             raise PromptNeedsHuman(

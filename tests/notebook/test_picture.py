@@ -318,6 +318,19 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
+def test_an_error_is_on_as_many_lines_as_it_needs_up_to_some() -> None:
+    def lines(error: str) -> list[str]:
+        root = parse(draw_run(payment_graph(), [], outcome("failed", error=error)))
+        texts = [text.text or "" for text in beside(root)]
+        return texts[next(place for place, text in enumerate(texts) if text.startswith("✘")) :]
+
+    error = "no order of that number was found in " + ", ".join(f"warehouse {number}" for number in range(9))
+    assert len(lines(error)) > 1
+    assert " ".join(lines(error)) == f"✘ {error}"
+    assert len(lines(error * 20)) == 6
+    assert lines(error * 20)[-1].endswith(" more lines")
+
+
 def test_a_high_picture_that_stays_is_folded() -> None:
     names = [f"Step {number}" for number in range(60)]
     graph = Graph("long").add_chain(*names, END)

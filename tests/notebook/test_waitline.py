@@ -16,6 +16,7 @@ from tests.notebook.samples import outcome, survey_steps
 from tests.notebook.test_kernel import ASK, execute, outputs, text
 
 AGAIN = "again = lab.start(graph)"
+MAP = "rows = lab.map(graph, [{}, {}])"
 LOOKED_AT = "get_ipython().kernel._allow_stdin = True  # as where a person looks\n"
 ANSWER = """
 import threading, time
@@ -35,10 +36,21 @@ print(older["name"], [reply.get("said") for reply in replies], [str(each) for ea
 """
 
 
+MAPS = """
+view = rows._views[-1]
+(older,) = view._traits()["earlier"]
+replies = [
+    lab.call(view._ask({"do": "earlier", "which": older["id"], "act": act}))["said"] for act in ("show", "cancel")
+]
+rows.cancel()
+print(older["name"], replies, view._earlier[0].ended.result(60), view._traits()["earlier"])
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_cell_that_waits_says_for_what(tmp_path: Path) -> None:
-    cells = [ASK, "run = lab.start(graph)", LOOKED_AT + ANSWER, "await run", AGAIN, AGAIN, CANCEL]
+    cells = [ASK, "run = lab.start(graph)", LOOKED_AT + ANSWER, "await run", AGAIN, AGAIN, CANCEL, MAP, MAP, MAPS]
     done = execute(cells, tmp_path)
     (line,) = outputs(done, 2)
     assert line["data"]["text/plain"].startswith("✔ asking · completed · ")
@@ -46,6 +58,9 @@ def test_a_cell_that_waits_says_for_what(tmp_path: Path) -> None:
     assert len(outputs(done, 3)) == 1  # the outcome alone: there was nothing to wait for
     told = "asking ['It is shown below.', 'Cancelled.'] ['cancelled', 'cancelled', 'completed']"
     assert text(done, 6).strip().endswith(told), text(done, 6)
+    told = text(done, 9).strip()
+    assert told.startswith("asking · 0 of 2 rows"), told
+    assert told.endswith("['It is shown below.', 'Cancelled.'] None []"), told
 
 
 CARD = {

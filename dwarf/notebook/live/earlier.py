@@ -1,10 +1,10 @@
-"""Which runs has this cell begun before that still go on? A cell that is run twice without a key leaves one unseen."""
+"""Which runs and maps has this cell begun before that still go on? A cell run twice without a key leaves one unseen."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
 from dwarf.notebook import kernel
@@ -14,30 +14,36 @@ from dwarf.notebook.pictures.views import flow_view
 
 if TYPE_CHECKING:
     from dwarf.notebook.live.flow_watcher import FlowWatcher
+    from dwarf.notebook.maps.mapwork import MapWork
 
 __all__ = ["Earlier", "describe_earlier", "label_of"]
 
-_MOST = 5  # runs that are named
+W = TypeVar("W", "FlowWatcher", "MapWork")
+
+_MOST = 5  # runs or maps that are named
 
 
 class Earlier:
-    """The runs that each cell has started, by the execution of the cell. Kept until they end."""
+    """The runs and maps that each cell has started, by the execution of the cell. Kept until they end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._begun: dict[str, dict[str, WeakSet[FlowWatcher]]] = {}
+        self._begun: dict[str, dict[str, WeakSet[FlowWatcher | MapWork]]] = {}
 
-    def begun(self, watcher: FlowWatcher) -> None:
-        """Note that the running cell has started this run."""
+    def begun(self, work: FlowWatcher | MapWork) -> None:
+        """Note that the running cell has started this run or map."""
         mark = kernel.cell_mark()
         if mark is None:
             return
         cell, execution = mark
         with self._lock:
-            self._begun.setdefault(cell, {}).setdefault(execution, WeakSet()).add(watcher)
+            self._begun.setdefault(cell, {}).setdefault(execution, WeakSet()).add(work)
 
-    def now(self, but: FlowWatcher) -> Sequence[FlowWatcher]:
-        """The unended runs of earlier executions of the running cell, newest first, without one."""
+    def now(self, but: W) -> Sequence[W]:
+        """The unended runs, or maps, of earlier executions of the running cell, newest first.
+
+        Runs are given for a run and maps for a map, without ``but`` itself.
+        """
         mark = kernel.cell_mark()
         if mark is None:
             return ()
@@ -47,17 +53,17 @@ class Earlier:
             found = [each for name, runs in known.items() if name != execution for each in runs]
             for name in [name for name, runs in known.items() if name != execution and not _open(runs)]:
                 del known[name]
-        going = [each for each in found if each is not but and not each.ended.done()]
+        going = [each for each in found if isinstance(each, type(but)) and each is not but and not each.ended.done()]
         return sorted(going, key=label_of, reverse=True)[:_MOST]
 
 
-def _open(runs: WeakSet[FlowWatcher]) -> bool:
+def _open(runs: WeakSet[FlowWatcher | MapWork]) -> bool:
     return any(not each.ended.done() for each in runs)
 
 
-def label_of(watcher: FlowWatcher) -> str:
-    """The public part of a flow's key."""
-    return watcher.handle.key.rpartition("-")[0]
+def label_of(work: FlowWatcher | MapWork) -> str:
+    """What tells a run or a map from others in the page, and is no secret."""
+    return work.label
 
 
 def describe_earlier(runs: Sequence[FlowWatcher], now: float) -> list[EarlierState]:

@@ -92,6 +92,11 @@ class FlowWatcher:
         self._turn = asyncio.Lock()  # between a look at the prompts and what is made of it, none may be answered
 
     @property
+    def label(self) -> str:
+        """The part of the flow's key that is no secret."""
+        return self.handle.key.rpartition("-")[0]
+
+    @property
     def prompts(self) -> list[Prompt]:
         """The prompts that wait, as last seen, oldest first."""
         return [card.prompt for card in self.cards if not card.closed]

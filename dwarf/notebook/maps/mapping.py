@@ -158,10 +158,14 @@ class MapRun:
     def _check_blocked(self, *, for_ever: bool) -> None:
         if not kernel.on_main_thread() or not self._work.stuck:
             return
-        if kernel.in_kernel():
+        if kernel.in_kernel() and kernel.is_attended():
             raise PromptNeedsHuman(
                 f"{self._question()}, and this cell would keep the click from being handled. Use `await` instead of "
                 "wait(), or answer in another cell."
+            )
+        if kernel.in_kernel():
+            raise PromptNeedsHuman(
+                f"{self._question()}, and nobody looks at this notebook. {_ADVICE} Where somebody does, use `await`."
             )
         if for_ever:
             raise PromptNeedsHuman(f"{self._question()}. {_ADVICE} To wait for somebody else's answer, give a timeout.")
@@ -224,7 +228,7 @@ class MapRun:
         if kernel.in_kernel():
             from dwarf.notebook.maps.mapview import MapView
 
-            view = MapView(self._work, self._name, self._lab)
+            view = MapView(self._work, self._name, self._lab, earlier=self._lab.earlier.now(but=self._work))
             view.show()
             self._views.append(view)
 
@@ -338,7 +342,7 @@ def start_map(
     source = NewFlows(lab.engine, workflow, rows, key, options)
     work = MapWork(lab.engine, source, Tally(rows.total, rows.index, into), lab.follow)
     name = workflow.name if isinstance(workflow, Graph) else workflow
-    return begin(MapRun, lab, open_run, work, name, own_threads=not options.get("thread"), show=show)
+    return begin(MapRun, lab, open_run, work, name, own_threads=not options.get("thread"), show=show, key=key)
 
 
 M = TypeVar("M", bound=MapRun)
@@ -353,8 +357,11 @@ def begin(
     *,
     own_threads: bool,
     show: bool,
+    key: str = "",
 ) -> M:
-    """Set the flows of a map going, and show how far they come."""
+    """Set the flows of a map going, and show how far they come. ``key``: of flows that another map may have, too."""
+    if not key:
+        lab.earlier.begun(work)
     run = kind(lab, open_run, work, name, own_threads=own_threads)
     lab.submit(work.run())
     if show:

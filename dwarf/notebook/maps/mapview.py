@@ -7,10 +7,12 @@ import html
 import itertools
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from dwarf.errors import InvalidRequest
+from dwarf.notebook.cell_output import CellOutput
 from dwarf.notebook.dashboards.listview import looks
 from dwarf.notebook.live.comms import free_comm
 from dwarf.notebook.live.pulse import Pulse
@@ -19,7 +21,7 @@ from dwarf.notebook.live.sending import Pacer
 from dwarf.notebook.live.stops import answer_stop
 from dwarf.notebook.live.widget import asset, fit_into_boxes, module, publish, style, widget_bundle
 from dwarf.notebook.live.wire import describe_card
-from dwarf.notebook.messages import CardState, MapState
+from dwarf.notebook.messages import ActionReply, CardState, EarlierState, MapState
 from dwarf.notebook.pictures.formatting import brief, plural
 from dwarf.notebook.pictures.palette import LOOKS
 
@@ -56,6 +58,7 @@ def _widget_class() -> Any:
         progress = traitlets.Dict().tag(sync=True)
         errors: Any = traitlets.List().tag(sync=True)
         cards: Any = traitlets.List().tag(sync=True)
+        earlier: Any = traitlets.List().tag(sync=True)
         table = traitlets.Dict().tag(sync=True)
 
     return DwarfMap
@@ -123,8 +126,11 @@ def _table_html(table: Mapping[str, Any]) -> str:
 class MapView:
     """One display of a map. ``ready`` once a front end has shown it, so that somebody can see and answer."""
 
-    def __init__(self, work: MapWork, name: str, lab: LabServices) -> None:
+    def __init__(self, work: MapWork, name: str, lab: LabServices, *, earlier: Sequence[MapWork] = ()) -> None:
+        """``earlier``: the maps that the same cell has begun before, and that may still go on."""
         self.ready = False
+        self._earlier = earlier
+        self._place: CellOutput | None = None
         self._lab = lab
         self._work = work
         self._name = name
@@ -141,6 +147,7 @@ class MapView:
         if self._work.ended.done():
             publish(still(self._work, self._name), self._display_id)
             return
+        self._place = self._place or CellOutput()
         self._make_widget()
         publish(widget_bundle(self._widget, still(self._work, self._name)), self._display_id)
         self._submit(self._follow())
@@ -217,8 +224,40 @@ class MapView:
             "progress": told,
             "errors": _errors(self._work),
             "cards": self._cards(),
+            "earlier": self._described_earlier(),
             "table": self._work.tally.table(),
         }
+
+    def _described_earlier(self) -> list[EarlierState]:
+        running = list(LOOKS).index("running")
+        now = round(time.time(), 2)
+        return [
+            {
+                "id": each.label,
+                "name": f"{self._name} · {each.tally.progress().text}",
+                "state": running,
+                "began": 0,
+                "ended": 0,
+                "steps": 0,
+                "error": "",
+                "now": now,
+            }
+            for each in self._earlier
+            if not each.ended.done()
+        ]
+
+    async def _earlier_map(self, message: Mapping[str, Any]) -> ActionReply:
+        """Show or end a map that the same cell has begun before."""
+        found = next((each for each in self._earlier if each.label == message.get("which")), None)
+        if found is None or self._place is None:
+            raise InvalidRequest("this view knows no such map")
+        if message.get("act") == "cancel":
+            await found.stop("cancelled from the notebook")
+            self._changed()
+            return {"said": "Cancelled."}
+        view = MapView(found, self._name, self._lab)
+        self._place.call(view.show)
+        return {"said": "It is shown below."}
 
     def _cards(self) -> list[CardState]:
         found = [(position, card) for position, card in self._work.cards if not card.closed][:_MOST_CARDS]
@@ -252,5 +291,7 @@ class MapView:
 
     async def _ask(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the card of a breakpoint asks."""
+        if message.get("do") == "earlier":
+            return await self._earlier_map(message)
         cards = {f"{position}/{card.id}": card for position, card in self._work.cards}
         return await answer_stop(self._lab, cards.get(str(message.get("card"))), message)

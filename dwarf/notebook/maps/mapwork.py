@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ Started = tuple[int, "FlowHandle | MapRow"]
 Follow = Callable[[Callable[[], Awaitable["FlowHandle"]]], Awaitable["FlowWatcher"]]
 
 _log = logging.getLogger("dwarf.notebook")
+_numbers = itertools.count(1)
 _running: set[MapWork] = set()  # nobody else may hold a map that is under way
 
 
@@ -122,6 +124,7 @@ class MapWork:
     """The flows of a map. ``ended`` is done when each row has ended; ``tally`` has the results so far."""
 
     def __init__(self, engine: Engine, source: FlowSource, tally: Tally, follow: Follow) -> None:
+        self.label = f"map-{next(_numbers):06}"  # tells it from other maps of this process
         self.engine = engine
         self.tally = tally
         self.inputs = source.inputs

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.pictures.differences import compared
 from dwarf.notebook.pictures.folding import Fold, draw_folds, fold_chains
+from dwarf.notebook.pictures.formatting import plural
 from dwarf.notebook.pictures.layout_plan import HEAD, INNER_PAD, LayoutPlan, NodeCard, layout_plan
 from dwarf.notebook.pictures.nodes import draw_card, icon
 from dwarf.notebook.pictures.palette import CARD, EDGE, EDGE_TAKEN, HAIR, INK, LOOKS, MUTED, look_of, on_any_ground
@@ -49,6 +50,7 @@ _DIFFERENCES = {
     "moved": ("running", "moved"),
 }
 _NOTE = 20.0
+_MOST_LINES = 6  # of an error
 _LEAST_TEXT = 520.0  # the width of a picture that has sentences under it
 
 
@@ -153,10 +155,11 @@ def _compose(
     graph = plane.graph
     title = _header(graph.name, whole, now, live)
     is_told = whole is not None and whole.error and not live  # a live view tells it under the picture
-    lines = [f"{look_of(whole.state).sign} {whole.error}"] if whole is not None and is_told else []
+    told = f"{look_of(whole.state).sign} {whole.error}" if whole is not None and is_told else ""
     inner = max(plan.layout.width, title[1], _LEAST_TEXT if findings else 220.0)
     width = max(inner + 2 * _PAD, title[1] + _PAD)
     inner = width - 2 * _PAD
+    lines = _wrapped(told, inner)
     said = [line for remark in tell(findings) for line in wrap_text(remark, inner, 12)]
     foot = _NOTE * (len(lines) + len(notes) + len(said))
     height = _HEAD + plan.layout.height + 2 * _PAD + (foot + 6 if foot else 0)
@@ -173,7 +176,7 @@ def _compose(
         *draw_marks(plan, findings),
         *map(on_any_ground, draw_folds(folds)),
         "</g>",
-        *map(stands, _footer(lines, notes, inner, top + plan.layout.height + _PAD, said)),
+        *map(stands, _footer(lines, notes, inner, top + plan.layout.height + _PAD, said, told)),
         "</svg>",
     ]
     return Svg("".join(body), alt=plain_text(plane, whole, now))
@@ -264,16 +267,24 @@ def _ends(plan: LayoutPlan, whole: FlowView | None) -> list[str]:
     return pieces
 
 
+def _wrapped(text: str, room: float) -> list[str]:
+    """An error, on some lines; what is longer is whole on hover, and in the run's own error."""
+    lines = wrap_text(text, room, 12)
+    left = len(lines) - _MOST_LINES
+    return lines if left <= 0 else [*lines[: _MOST_LINES - 1], f"… and {plural(left + 1, 'more line')}"]
+
+
 def _footer(
-    errors: Sequence[str], notes: Sequence[str], room: float, top: float, said: Sequence[str] = ()
+    errors: Sequence[str], notes: Sequence[str], room: float, top: float, said: Sequence[str] = (), error: str = ""
 ) -> list[str]:
-    lines = [(text, LOOKS["failed"].ink) for text in errors] + [(text, MUTED) for text in notes]
-    lines += [(text, LOOKS["retrying"].ink) for text in said]
+    """Lines under a graph. ``error`` is the whole of what is wrapped in ``errors``, for those who rest on it."""
+    lines = [(text, LOOKS["failed"].ink, error) for text in errors] + [(text, MUTED, text) for text in notes]
+    lines += [(text, LOOKS["retrying"].ink, text) for text in said]
     pieces = []
-    for index, (text, ink) in enumerate(lines):
+    for index, (text, ink, whole) in enumerate(lines):
         y = top + 12 + index * _NOTE
         shown = element("text", fit_text(text, room, 12), x=_PAD, y=y, font_size=12, fill=ink)
-        pieces.append(f"<g><title>{escape(text)}</title>{shown}</g>")
+        pieces.append(f"<g><title>{escape(whole)}</title>{shown}</g>")
     return pieces
 
 

@@ -27,7 +27,7 @@ export function earlierKeeper(model, desk, { now, shade }) {
     for (const run of /** @type {import("./messages").EarlierState[]} */ (model.get("earlier") ?? [])) {
       const look = shade().looks[run.state] ?? shade().looks[1];
       const clock = run.began ? ` · ${shortTime(now() - run.began)}` : "";
-      const text = `${look.sign} An earlier run of this cell still goes on: ${run.name} · ${look.word}${clock}`;
+      const text = `${look.sign} An earlier run of this cell still goes on: ${run.name}${run.began ? ` · ${look.word}` : ""}${clock}`;
       const { words } = lines.get(run.id) ?? {};
       if (words && words.textContent !== text) words.textContent = text;
     }

@@ -7,6 +7,7 @@ import { askTwice, cardKeeper } from "./card.js";
 import { followShade, pageIsDark } from "./dark.js";
 import { deskOf } from "./desk.js";
 import { make } from "./dom.js";
+import { earlierKeeper } from "./earlier.js";
 import { watchKernel } from "./life.js";
 import { stopCards } from "./stops.js";
 import { ownKeys } from "./typing.js";
@@ -107,6 +108,8 @@ function render({ model, el }) {
   const waits = attention();
   const desk = deskOf(life);
   const keeper = cardKeeper(asks, life.send, stopCards(desk));
+  const earlier = earlierKeeper(model, desk, { now: life.now, shade: () => ({ looks: Object.values(looks) }) });
+  root.prepend(earlier.root);
   askTwice(stop, "Cancel", "Cancel all rows", () => life.send({ type: "cancel" }));
 
   const paint = () => {
@@ -140,9 +143,11 @@ function render({ model, el }) {
   paint();
   cards();
   tabled();
+  earlier.paint();
   model.on("change:progress", told); // one name at a time: not every front end takes several
   model.on("change:errors", told);
   model.on("change:cards", cards);
+  model.on("change:earlier", earlier.paint);
   model.on("change:table", tabled);
   model.on("msg:custom", desk.receive);
   const timer = setInterval(() => { if (!life.isLost()) keeper.tick(life.now()); }, 500);
@@ -156,6 +161,7 @@ function render({ model, el }) {
     model.off("change:progress", told);
     model.off("change:errors", told);
     model.off("change:cards", cards);
+    model.off("change:earlier", earlier.paint);
     model.off("change:table", tabled);
     model.off("msg:custom", desk.receive);
   };
