@@ -16,7 +16,7 @@ class RoutingError(Exception):
     """The graph has no way on for this state: the step fails without its error handler."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Candidate:
     """A possible successor node, with the fields that one item of a ``for_each`` adds to its state."""
 

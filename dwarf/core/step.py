@@ -20,7 +20,7 @@ from dwarf.workflow.matching import digest_of
 from dwarf.workflow.signals import Control, Interrupt, RetrySignal, Subgraph
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Returned:
     """The task returned, or parked."""
 
@@ -275,8 +275,9 @@ class _Turn:
     ) -> NewStep:
         step = new_step(self.step, node, state, stored, refs, self.context, lineage=lineage, ordinal=ordinal)
         step.delay_ms = self.delay_ms
-        apart = step.limit_name or step.labels
-        step.leased = not self.delay_ms and not apart and self.context.room(step.need)
+        plan = self.step.flow.plan.nodes[node]
+        apart = plan.limit is not None or plan.labels
+        step.leased = not self.delay_ms and not apart and self.context.room(plan.need)
         return step
 
 

@@ -69,8 +69,8 @@ class Service:
     async def _run(self) -> None:
         pause = self.first_pause()
         while True:
-            if pause != 0 and not self._woken.is_set():
-                await self._rest_for(pause)
+            if pause != 0 and not self._woken.is_set() and not self._closing:
+                await (self._woken.wait() if pause is None else self._rest_for(pause))
             if self.finished:
                 return
             self._woken.clear()
@@ -81,12 +81,7 @@ class Service:
             except Exception as error:  # noqa: BLE001 - whatever it is, the loop must not end
                 pause = self.failed(error)
 
-    async def _rest_for(self, seconds: float | None) -> None:
-        if self._closing:
-            return
-        if seconds is None:
-            await self._woken.wait()
-            return
+    async def _rest_for(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()

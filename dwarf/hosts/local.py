@@ -266,8 +266,7 @@ class LocalHost(BaseHost):
         binding = self._tasks.get(url)
         if binding is None:
             return None
-        executor = self._placed.get(binding.url)
-        if executor:
+        if self._placed and (executor := self._placed.get(binding.url)):
             return executor if self._has(executor) else None
         return None if binding.is_async else _THREADS
 

@@ -74,6 +74,8 @@ class Tasks:
             if function is None or (urls is not None and url not in urls):
                 continue
             known = self._bindings.get(url)
+            if known is not None and known.function is function and not fresh:
+                continue  # as whenever a graph has come before
             current = fresh.get(url, known.function if known is not None else None)
             if current is None:
                 fresh[url] = function

@@ -137,7 +137,8 @@ class Flow(MutableMapping[str, JSON]):
             from dwarf.workflow.flow_reads import Reads
 
             self._reads = Reads()
-        self._called_here()
+        if answers:
+            self._called_here()
 
     # ------------------------------------------------------------------ the mapping
 

@@ -137,6 +137,8 @@ def decode_fields(fields: Mapping[str, JSON]) -> dict[str, Any]:
 
 def checked_name(name: object) -> str:
     """A field name as a plain str. StateError unless it is a non-empty string that can be encoded."""
+    if type(name) is str and name and name.isascii():  # as nearly all
+        return name
     if not isinstance(name, str):
         raise StateError(f"a field name must be a string, not {type(name).__name__}")
     if not name:

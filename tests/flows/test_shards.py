@@ -214,7 +214,7 @@ async def test_bands_are_strict_over_all_shards(
         best = {shard: min(band for at, band in placed if at == shard) for shard, _ in placed}
         bands = engine._context.ceilings  # type: ignore[union-attr]
         async with asyncio.timeout(60):
-            while {str(shard): told[0] for shard, told in bands._waiting.items()} != best:
+            while {str(shard): told[0] for shard, told in bands.waiting.items()} != best:
                 await asyncio.sleep(0.01)
         order.gate.open()
         await asyncio.gather(*handles)

@@ -10,6 +10,7 @@ from typing import Any
 from dwarf import failpoints
 from dwarf.core.breakpoints import Breakpoints, gone_on, own_answers, stop_after, stop_before
 from dwarf.core.keys import format_key
+from dwarf.core.plan import NodePlan
 from dwarf.core.records import NewFlow, StepRecord
 from dwarf.core.step import Attempt, Raised, Returned
 from dwarf.engine.shard.context import EngineContext
@@ -98,7 +99,7 @@ class Attempts:
                 step.code = self._cache.digest(url)
                 return known
             kind = WatchedFlow if watched else Flow
-        flow = self._flow(step, voice, kind)
+        flow = self._flow(step, node, voice, kind)
         entered = time.monotonic()
         if self._settings.capture_output:
             entering = capture.enter(voice)
@@ -129,9 +130,10 @@ class Attempts:
         control = control_of(flow)
         if keep is not None and control.park is None and not (isinstance(flow, WatchedFlow) and flow.identity_read):
             step.keep = keep
-        return await self.with_child(step, Returned(control, flow._raw_changes))
+        returned = Returned(control, flow._raw_changes)
+        return returned if control.park is None else await self.with_child(step, returned)
 
-    def _flow(self, step: StepRecord, voice: Voice, kind: type[Flow]) -> Flow:
+    def _flow(self, step: StepRecord, node: NodePlan, voice: Voice, kind: type[Flow]) -> Flow:
         flow = step.flow
         return kind(
             step.state,
@@ -151,8 +153,8 @@ class Attempts:
             track_reads=self._context.track_reads,
             in_fan_out=step.lineage_id != 0,
             scheduled_at_ms=flow.scheduled_at,
-            gathered=flow.plan.nodes[step.node].gathered,
-            executor=flow.plan.nodes[step.node].executor,
+            gathered=node.gathered,
+            executor=node.executor,
         )
 
     async def _execute(self, url: str, flow: Flow, step: StepRecord, runner: asyncio.Task[Any]) -> BaseException | None:
@@ -191,11 +193,7 @@ class Attempts:
             _note_times(step, flow, entered)
         if not deadline.passed and time.monotonic() >= deadline.at:
             return _late(budget)  # the task has blocked the loop, so the deadline could not stop it
-        try:
-            self._warn_of_lost_writes(flow, url)
-        except Warning as error:  # with warnings as errors, the step fails by it
-            return error
-        return None
+        return self._warn_of_lost_writes(flow, url) if self._context.track_reads else None
 
     async def _take_back(
         self, runner: asyncio.Task[Any], url: str, error: BaseException | None
@@ -254,17 +252,26 @@ class Attempts:
             caller=step,
         )
 
-    def _warn_of_lost_writes(self, flow: Flow, url: str) -> None:
-        """For tests: report fields that a task has changed in place, since such changes are not stored."""
-        if self._context.track_reads and self._context.on_lost_write is not None:
-            lost = flow._lost_writes()
-            if lost:
+    def _warn_of_lost_writes(self, flow: Flow, url: str) -> Warning | None:
+        """For tests: report fields that a task has changed in place, since such changes are not stored.
+
+        Returns the warning if warnings are errors.
+        """
+        lost = flow._lost_writes()
+        if lost and self._context.on_lost_write is not None:
+            try:
                 self._context.on_lost_write(url, lost)
+            except Warning as error:  # with warnings as errors, the step fails by it
+                return error
+        return None
 
 
 def _note_times(step: StepRecord, flow: Flow, asked: float) -> None:
     """Keep how long the task ran, and how long it waited for its thread after the host was ``asked`` to run it."""
-    began, ended = flow._spent or (asked, time.perf_counter())
+    if flow._spent is None:  # the host has called the task at once
+        step.ran_us, step.waited_us = max(round((time.perf_counter() - asked) * 1e6), 1), 0
+        return
+    began, ended = flow._spent
     step.ran_us = max(round((ended - began) * 1e6), 1)
     step.waited_us = max(round((began - asked) * 1e6), 0)
 

@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from dwarf.core.records import StepRecord
-from dwarf.engine.shard.commit_requests import CallRequest, CommitRequest, CommitResult, CreateRequest, perhaps_done
+from dwarf.engine.shard.commit_requests import (
+    CallRequest,
+    CommitRequest,
+    CommitResult,
+    CreateRequest,
+    DecisionRequest,
+    perhaps_done,
+)
 from dwarf.engine.shard.reservations import Reservation
 from dwarf.errors import StorageError
 
@@ -42,7 +49,10 @@ class CommitNotifier:
 
     def gather(self, group: Sequence[CommitRequest], committed: CommitResult) -> None:
         """Take the results of a group. The result of a single request is delivered immediately."""
-        answers = [(request, *result, committed) for request, result in zip(group, committed.results, strict=True)]
+        answers = [
+            (request, result, error, committed)
+            for request, (result, error) in zip(group, committed.results, strict=True)
+        ]
         if len(answers) == 1:
             self._give(*answers[0])
         else:
@@ -78,6 +88,13 @@ class CommitNotifier:
         if error is not None:
             self.refuse(request, error)
             return
+        if not isinstance(request, DecisionRequest):
+            self._begin(request, result, committed)
+        if not request.done.done():
+            request.done.set_result(result)
+
+    def _begin(self, request: CommitRequest, result: Any, committed: CommitResult) -> None:
+        """Start the step for which a slot was reserved, or give the slot back."""
         if isinstance(request, CreateRequest) and request.slot is not None:
             # a flow that an earlier try has created is started by the recovery of its orphaned lease
             made = result == request.flow.key and (
@@ -86,8 +103,6 @@ class CommitNotifier:
             self._start(StepRecord.leased(request.flow.entry, committed.now) if made else None, request.slot)
         elif isinstance(request, CallRequest) and request.slot is not None:
             self._start(committed.woken.get(request), request.slot)
-        if not request.done.done():
-            request.done.set_result(result)
 
     def _start(self, step: StepRecord | None, slot: Reservation) -> None:
         if step is None:

@@ -111,9 +111,9 @@ class Committer(Service):
         """How much waits for the next transaction."""
         return len(self._requests)
 
-    async def decide(
+    def decide(
         self, decision: Decision, suits: SlotPredicate | None = None, said: SaidRecord | None = None
-    ) -> Handover | None:
+    ) -> asyncio.Future[Handover | None]:
         """Make a decision durable. What is handed over, or None where it was fenced out.
 
         ``suits``: whether the step that has called the flow may go on here, where the decision ends that. ``said``:
@@ -121,7 +121,7 @@ class Committer(Service):
         """
         done: asyncio.Future[Handover | None] = asyncio.get_running_loop().create_future()
         self._submit(DecisionRequest(decision, done, suits=suits, said=said))
-        return await done
+        return done
 
     async def say(self, records: Sequence[SaidRecord]) -> set[int]:
         """Write what running tasks have said so far. The ids of the steps for which that was possible now."""
@@ -169,7 +169,8 @@ class Committer(Service):
         if not self._database.single_writer:
             group = self._without_calls(group)
         if group:
-            asyncio.get_running_loop().call_soon(self._notifier.rest)
+            if self._notifier.waiting:
+                asyncio.get_running_loop().call_soon(self._notifier.rest)
             await self._commit(group)
             more = self._notifier.some(len(self._requests))
             return 0.0 if more or self._requests else None

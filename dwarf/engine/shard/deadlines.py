@@ -24,11 +24,14 @@ class Deadline:
         self._cancelling = task.cancelling()
 
     def __enter__(self) -> Self:
-        self._line.join(self)
+        line = self._line
+        line.open[self] = None
+        if line.timer is None:
+            line.watch(self)
         return self
 
     def __exit__(self, et: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
-        self._line.leave(self)
+        self._line.open.pop(self, None)  # the timer stays and finds the next deadline by itself
         if self.passed and self.task.uncancel() <= self._cancelling and et is asyncio.CancelledError:
             raise TimeoutError from e
 
@@ -53,7 +56,7 @@ class Deadlines:
             line.close()
 
     def _forget(self) -> None:
-        for seconds in [seconds for seconds, line in self._lines.items() if not line.waits]:
+        for seconds in [seconds for seconds, line in self._lines.items() if line.timer is None]:
             del self._lines[seconds]
 
 
@@ -62,39 +65,26 @@ class _Line:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._open: dict[Deadline, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def waits(self) -> bool:
-        """Whether a timer is set: it is while a deadline is open."""
-        return self._timer is not None
-
-    def join(self, deadline: Deadline) -> None:
-        self._open[deadline] = None
-        if self._timer is None:
-            self._set(deadline)
-
-    def leave(self, deadline: Deadline) -> None:
-        self._open.pop(deadline, None)  # the timer stays and finds the next deadline by itself
+        self.open: dict[Deadline, None] = {}
+        self.timer: asyncio.TimerHandle | None = None  # set while a deadline is open
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
-    def _set(self, first: Deadline) -> None:
+    def watch(self, first: Deadline) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(max(0.0, first.at - time.monotonic()), self._look)
+        self.timer = loop.call_later(max(0.0, first.at - time.monotonic()), self._look)
 
     def _look(self) -> None:
-        self._timer = None
+        self.timer = None
         now = time.monotonic()
-        while self._open:
-            first = next(iter(self._open))
+        while self.open:
+            first = next(iter(self.open))
             if first.at > now:
-                self._set(first)
+                self.watch(first)
                 return
-            del self._open[first]
+            del self.open[first]
             first.passed = True
             first.task.cancel()

@@ -32,7 +32,9 @@ class Directives:
     def breakpoints(self, step: StepRecord) -> Breakpoints | None:
         """The breakpoints of a step's flow, as last read here."""
         flow = step.flow
-        changed = self._points.get(flow.flow_id) if self._points else None
+        if flow.breakpoints is None and not self._points:  # as nearly all
+            return None
+        changed = self._points.get(flow.flow_id)
         self.met_breakpoints = self.met_breakpoints or flow.breakpoints is not None
         return changed or flow.breakpoints
 

@@ -119,5 +119,5 @@ def register(host: BaseHost, graph: Graph) -> None:
     """Register the functions on a graph's nodes. ConfigError if the host accepts none, or has other functions for their
     URLs.
     """
-    if graph.functions:
+    if any(function is not None for _, _, function in graph._bindings()):
         host.add_functions(graph)

@@ -44,6 +44,7 @@ class IdSource:
         self.kind = kind
         self._ids: deque[int] = deque()
         self._block = FIRST_BLOCK
+        self._spare = FIRST_BLOCK // 2  # more ids are wanted when fewer are at hand
         self.greatest = 0  # the greatest id reserved so far
 
     def take(self) -> int:
@@ -64,10 +65,14 @@ class IdSource:
             raise IdsExhausted from None
         return taken
 
+    @property
+    def is_low(self) -> bool:
+        """Whether more are wanted soon."""
+        return len(self._ids) < self._spare
+
     def wanted(self, count: int = 0) -> int:
         """How many ids to reserve so that ``count`` and a reserve are at hand; 0 if there are enough."""
-        at_hand = len(self._ids)
-        if at_hand >= max(count, self._block // 2):
+        if len(self._ids) >= count and not self.is_low:
             return 0
         return max(self._block, count)
 
@@ -81,6 +86,7 @@ class IdSource:
         self.greatest = first + count - 1
         self._ids.extend(range(first, first + count))
         self._block = min(self._block * 2, LARGEST_BLOCK)
+        self._spare = self._block // 2
         return True
 
     def drop(self) -> None:
@@ -122,7 +128,7 @@ class IdAllocator:
 
     def short(self) -> list[tuple[IdSource, int]]:
         """The kinds that need more ids soon, each with the number: a transaction can reserve them along the way."""
-        return [(source, wanted) for source in (self.flows, self.steps) if (wanted := source.wanted())]
+        return [(source, source.wanted()) for source in (self.flows, self.steps) if source.is_low]
 
     async def renew(self) -> None:
         """Discard the ids at hand: the database may have forgotten that they are reserved, and give them again."""

@@ -18,24 +18,24 @@ class PriorityCeilings:
     def __init__(self, shards: int, on_way_free: Callable[[], None]) -> None:
         self._several = shards > 1
         self._on_way_free = on_way_free
-        self._waiting: dict[int, tuple[int, float]] = {}
+        self.waiting: dict[int, tuple[int, float]] = {}  # by the shard: the band, and when that was told
 
     def report(self, shard: int, band: int | None) -> None:
         """Set the best waiting priority of a shard; None if nothing waits, or if the backlog cannot be read."""
         if not self._several:
             return
-        before = self._waiting.pop(shard, None)
+        before = self.waiting.pop(shard, None)
         if band is not None:
-            self._waiting[shard] = (band, time.monotonic())
+            self.waiting[shard] = (band, time.monotonic())
         if before is not None and (band is None or band > before[0]):
             self._on_way_free()
 
     def ceiling(self, shard: int) -> int:
         """The worst priority that this shard may start now: the best that waits on the others."""
-        if not self._waiting:
+        if not self.waiting:
             return ANY_BAND
         oldest = time.monotonic() - FRESH_S
-        others = (told for other, told in self._waiting.items() if other != shard)
+        others = (told for other, told in self.waiting.items() if other != shard)
         return min((band for band, at in others if at >= oldest), default=ANY_BAND)
 
 
@@ -56,6 +56,8 @@ class Precedence:
 
     def gate(self) -> Callable[[FlowRecord], bool]:
         """Whether a flow may continue with its next step without a claim. Thread-safe; uses what was last read."""
+        if self._backlog is None and not self._ceilings.waiting:
+            return _nobody_waits
         ceiling, pressure, shares = self.ceiling, self._backlog, self._fair_share
 
         def may_go_on(flow: FlowRecord) -> bool:
@@ -82,3 +84,9 @@ class Precedence:
     def report(self, band: int | None) -> None:
         """Report the best priority that waits here to the other shards; None if nothing waits or it cannot be read."""
         self._ceilings.report(self._shard, band)
+
+
+def _nobody_waits(flow: FlowRecord) -> bool:
+    """The gate when nothing is known to wait, on this shard or on others."""
+    del flow
+    return True

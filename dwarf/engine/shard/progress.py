@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeAlias
 
 from dwarf.core.records import StepRecord
@@ -37,14 +38,13 @@ class ProgressBook:
         self._written: asyncio.Future[None] = self._loop.create_future()  # the current batch, or the next
 
     def reporter(self, step: StepRecord) -> Reporter:
-        """Store a report. ``flow.progress`` of one step calls this."""
+        """What ``flow.progress`` of one step calls."""
+        return partial(self._report, step)
 
-        def report(done: float, total: float | None, message: str) -> None:
-            self._latest[step.step_id] = (step, (done, total, message))
-            if self._flush is None:
-                self._loop.call_soon_threadsafe(self._begin)
-
-        return report
+    def _report(self, step: StepRecord, done: float, total: float | None, message: str) -> None:
+        self._latest[step.step_id] = (step, (done, total, message))
+        if self._flush is None:
+            self._loop.call_soon_threadsafe(self._begin)
 
     def _begin(self) -> None:
         if self._flush is None:

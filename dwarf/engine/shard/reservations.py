@@ -134,15 +134,12 @@ class Reservation:
 
         Called with the result of a transaction, and without a need when a decision is made again.
         """
-        given_up = self._promised
-        if given_up != [need]:
-            self._promised = []
-            if need in given_up:
+        kept = [need] if need in self._promised else []
+        if self._promised != kept or self._withdrawn:
+            given_up, self._promised = self._promised, kept
+            if kept:
                 given_up.remove(need)
-                self._promised.append(need)
             self._give_up(given_up)
-        elif self._withdrawn:
-            self._give_up([])
         if self.held > 1:
             extra, self.held = self.held - 1, 1
             self._slots.give(extra)

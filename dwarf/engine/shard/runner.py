@@ -24,7 +24,7 @@ from dwarf.engine.shard.attempts import Attempts
 from dwarf.engine.shard.commit_requests import Handover, unstorable
 from dwarf.engine.shard.committer import Committer
 from dwarf.engine.shard.context import EngineContext
-from dwarf.engine.shard.ids import IdAllocator, IdsForgotten, new_token
+from dwarf.engine.shard.ids import IdAllocator, IdsExhausted, IdsForgotten, new_token
 from dwarf.engine.shard.output import OutputBook, Voice
 from dwarf.engine.shard.peers import Notifier
 from dwarf.engine.shard.priority_ceilings import Precedence
@@ -252,9 +252,9 @@ class Runner:
                 return await self._commit(step, decision, suits, said)
             except IdsForgotten as error:
                 refused = error
+                slot.keep()  # the next try reserves its starts again
             if isinstance(attempt, Returned):
                 attempt = await self._attempts.with_child(step, attempt)
-        slot.keep()
         self._observing.write_failed(step, refused)
         return await self._commit(step, Fail(step, unstorable(refused)), suits, said)
 
@@ -277,13 +277,14 @@ class Runner:
 
         An unexpected error is tried again as often as an outage; after that the step fails with its text.
         """
-        give_up = time.monotonic() + (step.time_budget_ms + self._beyond_ms) / 1000
+        began = time.monotonic()
         pauses = iter(self._pauses)
         while True:
             try:
                 handover = await self._committer.decide(decision, suits, said)
             except (Unavailable, Contention) as error:
-                if time.monotonic() >= give_up or self._context.draining:
+                lease_s = (step.time_budget_ms + self._beyond_ms) / 1000
+                if time.monotonic() >= began + lease_s or self._context.draining:
                     await self._abandon(step, error)
             except IdsForgotten:
                 raise
@@ -343,9 +344,12 @@ class Runner:
 def _decided(
     step: StepRecord, attempt: Attempt, decision_context: DecisionContext, slot: Reservation | None
 ) -> Decision:
-    if slot is not None:
-        slot.keep()  # the reservations of an earlier try, whose ids ran out or were in use
-    return decide(step, attempt, decision_context)
+    try:
+        return decide(step, attempt, decision_context)
+    except IdsExhausted:
+        if slot is not None:
+            slot.keep()  # the step is decided again and reserves its starts again
+        raise
 
 
 async def _all_done(tasks: set[asyncio.Task[None]]) -> None:
