@@ -190,7 +190,7 @@ class Run:
             )
         if kernel.in_kernel():
             raise PromptNeedsHuman(
-                f"{self._question()}, and nobody looks at this notebook. {_ADVICE} "
+                f"{self._question()}, and nobody looks at this notebook. {self._advice()} "
                 "Where somebody does, use `await run`."
             )
         if for_ever:

@@ -115,8 +115,7 @@ class Flow(MutableMapping[str, JSON]):
         self.step_key = step_key
         self.node = node
         self.attempt = attempt
-        self._created_at_ms = created_at_ms
-        self._updated_at_ms = updated_at_ms
+        self._created_at_ms, self._updated_at_ms = created_at_ms, updated_at_ms
         self._step_created_at_ms = step_created_at_ms
         self._baggage = baggage
         self._book = AnswerBook(answers) if answers else None
