@@ -16,9 +16,8 @@ from dwarf.core.step import DecisionContext, Raised, Returned, decide, no_room
 from dwarf.engine import Engine
 from dwarf.engine.shard.ids import new_token
 from dwarf.engine.shard.priority_ceilings import ANY_BAND
-from dwarf.storage.operations.commit import commit_decisions
+from dwarf.storage.operations.commit import commit_group
 from dwarf.storage.operations.unit_of_work import UnitOfWork
-from dwarf.storage.operations.write_set import is_plain, write_outcomes
 from dwarf.storage.sql.script import Now, Script
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.signals import Control
@@ -73,12 +72,8 @@ class Hand:
 
         def script() -> Script[list[bool]]:
             now = yield Now()
-            work = UnitOfWork(self.replica.writer, now)
-            plain = [decision for decision in decisions if is_plain(decision)]
-            if len(plain) == len(decisions):
-                return (yield from write_outcomes(plain, (), work, last=True))
-            landed = yield from commit_decisions(decisions, work)
-            yield from work.insert()
+            work = UnitOfWork(self.replica.writer, now, last=True)
+            landed, _ = yield from commit_group(decisions, (), work)
             return landed
 
         self.counts.clear()

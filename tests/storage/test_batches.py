@@ -82,7 +82,7 @@ def test_what_the_rows_share_is_sent_once() -> None:
         "WHERE dwarf_steps.step_id = given.p3 AND dwarf_steps.parked = 0 AND given.position * 0 = 0 RETURNING given.position"
     )
     assert batch.columns(rows) == [(5, 6), 9, (1, 2)]
-    write_set = WriteSet(UpdateEach(change, rows), [(UpdateEach(change, []), [])])
+    write_set = WriteSet([UpdateEach(change, rows)], [(UpdateEach(change, []), [])])
     assert write_set_columns(write_set) == [(5, 6), 9, (1, 2), (), None, (), []]
     sql = write_set_batch(write_set)
     assert sql is not None
@@ -99,6 +99,6 @@ def test_the_first_parameter_may_be_shared() -> None:
         update(steps).where(steps.c.step_id == bindparam("id")).values(attempt=bindparam("by")),
         shared=("by",),
     )
-    sql = write_set_batch(WriteSet(UpdateEach(change, []), []))
+    sql = write_set_batch(WriteSet([UpdateEach(change, [])], [], last=True))
     assert sql is not None
     assert "cardinality($2) AS whole" in sql

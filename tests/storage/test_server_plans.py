@@ -47,11 +47,11 @@ BATCHES = (
 )
 LISTS = (CLAIM, WAKE, REWIND, SPAWNS, ANCHORS, CALLERS)
 LANDING = WriteSet(
-    UpdateEach(FINISH, []),
+    [UpdateEach(FINISH, [])],
     [(UpdateEach(END_FLOW, []), []), (InsertMany(INSERT_FLOW, []), []), (InsertMany(INSERT_READY_STEP, []), [])],
 )
-ARRIVAL = WriteSet(UpdateEach(FINISH, []), [(AggregatedUpdate(ARRIVE, []), [])])
-LINKS = WriteSet(UpdateEach(LINK_MEMBERS, []), [(InsertMany(INSERT_STEP, []), [])])
+ARRIVAL = WriteSet([UpdateEach(FINISH, [])], [(AggregatedUpdate(ARRIVE, []), [])])
+LINKS = WriteSet([UpdateEach(LINK_MEMBERS, [])], [(InsertMany(INSERT_STEP, []), [])])
 
 
 EMPTY = "progress, error, traceback, answers, interrupt, refs, changes, state"
@@ -141,7 +141,7 @@ async def test_the_members_of_cohorts_are_found_by_their_cohorts(connection: Any
 
 
 async def test_an_answer_looks_its_rows_up_by_their_ids(connection: Any) -> None:
-    sql = write_set_batch(WriteSet(UpdateEach(RESUME_LEASED, []), [(UpdateEach(RESUME_FLOW, []), [])]))
+    sql = write_set_batch(WriteSet([UpdateEach(RESUME_LEASED, [])], [(UpdateEach(RESUME_FLOW, []), [])]))
     assert sql is not None
     assert await indexes_of(connection, sql) == {"dwarf_steps_pkey", "dwarf_flows_pkey", "dwarf_steps_flow"}
 

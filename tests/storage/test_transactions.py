@@ -271,7 +271,7 @@ async def test_a_read_without_a_transaction_may_not_write_either(database: Any) 
         yield Fetch(returning, {}, autocommit=True)
 
     def write_set() -> Script[None]:
-        yield WriteSet(UpdateEach(RAISE, [{"of_kind": "a", "by": 1}]), [], last=True)
+        yield WriteSet([UpdateEach(RAISE, [{"of_kind": "a", "by": 1}])], [], last=True)
 
     for script in (fetching, write_set):
         with pytest.raises((StorageError, TypeError)):

@@ -51,7 +51,7 @@ def write_set(*, last: bool, names: str = "wxyz") -> WriteSet:
     own = UpdateEach(RAISE, [{"of_kind": kind, "by": 1} for kind in ("a", "gone", "b")])
     capped = UpdateEach(CAP, [{"of_kind": "c", "most": most} for most in (9,)])
     kept = InsertMany(KEEP, [{"name": name, "value": f'"{name}"'} for name in names])
-    return WriteSet(own, [(capped, [0]), (kept, [0, 1, 2, -1])], last)
+    return WriteSet([own], [(capped, [0]), (kept, [0, 1, 2, -1])], last)
 
 
 @pytest.mark.parametrize("last", [False, True])
@@ -67,8 +67,8 @@ async def test_what_needs_a_row_that_has_not_matched_is_not_written(database: An
 
 async def test_an_update_that_matches_nothing_says_so(database: Any) -> None:
     def script() -> Script[list[list[bool]]]:
-        first = yield WriteSet(UpdateEach(CAP, []), [(UpdateEach(CAP, [{"of_kind": "c", "most": 1}]), [-1])])
-        second = yield WriteSet(UpdateEach(CAP, [{"of_kind": "gone", "most": 5}]), [(InsertMany(KEEP, []), [])])
+        first = yield WriteSet([UpdateEach(CAP, [])], [(UpdateEach(CAP, [{"of_kind": "c", "most": 1}]), [-1])])
+        second = yield WriteSet([UpdateEach(CAP, [{"of_kind": "gone", "most": 5}])], [(InsertMany(KEEP, []), [])])
         return [*first, *second]
 
     assert await database.write(script) == [[], [False], [False], []]
@@ -90,7 +90,7 @@ async def test_a_tally_adds_up_what_needs_a_row_that_has_matched(database: Any) 
 
     def script() -> Script[list[list[Any]]]:
         own = UpdateEach(RAISE, [{"of_kind": kind, "by": 1} for kind in ("a", "gone")])
-        written: list[list[Any]] = yield WriteSet(own, [(AggregatedUpdate(add_up, rows), [0, 0, -1, 1, 1, 0])])
+        written: list[list[Any]] = yield WriteSet([own], [(AggregatedUpdate(add_up, rows), [0, 0, -1, 1, 1, 0])])
         return written
 
     own, counted = await database.write(script)

@@ -99,6 +99,7 @@ class CommitResult:
 
     def gather(self, work: UnitOfWork) -> None:
         """Add the results of one part of the group."""
+        self.graphs.update(work.graphs)
         self.flows.extend(work.flows)
         self.resumed.extend(work.resumed)
         self.read.extend(work.read)

@@ -43,11 +43,10 @@ from dwarf.engine.telemetry.events import ShardTelemetry
 from dwarf.errors import DwarfError, EngineClosed, StateConflict, StorageError
 from dwarf.storage.drivers.database import Database
 from dwarf.storage.operations.cancel import fail_late
-from dwarf.storage.operations.commit import commit_decisions, handed_over
-from dwarf.storage.operations.create import create_flows, reserve
+from dwarf.storage.operations.commit import commit_group, handed_over
+from dwarf.storage.operations.create import reserve
 from dwarf.storage.operations.output import Moments, SaidRecord, write_live, write_said
 from dwarf.storage.operations.unit_of_work import SlotPredicate, UnitOfWork, WriterIdentity
-from dwarf.storage.operations.write_set import is_plain, write_outcomes
 from dwarf.storage.sql.errors import Contention, LostCommit, PayloadRefused, Unavailable
 from dwarf.storage.sql.script import Guarded, Now, Script
 
@@ -80,7 +79,6 @@ class Committer(Service):
         self._requests: list[CommitRequest] = []
         self._notifier = CommitNotifier(in_halves=not database.single_writer)
         self._draining = asyncio.Event()
-        self._known_graphs: set[str] = set()
         self._moments = Moments()
         self._beside: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(CALLS_BESIDE)
@@ -282,7 +280,7 @@ class Committer(Service):
     def _settle(self, group: list[CommitRequest], committed: CommitResult) -> None:
         for source, first, count in committed.blocks:
             source.add(first, count)
-        self._known_graphs |= committed.graphs
+        self._writer.known_graphs |= committed.graphs
         if self._on_committed is not None:
             self._on_committed(committed)
         self._notifier.gather(group, committed)
@@ -294,20 +292,16 @@ class Committer(Service):
         results: Results = {}
         # asked once: ids are used up while the statements of this are under way
         short = self._ids.short()
-        last = not short and failpoints.active is None and not self._writer.hooks
+        calls = [request for request in group if isinstance(request, CallRequest)]
         saying = [
             request
             for request in group
             if isinstance(request, OutputRequest) or (isinstance(request, DecisionRequest) and request.said)
         ]
-        acting: list[CommitRequest] = (
-            [request for request in group if not isinstance(request, OutputRequest)] if saying else group
-        )
-        if self._is_plain(acting):
-            if acting:
-                yield from self._plain(acting, committed, results, last=last and not saying)
-        else:
-            yield from self._any(acting, committed, results, last=last and len(acting) == 1 and not saying)
+        last = not short and not saying and failpoints.active is None
+        yield from self._outcomes(group, committed, results, last=last and not calls)
+        for call in calls:
+            yield from self._call(call, committed, results, beside=len(group) > 1, last=last and len(group) == 1)
         if saying:
             yield from _say(saying, committed, results, self._moments)
         for source, wanted in short:
@@ -318,72 +312,50 @@ class Committer(Service):
             failpoints.active.hit("commit", scopes_of(group))
         return committed
 
-    def _is_plain(self, group: list[CommitRequest]) -> bool:
-        for request in group:
-            if isinstance(request, DecisionRequest):
-                plain = is_plain(request.decision)
-            else:
-                plain = isinstance(request, CreateRequest) and not request.again and self._is_plain_flow(request.flow)
-            if not plain:
-                return False
-        if "completed" not in self._writer.hooks:
-            return True
-        return not any(
-            isinstance(request, DecisionRequest) and _ends_flow(request) for request in group
-        )  # a hook's flow begins then
-
-    def _is_plain_flow(self, flow: NewFlow) -> bool:
-        return flow.idempotency_key is None and not flow.deadline_at and flow.record.graph_hash in self._known_graphs
-
-    def _plain(
+    def _outcomes(
         self, group: list[CommitRequest], committed: CommitResult, results: Results, *, last: bool
     ) -> Script[None]:
+        """Write the decisions and the new flows of a group."""
         decided = [request for request in group if isinstance(request, DecisionRequest)]
         created = [request for request in group if isinstance(request, CreateRequest)]
-        decisions = [request.decision for request in decided if is_plain(request.decision)]
-        work = UnitOfWork(self._writer, committed.now, written=committed.written)
-        landed = yield from write_outcomes(decisions, [request.flow for request in created], work, last=last)
-        self._landed(decided, landed, work, committed, results)
-        committed.gather(work)
-        for request in created:
-            results[request] = (request.flow.key, None)
-
-    def _any(
-        self, group: list[CommitRequest], committed: CommitResult, results: Results, *, last: bool
-    ) -> Script[None]:
+        if not decided and not created:
+            return
         now = committed.now
-        decided = [request for request in group if isinstance(request, DecisionRequest)]
-        if decided:
-            places = {
-                request.decision.step.flow.flow_id: request.suits
-                for request in decided
-                if request.suits and _ends_flow(request)
-            }
-            work = UnitOfWork(self._writer, now, written=committed.written, slot_predicates=places, last=last)
-            landed = yield from commit_decisions([request.decision for request in decided], work)
-            yield from self._flush(work, committed)
-            self._landed(decided, landed, work, committed, results)
-        creating = UnitOfWork(self._writer, now, written=committed.written)
-        created = [request for request in group if isinstance(request, CreateRequest)]
-        if created:
-            again = [request.flow for request in created if request.again]
-            made = yield from create_flows([request.flow for request in created], creating, again)
-            for create, key in zip(created, made, strict=True):
-                results[create] = (None, key) if isinstance(key, StateConflict) else (key, None)
-            yield from self._flush(creating, committed)
-            late = [flow.record.flow_id for flow in creating.flows if 0 < flow.deadline_at <= now]
-            if late:
-                work = UnitOfWork(self._writer, now, written=committed.written)
-                yield from fail_late(late, work)
-                yield from self._flush(work, committed)
-        for request in group:
-            if isinstance(request, CallRequest):
-                suits = None if request.slot is None else request.slot.suits
-                work = UnitOfWork(self._writer, now, written=committed.written, slot_predicate=suits, last=last)
-                results[request] = yield from _apart(partial(request.call, work), len(group) > 1)
-                if results[request][1] is None:
-                    yield from self._flush(work, committed)
-                    committed.woken.update((request, step) for step in work.woken)
+        places = {
+            request.decision.step.flow.flow_id: request.suits
+            for request in decided
+            if request.suits and _ends_flow(request)
+        }
+        late = {request.flow.record.flow_id for request in created if 0 < request.flow.deadline_at <= now}
+        work = UnitOfWork(self._writer, now, written=committed.written, slot_predicates=places, last=last and not late)
+        landed, made = yield from commit_group(
+            [request.decision for request in decided],
+            [request.flow for request in created],
+            work,
+            [request.flow for request in created if request.again],
+        )
+        self._landed(decided, landed, work, committed, results)
+        for create, key in zip(created, made, strict=True):
+            results[create] = (None, key) if isinstance(key, StateConflict) else (key, None)
+        committed.gather(work)
+        late = late & {flow.record.flow_id for flow in work.flows}  # an idempotency key may have found another
+        if late:
+            failing = UnitOfWork(self._writer, now, written=committed.written)
+            yield from fail_late(sorted(late), failing)
+            yield from failing.insert()
+            committed.gather(failing)
+
+    def _call(
+        self, request: CallRequest, committed: CommitResult, results: Results, *, beside: bool, last: bool
+    ) -> Script[None]:
+        """Run a call and insert what it has added. ``beside`` others a savepoint undoes it alone where it fails."""
+        suits = None if request.slot is None else request.slot.suits
+        work = UnitOfWork(self._writer, committed.now, written=committed.written, slot_predicate=suits, last=last)
+        results[request] = yield from _apart(partial(request.call, work), beside)
+        if results[request][1] is None:
+            yield from work.insert()
+            committed.gather(work)
+            committed.woken.update((request, step) for step in work.woken)
 
     def _landed(
         self,
@@ -404,13 +376,6 @@ class Committer(Service):
                 handover = Handover(handed_over(request.decision, leased), committed.now, woken)
             committed.decided.append((request.decision, handover))
             results[request] = (handover, None)
-
-    def _flush(self, work: UnitOfWork, committed: CommitResult) -> Script[None]:
-        for known in self._known_graphs & work.graphs.keys():
-            del work.graphs[known]
-        committed.graphs.update(work.graphs)
-        yield from work.insert()
-        committed.gather(work)
 
 
 def _say(
@@ -438,7 +403,7 @@ def _ends_flow(request: DecisionRequest) -> bool:
     return isinstance(decision, Complete) or (isinstance(decision, Fail) and not decision.step.lineage_id)
 
 
-def _apart(script: Callable[[], Script[Any]], guard: object) -> Script[tuple[Any, BaseException | None]]:
+def _apart(script: Callable[[], Script[Any]], guard: bool) -> Script[tuple[Any, BaseException | None]]:
     """Run a request's script: under a savepoint where its failure must not undo the others."""
     if guard:
         answer: tuple[Any, BaseException | None] = yield Guarded(script)

@@ -53,12 +53,17 @@ def update_batch(statement: Statement, rows: Sequence[Params]) -> Batch | None:
 
 
 def write_set_batch(write_set: WriteSet) -> str | None:
-    """The statement of a write set; None where a part of it is no statement for many rows.
+    """The statement of a write set; None where it is better done part by part.
+
+    That is where a part of it is no statement for many rows; where there are own rows of several kinds, whose
+    combinations would each be a statement to prepare; and where there is one part within a transaction.
 
     Its parameters are the columns of ``own``, then those of each part and what its rows need. It answers one row: the
     numbers, from 1, of the rows that each UPDATE has found, and the rows of each aggregated update.
     """
-    own = write_set.own.statement
+    if len(write_set.own) != 1 or not (write_set.rest or write_set.last):
+        return None
+    own = write_set.own[0].statement
     rest = [part for part, _ in write_set.rest]
     key = " ".join((_WRITE_SET, *(part.statement.name for part in rest)))
     if key not in own.compiled:
@@ -68,8 +73,9 @@ def write_set_batch(write_set: WriteSet) -> str | None:
 
 
 def write_set_columns(write_set: WriteSet) -> list[Any]:
-    """The parameters of a write set."""
-    columns: list[Any] = [*_columns_of(write_set.own.statement, write_set.own.rows)]
+    """The parameters of a write set that is one statement."""
+    (own,) = write_set.own
+    columns: list[Any] = [*_columns_of(own.statement, own.rows)]
     for part, needs in write_set.rest:
         columns += _columns_of(part.statement, part.rows)
         columns.append([need + 1 for need in needs])
@@ -79,7 +85,7 @@ def write_set_columns(write_set: WriteSet) -> list[Any]:
 def write_set_answer(write_set: WriteSet, row: Sequence[Sequence[Any] | None]) -> list[list[Any]]:
     """Which rows were written, from the row that the statement answers."""
     found = iter(row)
-    own = _flags(len(write_set.own.rows), next(found))
+    own = _flags(len(write_set.own[0].rows), next(found))
     written: list[list[Any]] = [own]
     for part, needs in write_set.rest:
         if isinstance(part, AggregatedUpdate):

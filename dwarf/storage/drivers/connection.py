@@ -264,7 +264,7 @@ class Transaction:
         self._over = request.last and any(map(any, written))
         if at_once:
             self._observe("begin", 0)
-        for part, flags in zip((request.own, *(part for part, _ in request.rest)), written, strict=True):
+        for part, flags in zip((*request.own, *(part for part, _ in request.rest)), written, strict=True):
             if flags:
                 self._observe(part.statement.name, len(flags) if isinstance(part, AggregatedUpdate) else sum(flags))
         if at_once:

@@ -1,31 +1,39 @@
-"""Many decisions, one transaction.
+"""What one group of requests writes: decisions about steps, and new flows, in one transaction.
 
-Order of locks: own steps, then spawns and callers, then flows, then inserts. A decision whose own row is fenced out
-drops out of the group and takes nobody with it.
+A decision's rows need the step's own row: that one is written under the lease with which the step was run, and a
+decision whose own row is fenced out drops out of the group and takes nobody with it. Mostly everything that follows is
+known from the decisions alone; then the group is one write set. Where something has to be read in between - the members
+of a cohort that is full, the caller of a flow that ends, whether a graph is stored - it is two: own rows with what
+follows from them alone, then the new rows. How many statements a write set is, and whether it needs BEGIN and COMMIT,
+is the driver's business.
+
+Order of locks: own steps, then spawns and callers, then flows, then inserts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 
 from sqlalchemy import bindparam, select
 
 from dwarf.core.breakpoints import is_breakpoint
-from dwarf.core.cohorts import Arrivals, arrival_of, full_at_once, gather
-from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain
-from dwarf.core.records import NewStep
-from dwarf.storage.operations.caching import kept_row
+from dwarf.core.cohorts import Full
+from dwarf.core.decision import Ask, Call, Complete, Decision, Fail, Retry
+from dwarf.core.records import NewFlow, NewStep
+from dwarf.errors import StateConflict
 from dwarf.storage.operations.cohorts import settle_cohorts
 from dwarf.storage.operations.complete import complete_flows, fail_flow
+from dwarf.storage.operations.create import create_flows, may_be_there
 from dwarf.storage.operations.delete import drop_flows
 from dwarf.storage.operations.hooks import on_question
-from dwarf.storage.operations.interrupts import INTERRUPT_FLOW, interrupt_upward
-from dwarf.storage.operations.own_rows import count_payloads, own_row, write_own_rows
-from dwarf.storage.operations.unit_of_work import Stop, UnitOfWork
+from dwarf.storage.operations.interrupts import interrupt_upward
+from dwarf.storage.operations.own_rows import count_payloads, own_rows
+from dwarf.storage.operations.unit_of_work import ALWAYS, UnitOfWork
+from dwarf.storage.operations.write_set import Direct, asks_alone, ends_alone, has_children, new_rows
 from dwarf.storage.sql.expressions import ZERO, in_ids
-from dwarf.storage.sql.script import Fetch, Script, Statement, UpdateEach, WriteSet
+from dwarf.storage.sql.script import Fetch, Script, Statement, WriteSet
 from dwarf.storage.sql.tables import flows
-from dwarf.workflow.status import Status
 
 CHILDREN = Statement(
     "children_of_step",
@@ -37,82 +45,65 @@ GRANDCHILDREN = Statement(
 )
 
 
-def commit_decisions(decisions: Sequence[Decision], work: UnitOfWork) -> Script[list[bool]]:
-    """Write decisions; answer which landed. The rows they add are left in ``work``."""
-    if work.last and isinstance(decisions[0], Ask) and not decisions[0].step.flow.parent_step_id:
-        return (yield from _ask(decisions[0], work))
-    landed = yield from write_own_rows(decisions, work.now, work.written)
-    yield from follow_up([decision for decision, ok in zip(decisions, landed, strict=True) if ok], work)
-    return landed
+def commit_group(
+    decisions: Sequence[Decision], asked: Sequence[NewFlow], work: UnitOfWork, again: Sequence[NewFlow] = ()
+) -> Script[tuple[list[bool], list[str | StateConflict]]]:
+    """Write decisions and new flows. The answer: which decisions have landed, and for each flow what create_flows says.
+
+    ``again`` are those of the flows that an earlier try may have added.
+    """
+    order, own = own_rows(decisions, work.now)
+    ordered = [decisions[position] for position in order]
+    direct = Direct.of(ordered, work)
+    # where nobody can have made them before, this reads nothing
+    made = None if may_be_there(asked, again) else (yield from create_flows(asked, work))
+    at_once = made is not None and not direct.further and not work.graphs
+    parts = [*direct.parts, *new_rows(ordered, work)] if at_once else direct.parts
+    written, *answers = yield WriteSet(own, parts, at_once and work.last)
+    landed = [False] * len(decisions)
+    rows = [row for write in own for row in write.rows]
+    for position, row, ok in zip(order, rows, written, strict=True):
+        landed[position] = ok
+        if ok:
+            count_payloads(decisions[position], row, work.written)
+    done = list(compress(ordered, written))
+    full = direct.tell(done, answers, work)
+    if at_once:
+        work.count_states()
+    else:
+        yield from _look_further(done, full, work)
+        if made is None:
+            made = yield from create_flows(asked, work, again)
+        yield from work.insert()
+    assert made is not None
+    return landed, made
 
 
-def _ask(decision: Ask, work: UnitOfWork) -> Script[list[bool]]:
-    """Write a single question of a root flow, in one go."""
-    flow = decision.step.flow
-    write, row = own_row(decision, work.now)
-    shown = UpdateEach(INTERRUPT_FLOW, [{"id": flow.flow_id, "now": work.now}])
-    landed: list[bool]
-    landed, (interrupted,) = yield WriteSet(UpdateEach(write, [row]), [(shown, [0])], last=True)
-    if landed[0]:
-        note(decision, work)
-        count_payloads(decision, row, work.written)
-        work.work_due = work.work_due or decision.timeout_ms is not None
-        if interrupted:
-            work.stops.append(Stop(flow.flow_id, Status.INTERRUPTED, token=flow.token))
-    return landed
+def follow_up(decision: Decision, work: UnitOfWork) -> Script[None]:
+    """What follows from a decision whose own row is written already. The rows that it adds are left in ``work``."""
+    direct = Direct.of([decision], work)
+    _, *answers = yield WriteSet((), [(part, [ALWAYS] * len(part.rows)) for part, _ in direct.parts])
+    full = direct.tell([decision], answers, work)
+    yield from _look_further([decision], full, work)
 
 
-def follow_up(done: Sequence[Decision], work: UnitOfWork) -> Script[None]:
-    """What follows from decisions whose own rows are written: arrivals, ends of flows, new steps and flows."""
-    arrivals: Arrivals = {}
+def _look_further(done: Sequence[Decision], full: Sequence[Full], work: UnitOfWork) -> Script[None]:
+    """What follows from decisions that have landed, and does not follow from their own rows alone."""
+    if full:
+        yield from settle_cohorts(full, work)
+    ends = [decision for decision in done if isinstance(decision, Complete) and not ends_alone(decision, work)]
+    if ends:
+        yield from complete_flows([(decision.step.flow, decision.final_state) for decision in ends], work)
     for decision in done:
-        note(decision, work)
-        if arrival := arrival_of(decision):
-            gather(arrivals, arrival)
-    full = [found for decision in done if (found := full_at_once(decision))]
-    if arrivals or full:
-        yield from settle_cohorts(full, work, arrivals)
-    completed = [(decision.step.flow, decision.final_state) for decision in done if isinstance(decision, Complete)]
-    if completed:
-        yield from complete_flows(completed, work)
-    for decision in done:
-        yield from _consequences(decision, work)
-
-
-def note(decision: Decision, work: UnitOfWork) -> None:
-    """What is to be told of a decision whose own row is written, whatever follows from it."""
-    work.moved.add(decision.step.flow.root_flow_id)
-    if decision.step.keep is not None and isinstance(decision, Advance | Complete):
-        delay_ms = decision.delay_ms if isinstance(decision, Advance) else 0
-        work.kept.append(kept_row(decision.step, delay_ms, work.now))
-    if decision.step.taken is not None and isinstance(decision, Advance | Complete):
-        work.taking.append(decision.step)
-    if decision.step.flow.plan.nodes[decision.step.node].limit is not None:
-        work.work_due = True  # there may be room under the limit again
-
-
-def _consequences(decision: Decision, work: UnitOfWork) -> Script[None]:
-    flow = decision.step.flow
-    match decision:
-        case Advance():
-            for successor in decision.successors:
-                work.add_step(successor)
-        case Fail() if not decision.step.lineage_id:
-            yield from fail_flow(flow, decision.error, work)
-        case Retry():
-            if any(answer.kind == "subgraph" for answer in decision.step.answers):
+        match decision:
+            case Fail() if not decision.step.lineage_id:
+                yield from fail_flow(decision.step.flow, decision.error, work)
+            case Retry() if has_children(decision):
                 yield from _drop_children(decision.step.step_id)
-            work.work_due = True
-        case TryAgain():
-            work.work_due = True
-        case Ask():
-            work.work_due = work.work_due or decision.timeout_ms is not None
-            yield from interrupt_upward(flow, work)
-            if work.writer.hooks and not is_breakpoint(decision.key):
-                yield from on_question(decision, work)
-        case Call():
-            work.graphs.setdefault(decision.child.record.graph_hash, decision.child.graph_body)
-            work.add_flow(decision.child)
+            case Ask() if not asks_alone(decision, work):
+                yield from interrupt_upward(decision.step.flow, work)
+                if work.writer.hooks and not is_breakpoint(decision.key):
+                    yield from on_question(decision, work)
 
 
 def _drop_children(step_id: int) -> Script[None]:

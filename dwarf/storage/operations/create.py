@@ -95,6 +95,11 @@ def reserve_beyond(kind: str, count: int, greatest: int) -> Script[int]:
     return int(following) - count
 
 
+def may_be_there(asked: Sequence[NewFlow], again: Sequence[NewFlow]) -> bool:
+    """Whether flows have to be looked for before they are added."""
+    return bool(again) or any(flow.idempotency_key is not None for flow in asked)
+
+
 def create_flows(
     asked: Sequence[NewFlow], work: UnitOfWork, again: Sequence[NewFlow] = ()
 ) -> Script[list[str | StateConflict]]:
@@ -112,7 +117,7 @@ def create_flows(
             continue
         before = None if flow.idempotency_key is None else known.get(flow.idempotency_key)
         if before is None:
-            work.graphs.setdefault(flow.record.graph_hash, flow.graph_body)
+            work.add_graph(flow.record.graph_hash, flow.graph_body)
             work.add_flow(flow)
             if flow.idempotency_key is not None:
                 known[flow.idempotency_key] = KeyedRow(

@@ -255,9 +255,9 @@ def write_copy(copy: Copy, work: UnitOfWork) -> Script[None]:
     work.work_due = True
     work.moved.add(copy.root_id)
     if copy.onto is not None:
-        work.graphs.setdefault(copy.onto.graph_hash, copy.onto.body)
+        work.add_graph(copy.onto.graph_hash, copy.onto.body)
     if copy.decision is not None:
-        yield from follow_up([copy.decision], work)
+        yield from follow_up(copy.decision, work)
 
 
 def _insert(statement: Statement, rows: Sequence[Mapping[str, Any]]) -> Script[None]:

@@ -66,7 +66,8 @@ def put_hooks(wanted: Sequence[Hook], bodies: Mapping[str, str], work: UnitOfWor
     known = [Hook._make(row) for row in (yield Fetch(ALL, {}))]
     if sorted(known) == sorted(wanted):
         return
-    work.graphs.update(bodies)
+    for graph_hash, body in bodies.items():
+        work.add_graph(graph_hash, body)
     yield Execute(DELETE, {})
     if wanted:
         yield InsertMany(INSERT, [hook._asdict() for hook in wanted])

@@ -410,7 +410,7 @@ def _wake(leaf: Leaf, answer: Answer, work: UnitOfWork) -> Script[bool]:
     else:
         # nothing else can be under way in its flow, so that whether something still waits there is no question
         flow = UpdateEach(RESUME_FLOW, [{"id": leaf.flow_id, "woken": leaf.step_id, "now": now}])
-        (woken,), (resumed,) = yield WriteSet(UpdateEach(write, [params]), [(flow, [0])], work.last)
+        (woken,), (resumed,) = yield WriteSet([UpdateEach(write, [params])], [(flow, [0])], work.last)
         going_on = ([leaf.flow_id] if resumed else []) if woken else None
     if going_on is None:
         return False

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Update, bindparam, literal_column, update
 from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain
 from dwarf.storage.sql.expressions import flag_is, of_row, status_is
 from dwarf.storage.sql.rows import APART, object_text
-from dwarf.storage.sql.script import Script, Statement, UpdateEach
+from dwarf.storage.sql.script import Statement, UpdateEach
 from dwarf.storage.sql.tables import steps
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.status import Status
@@ -110,23 +110,27 @@ WITH_WARNINGS = {
 CACHED = {statement: _cached(statement) for statement in (FINISH, WITH_WARNINGS[FINISH])}
 
 
-def write_own_rows(
-    decisions: Sequence[Decision], now: int, written: Counter[tuple[str, str]] | None = None
-) -> Script[list[bool]]:
-    """Write every decision's own row; answer which of them landed. ``written`` gathers the sizes of their payloads."""
-    landed = [False] * len(decisions)
-    batches: dict[Statement, list[tuple[int, dict[str, Any]]]] = {}
-    for position, decision in enumerate(decisions):
-        statement, values = own_row(decision, now)
-        batches.setdefault(statement, []).append((position, values))
-    for statement, rows in batches.items():
-        rows.sort(key=_step_id)  # every transaction locks steps in this order
-        flags = yield UpdateEach(statement, [values for _, values in rows])
-        for (position, values), flag in zip(rows, flags, strict=True):
-            landed[position] = flag
-            if flag:
-                count_payloads(decisions[position], values, written)
-    return landed
+def own_rows(decisions: Sequence[Decision], now: int) -> tuple[list[int], list[UpdateEach]]:
+    """The writes of the steps' own rows, one for each kind, and the decisions' positions in the order of the rows."""
+    kinds: dict[Statement, tuple[list[int], list[dict[str, Any]]]] = {} if decisions else {FINISH: ([], [])}
+    # every transaction locks steps in this order
+    for position in sorted(range(len(decisions)), key=lambda position: decisions[position].step.step_id):
+        statement, row = own_row(decisions[position], now)
+        if statement not in kinds:
+            kinds[statement] = [], []
+        positions, rows = kinds[statement]
+        positions.append(position)
+        rows.append(row)
+    order = [position for positions, _ in kinds.values() for position in positions]
+    return order, [_write(statement, rows) for statement, (_, rows) in kinds.items()]
+
+
+def _write(statement: Statement, rows: Sequence[dict[str, Any]]) -> UpdateEach:
+    if statement is FINISH and not any(
+        row["new_cohort_size"] or row["new_cohort_arrivals"] or row["new_route"] for row in rows
+    ):
+        statement = FINISH_PLAIN
+    return UpdateEach(statement, rows)
 
 
 def count_payloads(decision: Decision, row: Mapping[str, Any], written: Counter[tuple[str, str]] | None) -> None:
@@ -134,18 +138,6 @@ def count_payloads(decision: Decision, row: Mapping[str, Any], written: Counter[
     if written is not None:
         for column in _PAYLOADS:
             written[decision.step.flow.workflow_url, column] += len(row.get(f"new_{column}", ""))
-
-
-def _step_id(row: tuple[int, dict[str, Any]]) -> int:
-    _, params = row
-    step_id: int = params["id"]
-    return step_id
-
-
-def finish(rows: Sequence[dict[str, Any]]) -> UpdateEach:
-    """The write of the own rows of steps that are over."""
-    plain = not any(row["new_cohort_size"] or row["new_cohort_arrivals"] or row["new_route"] for row in rows)
-    return UpdateEach(FINISH_PLAIN if plain else FINISH, rows)
 
 
 def own_columns(decision: Decision) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def put_schedule(record: ScheduleRecord, graph_body: str, work: UnitOfWork) -> S
         if known.spec == record.spec:
             record = replace(record, next_at=known.next_at)
     if record.graph_hash:
-        work.graphs[record.graph_hash] = graph_body
+        work.add_graph(record.graph_hash, graph_body)
     row = {
         "name": record.name,
         "definition_hash": record.definition_hash,

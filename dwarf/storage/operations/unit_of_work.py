@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -23,6 +23,7 @@ from dwarf.workflow.status import Status
 SlotPredicate: TypeAlias = Callable[[FlowRecord, str], bool]
 """Whether a step of a flow may take a place that is kept for it; the second argument is its task's URL."""
 
+ALWAYS = -1  # in a write set: a row that needs no other
 LINK_MEMBERS = Statement(
     "link_members",
     update(steps)
@@ -61,6 +62,7 @@ class WriterIdentity:
     quarantine_at: int
     next_flow_id: Callable[[], int]
     hooks: Mapping[str, Hook] = field(default_factory=dict)  # by event, as last read
+    known_graphs: set[str] = field(default_factory=set)  # hashes of graphs that are stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,11 @@ class UnitOfWork:
     revived: dict[int, StepRecord] = field(default_factory=dict)  # likewise, by the flow that has ended
     last: bool = False  # nothing follows in the transaction: see WriteSet
 
+    def add_graph(self, graph_hash: str, body: str) -> None:
+        """Keep the graph of a new flow, unless it is known to be kept."""
+        if graph_hash not in self.writer.known_graphs:
+            self.graphs.setdefault(graph_hash, body)
+
     def add_flow(self, flow: NewFlow) -> None:
         """Insert a flow with its first step."""
         self.flows.append(flow)
@@ -127,22 +134,23 @@ class UnitOfWork:
             yield keep_outcomes(self.kept)
         if self.taking:
             yield from take_over_said(self.taking, self.now)
-        rest = self.inserts()
+        rest = insert_rows(self.flows, self.steps, self)
         if self.links or rest:
-            yield WriteSet(UpdateEach(LINK_MEMBERS, self.links), [(part, [-1] * len(part.rows)) for part in rest])
+            links, written = UpdateEach(LINK_MEMBERS, self.links), [(part, [ALWAYS] * len(part.rows)) for part in rest]
+            yield WriteSet([links], written, self.last)
         self.count_states()
-
-    def inserts(self) -> list[InsertMany]:
-        """The rows of what was added."""
-        writer, parts = self.writer, list[InsertMany]()
-        if self.flows:
-            parts += insert_flows(self.flows, self.now, writer.engine_id)
-        if self.steps:
-            parts.append(insert_steps(self.steps, self.now, writer.engine_id, writer.margin_ms))
-        return parts
 
     def count_states(self) -> None:
         """Add the sizes of the states of the steps that were added, where they are wanted."""
         if self.written is not None:
             for step in self.steps:
                 self.written[step.flow.workflow_url, "state"] += len(step.stored)
+
+
+def insert_rows(flows: Sequence[NewFlow], steps: Sequence[NewStep], work: UnitOfWork) -> list[InsertMany]:
+    """The rows of new flows and steps."""
+    writer = work.writer
+    parts = insert_flows(flows, work.now, writer.engine_id) if flows else []
+    if steps:
+        parts.append(insert_steps(steps, work.now, writer.engine_id, writer.margin_ms))
+    return parts

@@ -1,129 +1,167 @@
-"""Outcomes that follow from the steps' own rows, and new flows: in one go, or in two where branches come together."""
+"""What follows from the steps' own rows alone, and can be written with them: each row says which own row it needs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias, TypeGuard
+from dataclasses import dataclass, field
+from typing import Any
 
-from dwarf.core.cohorts import Arrivals, arrival_of, filled, gather
-from dwarf.core.decision import Advance, Complete, Decision
-from dwarf.core.records import NewFlow, NewStep
-from dwarf.storage.operations.cohorts import ARRIVE, settle_cohorts
-from dwarf.storage.operations.commit import note
+from dwarf.core.breakpoints import is_breakpoint
+from dwarf.core.cohorts import Arrival, Arrivals, Full, arrival_of, filled, full_at_once, gather
+from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain
+from dwarf.storage.operations.caching import kept_row
+from dwarf.storage.operations.cohorts import ARRIVE
 from dwarf.storage.operations.complete import END_FLOW, end_row
-from dwarf.storage.operations.own_rows import count_payloads, finish, own_row
-from dwarf.storage.operations.unit_of_work import LINK_MEMBERS, UnitOfWork
-from dwarf.storage.sql.rows import insert_flows, insert_steps
-from dwarf.storage.sql.script import AggregatedUpdate, Part, Row, Script, UpdateEach, WriteSet
+from dwarf.storage.operations.interrupts import INTERRUPT_FLOW
+from dwarf.storage.operations.unit_of_work import ALWAYS, Stop, UnitOfWork, insert_rows
+from dwarf.storage.sql.script import AggregatedUpdate, Part, UpdateEach
 from dwarf.workflow.status import Status
 
-Numbered: TypeAlias = tuple[int, Advance | Complete]
-_ALWAYS = -1
+
+def ends_alone(decision: Complete, work: UnitOfWork) -> bool:
+    """Whether nobody is told in the transaction that a flow ends: no caller, and no hook."""
+    return not decision.step.flow.parent_step_id and "completed" not in work.writer.hooks
 
 
-def is_plain(decision: Decision) -> TypeGuard[Advance | Complete]:
-    """Whether a step is over without warnings, no caller is told, and no cohort that it opens is full at once.
-
-    What has to do with the cache is not plain.
-    """
-    if decision.warnings or decision.step.keep is not None or decision.step.cached_from:
-        return False
-    if isinstance(decision, Advance):
-        return not decision.arrivals or decision.cohort_id != decision.step.step_id or bool(decision.successors)
-    return isinstance(decision, Complete) and not decision.step.flow.parent_step_id
+def asks_alone(decision: Ask, work: UnitOfWork) -> bool:
+    """Whether a question shows on its own flow only, and no hook is told of it."""
+    return not decision.step.flow.parent_step_id and (not work.writer.hooks or is_breakpoint(decision.key))
 
 
-def write_outcomes(
-    decisions: Sequence[Advance | Complete], created: Sequence[NewFlow], work: UnitOfWork, *, last: bool
-) -> Script[list[bool]]:
-    """Write plain decisions and insert flows; answer which decisions landed. ``last``: see WriteSet.
-
-    Branches that arrive are counted as their own rows are written. What else there is follows when it is known which
-    cohorts are full by that.
-    """
-    # every transaction locks steps in this order
-    order = sorted(range(len(decisions)), key=lambda position: decisions[position].step.step_id)
-    numbered = [(number, decisions[position]) for number, position in enumerate(order)]
-    own = finish([own_row(decision, work.now)[1] for _, decision in numbered])
-    tally = _tally(numbered)
-    if tally[1]:
-        written, counted = yield WriteSet(own, [tally])
-        through = [(_ALWAYS, decision) for number, decision in numbered if written[number]]
-        yield from _settle(through, counted, work)
-        rest = _Rest.of(through, created, work)
-        links = UpdateEach(LINK_MEMBERS, work.links)
-        others = []
-        if rest.parts or work.links:
-            _, *others = yield WriteSet(links, rest.parts, last)
-    else:
-        rest = _Rest.of(numbered, created, work)
-        written, *others = yield WriteSet(own, rest.parts, last)
-    landed = [False] * len(decisions)
-    for position, row, ok in zip(order, own.rows, written, strict=True):
-        landed[position] = ok
-        if ok:
-            note(decisions[position], work)
-            count_payloads(decisions[position], row, work.written)
-    rest.tell(written, others, work)
-    work.flows += created
-    work.count_states()
-    return landed
+def has_children(decision: Retry) -> bool:
+    """Whether a step that starts over has called flows."""
+    return any(answer.kind == "subgraph" for answer in decision.step.answers)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rest:
-    """What is written beside the own rows. Numbers say which of them that needs."""
+@dataclass(slots=True)
+class Direct:
+    """What follows from own rows alone. ``further``: something else has to be looked at before the new rows."""
 
-    parts: list[tuple[Part, Sequence[int]]]
-    done: list[Complete]
-    new: list[tuple[int, NewStep]]
+    parts: list[tuple[Part, Sequence[int]]] = field(default_factory=list)
+    arrived: list[Arrival] = field(default_factory=list)
+    ended: list[Complete] = field(default_factory=list)
+    asked: list[Ask] = field(default_factory=list)
+    further: bool = False
 
     @classmethod
-    def of(cls, numbered: Sequence[Numbered], created: Sequence[NewFlow], work: UnitOfWork) -> _Rest:
-        """The ends of flows, new flows, and new steps with those that ``work`` has already."""
-        now, writer = work.now, work.writer
-        rest = cls([], [], [(_ALWAYS, flow.entry) for flow in created])
-        ending: list[int] = []
-        for number, decision in numbered:
-            if isinstance(decision, Complete):
-                rest.done.append(decision)
-                ending.append(number)
-            else:
-                rest.new.extend((number, successor) for successor in decision.successors)
+    def of(cls, decisions: Sequence[Decision], work: UnitOfWork) -> Direct:
+        """Arrivals at cohorts, ends of flows, and questions that flows show, of decisions in the order of own rows."""
+        direct = cls()
+        arriving, ending, asking = list[int](), list[int](), list[int]()
+        for number, decision in enumerate(decisions):
+            step = decision.step
+            if step.keep is not None or step.taken is not None:
+                direct.further = True
+            match decision:
+                case Advance() if not decision.arrivals:
+                    pass
+                case Complete() if ends_alone(decision, work):
+                    direct.ended.append(decision)
+                    ending.append(number)
+                case Advance() | Fail() if arrival := arrival_of(decision):
+                    direct.arrived.append(arrival)
+                    arriving.append(number)
+                    direct.further = True  # it may fill the cohort
+                case Ask() if asks_alone(decision, work):
+                    direct.asked.append(decision)
+                    asking.append(number)
+                case Advance() if full_at_once(decision) is None:
+                    pass
+                case Call() if decision.child.record.graph_hash in work.writer.known_graphs:
+                    pass
+                case Retry() if not has_children(decision):
+                    pass
+                case TryAgain():
+                    pass
+                case _:
+                    direct.further = True
+        parts = direct.parts
+        if arriving:
+            rows = [{"id": one.cohort_id, "arrivals": one.arrivals, "failures": one.failures} for one in direct.arrived]
+            parts.append((AggregatedUpdate(ARRIVE, rows), arriving))
         if ending:
-            ends = [end_row(done.step.flow, Status.COMPLETED, done.final_state, now) for done in rest.done]
-            rest.parts.append((UpdateEach(END_FLOW, ends), ending))
-        if created:
-            for part in insert_flows(created, now, writer.engine_id):
-                rest.parts.append((part, [_ALWAYS] * len(part.rows)))
-        inserted = [*((_ALWAYS, step) for step in work.steps), *rest.new]
-        if inserted:
-            steps = insert_steps([step for _, step in inserted], now, writer.engine_id, writer.margin_ms)
-            rest.parts.append((steps, [number for number, _ in inserted]))
-        return rest
+            ends = [end_row(end.step.flow, Status.COMPLETED, end.final_state, work.now) for end in direct.ended]
+            parts.append((UpdateEach(END_FLOW, ends), ending))
+        if asking:
+            shown = [{"id": ask.step.flow.flow_id, "now": work.now} for ask in direct.asked]
+            parts.append((UpdateEach(INTERRUPT_FLOW, shown), asking))
+        return direct
 
-    def tell(self, own: Sequence[bool], written: Sequence[Sequence[bool]], work: UnitOfWork) -> None:
-        """Note what has been written. ``own`` and ``written`` say which rows of the own ones and of each part."""
-        if self.done:
-            for decision, ok in zip(self.done, written[0], strict=True):
+    def tell(self, done: Sequence[Decision], answers: Sequence[Sequence[Any]], work: UnitOfWork) -> list[Full]:
+        """Note what was written. The cohorts that are full now.
+
+        ``done`` are the decisions whose own rows were; ``answers`` say of each part what was.
+        """
+        found = iter(answers)
+        full: list[Full] = []
+        if self.arrived:
+            arrivals: Arrivals = {}
+            for decision in done:
+                if arrival := arrival_of(decision):
+                    gather(arrivals, arrival)
+            full += filled(arrivals, next(found))
+        if self.ended:
+            for end, ok in zip(self.ended, next(found), strict=True):
                 if ok:
-                    work.stopped(decision.step.flow, Status.COMPLETED, decision.final_state)
-        for number, step in self.new:
-            if number == _ALWAYS or own[number]:
-                work.add_step(step)
+                    work.stopped(end.step.flow, Status.COMPLETED, end.final_state)
+        if self.asked:
+            for ask, ok in zip(self.asked, next(found), strict=True):
+                if ok:
+                    flow = ask.step.flow
+                    work.stops.append(Stop(flow.flow_id, Status.INTERRUPTED, token=flow.token))
+        for decision in done:
+            _note(decision, work)
+            if opened := full_at_once(decision):
+                full.append(opened)
+        return full
 
 
-def _tally(numbered: Sequence[Numbered]) -> tuple[AggregatedUpdate, list[int]]:
-    found = [(number, arrival) for number, decision in numbered if (arrival := arrival_of(decision))]
-    rows = [{"id": arrival.cohort_id, "arrivals": arrival.arrivals, "failures": 0} for _, arrival in found]
-    return AggregatedUpdate(ARRIVE, rows), [number for number, _ in found]
+def new_rows(decisions: Sequence[Decision], work: UnitOfWork) -> list[tuple[Part, Sequence[int]]]:
+    """The flows and steps that decisions add if they land, with those that ``work`` adds anyway."""
+    flows, steps = list(work.flows), list(work.steps)
+    needs, of_child = [ALWAYS] * len(steps), dict[int, int]()
+    for number, decision in enumerate(decisions):
+        if isinstance(decision, Advance):
+            steps += decision.successors
+            needs += [number] * len(decision.successors)
+        elif isinstance(decision, Call):
+            flows.append(decision.child)
+            of_child[decision.child.record.flow_id] = number
+            steps.append(decision.child.entry)
+            needs.append(number)
+    parts: list[tuple[Part, Sequence[int]]] = []
+    for part in insert_rows(flows, (), work):
+        parts.append((part, [of_child.get(row["flow_id"], ALWAYS) for row in part.rows]))
+    for part in insert_rows((), steps, work):
+        parts.append((part, needs))
+    return parts
 
 
-def _settle(through: Sequence[Numbered], counted: Sequence[Row], work: UnitOfWork) -> Script[None]:
-    """What follows for the cohorts that are full now."""
-    arrivals: Arrivals = {}
-    for _, decision in through:
-        if arrival := arrival_of(decision):
-            gather(arrivals, arrival)
-    yield from settle_cohorts(filled(arrivals, counted), work)
+def _note(decision: Decision, work: UnitOfWork) -> None:
+    """What a decision that has landed adds, and what is told of it."""
+    step = decision.step
+    work.moved.add(step.flow.root_flow_id)
+    if step.flow.plan.nodes[step.node].limit is not None:
+        work.work_due = True  # there may be room under the limit again
+    match decision:
+        case Advance():
+            _keep(decision, decision.delay_ms, work)
+            for successor in decision.successors:
+                work.add_step(successor)
+        case Complete():
+            _keep(decision, 0, work)
+        case Retry() | TryAgain():
+            work.work_due = True
+        case Ask():
+            work.work_due = work.work_due or decision.timeout_ms is not None
+        case Call():
+            work.add_graph(decision.child.record.graph_hash, decision.child.graph_body)
+            work.add_flow(decision.child)
+
+
+def _keep(decision: Advance | Complete, delay_ms: int, work: UnitOfWork) -> None:
+    """Keep an outcome for others, and what the step has said that has taken one over."""
+    if decision.step.keep is not None:
+        work.kept.append(kept_row(decision.step, delay_ms, work.now))
+    if decision.step.taken is not None:
+        work.taking.append(decision.step)

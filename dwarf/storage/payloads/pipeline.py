@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hmac import digest
 from secrets import token_hex
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from sqlalchemy import bindparam, insert, select, update
 
@@ -183,17 +183,16 @@ class Payloads:
 
     def _write_set(self, request: WriteSet) -> Script[list[list[Any]]]:
         parts: list[Part] = []
-        for part in (request.own, *(part for part, _ in request.rest)):
+        for part in (*request.own, *(part for part, _ in request.rest)):
             layout: PayloadLayout = part.statement.layout or layout_of(part.statement)
             rows, cuts = self._outgoing(part.statement, layout, part.rows)
             if cuts:  # what was cut out is kept as its row is written
                 answer: list[list[Any]] = yield from self._drive(partial(one_by_one, request))
                 return answer
             parts.append(part if rows is part.rows else type(part)(part.statement, rows))
-        own, *rest = parts
-        assert isinstance(own, UpdateEach)
+        own, rest = parts[: len(request.own)], parts[len(request.own) :]
         needs = [needs for _, needs in request.rest]
-        answer = yield WriteSet(own, list(zip(rest, needs, strict=True)), request.last)
+        answer = yield WriteSet(cast(list[UpdateEach], own), list(zip(rest, needs, strict=True)), request.last)
         return answer
 
     # ------------------------------------------------------------------ out

@@ -153,15 +153,15 @@ class Guarded:
 
 @dataclass(frozen=True, slots=True)
 class WriteSet:
-    """Fenced writes, and what depends on them: on PostgreSQL one statement.
+    """Fenced writes, and what depends on them, in as many statements as the driver needs: on PostgreSQL mostly in one.
 
     ``own`` is written first, whole. Each row of the parts in ``rest`` comes with the position of the row of ``own``
-    that it needs, or -1: it is written only where that one has matched. The answer: for ``own`` and each part, which
-    rows were written; for an aggregated update its rows. ``last``: no request follows, so that where one statement does
-    it no transaction is opened.
+    that it needs, counted through all of them, or -1: it is written only where that one has matched. The answer: for
+    ``own`` and each part, which rows were written; for an aggregated update its rows. ``last``: no request follows, so
+    that where one statement does it no transaction is opened.
     """
 
-    own: UpdateEach
+    own: Sequence[UpdateEach]
     rest: Sequence[tuple[Part, Sequence[int]]]
     last: bool = False
 
@@ -173,7 +173,10 @@ Script: TypeAlias = Generator[Request, Any, T]
 
 def one_by_one(write_set: WriteSet) -> Script[list[list[Any]]]:
     """A write set as the writes that it is made of."""
-    own: list[bool] = (yield write_set.own) if write_set.own.rows else []
+    own: list[bool] = []
+    for fenced in write_set.own:
+        if fenced.rows:
+            own += yield fenced
     written: list[list[Any]] = [own]
     for part, needs in write_set.rest:
         flags = [need < 0 or own[need] for need in needs]

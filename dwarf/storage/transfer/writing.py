@@ -139,7 +139,8 @@ _TEXTS = frozenset(column.name for column in _COLUMNS if column.type.python_type
 
 def write_arrived(arrived: Arrived, work: UnitOfWork) -> Script[None]:
     """Insert a tree. What waits in it can be answered, and what was about to run is run."""
-    work.graphs.update(arrived.graphs)
+    for graph_hash, body in arrived.graphs.items():
+        work.add_graph(graph_hash, body)
     if arrived.blobs:
         yield from keep_blobs(arrived.bodies, arrived.blobs)
     for statement, rows in (
