@@ -17,9 +17,10 @@ from dwarf.storage.sql.script import AggregatedUpdate, InsertMany, Params, Part,
 
 _BATCH = "postgresql+batch"
 _WRITE_SET = "postgresql+write-set"
-# whether none of the own rows was fenced out is asked first: to look for a position takes long where there are many
+# check first that no own row was fenced out: a search for positions is slow with many rows
 _WANTED = "(landed.whole OR given.need = 0 OR given.need = ANY (landed.positions))"
-# True of every row. PostgreSQL takes it for true of few: it then looks up each of the given rows by its id, and does
+# True for every row. PostgreSQL's planner assumes that it holds for few: it then looks up each given row by its id,
+# instead of searching the given rows for each row of the table.
 # not search the given rows for each row of the table.
 _FEW = "given.position * 0 = 0"
 _BIND = re.compile(r"\$(\d+)(?:::([A-Z]+(?:\(\d+\))?))?")
@@ -30,22 +31,22 @@ _RETURNED = re.compile(r"RETURNING (.*)\Z", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A statement for many rows. ``columns`` turns the rows into one list for each parameter that they do not share."""
+    """A statement for many rows. ``columns`` turns the rows into one list for each parameter that differs."""
 
     sql: str
     columns: Callable[[Sequence[Params]], list[Any]]
 
 
 def insert_batch(statement: Statement) -> Batch | None:
-    """The INSERT of many rows; None where the statement is not of that kind."""
+    """The INSERT of many rows; None for other kinds of statements."""
     return _cached(statement, _insert)
 
 
 def update_batch(statement: Statement, rows: Sequence[Params]) -> Batch | None:
-    """The UPDATE for many rows, which answers the numbers, from 1, of those that matched.
+    """The UPDATE for many rows. It returns the numbers, from 1, of the rows that matched.
 
-    None where the statement is not of that kind, or where two rows may be about the same row of the table: they
-    must be written one after the other. The parameter ``id`` tells them apart.
+    None for other kinds of statements, and if two rows may refer to the same row of the table: they must be written one
+    after the other. The parameter ``id`` identifies the row.
     """
     if "id" not in rows[0] or len({row["id"] for row in rows}) < len(rows):
         return None
@@ -53,13 +54,13 @@ def update_batch(statement: Statement, rows: Sequence[Params]) -> Batch | None:
 
 
 def write_set_batch(write_set: WriteSet) -> str | None:
-    """The statement of a write set; None where it is better done part by part.
+    """The statement of a write set; None if its parts are better written one by one.
 
-    That is where a part of it is no statement for many rows; where there are own rows of several kinds, whose
-    combinations would each be a statement to prepare; and where there is one part within a transaction.
+    They are if a part has no statement for many rows, if the own rows are of several kinds (each combination would be
+    one more statement to prepare), and if there is a single part within a transaction.
 
-    Its parameters are the columns of ``own``, then those of each part and what its rows need. It answers one row: the
-    numbers, from 1, of the rows that each UPDATE has found, and the rows of each aggregated update.
+    Its parameters are the columns of ``own``, then those of each part with the needs of its rows. It returns one row:
+    the numbers, from 1, of the rows that each UPDATE has matched, and the rows of each aggregated update.
     """
     if len(write_set.own) != 1 or not (write_set.rest or write_set.last):
         return None
@@ -83,7 +84,7 @@ def write_set_columns(write_set: WriteSet) -> list[Any]:
 
 
 def write_set_answer(write_set: WriteSet, row: Sequence[Sequence[Any] | None]) -> list[list[Any]]:
-    """Which rows were written, from the row that the statement answers."""
+    """Which rows were written, from the row that the statement returns."""
     found = iter(row)
     own = _flags(len(write_set.own[0].rows), next(found))
     written: list[list[Any]] = [own]
@@ -142,7 +143,7 @@ def _columns_of(statement: Statement, rows: Sequence[Params]) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class FetchBatch:
-    """A query for many rows of parameters, which answers the number, from 1, of the one that each of its rows is for.
+    """A query for many rows of parameters. It returns, with each result row, the number (from 1) of its parameters.
 
     ``shared`` and ``columns`` make its parameters, in this order.
     """
@@ -153,7 +154,7 @@ class FetchBatch:
 
 
 def fetch_batch(statement: Statement, names: Collection[str]) -> FetchBatch:
-    """The query of many rows, of which the parameters ``names`` differ."""
+    """The query for many rows whose parameters ``names`` differ."""
     key = f"{_BATCH} {' '.join(sorted(names))}"
     if key not in statement.compiled:
         statement.compiled[key] = _fetch_each(compiled(statement, "postgresql"), names)
@@ -181,14 +182,14 @@ def _fetch_each(single: Compiled, names: Collection[str]) -> FetchBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """A statement taken apart, to be put together for many rows."""
+    """The parts of a statement, for assembling it for many rows."""
 
     head: str
     tail: str
     given: str  # the rows, without their name
     names: str
     count: int
-    first: int  # the number of a parameter of which each row has its own
+    first: int  # the number of the first parameter that differs between rows
     is_insert: bool
 
     def insert(self) -> str:
@@ -203,13 +204,13 @@ class _Parts:
         return f"{self.head} FROM {landed}{given} {self.tail} AND {_FEW}{condition} RETURNING given.position"
 
     def tally(self, parameters: Sequence[str]) -> tuple[str, str]:
-        """The UPDATE by the sums of the rows whose needs are met, and the columns that it answers."""
+        """The UPDATE by the sums of the rows whose needs are met, and the columns that it returns."""
         number = f"given.p{parameters.index('id') + 1}"
         sums = [
             f"{number}" if name == "id" else f"CAST(sum(given.p{position}) AS BIGINT) AS p{position}"
             for position, name in enumerate(parameters, 1)
         ]
-        # few are expected, for the reason of _FEW, and they are locked in this order
+        # few are expected, for the reason given at _FEW, and they are locked in this order
         found = f"SELECT {', '.join(sums)} FROM landed, {self.given} AS given({self.names}) WHERE {_WANTED}"  # noqa: S608
         given = f"({found} GROUP BY {number} HAVING count(*) * 0 = 0 ORDER BY {number} DESC) AS given"
         returned = _RETURNED.search(self.tail)
@@ -248,7 +249,7 @@ def _parts(statement: Statement, offset: int, *, needs: bool = False) -> _Parts 
 def _spread(
     statement: Statement, single: Compiled, types: Mapping[int, str], offset: int = 0
 ) -> tuple[str, list[str], list[str]]:
-    """The text of a statement about given rows, and their arrays and names. What the rows share is no array."""
+    """The text of a statement about given rows, and their arrays and names. Shared values are not arrays."""
     shared = {number for number, name in enumerate(single.names, 1) if name in statement.shared}
     own = [number for number in sorted(types) if number not in shared]
 
@@ -261,7 +262,7 @@ def _spread(
 
 
 def _types(single: Compiled) -> dict[int, str] | None:
-    """The types of a statement's parameters; None where it has none, or says of one not what it is."""
+    """The types of a statement's parameters; None if it has none, or if the type of one is unknown."""
     types: dict[int, str] = {}
     for number, cast in _BIND.findall(single.sql):
         types[int(number)] = types.get(int(number)) or cast

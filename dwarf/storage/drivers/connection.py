@@ -37,23 +37,23 @@ T = TypeVar("T")
 
 _FETCH_NOW = Fetch(NOW, {})
 _CARRIED_ON_S = 1.0
-_RECENT_S = 10.0  # a connection that was in use so short a while ago is believed to be there
+_RECENT_S = 10.0  # a connection that was used more recently is assumed to be alive
 
 
 class Connection(ABC):
     """A driver's connection. It serves one transaction at a time.
 
-    Methods raise what the driver raises; ``errors`` names those classes.
+    Methods raise the driver's errors; ``errors`` names their classes.
     """
 
-    family: str  # whose error codes it reports; see ``sql.errors``
+    family: str  # the family of its error codes; see ``sql.errors``
     errors: tuple[type[BaseException], ...]
     begin_write: str
     begin_read: str
 
     def __init__(self) -> None:
         self.idle_since = time.monotonic()
-        self.served = False  # it has run a transaction before: the server may have dropped it since
+        self.served = False  # a used connection may have been dropped by the server since
 
     @property
     @abstractmethod
@@ -62,11 +62,11 @@ class Connection(ABC):
 
     @abstractmethod
     async def control(self, sql: str) -> None:
-        """Run a command without parameters and rows: BEGIN, COMMIT and their like."""
+        """Run a command without parameters and rows, such as BEGIN or COMMIT."""
 
     @abstractmethod
     async def fetch(self, statement: Statement, params: Params) -> list[Row]:
-        """Run a query, or a write that answers rows."""
+        """Run a query, or a write that returns rows."""
 
     async def fetch_each(self, request: FetchEach) -> list[list[Row]]:
         """Run a query for each row, at least one."""
@@ -74,7 +74,7 @@ class Connection(ABC):
 
     @abstractmethod
     async def execute(self, statement: Statement, params: Params) -> int:
-        """Run a write; the rows it matched."""
+        """Run a write. Returns the number of matched rows."""
 
     @abstractmethod
     async def insert_many(self, statement: Statement, rows: Sequence[Params]) -> None:
@@ -82,19 +82,19 @@ class Connection(ABC):
 
     @abstractmethod
     async def update_each(self, statement: Statement, rows: Sequence[Params]) -> list[bool]:
-        """Run a write for each row, at least one; whether each has matched."""
+        """Run a write for each row, at least one. Returns whether each has matched."""
 
     async def write_set(self, write_set: WriteSet) -> list[list[Any]] | None:
-        """Write a write set as one statement; None where that cannot be: it is done part by part then."""
+        """Write a write set as one statement. None if that is not possible; then it is written part by part."""
         return None
 
     @abstractmethod
     async def session(self) -> Session:
-        """Make this the connection of a heartbeat: take a lock, where it would be this session's own."""
+        """Make this the connection of a heartbeat, and take a lock if the lock would belong to this session."""
 
     @abstractmethod
     async def replicas(self, own: Params | None) -> list[Seen]:
-        """Raise the counter of a replica, where one is given, and see all rows: one request to the server."""
+        """Raise the counter of a replica, if one is given, and read all rows, in one request to the server."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -102,13 +102,13 @@ class Connection(ABC):
 
     @abstractmethod
     def kill(self) -> None:
-        """Drop the connection at once, whatever it does."""
+        """Drop the connection immediately, even in the middle of a statement."""
 
 
 class ServerClock:
-    """A server's clock, carried on by this process's own between two looks at it.
+    """The server's clock, extrapolated by this process's own clock between two readings.
 
-    It is behind by no more than an answer takes on its way, and does not go backward for that.
+    It is late by at most the travel time of an answer, and a reading never moves it backward for that reason.
     """
 
     def __init__(self) -> None:
@@ -117,12 +117,12 @@ class ServerClock:
         self._latest = 0
 
     def now(self) -> int | None:
-        """The time in epoch milliseconds; None where it is too long since anybody looked."""
+        """The time in epoch milliseconds; None if the last reading is too old."""
         passed = time.monotonic() - self._seen_at
         return self._onward(self._shown + int(passed * 1000)) if passed < _CARRIED_ON_S else None
 
     def show(self, now: int) -> int:
-        """What the server has just answered. The time to go by."""
+        """Take a reading of the server's clock. Returns the time to use."""
         self._shown, self._seen_at = now, time.monotonic()
         return self._onward(now)
 
@@ -134,10 +134,10 @@ class ServerClock:
 
 
 class Transaction:
-    """One run of one script on one link.
+    """One run of one script on one connection.
 
-    ``final``: a unique key that is taken is the script's own fault. Before that it is taken for the trace of another
-    transaction that was faster, and is let out of every savepoint, so that the script is run again and finds it.
+    ``final``: a taken unique key is a fault of the script. Before the final try it is treated as a race with another
+    transaction and passes all savepoints, so that the script is run again and finds the other's row.
     """
 
     def __init__(
@@ -148,15 +148,15 @@ class Transaction:
         self._final = final
         self._clock = clock or ServerClock()
         self._writes = False
-        self._open = False  # a transaction is
-        self._over = False  # the last request was one
+        self._open = False  # whether a transaction is open
+        self._over = False  # whether the last request was one
         self._depth = 0
         self.begun = False
 
     async def run(self, script: Callable[[], Script[T]], *, writes: bool, first: str = "") -> T:
         """Begin, run and commit; ``first`` is a command before the script.
 
-        The link is left outside a transaction, or is not usable any more.
+        Afterwards the connection is outside a transaction, or unusable.
         """
         connection, self._writes = self._connection, writes
         try:
@@ -255,7 +255,7 @@ class Transaction:
         except self._connection.errors as error:
             raised = classify(error, self._connection.family, "land")
             if at_once and isinstance(raised, Unavailable):
-                raise LostCommit(str(raised)) from error  # the statement was a transaction of its own
+                raise LostCommit(str(raised)) from error  # the statement was its own transaction
             raise raised from error
         if written is None:
             if not self._open:
@@ -332,5 +332,7 @@ class Transaction:
 
 
 def _needs_none(request: object) -> bool:
-    """Whether a request needs no transaction. Outside one nothing else keeps a read from writing."""
+    """Whether a request needs no transaction. Only reads qualify, as nothing else keeps a read from writing outside
+    one.
+    """
     return isinstance(request, Fetch) and request.autocommit and isinstance(request.statement.clause, Select)

@@ -1,4 +1,4 @@
-"""New flows, and the blocks of ids they are made from."""
+"""Creating flows, and reserving the blocks of ids for them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GREATEST = {
     "flow": Statement("greatest_flow_id", select(func.max(flows.c.flow_id))),
     "step": Statement("greatest_step_id", select(func.max(steps.c.step_id))),
 }
-FORGOTTEN_AT_MOST = 1_000_000  # ids that others may hold and of which the database knows nothing any more
+FORGOTTEN_AT_MOST = 1_000_000  # ids in use of which a restored database may know nothing
 
 
 class KeyedRow(NamedTuple):
@@ -62,7 +62,7 @@ THERE = Statement("flows_there", select(flows.c.flow_id, flows.c.token).where(in
 
 
 class ThreadRow(NamedTuple):
-    """The thread that a flow belongs to."""
+    """The thread of a flow."""
 
     token: str
     thread_id: int
@@ -74,7 +74,7 @@ THREAD = Statement("thread", select(*columns(ThreadRow, flows)).where(flows.c.fl
 
 
 def reserve(kind: str, count: int) -> Script[int]:
-    """Reserve ``count`` ids; the first of them."""
+    """Reserve ``count`` ids. Returns the first."""
     rows = yield Fetch(RESERVE, {"of_kind": kind, "count": count})
     if not rows:
         raise StorageError(
@@ -85,9 +85,9 @@ def reserve(kind: str, count: int) -> Script[int]:
 
 
 def reserve_beyond(kind: str, count: int, greatest: int) -> Script[int]:
-    """Reserve ``count`` ids that nobody has, in a database that may have forgotten some. The first of them.
+    """Reserve ``count`` unused ids, in a database that may have forgotten some. Returns the first.
 
-    ``greatest`` is the greatest that the caller knows of.
+    ``greatest`` is the greatest id known to the caller.
     """
     ((there,),) = yield Fetch(GREATEST[kind], {})
     least = max(there or 0, greatest) + 1 + FORGOTTEN_AT_MOST
@@ -103,10 +103,10 @@ def may_be_there(asked: Sequence[NewFlow], again: Sequence[NewFlow]) -> bool:
 def create_flows(
     asked: Sequence[NewFlow], work: UnitOfWork, again: Sequence[NewFlow] = ()
 ) -> Script[list[str | StateConflict]]:
-    """Add flows, or find those that their idempotency keys made before. The flows' keys, in order.
+    """Insert flows, or find the flows that their idempotency keys created before. Returns the keys, in order.
 
-    In the place of a key, StateConflict where that flow was asked for with another workflow or state. Those in
-    ``again`` may have been added by an earlier try.
+    A key is replaced by StateConflict if its flow was created with another workflow or state. Flows in ``again`` may
+    have been inserted by an earlier try.
     """
     there = yield from _there(again)
     known = yield from _known({flow.idempotency_key for flow in asked if flow.idempotency_key is not None})
@@ -142,7 +142,7 @@ def create_flows(
 
 
 def _difference(flow_id: int, flow: NewFlow) -> Script[str]:
-    """In what a flow was created otherwise than this one; "" where only an earlier version has made its hash."""
+    """The difference between an earlier flow's creation and this one; "" if only the version of its hash differs."""
     rows = yield Fetch(BEGINNING, {"id": flow_id})
     if not rows:
         return "another workflow or state"
@@ -164,10 +164,10 @@ def is_known(idempotency_key: str) -> Script[bool]:
 
 
 def _known(keys: set[str]) -> Script[dict[str, KeyedRow]]:
-    """The flows that were created with these keys."""
+    """The flows created with these keys."""
     if not keys:
         return {}
-    odd = sorted(key for key in keys if "\0" in key)  # a list of texts ends such a one at the NUL, on SQLite
+    odd = sorted(key for key in keys if "\0" in key)  # SQLite's list of texts would cut such a key at the NUL
     rows = []
     if len(odd) < len(keys):
         rows += yield Fetch(BY_KEY, {"idempotency_keys": sorted(keys.difference(odd))})
@@ -177,7 +177,7 @@ def _known(keys: set[str]) -> Script[dict[str, KeyedRow]]:
 
 
 def _there(asked: Sequence[NewFlow]) -> Script[set[str]]:
-    """The keys of those flows that are in the database."""
+    """The keys of those of these flows that are in the database."""
     if not asked:
         return set()
     shard = asked[0].record.shard
@@ -186,7 +186,7 @@ def _there(asked: Sequence[NewFlow]) -> Script[set[str]]:
 
 
 def thread_of(flow_id: int, token: str) -> Script[tuple[int, str]]:
-    """The thread that a root flow belongs to. ThreadNotFound; InvalidRequest for a child flow."""
+    """The thread of a root flow. ThreadNotFound; InvalidRequest for a child flow."""
     rows = yield Fetch(THREAD, {"id": flow_id})
     named = ThreadRow._make(rows[0]) if rows else None
     if named is None or named.token != token:

@@ -45,21 +45,21 @@ AT_ONCE = 4096  # rows in one statement
 
 
 class StepPlaceRow(NamedTuple):
-    """Where a step stands."""
+    """The position of a step."""
 
     token: str
     root_flow_id: int
 
 
 class FlowPlaceRow(NamedTuple):
-    """Where a flow stands."""
+    """The position of a flow."""
 
     token: str
     parent_flow_id: int
 
 
 class ShapeRow(NamedTuple):
-    """Where a step stands among the others of its tree."""
+    """The relations of a step to the other steps of its tree."""
 
     step_id: int
     flow_id: int
@@ -72,7 +72,7 @@ class ShapeRow(NamedTuple):
 
 
 class OriginRow(NamedTuple):
-    """What tells whether the origin of a copy is still there."""
+    """The facts that tell whether the origin of a copy still exists."""
 
     token: str
     status: str
@@ -128,7 +128,7 @@ _STEP_NAMES = tuple(column.name for column in steps.columns)
 
 @dataclass(frozen=True, slots=True)
 class Onto:
-    """The graph with which a copy goes on, in place of the one that was frozen on the flow."""
+    """The graph with which a copy continues, in place of the flow's frozen graph."""
 
     graph_hash: str
     body: str
@@ -137,24 +137,25 @@ class Onto:
 
 @dataclass(slots=True)
 class Origin:
-    """A flow, read for a copy: the plan of the copy and the rows it is made from."""
+    """A flow as read for a copy: the plan of the copy and its source rows."""
 
     root: dict[str, Any]
     plan: ForkPlan
     targets: Mapping[int, Target]
     flows: list[dict[str, Any]]
     steps: list[dict[str, Any]]
-    said: list[dict[str, Any]] = field(default_factory=list)  # by the steps that do not run again
+    said: list[dict[str, Any]] = field(default_factory=list)  # of the steps that do not run again
     shown: list[dict[str, Any]] = field(default_factory=list)  # likewise
     limits: Mapping[int, Limit] = field(default_factory=dict)  # of the steps that run again
-    routed: tuple[Plan, State, State] | None = None  # where routing goes on from a step: graph, whole input, changes
+    # for a copy that continues with routing: graph, whole input, changes
+    routed: tuple[Plan, State, State] | None = None
     onto: Onto | None = None
-    moved: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # columns that another graph changes, by step
+    moved: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # columns changed by another graph, by step
 
 
 @dataclass(slots=True)
 class Copy:
-    """The rows of a copy. ``begun_flows`` and ``begun_steps`` are those that begin at the time of the write."""
+    """The rows of a copy. ``begun_flows`` and ``begun_steps`` get the time of the write."""
 
     origin: Key
     root_id: int
@@ -164,14 +165,14 @@ class Copy:
     shown: list[dict[str, Any]] = field(default_factory=list)
     begun_flows: list[dict[str, Any]] = field(default_factory=list)
     begun_steps: list[dict[str, Any]] = field(default_factory=list)
-    decision: Decision | None = None  # about the step from which routing goes on
+    decision: Decision | None = None  # about the step from which routing continues
     onto: Onto | None = None  # a graph that may be new to the database
 
 
 def read_for_fork(key: Key, target: Target, plan_of: PlanOf, changes: State, onto: Onto | None) -> Script[Origin]:
-    """A copy that goes on at one step, with another graph where one is given.
+    """A copy that continues at one step, with another graph if one is given.
 
-    StepNotFound; InvalidRequest, StateConflict where it cannot go on there; GraphError where its past does not fit the
+    StepNotFound; InvalidRequest, StateConflict if it cannot continue there; GraphError if its history does not fit the
     graph.
     """
     rows = yield Fetch(STEP_PLACE, {"id": key.id})
@@ -204,9 +205,9 @@ def read_for_fork(key: Key, target: Target, plan_of: PlanOf, changes: State, ont
 
 
 def read_for_repair(key: Key, plan_of: PlanOf, changes: State, onto: Onto | None) -> Script[Origin]:
-    """A copy that goes on wherever a flow was stopped, with another graph where one is given.
+    """A copy that continues wherever a flow was stopped, with another graph if one is given.
 
-    FlowNotFound, InvalidRequest (a child flow), StateConflict; GraphError where its past does not fit the graph.
+    FlowNotFound, InvalidRequest (a child flow), StateConflict; GraphError if its history does not fit the graph.
     """
     place = yield from find_flow(key)
     if place.parent_flow_id:
@@ -225,7 +226,7 @@ def read_for_repair(key: Key, plan_of: PlanOf, changes: State, onto: Onto | None
 
 
 def find_flow(key: Key) -> Script[FlowPlaceRow]:
-    """Where the flow of a key stands. FlowNotFound."""
+    """The position of a flow, by its key. FlowNotFound."""
     rows = yield Fetch(FLOW_PLACE, {"id": key.id})
     place = FlowPlaceRow._make(rows[0]) if rows else None
     if place is None or place.token != key.token:
@@ -234,7 +235,7 @@ def find_flow(key: Key) -> Script[FlowPlaceRow]:
 
 
 def write_copy(copy: Copy, work: UnitOfWork) -> Script[None]:
-    """Write a copy. StateConflict where its origin has been deleted meanwhile."""
+    """Write a copy. StateConflict if its origin was deleted meanwhile."""
     rows = yield Fetch(ORIGIN_STANDS, {"id": copy.origin.id})
     stands = OriginRow._make(rows[0]) if rows else None
     if stands is None or stands.token != copy.origin.token or stands.delete_after_ms > 0:
@@ -266,7 +267,7 @@ def _insert(statement: Statement, rows: Sequence[Mapping[str, Any]]) -> Script[N
 
 
 def _read_tree(root: int) -> Script[tuple[list[dict[str, Any]], Tree]]:
-    """Every flow under a root, and the shape of the tree. StateConflict where it is being deleted."""
+    """Every flow under a root, and the shape of the tree. StateConflict if it is being deleted."""
     rows = yield Fetch(ORIGIN_FLOWS, {"root": root})
     found = _named(FLOW_NAMES, rows)
     tip = next((flow for flow in found if flow["flow_id"] == root), None)
@@ -299,7 +300,7 @@ def _old_step(row: ShapeRow) -> OldStep:
 
 
 def _read_answers(step_ids: Iterable[int]) -> Script[Answered]:
-    """Which child flow gave each answer of these steps."""
+    """The child flow that gave each answer of these steps."""
     rows = yield Fetch(ANSWERS, {"ids": sorted(set(step_ids))})
     return {step_id: [_child_of(answer) for answer in loads(text)] for step_id, text in rows}
 
@@ -315,7 +316,7 @@ def _has_ended(tree: Tree, flow_id: int) -> bool:
 
 @dataclass(slots=True, kw_only=True)
 class _Reading:
-    """What has been read of an origin so far, and what is to become of it."""
+    """The rows of an origin read so far, and their fate in the copy."""
 
     found: list[dict[str, Any]]
     tree: Tree
@@ -329,7 +330,9 @@ class _Reading:
         return next(str(flow["graph_hash"]) for flow in self.found if flow["flow_id"] == flow_id)
 
     def copy(self, onto: Onto | None, homes: Sequence[int] = ()) -> Script[Origin]:
-        """Plan the copy and read its rows. ``homes`` are the flows that get the other graph; none: those it suits."""
+        """Plan the copy and read its rows. ``homes`` are the flows that get the other graph; empty: those that it
+        suits.
+        """
         root = next(flow for flow in self.found if flow["flow_id"] == flow["root_flow_id"])
         plan = plan_fork(self.tree, root["flow_id"], self.targets, self.answered)
         kept = set(plan.flows)
@@ -349,7 +352,7 @@ class _Reading:
         return origin
 
     def _suited(self, plan: ForkPlan, onto: Onto) -> list[int]:
-        """The flows that go on and have a graph of this name, or else the one in which something was stopped."""
+        """The continuing flows with a graph of this name, or else the one in which a step was stopped."""
         going_on = [flow for flow in self.found if flow["flow_id"] in plan.live]
         named = [flow["flow_id"] for flow in going_on if flow["workflow_name"] == onto.plan.name]
         homes = named or list(dict.fromkeys(self.tree.steps[step_id].flow_id for step_id in self.targets))
@@ -359,7 +362,7 @@ class _Reading:
         return homes
 
     def _regraph(self, origin: Origin, onto: Onto, homes: Sequence[int]) -> Script[None]:
-        """Put another graph under some flows of a copy. GraphError with every reason why their past does not fit."""
+        """Replace the graph of some flows of a copy. GraphError with every reason why their history does not fit."""
         nodes = {row["step_id"]: row["node"] for row in origin.steps}
         problems = [
             f"graph {onto.plan.name!r}: {reason}"
@@ -379,7 +382,7 @@ class _Reading:
         origin.moved = moved
 
     def _moved(self, origin: Origin, row: Mapping[str, Any], plan: Plan) -> Script[dict[str, Any]]:
-        """The columns of a step that runs again, as the node has them in another graph."""
+        """The columns of a step that runs again, from its node in the other graph."""
         node = plan.nodes[row["node"]]
         state: State = {}
         if node.limit is not None and node.limit.key:
@@ -393,7 +396,7 @@ class _Reading:
         return {"task_url": node.need, "time_budget_ms": budget, "limit_name": name, "limit_rule": rule}
 
     def _limits(self, origin: Origin) -> Script[dict[int, Limit]]:
-        """The limits of the steps that run again: new input may put a step under another one."""
+        """The limits of the steps that run again: a new input may lead to another limit."""
         graphs = {flow["flow_id"]: flow["graph_hash"] for flow in origin.flows}
         limits: dict[int, Limit] = {}
         for row in origin.steps:
@@ -408,7 +411,7 @@ class _Reading:
 def read_said(
     step_ids: Sequence[int], found: Sequence[Mapping[str, Any]]
 ) -> Script[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
-    """The rows of what steps have said and shown, where one of the flows has any."""
+    """The rows of the steps' output and displays, if one of the flows has any."""
     says, shows = ([flow[name] for flow in found] for name in ("says", "shows"))
     said: list[Row] = []
     shown: list[Row] = []

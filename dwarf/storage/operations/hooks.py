@@ -1,4 +1,4 @@
-"""Hooks: workflows of which a flow is created in the transaction of an event, whoever writes it."""
+"""Hooks: workflows of which a flow is created in the transaction of an event, whichever engine writes it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from dwarf.workflow.matching import title_of
 from dwarf.workflow.status import Status
 
 EVENTS = ("interrupted", "failed", "completed", "cancelled")
-FAIRNESS_KEY = "dwarf hooks"  # they have a share of their own, and take nothing from that of the flows they are about
+FAIRNESS_KEY = "dwarf hooks"  # a separate share, so that hooks take nothing from the share of the flows they are about
 
 
 class RootRow(NamedTuple):
-    """What a hook's flow is told of the flow that it is about."""
+    """The facts about a flow that its hook's flow receives."""
 
     token: str
     workflow_url: str
@@ -35,7 +35,7 @@ class RootRow(NamedTuple):
 
 
 class FailedRow(NamedTuple):
-    """The step by which a flow has failed."""
+    """The step that made a flow fail."""
 
     step_id: int
     token: str
@@ -62,7 +62,7 @@ def read_hooks() -> Script[dict[str, Hook]]:
 
 
 def put_hooks(wanted: Sequence[Hook], bodies: Mapping[str, str], work: UnitOfWork) -> Script[None]:
-    """Keep these hooks, and no others. ``bodies`` are the texts of their graphs, by hash."""
+    """Store exactly these hooks. ``bodies`` are the texts of their graphs, by hash."""
     known = [Hook._make(row) for row in (yield Fetch(ALL, {}))]
     if sorted(known) == sorted(wanted):
         return
@@ -74,7 +74,7 @@ def put_hooks(wanted: Sequence[Hook], bodies: Mapping[str, str], work: UnitOfWor
 
 
 def on_end(flow: FlowRecord, status: Status, error: str, work: UnitOfWork) -> Script[None]:
-    """Create the hook's flow where a root flow has ended."""
+    """Create the hook's flow for a root flow that has ended."""
     hook = work.writer.hooks.get(status.value)
     if hook is None or flow.hook or flow.parent_step_id:
         return
@@ -86,7 +86,7 @@ def on_end(flow: FlowRecord, status: Status, error: str, work: UnitOfWork) -> Sc
 
 
 def on_question(decision: Ask, work: UnitOfWork) -> Script[None]:
-    """Create the hook's flow where a step has put a question."""
+    """Create the hook's flow for a step that has asked a question."""
     hook = work.writer.hooks.get("interrupted")
     step = decision.step
     if hook is None or step.flow.hook:

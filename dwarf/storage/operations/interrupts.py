@@ -60,7 +60,8 @@ _RESUME = update(steps).where(
     steps.c.step_id == bindparam("id"),
     flag_is(of_row(steps.c.parked), 0),
     status_is(of_row(steps.c.status), Status.INTERRUPTED),
-    steps.c.lease_seq == bindparam("seq"),  # whoever has been answered meanwhile, and has asked again, runs again
+    # a step that was answered meanwhile and has asked again has another lease number
+    steps.c.lease_seq == bindparam("seq"),
 )
 _ANSWERED: dict[str, Any] = {
     "answers": bindparam("new_answers"),
@@ -78,7 +79,7 @@ _PENDING = {
 _BY: dict[str, Any] = {"answered_by": bindparam("new_answered_by")}
 RESUME_STEP = Statement("resume_step", _RESUME.values(_PENDING))
 RESUME_LEASED = Statement("resume_leased", _RESUME.values({**_ANSWERED, **LEASE}))
-# few answers say who gives them: the others send nothing for it
+# few answers have a name: the others send none
 RESUME_STEP_BY = Statement("resume_step_by", _RESUME.values({**_PENDING, **_BY}))
 RESUME_LEASED_BY = Statement("resume_leased_by", _RESUME.values({**_ANSWERED, **LEASE, **_BY}))
 RESUME_FLOW = Statement(
@@ -95,8 +96,8 @@ RESUME_FLOW = Statement(
     )
     .values(status=literal_column("'running'"), updated_at=bindparam("now")),
 )
-# Whether another step of a flow still waits is asked under the lock of the flow, which whoever asks takes too: of two
-# answers at once, the later one sees the earlier.
+# Whether another step of a flow still waits is read under the lock of the flow, which asking takes, too: of two
+# concurrent answers, the later one sees the earlier.
 LOCK_FLOW = Statement("lock_flow", locked(select(flows.c.flow_id).where(flows.c.flow_id == bindparam("id")), flows))
 RESUME_CALLER = Statement(
     "resume_caller",
@@ -111,7 +112,7 @@ RESUME_CALLER = Statement(
 
 
 class AskingRow(NamedTuple):
-    """What tells whether a flow may be answered."""
+    """The facts that tell whether a flow may be answered."""
 
     token: str
     parent_flow_id: int
@@ -119,7 +120,7 @@ class AskingRow(NamedTuple):
 
 
 class LeafRow(NamedTuple):
-    """A step that waits for an answer, with what its flow hangs from."""
+    """A step that waits for an answer, with its place in the tree of flows."""
 
     step_id: int
     flow_id: int
@@ -140,7 +141,7 @@ _LEAF = (flag_is(steps.c.parked, 0), status_is(steps.c.status, Status.INTERRUPTE
 _ROOTS, _FLOWS, _STEPS = flows.alias("roots"), flows.alias("flows_below"), steps.alias("steps_below")
 
 
-_OLDEST = (  # apart from the rest of its row: there may be many of them
+_OLDEST = (  # apart from the other columns of the row: many steps may wait
     select(_STEPS.c.step_id)
     .join(_FLOWS, _FLOWS.c.flow_id == _STEPS.c.flow_id)
     .where(
@@ -155,7 +156,7 @@ _OLDEST = (  # apart from the rest of its row: there may be many of them
 
 
 def _waiting(step_id: ColumnElement[int], *chosen: ColumnElement[Any]) -> Select[Any]:
-    """A step of a tree that waits for an answer, with what tells whether its root may be answered."""
+    """A waiting step of a tree, with the facts that tell whether its root may be answered."""
     return (
         select(*columns(AskingRow, _ROOTS), *chosen)
         .select_from(steps)
@@ -211,7 +212,7 @@ RESUMABLE = Statement(
 
 
 class PlaceRow(NamedTuple):
-    """Where a step is."""
+    """The position of a step."""
 
     token: str
     node: str
@@ -232,7 +233,7 @@ _ROOT, _WHOLE = len(AskingRow._fields), len(WAKING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """A step that waits for an answer. ``asleep``: all of it, where it may be run at once."""
+    """A step that waits for an answer. ``asleep`` has all its columns if it may be leased immediately."""
 
     step_id: int
     flow_id: int
@@ -252,7 +253,7 @@ class Leaf:
 
 
 def interrupt_upward(flow: FlowRecord, work: UnitOfWork) -> Script[None]:
-    """Show an interrupt on the step's flow and on every flow and caller above it."""
+    """Set the interrupt on the step's flow and on every flow and calling step above it."""
     flow_id, parent_flow, caller, token = flow.flow_id, flow.parent_flow_id, flow.parent_step_id, flow.token
     while True:
         if (yield Execute(INTERRUPT_FLOW, {"id": flow_id, "now": work.now})):
@@ -267,7 +268,7 @@ def interrupt_upward(flow: FlowRecord, work: UnitOfWork) -> Script[None]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question that answers have to fit, as it was read: ``lease_seq`` tells it from a later one of the same step."""
+    """A question as it was read: ``lease_seq`` distinguishes it from a later question of the same step."""
 
     step_id: int
     lease_seq: int
@@ -276,7 +277,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An answer, as plain tagged JSON, with the question that it has been checked against. ``by``: who answers."""
+    """An answer as plain tagged JSON, with the question against which it was checked. ``by``: the answering person."""
 
     value: Any
     by: str = ""
@@ -286,10 +287,10 @@ class Given:
 def answer_step(
     flow_id: int, flow_token: str, step: tuple[int, str] | None, given: Given, work: UnitOfWork
 ) -> Script[bool | Question]:
-    """Give an answer to the oldest waiting step of a flow's tree, or to the step named. Whether the flow goes on.
+    """Answer the oldest waiting step of a flow's tree, or the step named. Returns whether the flow goes on.
 
-    Where the question has a schema against which the answer has not been checked, nothing is written: the question is
-    returned, for the caller to check it outside of the transaction, however long that takes.
+    If the question has a schema against which the answer has not been checked, nothing is written: the question is
+    returned, and the caller checks the answer outside of the transaction, however long that takes.
 
     FlowNotFound, StepNotFound, InvalidRequest (a child flow's key), StateConflict (nothing waits there).
     """
@@ -323,7 +324,7 @@ def answer_step(
             question = Question(leaf.step_id, leaf.lease_seq, schema)
             if question != given.checked:
                 return question
-        # where somebody else has just answered it, this answer is for the next one that waits, if any step will do
+        # if another caller has just answered it, this answer is for the next waiting step, unless a step was named
         if (yield from _wake(leaf, Answer("interrupt", given.value, by=given.by), work)):
             return flow_id in work.resumed
         if step is not None:
@@ -331,7 +332,7 @@ def answer_step(
 
 
 def _pass(leaf: Leaf, given: Given, work: UnitOfWork) -> Script[bool]:
-    """Let a step that has stopped at a breakpoint go on, and with it the branches that have stopped there, too."""
+    """Continue a step that has stopped at a breakpoint, with the other branches that have stopped there."""
     before = kind_of(leaf.interrupt.key) == "before"
     waiting = [leaf]
     if leaf.lineage_id:
@@ -341,7 +342,7 @@ def _pass(leaf: Leaf, given: Given, work: UnitOfWork) -> Script[bool]:
         waiting += [other for other in alike if other.step_id != leaf.step_id and is_breakpoint(other.interrupt.key)]
     passed = False
     for each in sorted(waiting, key=lambda one: one.step_id):
-        # what it begins with is changed, so that it has to be read before it runs
+        # its input changes, so it must be read again before it runs
         if before and given.value:
             ((stored, refs),) = yield Fetch(INPUT, {"id": each.step_id})
             kept = {name: anchor for name, anchor in read_object(refs).items() if name not in given.value}
@@ -358,7 +359,7 @@ def _pass(leaf: Leaf, given: Given, work: UnitOfWork) -> Script[bool]:
 
 
 def _why_not(flow_id: int, step: tuple[int, str] | None) -> Script[Exception]:
-    """Why nothing, or not this step, can be answered by the key of this flow."""
+    """Why nothing, or not this step, can be answered with the key of this flow."""
     if step is None:
         return StateConflict("the flow is not paused at an interrupt")
     rows = yield Fetch(PLACE, {"id": step[0]}, autocommit=True)
@@ -383,8 +384,8 @@ def _check_root(rows: Sequence[Row], token: str) -> None:
 
 
 def answer_overdue(work: UnitOfWork) -> Script[int]:
-    """Give every interrupt whose deadline has passed its default, or a time-out. Answers how many."""
-    work.last = False  # one step after the other
+    """Give every interrupt with a passed deadline its default, or a time-out. Returns their number."""
+    work.last = False  # the steps are answered one after the other
     rows = yield Fetch(OVERDUE, {"now": work.now})
     count = 0
     for leaf in map(_leaf, map(LeafRow._make, rows)):
@@ -393,7 +394,7 @@ def answer_overdue(work: UnitOfWork) -> Script[int]:
 
 
 def _wake(leaf: Leaf, answer: Answer, work: UnitOfWork) -> Script[bool]:
-    """Give a step its answer, and lease it where there is a place for it. False where it does not wait any more."""
+    """Give a step its answer, and lease it if there is a slot. False if it does not wait any more."""
     now = work.now
     asked = replace(answer, asked=leaf.payload, key=leaf.interrupt.key, misses=leaf.misses)
     answers = with_answer(leaf.answers, asked, leaf.changes, times(leaf.since, now))
@@ -408,7 +409,7 @@ def _wake(leaf: Leaf, answer: Answer, work: UnitOfWork) -> Script[bool]:
     if leaf.parent_step_id or leaf.lineage_id:
         going_on = yield from _wake_among_others(leaf, Execute(write, params), work)
     else:
-        # nothing else can be under way in its flow, so that whether something still waits there is no question
+        # nothing else can be running in its flow, so no other step can still wait there
         flow = UpdateEach(RESUME_FLOW, [{"id": leaf.flow_id, "woken": leaf.step_id, "now": now}])
         (woken,), (resumed,) = yield WriteSet([UpdateEach(write, [params])], [(flow, [0])], work.last)
         going_on = ([leaf.flow_id] if resumed else []) if woken else None
@@ -425,7 +426,9 @@ def _wake(leaf: Leaf, answer: Answer, work: UnitOfWork) -> Script[bool]:
 
 
 def _wake_among_others(leaf: Leaf, write: Execute, work: UnitOfWork) -> Script[list[int] | None]:
-    """Wake a step of a flow in which, or above which, others may wait. The flows that go on; None where it is late."""
+    """Wake a step of a flow with other waiting steps in or above it. Returns the flows that go on; None if it is too
+    late.
+    """
     if not (yield write):
         return None
     now, going_on = work.now, []

@@ -46,7 +46,7 @@ def _fenced(name: str, *columns: str, status: Status | None, **fixed: Any) -> St
 
 
 def _warning(statement: Statement) -> Statement:
-    """The same write with the warnings of the step, which few steps have: the others send nothing for them."""
+    """The same write with the step's warnings. Few steps have warnings; the others do not send the column."""
     clause = statement.clause
     assert isinstance(clause, Update)
     values = clause.values(warnings=bindparam("new_warnings"))
@@ -54,7 +54,7 @@ def _warning(statement: Statement) -> Statement:
 
 
 def _cached(statement: Statement) -> Statement:
-    """The same write of a step that takes over the outcome of another one."""
+    """The same write for a step that reuses the outcome of another one."""
     clause = statement.clause
     assert isinstance(clause, Update)
     values = clause.values(cached_from=bindparam("new_cached_from"))
@@ -68,7 +68,7 @@ _PAYLOADS = ("changes", "interrupt")
 FINISH = _fenced(
     "finish_step_whole", "changes", "successor_id", "cohort_size", "cohort_arrivals", "route", status=Status.COMPLETED
 )
-# a step that opens no cohort, and was left neither by a goto nor by an error
+# a step that opens no cohort and was left by its edges, without a goto or an error
 FINISH_PLAIN = _fenced(
     "finish_step",
     "changes",
@@ -134,14 +134,14 @@ def _write(statement: Statement, rows: Sequence[dict[str, Any]]) -> UpdateEach:
 
 
 def count_payloads(decision: Decision, row: Mapping[str, Any], written: Counter[tuple[str, str]] | None) -> None:
-    """Add the sizes of what was written on a step's own row, where they are wanted."""
+    """Add the payload sizes of a step's own row, if they are wanted."""
     if written is not None:
         for column in _PAYLOADS:
             written[decision.step.flow.workflow_url, column] += len(row.get(f"new_{column}", ""))
 
 
 def own_columns(decision: Decision) -> dict[str, Any]:
-    """What a decision that ends its step writes on the step's row, by column; not the time."""
+    """The columns that a decision writes on its ended step, except for the time."""
     _, values = own_row(decision, 0)
     status = Status.FAILED if isinstance(decision, Fail) else Status.COMPLETED
     written = {name.removeprefix("new_"): value for name, value in values.items() if name.startswith("new_")}

@@ -1,4 +1,4 @@
-"""Schedules: kept, listed, paused, and fired once per tick by whichever replica comes first."""
+"""Schedules: stored, listed, paused, and fired once per tick by the fastest replica."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ DELETE = Statement("delete_schedule", delete(schedules).where(schedules.c.name =
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRecord:
-    """A schedule as it is kept. ``graph_hash`` is empty where the host is asked for the workflow at each tick."""
+    """A schedule in its stored form. ``graph_hash`` is empty if the host loads the workflow at each tick."""
 
     name: str
     definition_hash: str
@@ -104,7 +104,7 @@ class ScheduleRecord:
 
 
 def definition_text(record: ScheduleRecord) -> str:
-    """What two schedules of a name are compared by."""
+    """The definition by which two schedules of a name are compared."""
     return dumps(
         [
             record.workflow_url,
@@ -113,21 +113,21 @@ def definition_text(record: ScheduleRecord) -> str:
             canonical(record.state),
             canonical(record.options),
             record.catch_up,
-            *([] if record.overlap == "skip" else [record.overlap]),  # as it was before there was a choice
+            *([] if record.overlap == "skip" else [record.overlap]),  # as before the option existed
         ]
     )
 
 
 def _is_same(known: ScheduleRecord, record: ScheduleRecord) -> bool:
-    """Whether the definitions are equal, also where an earlier version has made the hash in another way."""
+    """Whether the definitions are equal, including hashes made by an earlier version."""
     return known.definition_hash == record.definition_hash or definition_text(known) == definition_text(record)
 
 
 def put_schedule(record: ScheduleRecord, graph_body: str, work: UnitOfWork) -> Script[ScheduleRecord]:
-    """Keep a schedule. One of the same name and definition is left as it is; another definition replaces it.
+    """Store a schedule. An existing one of the same name and definition is unchanged; another definition replaces it.
 
-    As long as the rhythm is the same, the next tick stays when it was: a program that is deployed daily, with an
-    interval of a day, would never see a tick otherwise.
+    If the rhythm is the same, the next tick is kept: a program that is deployed daily, with an interval of a day, would
+    otherwise never see a tick.
     """
     rows = yield Fetch(ONE, {"of_name": record.name})
     known = _record(rows[0]) if rows else None
@@ -185,9 +185,9 @@ def one_schedule(name: str) -> Script[tuple[ScheduleRecord, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The schedules that are due, with the flows of their latest ticks, and the time.
+    """The due schedules, with the flows of their latest ticks, and the time.
 
-    ``following`` is when the next schedule is due, these included; None where there is none.
+    ``following`` is when the next schedule is due, including these; None if there is none.
     """
 
     records: list[ScheduleRecord]
@@ -197,7 +197,7 @@ class Due:
 
 
 def due_schedules() -> Script[Due]:
-    """What there is to fire."""
+    """The due schedules."""
     now = yield Now()
     records = [_record(row) for row in (yield Fetch(DUE, {"now": now}))]
     ids = sorted({record.last_flow_id for record in records if record.last_flow_id and record.overlap != "allow"})
@@ -215,7 +215,7 @@ def read_graph_body(graph_hash: str) -> Script[str]:
 
 
 def fire_schedule(name: str, tick: int, next_at: int, new: Sequence[NewFlow], work: UnitOfWork) -> Script[bool]:
-    """Move a schedule on and create the flows of its ticks. False, and nothing done, where another was faster."""
+    """Advance a schedule and create the flows of its ticks. False, without any write, if another replica was faster."""
     last = new[-1].record.flow_id if new else None
     if not (yield Execute(MOVE, {"of_name": name, "from_tick": tick, "new_next_at": next_at, "flow_id": last})):
         return False
@@ -224,18 +224,18 @@ def fire_schedule(name: str, tick: int, next_at: int, new: Sequence[NewFlow], wo
 
 
 def pause_schedule(name: str) -> Script[None]:
-    """Fire no more. NotFound."""
+    """Pause a schedule. NotFound."""
     if not (yield Execute(PAUSE, {"of_name": name})):
         raise NotFound(f"there is no schedule {name!r}")
 
 
 def resume_schedule(name: str, next_at: int) -> Script[None]:
-    """Fire again, from ``next_at`` on. A schedule that is not paused is left as it is."""
+    """Resume a schedule, from ``next_at`` on. A schedule that is not paused is unchanged. NotFound."""
     yield Execute(UNPAUSE, {"of_name": name, "new_next_at": next_at})
 
 
 def delete_schedule(name: str) -> Script[None]:
-    """Forget a schedule. Its flows stay. Deleting twice does nothing."""
+    """Delete a schedule. Its flows stay. Deleting twice does nothing."""
     yield Execute(DELETE, {"of_name": name})
 
 

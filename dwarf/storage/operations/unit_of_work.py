@@ -1,4 +1,4 @@
-"""What a transaction has brought about: rows to insert at its end, and what to tell the engine after the commit."""
+"""The changes of a transaction: rows to insert at its end, and its effects for the engine after the commit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dwarf.storage.sql.tables import steps
 from dwarf.workflow.status import Status
 
 SlotPredicate: TypeAlias = Callable[[FlowRecord, str], bool]
-"""Whether a step of a flow may take a place that is kept for it; the second argument is its task's URL."""
+"""Whether a step of a flow may take the slot kept for it; the second argument is its task's URL."""
 
 ALWAYS = -1  # in a write set: a row that needs no other
 LINK_MEMBERS = Statement(
@@ -49,9 +49,9 @@ class Hook(NamedTuple):
 
 @dataclass(slots=True)
 class WriterIdentity:
-    """Who writes: a replica on one shard, whose id may change, and what its decisions take from outside.
+    """The writing replica on one shard, whose id may change, with the inputs of its decisions from outside.
 
-    Steps that have lost their process ``quarantine_at`` times are only run apart from others.
+    Steps that have crashed their process ``quarantine_at`` times run only apart from others.
     """
 
     shard: int
@@ -67,19 +67,19 @@ class WriterIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A flow that has stopped. ``final_state`` where it is at hand."""
+    """A stopped flow. ``final_state`` is set if it is at hand."""
 
     flow_id: int
     status: Status
     final_state: State | None = None
     error: str = ""
-    workflow: str = ""  # its URL, where the flow has ended
+    workflow: str = ""  # the URL, if the flow has ended
     token: str = ""
 
 
 @dataclass(slots=True)
 class UnitOfWork:
-    """Gathered while a transaction runs."""
+    """The changes gathered while a transaction runs."""
 
     writer: WriterIdentity
     now: int
@@ -87,21 +87,21 @@ class UnitOfWork:
     flows: list[NewFlow] = field(default_factory=list)
     graphs: dict[str, str] = field(default_factory=dict)
     stops: list[Stop] = field(default_factory=list)
-    links: list[Params] = field(default_factory=list)  # cohorts that have come together, and their fan-in steps
-    moved: set[int] = field(default_factory=set)  # root flows in which something visible has changed
-    work_due: bool = False  # a step became pending, or a moment is new at which something is due
-    kept: list[Params] = field(default_factory=list)  # outcomes that others may take over
-    taking: list[StepRecord] = field(default_factory=list)  # steps that take over what others have said, too
-    resumed: list[int] = field(default_factory=list)  # flows that were interrupted and run again
-    written: Counter[tuple[str, str]] | None = None  # sizes of payloads by workflow and column, where they are wanted
-    read: list[tuple[str, int, int, int]] = field(default_factory=list)  # likewise; see claim.Read
+    links: list[Params] = field(default_factory=list)  # joined cohorts, and their fan-in steps
+    moved: set[int] = field(default_factory=set)  # root flows with a visible change
+    work_due: bool = False  # a step became pending, or something has a new due moment
+    kept: list[Params] = field(default_factory=list)  # outcomes to cache
+    taking: list[StepRecord] = field(default_factory=list)  # steps that reuse an outcome with output
+    resumed: list[int] = field(default_factory=list)  # interrupted flows that run again
+    written: Counter[tuple[str, str]] | None = None  # payload sizes by workflow and column, if they are wanted
+    read: list[tuple[str, int, int, int]] = field(default_factory=list)  # the same for reads; see claim.Read
     slot_predicate: SlotPredicate | None = None  # for the step that is woken
     slot_predicates: Mapping[int, SlotPredicate] = field(
         default_factory=dict
     )  # for the step that called a flow which ends, by the flow
     woken: list[StepRecord] = field(default_factory=list)  # leased to this replica
-    revived: dict[int, StepRecord] = field(default_factory=dict)  # likewise, by the flow that has ended
-    last: bool = False  # nothing follows in the transaction: see WriteSet
+    revived: dict[int, StepRecord] = field(default_factory=dict)  # the same, by the flow that has ended
+    last: bool = False  # nothing follows in the transaction; see WriteSet
 
     def add_graph(self, graph_hash: str, body: str) -> None:
         """Keep the graph of a new flow, unless it is known to be kept."""
@@ -120,13 +120,13 @@ class UnitOfWork:
             self.work_due = True
 
     def stopped(self, flow: FlowRecord, status: Status, final_state: State | None = None, error: str = "") -> None:
-        """Tell whoever waits for a flow."""
+        """Notify the waiters of a flow."""
         stop = Stop(flow.flow_id, status, final_state, error=error, workflow=flow.workflow_url, token=flow.token)
         self.stops.append(stop)
         self.moved.add(flow.root_flow_id)
 
     def insert(self) -> Script[None]:
-        """Insert what was added, last in the transaction."""
+        """Insert the gathered rows, at the end of the transaction."""
         for graph_hash, body in self.graphs.items():
             if not (yield Fetch(GRAPH_KNOWN, {"graph_hash": graph_hash})):
                 yield InsertMany(INSERT_GRAPH, [{"graph_hash": graph_hash, "body": body}])
@@ -141,7 +141,7 @@ class UnitOfWork:
         self.count_states()
 
     def count_states(self) -> None:
-        """Add the sizes of the states of the steps that were added, where they are wanted."""
+        """Add the state sizes of the new steps, if they are wanted."""
         if self.written is not None:
             for step in self.steps:
                 self.written[step.flow.workflow_url, "state"] += len(step.stored)

@@ -1,8 +1,8 @@
-"""What becomes of payloads on their way between a script and a database, whatever the database.
+"""The processing of payloads between scripts and a database, in every dialect.
 
-Scripts see whole texts, as they were written. On the way out large values are cut out of them and kept as blobs, and a
-codec encodes what is left; on the way in all of that is undone. A statement that is ``raw`` is the exception: it reads
-the names of blobs in the place of their values, and may write them back, for whoever copies rows.
+Scripts see whole texts as they were written. On the way out, large values are cut out and stored as blobs, and a codec
+encodes the rest; on the way in, both steps are undone. A statement that is ``raw`` is the exception: for copies of
+rows, it reads and writes the names of blobs in place of their values.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ _KEY = re.compile("key:([0-9a-f]{64})")
 
 
 class _Cut(NamedTuple):
-    """The blobs of one row that is written. Those without a text are known already."""
+    """The blobs of one written row. Blobs without a text exist already."""
 
     row: Params
     bodies: Mapping[str, str]
 
 
 class Payloads:
-    """The way of one database's payloads. ``codec``: None stores them as they are."""
+    """The processing of one database's payloads. ``codec``: None stores them unencoded."""
 
     def __init__(self, codec: Codec | None = None) -> None:
         self._coder = None if codec is None else Coder(codec)
@@ -75,9 +75,10 @@ class Payloads:
         }
 
     def prepare(self) -> Script[None]:
-        """Make or read the key of this database's hashes. Run once, not by way of ``through``, before anything else.
+        """Create or read the key of this database's hashes. Run once, before any other script and not by way of
+        ``through``.
 
-        ConfigError where the payloads were stored with another codec, or with none.
+        ConfigError if the payloads were stored with another codec, or without one.
         """
         rows: list[Row] = yield Fetch(SECRET, {"of_name": _BLOBS})
         if rows:
@@ -90,7 +91,7 @@ class Payloads:
         found = _KEY.fullmatch(text)
         if found is None:
             raise ConfigError("the payloads of this database are stored with another codec, or with another key")
-        if rows and self._coder is not None:  # with the codec's latest key, so that older ones can be given up
+        if rows and self._coder is not None:  # encoded with the codec's latest key, so that older keys can be retired
             yield Execute(
                 CHANGE_SECRET, {"of_name": _BLOBS, "new_value": self._coder.encoded(text, "value", SECRET.name)}
             )
@@ -98,15 +99,15 @@ class Payloads:
 
     @property
     def coded(self) -> bool:
-        """Whether a codec is at work. Statements cannot look into payloads then."""
+        """Whether a codec is set. Statements cannot look into payloads then."""
         return self._coder is not None
 
     def hashed(self, text: str) -> str:
-        """A hash of a text that tells nothing to whoever has not this database's key."""
+        """A keyed hash of a text, from which a reader without this database's key learns nothing."""
         return digest(self._key, text.encode(), "sha256").hex()
 
     def through(self, script: Callable[[], Script[T]]) -> Callable[[], Script[T]]:
-        """The script for a session to run: this one, with its payloads on their way."""
+        """The script for a session to run: this one, with its payloads processed."""
         return partial(self._drive, script)
 
     # ------------------------------------------------------------------ requests
@@ -139,7 +140,7 @@ class Payloads:
         if self._coder is not None:
             rows = self._coder.decoded_rows(statement.name, layout, rows)
         if layout.gaps and not statement.raw:
-            if asked.autocommit and _hold_blobs(layout, rows):  # which are read by a request of their own
+            if asked.autocommit and _hold_blobs(layout, rows):  # read by a separate request
                 return (yield from self._fetch(Fetch(statement, asked.params)))
             rows = yield from self._filled(statement, layout, rows)
         return rows
@@ -186,7 +187,7 @@ class Payloads:
         for part in (*request.own, *(part for part, _ in request.rest)):
             layout: PayloadLayout = part.statement.layout or layout_of(part.statement)
             rows, cuts = self._outgoing(part.statement, layout, part.rows)
-            if cuts:  # what was cut out is kept as its row is written
+            if cuts:  # blobs are stored as their row is written
                 answer: list[list[Any]] = yield from self._drive(partial(one_by_one, request))
                 return answer
             parts.append(part if rows is part.rows else type(part)(part.statement, rows))
@@ -200,7 +201,7 @@ class Payloads:
     def _outgoing(
         self, statement: Statement, layout: PayloadLayout, rows: Sequence[Params]
     ) -> tuple[Sequence[Params], dict[int, _Cut]]:
-        """The rows to send, and what was cut out of them, by position."""
+        """The rows to send, and the values cut out of them, by position."""
         cuts: dict[int, _Cut] = {}
         for name, parts in layout.cut:
             for position, row in enumerate(rows):
@@ -218,7 +219,7 @@ class Payloads:
         return rows, cuts
 
     def _keep(self, layout: PayloadLayout, cuts: Sequence[_Cut]) -> Script[None]:
-        """Store what was cut out of rows that are written now, and are locked by that."""
+        """Store the values cut out of rows that are being written, and so are locked."""
         bodies: dict[str, str] = {}
         wanted: set[tuple[Holder, str]] = set()
         owners = [found.row[layout.owner] for found in cuts]
@@ -238,7 +239,7 @@ class Payloads:
     # ------------------------------------------------------------------ in
 
     def _filled(self, statement: Statement, layout: PayloadLayout, rows: list[Row]) -> Script[list[Row]]:
-        """The rows with the blobs in their places, read by one statement."""
+        """The rows with the blobs in their places, which one statement reads."""
         looked_at = (
             (number, position, Gaps(loads(row[position]), parts))
             for number, row in enumerate(rows)

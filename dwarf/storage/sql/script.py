@@ -56,15 +56,15 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """Ask for the database's clock, in epoch milliseconds; a test's virtual clock may move it."""
+    """Request the database's clock, in epoch milliseconds; a test's virtual clock may move it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Run a query, or a write with RETURNING, and answer its rows as a list of tuples.
+    """Run a query, or a write with RETURNING. The answer is its rows as a list of tuples.
 
-    ``autocommit``: a query that locks nothing and may see other commits than the requests after it, so that no
-    transaction is opened for it on a server.
+    ``autocommit``: a query that locks nothing and may see other commits than the requests after it, so that a server
+    needs no transaction for it.
     """
 
     statement: Statement
@@ -74,9 +74,9 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class FetchEach:
-    """Run a query for each row of parameters and answer a list of rows for each, in order: on PostgreSQL one statement.
+    """Run a query for each row of parameters. The answer is a list of rows for each; on PostgreSQL it is one statement.
 
-    ``common`` are the parameters that all of them share. The query reads and takes no payloads.
+    ``common`` are the parameters shared by all of them. The query must neither read nor take payloads.
     """
 
     statement: Statement
@@ -86,9 +86,9 @@ class FetchEach:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Lock rows by a query that ends in FOR UPDATE, and answer them; None where writers take turns anyway.
+    """Lock rows by a query that ends in FOR UPDATE. The answer is the rows; None if there is only one writer.
 
-    A statement sees what was committed before it began. So what a lock protects is read by a later statement.
+    A statement sees commits before its begin. So the data protected by a lock must be read by a later statement.
     """
 
     statement: Statement
@@ -97,7 +97,7 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """Run one write and answer the number of rows it matched."""
+    """Run one write. The answer is the number of matched rows."""
 
     statement: Statement
     params: Params
@@ -113,7 +113,7 @@ class InsertMany:
 
 @dataclass(frozen=True, slots=True)
 class UpdateEach:
-    """Run one write for each row of parameters and answer, in order, whether it matched a row."""
+    """Run one write for each row of parameters. The answer is, in order, whether each matched a row."""
 
     statement: Statement
     rows: Sequence[Params]
@@ -121,16 +121,16 @@ class UpdateEach:
 
 @dataclass(frozen=True, slots=True)
 class AggregatedUpdate:
-    """Add numbers up, and write each sum: rows of one ``id`` become one, whose other values are their sums.
+    """Add up numbers, and write each sum: rows with the same ``id`` become one, with the sums of the other values.
 
-    The statement is an UPDATE of one row that answers whole numbers. The answer: those rows, in any order.
+    The statement is an UPDATE of one row that returns integers. The answer is those rows, in any order.
     """
 
     statement: Statement
     rows: Sequence[Params]
 
     def sums(self, wanted: Sequence[bool]) -> list[Params]:
-        """The parameters of each id that is wanted, in the order in which such rows are locked."""
+        """The parameters of each id, in the order in which such rows are locked."""
         sums: dict[int, dict[str, int]] = {}
         for row, ok in zip(self.rows, wanted, strict=True):
             if ok:
@@ -144,8 +144,8 @@ class AggregatedUpdate:
 class Guarded:
     """Run a nested script under a savepoint.
 
-    The answer is ``(result, None)``, or ``(None, error)`` with the savepoint rolled back where the script raised a
-    DwarfError or was refused by the database for its payload. Contention and lost connections are not caught.
+    The answer is ``(result, None)``, or ``(None, error)`` with the savepoint rolled back if the script raised a
+    DwarfError or the database refused its payload. Contention and lost connections are not caught.
     """
 
     script: Callable[[], Script[Any]]
@@ -153,12 +153,12 @@ class Guarded:
 
 @dataclass(frozen=True, slots=True)
 class WriteSet:
-    """Fenced writes, and what depends on them, in as many statements as the driver needs: on PostgreSQL mostly in one.
+    """Fenced writes and their dependent writes, in as many statements as the driver needs: on PostgreSQL mostly one.
 
-    ``own`` is written first, whole. Each row of the parts in ``rest`` comes with the position of the row of ``own``
-    that it needs, counted through all of them, or -1: it is written only where that one has matched. The answer: for
-    ``own`` and each part, which rows were written; for an aggregated update its rows. ``last``: no request follows, so
-    that where one statement does it no transaction is opened.
+    ``own`` is written first, as a whole. Each row of the parts in ``rest`` comes with the position of the row of
+    ``own`` that it needs, counted through all of ``own``, or -1: it is written only if that row has matched. The answer
+    is, for ``own`` and each part, which rows were written; for an aggregated update its rows. ``last``: no request
+    follows, so a single statement needs no transaction.
     """
 
     own: Sequence[UpdateEach]
@@ -172,7 +172,7 @@ Script: TypeAlias = Generator[Request, Any, T]
 
 
 def one_by_one(write_set: WriteSet) -> Script[list[list[Any]]]:
-    """A write set as the writes that it is made of."""
+    """The separate writes that make up a write set."""
     own: list[bool] = []
     for fenced in write_set.own:
         if fenced.rows:

@@ -1,4 +1,4 @@
-"""Imported flows become flows of this database: under new ids and tokens, each tree in one transaction."""
+"""Writing imported flows: under new ids and tokens, each tree in one transaction."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHOWN_NAMES = tuple(column.name for column in displays.columns)
 
 @dataclass(slots=True)
 class Arrived:
-    """The rows of one tree, ready to be inserted, and what they refer to."""
+    """The rows of one tree, ready to be inserted, and their references."""
 
     key: str
     root_id: int
@@ -38,11 +38,11 @@ class Arrived:
     tags: list[dict[str, Any]] = field(default_factory=list)
     said: list[dict[str, Any]] = field(default_factory=list)
     shown: list[dict[str, Any]] = field(default_factory=list)
-    blobs: set[tuple[Holder, str]] = field(default_factory=set)  # which row refers to which
+    blobs: set[tuple[Holder, str]] = field(default_factory=set)  # which row refers to which blob
 
 
 class TransferWriter:
-    """Gives the rows of a tree their place. ``hashed`` names blobs as this database does."""
+    """Makes the rows of a tree for this database. ``hashed`` names blobs as this database does."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class TransferWriter:
         self._names = {name: hashed(body) for name, body in bodies.items()}
 
     def place(self, tree: ImportedTree, flow_ids: Sequence[int], step_ids: Sequence[int]) -> Arrived:
-        """The rows of a tree. There are as many new ids as it has flows, and as it has steps and displays."""
+        """The rows of a tree. The new ids match the numbers of its flows, and of its steps and displays."""
         new_flows = dict(zip(tree.flows, flow_ids, strict=True))
         new_steps = dict(zip(tree.steps, step_ids[: len(tree.steps)], strict=True))
         tokens = {flow_id: self._token() for flow_id in tree.flows}
@@ -118,7 +118,7 @@ class TransferWriter:
         return arrived
 
     def _row(self, names: Sequence[str], given: Mapping[str, Any], arrived: Arrived) -> dict[str, Any]:
-        """A whole row, with its JSON as text and blobs by their names here. What is not given is empty or 0."""
+        """A complete row, with its JSON as text and this database's names of blobs. Missing columns are empty or 0."""
         row: dict[str, Any] = {}
         holder = Holder(given["flow_id"], given.get("display_id") or given.get("step_id", 0))
         for name in names:
@@ -138,7 +138,7 @@ _TEXTS = frozenset(column.name for column in _COLUMNS if column.type.python_type
 
 
 def write_arrived(arrived: Arrived, work: UnitOfWork) -> Script[None]:
-    """Insert a tree. What waits in it can be answered, and what was about to run is run."""
+    """Insert a tree. Its waiting steps can be answered, and its pending steps run."""
     for graph_hash, body in arrived.graphs.items():
         work.add_graph(graph_hash, body)
     if arrived.blobs:
@@ -158,7 +158,7 @@ def write_arrived(arrived: Arrived, work: UnitOfWork) -> Script[None]:
 
 
 def _answer(answer: Mapping[str, JSON], keys: Mapping[str, str]) -> dict[str, JSON]:
-    """An answer, with the new key of the child flow that gave it; none where that flow is gone."""
+    """An answer, with the new key of the child flow that gave it; without a key if that flow is gone."""
     known = {name: value for name, value in answer.items() if name != "flowKey"}
     key = keys.get(answer.get("flowKey", ""))
     return known if key is None else {**known, "flowKey": key}
