@@ -191,7 +191,7 @@ class Run:
         if kernel.in_kernel():
             raise PromptNeedsHuman(
                 f"{self._question()}, and nobody looks at this notebook. {self._advice()} "
-                "Where somebody does, use `await run`."
+                "With a reader, use `await run`."
             )
         if for_ever:
             raise PromptNeedsHuman(

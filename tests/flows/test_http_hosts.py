@@ -34,7 +34,7 @@ class Far:
         self.cancelled = threading.Event()
         self.gate = threading.Event()
         self.runs: list[str] = []
-        for name in ("double", "ask", "call", "again", "jump", "report", "fail", "wait"):
+        for name in ("double", "ask", "call", "again", "jump", "report", "fail", "say", "wait"):
             self.host.add_task(name, getattr(self, name))
         self.host.add_graph(Graph("Double").add_node("D", "double").add_transition("D", END))
 
@@ -59,6 +59,9 @@ class Far:
         flow.progress(1, 4, "a quarter")
         self.started.set()
         await asyncio.to_thread(self.gate.wait, 30)
+
+    def say(self, flow: Flow, folder: str) -> None:
+        faraway.say(flow, folder)
 
     def fail(self) -> None:
         raise TaskError("no stock", status_code=409, article="a-1")
@@ -115,8 +118,7 @@ async def test_what_a_task_does_there_happens_here(running: Running, site: Websi
         assert (await flow).state["said"] == "this one"
 
 
-async def test_what_a_task_says_there_is_kept_here(running: Running, far: Far, site: Website, tmp_path: Path) -> None:
-    far.host.add_task("say", faraway.say)
+async def test_what_a_task_says_there_is_kept_here(running: Running, site: Website, tmp_path: Path) -> None:
     async with reaching(site) as host, running(host=host, capture_output=True) as engine:
         flow = await engine.create(one("say"), {"folder": str(tmp_path)})
         said: list[str] = []
@@ -124,8 +126,9 @@ async def test_what_a_task_says_there_is_kept_here(running: Running, far: Far, s
             said.append(f"{line.source} {line.level} {line.name}: {line.text}")
             if line.text == "token ":
                 (tmp_path / "go").touch()
+        outcome = await flow
+        assert (outcome.status, outcome.error) == (Status.COMPLETED, "")
         (display,) = await flow.displays()
-        assert (await flow).status is Status.COMPLETED
     wanted = ["stdout  : printed", "log WARNING : careful", "stream  tokens: token ", "stderr  : the end"]
     assert [line for line in said if "warning" not in line] == wanted
     assert (display.name, display.data["text/plain"]) == ("number", "42")

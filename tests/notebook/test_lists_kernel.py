@@ -45,7 +45,7 @@ def test_what_stays_where_nobody_looks(tmp_path: Path) -> None:
     assert "3 rows in" in text(done, 3)
     assert "PromptNeedsHuman: nothing is left but 1 row" in text(done, 4)
     assert "PromptNeedsHuman" in text(done, 5)
-    assert "Use `await`" in text(done, 5)
+    assert "use `await`" in text(done, 5)
     for number, words in [(6, "Add 1?"), (8, "Add 1?"), (9, "No flow fits the filter."), (10, "3 flows")]:
         (shown,) = outputs(done, number)
         assert set(shown["data"]) == {"text/html", "text/plain"}

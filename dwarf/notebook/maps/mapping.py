@@ -165,7 +165,7 @@ class MapRun:
             )
         if kernel.in_kernel():
             raise PromptNeedsHuman(
-                f"{self._question()}, and nobody looks at this notebook. {_ADVICE} Where somebody does, use `await`."
+                f"{self._question()}, and nobody looks at this notebook. {_ADVICE} With a reader, use `await`."
             )
         if for_ever:
             raise PromptNeedsHuman(f"{self._question()}. {_ADVICE} To wait for somebody else's answer, give a timeout.")
