@@ -53,8 +53,8 @@ def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture(params=servers())
 async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ServerSite]:
-    """An empty database on a server, for processes."""
-    with fresh_database(request.param) as url:
+    """An empty database on a server, for processes. ``@pytest.mark.bare``: without tables."""
+    with fresh_database(request.param, bare=request.node.get_closest_marker("bare") is not None) as url:
         site = ServerSite(request.param, url.format(shard=1), tmp_path)
         try:
             yield site

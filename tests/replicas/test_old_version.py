@@ -18,7 +18,7 @@ from tests.replicas.conftest import ServerSite
 OLD = "3401a1b"  # the last commit whose databases have the first schema
 SHORT = {"time_budget": 5.0, "lease_margin": 1.0, "recovery": 0.1}
 
-pytestmark = [pytest.mark.server, pytest.mark.soak, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.server, pytest.mark.bare, pytest.mark.soak, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
