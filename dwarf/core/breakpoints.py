@@ -25,7 +25,7 @@ _BEFORE, _AFTER = f"{_KEY}before", f"{_KEY}after "
 class Breakpoints:
     """The nodes at which a flow stops. ``passed`` names cohorts that the user has continued at one of them.
 
-    ``once``: further nodes before which the flow stops until the next change, for users who go on step by step.
+    ``once``: further nodes before which the flow stops until it goes on from a stop, for users who go step by step.
     """
 
     before: frozenset[str] = frozenset()
@@ -43,11 +43,9 @@ class Breakpoints:
         """Parse the result of ``to_json``."""
         return cls(**{name: frozenset(data.get(name, ())) for name in ("before", "after", "passed", "once")})
 
-    def changed(
-        self, before: Iterable[str] | None, after: Iterable[str] | None, once: Iterable[str] | None = None
-    ) -> Breakpoints:
+    def changed(self, before: Iterable[str] | None, after: Iterable[str] | None) -> Breakpoints:
         """A copy with the given members replaced."""
-        given = (("before", before), ("after", after), ("once", once))
+        given = (("before", before), ("after", after))
         fresh = {name: frozenset(nodes) for name, nodes in given if nodes is not None}
         return replace(self, **fresh)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -141,12 +142,16 @@ class FlowHandle(Awaitable[Outcome]):
         InvalidRequest for an answer that does not fit, or the key of a child flow; StateError for a value that cannot
         be stored.
         """
+        await self._resume(data, step=step, by=by)
+
+    async def _resume(self, data: Any, *, step: str | Step | None, by: str, once: frozenset[str] = frozenset()) -> None:
+        """``resume``; from a breakpoint the flow goes on as far as the nodes of ``once``, if it meets one of them."""
         if not isinstance(by, str):
             raise InvalidRequest(f"by is the name of who answers, not {type(by).__name__}")
         runtime, key = self._place()
         value = {} if data is ... else answer_to_json(data)
         check_size(value, MAX_ANSWER, "an answer")
-        given = Given(value, by)
+        given = Given(value, by, once=once)
         chosen = None if step is None else self._step_key(step)
         named = None if chosen is None else (chosen.id, chosen.token)
         while True:
@@ -158,11 +163,9 @@ class FlowHandle(Awaitable[Outcome]):
             # in a thread, since an answer may be large and its schema arbitrary
             value = as_rows(value, result.schema)
             await asyncio.to_thread(check, value, result.schema)
-            given = Given(value, by, checked=result)
+            given = replace(given, value=value, checked=result)
         if result:
             self._fresh = generation
-        if runtime.directives.met_breakpoints:
-            await runtime.directives.refresh()  # a cohort may have been continued
 
     async def cancel(self, reason: str = "") -> None:
         """Cancel the flow and its child flows. A running task is not stopped, but its result is discarded.
@@ -231,25 +234,12 @@ class FlowHandle(Awaitable[Outcome]):
         second = None if after is None else read_nodes(after, "after")
         plan_of = runtime.plans.plan_of
         await runtime.committer.call(lambda work: change_breakpoints(key, first, second, work, plan_of))
-        await runtime.directives.refresh()
 
     async def breakpoints(self) -> tuple[frozenset[str], frozenset[str]]:
         """The nodes before which and after which the flow stops."""
-        before, after, _ = await self._stops()
-        return before, after
-
-    async def _stops(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-        """``breakpoints``, and the nodes before which it stops while the user goes on step by step."""
         runtime, key = self._place()
         known = await runtime.database.read(lambda: read_breakpoints(key))
-        return known.before, known.after, known.once
-
-    async def _stop_once(self, nodes: Iterable[str]) -> None:
-        """Stop the flow before these nodes, too, until the next call."""
-        runtime, key = self._place()
-        once, plan_of = frozenset(nodes), runtime.plans.plan_of
-        await runtime.committer.call(lambda work: change_breakpoints(key, None, None, work, plan_of, once=once))
-        await runtime.directives.refresh()
+        return known.before, known.after
 
     async def summary(self) -> FlowSummary:
         """The flow as in lists: its name and tags, its workflow, and its position."""

@@ -126,7 +126,8 @@ def _deadline(value: object) -> dict[str, int]:
 def read_nodes(nodes: object, what: str) -> tuple[str, ...]:
     """Names of nodes. InvalidRequest."""
     if isinstance(nodes, (str, bytes)) or not isinstance(nodes, Iterable):
-        raise InvalidRequest(f"{what} is a list of nodes, such as [{nodes!r}], not {type(nodes).__name__}")
+        shown = f"[{nodes!r}]" if isinstance(nodes, str) else "['Review']"
+        raise InvalidRequest(f"{what} is a list of nodes, such as {shown}, not {type(nodes).__name__}")
     return tuple(dict.fromkeys(read_text(node, f"a node of {what}", 512) for node in nodes))
 
 

@@ -127,9 +127,7 @@ class LabServices:
             return
         handle = self.engine.flow(prompt.flow_key)
         then = steps_after(await handle.graph(), prompt.node) if stepping else frozenset[str]()
-        if then != (await handle._stops())[2]:
-            await handle._stop_once(then)
-        await handle.resume(dict(changes), step=prompt.key, by=user_name())
+        await handle._resume(dict(changes), step=prompt.key, by=user_name(), once=then)
 
     def send_answer(self, prompt: Prompt, value: Any) -> None:
         """Store an answer, from any other thread."""

@@ -112,3 +112,22 @@ async def test_the_branches_of_a_fan_out_wait_under_one_prompt(engine: Engine, h
     assert outcome.state["total"] == 10
     assert len(outcome.state["seen"]) == 4
     assert set(outcome.state["seen"]) & ({11, 12, 13, 14} if kind == "before" else {0})
+
+
+async def test_a_stop_of_one_step_is_gone_when_the_flow_goes_on(engine: Engine, host: LocalHost) -> None:
+    """Also of a step that runs at once again: the engine must know before it wakes it."""
+
+    def loop(flow: Flow) -> None:
+        flow["x"] = flow.get("x", 0) + 1
+        if flow["x"] < 3:
+            flow.goto("B")
+
+    install(host, Graph("g").add_chain("A", "B", END).add_goto("B", "B"), A=lambda flow: None, B=loop)
+    flow = await engine.create("g", interrupt_before=["A"])
+    assert await stop(flow) == ("before", "A")
+    await flow._resume({}, step=None, by="", once=frozenset({"B"}))  # the button "Step" of a notebook
+    assert await stop(flow) == ("before", "B")
+    await flow.resume()
+    outcome = await flow.outcome(timeout=60)
+    assert (outcome.status, outcome.state["x"]) == (Status.COMPLETED, 3)
+    assert await flow.breakpoints() == (frozenset({"A"}), frozenset())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dwarf import failpoints
 from dwarf.engine.shard.commit_requests import CommitResult
 from dwarf.engine.shard.context import EngineContext
+from dwarf.engine.shard.directives import Directives
 from dwarf.engine.shard.dispatcher import Dispatcher
 from dwarf.engine.shard.peers import Notifier
 from dwarf.engine.shard.priority_ceilings import Precedence
@@ -23,6 +24,7 @@ class AfterCommit:
         *,
         waiters: Waiters,
         trees: TreeWatchers,
+        directives: Directives,
         runner: Runner,
         dispatcher: Dispatcher,
         precedence: Precedence,
@@ -33,6 +35,7 @@ class AfterCommit:
         self._context = context
         self._waiters = waiters
         self._trees = trees
+        self._directives = directives
         self._runner = runner
         self._dispatcher = dispatcher
         self._precedence = precedence
@@ -42,6 +45,8 @@ class AfterCommit:
 
     def committed(self, group: CommitResult) -> None:
         """Handle a durable group: wake the waiters of its flows, and the dispatcher if work became due."""
+        if group.points:
+            self._directives.take(group.points)
         for flow_id in group.resumed:
             self._waiters.goes_on(flow_id)
         self._scheduler.flows_stopped(group.stops)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+from dwarf.core.breakpoints import Breakpoints
 from dwarf.core.decision import Decision
 from dwarf.core.records import NewFlow, NewStep, StepRecord
 from dwarf.engine.shard.ids import IdSource
@@ -92,6 +93,7 @@ class CommitResult:
     decided: list[tuple[Decision, Handover | None]] = field(default_factory=list)
     flows: list[NewFlow] = field(default_factory=list)
     resumed: list[int] = field(default_factory=list)
+    points: dict[int, Breakpoints] = field(default_factory=dict)  # flows whose breakpoints have changed
     woken: dict[CommitRequest, StepRecord] = field(default_factory=dict)  # leased to this replica, to be started
     read: list[tuple[str, int, int, int]] = field(default_factory=list)  # sizes of the payloads that were read for them
     written: Counter[tuple[str, str]] | None = None  # payload sizes by workflow and column, if metrics are active
@@ -105,6 +107,8 @@ class CommitResult:
         self.read.extend(work.read)
         self.stops.extend(work.stops)
         self.moved |= work.moved
+        if work.points:
+            self.points.update(work.points)
         if work.work_due:
             self.work_due = True
             self.due_step = next((step.step_id for step in work.steps if not step.leased), self.due_step)

@@ -27,16 +27,21 @@ class Directives:
         self._settings = settings
         self._points: dict[int, Breakpoints] = {}  # flows whose breakpoints were changed recently
         self._points_since = 0
-        self.met_breakpoints = False  # whether a flow with breakpoints was seen here
+        self._taken: dict[int, int] = {}  # by flow, the number of the commit here that has changed them last
+        self._commits = 0
 
     def breakpoints(self, step: StepRecord) -> Breakpoints | None:
         """The breakpoints of a step's flow, as last read here."""
         flow = step.flow
         if flow.breakpoints is None and not self._points:  # as nearly all
             return None
-        changed = self._points.get(flow.flow_id)
-        self.met_breakpoints = self.met_breakpoints or flow.breakpoints is not None
-        return changed or flow.breakpoints
+        return self._points.get(flow.flow_id) or flow.breakpoints
+
+    def take(self, points: Mapping[int, Breakpoints]) -> None:
+        """Follow what a commit of this engine has changed, before the steps that it wakes begin."""
+        self._commits += 1
+        self._taken |= dict.fromkeys(points, self._commits)
+        self._remember(points)
 
     async def set_hooks(self, wanted: Mapping[str, tuple[str, Frozen]]) -> None:
         """Store exactly these hooks in the database: for each event, its workflows with URL and graph."""
@@ -58,9 +63,14 @@ class Directives:
     async def refresh(self) -> None:
         """Read the changes since the last call."""
         self._writer.hooks = await self._database.read(read_hooks)
-        since = self._points_since
+        since, commits = self._points_since, self._commits
         found, self._points_since = await self._database.read(lambda: read_changed(since))
-        self._points |= found
-        self.met_breakpoints = self.met_breakpoints or bool(found)
+        # what was committed here meanwhile is newer than what was read
+        self._remember({flow: points for flow, points in found.items() if self._taken.get(flow, 0) <= commits})
+
+    def _remember(self, points: Mapping[int, Breakpoints]) -> None:
+        self._points |= points
         while len(self._points) > MOST_POINTS:
-            del self._points[next(iter(self._points))]
+            oldest = next(iter(self._points))
+            del self._points[oldest]
+            self._taken.pop(oldest, None)

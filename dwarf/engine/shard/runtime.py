@@ -162,6 +162,7 @@ class ShardRuntime:
             context,
             waiters=self.waiters,
             trees=self.trees,
+            directives=self.directives,
             runner=self.runner,
             dispatcher=self.dispatcher,
             precedence=self.precedence,

@@ -85,7 +85,6 @@ class FlowWatcher:
         self._waiting: frozenset[tuple[str, object]] = frozenset()
         self.paces = Paces()
         self.stops: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())  # before and after nodes
-        self._once: frozenset[str] = frozenset()  # the nodes before which it stops since a step was asked for
         self.heard = Heard(handle, self._tell)  # what its tasks say; nobody listens before ``listen``
         self.stuck: tuple[str, ...] = ()  # what steps wait for that no process has, a line for each
         self._listening: asyncio.Task[None] | None = None
@@ -310,10 +309,7 @@ class FlowWatcher:
         value = await asyncio.to_thread(card.prompt.check, value)
         stop = is_stop(card.prompt.payload)
         async with self._turn:
-            if stop and then != self._once:
-                await self.handle._stop_once(then)
-                self._once = then
-            await self.handle.resume(value, step=card.prompt.key, by=by)
+            await self.handle._resume(value, step=card.prompt.key, by=by, once=then)
             card.closed = gone_on(value) if stop else answer_text(value, card.prompt.schema) or "answered"
         self._tell()
 
@@ -321,8 +317,7 @@ class FlowWatcher:
 
     async def read_stops(self) -> None:
         """Read where the flow stops."""
-        before, after, self._once = await self.handle._stops()
-        self.stops = before, after
+        self.stops = await self.handle.breakpoints()
 
     async def set_stops(self, *, before: Iterable[str] | None = None, after: Iterable[str] | None = None) -> None:
         """Have the flow stop before and after these nodes from now on, and show it."""

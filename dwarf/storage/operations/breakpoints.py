@@ -13,8 +13,8 @@ from dwarf.core.keys import Key
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.sql.graphs import PlanOf, load_plan
-from dwarf.storage.sql.rows import columns, object_text, read_object, read_status
-from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Script, Statement
+from dwarf.storage.sql.rows import LOCK_FLOW, columns, object_text, read_object, read_status
+from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Lock, Script, Statement
 from dwarf.storage.sql.tables import breakpoints, flows
 from dwarf.workflow.suggest import did_you_mean
 
@@ -61,10 +61,9 @@ def change_breakpoints(
     after: Iterable[str] | None,
     work: UnitOfWork,
     plan_of: PlanOf,
-    *,
-    once: Iterable[str] | None = None,
 ) -> Script[None]:
     """Set the given breakpoints of a root flow. FlowNotFound, InvalidRequest, StateConflict."""
+    yield Lock(LOCK_FLOW, {"id": key.id})  # an answer may change them, too
     flow = yield from _read(key.id)
     if flow is None or flow.token != key.token:
         raise FlowNotFound("flow not found")
@@ -73,9 +72,9 @@ def change_breakpoints(
     if read_status(flow.status).terminal:
         raise StateConflict(f"the flow is {flow.status} already")
     plan = yield from load_plan(flow.graph_hash, plan_of)
-    check_nodes(plan.nodes, [*(before or ()), *(after or ()), *(once or ())])
+    check_nodes(plan.nodes, [*(before or ()), *(after or ())])
     known = Breakpoints.from_json(read_object(flow.breakpoints))
-    yield from _keep(key.id, known.changed(before, after, once), work)
+    yield from _keep(key.id, known.changed(before, after), work)
 
 
 def read_breakpoints(key: Key) -> Script[Breakpoints]:
@@ -86,12 +85,17 @@ def read_breakpoints(key: Key) -> Script[Breakpoints]:
     return Breakpoints.from_json(read_object(flow.breakpoints))
 
 
-def let_pass(flow_id: int, name: str, work: UnitOfWork) -> Script[None]:
-    """Continue a cohort at a breakpoint: its other branches must not stop there. The flow's row is locked."""
+def go_on(flow_id: int, passed: str, once: frozenset[str], work: UnitOfWork) -> Script[None]:
+    """A flow goes on from a breakpoint, and stops before the nodes of ``once`` and no more before those of earlier.
+
+    ``passed`` names the cohort, if any, whose other branches must not stop there. The flow's row is locked.
+    """
     flow = yield from _read(flow_id)
     if flow is not None:
         known = Breakpoints.from_json(read_object(flow.breakpoints))
-        yield from _keep(flow_id, replace(known, passed=known.passed | {name}), work)
+        fresh = replace(known, passed=known.passed | {passed} if passed else known.passed, once=once)
+        if fresh != known:
+            yield from _keep(flow_id, fresh, work)
 
 
 def _read(flow_id: int) -> Script[PointsRow | None]:
@@ -101,6 +105,7 @@ def _read(flow_id: int) -> Script[PointsRow | None]:
 
 def _keep(flow_id: int, points: Breakpoints, work: UnitOfWork) -> Script[None]:
     body = object_text(points.to_json())
+    work.points = {**(work.points or {}), flow_id: points}
     yield Execute(SET_POINTS, {"id": flow_id, "new_breakpoints": body})
     yield Execute(OLD_NEWS, {"id": flow_id, "before": work.now - NEWS_MS})
     yield InsertMany(NEWS, [{"flow_id": flow_id, "body": body, "changed_at": work.now}])

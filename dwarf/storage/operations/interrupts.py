@@ -21,12 +21,12 @@ from dwarf.core.breakpoints import is_breakpoint, kind_of, pass_of
 from dwarf.core.records import FlowRecord, State
 from dwarf.core.state_refs import after
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, StepNotFound
-from dwarf.storage.operations.breakpoints import let_pass
+from dwarf.storage.operations.breakpoints import go_on
 from dwarf.storage.operations.claim import LEASE
 from dwarf.storage.operations.resume import WAKING, WakingRow, awoken, lease
 from dwarf.storage.operations.unit_of_work import Stop, UnitOfWork
-from dwarf.storage.sql.expressions import flag_is, locked, of_row, status_is
-from dwarf.storage.sql.rows import columns, object_text, read_object
+from dwarf.storage.sql.expressions import flag_is, of_row, status_is
+from dwarf.storage.sql.rows import LOCK_FLOW, columns, object_text, read_object
 from dwarf.storage.sql.script import Execute, Fetch, Lock, Row, Script, Statement, UpdateEach, WriteSet
 from dwarf.storage.sql.tables import flows, steps
 from dwarf.workflow.jsontext import dumps, loads
@@ -98,7 +98,6 @@ RESUME_FLOW = Statement(
 )
 # Whether another step of a flow still waits is read under the lock of the flow, which asking takes, too: of two
 # concurrent answers, the later one sees the earlier.
-LOCK_FLOW = Statement("lock_flow", locked(select(flows.c.flow_id).where(flows.c.flow_id == bindparam("id")), flows))
 RESUME_CALLER = Statement(
     "resume_caller",
     update(steps)
@@ -277,11 +276,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An answer as plain tagged JSON, with the question against which it was checked. ``by``: the answering person."""
+    """An answer as plain tagged JSON, with the question against which it was checked. ``by``: the answering person.
+
+    ``once``: where a flow that goes on from a breakpoint stops next.
+    """
 
     value: Any
     by: str = ""
     checked: Question | None = None
+    once: frozenset[str] = frozenset()
 
 
 def answer_step(
@@ -341,6 +344,7 @@ def _pass(leaf: Leaf, given: Given, work: UnitOfWork) -> Script[bool]:
         alike = [other for other in found if kind_of(other.interrupt.key) == kind_of(leaf.interrupt.key)]
         waiting += [other for other in alike if other.step_id != leaf.step_id and is_breakpoint(other.interrupt.key)]
     passed = False
+    work.last = False  # where the flow stops next may change
     for each in sorted(waiting, key=lambda one: one.step_id):
         # its input changes, so it must be read again before it runs
         if before and given.value:
@@ -352,9 +356,10 @@ def _pass(leaf: Leaf, given: Given, work: UnitOfWork) -> Script[bool]:
                 continue
         woken = yield from _wake(replace(each, asleep=None), Answer("interrupt", given.value, by=given.by), work)
         passed = passed or woken
-    if passed and leaf.lineage_id:
-        name = pass_of(kind_of(leaf.interrupt.key), leaf.payload["node"], leaf.lineage_id)
-        yield from let_pass(leaf.root_flow_id, name, work)
+    if passed:
+        kind, node = kind_of(leaf.interrupt.key), leaf.payload["node"]
+        name = pass_of(kind, node, leaf.lineage_id) if leaf.lineage_id else ""
+        yield from go_on(leaf.root_flow_id, name, given.once, work)
     return passed
 
 

@@ -9,10 +9,9 @@ from sqlalchemy import bindparam, delete, select, update
 
 from dwarf.core.keys import Key
 from dwarf.errors import FlowNotFound, InvalidRequest
-from dwarf.storage.operations.interrupts import LOCK_FLOW
 from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.sql.expressions import in_names
-from dwarf.storage.sql.rows import INSERT_TAG, columns, object_text, read_object, tag_rows
+from dwarf.storage.sql.rows import INSERT_TAG, LOCK_FLOW, columns, object_text, read_object, tag_rows
 from dwarf.storage.sql.script import Execute, Fetch, InsertMany, Lock, Script, Statement
 from dwarf.storage.sql.tables import flows, tags
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from sqlalchemy import bindparam, update
 
+from dwarf.core.breakpoints import Breakpoints
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State, StepRecord
 from dwarf.core.step import DecisionContext
 from dwarf.storage.operations.caching import keep_outcomes
@@ -93,6 +94,7 @@ class UnitOfWork:
     kept: list[Params] = field(default_factory=list)  # outcomes to cache
     taking: list[StepRecord] = field(default_factory=list)  # steps that reuse an outcome with output
     resumed: list[int] = field(default_factory=list)  # interrupted flows that run again
+    points: dict[int, Breakpoints] | None = None  # flows whose breakpoints have changed
     written: Counter[tuple[str, str]] | None = None  # payload sizes by workflow and column, if they are wanted
     read: list[tuple[str, int, int, int]] = field(default_factory=list)  # the same for reads; see claim.Read
     slot_predicate: SlotPredicate | None = None  # for the step that is woken

@@ -13,6 +13,7 @@ from dwarf.core.fairness import DEFAULT_PRIORITY, DEFAULT_WEIGHT
 from dwarf.core.plan import Plan
 from dwarf.core.records import FlowRecord, NewFlow, NewStep, State
 from dwarf.errors import StorageError
+from dwarf.storage.sql.expressions import locked
 from dwarf.storage.sql.script import InsertMany, Statement
 from dwarf.storage.sql.tables import deadlines, flows, graphs, steps, tags
 from dwarf.workflow.jsontext import JSON, dumps, loads
@@ -108,6 +109,7 @@ INSERT_TAG = Statement("insert_tag", insert(tags).values({column: bindparam(colu
 INSERT_GRAPH = Statement(
     "insert_graph", insert(graphs).values(graph_hash=bindparam("graph_hash"), body=bindparam("body"))
 )
+LOCK_FLOW = Statement("lock_flow", locked(select(flows.c.flow_id).where(flows.c.flow_id == bindparam("id")), flows))
 GRAPH_KNOWN = Statement(
     "graph_known", select(graphs.c.graph_hash).where(graphs.c.graph_hash == bindparam("graph_hash"))
 )
