@@ -123,13 +123,18 @@ def title_of(payload: Mapping[str, JSON]) -> str:
 
 
 def as_opened(schema: JSON) -> JSON:
-    """A schema in its earlier form, in which schemas of Python types did not list all possible members.
+    """A schema in its earlier form, in which schemas of Python types did not list all possible members,
+    nor the other names and forms of members.
 
     With it, questions asked by an earlier version match today's.
     """
     if isinstance(schema, Mapping):
         is_open = schema.get("additionalProperties") is not False
-        return {name: as_opened(part) for name, part in schema.items() if is_open or name != "additionalProperties"}
+        return {
+            name: as_opened(part)
+            for name, part in schema.items()
+            if name not in ("x-aliases", "x-converted") and (is_open or name != "additionalProperties")
+        }
     if isinstance(schema, list):
         return [as_opened(part) for part in schema]
     return schema

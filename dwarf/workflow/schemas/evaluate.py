@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any, Final, TypeAlias
 
 from dwarf.workflow.conditions.patterns import compile_pattern
+from dwarf.workflow.schemas.aliases import ALIASES, CONVERTED
 from dwarf.workflow.schemas.rules import resolve
 
 JSON: TypeAlias = Any
@@ -95,6 +96,8 @@ class Evaluation:
             return Result()
         if schema is False:
             return Result([Fault("false", False, value, {})])
+        if schema.get(CONVERTED) is True:  # the model tells, when the task reads the answer
+            return Result()
         key = (id(schema), id(value))
         if key in self._known:
             known = self._known[key]
@@ -289,6 +292,8 @@ def _additional(
     if not isinstance(value, dict):
         return
     known = set(schema.get("properties", ()))
+    if isinstance(others := schema.get(ALIASES), Mapping):
+        known.update(name for names in others.values() for name in _texts(names))
     for pattern in schema.get("patternProperties", ()):
         known.update(_matching(work, pattern, value))
     extra = [name for name in value if name not in known]
@@ -327,7 +332,15 @@ def _required(
     del result
     work.spend(len(wanted))
     if isinstance(value, dict):
-        yield from (Fault("required", name, value, schema) for name in wanted if name not in value)
+        absent = [name for name in wanted if name not in value]
+        others = schema.get(ALIASES) if absent else None
+        if isinstance(others, Mapping):
+            absent = [name for name in absent if not any(one in value for one in _texts(others.get(name)))]
+        yield from (Fault("required", name, value, schema) for name in absent)
+
+
+def _texts(names: JSON) -> list[str]:
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _dependent_required(

@@ -13,12 +13,14 @@ import enum
 import typing
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Literal, TypeAlias, get_args, get_origin
+from contextlib import suppress
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from dwarf.errors import InvalidRequest, StateError
 from dwarf.workflow.convert import convert
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.matching import as_opened
+from dwarf.workflow.schemas.aliases import has_paths
 from dwarf.workflow.schemas.checks import check
 from dwarf.workflow.schemas.tables import Table
 from dwarf.workflow.schemas.types import is_secret, plain
@@ -69,6 +71,8 @@ def typed(value: Any, spec: Any) -> Any:
         return _as_json(plain(value), spec)
     if isinstance(spec, (list, tuple, set, frozenset, range)):
         return _choice(value, spec)
+    if _has_validators(spec):  # what they return is the value, of whatever type
+        return _validated(value, spec)
     return convert(_shaped(value, spec), spec, "the answer")
 
 
@@ -100,6 +104,8 @@ def _choice(value: Any, choices: Iterable[Any]) -> Any:
 
 def _shaped(value: Any, kind: Any) -> Any:
     """A value in a form that ``convert`` reads as ``kind``: what forms write in a way of their own is translated."""
+    if _has_validators(kind):
+        return _validated(value, kind)
     kind = unwrap(kind)
     if value is None or kind is Any:
         return value
@@ -169,6 +175,22 @@ def _from_base64(text: str) -> bytes:
         raise StateError("the answer: expected bytes in base64") from None
 
 
+def _has_validators(kind: Any) -> bool:
+    """Whether this is an annotated type with functions of pydantic's that check or convert a value."""
+    return get_origin(kind) is Annotated and any(
+        type(note).__module__ == "pydantic.functional_validators" for note in get_args(kind)[1:]
+    )
+
+
+def _validated(value: Any, kind: Any) -> Any:
+    import pydantic
+
+    try:
+        return pydantic.TypeAdapter(kind).validate_json(dumps(plain(value)))
+    except pydantic.ValidationError as error:
+        raise StateError(f"the answer: {error}") from error
+
+
 def _model(value: Any, kind: Any) -> Any:
     import pydantic
 
@@ -176,7 +198,12 @@ def _model(value: Any, kind: Any) -> Any:
         return value
     if isinstance(value, AbstractSet):
         value = list(value)
+    text = dumps(plain(value))
     try:
-        return kind.model_validate_json(dumps(plain(value)))
+        return kind.model_validate_json(text)
     except pydantic.ValidationError as error:
+        # a field that is found by a path has its own name in the form, which shows no paths
+        with suppress(pydantic.ValidationError, TypeError):  # TypeError: pydantic before 2.11
+            if has_paths(kind):
+                return kind.model_validate_json(text, by_alias=True, by_name=True)
         raise StateError(f"the answer: {error}") from error

@@ -17,8 +17,11 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 from uuid import UUID
 
 from dwarf.errors import InvalidRequest, StateError
+from dwarf.workflow.schemas.aliases import ALIASES, CONVERTED, as_entered, entered_names
 from dwarf.workflow.typeforms import fields_of, hints_of, is_pydantic, is_union, required_keys, type_name, unwrap
 from dwarf.workflow.values import TAG, to_json
+from dwarf.workflow.values.classes import model_of
+from dwarf.workflow.values.lookup import name_of
 
 JSON: TypeAlias = Any
 Schema: TypeAlias = dict[str, Any]
@@ -93,8 +96,9 @@ def _untagged(tagged: dict[str, JSON]) -> JSON:
             return value / 1_000_000
         case "dict" if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
-        case "model" if isinstance(value, dict) and isinstance(tagged.get("extra"), dict):
-            return plain(value) | plain(tagged["extra"])
+        case "model" | "model_json" if isinstance(value, dict):
+            extra = tagged.get("extra")
+            return as_entered(model_of(tagged), plain(value) | (plain(extra) if isinstance(extra, dict) else {}))
     return plain(value)
 
 
@@ -109,27 +113,36 @@ def answer_to_json(value: Any) -> JSON:
 
     The texts of pydantic's secrets are kept as they are: the task that has asked for them has to get them.
     """
+    value = _entered(value, secrets=False)
     try:
         return to_json(value, field="answer")
     except StateError:
-        revealed = _revealed(value)
+        revealed = _entered(value, secrets=True)
         if revealed is value:
             raise
         return to_json(revealed, field="answer")
 
 
-def _revealed(value: Any) -> Any:
-    """The value with secrets as texts, and models with secrets as mappings; the value itself without any."""
-    if is_secret(type(value)):
+def _entered(value: Any, *, secrets: bool) -> Any:
+    """The value with models as mappings if they cannot be kept as models; the value itself without any.
+
+    Those are models that no stored value can name, because they were made inside a function, and with ``secrets`` those
+    with secrets, which become texts.
+    """
+    if secrets and is_secret(type(value)):
         return value.get_secret_value()
-    if isinstance(value, (list, tuple)):
-        items = [_revealed(item) for item in value]
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        items = [_entered(item, secrets=secrets) for item in value]
         return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
-    fields = fields_of(value)
+    is_model = is_pydantic(type(value))
+    fields = {**vars(value), **(value.__pydantic_extra__ or {})} if is_model else fields_of(value)
     if fields is None:
         return value
-    known = {name: _revealed(item) for name, item in fields.items()}
-    return known if any(known[name] is not fields[name] for name in fields) else value
+    known = {name: _entered(item, secrets=secrets) for name, item in fields.items()}
+    is_new = any(known[name] is not fields[name] for name in fields)
+    if is_model:
+        return as_entered(type(value), known) if is_new or not name_of(type(value)) else value
+    return known if is_new else value
 
 
 class SchemaMaker:
@@ -349,9 +362,26 @@ def _closed_models() -> Any:
             made = super().model_schema(schema)
             if made.get("type") == "object" and "properties" in made and _is_closed(schema["cls"]):
                 made.setdefault("additionalProperties", False)
-            return made
+            return _with_aliases(made, schema["cls"])
+
+        def function_before_schema(self, schema: Any) -> Any:
+            made = super().function_before_schema(schema)
+            return made if schema.get("json_schema_input_schema") else {**made, CONVERTED: True}
+
+        def function_wrap_schema(self, schema: Any) -> Any:
+            made = super().function_wrap_schema(schema)
+            return made if schema.get("json_schema_input_schema") else {**made, CONVERTED: True}
+
+        def function_plain_schema(self, schema: Any) -> Any:
+            return super().function_plain_schema(schema) if schema.get("json_schema_input_schema") else {}
 
     return Closed
+
+
+def _with_aliases(made: Schema, model: Any) -> Schema:
+    """A model's schema with the other names under which its fields may be given."""
+    others = {shown: names for shown, *names in entered_names(model).values() if names}
+    return {**made, ALIASES: others} if others and "properties" in made else made
 
 
 def _is_closed(model: Any) -> bool:

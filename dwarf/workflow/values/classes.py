@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from enum import Enum, Flag
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from dwarf.workflow.values.decoding import decode_members, items_of_tag
 from dwarf.workflow.values.encoding import TAG, Refused, TooDeep, encode, encode_dict, encode_list
 from dwarf.workflow.values.lookup import class_of, name_of
 
-__all__ = ["READERS", "encode_instance"]
+__all__ = ["READERS", "encode_instance", "model_of"]
 
 
 def encode_instance(value: Any, depth: int) -> JSON:
@@ -155,8 +156,10 @@ def _dumped(value: Any) -> Any:
         return None
 
 
-def _model_class(tag: dict[str, JSON]) -> Any:
-    cls = class_of(tag["type"])
+def model_of(tag: Mapping[str, JSON]) -> Any:
+    """The pydantic model that a tag names, if it is loaded here."""
+    name = tag.get("type")
+    cls = class_of(name) if isinstance(name, str) else None
     base = getattr(sys.modules.get("pydantic"), "BaseModel", ())
     return cls if cls is not None and issubclass(cls, base) else None
 
@@ -164,7 +167,7 @@ def _model_class(tag: dict[str, JSON]) -> Any:
 def _decode_model(tag: dict[str, JSON]) -> Any:
     members = decode_members(tag["v"])
     extra = decode_members(tag.get("extra", {}))
-    cls = _model_class(tag)
+    cls = model_of(tag)
     if cls is None:
         return members | extra
     for name, field in cls.model_fields.items():
@@ -197,7 +200,7 @@ def _private_members(cls: Any, tag: dict[str, JSON]) -> dict[str, Any] | None:
 
 
 def _decode_model_json(tag: dict[str, JSON]) -> Any:
-    cls = _model_class(tag)
+    cls = model_of(tag)
     members = decode_members(tag["v"])
     if cls is None:
         return members

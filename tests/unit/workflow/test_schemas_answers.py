@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import AliasChoices, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, SecretStr
 
 from dwarf.errors import InvalidRequest
-from dwarf.workflow.schemas import check, plain, to_schema
-from dwarf.workflow.values import to_json
+from dwarf.workflow.jsontext import dumps, loads
+from dwarf.workflow.schemas import answer_to_json, check, plain, to_schema
+from dwarf.workflow.schemas.typed import typed
+from dwarf.workflow.values import from_json, to_json
 
 
 class Colour(enum.Enum):
@@ -39,6 +41,33 @@ class Form:
 
 class Model(BaseModel):
     amount: int = Field(ge=1)
+
+
+def split(value: Any) -> Any:
+    return value.split(",") if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], BeforeValidator(split)]
+
+
+class Aliased(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    amount: int = Field(alias="Amount")
+    names: Names = []
+
+
+class Named(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    amount: int = Field(validation_alias=AliasChoices("Amount", "AMT"))
+    inner: Aliased | None = None
+
+
+class Deep(BaseModel):
+    amount: int = Field(validation_alias=AliasPath("deep", "amount"))
+
+
+class Numbers(RootModel[list[int]]):
+    pass
 
 
 class Login(BaseModel):
@@ -184,3 +213,40 @@ def test_plain_values() -> None:
     }
     assert plain(value) == expected
     assert plain(to_json(value)) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "wanted"),
+    [
+        (Aliased, {"Amount": 1, "names": "a,b"}, Aliased(Amount=1, names=["a", "b"])),
+        (Named, {"AMT": 1}, Named(amount=1)),
+        (Named, {"amount": 1, "inner": {"Amount": 2}}, Named(amount=1, inner=Aliased(Amount=2))),
+        (Deep, {"deep": {"amount": 1}}, Deep.model_validate({"deep": {"amount": 1}})),
+        (Deep, {"amount": 1}, Deep.model_validate({"deep": {"amount": 1}})),  # as a form names it
+        (Numbers, [1, 2], Numbers([1, 2])),
+        (list[Aliased] | None, [{"Amount": 1}], [Aliased(Amount=1)]),
+        (Names, "a,b", ["a", "b"]),
+    ],
+)
+def test_a_model_reads_its_answers_itself_whether_they_are_json_or_instances(
+    kind: Any, answer: Any, wanted: Any
+) -> None:
+    for given in (answer, wanted):
+        kept = loads(dumps(answer_to_json(given)))
+        check(kept, to_schema(kind))
+        assert typed(from_json(kept), kind) == wanted
+
+
+def test_a_model_made_inside_a_function_is_an_answer_under_its_aliases() -> None:
+    class Local(BaseModel):
+        amount: int = Field(alias="Amount")
+
+    kept = answer_to_json(Local(Amount=3))
+    assert kept == {"Amount": 3}
+    assert typed(kept, Local) == Local(Amount=3)
+
+
+def test_aliases_do_not_open_a_closed_model() -> None:
+    for kind, answer in ((Aliased, {"amount": 1}), (Named, {"Amount": 1, "amt": 2}), (Named, {}), (Deep, {})):
+        with pytest.raises(InvalidRequest):
+            check(answer, to_schema(kind))
