@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from functools import partial
 from inspect import ismethod
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 from dwarf.workflow.scopes import code_of
 
-__all__ = ["CODE_LENGTH", "code_digest", "fingerprint", "reach_digest"]
+__all__ = ["CODE_LENGTH", "Helpers", "code_digest", "fingerprint", "reach_digest"]
 
 CODE_LENGTH: Final = 32
 """The length of the digest that is kept with a step, in characters."""
@@ -123,6 +124,43 @@ def reach_digest(task: Any) -> str:
         _counted(bound) + _attributes(bound) + _plain(keywords or {}) + _plain(tuple(getattr(task, "args", ()) or ()))
     )
     return _sha256("\n".join(told).encode("utf-8", "surrogatepass"))
+
+
+class Helpers:
+    """The functions and classes of a task's own module or notebook that it uses, and theirs, in turn."""
+
+    __slots__ = ("_places", "digest")
+
+    digest: str  # of their code; "" without any
+
+    def __init__(self, task: Any) -> None:
+        self._places: list[tuple[dict[str, Any], str, Any]] = []
+        own = _held_functions(task)
+        module = getattr(_callable_of(task), "__module__", None)
+        told: list[str] = []
+        seen = {id(each) for each in own}
+        left = [each for each in own if each.__module__ == module]
+        while left:
+            function = left.pop(0)
+            names = function.__globals__
+            for name in sorted(_names_in(function.__code__)):
+                value = names.get(name, _ABSENT)
+                if value is not _ABSENT or not hasattr(builtins, name):
+                    self._places.append((names, name, value))
+                for each in _own_functions(value, module):
+                    if id(each) not in seen:
+                        seen.add(id(each))
+                        told.append(f"{each.__qualname__} {_text_of(each)}")
+                        left.append(each)
+        self.digest = _sha256("\n".join(told).encode("utf-8", "surrogatepass"))[:CODE_LENGTH] if told else ""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the names that the functions look up still have the values that they had."""
+        return all(names.get(name, _ABSENT) is value for names, name, value in self._places)
+
+
+_ABSENT: Final = object()
 
 
 def _reach(function: Any, module: Any, told: list[str], seen: set[int]) -> None:

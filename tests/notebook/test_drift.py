@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dwarf.notebook import Lab, kernel
-from dwarf.notebook.live.drift import fingerprint, fingerprints, graph_changes, read_drift
+from dwarf.notebook.live.drift import Digests, fingerprint, fingerprints, graph_changes, read_drift
 from dwarf.notebook.live.panel import PanelController
 from dwarf.notebook.live.runview import RunView, touch_views
 from dwarf.notebook.pictures.differences import compared
@@ -141,6 +141,35 @@ def test_only_functions_known_before_can_have_been_redefined() -> None:
     assert drift.nodes == {"a"}
     assert drift.notes[0].startswith("The function of 'a' was redefined")
     assert read_drift(graph, None, {"a": "1"}, {"a": "1"}).notes == ()
+
+
+def test_a_redefined_helper_is_drift_of_the_tasks_that_use_it() -> None:
+    """Also one that was defined after the task, and of helpers that helpers use; values of a notebook are none."""
+
+    class Kernel:
+        functions: dict[str, Any] = {}
+        graphs: dict[str, Graph] = {}
+
+    cells: dict[str, Any] = {"__name__": "book"}
+
+    def run(source: str) -> None:
+        exec(compile(source, "<cell>", "exec"), cells)
+
+    run("def a(x): return help(x) + rate\ndef b(x): return x")
+    Kernel.functions = {"a": cells["a"], "b": cells["b"]}
+    digests, graph = Digests(Kernel), Graph("g").add_chain("a", "b", END)
+    assert digests.now()["a"][:32] == code_digest(cells["a"])
+    run("rate = 1\ndef help(x): return inner(x)\ndef inner(x): return x")
+    before = digests.now()
+    run("rate = 2\ndef help(x):\n    return inner(x)\nother = [1]")
+    assert read_drift(graph, None, before, digests.now()).nodes == set()
+    run("def inner(x): return -x")
+    drift = read_drift(graph, None, before, digests.now())
+    assert drift.nodes == {"a"}
+    assert drift.notes[0].startswith("What 'a' uses of this notebook was redefined")
+    run("def a(x): return 0")
+    Kernel.functions["a"] = cells["a"]
+    assert read_drift(graph, None, before, digests.now()).notes[0].startswith("The function of 'a' was redefined")
 
 
 def test_a_picture_tells_new_gone_changed_and_moved_nodes() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dwarf.notebook.live.origins import source_of
 from dwarf.notebook.pictures.formatting import plural
-from dwarf.workflow.digests import CODE_LENGTH, fingerprint
+from dwarf.workflow.digests import CODE_LENGTH, Helpers, fingerprint
 from dwarf.workflow.jsontext import dumps
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ _MOST_SOURCES = 500
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """``nodes`` are those whose function was redefined; ``notes`` describe each drift and its consequence.
+    """``nodes`` are those whose function, or a function that it uses, was redefined; ``notes`` describe each drift and
+    its consequence.
 
     ``graph`` is the workflow's present graph if it differs from the graph frozen on the flow; otherwise None.
     ``run.fork(step, graph=run.drift.graph)`` continues with it. Displayed, it is a picture of the difference.
@@ -71,12 +72,15 @@ def fingerprints(functions: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
 class Digests:
     """The digests of a host's functions, each computed once. None for hosts that do not list their functions.
 
+    After the function's own stands, if there are any, that of the functions of its notebook that it uses.
+
     The sources of redefined functions are kept while the lab lives.
     """
 
     def __init__(self, host: Any) -> None:
         self._host = host
         self._known: dict[str, tuple[Any, str, float]] = {}  # function, digest, and the time it was first seen
+        self._helpers: dict[str, Helpers] = {}
         self._sources: dict[tuple[str, str], str] = {}  # of redefined functions, by URL and digest
 
     def now(self) -> dict[str, str]:
@@ -88,7 +92,11 @@ class Digests:
                 if known is not None:
                     self._keep_source(url, *known)
                 self._known[url] = (function, fingerprint(function), time.time())
-        return {url: self._known[url][1] for url in functions}
+                self._helpers.pop(url, None)
+            helpers = self._helpers.get(url)
+            if helpers is None or not helpers.is_current:
+                self._helpers[url] = Helpers(function)
+        return {url: _joined(self._known[url][1], self._helpers[url].digest) for url in functions}
 
     def source(self, url: str, code: str) -> str:
         """The source of a redefined function, by the digest stored with its steps; "" if it is not known."""
@@ -110,6 +118,13 @@ class Digests:
         """The graph that is registered under this name."""
         graphs: Mapping[str, Graph] = getattr(self._host, "graphs", {})
         return graphs.get(name)
+
+
+def _joined(own: str, helpers: str) -> str:
+    return f"{own}{_USES}{helpers}" if helpers else own
+
+
+_USES = " uses "
 
 
 def drift_of(watcher: FlowWatcher, digests: Digests) -> Drift:
@@ -134,7 +149,9 @@ def read_drift(frozen: Graph, current: Graph | None, before: Mapping[str, str], 
             "on with the graph it began with, and so do forks that are not given the new one; a new start takes it."
         )
     changed = {url for url, digest in now.items() if url in before and before[url] != digest}
-    nodes = [node.name for node in frozen.nodes if node.url in changed]
+    own = {url for url in changed if before[url].partition(_USES)[0] != now[url].partition(_USES)[0]}
+    nodes = [node.name for node in frozen.nodes if node.url in own]
+    helped = [node.name for node in frozen.nodes if node.url in changed - own]
     if nodes:
         which, runs = ("The function", "it") if len(nodes) == 1 else ("The functions", "them")
         verb = "was" if len(nodes) == 1 else "were"
@@ -142,7 +159,13 @@ def read_drift(frozen: Graph, current: Graph | None, before: Mapping[str, str], 
             f"{which} of {_some(nodes)} {verb} redefined since this flow was first seen here: steps that begin from "
             f"then on run {runs} as redefined, and what was done before stands as it is."
         )
-    return Drift(frozenset(nodes), tuple(notes), current if changes else None, frozen) if notes else NONE
+    if helped:
+        use = "uses" if len(helped) == 1 else "use"
+        notes.append(
+            f"What {_some(helped)} {use} of this notebook was redefined since this flow was first seen here: steps "
+            "that begin from then on run with it as redefined, and what was done before stands as it is."
+        )
+    return Drift(frozenset([*nodes, *helped]), tuple(notes), current if changes else None, frozen) if notes else NONE
 
 
 def graph_changes(old: Graph, new: Graph) -> list[str]:
