@@ -62,6 +62,10 @@ def task_app(
         from starlette.routing import Route
     except ImportError:
         raise ConfigError("task_app needs Starlette: pip install 'dwarf[http]'") from None
+    if not callable(getattr(host, "execute_task", None)):
+        raise ConfigError(f"task_app serves the tasks of a host, such as a LocalHost, not a {type(host).__name__}")
+    if not isinstance(token, str):
+        raise ConfigError(f"the token must be a str, not {type(token).__name__}")
     server = _Server(host, token, max_body, to_ms(orphans, "orphans") / 1000, to_ms(kept, "kept") / 1000)
     routes = [
         Route("/tasks/{url:path}", server.task, methods=["POST"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -120,7 +121,7 @@ def _place(name: object, given: object, on_free: Callable[[], None]) -> Any:
         return Threads(name, given, on_free)
     if isinstance(given, concurrent.futures.Executor):
         return _Foreign(name, given, on_free)
-    if isinstance(given, str) and (given == "dask:local" or given.startswith(("dask://", "dask+tls://"))):
+    if isinstance(given, str) and (given == "dask:local" or re.match(r"dask(\+tls)?://.", given)):
         from dwarf.hosts.dask import DaskPlace
 
         return DaskPlace(given, on_free)

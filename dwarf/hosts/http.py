@@ -47,8 +47,8 @@ class HttpHost(BaseHost):
 
     A task is one request, ``POST {base_url}/tasks/{url}``, with the wire form of the Flow. Progress arrives while it
     runs. If the server is away or a connection breaks, the request is repeated until the step's time budget is over;
-    the server joins a repeated request to the same run. When the step is cancelled or over its budget, the connection
-    is closed, and the server cancels the task.
+    the server joins a repeated request to the same run. When the flow is cancelled or the step over its budget, the
+    connection is closed, and the server cancels the task.
 
     ``timeout``: the longest silence of the server, in seconds (default: 30, and unlimited while another kind of server
     works on its response). ``client``: your own ``httpx.AsyncClient``, for certificates or proxies; you close it.
@@ -63,6 +63,8 @@ class HttpHost(BaseHost):
             raise ConfigError(f"HttpHost needs a URL such as 'http://host:8080', not {base_url!r}")
         if parts.username or parts.password:
             raise ConfigError("HttpHost takes no password in its URL: give it as token=")
+        if not isinstance(token, str):
+            raise ConfigError(f"the token must be a str, not {type(token).__name__}")
         if any(ord(character) < 33 or ord(character) > 126 for character in token):
             raise ConfigError("the token must be printable ASCII without spaces")
         try:
@@ -185,6 +187,10 @@ class HttpHost(BaseHost):
             raise HostUnavailable(f"the server {self._base} answered {status}")
         if status != 200:
             raise RemoteTaskError(f"the server {self._base} answered {status}: {text}", status_code=status)
+
+    def can_stop(self, url: str) -> bool:
+        """Yes: the connection is closed, and the server cancels the task."""
+        return True
 
     # ------------------------------------------------------------------ connections
 

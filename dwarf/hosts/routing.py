@@ -145,6 +145,10 @@ class RoutingHost(BaseHost):
         """Whether the task runs in a thread of this process."""
         return self._to(url).needs_thread(url)
 
+    def can_stop(self, url: str) -> bool:
+        """Whether its host stops the task when its flow has ended."""
+        return self._to(url).can_stop(url)
+
     def pool_of(self, url: str) -> Hashable | None:
         """The pool of its host from which the task takes a slot while it runs. None if it takes none."""
         host = self._to(url)

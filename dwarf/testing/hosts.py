@@ -283,6 +283,7 @@ async def _capabilities(trial: _Trial) -> None:
     trial.expect(isinstance(host.executor_of(url), str), "executor_of must answer with a str")
     hash(host.pool_of_executor(url, "dwarf-check"))
     trial.expect(isinstance(host.needs_thread(url), bool), "needs_thread must answer with a bool")
+    trial.expect(isinstance(host.can_stop(url), bool), "can_stop must answer with a bool")
     trial.expect(isinstance(host.overrun_threads, int), "overrun_threads must be an int")
     stop = host.listen_free(lambda: None)
     trial.expect(callable(stop), "listen_free must answer with a function that ends it")

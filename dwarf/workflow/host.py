@@ -172,6 +172,14 @@ class BaseHost(Host):
         """Whether the task runs in a thread of this process, for metrics. Default: no."""
         return False
 
+    def can_stop(self, url: str) -> bool:
+        """Whether to cancel the task when its flow has ended meanwhile, as by ``cancel``. Default: if it runs in an
+        executor.
+
+        A task that its host cannot stop, such as a function in a thread, goes on, and its result is discarded.
+        """
+        return bool(self.executor_of(url))
+
     @property
     def overrun_threads(self) -> int:
         """How many threads run a function whose step has stopped waiting for it, for metrics. Default: 0."""
@@ -202,7 +210,7 @@ def overrides(host: BaseHost, name: str) -> bool:
 _CALLS = (
     "load_graph", "execute_task", "knows", "task_urls", "resolve", "former", "digest", "cache_basis", "add_task",
     "add_functions", "admits", "pool_of", "executors_for", "executor_of", "pool_of_executor", "free_in",
-    "listen_free", "needs_thread", "signal_peers", "aclose",
+    "listen_free", "needs_thread", "can_stop", "signal_peers", "aclose",
 )  # fmt: skip
 
 

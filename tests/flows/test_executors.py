@@ -166,7 +166,8 @@ async def test_a_task_is_killed_at_its_budget_and_on_cancel(running: Running, ho
         outcome = await engine.run(one(faraway.hang), {"folder": str(tmp_path)}, time_budget=3)
         assert "time budget" in outcome.error
         await gone(pid)
-        flow = await engine.create(one(faraway.hang), {"folder": str(tmp_path)})
+        named = Graph("named").add_node("N", "away/hang").add_transition("N", END)  # the host knows its executor
+        flow = await engine.create(named, {"folder": str(tmp_path)})
         while not pid.exists():
             await asyncio.sleep(0.01)
         await flow.cancel()
@@ -258,6 +259,7 @@ async def test_a_step_waits_for_a_process_with_its_executor(running: Running, ca
         ({"a": 0}, "1 to 1,024 processes"),
         ({"a": True}, "must be a number of processes"),
         ({"a": "ray://x"}, "must be a number of processes"),
+        ({"a": "dask://"}, "must be a number of processes"),
         ({"": 1}, "name of an executor"),
         (5, "mapping from names"),
     ],

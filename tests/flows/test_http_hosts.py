@@ -180,6 +180,14 @@ async def test_a_task_over_its_budget_is_cancelled_there(running: Running, site:
             assert await asyncio.to_thread(far.cancelled.wait, 30)
 
 
+async def test_the_task_of_a_cancelled_flow_is_cancelled_there(running: Running, site: Website, far: Far) -> None:
+    async with reaching(site) as host, running(host=RoutingHost({"": host})) as engine:
+        flow = await engine.create(one("wait"))
+        assert await asyncio.to_thread(far.started.wait, 60)
+        await flow.cancel("enough")
+        assert await asyncio.to_thread(far.cancelled.wait, 60)
+
+
 async def test_a_server_that_goes_away_and_comes_back_loses_no_flow(running: Running, far: Far) -> None:
     with website(task_app(far.host, token=TOKEN)) as site:
         async with reaching(site) as host, running(host=host) as engine:
@@ -275,6 +283,15 @@ def test_a_bad_address_is_refused(arguments: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         HttpHost(*arguments)
     assert "secret" not in str(caught.value)
+
+
+def test_wrong_arguments_of_host_and_server_are_refused() -> None:
+    with pytest.raises(ConfigError, match="must be a str, not int"):
+        HttpHost("http://host", token=5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="must be a str, not int"):
+        task_app(LocalHost(), token=5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="the tasks of a host"):
+        task_app(5)  # type: ignore[arg-type]
 
 
 async def test_a_peer_of_another_make_answers_with_the_flow(running: Running) -> None:

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from dwarf.core.decision import Decision, Fail
 from dwarf.core.keys import correlation_id
+from dwarf.core.plan import NodePlan
 from dwarf.core.records import StepRecord
 from dwarf.core.step import Attempt, DecisionContext, Returned, decide, no_room
 from dwarf.engine.shard.attempts import Attempts
@@ -122,22 +123,25 @@ class Runner:
                 self._lost.add(task)
                 task.cancel()
 
-    def in_executors(self, flow_ids: Collection[int]) -> list[int]:
-        """The steps of these flows whose tasks run in an executor. Unlike a thread, an executor can be stopped."""
-        return [
-            step.step_id
-            for step in self._attempting.values()
-            if step.flow.flow_id in flow_ids and step.flow.plan.nodes[step.node].executor
-        ]
+    def stoppable(self, flow_ids: Collection[int]) -> list[int]:
+        """The steps of these flows whose tasks can be stopped: in an executor, unlike in a thread, or on a server."""
+        mine = [step for step in self._attempting.values() if step.flow.flow_id in flow_ids]
+        return [step.step_id for step in mine if self._can_stop(step.flow.plan.nodes[step.node])]
+
+    def _can_stop(self, node: NodePlan) -> bool:
+        try:
+            return bool(node.executor) or self._context.host.can_stop(node.url)
+        except Exception:  # noqa: BLE001 - a host of the user's own; a task that goes on does no harm
+            return False
 
     def ended(self, flow_ids: Collection[int]) -> None:
-        """Cancel the tasks of ended flows that run in executors: their results would be fenced out."""
-        if self._attempting and (step_ids := self.in_executors(flow_ids)):
+        """Cancel the tasks of ended flows that can be stopped: their results would be fenced out."""
+        if self._attempting and (step_ids := self.stoppable(flow_ids)):
             self.abandon(step_ids)
 
     def stopped_elsewhere(self, flow_ids: Collection[int]) -> None:
         """Handle a notification that these flows have ended or wait for an answer."""
-        if self._attempting and (step_ids := self.in_executors(flow_ids)):
+        if self._attempting and (step_ids := self.stoppable(flow_ids)):
             look = asyncio.create_task(self._look(step_ids), name="dwarf-look")
             self._tasks.add(look)
             look.add_done_callback(self._tasks.discard)
