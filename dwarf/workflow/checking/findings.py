@@ -12,9 +12,7 @@ from dwarf.workflow.checking.finding import Finding
 from dwarf.workflow.checking.records import Write
 from dwarf.workflow.checking.wiring import Wiring, fields_in, injected
 from dwarf.workflow.habits import WHOLE_STATE
-from dwarf.workflow.lineage import gathering_nodes
 from dwarf.workflow.parts import END, Node, Transition
-from dwarf.workflow.reducers import Reducer
 from dwarf.workflow.suggest import did_you_mean
 
 __all__ = ["findings_of"]
@@ -22,7 +20,7 @@ __all__ = ["findings_of"]
 
 def findings_of(wiring: Wiring) -> Iterator[Finding]:
     """Everything that is found, in the order of the nodes."""
-    for check in (_unknown, _mismatched, _endless, _lost, _unused, _shadowed, _reduced):
+    for check in (_unknown, _mismatched, _endless, _lost, _left_inside, _unused, _shadowed, _reduced):
         yield from check(wiring)
 
 
@@ -30,7 +28,6 @@ def findings_of(wiring: Wiring) -> Iterator[Finding]:
 
 
 def _unknown(wiring: Wiring) -> Iterator[Finding]:
-    lent = _gathered(wiring)
     for node in wiring.graph.nodes:
         entering = wiring.entering.get(node.name)
         if entering is None:
@@ -39,7 +36,7 @@ def _unknown(wiring: Wiring) -> Iterator[Finding]:
         if not entering.open:
             there = entering.writers.keys() | facts.writes.keys()
             for field in facts.needs:
-                if field not in entering.writers and not (field in lent and node.name in lent[field]):
+                if field not in entering.writers:
                     yield from _missing(wiring, node.name, field, there, f"task {node.url!r} needs the field {field!r}")
             for field, where in _keys(node):
                 if field not in entering.writers:
@@ -104,17 +101,6 @@ def _is_slip(one: str, other: str) -> bool:
 def _read_elsewhere(wiring: Wiring, node: str, field: str) -> bool:
     others = [facts for name, facts in wiring.facts.items() if name != node]
     return any(field in facts.reads for facts in others)
-
-
-def _gathered(wiring: Wiring) -> dict[str, set[str]]:
-    """By reduced field, the nodes at which it counts as empty where no branch has contributed to it."""
-    behind = gathering_nodes(wiring.graph, wiring.fan_in_of)
-    reducers = wiring.graph.reducers
-    return {
-        field: behind
-        for field, reducer in reducers.items()
-        if reducer in set(map(str, Reducer)) and Reducer(reducer)._has_identity
-    }
 
 
 # ---------------------------------------------------------------- types
@@ -252,6 +238,51 @@ def _lost(wiring: Wiring) -> Iterator[Finding]:
                     f"one is left at {fan_in!r}",
                     f"give the field a reducer: Graph(..., reducers={{{field!r}: 'append'}}), and write a list of one",
                 )
+
+
+def _left_inside(wiring: Wiring) -> Iterator[Finding]:
+    """Fields that an inner fan-in gathers and does not write on, so that nothing of them comes to the outer one."""
+    for outer, outer_join in wiring.fan_in_of.items():
+        if outer not in wiring.entering or outer_join not in wiring.entering:
+            continue
+        around = wiring.cohort(outer)
+        for inner, join in wiring.fan_in_of.items():
+            if inner not in around or join not in around or join == outer_join:
+                continue
+            branches = wiring.inside(inner)
+            others = [wiring.facts[name] for name in wiring.facts if name not in branches]
+            if not all(facts.all_writes for facts in others):
+                continue
+            for field in dict.fromkeys(
+                one for name in wiring.facts if name in branches for one in wiring.facts[name].writes
+            ):
+                if field not in wiring.graph.reducers or field in wiring.initial.fields:
+                    continue
+                if not any(field in facts.writes for facts in others):
+                    reader = _read_from(wiring, outer_join, field)
+                    if reader:
+                        yield Finding(
+                            "lost-write",
+                            join,
+                            field,
+                            f"{join!r} gathers {field!r} from the branches of {inner!r} and does not write it: nothing "
+                            f"of it comes to {outer_join!r}, and node {reader!r} finds it empty",
+                            f"let the task of {join!r} return it: {{{field!r}: {field}}}",
+                        )
+
+
+def _read_from(wiring: Wiring, start: str, field: str) -> str:
+    """The first node, from this one on, whose task or transitions read a field by its name; "" if there is none."""
+    seen, todo = {start}, [start]
+    while todo:
+        name = todo.pop(0)
+        edges = wiring.graph.transitions_from(name)
+        if field in wiring.facts[name].reads or any(field in wiring.read_on(edge) for edge in edges):
+            return name
+        fresh = [edge.target for edge in edges if edge.target in wiring.facts and edge.target not in seen]
+        seen.update(fresh)
+        todo += fresh
+    return ""
 
 
 def _stays(wiring: Wiring, fan_in: str, field: str) -> bool:

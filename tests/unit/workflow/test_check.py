@@ -269,6 +269,22 @@ def test_parallel_writes(reducer: str | None) -> None:
     assert kinds(each, {"xs": []}) == ([] if reducer else [("lost-write", "A", "found")])
 
 
+def test_an_inner_fan_in_that_does_not_write_on_what_it_gathers() -> None:
+    def nested(inner: Any, outer: Any) -> Graph:
+        graph = Graph("g", reducers={"found": "append", "sums": "append"}).add_node("S", nothing)
+        graph.add_node("A", nothing).add_node("B", lambda item: {"found": [item]})
+        graph.add_node("I", inner, fan_in=True).add_node("O", outer, fan_in=True)
+        graph.add_for_each("S", "A", items="rows", item="row").add_for_each("A", "B", items="row")
+        return graph.add_chain("B", "I", "O", END)
+
+    lost = nested(nothing, lambda found: {"all": found})
+    assert kinds(lost, {"rows": []}) == [("lost-write", "I", "found")]
+    assert "{'found': found}" in lost.check()[0].suggestion
+    assert kinds(nested(lambda found: {"found": found}, lambda found: {"all": found}), {"rows": []}) == []
+    assert kinds(nested(lambda found: {"sums": [sum(found)]}, lambda sums: {"all": sums}), {"rows": []}) == []
+    assert kinds(nested(nothing, lambda sums: {"all": sums}), {"rows": []}) == [("unknown-field", "O", "sums")]
+
+
 def test_what_a_branch_keeps_to_itself_is_not_lost() -> None:
     graph = Graph("g", reducers={"out": "append"}).add_node("S", nothing).add_node("A", lambda item: {"tmp": item})
     graph.add_node("B", lambda tmp: {"out": [tmp]}).add_node("J", nothing, fan_in=True)
