@@ -407,6 +407,11 @@ def purge(
         fail("purge needs a filter, such as --status completed or --older-than 30d")
     if not yes:
         number = run(count)
-        if not typer.confirm(f"Delete {number} flows for good?", err=True):
+        flows_text = "1 flow" if number == 1 else f"{number} flows"
+        try:
+            sure = typer.confirm(f"Delete {flows_text} for good?", err=True)
+        except typer.Abort:  # the input has ended, as without a terminal
+            fail("nothing was deleted, as nobody said yes: --yes deletes without asking")
+        if not sure:
             raise typer.Exit(int(Exit.USAGE))
     say(f"{run(work)} flows deleted")

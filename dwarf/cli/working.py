@@ -154,7 +154,9 @@ def worker(
     reload: Annotated[
         bool, typer.Option("--reload", help="Start again when a Python file in this folder changes.")
     ] = False,
-    health: Annotated[int, typer.Option(metavar="PORT", help="Answer GET /health on this port of this machine.")] = 0,
+    health: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Answer GET /health on this port of this machine.")
+    ] = 0,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what the engine does.")] = False,
 ) -> None:
     """Run the tasks of a host until SIGTERM or Ctrl-C; then wait for those in flight.

@@ -8,6 +8,10 @@ from dwarf.errors import InvalidRequest
 
 MAX_ID = 2**63 - 1
 
+# a key is a secret, so no message repeats it
+NO_FLOW = "flow not found: it was deleted, or its key is mistyped or of another database"
+NO_STEP = "step not found: its flow was deleted, or its key is mistyped or of another database"
+
 
 class Key(NamedTuple):
     """A parsed key."""

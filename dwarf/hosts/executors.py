@@ -55,6 +55,7 @@ class Executors:
     def __init__(self, given: Mapping[str, Given], on_free: Callable[[], None]) -> None:
         if not isinstance(given, Mapping):
             raise ConfigError(f"executors are a mapping from names to executors, not {type(given).__name__}")
+        self.given = dict(given)
         self._places: dict[str, Any] = {name: _place(name, value, on_free) for name, value in given.items()}
 
     def __contains__(self, name: object) -> bool:

@@ -170,6 +170,11 @@ class LocalHost(BaseHost):
         """The registered graphs by URL: a snapshot."""
         return MappingProxyType(self._graphs.copy())
 
+    @property
+    def executors(self) -> Mapping[str, Given]:
+        """The executors as they were given, by name."""
+        return MappingProxyType({} if self._executors is None else self._executors.given)
+
     # ------------------------------------------------------------------ for the engine
 
     async def load_graph(self, url: str, baggage: Mapping[str, JSON]) -> Graph:

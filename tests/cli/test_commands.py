@@ -135,6 +135,7 @@ def test_a_flow_is_cancelled(dwarf: Command) -> None:
         (["run", "shop:pay", "--timeout", "soon"], 2, "no duration"),
         (["worker", "shop:pay"], 2, "not a host"),
         (["worker", "shop:host", "--grace", "x"], 2, "no duration"),
+        (["worker", "shop:host", "--health", "99999"], 2, "65535"),
         (["purge"], 2, "needs a filter"),
         (["new", "shop.py"], 2, "is there already"),
         (["flows", "--limit", "0"], 2, "greater than or equal"),

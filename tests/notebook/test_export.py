@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -53,7 +54,8 @@ def words(lab: Lab) -> Graph:
         flow.delay(PAUSE)
         return {"published": flow.interrupt({"title": "Publish?", "schema": bool}), "sum": sum(lengths)}
 
-    graph = lab.graph("Words of a text", reducers={"lengths": Reducer.APPEND}).add_node("Split", split)
+    graph = lab.graph("Words of a text", reducers={"lengths": Reducer.APPEND})
+    graph.add_node("Split", split, labels=["text"])
     graph.add_node("Measure", measure).add_node("Review", review, fan_in=True).add_node("Last", last)
     graph.add_for_each("Split", "Measure", items="words", item="word")
     return graph.add_chain("Measure", "Review", "Last", END)
@@ -68,7 +70,7 @@ def inner(n: int) -> dict[str, int]:
 
 
 def test_a_package_is_written_and_passes_its_test(make_lab: Callable[..., Lab], tmp_path: Path) -> None:
-    lab = make_lab("memory", clock=VirtualClock())
+    lab = make_lab("memory", clock=VirtualClock(), labels=["text"])
     graph = words(lab)
     lab.graph("Inner").add_node("Add", inner).add_transition("Add", END)
     lab.graph("Unrelated").add_node("X", lambda: None).add_transition("X", END)
@@ -91,6 +93,7 @@ def test_a_package_is_written_and_passes_its_test(make_lab: Callable[..., Lab], 
     source = (folder / "my_app/flows.py").read_text(encoding="utf-8")
     assert "lab" not in source.replace("label", "")
     assert "Unrelated" not in source
+    assert "labels=['text']" in source
     recorded = json.loads((folder / "tests/recorded.json").read_text(encoding="utf-8"))
     assert [case["graph"] for case in recorded] == ["Words of a text", "Inner"][: len(recorded)]
     assert recorded[0]["outcome"]["sum"] == 27
@@ -124,3 +127,19 @@ def test_each_thing_that_cannot_go_along_is_named(lab: Lab, tmp_path: Path) -> N
     for words in ("LOCK is a object", "uses lab", "'B': its task is a lambda", "names 'nowhere'", "'elsewhere.task'"):
         assert words in told
     assert not (tmp_path / "bad").exists()
+
+
+def test_executors_go_along_where_they_have_a_text(make_lab: Callable[..., Lab], tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as own:
+        lab = make_lab("memory", executors={"cpu": 2, "own": own})
+        graph = lab.graph("places").add_node("A", inner, executor="cpu").add_transition("A", END)
+        source = (lab.export(tmp_path / "first", graph) / "first/flows.py").read_text(encoding="utf-8")
+        assert "LocalHost(executors={'cpu': 2})" in source
+        assert "executor='cpu'" in source
+        assert "dwarf[cli,executors]" in (tmp_path / "first/pyproject.toml").read_text(encoding="utf-8")
+        with pytest.raises(ConfigError, match="its executor 'own' is a ThreadPoolExecutor"):
+            lab.export(
+                tmp_path / "second", lab.graph("own").add_node("A", inner, executor="own").add_transition("A", END)
+            )
+        with pytest.raises(InvalidRequest, match="not 'places'"):
+            lab.export(tmp_path / "third", "places")  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from dwarf.errors import ConfigError, GraphError, InvalidRequest
 from dwarf.notebook.analysis.masking import Mask
 from dwarf.notebook.exporting.definitions import Definitions
 from dwarf.workflow.graph import Graph
+from dwarf.workflow.parts import Node
 from dwarf.workflow.scopes import scope_of
 from dwarf.workflow.status import Status
 from dwarf.workflow.values import state_to_json, to_json
@@ -32,7 +33,7 @@ from pathlib import Path
 
 from dwarf.engine import Engine
 
-from PACKAGE.flows import host
+from PACKAGE.flows import graphs, host
 
 
 async def main() -> None:
@@ -44,7 +45,9 @@ async def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(NotImplementedError):  # where a loop takes no signals
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with Engine(host, url):
+    # runs the tasks of every label; take out those for which this machine is not the one
+    labels = {label for graph in graphs.values() for node in graph.nodes for label in node.labels}
+    async with Engine(host, url, labels=labels):
         print("ready", flush=True)
         await stop.wait()
 
@@ -82,7 +85,8 @@ def test_a_recorded_flow_comes_to_the_same(case: dict) -> None:
 
 async def run(case: dict) -> Outcome:
     answers, clock = list(case["answers"]), VirtualClock()
-    async with engine_for_test(f"recorded {case['graph']}", host, clock=clock) as engine:
+    labels = {label for graph in graphs.values() for node in graph.nodes for label in node.labels}
+    async with engine_for_test(f"recorded {case['graph']}", host, clock=clock, labels=labels) as engine:
         flow = await engine.create(graphs[case["graph"]], state_from_json(case["state"]))
         while (outcome := await flow.outcome(timeout=300)).status is Status.INTERRUPTED:
             for step in await flow.interrupts():
@@ -122,13 +126,25 @@ python -m PACKAGE.worker      # runs flows; DWARF_URL names the database, .dwarf
 dwarf run PACKAGE.flows:FIRST --state '{}'
 ```
 
+For a machine without a package index, gather the wheels on one with an index, copy the folder, and install from it:
+
+```sh
+pip wheel -w wheels hatchling '.[test]'                # here; --find-links FOLDER for wheels of your own
+pip install --no-index --find-links wheels '.[test]'   # there
+```
+
 `PACKAGE/flows.py` has the tasks and the graphs. SCOPE
 """
 
 
 def export(lab: LabServices, folder: Any, graphs: Sequence[Graph], left_behind: Sequence[type]) -> Path:
     """See Lab.export. Values of the classes ``left_behind`` belong to the notebook and are not exported."""
-    target = Path(folder)
+    try:
+        target = Path(folder)
+    except TypeError:
+        raise InvalidRequest(f"the folder of an export is a path, not {type(folder).__name__}") from None
+    if wrong := next((graph for graph in graphs if not isinstance(graph, Graph)), None):
+        raise InvalidRequest(f"what is exported are graphs, such as graph = lab.graph(...), not {wrong!r}")
     package = re.sub(r"\W+", "_", target.resolve().name).lower()
     if not package.isidentifier():
         raise InvalidRequest(f"{str(folder)!r} makes no name for a Python package: begin with a letter")
@@ -151,7 +167,7 @@ def export(lab: LabServices, folder: Any, graphs: Sequence[Graph], left_behind: 
         "LISTED": listed,
         "FIRST": next(iter(module.graphs)),
         "SCOPE": module.scope_note,
-        "DEPENDENCIES": "".join(f'    "{each}",\n' for each in _dependencies(module.found.roots)),
+        "DEPENDENCIES": "".join(f'    "{each}",\n' for each in _dependencies(module.found.roots, module.extras)),
     }
     files = {
         "pyproject.toml": _filled(_PROJECT, words),
@@ -184,6 +200,8 @@ class _Module:
         self.graphs: dict[str, Graph] = {}  # by their variables
         self._live: Mapping[str, Any] = getattr(lab.host, "functions", {})
         self._resolve: Any = getattr(lab.host, "resolve", str)
+        self._known_executors: Mapping[str, Any] = getattr(lab.host, "executors", {})
+        self._executors: dict[str, int | str] = {}
         self._scopes: set[str] = set()
 
     def add(self, graph: Graph, variable: str = "") -> None:
@@ -205,8 +223,27 @@ class _Module:
             if self.found.add_task(function, node.name):
                 self._scopes.add(scope_of(function))
                 policies: dict[str, Any] = {"limit": node.limit, "retry": node.retry, "time_budget": node.time_budget}
-                bound.add_node(node.name, function, **policies, cache=node.cache or False, executor=node.executor)
+                bound.add_node(
+                    node.name,
+                    function,
+                    **policies,
+                    cache=node.cache or False,
+                    executor=node.executor,
+                    labels=node.labels,
+                )
+                self._take_executor(node)
         self.graphs[variable or self._variable(graph)] = bound
+
+    def _take_executor(self, node: Node) -> None:
+        given = self._known_executors.get(node.executor)
+        if isinstance(given, int | str):
+            self._executors[node.executor] = given
+        elif node.executor:
+            what = "not known here" if given is None else f"a {type(given).__name__}, which has no text"
+            self.found.problems.append(
+                f"node {node.name!r}: its executor {node.executor!r} is {what}: only numbers of processes and "
+                "addresses of Dask clusters go along"
+            )
 
     def follow(self, known: Mapping[str, Graph]) -> None:
         """Add the graphs that functions name, as values or by a text."""
@@ -235,6 +272,12 @@ class _Module:
         return next(name for name in (base, *(f"{base}_{number}" for number in range(2, 999))) if name not in taken)
 
     @property
+    def extras(self) -> Sequence[str]:
+        """The extras of dwarf that the package needs."""
+        kinds = {"dask" if isinstance(given, str) else "executors" for given in self._executors.values()}
+        return sorted({"cli", *kinds})
+
+    @property
     def scope_note(self) -> str:
         """What the README says about the names of the tasks."""
         if len(self._scopes) == 1:
@@ -254,8 +297,9 @@ class _Module:
             imports.update(f"from dwarf import {name}" for name in head.removeprefix("from dwarf import ").split(", "))
             bodies.append(body.replace("graph = ", f"{variable} = ", 1).strip("\n"))
         scope = [f"__dwarf_scope__ = {next(iter(self._scopes))!r}"] if len(self._scopes) == 1 else []
+        places = f"executors={self._executors!r}" if self._executors else ""
         by_name = "graphs = {graph.name: graph for graph in (" + "".join(f"{name}, " for name in self.graphs) + ")}"
-        rest = [by_name, "host = LocalHost()\nfor _graph in graphs.values():\n    host.add_graph(_graph)"]
+        rest = [by_name, f"host = LocalHost({places})\nfor _graph in graphs.values():\n    host.add_graph(_graph)"]
         doc = f'"""Tasks and graphs: {listed}."""'
         blocks = [doc, "\n".join(_import_lines(imports)), *scope, *self.found.parts, *bodies, *rest]
         return "\n\n\n".join(block for block in blocks if block) + "\n"
@@ -272,11 +316,11 @@ def _import_lines(imports: set[str]) -> list[str]:
     return [*plain, *(f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(named.items()))]
 
 
-def _dependencies(roots: set[str]) -> list[str]:
+def _dependencies(roots: set[str], extras: Sequence[str]) -> list[str]:
     """The distributions of what is imported, with what is installed here as the least version."""
     found = packages_distributions()
     names = sorted({found[root][0] for root in roots if root in found and found[root][0] != "dwarf"})
-    return ["dwarf[cli]", *(f"{name}>={version(name)}" for name in names)]
+    return [f"dwarf[{','.join(extras)}]", *(f"{name}>={version(name)}" for name in names)]
 
 
 async def _record(lab: LabServices, graphs: Any) -> list[dict[str, Any]]:

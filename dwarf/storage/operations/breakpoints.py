@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 
 from dwarf.core.breakpoints import Breakpoints
-from dwarf.core.keys import Key
+from dwarf.core.keys import NO_FLOW, Key
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.sql.graphs import PlanOf, load_plan
@@ -66,7 +66,7 @@ def change_breakpoints(
     yield Lock(LOCK_FLOW, {"id": key.id})  # an answer may change them, too
     flow = yield from _read(key.id)
     if flow is None or flow.token != key.token:
-        raise FlowNotFound("flow not found")
+        raise FlowNotFound(NO_FLOW)
     if flow.parent_flow_id:
         raise InvalidRequest("a child flow has no breakpoints: use the root flow's key")
     if read_status(flow.status).terminal:
@@ -81,7 +81,7 @@ def read_breakpoints(key: Key) -> Script[Breakpoints]:
     """The breakpoints of a flow. FlowNotFound."""
     flow = yield from _read(key.id)
     if flow is None or flow.token != key.token:
-        raise FlowNotFound("flow not found")
+        raise FlowNotFound(NO_FLOW)
     return Breakpoints.from_json(read_object(flow.breakpoints))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, delete, literal_column, or_, select, update
 
+from dwarf.core.keys import NO_FLOW
 from dwarf.core.records import FlowRecord
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.storage.operations.complete import end_flow, left_over
@@ -73,7 +74,7 @@ def cancel_flow(flow_id: int, token: str, reason: str, work: UnitOfWork, plan_of
     """Cancel a root flow and its live descendants. FlowNotFound, InvalidRequest (a child flow), StateConflict."""
     target = yield from _target(flow_id)
     if target is None or target.token != token:
-        raise FlowNotFound("flow not found")
+        raise FlowNotFound(NO_FLOW)
     if target.parent_flow_id:
         raise InvalidRequest("a child flow is cancelled with its root flow: use the root flow's key")
     if not Status(target.status).terminal:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, case, delete, func, literal_column, null, or_, select, union, update
 
 from dwarf import failpoints
+from dwarf.core.keys import NO_FLOW
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict
 from dwarf.storage.operations.cancel import LOCK_STEPS, end_steps, tell_hook_of_cancel
 from dwarf.storage.operations.unit_of_work import Stop, UnitOfWork
@@ -127,7 +128,7 @@ def delete_flow(flow_id: int, token: str, work: UnitOfWork) -> Script[None]:
     """Mark a root flow that is not running. FlowNotFound, InvalidRequest (a child flow), StateConflict (running)."""
     target = yield from _target(flow_id)
     if target is None or target.token != token:
-        raise FlowNotFound("flow not found")
+        raise FlowNotFound(NO_FLOW)
     if target.parent_flow_id:
         raise InvalidRequest("a child flow is deleted with its root flow: use the root flow's key")
     if target.delete_after_ms or (yield from mark([(flow_id, target.status)], work)):

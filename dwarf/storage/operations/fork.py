@@ -20,7 +20,7 @@ from sqlalchemy import bindparam, case, exists, insert, select
 
 from dwarf.core.decision import Decision
 from dwarf.core.fork import Answered, ForkPlan, OldFlow, OldStep, Role, Target, Tree, failed_targets, plan_fork
-from dwarf.core.keys import Key, parse_key
+from dwarf.core.keys import NO_FLOW, NO_STEP, Key, parse_key
 from dwarf.core.limits import limit_of
 from dwarf.core.plan import Plan
 from dwarf.core.records import State
@@ -178,7 +178,7 @@ def read_for_fork(key: Key, target: Target, plan_of: PlanOf, changes: State, ont
     rows = yield Fetch(STEP_PLACE, {"id": key.id})
     place = StepPlaceRow._make(rows[0]) if rows else None
     if place is None or place.token != key.token:
-        raise StepNotFound("step not found")
+        raise StepNotFound(NO_STEP)
     found, tree = yield from _read_tree(place.root_flow_id)
     step = tree.steps.get(key.id)
     if step is None:
@@ -230,7 +230,7 @@ def find_flow(key: Key) -> Script[FlowPlaceRow]:
     rows = yield Fetch(FLOW_PLACE, {"id": key.id})
     place = FlowPlaceRow._make(rows[0]) if rows else None
     if place is None or place.token != key.token:
-        raise FlowNotFound("flow not found")
+        raise FlowNotFound(NO_FLOW)
     return place
 
 

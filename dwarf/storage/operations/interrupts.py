@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, exists, literal_column,
 
 from dwarf.core.answers import names_text, times, with_answer
 from dwarf.core.breakpoints import is_breakpoint, kind_of, pass_of
+from dwarf.core.keys import NO_FLOW, NO_STEP
 from dwarf.core.records import FlowRecord, State
 from dwarf.core.state_refs import after
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, StepNotFound
@@ -310,7 +311,7 @@ def answer_step(
             raise (yield from _why_not(flow_id, step))
         leaf = _whole_leaf(rows[0][_ROOT:]) if whole else _leaf(LeafRow._make(rows[0][_ROOT:]))
         if step is not None and step != (leaf.step_id, leaf.token):
-            raise StepNotFound("step not found")
+            raise StepNotFound(NO_STEP)
         if step is not None and given.checked is not None and given.checked.lease_seq != leaf.lease_seq:
             raise StateConflict(_ANSWERED_MEANWHILE)
         if is_breakpoint(leaf.interrupt.key):
@@ -370,7 +371,7 @@ def _why_not(flow_id: int, step: tuple[int, str] | None) -> Script[Exception]:
     rows = yield Fetch(PLACE, {"id": step[0]}, autocommit=True)
     place = PlaceRow._make(rows[0]) if rows else None
     if place is None or place.token != step[1]:
-        return StepNotFound("step not found")
+        return StepNotFound(NO_STEP)
     if flow_id not in (place.flow_id, place.root_flow_id):
         return StateConflict(f"the step (node {place.node!r}) belongs to another flow: answer it by that flow's key")
     state = "is parked: its child flow asks" if place.parked else f"is {place.status}"
@@ -381,7 +382,7 @@ def _check_root(rows: Sequence[Row], token: str) -> None:
     """Whether a flow may be answered, from a row that begins with a RootRow."""
     root = AskingRow._make(rows[0][:_ROOT]) if rows else None
     if root is None or root.token != token:
-        raise FlowNotFound("flow not found")
+        raise FlowNotFound(NO_FLOW)
     if root.parent_flow_id:
         raise InvalidRequest("a child flow is answered through its root flow's key, or by the step's key")
     if root.status != Status.INTERRUPTED:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, select, update
 
-from dwarf.core.keys import Key
+from dwarf.core.keys import NO_FLOW, Key
 from dwarf.errors import FlowNotFound, InvalidRequest
 from dwarf.storage.operations.unit_of_work import UnitOfWork
 from dwarf.storage.sql.expressions import in_names
@@ -50,7 +50,7 @@ def annotate(key: Key, name: str | None, changes: Mapping[str, str | None], work
     rows = yield Fetch(TAGGED, {"id": key.id})
     flow = TaggedRow._make(rows[0]) if rows else None
     if flow is None or flow.token != key.token:
-        raise FlowNotFound("flow not found")
+        raise FlowNotFound(NO_FLOW)
     if flow.parent_flow_id:
         raise InvalidRequest("a child flow has the tags of its root flow: use the root flow's key")
     before = read_object(flow.tags)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy import bindparam, select
 
-from dwarf.core.keys import Key
+from dwarf.core.keys import NO_FLOW, Key
 from dwarf.core.records import FlowRecord, NewFlow, State
 from dwarf.errors import FlowNotFound, InvalidRequest, StateConflict, ThreadNotFound
 from dwarf.storage.operations.create import THREAD, ThreadRow
@@ -44,7 +44,7 @@ def continue_thread(key: Key, additions: State, make: NextTurn, work: UnitOfWork
     rows = yield Fetch(THREAD, {"id": key.id})
     named = ThreadRow._make(rows[0]) if rows else None
     if named is None or named.token != key.token:
-        raise FlowNotFound("flow not found")
+        raise FlowNotFound(NO_FLOW)
     if named.parent_flow_id:
         raise InvalidRequest("a child flow belongs to no thread: continue its root flow")
     rows = yield Fetch(LATEST_TURN, {"thread": named.thread_id})

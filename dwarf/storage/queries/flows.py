@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, case, func, literal_column, select
 
-from dwarf.core.keys import Key
+from dwarf.core.keys import NO_FLOW, Key
 from dwarf.core.state_refs import after
 from dwarf.errors import FlowNotFound
 from dwarf.storage.payloads.state_refs import fetch_anchors
@@ -131,7 +131,7 @@ def _find_flow(key: Key, *, autocommit: bool = False) -> Script[OutcomeRow]:
     rows = yield Fetch(FLOW, {"id": key.id}, autocommit=autocommit)
     row = OutcomeRow._make(rows[0]) if rows else None
     if row is None or row.token != key.token:
-        raise FlowNotFound("flow not found")
+        raise FlowNotFound(NO_FLOW)
     return row
 
 
@@ -201,7 +201,7 @@ def read_graph(key: Key) -> Script[str]:
     for token, body in (yield Fetch(GRAPH_OF, {"id": key.id})):
         if token == key.token:
             return str(body)
-    raise FlowNotFound("flow not found")
+    raise FlowNotFound(NO_FLOW)
 
 
 def read_statuses(flow_ids: Collection[int]) -> Script[dict[int, tuple[str, Status]]]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, select
 
 from dwarf.core.breakpoints import is_breakpoint
-from dwarf.core.keys import Key, format_key
+from dwarf.core.keys import NO_STEP, Key, format_key
 from dwarf.core.plan import parts_of
 from dwarf.errors import FlowNotFound, StepNotFound
 from dwarf.storage.payloads.state_refs import fetch_anchors
@@ -148,7 +148,7 @@ def read_step(key: Key) -> Script[Step]:
     rows = yield Fetch(ONE_STEP, {"id": key.id})
     row = StepRow._make(rows[0][: len(_COLUMNS)]) if rows else None
     if row is None or row.token != key.token:
-        raise StepNotFound("step not found")
+        raise StepNotFound(NO_STEP)
     stored, refs_text, changes = rows[0][len(_COLUMNS) :]
     refs = read_object(refs_text)
     anchors = yield from fetch_anchors(refs.values())

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, select
 
-from dwarf.core.keys import Key, format_key
+from dwarf.core.keys import NO_FLOW, Key, format_key
 from dwarf.errors import FlowNotFound, ThreadNotFound
 from dwarf.storage.queries.filters import (
     AT_TRUNK_END,
@@ -95,7 +95,7 @@ def read_summary(key: Key) -> Script[FlowSummary]:
     """One flow as in lists, possibly a child. FlowNotFound."""
     rows = [ListedRow._make(row) for row in (yield Fetch(ONE_FLOW, {"id": key.id}))]
     if not rows or rows[0].token != key.token:
-        raise FlowNotFound("flow not found")
+        raise FlowNotFound(NO_FLOW)
     (row,) = rows
     at = dict((yield Fetch(NODES, {"ids": [row.flow_id]})))
     inherited = dict((yield Fetch(TAGS, {"ids": [row.root_flow_id]}))) if row.parent_flow_id else {}

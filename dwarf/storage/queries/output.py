@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import bindparam, select
 
-from dwarf.core.keys import Key, format_key
+from dwarf.core.keys import NO_STEP, Key, format_key
 from dwarf.errors import StepNotFound
 from dwarf.storage.queries.flows import read_root
 from dwarf.storage.queries.history import moment, read_tree, steps_below
@@ -156,7 +156,7 @@ def _rows(asked: OutputQuery, statement: Statement, make: Callable[[Any], RowT],
     rows: list[Any] = [make(row) for row in (yield Fetch(statement, {**own, "since": since}))]
     if asked.step is not None:
         if rows and rows[0].token != asked.step.token:
-            raise StepNotFound("step not found")
+            raise StepNotFound(NO_STEP)
         return rows
     if rows and root != asked.key.id:
         below = steps_below(asked.key.id, (yield from read_tree(asked.key.shard, root)))
