@@ -48,7 +48,7 @@ def read_spec(cron: str, every: Seconds | None, timezone: str) -> ScheduleSpec:
         ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidRequest(
-            f"there is no time zone {timezone!r}; a name is such as 'Europe/Berlin' or 'UTC'"
+            f"there is no time zone {timezone!r:.80}; a name is such as 'Europe/Berlin' or 'UTC'"
         ) from None
     if every is not None:
         every_ms = to_ms(every, "every")
@@ -184,11 +184,11 @@ def _expression(cron: object) -> str:
         known = _NAMED.get(fields[0].lower())
         if known is None:
             hint = did_you_mean(fields[0], _NAMED) or f": the names are {', '.join(_NAMED)}"
-            raise InvalidRequest(f"there is no cron expression {cron!r}{hint}")
+            raise InvalidRequest(f"there is no cron expression {cron!r:.80}{hint}")
         return known
     if len(fields) not in (5, 6):
         raise InvalidRequest(
             "a cron expression has five fields (minute, hour, day of the month, month, day of the week; one of seconds "
-            f"may stand before them), such as '30 6 * * 1' for Mondays at 6:30: {cron!r} has {len(fields)}"
+            f"may stand before them), such as '30 6 * * 1' for Mondays at 6:30: {cron!r:.80} has {len(fields)}"
         )
     return " ".join(fields)

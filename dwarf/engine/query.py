@@ -269,7 +269,7 @@ def _status(name: str, value: object) -> Status | None:
         return Status(value)  # type: ignore[arg-type]
     except ValueError:
         known = ", ".join(Status)
-        raise InvalidRequest(f"status is one of {known}, not {value!r}") from None
+        raise InvalidRequest(f"status is one of {known}, not {value!r:.80}") from None
 
 
 MAX_TEXT = 10_000  # characters of a filter; stored values are shorter

@@ -95,7 +95,7 @@ class HttpHost(BaseHost):
                 unreached = error
                 continue
             if response.status_code == 404:
-                raise GraphNotFound(f"the server {self._base} knows no graph {url!r}")
+                raise GraphNotFound(f"the server {self._base} knows no graph {url!r:.200}")
             self._check(response.status_code, response.text[:300])
             return Graph.from_json(response.content)
         raise HostUnavailable(f"the server {self._base} cannot be reached: {_reason(unreached)}") from unreached

@@ -182,7 +182,7 @@ class LocalHost(BaseHost):
         graph = self._graphs.get(url)
         if graph is None:
             hint = did_you_mean(url, self._graphs)
-            raise GraphNotFound(f"this host knows no graph {url!r}{hint or '; register it with host.add_graph'}")
+            raise GraphNotFound(f"this host knows no graph {url!r:.200}{hint or '; register it with host.add_graph'}")
         self.add_functions(graph)  # functions may have been added to the graph after its registration
         return graph
 

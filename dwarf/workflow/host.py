@@ -60,7 +60,7 @@ class BaseHost(Host):
 
     async def load_graph(self, url: str, baggage: Mapping[str, JSON]) -> Graph:
         """The graph of this URL. Here: GraphNotFound."""
-        raise GraphNotFound(f"this host knows no graph {url!r}")
+        raise GraphNotFound(f"this host knows no graph {url!r:.200}")
 
     async def execute_task(self, url: str, flow: Flow) -> None:
         """Run the task of this URL; see ``Host``. Here: TaskNotFound."""

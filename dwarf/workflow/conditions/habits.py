@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from dwarf.workflow.conditions.lexer import Kind, Token
+from dwarf.workflow.conditions.lexer import ARITHMETIC, Kind, Token
 
 __all__ = ["missing_operator"]
 
@@ -31,6 +31,10 @@ def missing_operator(tokens: Sequence[Token], index: int) -> str:
         hint = "'x is None' is written x == null, or !x, which is also true of false, 0 and an empty text"
     elif "in" in words or (words[1] == "not" and tokens[index + 1].text.lower() == "in"):
         hint = "'value in items' is written items.value, which is true if the list holds that text or number"
+    elif "between" in words:
+        hint = "'x between 1 and 2' is written x >= 1 && x <= 2"
+    elif words[1] in ("+", "-") or words[0] in ("+", "-"):
+        hint = ARITHMETIC
     elif words[0] == "not":
         hint = "'not' is written !, as in !paid or !(a == b)"
     elif words[0] in ("like", "matches") or words[1] in ("like", "matches", "contains"):

@@ -9,7 +9,7 @@ from typing import Final
 
 from dwarf.errors import ConditionError
 
-__all__ = ["Kind", "Token", "fault", "tokens_of"]
+__all__ = ["ARITHMETIC", "Kind", "Token", "fault", "tokens_of"]
 
 
 class Kind(Enum):
@@ -39,6 +39,10 @@ _WORD: Final = re.compile(r"[0-9A-Za-z_.+\-]+")
 
 # Conditions that were stored when a quote closed its text only where an operand may end, so that 'it's' was one.
 _AFTER_STRING: Final = re.compile(r"\s*(?:\Z|\)|&&|\|\||[=!<>]=|[=!]~|[<>])")
+
+ARITHMETIC: Final = (
+    "a condition does not compute; let the task before write the result to a field, and compare that field"
+)
 
 _KINDS: Final = {"!": Kind.NOT, "&&": Kind.AND, "||": Kind.OR, "(": Kind.OPEN, ")": Kind.CLOSE}
 
@@ -96,6 +100,8 @@ def _advice(text: str, position: int) -> str:
             "unexpected '[': a key is written order.city, one of several values x == 1 || x == 2; "
             "an element by its place is to be written to a field by the task before"
         )
+    if character in "%*/":
+        return f"unexpected {character!r}: {ARITHMETIC}"
     wanted = {"=": "'=='", "&": "'&&'", "|": "'||'", "~": "'=~' or '!~'"}.get(character)
     return f"unexpected {character!r}" + (f"; did you mean {wanted}?" if wanted else "")
 

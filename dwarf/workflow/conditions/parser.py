@@ -86,6 +86,8 @@ class _Parser:
             return fault(self.text, token.position, "')' without '('")
         if token.kind in (Kind.WORD, Kind.STRING, Kind.OPEN) and before in (Kind.WORD, Kind.STRING, Kind.CLOSE):
             return fault(self.text, token.position, missing_operator(self.tokens, self.index))
+        if token.text == ">" and self.index and self.tokens[self.index - 1].text == "<":
+            return fault(self.text, token.position, "unexpected '>': 'x <> y' is written x != y")
         shown = f"'{token.text}'" if token.text else token.kind.value
         return fault(self.text, token.position, f"unexpected {shown}")
 
