@@ -40,9 +40,7 @@ _WORD: Final = re.compile(r"[0-9A-Za-z_.+\-]+")
 # Conditions that were stored when a quote closed its text only where an operand may end, so that 'it's' was one.
 _AFTER_STRING: Final = re.compile(r"\s*(?:\Z|\)|&&|\|\||[=!<>]=|[=!]~|[<>])")
 
-ARITHMETIC: Final = (
-    "a condition does not compute; let the task before write the result to a field, and compare that field"
-)
+ARITHMETIC: Final = "a condition does not compute; let the task before write the result to a field, and compare that"
 
 _KINDS: Final = {"!": Kind.NOT, "&&": Kind.AND, "||": Kind.OR, "(": Kind.OPEN, ")": Kind.CLOSE}
 

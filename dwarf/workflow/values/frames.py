@@ -85,13 +85,18 @@ def assemble(frame: Any, how: JSON) -> Any:
     """The frame that was disassembled. Any error for a ``how`` that does not fit."""
     if not how:
         return frame
+    import numpy as np
     import pandas as pd
 
     for position in how.get("json", ()):
         items = [decode(loads(text)) for text in frame.iloc[:, int(position)]]
-        column = pd.Series([None] * len(items), index=frame.index, dtype=object)
+        values = np.empty(len(items), dtype=object)
         for row, item in enumerate(items):
-            column.iat[row] = item
+            values[row] = item
+        column = pd.Series(values, index=frame.index, dtype=object)
+        for row, item in enumerate(items):
+            if values[row] is not item:  # numpy takes out the element of an array without dimensions
+                column.iat[row] = item  # and pandas that of any array with one element
         frame.isetitem(int(position), column)
     for position, (subtype, fill) in how.get("sparse", {}).items():
         dtype = pd.SparseDtype(subtype, decode(fill))

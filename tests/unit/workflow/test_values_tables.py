@@ -117,6 +117,14 @@ ODD_FRAMES = {
 }
 
 
+def test_arrays_in_a_column_keep_their_dimensions() -> None:
+    arrays = [np.array([1]), np.array([1, 2]), np.array([[1.5]]), np.array(3), np.array([])]
+    for back in (from_json(to_json(pd.DataFrame({"a": arrays})))["a"], from_json(to_json(pd.Series(arrays)))):
+        assert [(each.shape, each.dtype, each.tolist()) for each in back] == [
+            (each.shape, each.dtype, each.tolist()) for each in arrays
+        ]
+
+
 @pytest.mark.parametrize("name", ODD_FRAMES)
 def test_odd_frames_come_back_equal(name: str) -> None:
     frame = ODD_FRAMES[name]
