@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from dwarf import END, Cache, ConfigError, Flow, Graph, InvalidRequest, Reducer, TaskError
+from dwarf import END, Cache, ConfigError, Flow, Graph, InvalidRequest, Reducer, TaskError, __version__
 from dwarf.notebook import Lab
 from dwarf.testing import VirtualClock
 
@@ -136,7 +136,7 @@ def test_executors_go_along_where_they_have_a_text(make_lab: Callable[..., Lab],
         source = (lab.export(tmp_path / "first", graph) / "first/flows.py").read_text(encoding="utf-8")
         assert "LocalHost(executors={'cpu': 2})" in source
         assert "executor='cpu'" in source
-        assert "dwarf[cli,executors]" in (tmp_path / "first/pyproject.toml").read_text(encoding="utf-8")
+        assert f"dwarf[cli,executors]=={__version__}" in (tmp_path / "first/pyproject.toml").read_text(encoding="utf-8")
         with pytest.raises(ConfigError, match="its executor 'own' is a ThreadPoolExecutor"):
             lab.export(
                 tmp_path / "second", lab.graph("own").add_node("A", inner, executor="own").add_transition("A", END)

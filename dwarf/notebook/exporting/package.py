@@ -9,6 +9,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dwarf import __version__
 from dwarf.errors import ConfigError, GraphError, InvalidRequest
 from dwarf.notebook.analysis.masking import Mask
 from dwarf.notebook.exporting.definitions import Definitions
@@ -317,10 +318,13 @@ def _import_lines(imports: set[str]) -> list[str]:
 
 
 def _dependencies(roots: set[str], extras: Sequence[str]) -> list[str]:
-    """The distributions of what is imported, with what is installed here as the least version."""
+    """The distributions of what is imported, with what is installed here as the least version.
+
+    Of dwarf it is this version, which has run the recorded flows.
+    """
     found = packages_distributions()
     names = sorted({found[root][0] for root in roots if root in found and found[root][0] != "dwarf"})
-    return [f"dwarf[{','.join(extras)}]", *(f"{name}>={version(name)}" for name in names)]
+    return [f"dwarf[{','.join(extras)}]=={__version__}", *(f"{name}>={version(name)}" for name in names)]
 
 
 async def _record(lab: LabServices, graphs: Any) -> list[dict[str, Any]]:
