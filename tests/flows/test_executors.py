@@ -175,6 +175,25 @@ async def test_a_task_is_killed_at_its_budget_and_on_cancel(running: Running, ho
         assert (await engine.run(one(faraway.double), {"n": 1})).state["n"] == 2
 
 
+@pytest.mark.parametrize("host", ["dask"], indirect=True)
+async def test_on_dask_a_function_goes_on_behind_a_cancelled_flow(
+    running: Running, host: LocalHost, tmp_path: Path
+) -> None:
+    pid = tmp_path / "pid"
+    try:
+        async with running(host=host) as engine:
+            flow = await engine.create(one(faraway.hang), {"folder": str(tmp_path)})
+            while not pid.exists():
+                await asyncio.sleep(0.01)
+            await flow.cancel()
+            assert (await flow).status is Status.CANCELLED
+            os.kill(int(pid.read_text()), 0)  # its worker lives, and takes other tasks
+            assert (await engine.run(one(faraway.double), {"n": 1})).state["n"] == 2
+        # the engine has closed, though the function is running
+    finally:
+        (tmp_path / "never").touch()
+
+
 async def gone(pid: Path) -> None:
     number = int(pid.read_text())
     pid.unlink()
