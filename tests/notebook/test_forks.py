@@ -77,6 +77,9 @@ def test_a_replay_sets_before_and_after_side_by_side(lab: Lab) -> None:
     whole = lab.replay(lab.flows(workflow_name="Scoring", newer_than=3600), "Fit", show=False).wait(60)
     assert {"rows_before", "rows_after", "note_before", "note_after", "status", "flow_before", "flow"} <= set(whole)
     assert whole["differs"].sum() == 3  # what was replayed already is a flow, too
+    gone = lab.replay([runs[0], "1-999999-0123456789abcdef"], "Fit", into=["score"], show=False).wait(60)
+    assert gone["status_before"].isna().tolist() == [False, True]
+    assert gone["differs"].tolist() == [False, False]
     with pytest.raises(InvalidRequest, match=r"none of the flows has a node 'Fitt'; did you mean 'Fit'\?"):
         lab.replay(runs, "Fitt")
     with pytest.raises(InvalidRequest, match="several runs"):

@@ -159,9 +159,9 @@ class ReplayTally(ForkTally):
             made[f"{name}_before"] = series_of(before, "any")
             made[f"{name}_after"] = series_of(after, "any")
         for at in rows:
-            ended = self.status(at).terminal
-            made["differs"][at] |= ended and self.statuses.get(at, "") != str(self.status(at))
-        made["status_before"] = series_of([self.statuses.get(at, "pending") for at in rows], "status")
+            ended = self.status(at).terminal and at in self.statuses  # a flow that is not there has no status
+            made["differs"][at] |= ended and self.statuses[at] != str(self.status(at))
+        made["status_before"] = series_of([self.statuses.get(at) for at in rows], "status")
         made["status"], made["duration"], made["error"] = found["status"], self.durations(), found["error"]
         made["flow_before"], made["flow"] = series_of(list(self.origins), "string"), found["flow"]
         frame = type(found)(made, columns=list(made))

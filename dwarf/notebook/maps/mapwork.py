@@ -181,6 +181,8 @@ class MapWork:
             while self._stopping is None and not self._has_room():
                 self._room.clear()
                 await self._room.wait()
+            if self._stopping is not None:  # it came while there was no room
+                return
             block = await self._source.block()
             if not block:
                 self.tally.total = self.tally.rows if self.tally.total is None else self.tally.total
