@@ -242,46 +242,49 @@ def _lost(wiring: Wiring) -> Iterator[Finding]:
 
 def _left_inside(wiring: Wiring) -> Iterator[Finding]:
     """Fields that an inner fan-in gathers and does not write on, so that nothing of them comes to the outer one."""
+    for inner, join, outer_join in _nested(wiring):
+        branches = wiring.inside(inner)
+        others = [facts for name, facts in wiring.facts.items() if name not in branches]
+        if not all(facts.all_writes for facts in others):
+            continue
+        elsewhere = wiring.initial.fields.keys() | {field for facts in others for field in facts.writes}
+        inside = (facts for name, facts in wiring.facts.items() if name in branches)
+        for field in dict.fromkeys(field for facts in inside for field in facts.writes):
+            if field not in wiring.graph.reducers or field in elsewhere:
+                continue
+            if reader := _read_from(wiring, outer_join, field):
+                yield Finding(
+                    "lost-write",
+                    join,
+                    field,
+                    f"{join!r} gathers {field!r} from the branches of {inner!r} and does not write it: nothing of it "
+                    f"comes to {outer_join!r}, and node {reader!r} finds it empty",
+                    f"let the task of {join!r} return it: {{{field!r}: {field}}}",
+                )
+
+
+def _nested(wiring: Wiring) -> Iterator[tuple[str, str, str]]:
+    """Each fan-out inside another that can be reached: its source, its fan-in, and the fan-in around."""
     for outer, outer_join in wiring.fan_in_of.items():
         if outer not in wiring.entering or outer_join not in wiring.entering:
             continue
         around = wiring.cohort(outer)
         for inner, join in wiring.fan_in_of.items():
-            if inner not in around or join not in around or join == outer_join:
-                continue
-            branches = wiring.inside(inner)
-            others = [wiring.facts[name] for name in wiring.facts if name not in branches]
-            if not all(facts.all_writes for facts in others):
-                continue
-            for field in dict.fromkeys(
-                one for name in wiring.facts if name in branches for one in wiring.facts[name].writes
-            ):
-                if field not in wiring.graph.reducers or field in wiring.initial.fields:
-                    continue
-                if not any(field in facts.writes for facts in others):
-                    reader = _read_from(wiring, outer_join, field)
-                    if reader:
-                        yield Finding(
-                            "lost-write",
-                            join,
-                            field,
-                            f"{join!r} gathers {field!r} from the branches of {inner!r} and does not write it: nothing "
-                            f"of it comes to {outer_join!r}, and node {reader!r} finds it empty",
-                            f"let the task of {join!r} return it: {{{field!r}: {field}}}",
-                        )
+            if inner in around and join in around and join != outer_join:
+                yield inner, join, outer_join
 
 
 def _read_from(wiring: Wiring, start: str, field: str) -> str:
     """The first node, from this one on, whose task or transitions read a field by its name; "" if there is none."""
-    seen, todo = {start}, [start]
-    while todo:
-        name = todo.pop(0)
+    import networkx as nx
+
+    graph: Any = nx.DiGraph((edge.source, edge.target) for edge in wiring.edges if edge.target in wiring.facts)
+    graph.add_node(start)
+    nearest_first: list[str] = [start, *(target for _, target in nx.bfs_edges(graph, start))]
+    for name in nearest_first:
         edges = wiring.graph.transitions_from(name)
         if field in wiring.facts[name].reads or any(field in wiring.read_on(edge) for edge in edges):
             return name
-        fresh = [edge.target for edge in edges if edge.target in wiring.facts and edge.target not in seen]
-        seen.update(fresh)
-        todo += fresh
     return ""
 
 
