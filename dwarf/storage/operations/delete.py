@@ -191,7 +191,8 @@ def _cancel_under(roots: list[int], work: UnitOfWork) -> Script[None]:
 def removable() -> Script[list[int]]:
     """Some marked roots whose retention has expired, possibly none. Their trees can be removed together."""
     now = yield Now()
-    due = [flow_id for (flow_id,) in (yield Fetch(DUE, {"now": now}))]
+    # what was marked in this very millisecond is due too: a pass removes all that it has marked
+    due = [flow_id for (flow_id,) in (yield Fetch(DUE, {"now": now + AT_ONCE_MS}))]
     if not due:
         return []
     sizes = dict((yield Fetch(SIZES, {"ids": due})))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from dwarf.engine import Engine, FlowHandle, Timing
 from dwarf.errors import ConfigError, FlowNotFound, InvalidRequest, StateConflict, StepNotFound
 from dwarf.failpoints import Failpoints
 from dwarf.hosts import LocalHost
+from dwarf.storage.operations.delete import removable
+from dwarf.storage.sql.script import Now, Script
 from tests.conformance.engine.tools import Gate, doctor, flow_count, nothing, scalar
 from tests.support.invariants import query
 
@@ -348,6 +351,32 @@ async def test_retention_removes_by_status_and_age(
         await reaped(failpoints)
         assert await keys(engine) == {cancelled.key}
         assert await flow_count(engine) == 1
+
+
+async def test_what_was_marked_in_this_millisecond_is_removed_too(running: Any) -> None:
+    def removable_at(now: int) -> Script[list[int]]:
+        """What a pass finds that comes at this time."""
+        script = removable()
+        assert next(script) == Now()
+        return (yield from resumed(script, now))
+
+    async with running(timing=Timing(reap=3600)) as engine:
+        asking = await run(engine, one_step("asking", ask))
+        await asking.delete()
+        marked_at = await scalar(engine, "SELECT updated_at FROM dwarf_flows")
+        found = [
+            await engine._runtimes[1].database.read(partial(removable_at, marked_at + late)) for late in (-1, 0, 1)
+        ]
+    assert found == [[], [1], [1]]
+
+
+def resumed(script: Script[Any], answer: Any) -> Script[Any]:
+    """A script that waits for an answer, from there on."""
+    try:
+        while True:
+            answer = yield script.send(answer)
+    except StopIteration as ended:
+        return ended.value
 
 
 @pytest.mark.parametrize(
