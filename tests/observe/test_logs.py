@@ -109,8 +109,13 @@ async def test_a_fault_nobody_has_foreseen_is_told_without_its_text(
 async def test_steps_taken_back_are_a_warning(running: Running) -> None:
     logger, lines = private_logger(logging.WARNING)
     async with running(logger=logger) as engine:
-        replica_of(engine).telemetry.recovered(3, "owner_gone")
-    assert lines.texts() == ["shard 1: 3 steps are run again, their owner is gone"]
+        for count, reason in ((3, "owner_gone"), (1, "owner_silent"), (1, "lease_expired")):
+            replica_of(engine).telemetry.recovered(count, reason)
+    assert lines.texts() == [
+        "shard 1: 3 steps are run again, their owner is gone",
+        "shard 1: 1 step is run again, its owner was not heard of",
+        "shard 1: 1 step is run again, its lease has run out",
+    ]
 
 
 async def test_the_engines_own_logger_is_used_without_another(running: Running) -> None:

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from dwarf.engine.shard.commit_requests import CommitResult
 
 DEFAULT_LOGGER = "dwarf.engine"
+_RECOVERED = {
+    "owner_gone": "their owner is gone",
+    "owner_silent": "their owner was not heard of",
+    "lease_expired": "their lease has run out",
+}
 
 
 class Telemetry:
@@ -284,8 +289,9 @@ class ShardTelemetry:
 
     def recovered(self, count: int, reason: str) -> None:
         """Leases were taken back, for this reason: owner_gone, owner_silent or lease_expired."""
-        why = "their owner is gone" if reason == "owner_gone" else "their lease has run out"
-        self.log.warning("shard %s: %s steps are run again, %s", self._shard, count, why, shard=self._number)
+        steps = "1 step is" if count == 1 else f"{count} steps are"
+        why = _RECOVERED[reason] if count > 1 else _RECOVERED[reason].replace("their", "its")
+        self.log.warning("shard %s: %s run again, %s", self._shard, steps, why, shard=self._number)
         self.metrics.count("steps_recovered", count, reason)
 
     # ------------------------------------------------------------------ faults

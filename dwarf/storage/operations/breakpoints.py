@@ -68,7 +68,9 @@ def change_breakpoints(
     if flow is None or flow.token != key.token:
         raise FlowNotFound(NO_FLOW)
     if flow.parent_flow_id:
-        raise InvalidRequest("a child flow has no breakpoints: use the root flow's key")
+        raise InvalidRequest(
+            "breakpoints are set on root flows, and stop at nodes of their own graphs: a child flow has none"
+        )
     if read_status(flow.status).terminal:
         raise StateConflict(f"the flow is {flow.status} already")
     plan = yield from load_plan(flow.graph_hash, plan_of)
@@ -124,4 +126,8 @@ def check_nodes(known: Iterable[str], asked: Iterable[str]) -> None:
     names = list(known)
     for node in asked:
         if not isinstance(node, str) or node not in names:
-            raise InvalidRequest(f"the graph has no node {node!r}{did_you_mean(str(node), names)}")
+            hint = (
+                did_you_mean(str(node), names)
+                or "; a flow stops at nodes of its own graph, not at those of child flows"
+            )
+            raise InvalidRequest(f"the graph has no node {node!r}{hint}")
