@@ -123,16 +123,19 @@ def flows(
 def show(key: Key, url: Url = "", as_json: Json = False) -> None:
     """Show a flow with all its steps."""
 
-    async def work() -> tuple[str, Outcome, Any]:
+    async def work() -> tuple[str, Outcome, Any, list[tuple[str, str]]]:
         async with looking(url) as engine:
-            return await _look(engine.flow(key))
+            handle = engine.flow(key)
+            return *await _look(handle), await handle._stuck()
 
-    name, outcome, steps = run(work)
+    name, outcome, steps, stuck = run(work)
     if as_json:
         render.emit({"workflow": name, "outcome": outcome, "steps": steps})
         return
     console = render.console()
     console.print(render.flow_tree(key, name, outcome, steps))
+    for node, waits in stuck:
+        console.print(f"{node} {waits}", markup=False, soft_wrap=True)
     if outcome.state:
         console.print()
         for field, value in outcome.state.items():

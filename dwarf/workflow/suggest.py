@@ -35,6 +35,22 @@ def near_task(url: str, known: Iterable[str]) -> str:
     return f"; did you mean {by_name[close[0]]!r}?" if close else ""
 
 
+def common_name(url: str, other: str) -> str:
+    """The qualified name, without scopes, that two URLs have in common at their ends; ``""`` if none."""
+    ends: list[str] = []
+    for one, two in zip(reversed(url.split(".")), reversed(other.split(".")), strict=False):
+        if one != two:
+            break
+        ends.append(one)
+    return ".".join(reversed(ends))
+
+
+def moved_task(url: str, known: Iterable[str]) -> str | None:
+    """The known URL of what most likely is the same function in another scope: the longest name in common."""
+    scoped = [name for name in sorted(known) if common_name(url, name) not in ("", url, name)]
+    return max(scoped, key=lambda name: (len(common_name(url, name)), -len(name)), default=None)
+
+
 _KNOWN: Final[dict[object, frozenset[str]]] = {}  # the options of the few functions that are checked
 
 

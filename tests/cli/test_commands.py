@@ -33,6 +33,7 @@ def test_a_flow_is_run_listed_answered_and_finished(dwarf: Command, project: Pat
     assert "agree" in refused.err
     assert dwarf("answer", key, json.dumps(ANSWER)).status == 0
     assert dwarf("answer", key, json.dumps(ANSWER)).status == 4
+    assert "Approve waits for a process that knows 'shop.approve'" in dwarf("show", key).out  # nobody runs it yet
     done = dwarf("run", "shop:pay", "--state", '{"n": 1}', "--timeout", "30s")  # brings a worker for the other one, too
     assert done.status == 6
     assert dwarf("watch", key).status == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,31 @@ def test_two_notebooks_on_one_file_run_their_own_functions(tmp_path: Path) -> No
     assert text(done, 2) == str([first] * 5), text(done, 1)
     done = run(second, WAIT % second)
     assert text(done, 1) == str([second] * 5)
+
+
+def test_a_renamed_notebook_says_what_to_write_and_goes_on(tmp_path: Path) -> None:
+    """Its flows wait; the line that the message names brings them on, and so does the alias of a moved function."""
+
+    def run(name: str, *cells: str) -> Any:
+        return execute([*cells], tmp_path, JPY_SESSION_NAME=str(tmp_path / f"{name}.ipynb"))
+
+    run("draft", OF_ITS_OWN % "draft", BEGIN % "draft")
+    answer = ANSWER.replace('("a", "b")', '("draft",)')
+    wait_for = """
+import time
+key, told = json.loads(pathlib.Path("draft.json").read_text())[0], ""
+until = time.monotonic() + 60
+while %r not in told and time.monotonic() < until:
+    try:
+        lab.get(key).wait(0)
+    except TimeoutError as error:
+        told = str(error)
+print(told)
+"""
+    told = text(run("final", OF_ITS_OWN % "final", answer, wait_for % "draft.ask"), 2)
+    assert "waits for a process that knows 'draft.ask', and here is 'final.ask'" in told
+    moved = (OF_ITS_OWN % "moved").replace("@lab.task", "@lab.task(aliases=['draft.ask'])", 1)
+    assert "knows 'draft.load', and here is 'final.load'" in text(run("final", moved, wait_for % "draft.load"), 1)
+    (line,) = re.findall(r"write (__dwarf_scope__ = '\w+') into", told)
+    done = run("final", line, OF_ITS_OWN % "final", WAIT % "draft")
+    assert text(done, 2) == str(["final"] * 5), text(done, 1)

@@ -28,7 +28,7 @@ from dwarf.storage.operations.known_tasks import (
 from dwarf.storage.operations.unit_of_work import WriterIdentity
 from dwarf.storage.operations.unknown_tasks import bring_back, is_mark, set_aside, tasks_set_aside
 from dwarf.workflow.status import Status
-from dwarf.workflow.suggest import did_you_mean, near_task
+from dwarf.workflow.suggest import common_name, did_you_mean, moved_task, near_task
 
 LOOK_S = 2.0  # between looks at what the host knows
 RENEW_S = 20.0
@@ -253,8 +253,16 @@ def waits_for(need: str, known: Collection[str]) -> str:
             f"waits for a process that has the executor {executor!r}: its task {url!r} asks for it, "
             f"as LocalHost(executors={{{executor!r}: 4}}) makes one of four processes"
         )
-    hint = near_task(url, known)
-    return f"waits for a process that knows {url!r}{hint}; if the task was renamed: @task(aliases=[{url!r}])"
+    waits = f"waits for a process that knows {url!r}"
+    renamed = f"@task(aliases=[{url!r}])"
+    here = moved_task(url, known)
+    if here is None:
+        return f"{waits}{near_task(url, known)}; if the task was renamed: {renamed}"
+    scope = url.removesuffix(common_name(url, here)).removesuffix(".")
+    return (
+        f"{waits}, and here is {here!r}: if its notebook was renamed, write __dwarf_scope__ = {scope!r} into the first "
+        f"cell and run all; if the function has moved, mark it with {renamed}"
+    )
 
 
 def waits_for_labels(labels: Sequence[str]) -> str:
