@@ -216,6 +216,6 @@ print(told)
     assert "waits for a process that knows 'draft.ask', and here is 'final.ask'" in told
     moved = (OF_ITS_OWN % "moved").replace("@lab.task", "@lab.task(aliases=['draft.ask'])", 1)
     assert "knows 'draft.load', and here is 'final.load'" in text(run("final", moved, wait_for % "draft.load"), 1)
-    (line,) = re.findall(r"write (__dwarf_scope__ = '\w+') into", told)
+    (line,) = re.findall(r"write (__dwarf_scope__ = '\w+') at its top", told)
     done = run("final", line, OF_ITS_OWN % "final", WAIT % "draft")
     assert text(done, 2) == str(["final"] * 5), text(done, 1)
