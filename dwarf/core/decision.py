@@ -58,7 +58,7 @@ class Fail:
 
 
 @dataclass(slots=True)
-class Retry:
+class StartOver:
     """The step becomes pending for another attempt, and its answers are removed."""
 
     step: StepRecord
@@ -106,7 +106,7 @@ class Call:
     warnings: Sequence[str] = ()
 
 
-Decision: TypeAlias = Advance | Complete | Fail | Retry | TryAgain | Ask | Call
+Decision: TypeAlias = Advance | Complete | Fail | StartOver | TryAgain | Ask | Call
 
 
 def add_warnings(decision: Decision, texts: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from dwarf.core.answers import gives_up, left_over, misses_after
-from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain, add_warnings
+from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, StartOver, TryAgain, add_warnings
 from dwarf.core.limits import limit_of
 from dwarf.core.plan import NodePlan
 from dwarf.core.records import JSON, FlowRecord, NewFlow, NewStep, State, StepRecord
@@ -99,7 +99,7 @@ def _decide(step: StepRecord, attempt: Attempt, context: DecisionContext) -> Dec
     if park is None:
         return onward(step, attempt.changes, context, goto=control.goto, delay_ms=control.delay_ms)
     if isinstance(park, RetrySignal):
-        return Retry(step, attempt.changes, park.delay_ms + control.delay_ms)
+        return StartOver(step, attempt.changes, park.delay_ms + control.delay_ms)
     return _wait(step, attempt, park, context)
 
 

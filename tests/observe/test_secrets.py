@@ -119,7 +119,7 @@ async def test_a_broad_set_of_flows_gives_nothing_away(
     timing = Timing(retry_ladder=(0, 0), recovery=0.02)
     with failpoints.installed() as armed:
         armed.fault("commit:complete", lambda: Unavailable("the database is not available"))
-        armed.fault("commit:retry", lambda: PayloadRefused("the database refused the data"))
+        armed.fault("commit:startover", lambda: PayloadRefused("the database refused the data"))
         armed.fault("commit:fail", lambda: KeyError(f"{SECRET} fault"))
         armed.fault("beforeRecovery", lambda: LookupError(f"{SECRET} repair"))
         async with running(logger=logger, timing=timing, **measured(recorder)) as engine:

@@ -260,8 +260,8 @@ def waits_for(need: str, known: Collection[str]) -> str:
         return f"{waits}{near_task(url, known)}; if the task was renamed: {renamed}"
     scope = url.removesuffix(common_name(url, here)).removesuffix(".")
     return (
-        f"{waits}, and here is {here!r}: if its notebook or module was renamed, write __dwarf_scope__ = {scope!r} at its "
-        f"top, and run it anew; if the function has moved, mark it with {renamed}"
+        f"{waits}, and here is {here!r}: if its notebook or module was renamed, write __dwarf_scope__ = {scope!r} "
+        f"at its top, and run it anew; if the function has moved, mark it with {renamed}"
     )
 
 

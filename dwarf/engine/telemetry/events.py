@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from dwarf.core.decision import Advance, Ask, Call, Decision, Fail, Retry
+from dwarf.core.decision import Advance, Ask, Call, Decision, Fail, StartOver
 from dwarf.core.keys import correlation_id
 from dwarf.core.records import FlowRecord, NewFlow, StepRecord
 from dwarf.engine.telemetry.health import Health
@@ -357,7 +357,7 @@ def status_of(decision: Decision) -> str:
             return "error_routed" if decision.error_routed else "completed"
         case Fail():
             return "failed"
-        case Retry():
+        case StartOver():
             return "retried"
         case Ask():
             return "interrupted"
@@ -394,7 +394,7 @@ def _tell(watch: Watch, span: TaskSpan, decision: Decision, *, landed: bool) -> 
             child = decision.child.record
             name = correlation_id(child.shard, child.flow_id)
             span.event("subgraph", {"workflow.id": name, "workflow.name": child.workflow_url})
-        case Retry():
+        case StartOver():
             span.event("retry", {"delay_ms": decision.delay_ms})
         case Advance() if decision.delay_ms:
             span.event("delay", {"delay_ms": decision.delay_ms})

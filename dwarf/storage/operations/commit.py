@@ -19,7 +19,7 @@ from sqlalchemy import bindparam, select
 
 from dwarf.core.breakpoints import is_breakpoint
 from dwarf.core.cohorts import Full
-from dwarf.core.decision import Ask, Call, Complete, Decision, Fail, Retry
+from dwarf.core.decision import Ask, Call, Complete, Decision, Fail, StartOver
 from dwarf.core.records import NewFlow, NewStep
 from dwarf.errors import StateConflict
 from dwarf.storage.operations.cohorts import settle_cohorts
@@ -98,7 +98,7 @@ def _look_further(done: Sequence[Decision], full: Sequence[Full], work: UnitOfWo
         match decision:
             case Fail() if not decision.step.lineage_id:
                 yield from fail_flow(decision.step.flow, decision.error, work)
-            case Retry() if has_children(decision):
+            case StartOver() if has_children(decision):
                 yield from _drop_children(decision.step.step_id)
             case Ask() if not asks_alone(decision, work):
                 yield from interrupt_upward(decision.step.flow, work)

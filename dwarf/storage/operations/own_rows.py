@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Update, bindparam, literal_column, update
 
-from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain
+from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, StartOver, TryAgain
 from dwarf.storage.sql.expressions import flag_is, of_row, status_is
 from dwarf.storage.sql.rows import APART, object_text
 from dwarf.storage.sql.script import Statement, UpdateEach
@@ -187,7 +187,7 @@ def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
                 return FAIL, row
             row["new_changes"] = object_text(decision.changes)
             return FAIL_KEEPING, row
-        case Retry():
+        case StartOver():
             row["new_changes"] = object_text(decision.changes)
             row["new_attempt"] = step.attempt + 1
             row["new_not_before"] = now + decision.delay_ms
@@ -211,7 +211,7 @@ def _own_row(decision: Decision, now: int) -> tuple[Statement, dict[str, Any]]:
             return CALL, row
 
 
-def _delayed(decision: Retry | TryAgain) -> int:
+def _delayed(decision: StartOver | TryAgain) -> int:
     labelled = decision.step.flow.plan.nodes[decision.step.node].labels
     return APART if labelled else int(decision.delay_ms > 0)
 

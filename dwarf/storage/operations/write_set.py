@@ -8,7 +8,7 @@ from typing import Any
 
 from dwarf.core.breakpoints import is_breakpoint
 from dwarf.core.cohorts import Arrival, Arrivals, Full, arrival_of, filled, full_at_once, gather
-from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, Retry, TryAgain
+from dwarf.core.decision import Advance, Ask, Call, Complete, Decision, Fail, StartOver, TryAgain
 from dwarf.storage.operations.caching import kept_row
 from dwarf.storage.operations.cohorts import ARRIVE
 from dwarf.storage.operations.complete import END_FLOW, end_row
@@ -28,7 +28,7 @@ def asks_alone(decision: Ask, work: UnitOfWork) -> bool:
     return not decision.step.flow.parent_step_id and (not work.writer.hooks or is_breakpoint(decision.key))
 
 
-def has_children(decision: Retry) -> bool:
+def has_children(decision: StartOver) -> bool:
     """Whether a step that starts over has called flows."""
     return any(answer.kind == "subgraph" for answer in decision.step.answers)
 
@@ -69,7 +69,7 @@ class Direct:
                     pass
                 case Call() if decision.child.record.graph_hash in work.writer.known_graphs:
                     pass
-                case Retry() if not has_children(decision):
+                case StartOver() if not has_children(decision):
                     pass
                 case TryAgain():
                     pass
@@ -150,7 +150,7 @@ def _note(decision: Decision, work: UnitOfWork) -> None:
                 work.add_step(successor)
         case Complete():
             _keep(decision, 0, work)
-        case Retry() | TryAgain():
+        case StartOver() | TryAgain():
             work.work_due = True
         case Ask():
             work.work_due = work.work_due or decision.timeout_ms is not None

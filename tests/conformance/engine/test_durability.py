@@ -158,7 +158,7 @@ async def test_e122_outcome_and_transition_are_one(host: LocalHost, running: Any
 ZOMBIES = {
     "completion": "complete",
     "failure": "fail",
-    "retry": "retry",
+    "retry": "startover",
     "interrupt": "ask",
     "subgraph": "call",
     "arrival": "advance",

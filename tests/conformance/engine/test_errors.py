@@ -332,7 +332,7 @@ async def test_e28_cancelled_step_is_not_retried(host: LocalHost, engine: Engine
     await gate.reached()
     await handle.cancel("enough")
     gate.open()
-    await failpoints.seen("afterCommit:retry")
+    await failpoints.seen("afterCommit:startover")
     assert await query(engine, "SELECT status, attempt FROM dwarf_steps") == [("cancelled", 0)]
     assert (await handle).cancel_reason == "enough"
     assert runs == [0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dwarf import END, Graph
-from dwarf.core.decision import Advance, Ask, Complete, Fail, Retry
+from dwarf.core.decision import Advance, Ask, Complete, Fail, StartOver
 from dwarf.core.step import Raised, decide
 from dwarf.workflow.signals import Interrupt, RetrySignal
 from tests.unit.core.support import context, returned, step_at
@@ -165,7 +165,7 @@ def test_a_reducer_that_cannot_fold_fails_the_last_step() -> None:
 
 def test_retry_adds_the_delays() -> None:
     decision = decide(step_at(chain(), "A"), returned({"k": 1}, park=RetrySignal(300), delay_ms=20), context())
-    assert isinstance(decision, Retry)
+    assert isinstance(decision, StartOver)
     assert (decision.delay_ms, decision.changes) == (320, {"k": 1})
 
 
