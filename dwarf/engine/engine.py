@@ -24,7 +24,6 @@ from dwarf.engine.requests import (
     read_schedule_options,
     read_state,
     read_states,
-    read_workflow,
     request_text,
 )
 from dwarf.engine.schedule import Schedule, schedule_record
@@ -39,7 +38,7 @@ from dwarf.storage.operations.create import is_known, thread_of
 from dwarf.storage.operations.schedules import list_schedules, put_schedule, read_now
 from dwarf.storage.queries.history import read_step
 from dwarf.workflow.durations import Seconds
-from dwarf.workflow.graph import Graph
+from dwarf.workflow.graph import Graph, read_workflow
 from dwarf.workflow.results import Outcome, Step
 from dwarf.workflow.suggest import check_names
 from dwarf.workflow.typeforms import fields_of

@@ -13,7 +13,6 @@ from dwarf.core.records import NO_EXTRAS, Extras
 from dwarf.engine.config import MAX_INT32, Settings, check_time_budget
 from dwarf.errors import InvalidRequest, StateError
 from dwarf.workflow.durations import Seconds, to_epoch_ms, to_ms
-from dwarf.workflow.graph import Graph
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.parks import encode_fields
 from dwarf.workflow.typeforms import fields_of
@@ -205,17 +204,6 @@ def read_same_options(settings: Settings, options: Mapping[str, Any]) -> CreateO
     """Check the options that several flows share. InvalidRequest; TypeError for an unknown one."""
     given: dict[str, Any] = {**_OPTIONS, **options}
     return read_options(settings, **given, idempotency_key="")
-
-
-def read_workflow(workflow: object) -> str | Graph:
-    """The workflow: a name, or a Graph. InvalidRequest for anything else."""
-    if isinstance(workflow, Graph):
-        return workflow
-    if not isinstance(workflow, str):
-        raise InvalidRequest(f"a workflow is given by its name or as a Graph, not as {type(workflow).__name__}")
-    if not workflow.strip():
-        raise InvalidRequest("the name of the workflow is empty")
-    return workflow
 
 
 def read_state(state: Any) -> dict[str, Any]:

@@ -214,7 +214,7 @@ class Binding:
             kind = "an awaitable" if inspect.isawaitable(result) else f"a value of type {type(result).__name__}"
             raise StateError(
                 f"task {self.url!r} returned {kind}; a task may return None, a mapping, a dataclass or "
-                "a pydantic model, whose fields are written to the state"
+                "a pydantic model, whose fields are written to the state, as in: return {'result': value}"
             )
         try:
             flow.update(fields)

@@ -9,19 +9,19 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
-from dwarf.errors import GraphError
+from dwarf.errors import GraphError, InvalidRequest
 from dwarf.workflow.parts import END as END
 from dwarf.workflow.parts import Limit as Limit
 from dwarf.workflow.parts import Node as Node
 from dwarf.workflow.parts import Transition as Transition
-from dwarf.workflow.parts import View, as_labels, as_text
+from dwarf.workflow.parts import View, as_labels, as_node_name, as_text
 from dwarf.workflow.policies import Cache, Retry, Seconds, read_cache, read_retry, read_time_budget
 from dwarf.workflow.reducers import Reducer
 
 if TYPE_CHECKING:
     from dwarf.workflow.checking.finding import Finding
 
-__all__ = ["END", "Graph", "Limit", "Node", "Transition"]
+__all__ = ["END", "Graph", "Limit", "Node", "Transition", "read_workflow"]
 
 if TYPE_CHECKING:
     from dwarf.workflow.tasks import TaskMark
@@ -118,7 +118,7 @@ class Graph:
         (only engines that have all of them run the node) default to the marks of the function. END is not a node:
         adding it does nothing.
         """
-        name = as_text(name, "the name of a node")
+        name = as_node_name(name, "the name of a node")
         if limit is not None and not isinstance(limit, Limit):
             raise TypeError(f"the limit of a node must be a Limit, not {type(limit).__name__}")
         if not isinstance(fan_in, bool):
@@ -145,13 +145,13 @@ class Graph:
 
     def set_fan_in(self, name: str) -> Self:
         """Mark the node at which the branches of a fan-out meet. It may be added later."""
-        self._marks[as_text(name, "the name of a node")] = None
+        self._marks[as_node_name(name, "the name of a node")] = None
         self._view = None
         return self
 
     def set_entry(self, name: str) -> Self:
         """Let flows start at this node. It may be added later."""
-        self.entry = as_text(name, "the entry of a graph")
+        self.entry = as_node_name(name, "the entry of a graph")
         return self
 
     def set_reducer(self, field: str, reducer: Reducer | str) -> Self:
@@ -414,7 +414,8 @@ class Graph:
     # ------------------------------------------------------------ inner workings
 
     def _connect(self, source: str, target: str, **marks: Any) -> Self:
-        source, target = as_text(source, "the source of a transition"), as_text(target, "the target of a transition")
+        source = as_node_name(source, "the source of a transition")
+        target = as_node_name(target, "the target of a transition")
         for name in (source, target):
             if name != END:
                 self._register(name)
@@ -537,3 +538,18 @@ def _condition(when: str | None, source: str, target: str) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def read_workflow(workflow: object) -> str | Graph:
+    """The workflow: a name, or a Graph. InvalidRequest for anything else."""
+    if isinstance(workflow, Graph):
+        return workflow
+    if not isinstance(workflow, str):
+        hint = ""
+        if callable(workflow):
+            name = getattr(workflow, "__name__", "task")
+            hint = f": Graph.of({name!r}, {name}) makes a graph of one function"
+        raise InvalidRequest(f"a workflow is given by its name or as a Graph, not as {type(workflow).__name__}{hint}")
+    if not workflow.strip():
+        raise InvalidRequest("the name of the workflow is empty")
+    return workflow

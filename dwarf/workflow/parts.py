@@ -146,6 +146,17 @@ def as_labels(labels: object, what: str) -> frozenset[str]:
     return found
 
 
+def as_node_name(value: object, what: str) -> str:
+    """``as_text`` of a node's name; where a function is given instead, the TypeError says how its node is named."""
+    if callable(value) and not isinstance(value, str):
+        name = getattr(value, "__name__", "task")
+        raise TypeError(
+            f"{what} must be a str, not {type(value).__name__}: name the node, as in add_node({name!r}, {name}), and "
+            f"use its name; Graph.of('Name', {name}, ...) makes a chain of the functions themselves"
+        )
+    return as_text(value, what)
+
+
 def as_text(value: object, what: str) -> str:
     """``value`` as a plain str. TypeError for another type, GraphError for a lone surrogate, which cannot be stored."""
     if not isinstance(value, str):

@@ -13,7 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dwarf import END, EngineClosed, Flow, Graph, InvalidRequest, PromptNeedsHuman, StateConflict, Status, WaitTimeout
+from dwarf import (
+    END,
+    EngineClosed,
+    Flow,
+    Graph,
+    GraphNotFound,
+    InvalidRequest,
+    PromptNeedsHuman,
+    StateConflict,
+    Status,
+    WaitTimeout,
+)
 from dwarf.notebook import Lab, MapRun
 from dwarf.notebook.maps.mapview import MapView
 from dwarf.notebook.maps.mapwork import BLOCK, MOST_BUSY
@@ -170,6 +181,19 @@ def test_wrong_arguments_are_told_at_once(lab: Lab) -> None:
         lab.map(graph, [], into="y")
     with pytest.raises(InvalidRequest, match="give it a key"):
         lab.map(graph, [], idempotency_key="k")
+    with pytest.raises(InvalidRequest, match=r"Graph\.of\('len', len\)"):
+        lab.map(len, [{"x": 1}])  # type: ignore[arg-type]  # the wrong thing on purpose
+
+
+def test_what_stopped_a_map_is_told_without_waiting_for_it(lab: Lab) -> None:
+    square_graph(lab)
+    made = lab.map("squere", [{"x": 1}], show=False)
+    with pytest.raises(GraphNotFound):
+        made.wait(60)
+    assert "0 of 1 row" in repr(made)
+    assert "stopped: GraphNotFound" in repr(made)
+    assert "stopped: GraphNotFound" in made._repr_mimebundle_()["text/html"]
+    assert MapView(made._work, "squere", lab._services)._traits()["errors"][0][0] == "stopped"
 
 
 def test_a_fault_of_the_items_comes_out_after_those_before_it(lab: Lab) -> None:

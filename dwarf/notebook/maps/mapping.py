@@ -21,7 +21,7 @@ from dwarf.notebook.pictures.views import is_stop, stop_text
 from dwarf.notebook.waiting import wait_async, wait_blocking
 from dwarf.workflow.checking import written_fields
 from dwarf.workflow.durations import Seconds, to_ms
-from dwarf.workflow.graph import Graph
+from dwarf.workflow.graph import Graph, read_workflow
 from dwarf.workflow.status import Status
 from dwarf.workflow.suggest import check_names, did_you_mean
 
@@ -265,7 +265,7 @@ class MapRun:
         return still(self._work, self._name)
 
     def __repr__(self) -> str:
-        return f"<MapRun {self._name!r}: {self.progress.text}>"
+        return f"<MapRun {self._name!r}: {self._work.text}>"
 
 
 class _Runs(Sequence["Run"]):
@@ -338,6 +338,7 @@ def start_map(
     if isinstance(into, str):
         raise InvalidRequest(f"into is a list of field names, such as [{into!r}]")
     check_names("lab.map", options, lab.engine.create)
+    workflow = read_workflow(workflow)  # refused here, and not where the rows are awaited
     rows = Rows(frame)
     source = NewFlows(lab.engine, workflow, rows, key, options)
     work = MapWork(lab.engine, source, Tally(rows.total, rows.index, into), lab.follow)

@@ -77,8 +77,10 @@ def _parts(progress: MapProgress) -> list[tuple[str, int]]:
 
 
 def _errors(work: MapWork) -> list[list[str]]:
-    """The first errors, each with the label of its row."""
-    return [[label_of(work, position), brief(error, 200)] for position, error in work.tally.errors(_MOST_ERRORS)]
+    """What stopped the map, if anything, and the first errors, each with the label of its row."""
+    stopped = [["stopped", work.fault]] if work.fault else []
+    errors = work.tally.errors(_MOST_ERRORS - len(stopped))
+    return [*stopped, *([label_of(work, position), brief(error, 200)] for position, error in errors)]
 
 
 def label_of(work: MapWork, position: int) -> str:
@@ -100,10 +102,11 @@ def still(work: MapWork, name: str) -> dict[str, Any]:
         '<div style="max-width:640px;height:8px;line-height:0;background:#e2e8f0;border-radius:4px;overflow:hidden;'
         f'white-space:nowrap">{shares}</div>'
     )
-    rows = "".join(f"<div>✘ {html.escape(label)}: {html.escape(error)}</div>" for label, error in _errors(work))
-    left = progress.failed + progress.cancelled - len(_errors(work))
+    errors = _errors(work)
+    rows = "".join(f"<div>✘ {html.escape(label)}: {html.escape(error)}</div>" for label, error in errors)
+    left = progress.failed + progress.cancelled - (len(errors) - bool(work.fault))
     rows += f"<div>and {plural(left, 'more row')}</div>" if rows and left > 0 else ""
-    text = f"{name}: {progress.text}"
+    text = f"{name}: {work.text}"
     shown = f'<div style="margin:4px 0"><b>{html.escape(name)}</b> {html.escape(progress.text)}{bar}{rows}</div>'
     shown += _table_html(work.tally.table())
     return {"text/html": shown, "text/plain": text}

@@ -17,6 +17,7 @@ from dwarf.errors import EngineClosed, FlowNotFound, StateConflict
 from dwarf.notebook.live.listeners import Listeners
 from dwarf.notebook.maps.rows import MapRow, Rows
 from dwarf.notebook.maps.tally import Tally
+from dwarf.notebook.pictures.formatting import brief
 from dwarf.notebook.pictures.views import where_stopped
 from dwarf.workflow.results import Outcome
 from dwarf.workflow.status import Status
@@ -145,6 +146,18 @@ class MapWork:
     def cards(self) -> list[tuple[int, Card]]:
         """The questions of the rows, each with the row's position."""
         return [(position, card) for position, each in self.asking.items() for card in each.cards]
+
+    @property
+    def fault(self) -> str:
+        """Why not all rows were started or followed to their ends; "" if they were, or are about to be."""
+        error = self.ended.exception() if self.ended.done() else None
+        return "" if error is None else brief(f"{type(error).__name__}: {error}", 200)
+
+    @property
+    def text(self) -> str:
+        """How far it has come, and what stopped it, in one line."""
+        text = self.tally.progress().text
+        return f"{text}; stopped: {self.fault}" if self.fault else text
 
     @property
     def stuck(self) -> list[Card]:

@@ -287,6 +287,22 @@ def test_arguments_of_wrong_types_are_refused(build: Any) -> None:
         build()
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Graph("g").add_node(reserve),  # type: ignore[arg-type]
+        lambda: Graph("g").add_chain(reserve, END),  # type: ignore[arg-type]
+        lambda: Graph("g").add_transition("a", reserve),  # type: ignore[arg-type]
+        lambda: Graph("g").add_switch("a", {"x": reserve}),  # type: ignore[dict-item]
+        lambda: Graph("g").set_entry(reserve),  # type: ignore[arg-type]
+        lambda: Graph("g").set_fan_in(reserve),  # type: ignore[arg-type]
+    ],
+)
+def test_a_function_in_the_place_of_a_name_is_told_how_nodes_are_named(build: Any) -> None:
+    with pytest.raises(TypeError, match=r"must be a str, not function: .*add_node\('reserve', reserve\).*Graph\.of\("):
+        build()
+
+
 def test_a_refused_transition_adds_no_node() -> None:
     graph = Graph("g")
     with pytest.raises(TypeError):
