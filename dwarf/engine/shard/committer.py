@@ -146,10 +146,13 @@ class Committer(Service):
         return await done
 
     def _submit(self, request: CommitRequest) -> None:
+        # Decisions are still taken while the engine closes: the outcome of a step that has run would be lost, and its
+        # task run a second time elsewhere.
         if self._closing and not isinstance(request, DecisionRequest):
             if isinstance(request, (CreateRequest, CallRequest)) and request.slot is not None:
                 request.slot.release()
             raise EngineClosed("the engine is closing")
+        # tells a collision of old ids from one of ids that were reserved since
         request.renewals = self._ids.renewals
         self._requests.append(request)
         self.wake()
@@ -164,10 +167,12 @@ class Committer(Service):
         group, self._requests = self._requests[:LARGEST_GROUP], self._requests[LARGEST_GROUP:]
         if not self._requests:
             self._woken.clear()  # by what is in the group
+        # SQLite writes one transaction at a time, so a call of its own would gain nothing: there it stays in the group.
         if not self._database.single_writer:
             group = self._without_calls(group)
         if group:
             if self._notifier.waiting:
+                # the other half of the last group goes on now, so that the engine works while the server writes
                 asyncio.get_running_loop().call_soon(self._notifier.rest)
             await self._commit(group)
             more = self._notifier.some(len(self._requests))
@@ -230,6 +235,8 @@ class Committer(Service):
                 await self._ids.reserve(2 * LARGEST_GROUP)
             except (Unavailable, Contention) as error:
                 for request in group:
+                    # The lost COMMIT may have succeeded. The next try then looks for what this one has written, a read
+                    # that no other try needs.
                     request.again = request.again or isinstance(error, LostCommit)
                 pause = next(pauses, None)
                 if pause is None or self._draining.is_set():
@@ -272,6 +279,7 @@ class Committer(Service):
             self._observing.log.warning("ids are in use that were reserved here: others are taken (%s)", error)
             await self._ids.renew()
         if isinstance(request, CallRequest) and not renewed:
+            # less than any count, so that a second collision is refused and no try follows
             request.renewals = -1
             await self._commit([request])  # what takes its ids in the transaction has new ones now
         else:
@@ -280,6 +288,7 @@ class Committer(Service):
     def _settle(self, group: list[CommitRequest], committed: CommitResult) -> None:
         for source, first, count in committed.blocks:
             source.add(first, count)
+        # only now: the rows of graphs that were rolled back have to be inserted again
         self._writer.known_graphs |= committed.graphs
         if self._on_committed is not None:
             self._on_committed(committed)
@@ -298,6 +307,7 @@ class Committer(Service):
             for request in group
             if isinstance(request, OutputRequest) or (isinstance(request, DecisionRequest) and request.said)
         ]
+        # What is last may be its own transaction. A failpoint at the end needs one that is still open.
         last = not short and not saying and failpoints.active is None
         yield from self._outcomes(group, committed, results, last=last and not calls)
         for call in calls:

@@ -214,6 +214,7 @@ def claim_due(
         if labels:
             ((due_apart,),) = yield Fetch(NEXT_APART, {"sets": labels})
             due = min((moment for moment in (due, due_apart) if moment is not None), default=None)
+        # a limit may have room again before the next step becomes due
         due = again if due is None or (again is not None and again < due) else due
         ((deadline, flow_deadline),) = yield Fetch(NEXT_DEADLINE, {})
         return Claimed(now=now, next_due=due, next_deadline=deadline, flow_deadline=flow_deadline)
@@ -224,6 +225,7 @@ def claim_due(
     claimed = [ClaimedRow._make(row) for row in rows]
     lost = len(wanted) - len(claimed)
     rank = {step_id: position for position, step_id in enumerate(wanted)}
+    # RETURNING promises no order
     claimed.sort(key=lambda row: rank[row.step_id])
     owners = yield from _owners({row.flow_id for row in claimed}, shard, plan_of)
     claimed = yield from _without_ended(claimed, owners, now)
@@ -325,6 +327,8 @@ def _without_ended(claimed: Sequence[ClaimedRow], owners: Mapping[int, _Owner], 
     """A pending step of an ended flow gets the flow's status instead of running."""
     live: list[ClaimedRow] = []
     for row in claimed:
+        # A flow that fails in one branch leaves the pending steps of its other branches as they are, however many
+        # there are: each gets its status when it is claimed.
         status = owners[row.flow_id].status
         if status.terminal:
             yield Execute(CONVERGE_ENDED, {"id": row.step_id, "new_status": status.value, "now": now})

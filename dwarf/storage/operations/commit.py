@@ -52,6 +52,7 @@ def commit_group(
 
     ``again`` are those of the flows that an earlier try may have added.
     """
+    # ordered by step, so that two transactions that want the same rows lock them in one order
     order, own = own_rows(decisions, work.now)
     ordered = [decisions[position] for position in order]
     direct = Direct.of(ordered, work)
@@ -96,8 +97,10 @@ def _look_further(done: Sequence[Decision], full: Sequence[Full], work: UnitOfWo
         yield from complete_flows([(decision.step.flow, decision.final_state) for decision in ends], work)
     for decision in done:
         match decision:
+            # the failure of a branch is an arrival: it fails the flow only when the cohort is full
             case Fail() if not decision.step.lineage_id:
                 yield from fail_flow(decision.step.flow, decision.error, work)
+            # a step that starts over calls its children anew: the former ones have nobody to give their outcomes to
             case StartOver() if has_children(decision):
                 yield from _drop_children(decision.step.step_id)
             case Ask() if not asks_alone(decision, work):

@@ -26,6 +26,7 @@ from dwarf.workflow.jsontext import dumps, loads
 from dwarf.workflow.signals import Answer
 from dwarf.workflow.status import Status
 
+# for this long the outcome of a flow that is deleted on completion can still be read
 DISPOSABLE_GRACE_MS = 60_000
 
 END_FLOW = Statement(
@@ -68,6 +69,7 @@ _WHOLE = len(WAKING)
 _REVIVE = update(steps).where(
     steps.c.step_id == bindparam("id"),
     *_PARKED,
+    # the caller was read without a lock, and may have been started over since
     steps.c.lease_seq == bindparam("seq"),
 )
 _TOLD: dict[str, Any] = {"parked": literal_column("0"), "answers": bindparam("new_answers")}
@@ -126,6 +128,7 @@ MEMBERS = Statement(
         status_is(of_row(steps.c.status), Status.COMPLETED),
         steps.c.lineage_id > literal_column("0"),
     )
+    # reducers that keep order get the branches as they were spawned, whichever was faster
     .order_by(steps.c.ordinal, steps.c.depth, steps.c.step_id),
 )
 
@@ -234,6 +237,7 @@ def _tell_callers(told: Mapping[int, Ended], work: UnitOfWork) -> Script[None]:
         else:
             leased.append(_Leased(one.flow.flow_id, step, {**params, **lease(work)}))
     if pending:
+        # sorted, since every transaction locks steps by id
         yield UpdateEach(REVIVE, sorted(pending, key=itemgetter("id")))
         work.work_due = True
     if leased:

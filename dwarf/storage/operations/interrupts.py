@@ -312,6 +312,7 @@ def answer_step(
         leaf = _whole_leaf(rows[0][_ROOT:]) if whole else _leaf(LeafRow._make(rows[0][_ROOT:]))
         if step is not None and step != (leaf.step_id, leaf.token):
             raise StepNotFound(NO_STEP)
+        # Without a named step the answer is for whatever waits longest: a newer question is then returned, and checked.
         if step is not None and given.checked is not None and given.checked.lease_seq != leaf.lease_seq:
             raise StateConflict(_ANSWERED_MEANWHILE)
         if is_breakpoint(leaf.interrupt.key):
@@ -350,6 +351,7 @@ def _pass(leaf: Leaf, given: Given, work: UnitOfWork) -> Script[bool]:
         # its input changes, so it must be read again before it runs
         if before and given.value:
             ((stored, refs),) = yield Fetch(INPUT, {"id": each.step_id})
+            # a field that was changed here has its value in the row, and no more in the step that the reference names
             kept = {name: anchor for name, anchor in read_object(refs).items() if name not in given.value}
             state = object_text(after(read_object(stored), given.value))
             edited = {"id": each.step_id, "seq": each.lease_seq, "new_state": state, "new_refs": object_text(kept)}

@@ -50,6 +50,8 @@ class Direct:
         arriving, ending, asking = list[int](), list[int](), list[int]()
         for number, decision in enumerate(decisions):
             step = decision.step
+            # what is cached is written after the own row has landed: another step must never take an outcome that was
+            # fenced out
             if step.keep is not None or step.taken is not None:
                 direct.further = True
             match decision:
@@ -67,6 +69,7 @@ class Direct:
                     asking.append(number)
                 case Advance() if full_at_once(decision) is None:
                     pass
+                # otherwise the database must be asked first whether the graph is stored
                 case Call() if decision.child.record.graph_hash in work.writer.known_graphs:
                     pass
                 case StartOver() if not has_children(decision):
@@ -153,6 +156,7 @@ def _note(decision: Decision, work: UnitOfWork) -> None:
         case StartOver() | TryAgain():
             work.work_due = True
         case Ask():
+            # the dispatcher waits until the first deadline that it knows, and this may be an earlier one
             work.work_due = work.work_due or decision.timeout_ms is not None
         case Call():
             work.add_graph(decision.child.record.graph_hash, decision.child.graph_body)
