@@ -67,16 +67,17 @@ def _parameters(function: Callable[..., object]) -> frozenset[str]:
 def check_filters(call: str, filters: Iterable[str], search: Callable[..., object]) -> None:
     """TypeError for filters that a search does not have."""
     known = _parameters(search)
-    for name in filters:
-        if name not in known:
-            hint = did_you_mean(name, known) or f"; its filters are {', '.join(sorted(known))}"
-            raise TypeError(f"{call}() has no filter {name!r}{hint}")
+    _check("filter", call, filters, known, lambda _: f"its filters are {', '.join(sorted(known))}")
 
 
 def check_names(call: str, options: Iterable[str], create: Callable[..., object]) -> None:
     """TypeError for unknown options of a new flow: most often they are fields of the state."""
-    known = _parameters(create)
-    for name in options:
+    state = "the state is one mapping"
+    _check("option", call, options, _parameters(create), lambda name: f"{state}: {call}(graph, {{{name!r}: ...}})")
+
+
+def _check(kind: str, call: str, names: Iterable[str], known: frozenset[str], otherwise: Callable[[str], str]) -> None:
+    """TypeError for the first unknown name, with the known names close to it, or ``otherwise`` if none is close."""
+    for name in names:
         if name not in known:
-            hint = did_you_mean(name, known) or f"; the state is one mapping: {call}(graph, {{{name!r}: ...}})"
-            raise TypeError(f"{call}() has no option {name!r}{hint}")
+            raise TypeError(f"{call}() has no {kind} {name!r}{did_you_mean(name, known) or f'; {otherwise(name)}'}")
