@@ -209,6 +209,7 @@ def _calls(tree: Tree, targets: Iterable[int], answered: Answered) -> dict[int, 
         for caller in tree.callers(child):
             call = _Call(child, _place(child, answered.get(caller, ())))
             known = calls.get(caller)
+            # the caller runs again from its first call that is no longer answered, and makes the later ones anew
             if known is None or call.place < known.place:
                 calls[caller] = call
             child = tree.steps[caller].flow_id
@@ -277,6 +278,7 @@ def _count_anew(tree: Tree, plan: ForkPlan, flow_id: int) -> None:
         if part.role in (Role.AGAIN, Role.AFTER, Role.WAITING):
             part.counts = Counts(0, 0, 0)
         elif size:
+            # a branch that runs again may succeed this time, so it has not failed
             part.counts = Counts(size, size - len(open_[step_id]), len(failed[step_id] - open_[step_id]))
 
 
@@ -293,6 +295,7 @@ def _broken_child(tree: Tree, step_id: int, answers: Sequence[int]) -> int:
     if not children:
         return 0
     last = max(children, key=lambda child: (_place(child, answers), child))
+    # the step went on after this child's answer, so something else has stopped it
     if _place(last, answers) < len(answers) - 1 or tree.flows[last].status is Status.COMPLETED:
         return 0
     broken = any(tree.steps[step].status is not Status.COMPLETED for step in tree.steps_of[last])

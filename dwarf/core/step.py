@@ -142,6 +142,7 @@ def _try_again(step: StepRecord, attempt: Raised, context: DecisionContext) -> T
     pause = policy._pause_ms(failed, context.chance())
     if policy.give_up_after is not None:
         began = step.started_at or step.claimed_at
+        # the database's time, and what this process has measured since: clocks of two machines are never compared
         if step.claimed_at + attempt.ran_ms + pause - began > policy.give_up_after * 1000:
             return None
     return TryAgain(step, pause, attempt.error, traceback=attempt.traceback)
@@ -240,6 +241,8 @@ class _Turn:
         if forward:
             decision.successors = self._branches(forward, spawns)
         elif not self.delay_ms and nodes[decision.fan_in].limit is None and not nodes[decision.fan_in].labels:
+            # No branch knows whether it is the last. Each has the start promised, and all but the one that fills the
+            # cohort give the promise back.
             decision.lease_fan_in = self.context.room(nodes[decision.fan_in].need)
         return decision
 

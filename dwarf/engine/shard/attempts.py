@@ -128,6 +128,7 @@ class Attempts:
             fields = error_fields(error, trace=step.flow.trace_parent[3:35])
             return Raised(text, traceback_text(error), fields, kinds=retry_kinds(error), ran_ms=ran_ms)
         control = control_of(flow)
+        # the outcome of a task that has looked at its own key or attempt is no other step's
         if keep is not None and control.park is None and not (isinstance(flow, WatchedFlow) and flow.identity_read):
             step.keep = keep
         returned = Returned(control, flow._raw_changes)

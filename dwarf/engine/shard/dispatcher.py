@@ -34,6 +34,7 @@ from dwarf.storage.operations.interrupts import answer_overdue
 from dwarf.storage.operations.unit_of_work import WriterIdentity
 
 LARGEST_CLAIM = 256
+# what the loss of a notification costs at most
 LONGEST_WAIT_S = 5.0
 LOOK_AGAIN_S = 0.1  # how old the view of the backlog may be
 AFTER_FAULT_S = 1.0
@@ -89,6 +90,7 @@ class Dispatcher(Service):
         # A deadline may already have passed, and the dispatcher has to learn the moment: a claim tells it.
         if flow.deadline_at or flow.deadline_ms:
             return None
+        # a better step waits on another shard, and may want the slot
         if flow.record.priority > self._precedence.ceiling:
             return None
         slot = self._context.slots.reserve()
@@ -129,8 +131,13 @@ class Dispatcher(Service):
         if reserved is None:
             return await self._full()
         ceiling = precedence.ceiling
+        # whatever is not handed on is given back, however the claim ends
         with reserved:
+            # A claim takes no more steps than there are slots: a step that is leased and does not run uses up its time
+            # budget.
             claimed = await self._claim(reserved.held, ceiling)
+            # The engine may have begun to close during the claim: without this, the steps would wait until their leases
+            # end.
             if claimed.waking or self._closing:
                 await self._runner.give_back(claimed.steps)
                 return 0.0

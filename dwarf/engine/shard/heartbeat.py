@@ -70,6 +70,7 @@ class Heartbeat:
         self.identity = Identity(0, "")
         self._database = database
         self._beat_s = beat_of(lease_s)
+        # half of a lease: after a request that hangs, another one can still be in time
         self._patience_s = max(SHORTEST_PATIENCE_S, lease_s / 2)
         self._liveness = Liveness(lease_s)
         self._on_sighting = on_sighting
@@ -132,9 +133,12 @@ class Heartbeat:
                 await self._beat_by(pulse)
                 pause = FIRST_PAUSE_S
             except Exception as error:  # noqa: BLE001 - whatever the driver raises, it is tried again
+                # A connection that broke is replaced immediately, since its lock is gone. A server that refuses is
+                # asked less and less often.
                 pause = FIRST_PAUSE_S if pulse is not None else min(LONGEST_PAUSE_S, pause * 2)
                 self._post(self._on_loss, error)
             finally:
+                # while this replica heard nothing, the silence of the others proves nothing
                 self._liveness.forget()
                 if pulse is not None:
                     await pulse.close()
@@ -184,6 +188,7 @@ class Heartbeat:
         mine = next((one.row for one in seen if one.row.engine_id == identity.engine_id), None)
         own = _own(mine, identity)
         if mine is not None and own is Own.THERE and raised:
+            # the counter has gone back: the server was replaced by one that lacks the last commits
             forgetful = forgetful or mine.beats <= self._beats
             self._beats = mine.beats
             self.confirmed_at = now

@@ -189,6 +189,8 @@ class Membership(Service):
         """Raise the counter on a transaction's connection while the heartbeat cannot get a connection."""
         identity = self._heartbeat.identity
         async with asyncio.timeout(self.lease_ms / 1000):
+            # A server may have no connection left for the heartbeat, and still serve the transactions: that is no
+            # death.
             if await self._database.write(lambda: renew(*identity)):
                 self._heartbeat.confirmed_at = time.monotonic()
 
@@ -210,6 +212,8 @@ class Membership(Service):
             await self._on_forgotten()
 
     async def _look_after_own(self, sighting: Sighting) -> None:
+        # Confirmed so recently, it cannot have been declared dead: it keeps its id, and with it the leases of what it
+        # runs.
         if sighting.own is Own.MISSING and self.confirmed:
             self._log.warning("shard %s: the row of this engine was gone from the registry", self._writer.shard)
             await self._join(self._writer.engine_id)
@@ -227,6 +231,7 @@ class Membership(Service):
                 self._writer.shard,
             )
             await self._join(_new_id())
+            # other replicas run these steps by now; what they would still write here is fenced out
             self._runner.abandon()
 
     async def _join(self, engine_id: int) -> None:
@@ -247,6 +252,7 @@ class Membership(Service):
         faster.
         """
         reason = ENDED if death.proven else SILENT
+        # With the counter as it was seen: an engine that has raised it since is alive.
         marked = await self._database.write(lambda: bury(death.engine_id, death.nonce, death.beats, reason))
         if not marked:
             return

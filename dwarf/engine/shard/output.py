@@ -40,6 +40,7 @@ class Voice:
     def __call__(self) -> TaskOutput:
         """The output of the run. Called from any thread."""
         if self.output is None:
+            # two threads of one task may say their first words at once
             with _making:
                 if self.output is None:
                     self.output = self._book.output_of(self._step)
@@ -123,6 +124,7 @@ class OutputBook:
         output = voice.output
         if output is None:
             return None
+        # what cannot be written now is given back, and is then part of the rest
         while output in self._under_way:
             await self._writing.wait()
         said = output.take(last=True)

@@ -35,12 +35,14 @@ class LeaseRecovery:
         for reason, name in ((ENDED, "owner_gone"), (SILENT, "owner_silent")):
             dead = {engine_id for engine_id, why in buried.items() if why == reason}
             if dead:
+                # silence is no proof of a crash, and must not lead to quarantine
                 await self.of_dead(dead, name, crashed=reason == ENDED)
 
     async def of_dead(self, dead: set[int], reason: str, *, crashed: bool) -> None:
         """Take back the leases of engines that are known to be dead, without waiting for their expiry."""
         count = TAKEN_AT_ONCE
         while count == TAKEN_AT_ONCE:
+            # in batches: one transaction over all leases of a large engine would hold their locks for long
             count = await self._database.write(lambda: recover_abandoned(dead, crashed=crashed))
             self._tell(count, reason)
 

@@ -149,6 +149,7 @@ class Runner:
     async def _look(self, step_ids: Collection[int]) -> None:
         """Abandon those of these steps whose lease this engine has lost."""
         try:
+            # a notification may be late, doubled or made up, so only the database decides
             leases = await self._database.read(lambda: leases_of(self._writer.engine_id))
         except (StorageError, EngineClosed):
             return
@@ -219,6 +220,7 @@ class Runner:
         if handover.woken is not None:
             following.append(handover.woken)
         if self._context.draining:
+            # the commit has leased them to this engine, so no other one would run them before their leases end
             for new in following:
                 await self._release(new)
             return []
@@ -234,6 +236,7 @@ class Runner:
             if runner in self._lost:
                 raise
             # the engine did not cancel it: the event loop is ending
+            # shielded: a second cancellation, as when a loop is closed, would leave the lease behind
             await asyncio.shield(self._release(step, crashed=not self._giving_up))
             raise
         finally:
@@ -258,6 +261,7 @@ class Runner:
                 refused = error
                 slot.keep()  # the next try reserves its starts again
             if isinstance(attempt, Returned):
+                # the child flow was made with ids of the same blocks
                 attempt = await self._attempts.with_child(step, attempt)
         self._observing.write_failed(step, refused)
         return await self._commit(step, Fail(step, unstorable(refused)), suits, said)
@@ -288,6 +292,7 @@ class Runner:
                 handover = await self._committer.decide(decision, suits, said)
             except (Unavailable, Contention) as error:
                 lease_s = (step.time_budget_ms + self._beyond_ms) / 1000
+                # by then another replica may have the step, and a write under this lease would match nothing
                 if time.monotonic() >= began + lease_s or self._context.draining:
                     await self._abandon(step, error)
             except IdsForgotten:

@@ -222,6 +222,7 @@ class FlowWatcher:
 
     async def _look_at_prompts(self) -> None:
         """Read the prompts again where a step has begun or ended waiting, and answer what is scripted."""
+        # with the time: a step that was answered and asks again is the same step with another question
         waiting = frozenset((step.key, step.updated_at) for step in _waiting_steps(self.steps))
         if waiting == self._waiting and not (self._is_interrupted and not self.prompts):
             return

@@ -34,12 +34,14 @@ class Pacer:
     def flush(self) -> None:
         """Send now."""
         self.stop()
+        # the time that this thread has computed: a loop that waits for others does not make its views slower
         begun = time.thread_time()
         try:
             self._send()
         except Exception:  # noqa: BLE001  a view must not stop what it looks at
             _log.debug("a view could not be brought up to date", exc_info=True)
         self._sent = time.monotonic()
+        # so a view takes a sixth of the loop's time at most, as long as that is not rarer than ``most``
         self._interval = min(max(self._least, 5 * (time.thread_time() - begun)), self._most)
 
     def stop(self) -> None:

@@ -89,6 +89,7 @@ class Repairs:
 
     async def block(self) -> list[Started]:
         """The next rows with their flows. Empty at the end."""
+        # fewer than new flows: a repair is some transactions of its own, and a block of new flows is one
         now, self._flows = self._flows[: BLOCK // 4], self._flows[BLOCK // 4 :]
         return list(await asyncio.gather(*(self._repair(position, key) for position, key in now)))
 
@@ -214,6 +215,7 @@ class MapWork:
 
     def _has_room(self) -> bool:
         in_hand = len(self._tasks)
+        # Rows that wait for a person are not busy: a thousand open questions must not stop the rows behind them.
         return in_hand - len(self.asking) <= MOST_BUSY - BLOCK and in_hand <= MOST_IN_HAND - BLOCK
 
     async def _row(self, position: int, handle: FlowHandle) -> None:
@@ -246,6 +248,7 @@ class MapWork:
         self._mark_stopped(position, bool(where_stopped(watcher.steps)))
         self._ask({**self.asking, position: watcher})
         try:
+            # shielded: the future is the watcher's, and others wait for it, too
             return await asyncio.shield(asyncio.wrap_future(watcher.ended))
         finally:
             watcher.listeners.discard(tell)

@@ -139,6 +139,7 @@ class Tally:
             self._errors[position] = error
         now = time.monotonic()
         if now - self._marks[-1][0] > _SPAN / 30:
+            # sixty marks, at least a thirtieth of the span apart: always more than the span
             self._marks = (*self._marks[-60:], (now, self._done))
 
     def _keep(self, position: int, state: Mapping[str, Any], inputs: Collection[str]) -> None:
@@ -209,6 +210,7 @@ class Tally:
 
     def errors(self, most: int) -> list[tuple[int, str]]:
         """The first errors, as (position, error)."""
+        # a copy: the lab's loop adds errors while a view reads them
         return sorted(self._errors.copy().items())[:most]
 
     def progress(self) -> MapProgress:

@@ -247,6 +247,8 @@ class Transaction:
         return now
 
     async def _run_write_set(self, request: WriteSet) -> list[list[Any]]:
+        # If the server has dropped an idle connection, the statement that notices it is tried again on another one.
+        # After BEGIN that is safe. After a statement that commits by itself it is not: nobody knows whether it was run.
         at_once = request.last and not self._open and time.monotonic() - self._connection.idle_since < _RECENT_S
         if not at_once and not self._open:
             await self._begin()

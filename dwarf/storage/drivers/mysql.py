@@ -33,7 +33,10 @@ READ_TIMEOUT_S = 120  # far beyond what a statement takes: the server, or the wa
 LARGEST_TEXT = 1_000_000  # bytes of statements sent at once, unless one alone is larger
 
 _SETTINGS = (
+    # with REPEATABLE READ, InnoDB locks the gaps between rows, too, so that transactions on different steps would wait
+    # for each other
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    # strict: otherwise a value that is too long for its column is cut off without an error
     "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
     "SET SESSION innodb_lock_wait_timeout = 10, wait_timeout = 28800",
 )
@@ -270,6 +273,7 @@ def read_url(url: URL) -> dict[str, Any]:
         "database": url.database,
         "charset": "utf8mb4",
         "autocommit": True,
+        # an update counts the rows that it has matched, as elsewhere; by default MySQL counts those that it has changed
         "client_flag": CLIENT.FOUND_ROWS,
         "connect_timeout": CONNECT_TIMEOUT_S,
         "read_timeout": READ_TIMEOUT_S,

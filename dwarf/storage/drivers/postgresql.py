@@ -37,10 +37,12 @@ COMMAND_TIMEOUT_S = 120.0  # far beyond what a statement takes: the server, or t
 _STATEMENT_CACHE = 512
 # Each statement has an index to go by; what the planner believes of a table that grows must not lead it to scan.
 _SETTINGS = (
+    # a fenced update must see what others have committed while it waited for the row; on a snapshot it would fail
     "SET default_transaction_isolation = 'read committed'",
     "SET lock_timeout = '30s'",
     "SET idle_in_transaction_session_timeout = '60s'",  # the locks of a process that stands still are let go
     "SET enable_seqscan = off",
+    # no statement runs long enough to be worth compiling
     "SET jit = off",
     "SET enable_hashjoin = off",
     "SET enable_mergejoin = off",

@@ -223,6 +223,7 @@ class ServerDatabase(ABC):
             raise EngineClosed("the database is not open")
         loop = asyncio.get_running_loop()
         if self._loop is not None and loop is not self._loop:
+            # the sockets of a driver's connections belong to the loop that has opened them
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._shielded(work), self._loop))
         task = loop.create_task(_settled(work))
         self._running.add(task)
@@ -256,6 +257,7 @@ class ServerDatabase(ABC):
                 if now >= patience:
                     patience = math.inf
                     logger.warning("still waiting for other transactions that are in the way")
+            # at random, so that two transactions that have met do not meet again at the next try
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(_LONGEST_PAUSE_S, pause * _PAUSE_GROWTH)
 

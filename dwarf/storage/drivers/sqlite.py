@@ -201,6 +201,7 @@ class SqliteDatabase(SingleWriter):
     def _connect(self) -> sqlite3.Connection:
         connection = connect(str(self.path), self._clock)
         try:
+            # with the log, readers have a snapshot of their own, and hold up no writer
             (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
             if mode != "wal":
                 raise ConfigError(_NOT_WAL.format(path=self.path, mode=mode))

@@ -78,6 +78,8 @@ class SqliteSession:
 
     def write(self, script: Callable[[], Script[T]]) -> T:
         """Run a script as one write transaction, again and again while other processes are in the way."""
+        # IMMEDIATE: a transaction that has read before its first write is refused by SQLite, and not kept waiting, if
+        # another process has written in between.
         return self._persist(lambda: self._transaction("BEGIN IMMEDIATE", script, "COMMIT"))
 
     def read(self, script: Callable[[], Script[T]]) -> T:

@@ -1,10 +1,11 @@
 """Taking work: due steps are found, leased by compare-and-set, and read whole, in one transaction.
 
-Why candidates are read without locks and then leased by compare-and-set: replicas look at the same queue, and a locking
-read would have them wait for each other. Each takes a random part of what it found, so that two seldom want the same
-step, and a step that another replica was faster to lease matches no row. Why limits are counted inside the same
-transaction: a step that waits for a limit must hold no worker, on any replica. Why everything a task needs is read
-here, by few statements for the whole claim: a read per step would cost more than the step.
+Why candidates are locked as they are found, and those that others have locked are passed over: replicas look at the
+same queue, and would otherwise wait for each other, or want the same steps. Why the lease is a compare-and-set all the
+same: the oldest MariaDB cannot pass over locked rows, and a step that has changed meanwhile matches no row. Why limits
+are counted inside the same transaction: a step that waits for a limit must hold no worker, on any replica. Why
+everything a task needs is read here, by few statements for the whole claim: a read per step would cost more than the
+step.
 """
 
 from __future__ import annotations

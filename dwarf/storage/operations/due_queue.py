@@ -194,6 +194,7 @@ def _share_out(
     while places > 0 and open_keys:
         drawn = draw(open_keys, places, random.random)
         counts = Counter(drawn)
+        # nothing is leased yet, so the steps taken before are found again, and passed over below
         wanted = [{"of_key": key, "limit": taken[key] + count} for key, count in counts.items()]
         answers = yield FetchEach(OF_KEY, {**common, "band": band}, wanted)
         queues: dict[str, list[Row]] = {}

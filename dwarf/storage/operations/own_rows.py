@@ -102,6 +102,7 @@ TRY_AGAIN = _fenced(
     progress=_NONE,
     lease_expires=_ZERO,
 )
+# a run that got as far as a question or a call was no crash: they are counted anew
 ASK = _fenced("ask_step", "changes", "interrupt", "interrupt_deadline", status=Status.INTERRUPTED, crashes=_ZERO)
 CALL = _fenced("call_step", "changes", "called", status=None, parked=literal_column("1"), crashes=_ZERO)
 WITH_WARNINGS = {

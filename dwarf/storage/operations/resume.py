@@ -49,6 +49,7 @@ def awoken(
         return None
     anchors = yield from fetch_anchors(read_object(asleep.refs).values(), autocommit=True)
     step = asleep.record(flow, anchors, work.now, answers)
+    # as LEASE does in the row
     step.lease_seq += 1
     if work.written is not None:
         work.read.append(asleep.sizes(flow.workflow_url))

@@ -140,6 +140,7 @@ class Payloads:
         if self._coder is not None:
             rows = self._coder.decoded_rows(statement.name, layout, rows)
         if layout.gaps and not statement.raw:
+            # between two snapshots the last reference to a blob may be freed: row and blobs are read in one transaction
             if asked.autocommit and _hold_blobs(layout, rows):  # read by a separate request
                 return (yield from self._fetch(Fetch(statement, asked.params)))
             rows = yield from self._filled(statement, layout, rows)
@@ -152,6 +153,7 @@ class Payloads:
             return matched
         rows, cuts = self._outgoing(request.statement, layout, [request.params])
         matched = yield Execute(request.statement, rows[0])
+        # a row that was fenced out holds nothing, and blobs without a holder would never be freed
         if cuts and matched:
             yield from self._keep(layout, list(cuts.values()))
         return matched

@@ -71,6 +71,7 @@ def behind(value: JSON) -> Any:
     if type(value) is not dict or TAG not in value:
         return value
     kind = value[TAG]
+    # a broken tag may name a list, which no mapping can look up
     read = _MEANINGS.get(kind) if type(kind) is str else None
     if read is None:
         return value
@@ -237,6 +238,7 @@ def _number_form(number: Decimal) -> JSON:
     return {TAG: "decimal", "v": str(number.normalize(_UNROUNDED))}
 
 
+# Decimal("1e999999") takes a few bytes, and as an int a million digits
 _MOST_DIGITS: Final = 1000
 _UNROUNDED: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
@@ -295,6 +297,7 @@ def _clock_of(text: str) -> TimeOfDay | None:
 @lru_cache(maxsize=1024)
 def _span_of(text: str) -> Span | None:
     found = _DURATION.fullmatch(text)
+    # a text from outside may have any number of digits, and int() takes long for very many
     if found is None or not any(found.groups()[1:]) or text[-1] == "T" or len(text) > 60:
         return None
     sign, weeks, days, hours, minutes, seconds, fraction = found.groups()
@@ -337,6 +340,7 @@ def order(one: JSON, other: JSON, *, equality: bool = False) -> int | None:
     return None
 
 
+# without bool: in JSON true is no number, though in Python it equals 1
 _NUMBERS: Final = frozenset({int, float, Decimal})
 
 
