@@ -112,7 +112,7 @@ class Failpoints:
         await asyncio.shield(asyncio.wrap_future(future))
 
     def release_all(self) -> None:
-        """Disarm everything, and let go whoever stands still."""
+        """Disarm every failpoint, and let the waiting tasks go on."""
         with self._lock:
             self._faults.clear()
             self._checkpoints.clear()

@@ -155,6 +155,7 @@ class FlowHandle(Awaitable[Outcome]):
         chosen = None if step is None else self._step_key(step)
         named = None if chosen is None else (chosen.id, chosen.token)
         while True:
+            # taken before the write: the flow may have stopped again before this call returns
             generation = runtime.waiters.generation
             slot = runtime.dispatcher.slot_for_woken()
             result = await runtime.committer.call(partial(answer_step, key.id, key.token, named, given), slot)

@@ -140,6 +140,7 @@ class EngineBase:
                     opened[shard.index] = await self._open(context, shard)
                 except Unavailable as error:
                     away[shard] = error
+            # one shard is enough to start: the others are opened when they can be reached
             if not opened:
                 raise next(iter(away.values()))
         except BaseException:
@@ -367,10 +368,13 @@ class EngineBase:
         """The shard of a new flow: by its key, over all shards; otherwise at random in proportion to capacity."""
         shards = self._settings.shards
         if idempotency_key is not None:
+            # Over all shards, cordoned or not: a repeated request has to find the shard of the first one. crc32, since
+            # hash() of a text differs between processes.
             return shards[crc32(idempotency_key.encode()) % len(shards)].index
         open_shards = [shard for shard in shards if not shard.cordoned]
         if not open_shards:
             raise EngineClosed("every shard is cordoned: no new thread can be placed")
+        # a flow that any shard can take does not wait for one that is away
         serving = [shard for shard in open_shards if shard.index in self._runtimes and not self._fails(shard.index)]
         open_shards = serving or open_shards
         if len(open_shards) == 1:

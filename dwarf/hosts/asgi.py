@@ -162,6 +162,7 @@ class _Server:
             flow = Flow.from_json(_object(body))
         except (ValueError, TypeError, RecursionError) as error:
             return _refused(f"the body is no flow: {error}", 400)
+        # a caller that lost its connection comes back with the same key, and must not start the task a second time
         named = request.headers.get("idempotency-key", "") or (run_key(flow) if flow.step_key else "")
         key = f"{url} {named or next(self._unnamed)}"
         run = self._runs.get(key)

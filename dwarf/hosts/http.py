@@ -166,6 +166,7 @@ class HttpHost(BaseHost):
             async with asyncio.timeout(limit):
                 line = await anext(lines, None)
             if line is None:
+                # as an error of the transport, so that the request is repeated and joins the run
                 raise self._httpx.RemoteProtocolError("the connection ended before the outcome")
             message = loads(line, bounded=True)
             if not isinstance(message, dict):

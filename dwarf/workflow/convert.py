@@ -129,6 +129,7 @@ def _as_decimal(value: Any, what: str) -> Decimal:
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
     if isinstance(value, float):
+        # by its digits, as a reader sees them: Decimal(0.1) has 55 of them
         return Decimal(repr(value))
     decimal: Decimal = _parse_decimal(value, what)
     return decimal

@@ -162,7 +162,6 @@ class Flow(MutableMapping[str, JSON]):
             raise KeyError(name)
         return self._given(name, from_json(raw))
 
-    # Mapping offers overloads here; one signature says the same
     def __getattr__(self, name: str) -> Any:
         """Called for missing attributes only: the error names the attribute that dwarf has instead."""
         if name.startswith("_"):
@@ -171,6 +170,7 @@ class Flow(MutableMapping[str, JSON]):
 
         raise missing_attribute("Flow", name, dir(type(self)))
 
+    # Mapping offers overloads here; one signature says the same
     def get(self, name: str, default: Any = None, /) -> Any:
         """The value of a field, or ``default`` if it is absent."""
         raw = self._raw(name)

@@ -387,6 +387,7 @@ class Graph:
     def __copy__(self) -> Self:
         twin = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
+        # slots are changed in place by ``add_node``, so a copy needs its own
         twin._slots = [replace(slot) for slot in self._slots]
         twin._first = {slot.name: slot for slot in reversed(twin._slots)}
         twin._edges, twin._marks, twin._view, twin._known = list(self._edges), dict(self._marks), None, None

@@ -37,7 +37,7 @@ class Outcome:
     error: str = ""
     interrupt_payload: Mapping[str, JSON] = field(default_factory=dict)
     cancel_reason: str = ""
-    _failed_at: str = field(default="", repr=False, compare=False)  # a node, where whoever waited knew the steps
+    _failed_at: str = field(default="", repr=False, compare=False)  # a node, if the waiting caller knew the steps
 
     @property
     def stopped(self) -> bool:
@@ -77,7 +77,7 @@ class Step:
     ``next_attempt_at``.
     ``warnings`` are texts about the step's outcome: it stands, and may not be what was meant.
     ``waited`` is how long it was due and did not run, over all its attempts, and ``ran`` the time in its task so far;
-    None where they were not measured. ``answered_by`` are the names of those who have answered its questions, where
+    None where they were not measured. ``answered_by`` are the names of the persons who have answered, where
     they were given. ``url`` is what the host was asked for, and ``code`` the digest of the function that ran last, ""
     before its first attempt is over and for hosts that cannot tell. ``cached``: its task was not run; the outcome is
     that of the step with the key ``cached_from``.

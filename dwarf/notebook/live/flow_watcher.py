@@ -134,7 +134,7 @@ class FlowWatcher:
         return 0.0
 
     async def run(self) -> None:
-        """Watch until the end. Nothing is raised: whoever waits for ``ended`` gets the fault."""
+        """Watch until the end. Nothing is raised: the error is that of the future ``ended``."""
         looking = asyncio.create_task(self._look_for_stuck(), name="dwarf-stuck")
         try:
             async for update in self.handle.watch():
@@ -149,7 +149,7 @@ class FlowWatcher:
         except asyncio.CancelledError:
             self._fail(EngineClosed("the lab was closed; the flow is kept in its database"))
             raise
-        except Exception as fault:  # noqa: BLE001  handed to whoever waits
+        except Exception as fault:  # noqa: BLE001  it becomes that of ``ended``
             _log.debug("a flow cannot be followed any further", exc_info=True)
             self._fail(fault)
         finally:

@@ -19,7 +19,7 @@ async def reply_to(message: Mapping[str, Any], answer: Awaitable[Mapping[str, An
         reply = await answer
     except DwarfError as fault:
         reply = {"fault": str(fault) or type(fault).__name__}
-    except Exception as fault:  # noqa: BLE001  whoever clicked is told, and nothing else stops
+    except Exception as fault:  # noqa: BLE001  the reader is told, and nothing else stops
         _log.debug("a request of a view failed", exc_info=True)
         reply = {"fault": f"{type(fault).__name__}: {fault}"}
     return {"type": "reply", "ask": message.get("ask"), **reply}

@@ -170,7 +170,7 @@ class MapWork:
     # ------------------------------------------------------------ running
 
     async def run(self) -> None:
-        """Start the rows, and wait for their ends. Nothing is raised: whoever waits for ``ended`` gets the fault."""
+        """Start the rows, and wait for their ends. Nothing is raised: the error is that of the future ``ended``."""
         _running.add(self)
         fault: Exception | None = None
         try:
@@ -178,7 +178,7 @@ class MapWork:
                 await self._start_all()
             except EngineClosed:
                 fault = EngineClosed(_CLOSED)
-            except Exception as error:  # noqa: BLE001  handed to whoever waits, once the flows in hand have ended
+            except Exception as error:  # noqa: BLE001  it becomes that of ``ended``, once the flows in hand have ended
                 fault = error
             self.read_all = True
             while self._tasks:

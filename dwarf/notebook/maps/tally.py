@@ -148,7 +148,7 @@ class Tally:
             column = self._columns.get(name)
             if column is None:
                 column = []
-                self._columns = {**self._columns, name: column}  # whoever reads the columns has a whole mapping
+                self._columns = {**self._columns, name: column}  # a reader of the columns has a whole mapping
             column.extend([NOTHING] * (position + 1 - len(column)))
             column[position] = state.get(name)
         if self.absent:

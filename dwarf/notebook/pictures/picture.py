@@ -277,7 +277,7 @@ def _wrapped(text: str, room: float) -> list[str]:
 def _footer(
     errors: Sequence[str], notes: Sequence[str], room: float, top: float, said: Sequence[str] = (), error: str = ""
 ) -> list[str]:
-    """Lines under a graph. ``error`` is the whole of what is wrapped in ``errors``, for those who rest on it."""
+    """Lines under a graph. ``error`` is the whole text that is wrapped in ``errors``, for the tooltip."""
     lines = [(text, LOOKS["failed"].ink, error) for text in errors] + [(text, MUTED, text) for text in notes]
     lines += [(text, LOOKS["retrying"].ink, text) for text in said]
     pieces = []

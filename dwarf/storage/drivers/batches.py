@@ -21,7 +21,6 @@ _WRITE_SET = "postgresql+write-set"
 _WANTED = "(landed.whole OR given.need = 0 OR given.need = ANY (landed.positions))"
 # True for every row. PostgreSQL's planner assumes that it holds for few: it then looks up each given row by its id,
 # instead of searching the given rows for each row of the table.
-# not search the given rows for each row of the table.
 _FEW = "given.position * 0 = 0"
 _BIND = re.compile(r"\$(\d+)(?:::([A-Z]+(?:\(\d+\))?))?")
 _INSERT = re.compile(r"(INSERT INTO \w+ \([^)]*\)) VALUES \((.*)\)\s*\Z", re.DOTALL)

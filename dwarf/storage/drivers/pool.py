@@ -12,6 +12,7 @@ from dwarf.errors import EngineClosed
 
 DEFAULT_LIMIT = 5
 IDLE_LIMIT_S = 120.0  # seconds after which an unused connection is closed
+# lists and histories may take long, and must not keep the outcomes of steps from being written
 _KEPT_FOR_WRITES = 2
 
 

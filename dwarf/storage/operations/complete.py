@@ -197,6 +197,7 @@ def _ended(ended: Sequence[Ended], work: UnitOfWork) -> Script[None]:
         work.stopped(one.flow, one.status, one.final_state, one.error)
         if work.writer.hooks:
             yield from on_end(one.flow, one.status, one.error, work)
+        # only whole trees are cancelled, so the caller of a cancelled flow is cancelled, too
         if one.flow.parent_step_id and one.status is not Status.CANCELLED:
             told.setdefault(one.flow.parent_step_id, one)
     if told:

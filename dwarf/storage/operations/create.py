@@ -90,6 +90,7 @@ def reserve_beyond(kind: str, count: int, greatest: int) -> Script[int]:
     ``greatest`` is the greatest id known to the caller.
     """
     ((there,),) = yield Fetch(GREATEST[kind], {})
+    # a restored backup lacks the last rows, whose ids processes may still hold: the new ids begin far beyond them
     least = max(there or 0, greatest) + 1 + FORGOTTEN_AT_MOST
     ((following,),) = yield Fetch(RESERVE_BEYOND, {"of_kind": kind, "count": count, "least": least})
     return int(following) - count
@@ -120,6 +121,7 @@ def create_flows(
             work.add_graph(flow.record.graph_hash, flow.graph_body)
             work.add_flow(flow)
             if flow.idempotency_key is not None:
+                # two requests of one group may have the same key
                 known[flow.idempotency_key] = KeyedRow(
                     flow.idempotency_key,
                     flow_id=flow.record.flow_id,

@@ -38,6 +38,7 @@ class TargetRow(NamedTuple):
 
 
 TARGET = Statement("delete_target", select(*columns(TargetRow, flows)).where(flows.c.flow_id == bindparam("id")))
+# the key is free as soon as the flow is hidden: a flow that is created under it from now on is a new one
 _MARK = {"delete_after_ms": bindparam("after"), "idempotency_key": null()}
 MARK_ENDED = Statement(
     "mark_ended_flows",
@@ -200,6 +201,7 @@ def removable() -> Script[list[int]]:
     total = 0
     for root in due:
         total += sizes.get(root, 0)
+        # not for the first: a tree that is larger than the bound has to go as well
         if roots and total > STEPS_AT_ONCE:
             break
         roots.append(root)

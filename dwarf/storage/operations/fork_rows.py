@@ -138,6 +138,8 @@ class Copier:
             "forked_from_step": min(self._origin.targets) if is_root else 0,
             "thread_id": old["thread_id"] if is_root else own,
             "thread_token": old["thread_token"] if is_root else token,
+            # The copy is a flow of its own: it has no caller's trace, no promise to vanish, and no right to its
+            # origin's key.
             "trace_parent": "",
             "delete_on_completion": 0,
             "delete_after_ms": 0,
@@ -184,6 +186,7 @@ class Copier:
         elif part.role is Role.CANCELLED:
             new.update(_AT_REST, status=Status.CANCELLED.value)
         new.update(self._origin.moved.get(old["step_id"], ()))
+        # the mark of a task that no engine knew: whether one knows it now is found out anew
         if is_mark(new["labels"]):
             new["labels"] = ""
         if new["labels"] and new["status"] == Status.PENDING:

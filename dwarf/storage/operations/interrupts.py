@@ -3,9 +3,9 @@
 Why the status goes up the whole chain of callers: a person looks at the root flow, and a question five levels down
 must show there. It stays while any question below is open. Why the answer goes down by the step's key and checks its
 number of answers: two people may answer at once, a deadline may pass in the same moment, and exactly one of them wins;
-the others get StateConflict. Why the transaction that stores an answer may also lease the step: whoever answered is
-waiting for the flow to go on, and a search for due steps would take a round trip more. A step that must keep to a
-limit, or let others go first, becomes pending instead.
+the others get StateConflict. Why the transaction that stores an answer may also lease the step: the person who has
+answered waits for the flow to go on, and a search for due steps would take a round trip more. A step that must keep to
+a limit, or let others go first, becomes pending instead.
 """
 
 from __future__ import annotations

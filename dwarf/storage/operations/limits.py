@@ -52,6 +52,7 @@ def admit(limited: Sequence[Limited], now: int, result: Admitted) -> Script[None
     by_name: dict[str, list[tuple[int, str]]] = {}
     for step_id, name, rule in limited:
         by_name.setdefault(name, []).append((step_id, rule))
+    # by name, so that two claims lock the rows of their limits in one order
     for name, waiting in sorted(by_name.items()):
         _, text = waiting[0]
         yield from _admit_one(name, LimitRule.parse(text), [step_id for step_id, _ in waiting], now, result)

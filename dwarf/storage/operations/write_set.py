@@ -141,7 +141,7 @@ def new_rows(decisions: Sequence[Decision], work: UnitOfWork) -> list[tuple[Part
 
 
 def _note(decision: Decision, work: UnitOfWork) -> None:
-    """What a decision that has landed adds, and what is told of it."""
+    """Note the rows that a landed decision adds, and its effects for the engine."""
     step = decision.step
     work.moved.add(step.flow.root_flow_id)
     if step.flow.plan.nodes[step.node].limit is not None:

@@ -86,6 +86,7 @@ class Gaps:
 
     def filled(self, bodies: Mapping[str, str]) -> str:
         """Its text with the blobs in their places. KeyError for a blob that is not among the bodies."""
+        # The text of a blob is put in as it was stored, and neither parsed nor written anew.
         mark = token_hex(8)  # in no text by chance
         for number, (container, key) in enumerate(self._places):
             container[key] = f"{mark}{number}"
@@ -134,5 +135,6 @@ def _name_of(value: JSON) -> str | None:
 
 def _may_be_long(value: JSON, limit: int) -> bool:
     if isinstance(value, str):
+        # a bound on the length: to write each short value, only to measure it, would cost as much as to write the row
         return len(value) * _LONGEST_ESCAPE + 2 > limit
     return bool(value) and isinstance(value, (dict, list))

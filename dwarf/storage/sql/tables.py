@@ -205,7 +205,7 @@ steps = Table(
     _big("interrupt_deadline"),
     _flag("parked"),
     _big("not_before"),
-    _flag("asleep"),  # a pending step that is not due yet; whoever looks for work wakes it when its time has come
+    _flag("asleep"),  # a pending step that is not due yet; the search for work wakes it when its time has come
     _big("lease_expires"),
     _big("lease_seq"),
     _string("limit_name", 64),  # what the step shares its limit under; empty without one

@@ -101,7 +101,7 @@ class TransferWriter:
                 "labels": labels,
                 "asleep": APART
                 if labels
-                else int(step["status"] == Status.PENDING),  # whoever looks for work sees when it is due
+                else int(step["status"] == Status.PENDING),  # the search for work sees when it is due
                 # nobody here runs it
                 "status": Status.PENDING.value if leased else step["status"],
                 "refs": {name: new_steps[anchor] for name, anchor in step["refs"].items()},

@@ -114,6 +114,7 @@ class _Body:
     def read(self) -> None:
         every = [node for top in self.body for node in ast.walk(top)]
         rebound = {node.id for node in every if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        # a parameter that is assigned to need not hold its field any more
         self.parameters -= rebound
         if self.flows & rebound:
             self.facts.unknown()
@@ -280,6 +281,7 @@ class _Body:
         if not isinstance(helper, FunctionType) or self.depth >= _DEEPEST or any(map(_is_starred, node.args)):
             return  # left unhandled: nothing is known any more
         tree = tree_of(helper)
+        # what a decorator does with the flow is not in the function's own code
         if tree is None or hasattr(helper, "__wrapped__"):
             return
         parameters = [one.arg for one in (*tree.args.posonlyargs, *tree.args.args)]
@@ -294,6 +296,7 @@ class _Body:
         for name, kind in inner.takes.items():
             self.facts.takes.setdefault(name, kind)
         for name, write in inner.writes.items():
+            # never sure: the helper may be called under a condition
             self.facts.write(name, Write(write.kind, False, write.derived, write.constant, write.overwrites))
         self.facts.all_reads &= inner.all_reads
         self.facts.all_writes &= inner.all_writes

@@ -81,7 +81,7 @@ def check(value: Any, schema: Mapping[str, JSON], *, on_loop: bool = False) -> A
 def check_defaults(schema: Mapping[str, JSON], given: JSON = None, *, on_loop: bool = False) -> None:
     """StateError for a default that is no answer: ``given`` for the whole of it, and those in the schema itself.
 
-    None means that there is no default. Members may be absent: whoever answers fills them in.
+    None means that there is no default. Members may be absent: the answering person fills them in.
     """
     work = Evaluation(schema, _FORMAT_CHECKS, MOST_WORK_ON_LOOP if on_loop else MOST_WORK)
     inner = [(path, part, part.get("default")) for path, part in walk(schema) if isinstance(part, Mapping)]

@@ -210,6 +210,7 @@ def _const(work: Evaluation, wanted: Any, value: JSON, schema: Mapping[str, JSON
 def _pattern(work: Evaluation, wanted: Any, value: JSON, schema: Mapping[str, JSON], result: Result) -> Iterator[Fault]:
     del result
     if isinstance(value, str):
+        # RE2's time is linear in the length of the text, with a small factor
         work.spend(len(value) // 256)
         if not work.matcher(wanted)(value):
             yield Fault("pattern", wanted, value, schema)
@@ -366,6 +367,7 @@ def _in_place(work: Evaluation, part: JSON, value: JSON, result: Result) -> list
     """The faults by another schema for the same value; its evaluated parts count if it fits."""
     inner = work.of(part, value)
     if not inner.faults:
+        # joining sets is cheaper than checking, and still grows with the value
         work.spend((len(inner.names) + len(inner.items)) // 16)
         result.names |= inner.names
         result.items |= inner.items
