@@ -12,7 +12,7 @@ _NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?%?|NaN|NaT|None|", re.IGNORECASE)
 
 def table_text(html: str) -> str:
     """The table in a piece of HTML with its columns aligned, or "" where there is none, or more than one."""
-    reader = _Reader()
+    reader = _CellCollector()
     reader.feed(html)
     if reader.tables != 1 or not reader.rows:
         return ""
@@ -36,7 +36,7 @@ def _cut(cell: str) -> str:
     return text if len(text) <= WIDEST else text[: WIDEST - 3] + "..."
 
 
-class _Reader(HTMLParser):
+class _CellCollector(HTMLParser):
     """Collects the cells of every row."""
 
     def __init__(self) -> None:

@@ -61,5 +61,6 @@ def converge(
         depth=depth,
     )
     step.delay_ms = delay_ms
+    # a step with a limit is counted by a claim, and never handed over
     step.leased = lease and delay_ms == 0 and not step.limit_name
     return step

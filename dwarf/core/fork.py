@@ -194,20 +194,20 @@ def failed_targets(tree: Tree, root: int, answered: Answered) -> dict[int, Targe
     return found
 
 
-class _Call(NamedTuple):
+class _ChildCall(NamedTuple):
     """A call of a child flow: the child, and how many answers the caller had before the call."""
 
     child: int
     place: int
 
 
-def _calls(tree: Tree, targets: Iterable[int], answered: Answered) -> dict[int, _Call]:
+def _calls(tree: Tree, targets: Iterable[int], answered: Answered) -> dict[int, _ChildCall]:
     """By step: the child flow it waits for again. If the copy continues in several children, the first of them."""
-    calls: dict[int, _Call] = {}
+    calls: dict[int, _ChildCall] = {}
     for step_id in targets:
         child = tree.steps[step_id].flow_id
         for caller in tree.callers(child):
-            call = _Call(child, _place(child, answered.get(caller, ())))
+            call = _ChildCall(child, _place(child, answered.get(caller, ())))
             known = calls.get(caller)
             # the caller runs again from its first call that is no longer answered, and makes the later ones anew
             if known is None or call.place < known.place:

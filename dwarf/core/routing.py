@@ -54,6 +54,7 @@ def route(node: NodePlan, view: State, *, goto: str = "", error_routed: bool = F
 
     RoutingError if the graph has no way on for the state; ConditionError for a bad regular expression.
     """
+    # nearly every step: one edge without a condition, for which no state has to be looked at
     if node.only_target and not goto and not error_routed:
         return Route([Candidate(node.only_target)], False)
     notes: list[str] = []

@@ -240,6 +240,7 @@ class LocalHost(BaseHost):
             runner = asyncio.current_task()
             if runner is None or runner.cancelling():
                 raise
+            # nobody has cancelled the step: the task's own CancelledError is an error like any other
             raise RuntimeError(quoted(f"task {url!r} raised CancelledError", error)) from error
         except BaseExceptionGroup as group:
             parked = only_parked(group)

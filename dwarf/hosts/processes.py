@@ -35,7 +35,7 @@ class ProcessPool:
         self._slots = ThreadSlots(size, on_free)
         self._threads = DaemonThreads()
         self._lock = threading.Lock()
-        self._idle: list[_Child] = []
+        self._idle: list[_ChildProcess] = []
         weakref.finalize(self, _end, self._idle, self._threads)
 
     @property
@@ -60,7 +60,7 @@ class ProcessPool:
             work.give_up()
             raise
 
-    def take(self) -> _Child:
+    def take(self) -> _ChildProcess:
         """A process for one call: an idle one, or a new one."""
         with self._lock:
             while self._idle:
@@ -68,9 +68,9 @@ class ProcessPool:
                 if child.alive:
                     return child
                 child.kill()
-        return _Child()
+        return _ChildProcess()
 
-    def put(self, child: _Child) -> None:
+    def put(self, child: _ChildProcess) -> None:
         """Keep the process of an ended call for the next call."""
         with self._lock:
             self._idle.append(child)
@@ -88,7 +88,7 @@ class ProcessPool:
         _end(idle, self._threads)
 
 
-def _end(idle: list[_Child], threads: DaemonThreads) -> None:
+def _end(idle: list[_ChildProcess], threads: DaemonThreads) -> None:
     for child in idle:
         child.kill()
     threads.end_idle()
@@ -103,7 +103,7 @@ class _Work:
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
-        self._child: _Child | None = None
+        self._child: _ChildProcess | None = None
         self._given_up = False
         self.done: asyncio.Future[bytes] = self._loop.create_future()
 
@@ -157,7 +157,7 @@ class _Work:
                 self._child.stop()
 
 
-class _Child:
+class _ChildProcess:
     """One process, with both ends of the communication."""
 
     def __init__(self) -> None:

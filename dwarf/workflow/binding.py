@@ -23,7 +23,7 @@ _EMPTY = inspect.Parameter.empty
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-class _Slot(NamedTuple):
+class _ParameterSlot(NamedTuple):
     """How one parameter gets its value."""
 
     name: str
@@ -70,7 +70,7 @@ class Binding:
         self._digest: str | None = None
         self._parameters, self._others = self._read_signature(function)
         self._others_kind: Any = Any
-        self._slots: list[_Slot] | None = None
+        self._slots: list[_ParameterSlot] | None = None
 
     def _heed(self) -> None:
         """Read the function again if its code has changed: %autoreload puts the new code into the old function."""
@@ -139,7 +139,7 @@ class Binding:
                     kwargs[name] = self._read(name, self._others_kind, flow)
         return args, kwargs
 
-    def _value(self, slot: _Slot, flow: Flow) -> Any:
+    def _value(self, slot: _ParameterSlot, flow: Flow) -> Any:
         if slot.name in flow:
             return self._read(slot.name, slot.kind, flow)
         if slot.default is not _EMPTY:
@@ -155,7 +155,7 @@ class Binding:
             hint = ": a task that takes the whole state declares `flow: Flow`, and reads flow['x'] or flow.load(Model)"
         raise StateError(f"task {self.url!r} needs the state field {slot.name!r}, which is absent{hint}")
 
-    def _nothing_gathered(self, slot: _Slot, reducer: str) -> Any:
+    def _nothing_gathered(self, slot: _ParameterSlot, reducer: str) -> Any:
         """The value of a field behind a fan-out whose branches have contributed nothing to it."""
         if unwrap(slot.kind) is timedelta and reducer == Reducer.ADD:
             return timedelta()
@@ -171,13 +171,15 @@ class Binding:
         except StateError as error:
             raise StateError(f"task {self.url!r}: {error}") from error
 
-    def resolve(self) -> list[_Slot]:
+    def resolve(self) -> list[_ParameterSlot]:
         """Resolve the annotations. Returns how each parameter is filled. StateError if one cannot be resolved."""
         slots = []
         for parameter in self._parameters:
             kind = self._annotation(parameter)
             is_flow = parameter.name == "flow" or _is_flow(kind)
-            slots.append(_Slot(parameter.name, parameter.kind in _POSITIONAL, is_flow, kind, parameter.default))
+            slots.append(
+                _ParameterSlot(parameter.name, parameter.kind in _POSITIONAL, is_flow, kind, parameter.default)
+            )
         if self._others is not None:
             self._others_kind = self._annotation(self._others)
         self._slots = slots
@@ -222,7 +224,7 @@ class Binding:
             raise StateError(f"the result of task {self.url!r}: {error}") from error
 
 
-def _none_among_items(url: str, slot: _Slot, place: Any) -> str:
+def _none_among_items(url: str, slot: _ParameterSlot, place: Any) -> str:
     kind = getattr(slot.kind, "__name__", None) if isinstance(slot.kind, type) and slot.kind is not Any else None
     takes = f"`{slot.name}: {kind} | None`" if kind else f"`{slot.name}=None`"
     return f"task {url!r} needs {slot.name!r}, and the item with the index {place} is None: {takes} takes it"

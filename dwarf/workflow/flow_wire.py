@@ -86,7 +86,7 @@ def flow_from_json(cls: type[FlowT], data: Mapping[str, JSON] | str | bytes) -> 
     document = loads(data, bounded=True) if isinstance(data, (str, bytes)) else data
     if not isinstance(document, Mapping):
         raise StateError(f"a flow must be a JSON object, not {type(document).__name__}")
-    read = _Reader(document)
+    read = _Members(document)
     flow = cls(
         read.fields("state"),
         read.fields("changes"),
@@ -113,7 +113,7 @@ def flow_from_json(cls: type[FlowT], data: Mapping[str, JSON] | str | bytes) -> 
     return flow
 
 
-def _park_from_json(read: _Reader) -> Park | None:
+def _park_from_json(read: _Members) -> Park | None:
     parks: list[Park] = []
     if read.flag("interrupt"):
         timeout_ms = read.duration("interruptTimeout") if read.has("interruptTimeout") else None
@@ -139,7 +139,7 @@ def _park_from_json(read: _Reader) -> Park | None:
     return parks[0] if parks else None
 
 
-class _Reader:
+class _Members:
     """Typed access to the members of a JSON object; a null counts as absent."""
 
     def __init__(self, data: Mapping[str, JSON]) -> None:

@@ -66,8 +66,8 @@ class Graph:
     ) -> None:
         self.name = as_text(name, "the name of a graph")
         self.entry = "" if entry is None else as_text(entry, "the entry of a graph")
-        self._slots: list[_Slot] = []
-        self._first: dict[str, _Slot] = {}
+        self._slots: list[_NodeSlot] = []
+        self._first: dict[str, _NodeSlot] = {}
         self._edges: list[Transition] = []
         self._known: set[Transition] | None = None  # the same for look-ups; None if it must be rebuilt
         self._marks: dict[str, None] = {}  # a set that keeps its order
@@ -429,10 +429,10 @@ class Graph:
             self._view = None
         return self
 
-    def _register(self, name: str) -> _Slot:
+    def _register(self, name: str) -> _NodeSlot:
         slot = self._first.get(name)
         if slot is None:
-            slot = self._first[name] = _Slot(name, name)
+            slot = self._first[name] = _NodeSlot(name, name)
             self._slots.append(slot)
             self.entry = self.entry or name
             self._view = None
@@ -444,7 +444,7 @@ class Graph:
         """Take over a parsed definition: in it a node's name may occur twice, or be END."""
         self.entry = entry
         self._slots = [
-            _Slot(
+            _NodeSlot(
                 node.name,
                 node.url,
                 limit=node.limit,
@@ -482,7 +482,7 @@ class Graph:
 
 
 @dataclass(slots=True)
-class _Slot:
+class _NodeSlot:
     name: str
     url: str
     limit: Limit | None = None
@@ -507,12 +507,12 @@ class _Slot:
         )
 
 
-def _resolve(graph: str, name: str, task: str | Task | None) -> tuple[str, Task | None, _Slot | TaskMark]:
+def _resolve(graph: str, name: str, task: str | Task | None) -> tuple[str, Task | None, _NodeSlot | TaskMark]:
     """The URL, the function and the mark for the ``task`` argument of a node."""
     if task is None:
-        return name, None, _Slot(name, name)
+        return name, None, _NodeSlot(name, name)
     if isinstance(task, str):
-        return as_text(task, "the URL of a task"), None, _Slot(name, name)
+        return as_text(task, "the URL of a task"), None, _NodeSlot(name, name)
     if not callable(task):
         raise TypeError(f"the task of a node must be a URL or a function, not {type(task).__name__}")
     from dwarf.workflow.tasks import node_mark

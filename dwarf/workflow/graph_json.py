@@ -78,7 +78,7 @@ def from_json(cls: type[G], data: Mapping[str, JSON] | str | bytes) -> G:
             data = loads(bytes(data) if isinstance(data, bytearray) else data, bounded=True)
         except (StateError, RecursionError) as error:
             raise GraphError(f"a graph cannot be read: {error}") from None
-    root = _Reader(data, "")
+    root = _DocumentPart(data, "")
     nodes = [
         Node(
             name=item.text("name"),
@@ -110,12 +110,12 @@ def from_json(cls: type[G], data: Mapping[str, JSON] | str | bytes) -> G:
     return graph
 
 
-def _labels_from_json(item: _Reader) -> frozenset[str]:
+def _labels_from_json(item: _DocumentPart) -> frozenset[str]:
     given = item.data.get("labels")
     return as_labels([] if given is None else given, "the labels of a task")
 
 
-def _limit_from_json(task: _Reader) -> Limit | None:
+def _limit_from_json(task: _DocumentPart) -> Limit | None:
     limit = task.member("limit")
     if limit is None:
         return None
@@ -145,7 +145,7 @@ def _retry_to_json(retry: Retry) -> dict[str, JSON]:
     return data
 
 
-def _retry_from_json(task: _Reader) -> Retry | None:
+def _retry_from_json(task: _DocumentPart) -> Retry | None:
     retry = task.member("retry")
     if retry is None:
         return None
@@ -177,7 +177,7 @@ def _cache_to_json(cache: Cache) -> dict[str, JSON]:
     return data
 
 
-def _cache_from_json(task: _Reader) -> Cache | None:
+def _cache_from_json(task: _DocumentPart) -> Cache | None:
     if isinstance(task.data.get("cache"), bool):
         return Cache() if task.flag("cache") else None
     cache = task.member("cache")
@@ -189,7 +189,7 @@ def _cache_from_json(task: _Reader) -> Cache | None:
         raise GraphError(f"a graph cannot be read: {cache.path}: {error}") from None
 
 
-def _seconds_from_json(data: _Reader, key: str) -> float | None:
+def _seconds_from_json(data: _DocumentPart, key: str) -> float | None:
     value = data.data.get(key)
     if value is None:
         return None
@@ -198,7 +198,7 @@ def _seconds_from_json(data: _Reader, key: str) -> float | None:
     return value / 1000
 
 
-class _Reader:
+class _DocumentPart:
     """An object of the document, read key by key, with its path for error messages."""
 
     def __init__(self, data: JSON, path: str) -> None:
@@ -221,18 +221,18 @@ class _Reader:
             raise self.wrong(key, "true or false", value)
         return bool(value)
 
-    def member(self, key: str) -> _Reader | None:
+    def member(self, key: str) -> _DocumentPart | None:
         value = self.data.get(key)
-        return None if value is None else _Reader(value, self._at(key))
+        return None if value is None else _DocumentPart(value, self._at(key))
 
-    def items(self, key: str) -> Iterator[_Reader]:
+    def items(self, key: str) -> Iterator[_DocumentPart]:
         value = self.data.get(key)
         if value is None:
             return
         if not isinstance(value, (list, tuple)):
             raise self.wrong(key, "an array", value)
         for position, item in enumerate(value):
-            yield _Reader(item, f"{self._at(key)}[{position}]")
+            yield _DocumentPart(item, f"{self._at(key)}[{position}]")
 
     def wrong(self, key: str, expected: str, value: JSON) -> GraphError:
         return GraphError(f"a graph cannot be read: {self._at(key)} must be {expected}, not {_kind(value)}")

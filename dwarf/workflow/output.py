@@ -341,6 +341,7 @@ class TaskOutput:
                 return
             later = self._kept
             if later is not None:
+                # what is given back was taken first; of a display, the later form stays
                 said = Said([*said.parts, *later.parts], [*said.dropped, *later.dropped], {**said.shown, **later.shown})
             self._kept = said
             self._dirty = True

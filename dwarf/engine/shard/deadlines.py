@@ -16,7 +16,7 @@ class Deadline:
 
     __slots__ = ("_cancelling", "_line", "at", "passed", "task")
 
-    def __init__(self, line: _Line, task: asyncio.Task[Any]) -> None:
+    def __init__(self, line: _EqualDeadlines, task: asyncio.Task[Any]) -> None:
         self.task = task
         self.at = time.monotonic() + line.seconds
         self.passed = False  # the task was cancelled for its budget
@@ -40,14 +40,14 @@ class Deadlines:
     """The time budgets of the tasks of one event loop."""
 
     def __init__(self) -> None:
-        self._lines: dict[float, _Line] = {}
+        self._lines: dict[float, _EqualDeadlines] = {}
 
     def within(self, seconds: float, task: asyncio.Task[Any]) -> Deadline:
         """A context manager that ``task``, which is running now, must leave within this many seconds."""
         line = self._lines.get(seconds)
         if line is None:
             self._forget()
-            line = self._lines[seconds] = _Line(seconds)
+            line = self._lines[seconds] = _EqualDeadlines(seconds)
         return Deadline(line, task)
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class Deadlines:
             del self._lines[seconds]
 
 
-class _Line:
+class _EqualDeadlines:
     """Deadlines of equal length. They expire in the order in which they began, so one timer is enough for all."""
 
     def __init__(self, seconds: float) -> None:

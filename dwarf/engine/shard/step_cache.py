@@ -122,6 +122,7 @@ class StepCache:
                 try:
                     found = await self._database.read(partial(find_cached, wanted))
                 except (StorageError, EngineClosed) as error:
+                    # a cache that cannot be read makes no step fail: its task is run, as without one
                     self._observing.database_error(error)
                 finally:
                     for key, (_, answers) in asked.items():

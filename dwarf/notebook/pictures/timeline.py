@@ -30,7 +30,7 @@ Waits = Mapping[int, Sequence["Answered"]]  # by the id of the step
 
 
 @dataclass(slots=True)
-class _Group:
+class _NodeSteps:
     """The steps of one node; ``level`` counts the subgraphs it stands in."""
 
     node: str
@@ -66,10 +66,10 @@ def draw_timeline(
     return draw_gantt(rows, title=title, summary=summary, now=moment, text=text, width=width)
 
 
-def _groups(steps: Sequence[Step], level: int) -> Iterator[_Group]:
-    groups: dict[str, _Group] = {}
+def _groups(steps: Sequence[Step], level: int) -> Iterator[_NodeSteps]:
+    groups: dict[str, _NodeSteps] = {}
     for step in steps:
-        groups.setdefault(step.node, _Group(step.node, level)).steps.append(step)
+        groups.setdefault(step.node, _NodeSteps(step.node, level)).steps.append(step)
     for group in sorted(groups.values(), key=lambda group: min(_began(step) for step in group.steps)):
         yield group
         children = [child for step in group.steps for flow in step.sub_flows for child in flow.steps]
@@ -85,7 +85,7 @@ def _ended(step: Step, now: datetime) -> datetime:
     return max(step.updated_at, _began(step)) if step.status.terminal else max(now, _began(step))
 
 
-def _row(group: _Group, waits: Waits, asked: frozenset[str], now: datetime) -> GanttRow:
+def _row(group: _NodeSteps, waits: Waits, asked: frozenset[str], now: datetime) -> GanttRow:
     bars = [bar for step in group.steps for bar in _bars(step, waits.get(step.id, ()), asked, now)]
     count = f" · {len(group.steps):,} ×" if len(group.steps) > 1 else ""
     row = GanttRow(group.node, group.level, bars, hint=group.node + count)
@@ -179,7 +179,7 @@ def _length(began: datetime, ended: datetime) -> str:
     return seconds_text((ended - began).total_seconds())
 
 
-def _text(groups: Sequence[_Group], start: datetime, now: datetime) -> str:
+def _text(groups: Sequence[_NodeSteps], start: datetime, now: datetime) -> str:
     lines = []
     for group in groups:
         indent = "  " * group.level

@@ -180,7 +180,7 @@ def _fetch_each(single: Compiled, names: Collection[str]) -> FetchBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _StatementParts:
     """The parts of a statement, for assembling it for many rows."""
 
     head: str
@@ -218,7 +218,7 @@ class _Parts:
         return f"{self.head} FROM {given} {self.tail}", ", ".join(columns)
 
 
-def _parts(statement: Statement, offset: int, *, needs: bool = False) -> _Parts | None:
+def _parts(statement: Statement, offset: int, *, needs: bool = False) -> _StatementParts | None:
     single = compiled(statement, "postgresql")
     types = _types(single)
     if types is None:
@@ -234,7 +234,7 @@ def _parts(statement: Statement, offset: int, *, needs: bool = False) -> _Parts 
         arrays.append(f"${offset + count}::BIGINT[]")
         names.append("need")
     head, tail = parts.groups()
-    return _Parts(
+    return _StatementParts(
         head=head,
         tail=tail,
         given=f"unnest({', '.join(arrays)})",

@@ -142,6 +142,7 @@ class ChannelListener:
             self._others.pop(pid, None)
             return
         if pid not in self._others:
+            # so that it learns of this process, too: it sends nothing while it knows of no listener
             if message != _HELLO:
                 self._outbox.append(_HERE)
             self._on_notify(True, None)  # that process did not know this one, so its notifications so far were not sent

@@ -52,7 +52,7 @@ _BLOBS = "blobs"
 _KEY = re.compile("key:([0-9a-f]{64})")
 
 
-class _Cut(NamedTuple):
+class _OffloadedRow(NamedTuple):
     """The blobs of one written row. Blobs without a text exist already."""
 
     row: Params
@@ -202,16 +202,16 @@ class Payloads:
 
     def _outgoing(
         self, statement: Statement, layout: PayloadLayout, rows: Sequence[Params]
-    ) -> tuple[Sequence[Params], dict[int, _Cut]]:
+    ) -> tuple[Sequence[Params], dict[int, _OffloadedRow]]:
         """The rows to send, and the values cut out of them, by position."""
-        cuts: dict[int, _Cut] = {}
+        cuts: dict[int, _OffloadedRow] = {}
         for name, parts in layout.cut:
             for position, row in enumerate(rows):
                 text = row[name]
                 if len(text) > LARGE or may_hold_blobs(text):
-                    known = cuts.get(position) or _Cut(dict(row), {})
+                    known = cuts.get(position) or _OffloadedRow(dict(row), {})
                     short, bodies = cut(text, parts, LARGE, self.hashed, raw=statement.raw)
-                    cuts[position] = _Cut({**known.row, name: short}, {**known.bodies, **bodies})
+                    cuts[position] = _OffloadedRow({**known.row, name: short}, {**known.bodies, **bodies})
         if cuts:
             rows = [cuts[position].row if position in cuts else row for position, row in enumerate(rows)]
             cuts = {position: found for position, found in cuts.items() if found.bodies}
@@ -220,7 +220,7 @@ class Payloads:
             rows = [encoded_row(statement.name, layout, row) for row in rows]
         return rows, cuts
 
-    def _keep(self, layout: PayloadLayout, cuts: Sequence[_Cut]) -> Script[None]:
+    def _keep(self, layout: PayloadLayout, cuts: Sequence[_OffloadedRow]) -> Script[None]:
         """Store the values cut out of rows that are being written, and so are locked."""
         bodies: dict[str, str] = {}
         wanted: set[tuple[Holder, str]] = set()

@@ -27,14 +27,14 @@ def facts_of(task: Callable[..., Any] | None, graph_facts: Callable[[Any], Facts
         facts.unknown()
         return facts
     try:
-        return _Reader(task, graph_facts).read()
+        return _TaskReader(task, graph_facts).read()
     except Exception:  # noqa: BLE001 - whatever is odd about a function, a check of the graph must not fail for it
         facts = Facts()
         facts.unknown()
         return facts
 
 
-class _Reader:
+class _TaskReader:
     def __init__(self, task: Callable[..., Any], graph_facts: Callable[[Any], Facts | None] | None) -> None:
         self.task = task
         self.graph_facts = graph_facts
@@ -62,7 +62,9 @@ class _Reader:
                 self.facts.all_reads = False
         else:
             parameters = {name for name in self.facts.reads if name not in flows}
-            _Body(self.facts, function, tree, flows, parameters, self.graph_facts, returned is not None, 0).read()
+            _FunctionWalk(
+                self.facts, function, tree, flows, parameters, self.graph_facts, returned is not None, 0
+            ).read()
         for name, kind in (returned or {}).items():
             if name not in self.facts.writes:
                 self.facts.write(name, Write(kind))
@@ -82,7 +84,7 @@ class _Reader:
         return None if found is None else {name: described[0] for name, described in found.items()}
 
 
-class _Body:
+class _FunctionWalk:
     """The walk over one function's code."""
 
     def __init__(
@@ -290,7 +292,7 @@ class _Body:
         self.handled.update(id(node.args[index]) for index in passed)
         inner = Facts()
         flows = {parameters[index] for index in passed}
-        _Body(inner, helper, tree, flows, set(), self.graph_facts, True, self.depth + 1).read()
+        _FunctionWalk(inner, helper, tree, flows, set(), self.graph_facts, True, self.depth + 1).read()
         for name, kind in inner.needs.items():
             self._reads(name, kind)
         for name, kind in inner.takes.items():
@@ -467,7 +469,7 @@ class _Body:
         if tree is None:
             return found
         inner = Facts()
-        _Body(inner, function, tree, set(), set(), self.graph_facts, False, self.depth + 1).read()
+        _FunctionWalk(inner, function, tree, set(), set(), self.graph_facts, False, self.depth + 1).read()
         return {name: (write.kind, False) for name, write in inner.writes.items()} if inner.all_writes else None
 
     def _local(self, name: str) -> bool:

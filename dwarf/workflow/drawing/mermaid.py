@@ -92,7 +92,7 @@ class GraphRenderer:
         """The text of the diagram; "" without a graph."""
         if self.graph is None:
             return ""
-        body = _Body(self.graph)
+        body = _DiagramBody(self.graph)
         lines = [*self._frontmatter(self.graph), f"graph {self.direction}", *_indent(self._classes()), ""]
         lines += _indent(self._nodes(self.graph, body))
         lines += _indent([*body.direct_edges(), *body.diamonds(), body.start(), *body.ends()])
@@ -112,7 +112,7 @@ class GraphRenderer:
         yield f"classDef term {style(*self.secondary, stroke)}"
         yield f"linkStyle default stroke:{stroke}"
 
-    def _nodes(self, graph: Graph, body: _Body) -> Iterator[str]:
+    def _nodes(self, graph: Graph, body: _DiagramBody) -> Iterator[str]:
         for index, node in enumerate(graph.nodes):
             label = escape(_label(node.name, graph.url_of(graph.entry))) or " "  # Mermaid refuses an empty label
             yield f't{index}["{label}"]:::task'
@@ -128,7 +128,7 @@ class GraphRenderer:
         return "" if _SCRIPT.match(address) else quote(address, safe="%/:?#[]@!$&()*+,=~", errors="replace")
 
 
-class _Body:
+class _DiagramBody:
     """The nodes' identifiers and the edges between them."""
 
     def __init__(self, graph: Graph) -> None:

@@ -94,7 +94,7 @@ class _Part:
         self.steps = {step.id: step for step in steps if step.id}
         self.children = {
             step.id: [
-                _Child(flow, f"{self.name(step.id)}_sg{mark}", _Part(renderer, flow.steps, prefix))
+                _ChildFrame(flow, f"{self.name(step.id)}_sg{mark}", _Part(renderer, flow.steps, prefix))
                 for mark, flow in _numbered(step)
                 for prefix in (f"{self.name(step.id)}_sub{mark}",)
             ]
@@ -172,7 +172,7 @@ class _Part:
         return list(found)
 
 
-class _Child:
+class _ChildFrame:
     def __init__(self, flow: SubFlow, frame: str, part: _Part) -> None:
         self.flow = flow
         self.frame = frame
@@ -186,7 +186,7 @@ def _numbered(step: Step) -> Iterator[tuple[str, SubFlow]]:
         yield "" if number == 1 else str(number), flow
 
 
-def _ways_into(caller: str, children: Sequence[_Child]) -> Iterator[str]:
+def _ways_into(caller: str, children: Sequence[_ChildFrame]) -> Iterator[str]:
     """From the caller into its first child, and from each child into the next one."""
     exits = [caller]
     for child in children:

@@ -32,7 +32,7 @@ class _Code(str):
 
 
 @dataclass
-class _Call:
+class _BuilderCall:
     """One call of the builder: as code, and with the values that make the same without any function."""
 
     method: str
@@ -69,7 +69,7 @@ def to_python(graph: Graph) -> str:
 _END_CODE = _Code("END")
 
 
-def _texts(calls: list[_Call]) -> list[Any]:
+def _texts(calls: list[_BuilderCall]) -> list[Any]:
     return [each for call in calls for each in (*call.args, *call.named.values()) if isinstance(each, _Code)] + [
         target
         for call in calls
@@ -91,9 +91,9 @@ def _function_names(graph: Graph) -> dict[str, Any]:
     return found
 
 
-def _nodes(graph: Graph, functions: Mapping[str, Callable[..., Any]]) -> Iterator[_Call]:
+def _nodes(graph: Graph, functions: Mapping[str, Callable[..., Any]]) -> Iterator[_BuilderCall]:
     for node in graph.nodes:
-        call = _Call("add_node", [node.name])
+        call = _BuilderCall("add_node", [node.name])
         function = functions.get(node.name)
         marks: Any = None
         if function is not None:
@@ -112,7 +112,7 @@ def _nodes(graph: Graph, functions: Mapping[str, Callable[..., Any]]) -> Iterato
         yield call
 
 
-def _add_policy(call: _Call, name: str, value: Any, marked: Any) -> None:
+def _add_policy(call: _BuilderCall, name: str, value: Any, marked: Any) -> None:
     call.values[name] = value
     if (value or None) == (marked or None):
         return
@@ -153,7 +153,7 @@ def _number(value: float) -> float:
     return int(value) if value == int(value) else value
 
 
-def _edges(graph: Graph) -> Iterator[_Call]:
+def _edges(graph: Graph) -> Iterator[_BuilderCall]:
     """The transitions in their order, those together that one call makes."""
     edges = list(graph.transitions)
     while edges:
@@ -172,7 +172,7 @@ def _edges(graph: Graph) -> Iterator[_Call]:
                     break
                 chain.append(edge)
             names = [first.source, *(edge.target for edge in chain)]
-            yield _Call("add_chain" if len(chain) > 1 else "add_transition", [_name(name) for name in names])
+            yield _BuilderCall("add_chain" if len(chain) > 1 else "add_transition", [_name(name) for name in names])
             del edges[: len(chain)]
 
 
@@ -180,19 +180,19 @@ def _is_plain(edge: Transition) -> bool:
     return not (edge.when or edge.switch or edge.goto or edge.on_error or edge.for_each)
 
 
-def _single(edge: Transition) -> _Call:
+def _single(edge: Transition) -> _BuilderCall:
     ends = [_name(edge.source), _name(edge.target)]
     if edge.goto:
-        return _Call("add_goto", ends)
+        return _BuilderCall("add_goto", ends)
     if edge.on_error:
-        return _Call("add_error_handler", ends)
+        return _BuilderCall("add_error_handler", ends)
     if edge.for_each:
         named = {"items": edge.for_each, **({"item": edge.item} if edge.item != "item" else {})}
-        return _Call("add_for_each", ends, named)
-    return _Call("add_transition", ends, {"when": edge.when})
+        return _BuilderCall("add_for_each", ends, named)
+    return _BuilderCall("add_transition", ends, {"when": edge.when})
 
 
-def _switch(edges: list[Transition]) -> tuple[_Call, int]:
+def _switch(edges: list[Transition]) -> tuple[_BuilderCall, int]:
     """The call that makes the arms of one switch at the head of these edges, and how many they are."""
     source = edges[0].source
     arms: dict[str, Any] = {}
@@ -206,16 +206,16 @@ def _switch(edges: list[Transition]) -> tuple[_Call, int]:
         else:
             arms[edge.when] = _name(edge.target)
         count += 1
-    return _Call("add_switch", [_name(source), arms], {} if default is None else {"default": default}), count
+    return _BuilderCall("add_switch", [_name(source), arms], {} if default is None else {"default": default}), count
 
 
-def _rest(graph: Graph) -> Iterator[_Call]:
+def _rest(graph: Graph) -> Iterator[_BuilderCall]:
     known = {node.name for node in graph.nodes}
     for name in graph._fan_in_marks:
         if name not in known:
-            yield _Call("set_fan_in", [name])
+            yield _BuilderCall("set_fan_in", [name])
     if graph.nodes and graph.entry != graph.nodes[0].name:
-        yield _Call("set_entry", [graph.entry])
+        yield _BuilderCall("set_entry", [graph.entry])
 
 
 def _name(name: str) -> str:
@@ -232,7 +232,7 @@ def _reducers(graph: Graph) -> str:
     return f", reducers={told!r}"
 
 
-def _makes(graph: Graph, calls: list[_Call]) -> bool:
+def _makes(graph: Graph, calls: list[_BuilderCall]) -> bool:
     """Whether these calls make an equal graph."""
     made = type(graph)(graph.name, reducers=graph._reducers)
     try:
