@@ -86,6 +86,7 @@ def stop_before(step: StepRecord, points: Breakpoints) -> Returned | None:
         return None
     if any(is_breakpoint(answer.key) for answer in step.answers):
         return None
+    # the answer to one branch was meant for all: those that come later do not stop
     if step.lineage_id and pass_of("before", step.node, step.lineage_id) in points.passed:
         return None
     return Returned(Control(park=Interrupt(_payload("before", step.node), key=_BEFORE)), step.changes)

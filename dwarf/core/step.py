@@ -216,6 +216,7 @@ class _Turn:
                 f"task {node.name!r} is inside a fan-out cohort but matched no onward transition; "
                 "every branch must reach a fan-in node"
             )
+        # what the last node writes is combined by the reducers, as at a fan-in; ``flow.overwrite`` replaces instead
         return Complete(step, self.changes, self._reduced())
 
     def _reduced(self) -> dict[str, JSON]:

@@ -158,6 +158,8 @@ class FlowHandle(Awaitable[Outcome]):
             # taken before the write: the flow may have stopped again before this call returns
             generation = runtime.waiters.generation
             slot = runtime.dispatcher.slot_for_woken()
+            # While an answer is checked outside of the transaction, its question may be answered by another one: then
+            # the next question is returned, and checked in turn.
             result = await runtime.committer.call(partial(answer_step, key.id, key.token, named, given), slot)
             if not isinstance(result, Question):
                 break

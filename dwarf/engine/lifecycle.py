@@ -224,6 +224,7 @@ class EngineBase:
         runtimes = list(self._runtimes.values())
         try:
             for runtime in runtimes:
+                # on all shards first: a slot that becomes free on one must not be filled by another
                 await runtime.stop_taking()
             await asyncio.gather(*(runtime.runner.drain(limit) for runtime in runtimes))
         finally:

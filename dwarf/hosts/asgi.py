@@ -223,6 +223,7 @@ class _Server:
                     elif size > _DRAIN_TIMES * self._max_body:
                         break
                     else:
+                        # what has come so far is dropped, too: a body that is too long is never held in memory
                         parts.clear()
                 else:
                     return b"".join(parts) if size <= self._max_body else None
@@ -243,6 +244,7 @@ class _Server:
 
         def ended(task: asyncio.Task[dict[str, JSON]]) -> None:
             run.changed.set()
+            # its caller had gone: a request that comes back starts the task anew
             if task.cancelled():
                 self._forget(key, run)
             else:

@@ -414,6 +414,7 @@ class Lab:
         if not self._loop.running or self._services.on_loop:
             return {"text/plain": repr(self)}
         try:
+            # with a limit: a database that is away must not hold the cell that shows the lab
             summary = self._services.submit(read_summary(self.engine)).result(SHORT_WAIT_S)
         except Exception:  # noqa: BLE001  a display that fails would fail the cell
             return {"text/plain": repr(self)}

@@ -181,6 +181,7 @@ class Run:
             self._missing.check(self.graph, self._watcher.steps, host.functions)
 
     def _check_blocked(self, *, for_ever: bool) -> None:
+        # a wait on another thread keeps no click from being handled
         if not kernel.on_main_thread() or not self._watcher.unanswered:
             return
         if kernel.in_kernel() and kernel.is_attended():

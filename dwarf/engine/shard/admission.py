@@ -139,6 +139,7 @@ class Admission:
             left = free.get(pool)
             if left is None:
                 left = self._free_in(pool) - self._totals[pool]
+            # only counted, and not promised: a step that is due may still be leased by another replica
             free[pool] = left - 1
             if left > 0:
                 return False

@@ -79,6 +79,7 @@ class CommitNotifier:
         """Deliver an error to the caller of a request."""
         if isinstance(request, (CreateRequest, CallRequest)) and request.slot is not None:
             request.slot.release()
+        # the refusal may be a consequence of an earlier try, as for a flow that this very call has cancelled
         if isinstance(request, CallRequest) and request.again and not isinstance(error, StorageError):
             error = perhaps_done(error)
         if not request.done.done():

@@ -106,6 +106,7 @@ class Scheduler(Service):
         return await scheduled_flow(self._database, self._ids, self._flows, record, tick, keyed=True)
 
     async def _fire(self, record: ScheduleRecord, plan: Firing) -> None:
+        # made before the transaction, since the host may have to load the graph
         flows = [await self._flow(record, tick) for tick in plan.ticks]
         fired = await self._committer.call(
             lambda work: fire_schedule(record.name, record.next_at, plan.next_at, flows, work)

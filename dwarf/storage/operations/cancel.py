@@ -158,4 +158,5 @@ def _deepest_first(tree: Sequence[FlowRow]) -> list[FlowRow]:
     ordered = [row for row in tree if row.flow_id == row.root_flow_id]
     for row in ordered:
         ordered.extend(children.get(row.flow_id, ()))
+    # flows are locked in this order everywhere
     return ordered[::-1]

@@ -25,6 +25,7 @@ from dwarf.workflow.status import Status
 
 ROOTS_AT_ONCE = 500
 STEPS_AT_ONCE = 20_000  # in one transaction, so that writers do not wait long; a larger tree gets its own transaction
+# 0 stands for a flow that is not marked
 AT_ONCE_MS = 1
 
 

@@ -130,6 +130,8 @@ class UnitOfWork:
     def insert(self) -> Script[None]:
         """Insert the gathered rows, at the end of the transaction."""
         for graph_hash, body in self.graphs.items():
+            # Two engines may store one graph at the same time: the second finds its key taken, and its script is run
+            # again.
             if not (yield Fetch(GRAPH_KNOWN, {"graph_hash": graph_hash})):
                 yield InsertMany(INSERT_GRAPH, [{"graph_hash": graph_hash, "body": body}])
         if self.kept:
