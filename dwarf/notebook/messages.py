@@ -99,10 +99,14 @@ class InboxState(TypedDict):
 
 
 class ListedFlow(TypedDict):
-    """A flow in the dashboard; its id is the public part of its key."""
+    """A flow in the dashboard; its id is the public part of its key.
+
+    ``word`` stands in the place of the status where that would mislead: a flow at a breakpoint waits for no answer.
+    """
 
     id: str
     status: str
+    word: str
     workflow: str
     name: str
     tags: list[str]
@@ -132,12 +136,16 @@ class OverTime(TypedDict):
 
 
 class LabState(TypedDict):
-    """A lab in short; ``waiting`` are ``[workflow, title, key]``, ``running`` are ``[workflow, node]``."""
+    """A lab in short; ``waiting`` are ``[workflow, title, key]``, ``stopped`` and ``running`` are ``[workflow, text]``.
+
+    ``waits`` flows wait for an answer; those of ``stopped`` stand at a breakpoint and are not among them.
+    """
 
     name: str
     counts: list[list[Any]]
     waiting: list[list[str]]
     waits: int
+    stopped: list[list[str]]
     running: list[list[str]]
     fault: str
     now: NotRequired[float]

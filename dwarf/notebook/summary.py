@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dwarf.notebook.pictures.formatting import brief, plural
 from dwarf.notebook.pictures.palette import look_of
+from dwarf.notebook.pictures.views import is_stop, where_stopped
 from dwarf.notebook.prompts.prompt import title_of
 from dwarf.workflow.schemas import find_schema
 from dwarf.workflow.status import Status
@@ -30,19 +31,31 @@ class Summary:
     counts: Counter[Status] = field(default_factory=Counter)
     waiting: Sequence[tuple[str, str, str]] = ()  # workflow, title, and what tells questions apart
     running: Sequence[tuple[str, str]] = ()  # workflow, node
+    stopped: Sequence[tuple[str, str]] = ()  # workflow, and at which breakpoint
+
+    @property
+    def waits(self) -> int:
+        """How many flows wait for an answer, less those that are known to stand at a breakpoint."""
+        return max(self.counts[Status.INTERRUPTED] - len(self.stopped), 0)
 
     def lines(self) -> list[str]:
         """In words, a line each."""
-        found = [f"{look_of(str(each)).sign} {count:,} {look_of(str(each)).word}" for each, count in self._counted()]
+        found = [f"{look_of(str(each)).sign} {count:,} {look_of(str(each)).word}" for each, count in self.counted()]
+        found += (
+            [f"{look_of('interrupted').sign} {len(self.stopped):,} stopped at a breakpoint"] if self.stopped else []
+        )
         told = [", ".join(found) or "no flows yet"]
         told += [f"waits: {title} ({workflow})" for workflow, title, _ in self.waiting]
-        more = self.counts[Status.INTERRUPTED] - len(self.waiting)
+        told += [f"{where} ({workflow})" for workflow, where in self.stopped]
+        more = self.waits - len(self.waiting)
         told += [f"waits: {plural(more, 'further question')}; lab.inbox() has them all"] if more > 0 else []
         told += [f"runs: {workflow}{f', at {node}' if node else ''}" for workflow, node in self.running]
         return told
 
-    def _counted(self) -> list[tuple[Status, int]]:
-        return [(status, self.counts[status]) for status in Status if self.counts[status]]
+    def counted(self) -> list[tuple[Status, int]]:
+        """How many flows have each status; those of ``stopped`` are in none."""
+        counts = {**self.counts, Status.INTERRUPTED: self.waits}
+        return [(status, counts[status]) for status in Status if counts.get(status)]
 
     def page(self, head: str) -> str:
         """As HTML without scripts."""
@@ -55,12 +68,16 @@ async def read_summary(engine: Engine) -> Summary:
     counts: Counter[Status] = Counter()
     for shard in await engine.shards():
         counts.update(shard.flows)
-    waiting = []
+    waiting, stopped = [], []
     for flow in await _newest(engine, Status.INTERRUPTED):
         steps = await engine.flow(flow.flow_key).interrupts()
-        waiting += [(flow.workflow_name, brief(_title(step), 80), public_key(step.key)) for step in steps]
+        if where := where_stopped(steps):
+            stopped.append((flow.workflow_name, where))
+            continue
+        asked = [step for step in steps if not is_stop(step.interrupt_payload)]
+        waiting += [(flow.workflow_name, brief(_title(step), 80), public_key(step.key)) for step in asked]
     running = [(flow.workflow_name, flow.node) for flow in await _newest(engine, Status.RUNNING)]
-    return Summary(counts, waiting[:_MOST], running)
+    return Summary(counts, waiting[:_MOST], running, stopped)
 
 
 def public_key(key: str) -> str:

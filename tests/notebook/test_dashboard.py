@@ -265,6 +265,32 @@ def test_a_lab_shown_is_kept_up_to_date(lab: Lab) -> None:
     assert "waits: Pay? (orders)" in view._table()
 
 
+def test_a_flow_at_a_breakpoint_is_not_said_to_wait_for_an_answer(lab: Lab) -> None:
+    (asked,) = start(lab, some_graph(lab), 100)
+    stopped = lab.call(lab.engine.create(some_graph(lab, "stops"), {"amount": 100}, interrupt_before=["Check"]))
+    assert lab.call(stopped.outcome(timeout=60)).status is Status.INTERRUPTED
+    board = lab.dashboard()
+    words = {row["workflow"]: row["word"] for row in shown(board)["rows"]}
+    assert words == {"orders": "", "stops": "stopped before Check (breakpoint)"}
+    assert "stopped before Check (breakpoint) · stops" in repr(board)
+    assert "waiting for an answer · orders" in repr(board)
+    assert "stopped before Check (breakpoint)</span>" in board._table()
+    view = LabView(lab._services, repr(lab))
+    lab.call(view._refresh())
+    traits = view._traits()
+    assert (traits["waits"], [title for _, title, _ in traits["waiting"]]) == (1, ["Pay?"])
+    assert dict(traits["counts"]) == {"interrupted": 1}
+    assert "? 1 waiting for an answer, ? 1 stopped at a breakpoint" in view._text()
+    assert traits["stopped"] == [["stops", "stopped before Check (breakpoint)"]]
+    assert "\nstopped before Check (breakpoint) (stops)\n" in view._text() + "\n"
+
+    lab.call(stopped.resume())  # the same flow asks now
+    until(lambda: [row["word"] for row in shown(board)["rows"]] == ["", ""])
+    until(lambda: {asked.key, stopped.key} <= {each.flow_key for each in lab.inbox().prompts})
+    lab.call(view._refresh())
+    assert (view._traits()["waits"], view._traits()["stopped"]) == (2, [])
+
+
 def test_the_rows_of_a_map_are_told_as_cells() -> None:
     tally = Tally(24, None, ())
     for position in range(6):

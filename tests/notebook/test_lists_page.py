@@ -113,7 +113,7 @@ def row(number: int, status: str, **more: Any) -> dict[str, Any]:
     now = time.time()
     ended = 0 if status in ("running", "interrupted", "pending") else now - 60
     values = {"workflow": "Orders", "node": "Check", "created": now - 64 - number, "ended": ended, "told": ""}
-    values |= {"name": "", "tags": []}
+    values |= {"name": "", "tags": [], "word": ""}
     return {"id": f"1-{number}", "status": status, **values, **more}
 
 
@@ -144,7 +144,7 @@ def board(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 ROWS = [
     row(6, "running"),
-    row(5, "interrupted"),
+    row(5, "interrupted", word="stopped before Check (breakpoint)"),
     row(4, "pending"),
     row(3, "failed", told="ValueError: <img src=x onerror='window.evil=1'> is no amount " * 3),
     row(2, "cancelled", told="not needed"),
@@ -163,8 +163,12 @@ def test_the_dashboard_can_be_read(browser: Any, dark: bool) -> None:
     assert page.evaluate("() => window.evil") is None
     assert page.get_by_role("button", name="Open Orders 1-6").count() == 1
     assert page.get_by_role("button", name="Fork Orders 1-6").count() == 0  # it runs
+    stopped = page.get_by_role("row").nth(2)
+    assert stopped.locator(".dwarf-pill").inner_text() == "? stopped before Check (breakpoint)"
     assert page.get_by_text("Page 1").is_visible()
     view.check(f"dashboard-page-{'dark' if dark else 'light'}")
+    view.put(board(ROWS[0], row(5, "interrupted"), *ROWS[2:]))  # it has gone on, and asks
+    assert stopped.locator(".dwarf-pill").inner_text() == "? waiting for an answer"
 
 
 def test_the_dashboard_acts(browser: Any) -> None:
@@ -300,6 +304,11 @@ def test_a_breakpoint_in_a_list_is_stepped_and_ended(browser: Any, dark: bool) -
     view = ListPage(
         browser, "inbox.js", dark=dark, shown=mail(entry(1, **stop), title="1 flow is stopped at a breakpoint")
     )
+    view.page.evaluate("() => { document.title = 'Notebook'; }")
+    view.put(mail(entry(1, **stop), entry(2)))
+    assert view.page.title() == "(1) Notebook"  # the question; a breakpoint asks nothing
+    view.put(mail(entry(1, **stop), title="1 flow is stopped at a breakpoint"))
+    assert view.page.title() == "Notebook"
     (asked,) = view.sent("ask")
     assert (asked["do"], asked["card"]) == ("stopped", "prompt-1")
     view.reply(asked, input='{"x": 1}', whole=True, count=1)
@@ -321,6 +330,7 @@ def test_a_breakpoint_in_a_list_is_stepped_and_ended(browser: Any, dark: bool) -
     }
     card = entry(1, **stop)
     rows = ListPage(browser, "map.js", dark=dark, name="Squares", progress=progress, errors=[], cards=[card])
+    assert not rows.page.title().startswith("(")
     assert rows.sent("ask")[-1]["do"] == "stopped"
     assert rows.page.get_by_role("button", name="Step").count() == 1
 
@@ -399,10 +409,13 @@ def test_runs_over_time_can_be_opened_and_filtered(browser: Any, dark: bool) -> 
 def test_a_lab_counts_what_waits_in_the_title_and_tells_of_it_where_that_is_allowed(browser: Any, dark: bool) -> None:
     lab = {"name": "<Lab flows.db>", "counts": [["completed", 12], ["interrupted", 3]], "fault": "", "now": time.time()}
     lab |= {"waiting": [["orders", "Pay <b>it</b>?", "1-1"]], "waits": 3, "running": [["survey", "Measure"]]}
+    lab |= {"stopped": [["orders", "stopped before Pay (breakpoint)"]]}
     view = ListPage(browser, "lab.js", dark=dark, shown=lab)
     page = view.page
     page.evaluate("() => { document.title = 'Notebook'; }")
     assert "and 2 more: lab.inbox() has them all" in page.inner_text("body")
+    assert page.get_by_text("stopped before Pay (breakpoint)").is_visible()
+    assert page.get_by_text("1 stopped at a breakpoint").is_visible()
     page.evaluate(
         """() => {
             window.told = [];

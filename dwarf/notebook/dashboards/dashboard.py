@@ -8,13 +8,14 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dwarf.errors import DwarfError, InvalidRequest
+from dwarf.errors import DwarfError, FlowNotFound, InvalidRequest
 from dwarf.notebook.dashboards.listview import ListView
 from dwarf.notebook.dashboards.overtime import SAMPLE, describe_flows
 from dwarf.notebook.live.opened import OpenedRun
 from dwarf.notebook.messages import DashboardState, ForkOffer, ListedFlow
 from dwarf.notebook.pictures.formatting import brief, plural, seconds_text
 from dwarf.notebook.pictures.palette import look_of
+from dwarf.notebook.pictures.views import where_stopped
 from dwarf.workflow.results import NO_TIME, Step
 from dwarf.workflow.status import Status
 
@@ -63,6 +64,8 @@ class Dashboard(ListView):
         self._counted: tuple[object, float] = (None, 0.0)  # for which question, and until when that is fresh enough
         self._last: list[FlowSummary] = []  # the newest of all statuses, which have a bar
         self._looked: tuple[object, float] = (None, 0.0)  # as ``_counted``
+        self._words: dict[str, str] = {}  # by flow key: where a flow of the page stands at a breakpoint
+        self._stops_read: tuple[object, float] = (None, 0.0)  # as ``_counted``
         self._names: set[str] = set()
         self._notice = ""
         self._wrong = ""
@@ -97,8 +100,32 @@ class Dashboard(ListView):
             await self._look(eased=eased)
             return
         self._names |= {flow.workflow_name for flow in self._flows if flow.workflow_name}
+        await self._look_for_stops(eased=eased)
         await self._count(asked, eased=eased)
         await self._look_over_time(asked, eased=eased)
+
+    async def _look_for_stops(self, *, eased: bool) -> None:
+        """Tell the flows of the page that stand at a breakpoint from those that wait for an answer."""
+        halted = [flow for flow in self._flows if flow.status is Status.INTERRUPTED]
+        page = [(flow.flow_key, flow.updated_at) for flow in halted]
+        key, until = self._stops_read
+        begun = time.monotonic()
+        if eased and key == page and begun < until:
+            return
+        words = {}
+        for flow in halted:
+            try:
+                steps = await self._lab.engine.flow(flow.flow_key).interrupts()
+            except FlowNotFound:  # deleted since the page was read; the next look has another page
+                continue
+            words[flow.flow_key] = brief(where_stopped(steps), 80)
+        self._words = words
+        now = time.monotonic()
+        self._stops_read = page, now + _COUNT_EASE * (now - begun)
+
+    def _word(self, flow: FlowSummary) -> str:
+        """What a row says of its flow's status."""
+        return self._words.get(flow.flow_key) or look_of(str(flow.status)).word
 
     async def _look_over_time(self, asked: dict[str, Any], *, eased: bool) -> None:
         key, until = self._looked
@@ -226,7 +253,7 @@ class Dashboard(ListView):
             "total": sum(count for _, count in counts),
             "capped": bool(self._question().get("search")) and sum(self._counts.values()) >= MOST_FOUND,
             "status": self._status,
-            "rows": [_row(flow) for flow in self._flows],
+            "rows": [_row(flow, self._words.get(flow.flow_key, "")) for flow in self._flows],
             "page": len(self._cursors),
             "more": bool(self._next),
             "workflows": sorted(self._names),
@@ -253,7 +280,7 @@ class Dashboard(ListView):
     def _table(self) -> str:
         left = "style='text-align:left'"
         heads = "".join(f"<th {left}>{name}</th>" for name in ("status", "workflow", "node", "created", "took", ""))
-        rows = "".join(f"<tr>{_cells(flow, left)}</tr>" for flow in self._flows)
+        rows = "".join(f"<tr>{_cells(flow, self._word(flow), left)}</tr>" for flow in self._flows)
         table = f"<table><tr>{heads}</tr>{rows}</table>" if rows else f"<div>{self._empty}</div>"
         return f"<div><b>{html.escape(self._fault or self._title())}</b>{table}</div>"
 
@@ -261,7 +288,7 @@ class Dashboard(ListView):
         lines = [self._fault or self._title()]
         for flow in self._flows:
             told = flow.error or flow.cancel_reason
-            words = [look_of(str(flow.status)).word, _name(flow), flow.node, _took(flow), brief(told, 60)]
+            words = [self._word(flow), _name(flow), flow.node, _took(flow), brief(told, 60)]
             lines.append("  " + " · ".join(word for word in words if word))
         return "\n".join([*lines, *([self._empty] if self._empty else [])])
 
@@ -284,10 +311,11 @@ def _epoch(moment: datetime | None) -> float:
     return moment.timestamp() if moment is not None and moment > NO_TIME else 0.0
 
 
-def _row(flow: FlowSummary) -> ListedFlow:
+def _row(flow: FlowSummary, word: str = "") -> ListedFlow:
     return {
         "id": _row_id(flow),
         "status": str(flow.status),
+        "word": word,
         "workflow": flow.workflow_name or flow.workflow_url,
         "name": brief(flow.name, 120),
         "tags": [brief(f"{tag}: {value}", 80) for tag, value in flow.tags.items()],
@@ -303,7 +331,7 @@ def _took(flow: FlowSummary) -> str:
     return seconds_text(row["ended"] - row["created"]) if row["ended"] and row["created"] else ""
 
 
-def _cells(flow: FlowSummary, left: str) -> str:
+def _cells(flow: FlowSummary, word: str, left: str) -> str:
     look = look_of(str(flow.status))
     pill = f"background:{look.fill};color:{look.ink};border:1px solid {look.line};border-radius:9px;padding:0 7px"
     tags = ", ".join(f"{tag}: {value}" for tag, value in flow.tags.items())
@@ -315,7 +343,7 @@ def _cells(flow: FlowSummary, left: str) -> str:
     ]
     words.append(brief(flow.error or flow.cancel_reason, 120))
     cells = "".join(f"<td {left}>{html.escape(word)}</td>" for word in words)
-    return f"<td {left}><span style='{pill};white-space:nowrap'>{look.sign} {look.word}</span></td>{cells}"
+    return f"<td {left}><span style='{pill};white-space:nowrap'>{look.sign} {html.escape(word)}</span></td>{cells}"
 
 
 def _step_label(step: Step) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from dwarf.notebook.dashboards.listview import ListView
 from dwarf.notebook.messages import LabState
 from dwarf.notebook.summary import Summary, read_summary
-from dwarf.workflow.status import Status
 
 if TYPE_CHECKING:
     from dwarf.notebook.services import LabServices
@@ -43,9 +42,10 @@ class LabView(ListView):
         summary = self._summary
         return {
             "name": self._name,
-            "counts": [[str(each), summary.counts[each]] for each in Status if summary.counts[each]],
+            "counts": [[str(status), count] for status, count in summary.counted()],
             "waiting": [list(each) for each in summary.waiting],
-            "waits": summary.counts[Status.INTERRUPTED],
+            "waits": summary.waits,
+            "stopped": [list(each) for each in summary.stopped],
             "running": [list(each) for each in summary.running],
             "fault": self._fault,
         }

@@ -1,5 +1,6 @@
 // @ts-check
 // How many questions wait stands in the page's title, and where the reader allows it the browser tells of new ones.
+// A flow at a breakpoint asks nothing, so the views leave its card out.
 // Every view has a module of its own; what they share is kept with the page.
 
 import { make } from "./dom.js";

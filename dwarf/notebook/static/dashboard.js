@@ -50,12 +50,12 @@ function buildRow(looks, send) {
      * @param {boolean} opened
      */
     update(fresh, opened) {
-      const change = !row || row.status !== fresh.status || root.classList.contains("dwarf-opened") !== opened;
+      const change = !row || row.status !== fresh.status || row.word !== fresh.word || root.classList.contains("dwarf-opened") !== opened;
       row = fresh;
       root.classList.toggle("dwarf-opened", opened);
       root.dataset.status = row.status;
       if (change) {
-        cells.status.replaceChildren(pill(looks[row.status] ?? looks.pending));
+        cells.status.replaceChildren(pill({ ...(looks[row.status] ?? looks.pending), ...(row.word ? { word: row.word } : {}) }));
         const held = cells.acts.contains(document.activeElement) ? [...cells.acts.children].indexOf(document.activeElement) : -1;
         fillActions(opened);
         if (held >= 0) cells.acts.children[Math.min(held, cells.acts.children.length - 1)].focus();

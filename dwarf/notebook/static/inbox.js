@@ -39,7 +39,7 @@ function render({ model, el }) {
     empty.textContent = shown.empty;
     filters.paint();
     keeper.show(shown.cards);
-    waits.set(shown.cards.filter((card) => !card.closed).map((card) => ({ key: card.key, title: card.title, where: card.node })));
+    waits.set(shown.cards.filter((card) => !card.closed && !card.stop).map((card) => ({ key: card.key, title: card.title, where: card.node })));
   };
   const stop = keepShown(model, root, life, paint, () => keeper.tick(life.now()));
   return () => {

@@ -20,9 +20,9 @@ function render({ model, el }) {
   ownKeys(root);
   el.append(root);
 
-  const pillOf = ([status, count]) => {
+  const pillOf = ([status, count, word]) => {
     const look = looks[status] ?? looks.pending;
-    const node = make("span", { className: "dwarf-pill" }, make("span", { textContent: look.sign, "aria-hidden": "true" }), ` ${count.toLocaleString("en-US")} ${look.word}`);
+    const node = make("span", { className: "dwarf-pill" }, make("span", { textContent: look.sign, "aria-hidden": "true" }), ` ${count.toLocaleString("en-US")} ${word ?? look.word}`);
     for (const part of ["fill", "line", "ink"]) {
       node.style.setProperty(`--${part}`, look[part]);
       node.style.setProperty(`--dark-${part}`, look.dark[part]);
@@ -39,9 +39,10 @@ function render({ model, el }) {
     const shown = model.get("shown");
     name.textContent = shown.name;
     fault.textContent = shown.fault;
-    counts.replaceChildren(...(shown.counts.length ? shown.counts.map(pillOf) : [make("span", { className: "dwarf-where", textContent: "no flows yet" })]));
+    const counted = [...shown.counts, ...(shown.stopped.length ? [["interrupted", shown.stopped.length, "stopped at a breakpoint"]] : [])];
+    counts.replaceChildren(...(counted.length ? counted.map(pillOf) : [make("span", { className: "dwarf-where", textContent: "no flows yet" })]));
     const left = shown.waits - shown.waiting.length;
-    list.replaceChildren(...rowsOf("Waits for an answer", shown.waiting, left > 0 ? `and ${left.toLocaleString("en-US")} more: lab.inbox() has them all` : ""), ...rowsOf("Runs", shown.running, ""));
+    list.replaceChildren(...rowsOf("Waits for an answer", shown.waiting, left > 0 ? `and ${left.toLocaleString("en-US")} more: lab.inbox() has them all` : ""), ...rowsOf("Stopped", shown.stopped, ""), ...rowsOf("Runs", shown.running, ""));
     asks.set(shown.waiting.map(([workflow, title, key]) => ({ key, title, where: workflow })), shown.waits);
   };
   const stop = keepShown(model, root, life, paint, () => {});

@@ -133,7 +133,7 @@ function render({ model, el }) {
   const tabled = () => rows.show(model.get("table"));
   const cards = () => {
     keeper.show(model.get("cards"));
-    waits.set(model.get("cards").map((card) => ({ key: card.key, title: card.title, where: card.node })));
+    waits.set(model.get("cards").filter((card) => !card.stop).map((card) => ({ key: card.key, title: card.title, where: card.node })));
   };
   const told = () => {
     life.setClock(model.get("progress").now);

@@ -83,10 +83,13 @@ export interface InboxState {
   now?: number;
 }
 
-/** A flow in the dashboard; its id is the public part of its key. */
+/** A flow in the dashboard; its id is the public part of its key.
+
+``word`` stands in the place of the status where that would mislead: a flow at a breakpoint waits for no answer. */
 export interface ListedFlow {
   id: string;
   status: string;
+  word: string;
   workflow: string;
   name: string;
   tags: string[];
@@ -113,12 +116,15 @@ export interface OverTime {
   looked: number;
 }
 
-/** A lab in short; ``waiting`` are ``[workflow, title, key]``, ``running`` are ``[workflow, node]``. */
+/** A lab in short; ``waiting`` are ``[workflow, title, key]``, ``stopped`` and ``running`` are ``[workflow, text]``.
+
+``waits`` flows wait for an answer; those of ``stopped`` stand at a breakpoint and are not among them. */
 export interface LabState {
   name: string;
   counts: any[][];
   waiting: string[][];
   waits: number;
+  stopped: string[][];
   running: string[][];
   fault: string;
   now?: number;

@@ -126,7 +126,7 @@ export function renderRun({ model, el }) {
     earlier.tick();
   };
   const layOut = () => { picture.layOut(); paint(); panel.chosen(); };
-  const ask = () => waits.set((model.get("cards") ?? []).filter((card) => !card.closed && !life.isLost()).map((card) => ({ key: card.key, title: card.title, where: card.node })));
+  const ask = () => waits.set((model.get("cards") ?? []).filter((card) => !card.closed && !card.stop && !life.isLost()).map((card) => ({ key: card.key, title: card.title, where: card.node })));
   const cards = () => { keeper.show(model.get("cards") ?? []); ask(); tick(); };
   const unshade = followShade(root, () => { layOut(); life.sign("here"); });
   let used = 0;
