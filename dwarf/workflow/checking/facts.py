@@ -63,7 +63,14 @@ class _TaskReader:
         else:
             parameters = {name for name in self.facts.reads if name not in flows}
             _FunctionWalk(
-                self.facts, function, tree, flows, parameters, self.graph_facts, returned is not None, 0
+                self.facts,
+                function,
+                tree,
+                flows=flows,
+                parameters=parameters,
+                graph_facts=self.graph_facts,
+                result_known=returned is not None,
+                depth=0,
             ).read()
         for name, kind in (returned or {}).items():
             if name not in self.facts.writes:
@@ -92,6 +99,7 @@ class _FunctionWalk:
         facts: Facts,
         function: FunctionType,
         tree: Tree,
+        *,
         flows: set[str],
         parameters: set[str],
         graph_facts: Callable[[Any], Facts | None] | None,
@@ -292,7 +300,16 @@ class _FunctionWalk:
         self.handled.update(id(node.args[index]) for index in passed)
         inner = Facts()
         flows = {parameters[index] for index in passed}
-        _FunctionWalk(inner, helper, tree, flows, set(), self.graph_facts, True, self.depth + 1).read()
+        _FunctionWalk(
+            inner,
+            helper,
+            tree,
+            flows=flows,
+            parameters=set(),
+            graph_facts=self.graph_facts,
+            result_known=True,
+            depth=self.depth + 1,
+        ).read()
         for name, kind in inner.needs.items():
             self._reads(name, kind)
         for name, kind in inner.takes.items():
@@ -469,7 +486,16 @@ class _FunctionWalk:
         if tree is None:
             return found
         inner = Facts()
-        _FunctionWalk(inner, function, tree, set(), set(), self.graph_facts, False, self.depth + 1).read()
+        _FunctionWalk(
+            inner,
+            function,
+            tree,
+            flows=set(),
+            parameters=set(),
+            graph_facts=self.graph_facts,
+            result_known=False,
+            depth=self.depth + 1,
+        ).read()
         return {name: (write.kind, False) for name, write in inner.writes.items()} if inner.all_writes else None
 
     def _local(self, name: str) -> bool:
