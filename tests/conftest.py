@@ -203,3 +203,12 @@ async def engine(running: Running) -> AsyncIterator[Engine]:
     """A running engine on a database of the test's own, closed and checked at the end."""
     async with running() as engine:
         yield engine
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Engines look for nothing by themselves, if they have the timing QUIET, too."""
+    from tests.support.quiet import quietness
+
+    with quietness():
+        yield

@@ -13,20 +13,18 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from dwarf.engine import Engine, Timing
+from dwarf.engine import Engine
 from dwarf.hosts import LocalHost
 from tests.benchmarks.cell import CONTROL, Counts, ask, stored_bytes
 from tests.benchmarks.databases import fresh
 from tests.benchmarks.figures import Measured, database_of
 from tests.benchmarks.workloads import PAD, chain_of, creations, fan, flows_at_once, nested, prompts
+from tests.support.quiet import QUIET, quietness
 
 KEPT = Path(__file__).with_name("counts.json")
-QUIET = Timing(recovery=3600, reap=3600)
 FLOWS, CREATED = 4, 10_000
 # Looks at the clock and for work, and claims: how often depends on what is ready at the same moment, so they have a most.
 LOOKS = set(
@@ -48,16 +46,7 @@ SHORT: dict[str, Short] = {
 async def count(name: str, url: str) -> dict[str, Any]:
     """What one flow costs: of some, one after the other, after one that is not counted."""
     counts, writes = Counts(), Counter[str]()
-    # Nothing looks for work by itself, nor for tasks to tell others of, nor for what others have set.
-    waits = (
-        "shard.dispatcher.LONGEST_WAIT_S",
-        "shard.known_tasks.LOOK_S",
-        "shard.maintenance.NEWS_S",
-        "shard.maintenance.DEADLINES_S",
-    )
-    with ExitStack() as quiet:
-        for wait in waits:
-            quiet.enter_context(patch(f"dwarf.engine.{wait}", 3600.0))
+    with quietness():
         async with Engine(LocalHost(), url, timing=QUIET, workers=0 if name == "create" else None) as engine:
             runtime: Any = engine._runtimes[1]
             await SHORT[name](engine, 1)

@@ -13,7 +13,8 @@ from dwarf.engine import Engine, FlowHandle
 from dwarf.hosts import LocalHost
 from dwarf.storage.sql.tables import cache, steps
 from dwarf.testing import VirtualClock
-from tests.storage.test_statement_counts import QUIET, counted, writing
+from tests.storage.test_statement_counts import counted, writing
+from tests.support.quiet import QUIET
 from tests.support.workflows import Gate, Running, at
 
 RAN: Counter[str] = Counter()
@@ -107,11 +108,9 @@ async def test_what_an_edit_means(engine: Engine, host: LocalHost, edited: str, 
     assert RAN["double"] == runs
 
 
-async def test_ten_tasks_of_which_the_last_was_edited(
-    running: Running, host: LocalHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("quiet")
+async def test_ten_tasks_of_which_the_last_was_edited(running: Running, host: LocalHost) -> None:
     """Nine are not run again, and the second flow writes less than the first."""
-    monkeypatch.setattr("dwarf.engine.shard.dispatcher.LONGEST_WAIT_S", 3600.0)  # nothing looks for work by itself
     RAN.clear()
     names = [f"N{number}" for number in range(10)]
     graph = Graph("ten")

@@ -12,6 +12,7 @@ from dwarf.engine import Engine
 from dwarf.errors import FlowNotFound, StepNotFound
 from dwarf.hosts import LocalHost
 from dwarf.testing import VirtualClock, engine_for_test
+from tests.support.quiet import QUIET
 from tests.support.workflows import Running, at, install, names
 
 
@@ -57,10 +58,11 @@ async def test_every_step_is_as_if_it_had_been_read_alone(running: Running, host
             ]
 
 
+@pytest.mark.usefixtures("quiet")
 async def test_reading_ten_times_as_many_branches_takes_as_many_statements(running: Running, host: LocalHost) -> None:
     install(host, fan())
     counts = []
-    async with running() as engine:
+    async with running(timing=QUIET) as engine:
         for wide in (3, 30):
             flow = await engine.create("fan", {"wide": wide})
             await flow

@@ -22,10 +22,9 @@ from dwarf.failpoints import Failpoints
 from dwarf.hosts import LocalHost
 from dwarf.storage.operations.claim import claim_due
 from dwarf.storage.operations.recovery import release_lease
-from tests.storage.test_statement_counts import QUIET, counted, quiet, statements
+from tests.storage.test_statement_counts import counted, statements
+from tests.support.quiet import QUIET
 from tests.support.workflows import Gate, Running, at
-
-__all__ = ["quiet"]
 
 SEARCH = {"best_band", "keys_of_band", "due_of_key", "claim_steps", "claimed_flows"}
 # neither the search, nor the outcome, which is known from the commit

@@ -22,7 +22,10 @@ from dwarf.storage.sql.script import Now, Script
 from dwarf.workflow.jsontext import dumps
 from dwarf.workflow.signals import Control
 from tests.support.invariants import query
+from tests.support.quiet import QUIET
 from tests.support.workflows import Running
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 BORDERS = {"begin", "commit"}
 COHORTS = "SELECT cohort_size, cohort_arrivals, cohort_failures FROM dwarf_steps WHERE cohort_size > 0 ORDER BY step_id"
@@ -91,7 +94,7 @@ class Hand:
 
 async def test_cohorts_that_fill_in_one_group_go_on_together(running: Running, database: str) -> None:
     many, width = 3, 4
-    async with running(workers=0) as engine:
+    async with running(workers=0, timing=QUIET) as engine:
         hand = Hand(engine)
         handles = [await engine.create(fan(width), {"items": list(range(width))}) for _ in range(many)]
         for step in await hand.take("Split", many):
@@ -109,12 +112,12 @@ async def test_cohorts_that_fill_in_one_group_go_on_together(running: Running, d
         assert {dumps(step.state["out"]) for step in joins} == {"[0,1,2,3]"}
         assert await query(engine, COHORTS) == [(width, width, 0)] * many
         assert all(await hand.write([hand.returned(step) for step in joins]))
-        assert [(await handle).status for handle in handles] == [Status.COMPLETED] * many
+        assert [(await handle.snapshot()).status for handle in handles] == [Status.COMPLETED] * many
 
 
 @pytest.mark.parametrize("others", [True, False], ids=["beside others", "alone"])
 async def test_a_branch_that_is_fenced_out_is_not_counted(running: Running, others: bool) -> None:
-    async with running(workers=0) as engine:
+    async with running(workers=0, timing=QUIET) as engine:
         hand = Hand(engine)
         await engine.create(fan(3), {"items": [0, 1, 2]})
         assert await hand.write([hand.returned(step) for step in await hand.take("Split", 1)]) == [True]
@@ -135,7 +138,7 @@ async def test_a_branch_that_is_fenced_out_is_not_counted(running: Running, othe
 
 
 async def test_a_cohort_that_fails_counts_for_the_one_around_it_in_the_same_group(running: Running) -> None:
-    async with running(workers=0) as engine:
+    async with running(workers=0, timing=QUIET) as engine:
         hand = Hand(engine)
         handle = await engine.create(nested(), {"rows": [0, 1], "cells": [0, 1]})
         assert await hand.write([hand.returned(step) for step in await hand.take("Seed", 1)]) == [True]
@@ -149,16 +152,16 @@ async def test_a_cohort_that_fails_counts_for_the_one_around_it_in_the_same_grou
         # the last branch of the inner cohort, which has failed by now, and the last but one of the outer one
         assert await hand.write([hand.returned(broken[1]), hand.returned(inner)]) == [True, True]
         assert await query(engine, COHORTS) == [(2, 2, 1), (2, 2, 1), (2, 2, 0)]
-        outcome = await handle
+        outcome = await handle.snapshot()
         assert (outcome.status, outcome.error) == (Status.FAILED, "broken")
 
 
 async def test_nested_cohorts_come_together_from_the_inside_outward(running: Running) -> None:
-    async with running(workers=0) as engine:
+    async with running(workers=0, timing=QUIET) as engine:
         hand = Hand(engine)
         handle = await engine.create(nested(), {"rows": [0, 1], "cells": [0, 1]})
         for node, count in (("Seed", 1), ("Row", 2), ("Cell", 4), ("Inner", 2), ("Outer", 1)):
             assert all(await hand.write([hand.returned(step) for step in await hand.take(node, count)]))
-        assert (await handle).status is Status.COMPLETED
+        assert (await handle.snapshot()).status is Status.COMPLETED
         links = await query(engine, "SELECT count(*) FROM dwarf_steps WHERE successor_id = 0")
         assert links == [(1,)]  # the last one

@@ -16,13 +16,13 @@ from sqlalchemy import Delete, Insert, Update
 
 import dwarf.storage
 from dwarf import END, Flow, Graph, Status
-from dwarf.engine import Engine, Timing
+from dwarf.engine import Engine
 from dwarf.hosts import LocalHost
 from dwarf.storage.sql.script import Statement
 from dwarf.storage.sql.tables import flows
+from tests.support.quiet import QUIET
 
 CONTROL = {"begin", "commit", "rollback", "savepoint", "release"}
-QUIET = Timing(recovery=3600, reap=3600)
 CHAIN = 10
 
 
@@ -71,12 +71,6 @@ def fan(host: LocalHost) -> Graph:
         host.add_task(name, nothing)
     graph = Graph("fan", reducers={"out": "append"}).add_for_each("Split", "Work", items="items")
     return graph.add_chain("Work", "Join", END).set_fan_in("Join")
-
-
-@pytest.fixture
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing looks for work by itself."""
-    monkeypatch.setattr("dwarf.engine.shard.dispatcher.LONGEST_WAIT_S", 3600.0)
 
 
 # a server reserves ids in transactions of their own
