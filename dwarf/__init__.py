@@ -123,12 +123,35 @@ __all__ = [
     "together",
 ]
 _SHORT = frozenset({"choose", "each", "rescue", "together"})
+_ELSEWHERE = {
+    "dwarf.engine": "Codec Engine FlowHandle FlowQuery Schedule Shard ShardInfo Timing",
+    "dwarf.hosts": "BaseHost Host HostUnavailable HttpHost LocalHost RemoteTaskError RoutingHost",
+    "dwarf.notebook": (
+        "Branch Branches Dashboard Drift ForkRun Inbox Lab MapRun MetricsTable Prompt Report Run RunDiff Svg Trace "
+        "load_ipython_extension unload_ipython_extension"
+    ),
+    "dwarf.testing": (
+        "HostCheck HostFaults LostWriteWarning ScriptedAnswers VirtualClock check_host engine_for_test host_tasks"
+    ),
+}
 
 
 def __getattr__(name: str) -> Any:
-    """The forms of short graphs are loaded where they are used: a worker needs none of them."""
-    if name not in _SHORT:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from dwarf.workflow import short
+    """The forms of short graphs are loaded where they are used: a worker needs none of them.
 
-    return globals().setdefault(name, getattr(short, name))
+    A public name of a subpackage is not loaded from here, but the error says where it is.
+    """
+    if name in _SHORT:
+        from dwarf.workflow import short
+
+        return globals().setdefault(name, getattr(short, name))
+    import sys
+
+    for place, names in _ELSEWHERE.items():
+        if name in names.split():
+            hint = f"{name!r} is in {place}: from {place} import {name}"
+            # `from dwarf import name` replaces the text of an AttributeError by its own; an ImportError passes through.
+            if sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap":
+                raise ImportError(hint, name=__name__)
+            raise AttributeError(hint, name=name, obj=sys.modules[__name__])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

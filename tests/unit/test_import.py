@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -72,3 +73,23 @@ def test_a_star_import_brings_the_exported_names() -> None:
     names: dict[str, object] = {}
     exec("from dwarf import *", names)
     assert set(dwarf.__all__) <= set(names)
+
+
+@pytest.mark.parametrize("place", ["dwarf.engine", "dwarf.hosts", "dwarf.notebook", "dwarf.testing"])
+def test_a_name_of_a_subpackage_is_answered_with_its_place(place: str) -> None:
+    names = importlib.import_module(place).__all__
+    assert names
+    for name in names:
+        hint = f"{name!r} is in {place}: from {place} import {name}"
+        with pytest.raises(ImportError, match=f"^{re.escape(hint)}$"):
+            exec(f"from dwarf import {name}", {})
+        with pytest.raises(AttributeError, match=f"^{re.escape(hint)}$"):
+            getattr(dwarf, name)
+        assert not hasattr(dwarf, name)
+
+
+def test_an_unknown_name_is_an_ordinary_error() -> None:
+    with pytest.raises(ImportError, match="cannot import name 'Locolhost'"):
+        exec("from dwarf import Locolhost", {})
+    with pytest.raises(AttributeError, match="module 'dwarf' has no attribute 'Locolhost'"):
+        getattr(dwarf, "Locolhost")  # noqa: B009
