@@ -1,4 +1,4 @@
-"""No test asserts an absolute time."""
+"""No test asserts an absolute time, and none loses its patience early."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 from tests.architecture.repository import ROOT, files, relative
 
 CLOCKS = frozenset({"time", "monotonic", "perf_counter", "process_time", "thread_time", "time_ns", "perf_counter_ns"})
+LEAST_PATIENCE_S = 60
+MOST_PROVOKED_S = 2  # a time-out that a test is about
 TESTS = [path for path in files() if path.suffix == ".py" and path.is_relative_to(ROOT / "tests")]
 
 
@@ -62,6 +64,58 @@ def bounds_of_time(tree: ast.AST) -> Iterator[int]:
                 continue
             if _is_timed(left, timed) and _is_bound(right):
                 yield node.lineno
+
+
+def _seconds(node: ast.AST, constants: dict[str, float]) -> float:
+    """A number, a constant of the module, or a sum of such; 0 where it cannot be told."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _seconds(node.left, constants) + _seconds(node.right, constants)
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        return float(node.value)
+    return constants.get(_name(node), 0.0)
+
+
+def short_patience(tree: ast.Module) -> Iterator[int]:
+    """The lines of ``asyncio.timeout``, ``wait_for`` and waits of threads that a busy machine may well exceed."""
+    constants = {
+        _name(target): float(node.value.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(node.value.value, int | float)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called, given = ast.unparse(node.func), node.args[1:2]
+        if called == "asyncio.timeout":
+            given = node.args[:1]
+        elif called != "asyncio.wait_for" and not (called == "asyncio.to_thread" and _name(node.args[0]) == "wait"):
+            continue
+        if given and MOST_PROVOKED_S < _seconds(given[0], constants) < LEAST_PATIENCE_S:
+            yield node.lineno
+
+
+@pytest.mark.parametrize("path", TESTS, ids=relative)
+def test_no_test_loses_its_patience_early(path: Path) -> None:
+    assert list(short_patience(ast.parse(path.read_text(encoding="utf-8")))) == []
+
+
+def test_short_patience_is_found() -> None:
+    tree = ast.parse(
+        """
+SOON = 15.0
+LONG = 60
+async def test_one():
+    async with asyncio.timeout(SOON):
+        await asyncio.wait_for(flow, 30)
+    async with asyncio.timeout(SOON + LONG):
+        await asyncio.to_thread(began.wait, 10)
+    async with asyncio.timeout(0.01):
+        await asyncio.wait_for(flow, LONG)
+"""
+    )
+    assert sorted(short_patience(tree)) == [5, 6, 8]
 
 
 @pytest.mark.parametrize("path", TESTS, ids=relative)

@@ -163,7 +163,7 @@ class Site:
 
     def stand_still(self, process: Process) -> None:
         """Stop a process, but not while it writes: what it would then lock, nobody else could write."""
-        connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
         try:
             connection.execute("BEGIN IMMEDIATE")
             process.signal(signal.SIGSTOP)

@@ -13,7 +13,7 @@ from tests.crash.conftest import Site
 from tests.crash.ticks import ticks_survive
 
 RECOVERY_S = 0.25
-SLACK_S = 15.0  # far below the leases, which last minutes
+SLACK_S = 60.0  # below the leases, which last 150 s
 
 
 async def test_both_run_flows_and_each_step_once(site: Site) -> None:
@@ -87,7 +87,8 @@ async def test_new_process_does_not_take_the_slot_of_a_living_one(site: Site) ->
 
 
 async def test_outcome_of_a_process_that_stood_still_is_ignored(site: Site) -> None:
-    lease = {"time_budget": 0.2, "lease_margin": 0.1, "lease": 0.1}
+    # a busy machine may take some seconds for a step of some milliseconds
+    lease = {"time_budget": 3, "lease_margin": 0.1, "lease": 1}
     first = await site.start(holding=True, recovery=3600, **lease)
     key = await first.ask("create", workflow="holding", state={})
     await first.holding("N2")

@@ -415,13 +415,13 @@ async def test_two_replicas_give_an_answer_to_the_same_question(running: Any) ->
         flow = await one.create(Graph("G").add_node("Ask", "ask").add_transition("Ask", END))
         for engine, answer in ((two, "first"), (one, "second")):
             handle = engine.flow(flow.key)
-            assert (await handle.outcome(timeout=30)).status is Status.INTERRUPTED
+            assert (await handle.outcome(timeout=60)).status is Status.INTERRUPTED
             (waiting,) = await handle.interrupts()
             results = await asyncio.gather(
                 *(other.flow(flow.key).resume(answer, step=waiting) for other in (one, two)), return_exceptions=True
             )
             assert sorted(type(result).__name__ for result in results) == ["NoneType", "StateConflict"]
-        assert (await flow.outcome(timeout=30)).state == {"found": ["first", "second"]}
+        assert (await flow.outcome(timeout=60)).state == {"found": ["first", "second"]}
 
 
 async def test_an_answer_for_any_question_is_checked_against_the_one_that_gets_it(engine: Engine) -> None:

@@ -57,7 +57,7 @@ async def test_an_unknown_task_waits_for_who_knows_it(engine: Engine, host: Loca
     with pytest.raises(TaskNotFound, match=r"did you mean the node 'Review'\? Register"):
         await engine.create(slip)
     flow = await engine.create("g", check_tasks=False)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for update in flow.watch():
             if [step.status for step in update.steps] == [Status.COMPLETED, Status.PENDING]:
                 break

@@ -180,7 +180,7 @@ asyncio.run(main())
 async def test_a_loop_that_ends_fails_no_flow(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/flows.db"
     done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", FORGETS_TO_CLOSE, url], capture_output=True, text=True, timeout=50
+        subprocess.run, [sys.executable, "-c", FORGETS_TO_CLOSE, url], capture_output=True, text=True, timeout=120
     )
     async with Engine(LocalHost(), url, workers=0) as engine:
         (flow,) = [flow async for flow in engine.flows()]

@@ -117,7 +117,7 @@ async def test_a_create_does_not_wait_for_the_check(engine: Engine, monkeypatch:
 
     def slow(graph: Graph, fields: frozenset[str]) -> list[str]:
         loop.call_soon_threadsafe(begun.set)
-        gate.wait(30)
+        gate.wait(60)
         return []
 
     monkeypatch.setattr(engine._context.wiring, "_sentences", slow)

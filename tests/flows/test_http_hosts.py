@@ -58,7 +58,7 @@ class Far:
     async def report(self, flow: Flow) -> None:
         flow.progress(1, 4, "a quarter")
         self.started.set()
-        await asyncio.to_thread(self.gate.wait, 30)
+        await asyncio.to_thread(self.gate.wait, 60)
 
     def say(self, flow: Flow, folder: str) -> None:
         faraway.say(flow, folder)
@@ -177,7 +177,7 @@ async def test_a_task_over_its_budget_is_cancelled_there(running: Running, site:
         outcome = await engine.run(one("wait"))
         assert "time budget" in outcome.error
         if far.started.is_set():
-            assert await asyncio.to_thread(far.cancelled.wait, 30)
+            assert await asyncio.to_thread(far.cancelled.wait, 60)
 
 
 async def test_the_task_of_a_cancelled_flow_is_cancelled_there(running: Running, site: Website, far: Far) -> None:
@@ -192,7 +192,7 @@ async def test_a_server_that_goes_away_and_comes_back_loses_no_flow(running: Run
     with website(task_app(far.host, token=TOKEN)) as site:
         async with reaching(site) as host, running(host=host) as engine:
             flow = await engine.create(one("wait"))
-            assert await asyncio.to_thread(far.started.wait, 30)
+            assert await asyncio.to_thread(far.started.wait, 60)
             await asyncio.to_thread(site.stop)
             far.gate.set()
             site.start()
@@ -208,7 +208,7 @@ async def test_a_repeated_request_is_one_run(site: Website, far: Far) -> None:
             asyncio.create_task(client.post(f"{site.url}/tasks/wait", json=flow.to_json(), timeout=60))
             for _ in range(2)
         )
-        assert await asyncio.to_thread(far.started.wait, 30)
+        assert await asyncio.to_thread(far.started.wait, 60)
         far.gate.set()
         answers = [(await request).json() for request in (one, two)]
         again = await client.post(f"{site.url}/tasks/wait", json=flow.to_json(), timeout=60)

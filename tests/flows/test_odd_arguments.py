@@ -83,7 +83,7 @@ async def test_only_errors_of_this_package_are_raised(running: Running) -> None:
     graph = Graph("G").add_node("N", nothing).add_transition("N", END)
     async with running() as engine:
         flow = await engine.create(graph)
-        await flow.outcome(timeout=30)
+        await flow.outcome(timeout=60)
         (step,) = await flow.history()
         wrong: list[str] = []
         for name, call in calls(engine, graph, flow.key, step).items():

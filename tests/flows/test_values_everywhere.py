@@ -206,7 +206,7 @@ async def test_a_value_means_what_it_looks_like(running: Running, name: str) -> 
         flow = await engine.create(graph, state, idempotency_key="k")
         again = await engine.create(graph, {"given": kind.value, "pair": [back, back]}, idempotency_key="k")
         assert again.key == flow.key, "one flow"
-        outcome = await flow.outcome(timeout=30)
+        outcome = await flow.outcome(timeout=60)
         assert outcome.status is Status.INTERRUPTED, outcome
         history = await flow.history()
         made = at(history, "Make")
@@ -216,15 +216,15 @@ async def test_a_value_means_what_it_looks_like(running: Running, name: str) -> 
         assert same(payload["shown"], back)
         lines = [line async for line in engine.export_flows(flow.key)]
         (copy,) = await engine.import_flows(lines)
-        assert same((await copy.outcome(timeout=30)).state["v"], back)
+        assert same((await copy.outcome(timeout=60)).state["v"], back)
         await copy.delete()
         await flow.resume(kind.value)
-        outcome = await flow.outcome(timeout=30)
+        outcome = await flow.outcome(timeout=60)
         assert outcome.status is Status.COMPLETED, outcome.error
         assert same(outcome.state["v"], back)
         assert seen == ["wire", "parameter", "parameter", "answer", "union"]
         fork = await engine.fork(made, {"given": kind.value})
-        assert same((await fork.outcome(timeout=30)).state["given"], back)
+        assert same((await fork.outcome(timeout=60)).state["given"], back)
         await fork.cancel()
         first = await engine.schedule("s", graph, every=86400, state=state)
         second = await engine.schedule("s", graph, every=86400, state={"given": back, "pair": [back, back]})
@@ -245,7 +245,7 @@ async def test_its_items_make_branches(running: Running, name: str) -> None:
     graph = Graph("each").add_node("Split", nothing).add_node("Each", note).add_node("Join", nothing, fan_in=True)
     graph.add_for_each("Split", "Each", items="v").add_chain("Each", "Join", END)
     async with running() as engine:
-        outcome = await engine.run(graph, {"v": KINDS[name].value}, timeout=30)
+        outcome = await engine.run(graph, {"v": KINDS[name].value}, timeout=60)
         if items is None:
             assert outcome.status is Status.FAILED
             assert "'v' is not an array" in outcome.error
@@ -267,7 +267,7 @@ async def test_kinds_that_have_no_order_are_said_once(running: Running) -> None:
     graph.add_switch("Make", arms, default="B").add_chain("A", END).add_transition("B", END)
     async with running() as engine:
         flow = await engine.create(graph)
-        assert (await flow.outcome(timeout=30)).status is Status.COMPLETED
+        assert (await flow.outcome(timeout=60)).status is Status.COMPLETED
         steps = await flow.history()
         assert [step.node for step in steps] == ["Make", "B"]
         assert len(steps[0].warnings) == 3

@@ -13,6 +13,7 @@ import pytest
 from dwarf import END, Flow, FlowUpdate, Graph, Status, Step
 from dwarf.engine import Engine, FlowHandle
 from dwarf.errors import WaitTimeout
+from tests.conformance.engine.tools import doctor
 from tests.support.workflows import Gate, Running, at, names, until_steps
 
 
@@ -296,11 +297,13 @@ async def test_the_start_of_a_task_is_a_visible_change(engine: Engine) -> None:
 
     async def retry_first(flow: Flow) -> None:
         if flow.attempt == 0:
-            flow.retry(delay=0.2)
+            flow.retry(delay=3600)  # the watcher sees it wait, however slow it is
         await gate.wait()
 
     flow = await engine.create(Graph("g").add_node("Work", retry_first).add_transition("Work", END))
     await asyncio.wait_for(until_steps(flow, lambda steps: (steps[0].attempt, steps[0].status) == (1, "pending")), 60)
+    await doctor(engine, "UPDATE dwarf_steps SET not_before = 1")  # as if the hour were over
+    engine._runtimes[1].dispatcher.wake()
     await asyncio.wait_for(until_steps(flow, lambda steps: (steps[0].attempt, steps[0].status) == (1, "running")), 60)
     gate.open()
     assert (await flow).status is Status.COMPLETED

@@ -170,7 +170,7 @@ async def test_a_task_that_needs_a_thread_waits_for_one(running: Running) -> Non
         first, second = await waiting(engine, graph), await waiting(engine, graph)
         assert (await answered(engine, first))["resume_leased"] == 1
         blocking = await engine.create(Graph("block").add_node("Block", block).add_transition("Block", END))
-        assert await asyncio.to_thread(began.wait, 30)
+        assert await asyncio.to_thread(began.wait, 60)
         with counted(engine) as counts:
             await second.resume("yes")
         assert (counts["resume_leased"], counts["resume_step"]) == (0, 1)

@@ -162,7 +162,7 @@ def check(amount: int) -> dict:
 
 orders = lab.graph("Orders").add_node("Check", check).add_transition("Check", END)
 for amount in (*range(1, 22), -5):
-    lab.start(orders, {"amount": amount}, show=False).wait(20)
+    lab.start(orders, {"amount": amount}, show=False).wait(60)
 """
 
 

@@ -91,7 +91,7 @@ def marimo(mode: str, folder: Path) -> Iterator[str]:
             yield address
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(60)
 
 
 @pytest.mark.parametrize("mode", ["run", "edit"])

@@ -82,7 +82,7 @@ class Held:
 
         @lab.task  # replaces that of the one before on purpose
         def wait(flow: Flow) -> dict[str, bool]:
-            gate.wait(20)
+            gate.wait(60)
             return {"done": True}
 
         self.graph = lab.graph("Held").add_node("Wait", wait).add_transition("Wait", END)
@@ -98,7 +98,7 @@ async def _nothing() -> None:
     return None
 
 
-def until(true: Callable[[], bool], seconds: float = 20) -> None:
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
     limit = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < limit, "it has not come true"

@@ -110,7 +110,7 @@ async def test_waiting_costs_the_same_for_one_and_for_a_thousand(running: Runnin
         waiting: list[asyncio.Task[Any]] = []
         for many in (1, 1000):
             waiting += [asyncio.create_task(flow.outcome(timeout=60)) for flow in flows[len(waiting) : many]]
-            await asyncio.sleep(0.1)  # the first look of each is over
+            await asyncio.gather(*(flow.snapshot() for flow in flows))  # behind the first look of each
             counts = looks[many] = Counter()
             enough = asyncio.Event()
 

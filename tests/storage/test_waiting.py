@@ -138,7 +138,7 @@ async def test_a_read_that_is_cancelled_while_it_connects_leaves_no_thread_behin
         await database.write(adding("a"))
         monkeypatch.setattr(sqlite3, "connect", slowly)
         task = asyncio.create_task(database.read(counters))
-        await asyncio.to_thread(connecting.wait, 10)
+        await asyncio.to_thread(connecting.wait, 60)
         task.cancel()
         asyncio.get_running_loop().call_soon(go_on.set)
         with pytest.raises(asyncio.CancelledError):

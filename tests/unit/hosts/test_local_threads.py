@@ -39,7 +39,7 @@ class Gate:
         flow.progress(1)
 
     async def running(self) -> None:
-        await asyncio.to_thread(self.started.wait, 30)
+        await asyncio.to_thread(self.started.wait, 60)
 
 
 async def until_free(host: LocalHost, count: int) -> None:
@@ -226,7 +226,7 @@ async def test_an_awaitable_from_an_abandoned_call_is_closed() -> None:
 
     host.add_task("t", blocking)
     call = asyncio.create_task(host.execute_task("t", Flow()))
-    await asyncio.to_thread(started.wait, 30)
+    await asyncio.to_thread(started.wait, 60)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
